@@ -1,0 +1,1 @@
+"""Who sends: applications, their API keys, their sender domains with DKIM keys and DNS records."""

@@ -1,0 +1,204 @@
+"""Who is calling, and from which domain and pool they may send: the look-ups every request needs, kept for 5 seconds.
+
+Called by `api/auth`, SMTP submission and `messages/accept`. Answers come from PostgreSQL and are remembered, the
+negative ones too, so that a busy application costs one query per key in 5 seconds and process, and a wrong key that is
+tried in a loop costs no more. A change (a key deleted, a domain verified) is therefore felt everywhere 5 seconds later
+at most; the process that made it calls `forget` and feels it at once. Never changes an account, except for the time a
+key was last used, which is written beside the request and at most once a minute.
+
+When PostgreSQL is away, what is remembered stays good for its 5 seconds; after that every question raises
+`store.database.DatabaseUnavailableError`: an answer that may be wrong is worse than a 503.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+from uuid import UUID
+
+from psycopg.rows import TupleRow
+
+from core.queues import Lane
+from store.database import Database, DatabaseUnavailableError
+
+KEEP_SECONDS: Final = 5.0
+"""How long an answer is believed: the longest time a deleted key still works in another process."""
+REMEMBERED: Final = 10_000
+"""Answers of one kind kept at most (about 2 MB); beyond that the oldest goes."""
+USE_SECONDS: Final = 60.0
+"""The time a key was last used is this fine: one small UPDATE a key and minute, not one a request."""
+_LONGEST_TOKEN: Final = 200
+"""Characters. Ours have 46; anything much longer is not a key and need not be hashed or remembered."""
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An API key that was recognised."""
+
+    application_id: UUID
+    key_id: UUID
+    permission: str
+    """`full_access` or `sending_access`."""
+    domain_id: UUID | None
+    """The only domain the key may send from; None for every domain of the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderDomain:
+    """A domain of one application, in whatever state."""
+
+    id: UUID
+    name: str
+    status: str
+    """Mail may leave only when this is `verified`."""
+
+
+def token_hash(token: str) -> bytes:
+    """SHA-256 of an API key: what the database holds instead of it. A key is random, so no salt or stretching."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class Directory:
+    """The look-ups of one process; safe to share between tasks of one event loop."""
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._monotonic = monotonic
+        self._callers: _Remembered[bytes, Caller] = _Remembered(monotonic)
+        self._domains: _Remembered[tuple[UUID, str], SenderDomain] = _Remembered(monotonic)
+        self._pools: _Remembered[str, tuple[UUID, Lane]] = _Remembered(monotonic)
+        self._used_at: dict[UUID, float] = {}
+        self._writes: set[asyncio.Task[None]] = set()
+
+    async def caller(self, token: str) -> Caller | None:
+        """Whose key this is; None for a key that does not exist. Raises `DatabaseUnavailableError`."""
+        if not token or len(token) > _LONGEST_TOKEN:
+            return None
+        digest = token_hash(token)
+        caller = await self._callers.get(digest, self._load_caller)
+        if caller is not None:
+            self._note_use(caller.key_id)
+        return caller
+
+    async def sender_domain(self, application_id: UUID, name: str) -> SenderDomain | None:
+        """The application's domain of that name (as `core.addresses.fold_domain` writes it). No parent is tried."""
+        return await self._domains.get((application_id, name), self._load_domain)
+
+    async def pool_id(self, name: str) -> tuple[UUID, Lane] | None:
+        """A pool by its name, with the lane it serves."""
+        return await self._pools.get(name, self._load_pool)
+
+    def forget(self) -> None:
+        """The next question of each kind goes to PostgreSQL. Call it after changing an account in this process."""
+        for remembered in (self._callers, self._domains, self._pools):
+            remembered.clear()
+
+    async def settle(self) -> None:
+        """Wait until noted uses of keys are written: at shutdown, so that no task is left behind."""
+        await asyncio.gather(*self._writes)
+
+    def _note_use(self, key_id: UUID) -> None:
+        now = self._monotonic()
+        if now - self._used_at.get(key_id, float("-inf")) < USE_SECONDS:
+            return
+        if len(self._used_at) >= REMEMBERED:
+            del self._used_at[next(iter(self._used_at))]
+        self._used_at[key_id] = now
+        task = asyncio.create_task(self._write_use(key_id), name="key-used")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _write_use(self, key_id: UUID) -> None:
+        """The condition keeps it to one write a minute when several API processes serve the same key."""
+        try:
+            async with self._database.connection() as connection:
+                await connection.execute(
+                    "UPDATE api_keys SET last_used_at = now() WHERE id = %s"
+                    " AND (last_used_at IS NULL OR last_used_at < now() - make_interval(secs => %s))",
+                    [key_id, USE_SECONDS],
+                )
+        except DatabaseUnavailableError:
+            # Only a courtesy to the operator; the next use tries again.
+            self._used_at.pop(key_id, None)
+
+    async def _load_caller(self, digest: bytes) -> Caller | None:
+        row = await self._one(
+            "SELECT application_id, id, permission, domain_id FROM api_keys WHERE token_hash = %s", digest
+        )
+        return Caller(*row) if row else None
+
+    async def _load_domain(self, key: tuple[UUID, str]) -> SenderDomain | None:
+        row = await self._one("SELECT id, name, status FROM domains WHERE application_id = %s AND name = %s", *key)
+        return SenderDomain(*row) if row else None
+
+    async def _load_pool(self, name: str) -> tuple[UUID, Lane] | None:
+        row = await self._one("SELECT id, lane FROM pools WHERE name = %s", name)
+        return (row[0], Lane(row[1])) if row else None
+
+    async def _one(self, statement: str, *parameters: object) -> TupleRow | None:
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchone()
+
+
+class _Remembered(Generic[K, V]):
+    """Answers by key for `KEEP_SECONDS`, one question under way per key however many ask.
+
+    Misses are kept apart from hits, so that a flood of wrong keys cannot push out the right ones.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._hits: dict[K, tuple[float, V]] = {}
+        self._misses: dict[K, float] = {}
+        self._asking: dict[K, asyncio.Task[V | None]] = {}
+
+    async def get(self, key: K, load: Callable[[K], Awaitable[V | None]]) -> V | None:
+        now = self._monotonic()
+        hit = self._hits.get(key)
+        if hit is not None and now - hit[0] < KEEP_SECONDS:
+            return hit[1]
+        missed_at = self._misses.get(key)
+        if missed_at is not None and now - missed_at < KEEP_SECONDS:
+            return None
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = asyncio.create_task(self._ask(key, load))
+            self._asking[key] = asking
+        # Shielded: a client that goes away must not take the answer from the others who wait for it.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, key: K, load: Callable[[K], Awaitable[V | None]]) -> V | None:
+        hits, misses, asking = self._hits, self._misses, self._asking
+        # The age counts from before the question: an answer is never older than it says.
+        at = self._monotonic()
+        try:
+            answer = await load(key)
+        finally:
+            asking.pop(key, None)
+        hits.pop(key, None)
+        misses.pop(key, None)
+        if answer is None:
+            _put(misses, key, at)
+        else:
+            _put(hits, key, (at, answer))
+        return answer
+
+    def clear(self) -> None:
+        """New dictionaries instead of empty ones: an answer under way lands in the old ones and is not believed."""
+        self._hits, self._misses, self._asking = {}, {}, {}
+
+
+T = TypeVar("T")
+
+
+def _put(table: dict[K, T], key: K, value: T) -> None:
+    """Insert as the newest; a table at its bound loses its oldest entry."""
+    if len(table) >= REMEMBERED:
+        del table[next(iter(table))]
+    table[key] = value

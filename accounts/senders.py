@@ -1,0 +1,63 @@
+"""What a worker needs to know of a sender domain: its DKIM keys, unsealed, and its return path domain.
+
+Keys are loaded once and kept for a minute; parsing an RSA key costs more than signing with it.
+"""
+
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from core.secrets import InstanceSecret
+from mta.sign import DkimKey, load_key
+from store.database import Database
+
+_KEEP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A sender domain, ready to sign."""
+
+    name: str
+    return_path_domain: str
+    keys: tuple[DkimKey, ...]
+
+
+class SenderBook:
+    """Sender domains by id. One per process."""
+
+    def __init__(self, database: Database, secret: InstanceSecret) -> None:
+        self._database = database
+        self._secret = secret
+        self._known: dict[UUID, tuple[float, Sender | None]] = {}
+
+    async def sender(self, domain_id: UUID) -> Sender | None:
+        """The domain, or None when it was deleted."""
+        at, sender = self._known.get(domain_id, (float("-inf"), None))
+        if time.monotonic() - at > _KEEP_SECONDS:
+            sender = await self._load(domain_id)
+            self._known[domain_id] = (time.monotonic(), sender)
+        return sender
+
+    async def _load(self, domain_id: UUID) -> Sender | None:
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT d.name, d.return_path_domain, k.selector, k.sealed_private_key FROM domains d"
+                " LEFT JOIN dkim_keys k ON k.domain_id = d.id WHERE d.id = %s ORDER BY k.algorithm DESC",
+                [domain_id],
+            )
+            rows = await cursor.fetchall()
+        if not rows:
+            return None
+        name, return_path = rows[0][0], rows[0][1]
+        keys = tuple(
+            load_key(name, selector, self._secret.open(bytes(sealed), key_context(domain_id, selector)))
+            for _, _, selector, sealed in rows
+            if selector
+        )
+        return Sender(name, return_path, keys)
+
+
+def key_context(domain_id: UUID, selector: str) -> str:
+    """What a sealed private key is bound to: it cannot be moved to another domain's row."""
+    return f"dkim:{domain_id}:{selector}"

@@ -1,0 +1,1 @@
+"""HTTP for applications, in Resend's wire shapes where the nouns meet."""

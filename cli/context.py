@@ -1,0 +1,64 @@
+"""Settings of one command: what the environment says, completed by what a running `postlane up` has written down.
+
+With no server configured, a command in a second terminal finds the embedded ones of its data folder.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+
+from cli.embedded import running_urls
+from core import settings as core_settings
+from core.errors import ConfigurationError
+from core.settings import Settings
+
+SECRET_FILE = "secret"  # noqa: S105  # a file name, not a secret
+
+
+def settings() -> Settings:
+    """Complete settings, or ConfigurationError saying what to set or start."""
+    found = complete(read())
+    if not found.database_url:
+        raise ConfigurationError(
+            "no PostgreSQL to work with: start one with `postlane up` in this folder, or set POSTLANE_DATABASE_URL"
+        )
+    return found
+
+
+def read() -> Settings:
+    """The environment and `.env`. Raises ConfigurationError naming the variable that is wrong."""
+    try:
+        return core_settings.load()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "POSTLANE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name}: {first['msg']}") from error
+
+
+def complete(found: Settings) -> Settings:
+    """Fill in the embedded servers that run in the data folder, and its secret."""
+    update: dict[str, object] = {}
+    if not found.database_url or not found.redis_url:
+        urls = running_urls(found.data_dir)
+        if urls:
+            update["database_url"] = found.database_url or urls.database_url
+            update["redis_url"] = found.redis_url or urls.redis_url
+    secret = found.data_dir / SECRET_FILE
+    if not found.secret.get_secret_value() and secret.exists():
+        update["secret"] = SecretStr(secret.read_text().strip())
+    return found.model_copy(update=update) if update else found
+
+
+def kept_secret(data_dir: Path) -> str:
+    """The instance secret of a data folder, made when there is none yet (mode 0600)."""
+    file = data_dir / SECRET_FILE
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text().strip()
+    with os.fdopen(handle, "w") as out:
+        secret = secrets.token_hex(32)
+        out.write(secret + "\n")
+    return secret

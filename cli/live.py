@@ -1,0 +1,227 @@
+"""The live terminal of `postlane up`: services, messages by lane and outcome, by provider, by IP.
+
+Owns the drawing only. It is called from the supervisor's tick in the main thread; figures come from a reader that
+looks at the counters twice a second and gives up quietly while the database is away.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import psycopg
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cli.supervisor import ServiceState, Status
+
+REFRESH_SECONDS = 0.5
+PLAIN_SECONDS = 5.0
+"""Without a terminal a line of figures is printed this often."""
+
+OUTCOMES = ("accepted", "delivered", "deferred", "bounced", "suppressed", "expired", "failed", "cancelled")
+
+_COLOURS = {
+    "accepted": "white",
+    "delivered": "green",
+    "deferred": "yellow",
+    "bounced": "red",
+    "suppressed": "magenta",
+    "expired": "red",
+    "failed": "red",
+    "cancelled": "bright_black",
+}
+
+_STATUS = {
+    Status.RUNNING: ("●", "green"),
+    Status.STARTING: ("◐", "yellow"),
+    Status.RESTARTING: ("↻", "red"),
+    Status.STOPPING: ("◑", "yellow"),
+    Status.STOPPED: ("○", "bright_black"),
+    Status.WAITING: ("○", "bright_black"),
+}
+
+_SELECT = """
+SELECT lane, provider, ip, outcome, sum(n)::bigint FROM outcome_counts GROUP BY 1, 2, 3, 4
+"""
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counters as last read, and the rate since the reading before."""
+
+    rows: list[tuple[str, str, str, str, int]] = field(default_factory=list)
+    at: float = 0.0
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def by_lane(self) -> Counter[tuple[str, str]]:
+        return self._sum(lambda lane, _p, _i: lane)
+
+    def by_provider(self) -> Counter[tuple[str, str]]:
+        return self._sum(lambda _l, provider, _i: provider)
+
+    def by_ip(self) -> Counter[tuple[str, str]]:
+        return self._sum(lambda _l, _p, ip: ip)
+
+    def _sum(self, key) -> Counter[tuple[str, str]]:  # type: ignore[no-untyped-def]  # a local lambda over three strings
+        total: Counter[tuple[str, str]] = Counter()
+        for lane, provider, ip, outcome, n in self.rows:
+            total[key(lane, provider, ip), outcome] += n
+        return total
+
+
+class FigureReader:
+    """Reads the counters over one synchronous connection of its own."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._connection: psycopg.Connection | None = None
+        self.figures = Figures()
+
+    def read(self) -> None:
+        """Update `figures`; keeps the old ones while PostgreSQL does not answer."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=1, options="-c statement_timeout=1000"
+                )
+            rows = self._connection.execute(_SELECT).fetchall()
+        except psycopg.Error:
+            self._connection = None
+            return
+        before, now = self.figures, time.monotonic()
+        new = Figures([tuple(row) for row in rows], now)
+        if before.at:
+            new.rates = _rates(before, new, now - before.at)
+        self.figures = new
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _rates(before: Figures, new: Figures, seconds: float) -> dict[str, float]:
+    """Deliveries a second by lane, smoothed a little so that the eye can follow."""
+    old, current = before.by_lane(), new.by_lane()
+    lanes = {lane for lane, _ in current}
+    measured = {lane: (current[lane, "delivered"] - old[lane, "delivered"]) / seconds for lane in lanes}
+    return {lane: 0.6 * before.rates.get(lane, rate) + 0.4 * rate for lane, rate in measured.items()}
+
+
+class LiveTerminal:
+    """Draws while it is entered. `tick` may be called as often as one likes."""
+
+    def __init__(self, console: Console, reader: FigureReader, title: str) -> None:
+        self._console = console
+        self._reader = reader
+        self._title = title
+        self._notes: list[RenderableType] = []
+        self._next = 0.0
+        self._live = (
+            Live(console=console, auto_refresh=False, screen=False, vertical_overflow="crop")
+            if console.is_terminal
+            else None
+        )
+        self._last_line = ""
+
+    def __enter__(self) -> "LiveTerminal":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        self._reader.close()
+
+    def note(self, *lines: RenderableType) -> None:
+        """What to show below the figures, in place of what was there."""
+        self._notes = list(lines)
+        if self._live is None:
+            for line in lines:
+                self._console.print(line, soft_wrap=True)
+
+    def tick(self, states: Sequence[ServiceState]) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + (REFRESH_SECONDS if self._live else PLAIN_SECONDS)
+        self._reader.read()
+        if self._live:
+            self._live.update(self._draw(states), refresh=True)
+        else:
+            self._print_line(states)
+
+    def _print_line(self, states: Sequence[ServiceState]) -> None:
+        lanes = self._reader.figures.by_lane()
+        parts = [f"{lane} {outcome} {n}" for (lane, outcome), n in sorted(lanes.items())]
+        broken = [state.name for state in states if state.status is Status.RESTARTING]
+        line = ", ".join(parts) + (f"; restarting: {', '.join(broken)}" if broken else "")
+        if line and line != self._last_line:
+            self._console.print(f"{datetime.now(UTC):%H:%M:%S} {line}", soft_wrap=True)
+            self._last_line = line
+
+    def _draw(self, states: Sequence[ServiceState]) -> RenderableType:
+        figures = self._reader.figures
+        tables = Table.grid(expand=True, padding=(0, 2))
+        tables.add_column(ratio=1)
+        tables.add_column(ratio=1)
+        tables.add_row(
+            _table("Provider", figures.by_provider(), ("delivered", "deferred", "bounced")),
+            _table("IP", figures.by_ip(), ("delivered", "deferred", "bounced")),
+        )
+        body = Group(_services(states), Text(), _lanes(figures), Text(), tables, *self._notes)
+        return Panel(body, title=f"[bold]Postlane[/] · {self._title}", border_style="bright_black", padding=(0, 1))
+
+
+def _services(states: Iterable[ServiceState]) -> Text:
+    line = Text()
+    for state in states:
+        mark, colour = _STATUS[state.status]
+        line.append(f"{mark} ", style=colour).append(state.name)
+        if state.restarts:
+            line.append(f" ↻{state.restarts}", style="yellow")
+        line.append("   ")
+    return line
+
+
+def _lanes(figures: Figures) -> Table:
+    counts = figures.by_lane()
+    table = Table(box=None, pad_edge=False, expand=True, header_style="bright_black")
+    table.add_column("Lane")
+    shown = [o for o in OUTCOMES if o in ("accepted", "delivered", "deferred", "bounced") or _any(counts, o)]
+    for outcome in shown:
+        table.add_column(outcome, justify="right")
+    table.add_column("on its way", justify="right")
+    table.add_column("per second", justify="right")
+    for lane in ("transactional", "marketing"):
+        ended = sum(counts[lane, o] for o in OUTCOMES if o not in ("accepted", "deferred"))
+        table.add_row(
+            Text(lane, style="bold"),
+            *(_number(counts[lane, outcome], outcome) for outcome in shown),
+            f"{max(0, counts[lane, 'accepted'] - ended):,}",
+            f"{figures.rates.get(lane, 0):,.0f}",
+        )
+    return table
+
+
+def _any(counts: Counter[tuple[str, str]], outcome: str) -> bool:
+    return any(n for (_, name), n in counts.items() if name == outcome)
+
+
+def _number(n: int, outcome: str) -> Text:
+    return Text(f"{n:,}", style=_COLOURS[outcome] if n else "bright_black")
+
+
+def _table(head: str, counts: Counter[tuple[str, str]], outcomes: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, expand=True, header_style="bright_black")
+    table.add_column(head)
+    for outcome in outcomes:
+        table.add_column(outcome, justify="right")
+    for name in sorted({key for key, outcome in counts if key and outcome in outcomes}):
+        table.add_row(name, *(_number(counts[name, outcome], outcome) for outcome in outcomes))
+    return table

@@ -1,0 +1,76 @@
+"""The commands that are Postlane's processes: api, worker, scheduler, inbound, migrate.
+
+Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli import context
+from core import logs
+from core.queues import BACKGROUND, Lane
+from core.settings import Settings
+
+
+class WorkerQueue(StrEnum):
+    """What a worker process can serve."""
+
+    TRANSACTIONAL = Lane.TRANSACTIONAL.value
+    MARKETING = Lane.MARKETING.value
+    BACKGROUND = BACKGROUND
+
+
+def _ready(service: str) -> Settings:
+    settings = context.settings()
+    logs.configure(settings.log_level, settings.log_mask_addresses, service)
+    return settings
+
+
+def api() -> None:
+    """Serve the HTTP API, its documentation and /metrics."""
+    settings = _ready("api")
+    from api.serve import run
+
+    run(settings)
+
+
+def worker(
+    queue: Annotated[WorkerQueue, typer.Argument(help="The one queue this process serves.")],
+    index: Annotated[int, typer.Option(help="Number of this process among those of its queue on this machine.")] = 0,
+) -> None:
+    """Deliver the mail of one lane, or do the background work. Run one process per core and lane."""
+    settings = _ready(f"worker-{queue.value}-{index}")
+    if queue is WorkerQueue.BACKGROUND:
+        from workers.background import run as run_background
+
+        run_background(settings)
+    else:
+        from workers.app import LaneWorker
+
+        LaneWorker(settings, Lane(queue.value), index).run()
+
+
+def scheduler() -> None:
+    """Hint due mail, keep partitions, count the queue. Run one; a second one waits as a spare."""
+    settings = _ready("scheduler")
+    from workers.scheduler import run
+
+    run(settings)
+
+
+def inbound() -> None:
+    """Listen for SMTP submission and for bounces."""
+    settings = _ready("inbound")
+    from workers.inbound import run
+
+    run(settings)
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema. Safe to run again, and from several machines at once."""
+    settings = context.settings()
+    from store.migrate import upgrade
+
+    typer.echo(f"database is at revision {upgrade(settings.database_url)}")

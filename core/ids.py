@@ -1,0 +1,42 @@
+"""Time-ordered identifiers (UUIDv7, RFC 9562 section 5.7).
+
+The tables of mail are partitioned by ranges of these ids, so an id alone finds its day's partition.
+"""
+
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+_lock = threading.Lock()
+_last = 0
+
+
+def uuid7(at_ms: int | None = None) -> UUID:
+    """A new id, strictly increasing within this process. `at_ms` (Unix milliseconds) sets the time part."""
+    global _last
+    random = int.from_bytes(os.urandom(8), "big")
+    if at_ms is not None:
+        stamp = at_ms << 12 | random >> 52
+    else:
+        with _lock:
+            stamp = max(time.time_ns() // 1_000_000 << 12, _last + 1)
+            _last = stamp
+    return UUID(int=_layout(stamp, random))
+
+
+def _layout(stamp: int, random: int) -> int:
+    """60 bits of time and sequence, version 7, variant 10, 62 random bits."""
+    high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
+    return high << 64 | 0x8 << 60 | random & (1 << 62) - 1
+
+
+def time_of(identifier: UUID) -> datetime:
+    """The moment (UTC, milliseconds) in which the id was made."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)
+
+
+def lowest_at(moment: datetime) -> UUID:
+    """The smallest UUIDv7-shaped value of that millisecond: a partition bound, or the start of a time range."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)

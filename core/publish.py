@@ -1,0 +1,144 @@
+"""Publish work to Celery by task name, without importing a worker. The one Celery door outside `workers/`.
+
+Mail hints are coalesced: while a hint for (lane, destination) waits in Redis, no second one is published. A marker
+key with a short life says so; the worker removes it when it starts on the destination. Redis being away costs
+nothing but time: the mail is in PostgreSQL and the scheduler's due scan gives the hint again.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+from prometheus_client import Counter
+
+from core.logs import get_logger
+from core.queues import BACKGROUND, TASK_DELIVER, Lane
+
+_log = get_logger(__name__)
+
+HINTS = Counter("postlane_hints_total", "Destinations hinted to workers, by lane and result", ["lane", "result"])
+"""result: published, coalesced, lost (Redis away)."""
+
+MARKER_SECONDS = 30
+"""Life of a marker. A hint that Redis lost is given again after this by the due scan."""
+
+DESTINATIONS_PER_TASK = 50
+"""Small destinations share a task: a task costs about a millisecond, a claim takes any number of destinations."""
+
+_GATHER_SECONDS = 0.005
+_QUEUE_LIMIT = 10_000
+
+
+def celery_app(redis_url: str) -> Celery:
+    """The Celery application with the settings every publisher and worker must share."""
+    app = Celery("postlane", broker=redis_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+        broker_transport_options={
+            # One value everywhere: with several, the shortest wins. Tasks are bounded to 120 s.
+            "visibility_timeout": 600,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+        },
+        task_default_queue=BACKGROUND,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        enable_utc=True,
+    )
+    return app
+
+
+def marker(lane: Lane, destination: str) -> str:
+    """Redis key that says: a hint for this destination is waiting."""
+    return f"postlane:hint:{lane.value}:{destination}"
+
+
+class HintPublisher:
+    """Publishes hints from a thread of its own, so that no request waits for Redis."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._app = celery_app(redis_url)
+        self._redis = redis.Redis.from_url(
+            redis_url, socket_timeout=2, socket_connect_timeout=1, socket_keepalive=True, health_check_interval=30
+        )
+        self._queue: queue.SimpleQueue[tuple[Lane, frozenset[str]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+        self._quiet_until = 0.0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish what is waiting and end, within two seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout=2)
+
+    def hint(self, lane: Lane, destinations: Iterable[str]) -> None:
+        """Say that there is due mail for these destinations. Never blocks and never fails."""
+        if self._queue.qsize() < _QUEUE_LIMIT:
+            self._queue.put((lane, frozenset(destinations)))
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            waiting: dict[Lane, set[str]] = {first[0]: set(first[1])}
+            if first[0] is Lane.MARKETING:
+                # Bulk comes in bursts and can wait a moment to be gathered; transactional mail goes at once.
+                time.sleep(_GATHER_SECONDS)
+            ending = self._gather(waiting)
+            for lane in sorted(waiting, reverse=True):  # transactional first
+                self._publish(lane, sorted(waiting[lane]))
+            if ending:
+                return
+
+    def _gather(self, waiting: dict[Lane, set[str]]) -> bool:
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return False
+            if item is None:
+                return True
+            waiting.setdefault(item[0], set()).update(item[1])
+
+    def _publish(self, lane: Lane, destinations: Sequence[str]) -> None:
+        if time.monotonic() < self._quiet_until:
+            HINTS.labels(lane.value, "lost").inc(len(destinations))
+            return
+        try:
+            fresh = self._mark(lane, destinations)
+            for start in range(0, len(fresh), DESTINATIONS_PER_TASK):
+                self._send(lane, fresh[start : start + DESTINATIONS_PER_TASK])
+        except (redis.RedisError, OperationalError, OSError) as error:
+            # The due scan finds this mail within a second of Redis coming back. Do not try for each of a million
+            # mails meanwhile.
+            self._quiet_until = time.monotonic() + 1.0
+            HINTS.labels(lane.value, "lost").inc(len(destinations))
+            _log.warning("hints_lost", lane=lane.value, destinations=len(destinations), error=str(error))
+            return
+        HINTS.labels(lane.value, "published").inc(len(fresh))
+        HINTS.labels(lane.value, "coalesced").inc(len(destinations) - len(fresh))
+
+    def _mark(self, lane: Lane, destinations: Sequence[str]) -> list[str]:
+        """Set the markers; returns the destinations that had none."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for destination in destinations:
+            pipeline.set(marker(lane, destination), b"1", nx=True, ex=MARKER_SECONDS)
+        return [d for d, fresh in zip(destinations, pipeline.execute(), strict=True) if fresh]
+
+    def _send(self, lane: Lane, destinations: list[str]) -> None:
+        self._app.send_task(TASK_DELIVER, args=[lane.value, destinations], queue=lane.value, retry=False)

@@ -1,0 +1,129 @@
+"""Every setting of Postlane, and the only reader of the environment.
+
+Each field has a type, a default, a unit and a meaning; `docs/settings.md` is generated from this class
+(`make docs`), and a test fails when the page is stale. Environment variables carry the prefix `POSTLANE_`;
+a `.env` file in the working directory is read too.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Values in force for one process. Build it once at the edge and pass it (or parts of it) down."""
+
+    model_config = SettingsConfigDict(env_prefix="POSTLANE_", env_file=".env", extra="ignore", frozen=True)
+
+    # Servers
+    database_url: str = Field(
+        "", description="PostgreSQL 15 or newer, as `postgresql://user:password@host/db`. Empty: embedded server."
+    )
+    redis_url: str = Field(
+        "", description="Valkey or Redis 7 or newer, as `redis://:password@host:6379/0`. Empty: embedded server."
+    )
+    data_dir: Path = Field(
+        Path(".postlane"), description="Folder for embedded servers, outcome journals, logs and demo facts."
+    )
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="Instance secret, at least 32 bytes as hex. Encrypts DKIM keys and signs return paths. "
+        "`postlane init` makes one; `postlane up` keeps one in the data folder.",
+    )
+    database_pool_size: int = Field(10, ge=2, le=200, description="PostgreSQL connections a process may hold.")
+
+    # API
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(8025, ge=0, le=65535, description="Port the API listens on; 0 takes a free one.")
+    api_requests_per_second: int = Field(
+        5000, ge=0, description="Requests a second one API key may make to one API process; 0 is no limit."
+    )
+    api_workers: int = Field(1, ge=1, le=64, description="API processes behind one port.")
+    max_message_bytes: int = Field(
+        40 * 1024 * 1024, description="Largest email in bytes, attachments decoded and all parts together."
+    )
+
+    # Sending
+    hostname: str = Field(
+        "localhost", description="Public name of this server: Message-ID domain and target of the return path MX."
+    )
+    smtp_port: int = Field(25, ge=1, le=65535, description="Port of the receiving mail servers; 25 but for practice.")
+    dns_servers: tuple[str, ...] = Field(
+        (), description='Name servers as `["127.0.0.1:5353"]`; empty takes the system\'s. Run a local cache.'
+    )
+    providers_file: Path | None = Field(
+        None, description="Own mailbox providers in TOML, read after the shipped ones."
+    )
+    simulator: bool = Field(
+        False, description="Practice mode: mail may go to loopback addresses. Never set it on a server for real mail."
+    )
+    return_path_label: str = Field(
+        "bounce", description="Label in front of the sender domain that receives bounces: `bounce.example.com`."
+    )
+    tls_verify_store: Path | None = Field(
+        None, description="CA bundle for outgoing STARTTLS; empty takes the system's."
+    )
+    connections_per_host: int = Field(
+        10, ge=1, le=1000, description="Connections one worker process opens from one IP to one mail server."
+    )
+    messages_per_connection: int = Field(500, ge=1, description="Mails sent through a connection before a new one.")
+    connection_idle_seconds: float = Field(30.0, gt=0, description="Seconds an unused connection is kept open.")
+
+    # Workers
+    worker_concurrency: int = Field(
+        16, ge=1, le=256, description="Batches one worker process has under way at the same time."
+    )
+    claim_batch: int = Field(200, ge=1, le=1000, description="Mails a batch claims at most.")
+    lease_seconds: float = Field(
+        60.0, ge=5, description="Seconds after which the claim of a dead worker ends and its mail is due again."
+    )
+    batch_seconds: float = Field(
+        90.0, ge=1, description="Seconds after which a batch starts no further mail and gives the rest back."
+    )
+    outcome_flush_ms: float = Field(50.0, ge=0, description="Milliseconds outcomes are collected before one commit.")
+    marketing_nice: int = Field(
+        10, ge=0, le=19, description="Niceness of marketing workers, so that transactional mail gets the processor first."
+    )
+
+    # Retention
+    content_days: int = Field(7, ge=1, description="Days the content of a mail is kept.")
+    event_days: int = Field(90, ge=1, description="Days emails, their messages and events are kept.")
+
+    # Watching
+    metrics_host: str = Field("127.0.0.1", description="Address `/metrics` and `/healthz` of workers listen on.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of `/metrics` and `/healthz` of this process; 0 takes a free one."
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
+    log_mask_addresses: bool = Field(
+        True, description="Mask the local part of addresses in logs (`b***@example.com`)."
+    )
+
+    # Inbound
+    inbound_host: str = Field("127.0.0.1", description="Address the inbound listener (bounces, submission) binds.")
+    inbound_port: int = Field(2525, ge=0, le=65535, description="Port for bounces; 25 on a server, 0 takes a free one.")
+    submission_port: int = Field(
+        2587, ge=0, le=65535, description="Port for SMTP submission with an API key; 587 on a server, 0 takes a free one."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and len(text) < 64:
+            raise ValueError("must be at least 32 bytes as hex; `postlane init` makes one")
+        return value
+
+
+@lru_cache(maxsize=1)
+def load() -> Settings:
+    """Settings of this process, from the environment and `.env`. Raises pydantic's ValidationError on a bad value."""
+    return Settings()
+
+
+def worker_name() -> str:
+    """Identity of this worker across restarts (journal and leases): `POSTLANE_WORKER_NAME`, else the host name."""
+    return os.environ.get("POSTLANE_WORKER_NAME", os.uname().nodename)

@@ -1,0 +1,1 @@
+"""The life of one message: accepted, queued, claimed, retried, ended."""

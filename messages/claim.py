@@ -1,0 +1,171 @@
+"""Taking due messages to work, keeping them while they are worked on, and giving them back.
+
+`delivery_queue.due_at` is also the lease: a claim moves it ahead, so that the mail of a dead worker becomes due again
+by itself. The claim statement consults the suppression list and the expiry; no message leaves without it.
+All times are the database's, so that a worker's clock can be wrong.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from core.queues import Lane
+from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
+from mta.model import Attachment
+from store.database import Connection
+
+INLINE_CONTENT = 64 * 1024
+"""Content up to this size (bytes) is loaded with the batch; larger content one by one, right before sending."""
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+  SELECT d.email_id, d.position FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
+    SELECT email_id, position FROM delivery_queue q
+     WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
+     ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
+), claimed AS (
+  UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now()
+    FROM due WHERE q.email_id = due.email_id AND q.position = due.position
+  RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at
+)
+SELECT c.*, coalesce(c.expires_at <= now(), false), s.reason
+  FROM claimed c LEFT JOIN LATERAL (
+    SELECT reason FROM suppressions s
+     WHERE s.address = c.address AND s.scope IN ('all', %(lane)s) AND (s.expires_at IS NULL OR s.expires_at > now())
+     LIMIT 1) s ON true
+"""
+
+# OFFSET 0 keeps the planner from flattening the subquery: a look-up per email is right at any table size.
+_LOAD = """
+SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_at, e.scheduled_at, e.sender, e.subject,
+       e."to", e.cc, e.reply_to, e.message_id, e.tags,
+       c.html, c.body, c.headers, c.raw, c.attachment_count, c.size
+  FROM emails e LEFT JOIN LATERAL (
+    SELECT CASE WHEN size <= %(inline)s THEN html END AS html, CASE WHEN size <= %(inline)s THEN body END AS body,
+           headers, CASE WHEN size <= %(inline)s THEN raw END AS raw, attachment_count, size
+      FROM contents WHERE id = e.content_id OFFSET 0) c ON true
+ WHERE e.id = ANY(%(ids)s)
+"""
+
+_STILL_MINE = """
+SELECT q.email_id, q.position FROM delivery_queue q
+ WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
+   AND q.email_id = ANY(%(emails)s) AND q.claimed_by = %(worker)s
+   AND NOT EXISTS (
+     SELECT FROM suppressions s
+      WHERE s.address = q.address AND s.scope IN ('all', q.lane) AND (s.expires_at IS NULL OR s.expires_at > now()))
+"""
+
+_RENEW = """
+UPDATE delivery_queue q SET due_at = now() + %(lease)s
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
+ WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
+"""
+
+_GIVE_BACK = """
+UPDATE delivery_queue q SET due_at = greatest(%(due)s, now()), claimed_by = NULL, claimed_at = NULL
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
+ WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
+"""
+
+
+async def claim(
+    connection: Connection, lane: Lane, destinations: Sequence[str], worker: UUID, limit: int, lease: timedelta
+) -> tuple[list[Claimed], list[str]]:
+    """Take about `limit` due messages, an equal part for each of these destinations, oldest due first; returns them
+    and the destinations that may have more. Commits by itself (autocommit)."""
+    each = max(1, -(-limit // len(destinations)))
+    cursor = await connection.execute(
+        _CLAIM,
+        {
+            "lane": lane.value,
+            "destinations": list(destinations),
+            "each": each,
+            "lease": lease,
+            "worker": worker,
+        },
+    )
+    claimed = [
+        Claimed(MessageRef(email, position), recipient, address, destination, attempts, ip, reason, expires, expired)
+        for email, position, recipient, address, destination, attempts, ip, expires, expired, reason in (
+            await cursor.fetchall()
+        )
+    ]
+    counts = Counter(message.destination for message in claimed)
+    return claimed, [destination for destination, count in counts.items() if count >= each]
+
+
+async def load(
+    connection: Connection, email_ids: Iterable[UUID]
+) -> dict[UUID, tuple[StoredEmail, StoredContent | None]]:
+    """The emails with their content, None where it is large or has attachments. A missing email is left out."""
+    cursor = await connection.execute(_LOAD, {"ids": list(set(email_ids)), "inline": INLINE_CONTENT})
+    found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
+    for row in await cursor.fetchall():
+        stored = _stored_email(row[:14])
+        html, body, headers, raw, attachments, size = row[14:]
+        small = size is not None and size <= INLINE_CONTENT and attachments == 0
+        content = StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
+        found[stored.id] = (stored, content)
+    return found
+
+
+async def load_content(connection: Connection, content_id: UUID) -> StoredContent | None:
+    """Content of any size with its attachments; None when retention has removed it."""
+    cursor = await connection.execute("SELECT html, body, headers, raw FROM contents WHERE id = %s", [content_id])
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    files = await connection.execute(
+        "SELECT filename, content_type, data, content_cid FROM attachments WHERE content_id = %s ORDER BY position",
+        [content_id],
+    )
+    attachments = tuple(Attachment(name, kind, bytes(data), cid) for name, kind, data, cid in await files.fetchall())
+    return StoredContent(row[0], row[1], _pairs(row[2]), _bytes(row[3]), attachments)
+
+
+async def still_sendable(connection: Connection, refs: Sequence[MessageRef], worker: UUID) -> set[MessageRef]:
+    """Of these messages, those that this worker still holds and that no suppression forbids. Asked right before
+    `MAIL FROM` when the claim is older than a second."""
+    cursor = await connection.execute(_STILL_MINE, {**_columns(refs), "worker": worker})
+    return {MessageRef(email, position) for email, position in await cursor.fetchall()}
+
+
+async def renew(connection: Connection, refs: Sequence[MessageRef], worker: UUID, lease: timedelta) -> None:
+    """Keep claims alive; only those still ours move."""
+    await connection.execute(_RENEW, {**_columns(refs), "worker": worker, "lease": lease})
+
+
+async def give_back(connection: Connection, refs: Sequence[MessageRef], worker: UUID, due: datetime) -> None:
+    """Return messages that were not tried: due at `due` (not before now), no attempt counted."""
+    await connection.execute(_GIVE_BACK, {**_columns(refs), "worker": worker, "due": due})
+
+
+async def release_worker(connection: Connection, worker: UUID) -> int:
+    """Make everything a dead worker held due at once; returns how many messages that were. Its successor calls this
+    after it has replayed the outcome journal."""
+    cursor = await connection.execute(
+        "UPDATE delivery_queue SET due_at = now(), claimed_by = NULL, claimed_at = NULL WHERE claimed_by = %s", [worker]
+    )
+    return cursor.rowcount
+
+
+def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
+    return {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
+
+
+def _stored_email(row: Sequence[object]) -> StoredEmail:
+    identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to, mid, tags = row
+    return StoredEmail(
+        identifier, application, domain, pool, content, created, scheduled, sender, subject,
+        tuple(to), tuple(cc), tuple(reply_to), mid, _pairs(tags),
+    )  # type: ignore[arg-type]  # the columns of _LOAD, typed by the migration  # fmt: skip
+
+
+def _pairs(value: object) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text) for name, text in value) if isinstance(value, list) else ()
+
+
+def _bytes(value: object) -> bytes | None:
+    return bytes(value) if isinstance(value, (bytes, memoryview)) else None

@@ -1,0 +1,138 @@
+"""The values an email and its messages travel in between folders.
+
+An *email* is what an application hands over under one id; a *message* is one recipient of it, with its own outcome.
+A message is named by `(email_id, position)`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from core.queues import Lane
+from mta.model import Attachment
+
+RecipientKind = Literal["to", "cc", "bcc"]
+
+
+class MessageRef(NamedTuple):
+    """Names one message."""
+
+    email_id: UUID
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.email_id}/{self.position}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One receiver of an email."""
+
+    recipient: str
+    """Wire form `local@punycode-domain`, the local part as given."""
+    address: str
+    """Folded form, the key of the suppression list."""
+    destination: str
+    """ASCII domain, lower case."""
+    kind: RecipientKind
+
+
+@dataclass(frozen=True, slots=True)
+class NewEmail:
+    """A validated email, ready to be accepted. `raw` replaces subject, bodies and headers for SMTP submission."""
+
+    id: UUID
+    application_id: UUID
+    domain_id: UUID
+    lane: Lane
+    created_at: datetime
+    message_id: str
+    sender: str
+    subject: str
+    recipients: tuple[Recipient, ...]
+    to: tuple[str, ...]
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    html: str | None = None
+    text: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    raw: bytes | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    pool_id: UUID | None = None
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of content, about what the mail will weigh before encoding."""
+        texts = len(self.html or "") + len(self.text or "") + len(self.raw or b"")
+        return texts + sum(len(a.data) for a in self.attachments) + sum(len(n) + len(v) for n, v in self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What the application gave as `Idempotency-Key`, and the answer to keep for it."""
+
+    key: str
+    request_hash: bytes
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One request: its emails become durable together, or none does."""
+
+    application_id: UUID
+    emails: tuple[NewEmail, ...]
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One message this worker may send now, with what its email says. `content` is None when it is too large to
+    load with the claim; ask `repository.load_content` then."""
+
+    ref: MessageRef
+    recipient: str
+    address: str
+    destination: str
+    attempts: int
+    last_ip: str | None
+    suppressed: str | None
+    """Reason of the suppression that forbids sending, or None."""
+    expires_at: datetime | None
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEmail:
+    """What composing needs to know of an email."""
+
+    id: UUID
+    application_id: UUID
+    domain_id: UUID
+    pool_id: UUID | None
+    content_id: UUID
+    created_at: datetime
+    scheduled_at: datetime | None
+    sender: str
+    subject: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    reply_to: tuple[str, ...]
+    message_id: str
+    tags: tuple[tuple[str, str], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """The content of an email as it was accepted."""
+
+    html: str | None
+    text: str | None
+    headers: tuple[tuple[str, str], ...]
+    raw: bytes | None
+    attachments: tuple[Attachment, ...] = ()

@@ -1,0 +1,70 @@
+"""Stored email → envelope with the very bytes that go out: compose, sign, return path.
+
+Pure work for a thread: no database, no loop. An email with several recipients is composed and signed once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from core.queues import Lane
+from core.secrets import InstanceSecret
+from messages.model import Claimed, StoredContent, StoredEmail
+from accounts.senders import Sender
+from mta import return_path
+from mta.compose import compose, compose_raw, needs_smtputf8
+from mta.model import Draft, Envelope
+from mta.sign import sign
+
+Work = tuple[Claimed, StoredEmail, StoredContent | None, Sender]
+
+
+def prepare_many(work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime) -> list[Envelope | str]:
+    """An envelope for each message, or the reason why there is none."""
+    composed: dict[UUID, tuple[bytes, bool] | str] = {}
+    prepared: list[Envelope | str] = []
+    for claimed, email, content, sender in work:
+        if email.id not in composed:
+            composed[email.id] = _compose_and_sign(email, content, sender, lane, now)
+        mail = composed[email.id]
+        if isinstance(mail, str):
+            prepared.append(mail)
+            continue
+        data, smtputf8 = mail
+        sender_path = return_path.make(secret, claimed.ref.email_id, claimed.ref.position, sender.return_path_domain)
+        prepared.append(Envelope(sender_path, claimed.recipient, data, smtputf8 or not claimed.recipient.isascii()))
+    return prepared
+
+
+def _compose_and_sign(
+    email: StoredEmail, content: StoredContent | None, sender: Sender, lane: Lane, now: datetime
+) -> tuple[bytes, bool] | str:
+    if content is None:
+        return "its content is no longer stored"
+    feedback_id = f"{lane.value}:{sender.name}:{email.application_id.hex[:12]}:postlane"
+    try:
+        if content.raw is not None:
+            data, smtputf8 = compose_raw(content.raw, email.message_id, now, feedback_id), not content.raw.isascii()
+        else:
+            draft = _draft(email, content, feedback_id, now)
+            data, smtputf8 = compose(draft), needs_smtputf8(draft)
+    except ValueError as error:
+        return f"it cannot be composed: {error}"
+    return sign(data, sender.keys, now) + data, smtputf8
+
+
+def _draft(email: StoredEmail, content: StoredContent, feedback_id: str, now: datetime) -> Draft:
+    return Draft(
+        sender=email.sender,
+        to=email.to,
+        cc=email.cc,
+        reply_to=email.reply_to,
+        subject=email.subject,
+        message_id=email.message_id,
+        date=now,
+        html=content.html,
+        text=content.text,
+        headers=content.headers,
+        feedback_id=feedback_id,
+        attachments=content.attachments,
+    )

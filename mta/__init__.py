@@ -1,0 +1,1 @@
+"""The wire: compose, sign, resolve, talk SMTP, understand replies. No database, no Celery."""

@@ -1,0 +1,172 @@
+"""Step 4 of the delivery: from a `Draft` (or a foreign message) to the bytes that are signed and sent.
+
+Owns which headers a mail has, their order, and the tree of its parts; `mta/mime_headers` writes the single header,
+`mta/mime_parts` the single part. Called by `workers/pipeline`, and by the API to check headers before it accepts. Never
+signs, never makes up a Message-ID, never reads a clock, and never writes a Bcc. The bytes have CRLF line ends only and
+no line over 998 octets.
+
+    mixed                      with attachments
+      alternative              with text and HTML
+        text
+        related                with inline files that the HTML refers to
+          html, inline ...
+      attachment ...
+"""
+
+import re
+from datetime import datetime
+from email.utils import format_datetime
+
+from core.addresses import AddressError, parse_mailbox
+from mta.mime_headers import MAX_LINE, address_header, check_name, check_value, text_header
+from mta.mime_parts import Part, attachment_part, crlf_bytes, longest_line, multipart, text_part
+from mta.model import Draft
+
+FORBIDDEN_HEADERS = frozenset({"bcc", "resent-bcc", "dkim-signature", "return-path", "received"})
+"""Lower-case names that an application may not set: they would leak recipients or forge what others wrote."""
+
+OWN_HEADERS = frozenset({"from", "to", "cc", "subject", "mime-version"})
+"""Lower-case names that come from the draft's fields and nowhere else (as every `content-` name does)."""
+
+_ONCE = frozenset({"message-id", "date", "reply-to", "sender", "in-reply-to", "references", "feedback-id"})
+_ADDRESS_HEADERS = frozenset({"sender", "reply-to", "disposition-notification-to"})
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
+
+
+def compose(draft: Draft) -> bytes:
+    """The whole RFC 5322 message, 7-bit but for UTF-8 local parts in address headers, ending with CRLF.
+
+    Headers of the application named in `FORBIDDEN_HEADERS`, `OWN_HEADERS` or `content-*` are left out: the API refuses
+    the first with a reason, and a mail that was accepted goes out without them rather than not at all. Message-ID,
+    Date, Reply-To and Feedback-ID of the application win over ours. Raises `ValueError` that names the header for a
+    value that no header can carry, and `AddressError` for an address that is none.
+    """
+    root = _content(draft)
+    end = b"" if root.body.endswith(b"\r\n") else b"\r\n"
+    return b"".join((_head(draft).encode(), root.headers, b"\r\n", root.body, end))
+
+
+def needs_smtputf8(draft: Draft) -> bool:
+    """Whether a header of the composed draft holds an address in UTF-8 (RFC 6531), and the envelope must say so."""
+    custom = {name.lower(): value for name, value in reversed(draft.headers) if name.lower() in _ADDRESS_HEADERS}
+    given = [draft.sender, *draft.to, *draft.cc, *custom.values()]
+    if "reply-to" not in custom:
+        given += draft.reply_to
+    return any(_has_utf8_local_part(text) for text in given if not text.isascii())
+
+
+def check_header(name: str, value: str) -> None:
+    """Raises the `ValueError` that `compose` would raise for this header of the application, or if it is forbidden."""
+    check_name(name)
+    if name.lower() in FORBIDDEN_HEADERS:
+        raise ValueError(f"header {name}: may not be set")
+    _custom_header(name, name.lower(), value)
+
+
+def compose_raw(raw: bytes, message_id: str, date: datetime, feedback_id: str) -> bytes:
+    """A complete message that an application submitted over SMTP, made fit to be signed and sent.
+
+    Line ends become CRLF, Bcc and Return-Path go, Message-ID, Date and Feedback-ID (if not "") are added at the end of
+    the header when missing. Everything else stays as it is, also Received and foreign DKIM signatures, 8-bit bodies
+    included. Raises `ValueError` for NUL, a line over 998 octets, a broken header, and anything but one From.
+    """
+    data = crlf_bytes(raw)
+    if b"\0" in data:
+        raise ValueError("the message holds a NUL")
+    if longest_line(data) > MAX_LINE:
+        raise ValueError(f"a line is longer than {MAX_LINE} octets (RFC 5322 section 2.1.1)")
+    head, _, body = data.partition(b"\r\n\r\n")
+    fields = [(_field_name(field), field) for field in _NEXT_FIELD.split(head.removesuffix(b"\r\n"))]
+    names = [name for name, _ in fields]
+    if names.count(b"from") != 1:
+        raise ValueError("a message has exactly one From header (RFC 5322 section 3.6)")
+    kept = [field for name, field in fields if name not in (b"bcc", b"resent-bcc", b"return-path")]
+    kept += [
+        text_header(name, value).removesuffix("\r\n").encode()
+        for name, value in (
+            ("Message-ID", message_id),
+            ("Date", format_datetime(date)),
+            ("Feedback-ID", feedback_id),
+        )
+        if value and name.lower().encode() not in names
+    ]
+    end = b"" if body.endswith(b"\r\n") or not body else b"\r\n"
+    return b"\r\n".join(kept) + b"\r\n\r\n" + body + end
+
+
+def _field_name(field: bytes) -> bytes:
+    match = _FIELD.match(field)
+    if match is None:
+        raise ValueError(f"not a header line: {field[:40]!r}")
+    return match[1].lower()
+
+
+def _head(draft: Draft) -> str:
+    custom, names = _custom_headers(draft.headers)
+    lines = [address_header("From", [parse_mailbox(draft.sender)])]
+    if draft.to:
+        lines.append(address_header("To", map(parse_mailbox, draft.to)))
+    if draft.cc:
+        lines.append(address_header("Cc", map(parse_mailbox, draft.cc)))
+    if draft.reply_to and "reply-to" not in names:
+        lines.append(address_header("Reply-To", map(parse_mailbox, draft.reply_to)))
+    lines.append(text_header("Subject", draft.subject, literal=True))
+    if "message-id" not in names:
+        lines.append(text_header("Message-ID", draft.message_id))
+    if "date" not in names:
+        lines.append(f"Date: {format_datetime(draft.date)}\r\n")
+    lines.append("MIME-Version: 1.0\r\n")
+    if draft.feedback_id and "feedback-id" not in names:
+        lines.append(text_header("Feedback-ID", draft.feedback_id))
+    return "".join(lines + custom)
+
+
+def _custom_headers(headers: tuple[tuple[str, str], ...]) -> tuple[list[str], set[str]]:
+    """The application's headers as fields, and the lower-case names among them."""
+    fields: list[str] = []
+    names: set[str] = set()
+    for name, value in headers:
+        lower = name.lower()
+        if lower in FORBIDDEN_HEADERS or lower in OWN_HEADERS or lower.startswith("content-"):
+            continue
+        if lower in _ONCE and lower in names:
+            continue  # the same name in another case; RFC 5322 section 3.6 allows one
+        check_name(name)
+        fields.append(_custom_header(name, lower, value))
+        names.add(lower)
+    return fields, names
+
+
+def _custom_header(name: str, lower: str, value: str) -> str:
+    if lower in _ADDRESS_HEADERS and not value.isascii():
+        check_value(name, value)
+        try:
+            return address_header(name, [parse_mailbox(value)])
+        except AddressError:
+            pass  # several addresses, or none: the names in it can be encoded word by word
+    return text_header(name, value)
+
+
+def _has_utf8_local_part(text: str) -> bool:
+    try:
+        return parse_mailbox(text).needs_smtputf8
+    except AddressError:
+        return False
+
+
+def _content(draft: Draft) -> Part:
+    """The tree of parts. A draft without any content becomes an empty text."""
+    inline = [item for item in draft.attachments if item.content_id and draft.html is not None]
+    attached = [item for item in draft.attachments if not (item.content_id and draft.html is not None)]
+    bodies = [] if draft.text is None else [text_part(draft.text, "plain")]
+    if draft.html is not None:
+        html = text_part(draft.html, "html")
+        files = [attachment_part(item, inline=True) for item in inline]
+        bodies.append(multipart("related", [html, *files]) if files else html)
+    if not bodies:
+        bodies.append(text_part("", "plain"))
+    body = bodies[0] if len(bodies) == 1 else multipart("alternative", bodies)
+    if not attached:
+        return body
+    return multipart("mixed", [body, *map(attachment_part, attached)])

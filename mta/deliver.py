@@ -1,0 +1,225 @@
+"""Delivers one mail: walks the hosts of a route until one of them has answered.
+
+Owns the order of hosts, the step to the next one, the replacement of a kept-open session that proves dead, and the
+last question before MAIL FROM (`gate`). It resolves nothing (`mta/resolve`), keeps no connections (`mta/session`) and
+does not interpret the answer (`mta/replies`). Called by `workers/pipeline`, one `Courier` per process.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mta.connect import Connector, Session
+from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
+from mta.providers import Limits, Providers
+from mta.session import Ceiling, PoolStats, SessionPool
+from mta.smtp_client import Timeouts
+from mta.tls import TlsPolicy
+
+HOSTS_TRIED = 5
+
+SHUN_SECONDS = 60.0
+"""How long an unreachable server is tried last: otherwise each mail would wait for its connect time-out again."""
+
+SHUN_HOSTS = 10_000
+
+Gate = Callable[[], Awaitable[bool]]
+Observer = Callable[[Route, EgressIp, Response], None]
+"""Told every final response of every host that was tried, also of those that another host made up for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CourierSettings:
+    """Settings of the sending side of one process."""
+
+    port: int = 25
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    connections_per_host: int = 10
+    """From one source IP to one server; a provider's own limit holds when it is lower."""
+    connections: int = 1000
+    """Of this process, all together."""
+    messages_per_connection: int = 500
+    """A provider's own limit holds when it is lower."""
+    idle_seconds: float = 30.0
+    ca_file: Path | None = None
+    """CA bundle in place of the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one mail at one server. Times are seconds of `time.monotonic`."""
+
+    response: Response
+    """The deciding answer. With `refused_by_gate` it says only that the session was ready."""
+    host_name: str
+    host_address: str
+    tls: str
+    """"TLSv1.3 verified", "TLSv1.3 unverified", "none", "none (handshake failed)"; "" when no session came about."""
+    started: float
+    ready: float
+    """When the session was ready for MAIL, waiting and connecting included; `ended` when none came about."""
+    ended: float
+    reuse_count: int = 0
+    """Mails that the session had carried before this one."""
+    refused_by_gate: bool = False
+    """`gate` said no: nothing about this mail was sent."""
+
+    @property
+    def milliseconds(self) -> float:
+        """From the call to the answer."""
+        return (self.ended - self.started) * 1000
+
+    @property
+    def ready_milliseconds(self) -> float:
+        """From the call until the session was ready."""
+        return (self.ready - self.started) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """One call of `deliver`, whichever host it comes to."""
+
+    source: EgressIp
+    envelope: Envelope
+    gate: Gate | None
+    ceiling: Ceiling
+    started: float
+
+
+class Courier:
+    """The sending side of one process, used in one event loop."""
+
+    def __init__(self, settings: CourierSettings, providers: Providers, observer: Observer | None = None) -> None:
+        """Builds the TLS contexts, which costs some 40 ms. OSError when `ca_file` cannot be read."""
+        self._settings = settings
+        self._providers = providers
+        self._observer = observer
+        connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file))
+        self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections)
+        self._ceilings: dict[str, Ceiling] = {}
+        self._shunned: dict[tuple[str, str], float] = {}
+
+    async def deliver(self, route: Route, source: EgressIp, envelope: Envelope, gate: Gate | None = None) -> Delivery:
+        """Send one mail over `route` from `source` and return the deciding answer; never raises for what a server does.
+
+        `gate` is awaited once the session is ready, right before MAIL FROM, and again before a session that replaces a
+        dead one; False sends nothing. Cancelling drops the connection and leaves open whether the mail was taken.
+        ValueError for an envelope that may not be sent; UnavailableError when the process is out of sockets or closing.
+        """
+        mail = _Mail(source, envelope, gate, self._ceiling(route.provider), time.monotonic())
+        best: Delivery | None = None
+        for host in self._order(route, source):
+            delivery = await self._try(host, mail)
+            response = delivery.response
+            if self._observer is not None and not delivery.refused_by_gate:
+                self._observer(route, source, response)
+            if delivery.refused_by_gate or not _next_host_may_help(response):
+                return delivery
+            if delivery.tls == "":
+                self._shun(source, host)
+            if best is None or (best.response.code == 0 and response.code != 0):
+                best = delivery  # what a server said tells more than that another one said nothing
+        if best is None:
+            raise ValueError(f"the route to {route.destination} has no hosts")
+        return best
+
+    async def close(self) -> None:
+        """End all sessions; a few seconds at most. Mails still under way are cut off, so stop giving out work first."""
+        await self._pool.close()
+
+    def stats(self) -> PoolStats:
+        """Open, idle, waited-for and reused sessions."""
+        return self._pool.stats()
+
+    async def _try(self, host: Host, mail: _Mail) -> Delivery:
+        """One host. A kept-open session that ended before it answered MAIL is no answer of the host: take another."""
+        while True:
+            session = await self._pool.take(mail.source, host, mail.ceiling)
+            if isinstance(session, Response):
+                ended = time.monotonic()
+                return Delivery(session, host.name, host.address, "", mail.started, ended, ended)
+            delivery = await self._send(session, mail)
+            if delivery.reuse_count == 0 or not _was_stale(delivery.response):
+                return delivery
+            # Sessions come back only after an answer, so a second stale one is rare, and each round uses one up.
+            self._pool.drop_idle(mail.source, host)
+
+    async def _send(self, session: Session, mail: _Mail) -> Delivery:
+        ready = time.monotonic()
+        carried = session.carried
+        try:
+            refused = mail.gate is not None and not await mail.gate()
+            if refused:
+                response = Response(Phase.MAIL)
+            else:
+                session.carried += 1
+                response = await session.client.send(mail.envelope)
+        except BaseException:
+            self._pool.discard(session)
+            raise
+        self._pool.give_back(session)
+        host, ended = session.host, time.monotonic()
+        return Delivery(response, host.name, host.address, session.tls, mail.started, ready, ended, carried, refused)
+
+    def _order(self, route: Route, source: EgressIp) -> list[Host]:
+        """Hosts to try: unreachable ones last, then by preference; among equals first the one with a session open."""
+        version6 = ":" in source.bind_address
+        hosts = [host for host in route.hosts if (":" in host.address) == version6] or list(route.hosts)
+        if len(hosts) > 1:
+            if self._shunned:
+                hosts.sort(key=lambda host: self._is_shunned(source, host))
+            first = hosts[0]
+            if not self._pool.has_idle(source, first):
+                for host in hosts[1:]:
+                    if host.preference == first.preference and self._pool.has_idle(source, host):
+                        hosts.remove(host)
+                        hosts.insert(0, host)
+                        break
+        return hosts[:HOSTS_TRIED]
+
+    def _shun(self, source: EgressIp, host: Host) -> None:
+        while len(self._shunned) >= SHUN_HOSTS:
+            del self._shunned[next(iter(self._shunned))]
+        self._shunned[source.address, host.address] = time.monotonic() + SHUN_SECONDS
+
+    def _is_shunned(self, source: EgressIp, host: Host) -> bool:
+        until = self._shunned.get((source.address, host.address))
+        if until is None:
+            return False
+        if until < time.monotonic():
+            del self._shunned[source.address, host.address]
+            return False
+        return True
+
+    def _ceiling(self, provider: str) -> Ceiling:
+        ceiling = self._ceilings.get(provider)
+        if ceiling is None:
+            ceiling = _ceiling_of(provider, self._providers.limits(provider), self._settings)
+            self._ceilings[provider] = ceiling
+        return ceiling
+
+
+def _ceiling_of(provider: str, limits: Limits, settings: CourierSettings) -> Ceiling:
+    return Ceiling(
+        connections=min(limits.connections, settings.connections_per_host),
+        messages=min(limits.messages_per_connection, settings.messages_per_connection),
+        provider=provider if limits.provider_wide else "",
+        provider_connections=limits.connections,
+    )
+
+
+def _next_host_may_help(response: Response) -> bool:
+    """True when no host has yet answered MAIL, and another one could answer differently (RFC 5321 section 5.1)."""
+    if response.trouble is Trouble.LOCAL_ADDRESS:
+        return False
+    if response.phase in (Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS):
+        return response.code // 100 in (0, 4)
+    return response.phase is Phase.MAIL and response.trouble in (Trouble.CLOSED, Trouble.TIMEOUT)
+
+
+def _was_stale(response: Response) -> bool:
+    """True when the server had ended the session before it saw this mail: gone, or "421 4.4.2 idle for too long"."""
+    if response.phase is not Phase.MAIL:
+        return False
+    return response.trouble is Trouble.CLOSED or (response.code == 421 and response.enhanced == "4.4.2")

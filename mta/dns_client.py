@@ -1,0 +1,184 @@
+"""DNS questions over the network: name servers, cache, and one question at a time for the same thing.
+
+Owns the asking (UDP, TCP after truncation), the time-outs, the cache with its TTLs, and the sharing of an answer among
+all who ask meanwhile. It knows nothing of mail: `mta/resolve`, its only caller, makes routes of the answers.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.inet
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+from dns.rdata import Rdata
+from dns.rdatatype import RdataType
+
+from core.errors import ConfigurationError
+
+UDP_PAYLOAD = 1232
+"""EDNS buffer size that needs no fragments (DNS flag day 2020)."""
+
+
+class Outcome(StrEnum):
+    """What a question came to."""
+
+    FOUND = "found"
+    NO_DATA = "no_data"
+    """The name exists, without records of this type."""
+    NO_NAME = "no_name"
+    """NXDOMAIN."""
+    FAILED = "failed"
+    """SERVFAIL, refusal or silence from every name server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The records of one name and type. `expires` is on the clock of the client that made it."""
+
+    outcome: Outcome
+    records: tuple[Rdata, ...]
+    expires: float
+    reason: str = ""
+    """Why it FAILED."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Time-outs, TTL clamps and cache size. All times in seconds."""
+
+    timeout: float = 2.0
+    """For one name server's answer; dnspython's own default."""
+    rounds: int = 2
+    """How often all name servers are tried."""
+    min_ttl: float = 30.0
+    """Answers with a shorter TTL are kept this long, so that a TTL of 0 does not mean a question for each mail."""
+    max_ttl: float = 86_400.0
+    negative_ttl: float = 300.0
+    """Longest time a "no such name" or "no such record" is kept, whatever the SOA says (RFC 2308 section 5)."""
+    failure_ttl: float = 5.0
+    """A failure is kept so long (RFC 2308 section 7 allows 5 minutes): a batch of mails asks a dead server once."""
+    entries: int = 100_000
+
+
+class DnsClient:
+    """A caching stub resolver for one event loop. Rely on a caching recursive server behind it, preferably local."""
+
+    def __init__(
+        self,
+        servers: Sequence[str] = (),
+        settings: DnsSettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`servers` are "ip", "ip:port" or "[ipv6]:port"; none takes the system's. ConfigurationError when unusable."""
+        self._servers = tuple(_server(text) for text in servers) or _system_servers()
+        self._settings = settings or DnsSettings()
+        self._clock = clock
+        self._cache: OrderedDict[tuple[str, RdataType], Answer] = OrderedDict()
+        self._asking: dict[tuple[str, RdataType], asyncio.Task[Answer]] = {}
+
+    def cached(self, name: str, kind: RdataType) -> Answer | None:
+        """The answer if it is known and fresh. `name` in lower case without dot at the end."""
+        key = (name, kind)
+        answer = self._cache.get(key)
+        if answer is None or answer.expires <= self._clock():
+            return None
+        self._cache.move_to_end(key)
+        return answer
+
+    async def ask(self, name: str, kind: RdataType) -> Answer:
+        """The answer from cache or network; callers asking together share one question. Servers never make it raise.
+
+        A name that cannot stand in DNS (label over 63 bytes, empty label) is NO_NAME.
+        """
+        answer = self.cached(name, kind)
+        if answer is not None:
+            return answer
+        key = (name, kind)
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._ask_and_keep(name, kind))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        # A caller that gives up must not take the answer away from the others.
+        return await asyncio.shield(task)
+
+    async def _ask_and_keep(self, name: str, kind: RdataType) -> Answer:
+        try:
+            query = dns.message.make_query(name + ".", kind, use_edns=0, payload=UDP_PAYLOAD)
+        except (dns.exception.DNSException, UnicodeError):
+            return Answer(Outcome.NO_NAME, (), self._clock() + self._settings.negative_ttl)
+        answer = await self._ask_servers(query)
+        self._cache[name, kind] = answer
+        self._cache.move_to_end((name, kind))
+        if len(self._cache) > self._settings.entries:
+            self._cache.popitem(last=False)
+        return answer
+
+    async def _ask_servers(self, query: dns.message.QueryMessage) -> Answer:
+        reason = ""
+        for _ in range(self._settings.rounds):
+            for address, port in self._servers:
+                try:
+                    response, _tcp = await dns.asyncquery.udp_with_fallback(
+                        query, address, self._settings.timeout, port, ignore_unexpected=True, ignore_errors=True
+                    )
+                    answer = self._read(response)
+                except (dns.exception.DNSException, OSError, EOFError) as error:
+                    reason = f"{address}: {type(error).__name__} {error}".strip()
+                    continue
+                if answer is not None:
+                    return answer
+                reason = f"{address}: {dns.rcode.to_text(response.rcode())}"
+                if response.rcode() == dns.rcode.FORMERR and query.edns >= 0:
+                    query.use_edns(-1)  # a server from before EDNS (RFC 6891 section 7)
+        return Answer(Outcome.FAILED, (), self._clock() + self._settings.failure_ttl, reason)
+
+    def _read(self, response: dns.message.Message) -> Answer | None:
+        """What a response says; None when it is a failure and another server should be asked."""
+        if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            return None
+        if not isinstance(response, dns.message.QueryMessage):
+            return None
+        if not response.answer and not response.flags & (dns.flags.AA | dns.flags.RA):
+            return None  # a server that neither owns the name nor asks others: its silence proves nothing
+        chain = response.resolve_chaining()
+        settings = self._settings
+        if chain.answer is not None:
+            ttl = min(max(chain.minimum_ttl, settings.min_ttl), settings.max_ttl)
+            return Answer(Outcome.FOUND, tuple(chain.answer), self._clock() + ttl)
+        ttl = min(max(chain.minimum_ttl, settings.min_ttl), settings.negative_ttl)
+        missing = Outcome.NO_NAME if response.rcode() == dns.rcode.NXDOMAIN else Outcome.NO_DATA
+        return Answer(missing, (), self._clock() + ttl)
+
+
+def _server(text: str) -> tuple[str, int]:
+    """Address and port of "ip", "ip:port", "[ipv6]:port" or a bare IPv6 address."""
+    host, port = text, "53"
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or "53"
+    elif text.count(":") == 1:
+        host, port = text.split(":")
+    if not dns.inet.is_address(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"DNS server {text!r}: write an IP address, with or without a port")
+    return host, int(port)
+
+
+def _system_servers() -> tuple[tuple[str, int], ...]:
+    try:
+        system = dns.resolver.Resolver()
+    except dns.resolver.NoResolverConfiguration as error:
+        raise ConfigurationError(f"no DNS servers: {error}; name some in the settings") from error
+    servers = tuple((str(server), system.port) for server in system.nameservers if dns.inet.is_address(str(server)))
+    if not servers:
+        raise ConfigurationError("the system names no DNS server by IP address; name some in the settings")
+    return servers

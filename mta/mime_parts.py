@@ -1,0 +1,157 @@
+"""MIME parts: bodies and files in the shortest transfer encoding that every server carries (RFC 2045, 2046).
+
+Owns line ends, 7bit, quoted-printable, base64, attachments and multipart containers. Called by `mta/compose` only.
+Never writes the headers of the whole message. Nothing here is 8-bit and no line is longer than 998, so that no relay
+has a reason to re-encode what we signed. The C functions of `binascii` do the work: the standard library's `email`
+takes about 2.2 ms for a 5 KB mail of two parts (research of 2026-11, one 2-core machine).
+"""
+
+import os
+import re
+from binascii import b2a_base64, b2a_qp
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mta.mime_headers import MAX_LINE, check_value, disposition_header, text_header
+from mta.model import Attachment
+
+_ENCODED_LINE = 76
+"""Longest line in base64 and quoted-printable (RFC 2045 sections 6.7 and 6.8)."""
+_QP_LITERAL = bytes(code for code in range(33, 127) if code != ord("=")) + b" \t\r\n"
+_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_MEDIA_TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})((?:; ?{_TOKEN}=(?:{_TOKEN}|\"[ !#-\[\]-~]*\"))*)")
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
+_OCTETS = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One MIME entity: its Content- headers, each ending with CRLF, and its encoded body (no final CRLF added)."""
+
+    headers: bytes
+    body: bytes
+
+
+def text_part(text: str, subtype: str) -> Part:
+    """`text/<subtype>` in UTF-8 with CRLF line ends: 7bit if it fits, else the smaller of the two encodings."""
+    try:
+        data = crlf(text).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the {subtype} body is not valid Unicode") from None
+    encoding, body = _encode_text(data, ascii_only=text.isascii())
+    headers = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
+    return Part(headers.encode("ascii"), body)
+
+
+def attachment_part(attachment: Attachment, *, inline: bool = False) -> Part:
+    """A file in base64, byte for byte. A text or message type is not interpreted.
+
+    An attached message must not be base64 (RFC 2046 section 5.2.1): it stays as it is when it is plain ASCII, and
+    otherwise goes out as a file of octets, as anything that calls itself multipart does.
+    """
+    media_type = _media_type(attachment.content_type)
+    encoding, body = "base64", b""
+    if media_type.lower().startswith("message/"):
+        data = attachment.data
+        if data.isascii() and b"\0" not in data and longest_line(crlf_bytes(data)) <= MAX_LINE:
+            encoding, body = "7bit", crlf_bytes(data)
+        else:
+            media_type = _OCTETS
+    if encoding == "base64":
+        body = _base64(attachment.data)
+    headers = text_header("Content-Type", media_type) + f"Content-Transfer-Encoding: {encoding}\r\n"
+    headers += disposition_header("inline" if inline else "attachment", attachment.filename)
+    if attachment.content_id:
+        headers += f"Content-ID: <{_content_id(attachment.content_id)}>\r\n"
+    return Part(headers.encode("ascii"), body)
+
+
+def multipart(subtype: str, parts: Sequence[Part]) -> Part:
+    """A container around `parts` with a boundary that occurs in none of them (RFC 2046 section 5.1)."""
+    boundary = _boundary(parts)
+    delimiter = b"\r\n--" + boundary + b"\r\n"
+    chunks = [b"--" + boundary + b"\r\n"]
+    for index, part in enumerate(parts):
+        if index:
+            chunks.append(delimiter)
+        chunks += (part.headers, b"\r\n", part.body)
+    chunks.append(b"\r\n--" + boundary + b"--\r\n")
+    # RFC 2387 section 3.1 requires the type of the root part.
+    kind = b'related; type="text/html"' if subtype == "related" else subtype.encode("ascii")
+    header = b"Content-Type: multipart/" + kind + b';\r\n boundary="' + boundary + b'"\r\n'
+    return Part(header, b"".join(chunks))
+
+
+def crlf(text: str) -> str:
+    """All line ends (CRLF, bare CR, bare LF) as CRLF."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n", "\r\n")
+
+
+def crlf_bytes(data: bytes) -> bytes:
+    """All line ends (CRLF, bare CR, bare LF) as CRLF. Clean input is returned as it is."""
+    pairs = data.count(b"\r\n")
+    if pairs == data.count(b"\n") == data.count(b"\r"):
+        return data
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def longest_line(data: bytes) -> int:
+    """Octets of the longest line of CRLF text, without its CRLF."""
+    return len(data) if len(data) <= MAX_LINE else max(map(len, data.split(b"\r\n")))
+
+
+def _encode_text(data: bytes, *, ascii_only: bool) -> tuple[str, bytes]:
+    if ascii_only and b"\0" not in data and longest_line(data) <= MAX_LINE:
+        return "7bit", data
+    escapes = len(data.translate(None, _QP_LITERAL))
+    # Quoted-printable adds two octets an escape and a soft break in about 73; base64 a third and a CRLF in 76.
+    if (len(data) + 2 * escapes) * 76 // 73 <= len(data) * 4 // 3 * 78 // 76:
+        return "quoted-printable", _quoted_printable(data)
+    return "base64", _base64(data)
+
+
+def _quoted_printable(data: bytes) -> bytes:
+    """Text in quoted-printable (RFC 2045 section 6.7), lines of at most 76.
+
+    b2a_qp breaks lines the way its input's first line end does: the CRLF appended here tells it. And a blank that it
+    must escape at the end of a full line makes that line 77 long (found by a property test, Python 3.11): it moves on.
+    """
+    text = b2a_qp(data + b"\r\n", istext=True)
+    if b"=20\r\n" in text or b"=09\r\n" in text:
+        lines = text.split(b"\r\n")
+        text = b"\r\n".join(
+            [line if len(line) <= _ENCODED_LINE else line[:-3] + b"=\r\n" + line[-3:] for line in lines]
+        )
+    return text[:-2]
+
+
+def _base64(data: bytes) -> bytes:
+    text = b2a_base64(data, newline=False)
+    return b"\r\n".join([text[start : start + _ENCODED_LINE] for start in range(0, len(text), _ENCODED_LINE)])
+
+
+def _boundary(parts: Sequence[Part]) -> bytes:
+    """`=_` cannot occur in quoted-printable or base64; a 7bit body is searched."""
+    while True:
+        boundary = b"=_" + os.urandom(12).hex().encode("ascii")
+        if not any(boundary in part.body for part in parts):
+            return boundary
+
+
+def _media_type(given: str) -> str:
+    """The application's content type if it is one a part can have, else `application/octet-stream`."""
+    check_value("Content-Type", given)
+    match = _MEDIA_TYPE.fullmatch(given.strip())
+    if match is None or match[1].lower().startswith("multipart/"):
+        return _OCTETS
+    parameters = match[2] if len(match[2]) <= 500 else ""
+    return match[1] + parameters
+
+
+def _content_id(given: str) -> str:
+    value = given.removeprefix("<").removesuffix(">")
+    if not _CONTENT_ID.fullmatch(value):
+        raise ValueError("header Content-ID: needs 1 to 200 printable ASCII characters without blanks")
+    return value

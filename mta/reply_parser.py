@@ -1,0 +1,132 @@
+"""SMTP replies out of a byte stream. Pure: no sockets, no clock, never raises.
+
+Owns the grammar of replies (RFC 5321 section 4.2), of enhanced codes (RFC 3463, RFC 2034) and of the EHLO answer,
+and the bound on what a server may make us hold. It does not judge a reply: `mta/replies` does. Called by
+`mta/smtp_client` for each piece read.
+"""
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+from mta.model import Phase, Response, Trouble
+
+MAX_REPLY = 64 * 1024
+"""Bytes of one unfinished reply that are kept. RFC 5321 allows 512 a line; real refusals can be longer."""
+
+MAX_TEXT = 1000
+"""Characters of reply text a `Response` carries."""
+
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+
+
+@dataclass(slots=True)
+class Reply:
+    """One complete reply, or the trouble seen instead of it. `code` is 0 exactly when `trouble` is set."""
+
+    code: int
+    lines: list[bytes]
+    """Text of each line, without code and line end."""
+    trouble: Trouble | None = None
+
+
+class ReplyParser:
+    """Cuts a stream into replies. `replies` fills up in order; `fault` is set once the stream makes no sense."""
+
+    __slots__ = ("_code", "_held", "_lines", "_tail", "fault", "replies")
+
+    def __init__(self) -> None:
+        self.replies: deque[Reply] = deque()
+        self.fault = ""
+        self._tail = b""
+        self._code = b""
+        self._lines: list[bytes] = []
+        self._held = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes, cut anywhere. Lines may end in CRLF or in a bare LF; what follows a fault is dropped."""
+        if self.fault:
+            return
+        if self._tail:
+            data = self._tail + data
+        lines = data.split(b"\n")
+        self._tail = lines.pop()
+        for line in lines:
+            self._line(line)
+            if self.fault:
+                return
+        if len(self._tail) + self._held > MAX_REPLY:
+            self._fail(b"endless reply: " + self._tail)
+
+    def clean(self) -> bool:
+        """True when nothing is waiting: no reply, no part of one. What comes next answers the next command."""
+        return not (self.replies or self._tail or self._lines or self.fault)
+
+    def _line(self, line: bytes) -> None:
+        code = line[:3]
+        mark = line[3:4]
+        sensible = len(code) == 3 and code.isdigit() and b"200" <= code <= b"599" and mark in b" -\r\t"
+        if not sensible or code != (self._code or code):
+            self._fail(line)
+        elif mark == b"-":
+            self._code = code
+            self._held += len(line)
+            self._lines.append(line[4:].rstrip(b"\r"))
+            if self._held > MAX_REPLY:
+                self._fail(b"endless reply: " + line)
+        else:
+            self._lines.append(line[4:].rstrip(b"\r"))
+            self.replies.append(Reply(int(code), self._lines))
+            self._lines, self._code, self._held = [], b"", 0
+
+    def _fail(self, seen: bytes) -> None:
+        self.fault = printable([seen]) or "empty line"
+        self._tail, self._lines, self._held = b"", [], 0
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the server's EHLO answer offers."""
+
+    pipelining: bool = False
+    eight_bit: bool = False
+    smtputf8: bool = False
+    starttls: bool = False
+    size: bool = False
+
+
+def features_of(reply: Reply) -> Features:
+    """Read the keywords of an EHLO answer (RFC 5321 section 4.1.1.1). The first line is the greeting, not a keyword."""
+    words = {line.split(None, 1)[0].upper() for line in reply.lines[1:] if line.strip()}
+    return Features(
+        b"PIPELINING" in words, b"8BITMIME" in words, b"SMTPUTF8" in words, b"STARTTLS" in words, b"SIZE" in words
+    )
+
+
+def printable(lines: list[bytes]) -> str:
+    """Lines as one text: joined by blanks, unprintable characters shown as "?", at most `MAX_TEXT` characters."""
+    text = b" ".join(lines)[: 4 * MAX_TEXT].decode("utf-8", "replace").strip()
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else "?" for character in text)
+    return text[:MAX_TEXT]
+
+
+def response_of(phase: Phase, reply: Reply) -> Response:
+    """The `Response` for a refusal, a final success or a trouble, with the enhanced code taken out of the text."""
+    if reply.trouble is not None:
+        return Response(phase, text=printable(reply.lines), trouble=reply.trouble)
+    text = printable(reply.lines)
+    match = _ENHANCED.match(text)
+    if match is None:
+        return Response(phase, reply.code, "", text)
+    if len(reply.lines) > 1:
+        # Every line of a multi-line reply repeats the code (RFC 2034 section 4): the reader needs it once.
+        text = printable([_without(line, match[1].encode()) for line in reply.lines])
+        return Response(phase, reply.code, match[1], text)
+    return Response(phase, reply.code, match[1], text[match.end() :])
+
+
+def _without(line: bytes, enhanced: bytes) -> bytes:
+    stripped = line.strip()
+    rest = stripped[len(enhanced) :]
+    return rest.strip() if stripped.startswith(enhanced) and rest[:1] in b" \t" else stripped

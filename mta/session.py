@@ -1,0 +1,368 @@
+"""The pool of open SMTP sessions of one process.
+
+Owns which sessions are open, who may use one, and when one ends: per source IP and mail server, per source IP and
+provider where the provider counts that way, and over all. It sends nothing (`mta/smtp_client`), opens nothing itself
+(`mta/connect`) and chooses no host (`mta/deliver`, its only caller).
+
+Waiting is fair: who has waited longest among those whose limits have room comes first, so one busy server cannot starve
+another even when the process's overall limit is reached. All of it runs in one event loop; there are no locks.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from core.errors import UnavailableError
+from mta.connect import Session
+from mta.model import EgressIp, Host, Response
+
+Key = tuple[str, str]
+"""What a limit counts by: (source IP, server address) or (source IP, provider). An address never equals a name."""
+
+Opener = Callable[[EgressIp, Host], Awaitable[Session | Response]]
+
+CLOSE_SECONDS = 5.0
+"""How long `close` waits for QUITs. Nothing is lost by a connection that ends without one."""
+
+CLOSED = "the session pool is closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The limits that hold for one use of the pool."""
+
+    connections: int
+    """Connections from one source IP to one server address."""
+    messages: int
+    """Mails through one connection; then it is ended with QUIT and a new one opened."""
+    provider: str = ""
+    """Set when `provider_connections` counts all servers of this provider together."""
+    provider_connections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """Figures for metrics. `open` counts every used slot: idle, in use, being opened or being closed."""
+
+    open: int
+    idle: int
+    waiting: int
+    opened_total: int
+    reused_total: int
+    waited_total: int
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """The right to one connection; held from before it is opened until after it is closed."""
+
+    key: Key
+    group: Key | None
+    ceiling: Ceiling
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    slot: _Slot
+    number: int
+    """Grows with every waiter: the smallest has waited longest."""
+    future: "asyncio.Future[Session | None]"
+    """Resolves to a session to use, or to None: the slot is yours, open one."""
+    promised: bool = False
+    """A connection is being ended to make room for this one."""
+
+
+class SessionPool:
+    """Take a session, use it, give it back or discard it. Every taken session must come back one of the two ways."""
+
+    def __init__(self, opener: Opener, idle_seconds: float = 30.0, limit: int = 1000) -> None:
+        """`idle_seconds`: how long an unused session stays open. `limit`: connections of this process, all together."""
+        self._opener = opener
+        self._idle_seconds = idle_seconds
+        self._limit = limit
+        self._used: dict[Key, int] = {}
+        self._total = 0
+        self._slots: dict[Session, _Slot] = {}
+        self._idle: OrderedDict[Session, None] = OrderedDict()  # longest idle first
+        self._idle_by_key: dict[Key, list[Session]] = {}
+        self._waiting: dict[Key, deque[_Waiter]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._opened_total = self._reused_total = self._waited_total = 0
+        self._closed = False
+
+    async def take(self, source: EgressIp, host: Host, ceiling: Ceiling) -> Session | Response:
+        """A session ready for MAIL, kept or new; waits for room. A Response when it could not be opened.
+
+        UnavailableError once `close` was called.
+        """
+        if self._closed:
+            raise UnavailableError(CLOSED)
+        key = (source.address, host.address)
+        session = self._pop_idle(key)
+        if session is not None:
+            return session
+        group = (source.address, ceiling.provider) if ceiling.provider else None
+        slot = _Slot(key, group, ceiling)
+        if self._room(slot):
+            self._occupy(slot)  # nobody who waits has room, so nobody is overtaken
+        else:
+            session = await self._wait(slot)
+            if session is not None:
+                return session
+        return await self._open(slot, source, host)
+
+    def give_back(self, session: Session) -> None:
+        """The mail is through, whatever the answer was. A session that can carry another one is kept."""
+        slot = self._slots[session]
+        if not session.client.usable:
+            self.discard(session)
+        elif self._closed or session.carried >= slot.ceiling.messages or self._should_yield(slot):
+            self._end(session)
+        elif not self._hand_over(session, slot):
+            session.idle_since = asyncio.get_running_loop().time()
+            self._idle[session] = None
+            self._idle_by_key.setdefault(slot.key, []).append(session)
+            session.client.rest(lambda: self._lost(session))
+            self._sweep_later()
+
+    def discard(self, session: Session) -> None:
+        """The session is of no more use, or in an unknown state: cut it off."""
+        session.client.abort()
+        self._free(self._slots.pop(session))
+
+    def has_idle(self, source: EgressIp, host: Host) -> bool:
+        """True when a mail to this host needs no new connection now."""
+        return (source.address, host.address) in self._idle_by_key
+
+    def drop_idle(self, source: EgressIp, host: Host) -> None:
+        """Cut off the unused sessions to a server that was seen to have closed one: it probably restarted."""
+        for session in self._idle_by_key.get((source.address, host.address), [])[:]:
+            self._unrest(session)
+            self.discard(session)
+
+    def stats(self) -> PoolStats:
+        """The figures of this moment."""
+        return PoolStats(
+            self._total,
+            len(self._idle),
+            sum(map(len, self._waiting.values())),
+            self._opened_total,
+            self._reused_total,
+            self._waited_total,
+        )
+
+    async def close(self) -> None:
+        """End unused sessions with QUIT, cut off the ones in use, and refuse waiting callers. A few seconds at most."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for queue in self._waiting.values():
+            for waiter in queue:
+                if not waiter.future.done():
+                    waiter.future.set_exception(UnavailableError(CLOSED))
+        self._waiting.clear()
+        for session in list(self._idle):
+            self._unrest(session)
+            self._end(session)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_SECONDS)
+        for task in self._closing:
+            task.cancel()
+        for session in self._slots:
+            session.client.abort()
+
+    # Opening and ending
+
+    async def _open(self, slot: _Slot, source: EgressIp, host: Host) -> Session | Response:
+        try:
+            session = await self._opener(source, host)
+        except BaseException:
+            self._free(slot)
+            raise
+        if isinstance(session, Response):
+            self._free(slot)
+            return session
+        self._slots[session] = slot
+        self._opened_total += 1
+        return session
+
+    def _end(self, session: Session) -> None:
+        """Say QUIT in the background; the slot stays used until then, because the server counts it until then."""
+        task = asyncio.get_running_loop().create_task(self._quit(session))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _quit(self, session: Session) -> None:
+        try:
+            await session.client.quit()
+        finally:
+            self.discard(session)
+
+    def _lost(self, session: Session) -> None:
+        """An unused session was ended by the server."""
+        if session in self._idle:
+            self._unrest(session)
+            self.discard(session)
+
+    # Idle sessions
+
+    def _pop_idle(self, key: Key) -> Session | None:
+        """The session used last, so that the surplus grows old and is closed."""
+        sessions = self._idle_by_key.get(key)
+        while sessions:
+            session = sessions[-1]
+            self._unrest(session)
+            if session.client.usable:
+                self._reused_total += 1
+                return session
+            self.discard(session)
+        return None
+
+    def _unrest(self, session: Session) -> None:
+        session.client.resume()
+        del self._idle[session]
+        key = self._slots[session].key
+        sessions = self._idle_by_key[key]
+        sessions.remove(session)
+        if not sessions:
+            del self._idle_by_key[key]
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            loop = asyncio.get_running_loop()
+            oldest = next(iter(self._idle))
+            self._sweeper = loop.call_at(oldest.idle_since + self._idle_seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        """End what was unused for too long, and look again when the next one is due."""
+        self._sweeper = None
+        due = asyncio.get_running_loop().time() - self._idle_seconds
+        while self._idle:
+            oldest = next(iter(self._idle))
+            if oldest.idle_since > due:
+                self._sweep_later()
+                return
+            self._unrest(oldest)
+            self._end(oldest)
+
+    # Room and waiting
+
+    def _room(self, slot: _Slot, without: _Slot | None = None) -> bool:
+        """True when the limits let `slot` be used now, or once `without` is free."""
+        gone = 0 if without is None else 1
+        if self._total - gone >= self._limit:
+            return False
+        for key, limit in ((slot.key, slot.ceiling.connections), (slot.group, slot.ceiling.provider_connections)):
+            if key is not None:
+                freed = gone if without is not None and key in (without.key, without.group) else 0
+                if self._used.get(key, 0) - freed >= limit:
+                    return False
+        return True
+
+    def _occupy(self, slot: _Slot) -> None:
+        self._total += 1
+        self._used[slot.key] = self._used.get(slot.key, 0) + 1
+        if slot.group is not None:
+            self._used[slot.group] = self._used.get(slot.group, 0) + 1
+
+    def _free(self, slot: _Slot) -> None:
+        self._total -= 1
+        for key in (slot.key, slot.group):
+            if key is not None:
+                self._used[key] -= 1
+                if not self._used[key]:
+                    del self._used[key]
+        self._admit()
+
+    async def _wait(self, slot: _Slot) -> Session | None:
+        """Queue up. A session handed over by another user, or None when the slot was granted."""
+        self._waited_total += 1
+        waiter = _Waiter(slot, self._waited_total, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(slot.key, deque()).append(waiter)
+        waiter.promised = self._evict_for(slot)
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        """The waiting caller was cancelled, perhaps after it had already been served."""
+        key, future = waiter.slot.key, waiter.future
+        if not future.done() or future.cancelled():
+            queue = self._waiting.get(key)
+            if queue is not None and waiter in queue:
+                queue.remove(waiter)
+                self._tidy(key)
+        elif future.exception() is None:
+            session = future.result()
+            if session is None:
+                self._free(waiter.slot)
+            else:
+                self.give_back(session)
+
+    def _head(self, key: Key) -> _Waiter | None:
+        """Who has waited longest for this server."""
+        queue = self._waiting.get(key)
+        while queue and queue[0].future.done():
+            queue.popleft()  # cancelled, and not yet come round to leaving the queue
+        self._tidy(key)
+        return queue[0] if queue else None
+
+    def _tidy(self, key: Key) -> None:
+        if key in self._waiting and not self._waiting[key]:
+            del self._waiting[key]
+
+    def _heads(self) -> list[_Waiter]:
+        """The longest waiting of each server, longest first."""
+        heads = [head for key in list(self._waiting) if (head := self._head(key)) is not None]
+        return sorted(heads, key=lambda waiter: waiter.number)
+
+    def _hand_over(self, session: Session, slot: _Slot) -> bool:
+        """Give the session straight to who waits for the same server."""
+        head = self._head(slot.key)
+        if head is None:
+            return False
+        self._waiting[slot.key].popleft()
+        self._tidy(slot.key)
+        self._reused_total += 1
+        head.future.set_result(session)
+        return True
+
+    def _should_yield(self, slot: _Slot) -> bool:
+        """True when somebody who has waited longer, for another server, needs just this slot."""
+        if not self._waiting:
+            return False
+        own = self._head(slot.key)
+        for head in self._heads():
+            if head is own:
+                return False
+            if not head.promised and self._room(head.slot, without=slot):
+                head.promised = True
+                return True
+        return False
+
+    def _evict_for(self, slot: _Slot) -> bool:
+        """End the longest unused session whose place `slot` could take."""
+        for session in self._idle:
+            if self._room(slot, without=self._slots[session]):
+                self._unrest(session)
+                self._end(session)
+                return True
+        return False
+
+    def _admit(self) -> None:
+        """Grant free slots to those who have waited longest among those with room."""
+        while self._waiting and not self._closed:
+            heads = self._heads()
+            lucky = next((head for head in heads if self._room(head.slot)), None)
+            if lucky is None:
+                for head in heads:
+                    head.promised = self._evict_for(head.slot)
+                return
+            self._waiting[lucky.slot.key].popleft()
+            self._tidy(lucky.slot.key)
+            self._occupy(lucky.slot)
+            lucky.future.set_result(None)

@@ -1,0 +1,248 @@
+"""Step 5 of the delivery: DKIM signatures (RFC 6376; Ed25519 by RFC 8463) over the bytes that are sent.
+
+Owns keys as objects, the relaxed canonical forms, and the DKIM-Signature header. Called by `workers/pipeline` with keys
+that were loaded once. Never reads a key from a store, never asks DNS, never changes the message: what it returns is put
+in front.
+
+dkimpy sets the rules (tests verify with it) but is not used for signing: its RSA is pure Python (150 signatures a
+second and core in research of 2026-11), and its canonical form is quadratic in a run of blanks. Everything here is
+linear in the length of the message. RSA runs inside `cryptography` without the GIL, so threads sign side by side.
+"""
+
+import base64
+import hashlib
+import re
+from binascii import b2a_base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from core.errors import ConfigurationError
+
+
+class Algorithm(StrEnum):
+    """The `a=` tag (RFC 6376 section 3.3, RFC 8463 section 3)."""
+
+    RSA = "rsa-sha256"
+    ED25519 = "ed25519-sha256"
+
+
+OVERSIGNED = ("From", "To", "Subject", "Date", "Reply-To")
+"""Listed once more than present, so that nobody can add another one (RFC 6376 section 8.15)."""
+
+SIGNED = (
+    *OVERSIGNED,
+    "Cc",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "List-Id",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "Feedback-ID",
+)
+"""Every header signed when present. RFC 8058 section 4 wants the List-Unsubscribe pair in `h=`."""
+
+MIN_RSA_BITS = 1024
+"""Verifiers ignore shorter keys (RFC 8301 section 3.2). We make 2048."""
+
+_RSA_BITS = 2048
+_LINE = 76
+_SIGNED_LOWER = tuple((name, name.lower().encode("ascii"), name in OVERSIGNED) for name in SIGNED)
+_WANTED = frozenset(lower for _, lower, _ in _SIGNED_LOWER)
+_PADDING = PKCS1v15()
+_SHA256 = SHA256()
+_RUN = re.compile(rb"  +")
+"""No anchor behind the run: that is what makes a pattern try again from each of its blanks, quadratically."""
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKey:
+    """One private key in use. `domain` and `selector` are ASCII; together they name the DNS record."""
+
+    domain: str
+    selector: str
+    algorithm: Algorithm
+    private_key: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+
+
+@lru_cache(maxsize=4096)
+def load_key(domain: str, selector: str, pem_or_der: bytes) -> DkimKey:
+    """A key from PEM or DER (PKCS #8, for RSA also PKCS #1), parsed once per process.
+
+    Parsing checks the key and takes about as long as many signatures. Raises `ConfigurationError`.
+    """
+    try:
+        if pem_or_der.lstrip().startswith(b"-----BEGIN"):
+            loaded = serialization.load_pem_private_key(pem_or_der, password=None)
+        else:
+            loaded = serialization.load_der_private_key(pem_or_der, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
+        raise ConfigurationError(f"The DKIM key {selector} of {domain} cannot be read: {problem}") from None
+    if isinstance(loaded, Ed25519PrivateKey):
+        return DkimKey(domain, selector, Algorithm.ED25519, loaded)
+    if not isinstance(loaded, RSAPrivateKey) or loaded.key_size < MIN_RSA_BITS:
+        raise ConfigurationError(
+            f"The DKIM key {selector} of {domain} must be Ed25519, or RSA of at least {MIN_RSA_BITS} bits."
+        )
+    return DkimKey(domain, selector, Algorithm.RSA, loaded)
+
+
+def generate_rsa() -> tuple[bytes, str]:
+    """A new RSA-2048 key: private as PKCS #8 DER, public as base64 of SubjectPublicKeyInfo. Takes 50 ms or more."""
+    key = generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return _private_der(key), base64.b64encode(public).decode("ascii")
+
+
+def generate_ed25519() -> tuple[bytes, str]:
+    """A new Ed25519 key: private as PKCS #8 DER, public as base64 of its 32 bytes (RFC 8463 section 4.2)."""
+    key = Ed25519PrivateKey.generate()
+    return _private_der(key), base64.b64encode(key.public_key().public_bytes_raw()).decode("ascii")
+
+
+def _private_der(key: RSAPrivateKey | Ed25519PrivateKey) -> bytes:
+    encoding, form = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(encoding, form, serialization.NoEncryption())
+
+
+def dns_record(public_base64: str, algorithm: Algorithm) -> str:
+    """The TXT record at `<selector>._domainkey.<domain>` (RFC 6376 section 3.6.1), as one string."""
+    kind = "rsa" if algorithm is Algorithm.RSA else "ed25519"
+    return f"v=DKIM1; k={kind}; p={public_base64}"
+
+
+def sign(message: bytes, keys: Sequence[DkimKey], now: datetime) -> bytes:
+    """One DKIM-Signature header per key, folded, each ending with CRLF, to be put in front of `message`.
+
+    `message` has CRLF line ends; `now` is timezone-aware and becomes `t=`. relaxed/relaxed, never `l=` (it would let
+    others append). The body is hashed once for all keys.
+    """
+    head, _, body = message.partition(b"\r\n\r\n")
+    names, signed_headers = _signed_headers(head)
+    body_hash = b2a_base64(hashlib.sha256(relaxed_body(body)).digest(), newline=False)
+    tail = b"t=%d;\r\n %b;\r\n bh=%b;\r\n b=" % (int(now.timestamp()), _h_tag(names), body_hash)
+    return b"".join([_signature(key, tail, signed_headers) for key in keys])
+
+
+def _signature(key: DkimKey, tail: bytes, signed_headers: bytes) -> bytes:
+    """The whole header. Its own canonical form, with an empty `b=`, closes the signed data (RFC 6376 section 3.7)."""
+    unsigned = _prefix(key.domain, key.selector, key.algorithm) + tail
+    canonical = b"dkim-signature:" + unsigned[16:].replace(b"\r\n ", b" ")
+    data = signed_headers + canonical
+    if isinstance(key.private_key, Ed25519PrivateKey):
+        signature = key.private_key.sign(hashlib.sha256(data).digest())
+    else:
+        signature = key.private_key.sign(data, _PADDING, _SHA256)
+    text = b2a_base64(signature, newline=False)
+    lines = [text[start : start + _LINE - 3] for start in range(0, len(text), _LINE - 3)]
+    return unsigned + b"\r\n ".join(lines) + b"\r\n"
+
+
+@lru_cache(maxsize=4096)
+def _prefix(domain: str, selector: str, algorithm: Algorithm) -> bytes:
+    text = f"DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed;\r\n d={domain};\r\n s={selector}; "
+    return text.encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _h_tag(names: tuple[str, ...]) -> bytes:
+    """`h=` folded after colons, where blanks are allowed (RFC 6376 section 3.5)."""
+    lines, current = [], "h="
+    for index, name in enumerate(names):
+        item = name if index == len(names) - 1 else f"{name}:"
+        if len(current) + len(item) >= _LINE:
+            lines.append(current)
+            current = ""
+        current += item
+    return "\r\n ".join([*lines, current]).encode("ascii")
+
+
+def _signed_headers(head: bytes) -> tuple[tuple[str, ...], bytes]:
+    """Names for `h=`, and the canonical headers in that order.
+
+    A name that occurs n times stands n times and is taken from the bottom up (RFC 6376 section 5.4.2); one more
+    stands for "no further one".
+    """
+    present = _fields(head)
+    names: list[str] = []
+    data: list[bytes] = []
+    for name, lower, oversigned in _SIGNED_LOWER:
+        values = present.get(lower)
+        if values:
+            data += [lower + b":" + relaxed_value(value) + b"\r\n" for value in reversed(values)]
+            names += [name] * len(values)
+        if oversigned:
+            names.append(name)
+    return tuple(names), b"".join(data)
+
+
+def _fields(head: bytes) -> dict[bytes, list[bytes]]:
+    """Raw values of the headers we sign, top to bottom, by lower-case name."""
+    present: dict[bytes, list[bytes]] = {}
+    value: list[bytes] | None = None
+    unfolded: list[tuple[bytes, list[bytes]]] = []
+    for line in head.split(b"\r\n"):
+        if line[:1] in (b" ", b"\t"):
+            if value is not None:
+                value.append(line)
+            continue
+        name, _, rest = line.partition(b":")
+        name = name.rstrip(b" \t").lower()
+        value = [rest] if name in _WANTED else None
+        if value is not None:
+            unfolded.append((name, value))
+    for name, lines in unfolded:
+        present.setdefault(name, []).append(b"".join(lines))
+    return present
+
+
+def relaxed_value(value: bytes) -> bytes:
+    """An unfolded header value in relaxed form (RFC 6376 section 3.4.2)."""
+    if b"\t" in value:
+        value = value.replace(b"\t", b" ")
+    if b"  " in value:
+        value = _RUN.sub(b" ", value)
+    return value.strip(b" ")
+
+
+def relaxed_body(body: bytes) -> bytes:
+    """A body in relaxed form (RFC 6376 section 3.4.4), in time linear in its length.
+
+    A last line without CRLF is taken as if it had one, as SMTP will send it.
+    """
+    if body and not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    if b"\t" in body:
+        body = body.replace(b"\t", b" ")
+    if b"  " in body:
+        body = _RUN.sub(b" ", body)
+    if b" \r\n" in body:
+        body = body.replace(b" \r\n", b"\r\n")
+    return _without_empty_lines_at_end(body)
+
+
+def _without_empty_lines_at_end(body: bytes) -> bytes:
+    end = len(body.rstrip(b"\r\n"))
+    if len(body) - end <= 2:
+        return body if end else b""
+    tail = body[end:]
+    if tail.count(b"\r\n") * 2 == len(tail):
+        return body[: end + 2] if end else b""
+    keep = len(tail)
+    # A bare CR or LF is content (and a fault of the caller): everything up to the last one stays.
+    while tail[keep - 2 : keep] == b"\r\n":
+        keep -= 2
+    return body[: end + keep] + b"\r\n"

@@ -1,0 +1,391 @@
+"""One SMTP connection as a client: commands out, replies in, one mail at a time.
+
+Owns the conversation of RFC 5321 with PIPELINING (RFC 2920), 8BITMIME (RFC 6152), SIZE (RFC 1870), SMTPUTF8 (RFC
+6531) and STARTTLS (RFC 3207), and its time-outs. It opens no connection (`mta/connect`), keeps none (`mta/session`),
+chooses no host (`mta/deliver`) and judges no reply (`mta/replies`).
+
+With PIPELINING a mail costs two round trips: MAIL, RCPT and DATA in one write, then body and final dot in one write.
+Without it the same steps go out one by one. What went wrong comes back as a value; exceptions are bugs of the caller.
+A trouble in `Phase.DOT` always means that the mail may have been taken (RFC 1047); in any earlier phase it was not.
+A caller that cancels `send` does not learn which of the two it was, and has to drop the connection.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mta.model import Envelope, Phase, Response, Trouble
+from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
+
+BLOCK = 128 * 1024
+"""Bytes of a body written at once; larger ones wait for the peer between blocks."""
+
+_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]*")
+_EHLO_NAME = re.compile(r"[^\x00-\x20\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait in each phase. RFC 5321 section 4.5.3.2 where it has a figure; `dot` is its 10 minutes, because a
+    shorter one doubles mail at slow receivers (RFC 1047)."""
+
+    connect: float = 30.0
+    """Not in the RFC: a SYN unanswered for 30 s is a dead host, and there are others to try."""
+    banner: float = 300.0
+    ehlo: float = 300.0
+    tls: float = 30.0
+    """STARTTLS and the handshake: machines talk to each other here, no queue is searched."""
+    mail: float = 300.0
+    rcpt: float = 300.0
+    data: float = 120.0
+    block: float = 180.0
+    dot: float = 600.0
+    quit: float = 2.0
+    """Nothing depends on the answer."""
+
+
+class Upgrade(StrEnum):
+    """How an attempt to change to TLS ended."""
+
+    ENCRYPTED = "encrypted"
+    """Say EHLO again: what the server offered in plain text counts for nothing (RFC 3207 section 4.2)."""
+    UNTRUSTED = "untrusted"
+    """Only the certificate is at fault. The connection is gone."""
+    DECLINED = "declined"
+    """The server answered STARTTLS with a refusal; the connection goes on in plain text."""
+    BROKEN = "broken"
+    """No TLS came about. The connection is gone."""
+
+
+class SmtpClient(asyncio.Protocol):
+    """The client's end of one connection. Give it to `loop.create_connection`; await one method at a time."""
+
+    __slots__ = (
+        "_busy",
+        "_can_write",
+        "_loop",
+        "_lost",
+        "_needs_reset",
+        "_on_lost",
+        "_parser",
+        "_timeouts",
+        "_transport",
+        "_waiter",
+        "features",
+        "tls_version",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts) -> None:
+        self.features = Features()
+        self.tls_version = ""
+        """Such as "TLSv1.3", "" in plain text."""
+        self._loop = loop
+        self._timeouts = timeouts
+        self._parser = ReplyParser()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._on_lost: Callable[[], None] | None = None
+        self._lost = False
+        self._busy = True
+        self._can_write = True
+        self._needs_reset = False
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # stream connections have a Transport
+        transport.set_write_buffer_limits(high=BLOCK)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed(data)
+        if not self._busy:
+            # Nobody asked: usually "421 idle for too long". Whatever it is, it may not answer the next command.
+            self.abort()
+        elif self._parser.replies or self._parser.fault:
+            self._wake()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._lost = True
+        self._wake()
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost()
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        self._wake()
+
+    # What callers use
+
+    @property
+    def usable(self) -> bool:
+        """True while another mail can go through this connection."""
+        return not self._lost and self._parser.clean()
+
+    def rest(self, on_lost: Callable[[], None]) -> None:
+        """Nobody uses the connection from now on. `on_lost` is called once when the peer ends it or speaks unasked."""
+        self._busy = False
+        self._on_lost = on_lost
+
+    def resume(self) -> None:
+        """Somebody uses the connection again."""
+        self._busy = True
+        self._on_lost = None
+
+    async def greet(self, ehlo_name: str) -> Response | None:
+        """Read the banner and say EHLO. None when the server is ready for mail, else what stands against it."""
+        _require(_EHLO_NAME, ehlo_name, "EHLO name")
+        banner = await self._reply(self._timeouts.banner)
+        if banner.code != 220:
+            return self._refusal(Phase.BANNER, banner)
+        return await self.hello(ehlo_name)
+
+    async def hello(self, ehlo_name: str) -> Response | None:
+        """Say EHLO, or HELO where the server does not know it (RFC 5321 section 3.2), and read the features."""
+        reply = await self._ask(f"EHLO {ehlo_name}\r\n".encode(), self._timeouts.ehlo)
+        if reply.code == 250:
+            self.features = features_of(reply)
+            return None
+        if 500 <= reply.code < 505:
+            reply = await self._ask(f"HELO {ehlo_name}\r\n".encode(), self._timeouts.ehlo)
+        return None if reply.code == 250 else self._refusal(Phase.EHLO, reply)
+
+    async def starttls(self, context: ssl.SSLContext, server_hostname: str) -> tuple[Upgrade, str]:
+        """Change to TLS, checking the certificate as `context` says. How it ended, and why in words."""
+        reply = await self._ask(b"STARTTLS\r\n", self._timeouts.tls)
+        if reply.code // 100 in (4, 5) and reply.code != 421:
+            return Upgrade.DECLINED, printable(reply.lines)
+        if reply.code != 220:
+            self.abort()
+            return Upgrade.BROKEN, f"{reply.trouble or reply.code} {printable(reply.lines)}".strip()
+        if not self._parser.clean():
+            # Bytes sent in plain text would be read as if they came through TLS: response injection (CVE-2011-0411).
+            self.abort()
+            return Upgrade.BROKEN, "data after the answer to STARTTLS"
+        return await self._handshake(context, server_hostname)
+
+    async def send(self, envelope: Envelope) -> Response:
+        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot.
+
+        In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never answered. ValueError for an address that
+        could smuggle a command, and for data that does not end in CRLF.
+        """
+        commands = self._commands(envelope)
+        if isinstance(commands, Response):
+            return commands
+        phase, reply = await self._open(commands)
+        if reply.code != 354:
+            return self._refusal(phase, reply)
+        early = await self._write_body(envelope.data)
+        if early is not None:
+            # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
+            self.abort()
+            return self._refusal(Phase.DATA, early)
+        reply = await self._reply(self._timeouts.dot)
+        return response_of(Phase.DOT, reply) if reply.code // 100 == 2 else self._refusal(Phase.DOT, reply)
+
+    async def quit(self) -> None:
+        """Say QUIT, wait a moment for the answer, close. Never fails."""
+        if not self._lost:
+            await self._ask(b"QUIT\r\n", self._timeouts.quit)
+        self.close()
+
+    def close(self) -> None:
+        """Close after what is already written has gone out."""
+        self._lost = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._lost = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # The parts
+
+    def _commands(self, envelope: Envelope) -> tuple[bytes, bytes] | Response:
+        """The MAIL and RCPT lines, with the parameters that are needed and offered."""
+        _require(_ADDRESS, envelope.mail_from, "return path")
+        _require(_ADDRESS, envelope.rcpt_to or "<>", "recipient")
+        if not envelope.data.endswith(b"\r\n"):
+            raise ValueError("the data of an envelope must end in CRLF")
+        features = self.features
+        mail = f"MAIL FROM:<{envelope.mail_from}>"
+        if features.size:
+            mail += f" SIZE={len(envelope.data)}"
+        if features.eight_bit and not envelope.data.isascii():
+            mail += " BODY=8BITMIME"
+        if envelope.smtputf8 or not (envelope.mail_from.isascii() and envelope.rcpt_to.isascii()):
+            if not features.smtputf8:
+                return Response(Phase.MAIL, text="the server does not offer SMTPUTF8", trouble=Trouble.NO_SMTPUTF8)
+            mail += " SMTPUTF8"
+        return f"{mail}\r\n".encode(), f"RCPT TO:<{envelope.rcpt_to}>\r\n".encode()
+
+    async def _open(self, commands: tuple[bytes, bytes]) -> tuple[Phase, Reply]:
+        """RSET if one is owed, then MAIL, RCPT, DATA. The first refusal with its phase, or DATA's 354."""
+        mail, rcpt = commands
+        timeouts = self._timeouts
+        steps = [
+            (Phase.MAIL, mail, timeouts.mail),
+            (Phase.RCPT, rcpt, timeouts.rcpt),
+            (Phase.DATA, b"DATA\r\n", timeouts.data),
+        ]
+        pipelined = self.features.pipelining
+        if pipelined:
+            self._write((b"RSET\r\n" if self._needs_reset else b"") + mail + rcpt + b"DATA\r\n")
+        if self._needs_reset and not await self._reset(pipelined):
+            return Phase.MAIL, Reply(0, [b"RSET was refused"], Trouble.CLOSED)
+        refused: tuple[Phase, Reply] | None = None
+        for phase, command, seconds in steps:
+            if not pipelined:
+                self._write(command)
+            reply = await self._reply(seconds)
+            accepted = reply.code == 354 if phase is Phase.DATA else reply.code // 100 == 2
+            if refused is None and not accepted:
+                refused = phase, reply
+            if reply.code in (0, 421) or (refused is not None and not pipelined):
+                break
+        if refused is None:
+            return Phase.DATA, reply
+        await self._give_up(refused[0], reply)
+        return refused
+
+    async def _give_up(self, refused: Phase, last: Reply) -> None:
+        """End a refused mail so that the connection can carry the next one. `last` is the last reply read."""
+        if last.code in (0, 421):
+            self.close()
+        elif last.code == 354:
+            # The server waits for a body although nobody may receive it: it gets an empty one (RFC 2920 section 3.1).
+            await self._ask(b".\r\n", self._timeouts.dot)
+        elif refused is not Phase.MAIL:
+            self._needs_reset = True
+
+    async def _reset(self, pipelined: bool) -> bool:
+        self._needs_reset = False
+        if not pipelined:
+            self._write(b"RSET\r\n")
+        if (await self._reply(self._timeouts.mail)).code // 100 == 2:
+            return True
+        self.abort()
+        return False
+
+    async def _write_body(self, data: bytes) -> Reply | None:
+        """Write the body, dot-stuffed (RFC 5321 section 4.5.2), and the dot. A Reply means: stopped before the dot."""
+        if b"\r\n." in data:
+            data = data.replace(b"\r\n.", b"\r\n..")
+        if data.startswith(b"."):
+            data = b"." + data
+        last = 0
+        if len(data) > BLOCK:
+            # At least one byte is left for the last write, which carries the dot.
+            last = (len(data) - 1) // BLOCK * BLOCK
+            for start in range(0, last, BLOCK):
+                self._write(data[start : start + BLOCK])
+                early = await self._drained()
+                if early is not None:
+                    return early
+            data = data[last:]
+        if not self._parser.clean() or self._lost:
+            return await self._reply(self._timeouts.block)
+        self._write(data + b".\r\n")
+        return None
+
+    async def _drained(self) -> Reply | None:
+        """Wait until the peer has taken most of what was written. A Reply when it answered, left or stalled instead."""
+        while True:
+            if self._lost or not self._parser.clean():
+                return await self._reply(self._timeouts.block)
+            if self._can_write:
+                return None
+            if not await self._wait(self._timeouts.block):
+                self.abort()
+                return Reply(0, [], Trouble.TIMEOUT)
+
+    async def _handshake(self, context: ssl.SSLContext, server_hostname: str) -> tuple[Upgrade, str]:
+        assert self._transport is not None
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                context,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=self._timeouts.tls,
+                ssl_shutdown_timeout=self._timeouts.quit,
+            )
+        except ssl.SSLCertVerificationError as error:
+            self.abort()
+            return Upgrade.UNTRUSTED, error.verify_message
+        except OSError as error:  # ssl.SSLError, resets and time-outs are all OSErrors
+            self.abort()
+            return Upgrade.BROKEN, str(error) or type(error).__name__
+        if transport is None or self._lost:
+            self.abort()
+            return Upgrade.BROKEN, "closed during the handshake"
+        self.connection_made(transport)
+        self.features = Features()
+        self.tls_version = transport.get_extra_info("ssl_object").version() or "TLS"
+        return Upgrade.ENCRYPTED, self.tls_version
+
+    def _refusal(self, phase: Phase, reply: Reply) -> Response:
+        """The Response for a reply that does not let us go on; the connection ends where it cannot be used again."""
+        if reply.trouble is None and reply.code // 100 not in (4, 5):
+            # A success that the protocol has no place for. Never pass its code on: it could be read as delivered.
+            text = f"unexpected {reply.code} {printable(reply.lines)}"
+            reply = Reply(0, [text.encode()], Trouble.PROTOCOL)
+        if reply.code in (0, 421):
+            self.close()
+        return response_of(phase, reply)
+
+    async def _ask(self, command: bytes, seconds: float) -> Reply:
+        self._write(command)
+        return await self._reply(seconds)
+
+    async def _reply(self, seconds: float) -> Reply:
+        """The next reply. A trouble after `seconds`, when the peer is gone, or when it talks nonsense."""
+        replies = self._parser.replies
+        while not replies:
+            if self._parser.fault:
+                self.abort()
+                return Reply(0, [self._parser.fault.encode()], Trouble.PROTOCOL)
+            if self._lost:
+                return Reply(0, [], Trouble.CLOSED)
+            if not await self._wait(seconds):
+                self.abort()
+                return Reply(0, [], Trouble.TIMEOUT)
+        return replies.popleft()
+
+    async def _wait(self, seconds: float) -> bool:
+        """Sleep until something happens on the connection; False when nothing did for `seconds`."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
+        timer = self._loop.call_later(seconds, _settle, waiter, False)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            _settle(self._waiter, True)
+
+    def _write(self, data: bytes) -> None:
+        if not self._lost and self._transport is not None:
+            self._transport.write(data)
+
+
+def _settle(waiter: "asyncio.Future[bool]", value: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(value)
+
+
+def _require(allowed: re.Pattern[str], value: str, what: str) -> None:
+    if allowed.fullmatch(value) is None:
+        raise ValueError(f"{what} {value!r} may not stand in an SMTP command")

@@ -1,0 +1,1 @@
+"""What happened to each message, recorded once, and who is told."""

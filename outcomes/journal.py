@@ -1,0 +1,123 @@
+"""The outcome journal: bridges the moment between a reply and its commit.
+
+Right after the reply to the final dot a worker appends the outcome here (a write, no fsync). When the worker is
+killed before its commit, its next start replays the file, so that mail which was taken is not sent again. Two files
+take turns: outcomes gather in one while those of the other are being committed; a committed file is emptied.
+
+What it cannot bridge: mail whose final dot was sent and whose reply had not been read, and a killed machine.
+"""
+
+import contextlib
+import fcntl
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from core.errors import ConfigurationError
+from core.queues import Lane
+from messages.model import MessageRef
+from messages.states import State
+from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
+
+
+class Journal:
+    """The journal of one worker. Its name must be unique on the machine; a lock enforces that."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Raises ConfigurationError when another living process uses this name."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = (folder / f"{name}.a.journal", folder / f"{name}.b.journal")
+        self._identity = folder / f"{name}.worker"
+        self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise ConfigurationError(
+                f"a worker named {name!r} is already running here: give this one another POSTLANE_WORKER_NAME"
+            ) from error
+        self._handles = tuple(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600) for file in self._files)
+        self._active = 0
+
+    def left_behind(self) -> tuple[UUID | None, list[Outcome]]:
+        """Identity of the worker that wrote last, and its outcomes that may not have been committed."""
+        outcomes = [outcome for file in self._files for outcome in _read(file)]
+        try:
+            previous = UUID(self._identity.read_text().strip())
+        except (FileNotFoundError, ValueError):
+            previous = None
+        return previous, outcomes
+
+    def begin(self, worker: UUID) -> None:
+        """Start afresh as `worker`, once what was left behind is committed."""
+        for handle in self._handles:
+            os.ftruncate(handle, 0)
+        replacement = self._identity.with_suffix(".new")
+        replacement.write_text(str(worker))
+        replacement.replace(self._identity)
+
+    def append(self, outcome: Outcome) -> None:
+        """Add one outcome. Raises OSError when the disk is full."""
+        os.write(self._handles[self._active], _encode(outcome))
+
+    def turn(self) -> int:
+        """Let new outcomes go to the other file; returns the number of the one that holds those up to now."""
+        full = self._active
+        self._active = 1 - full
+        return full
+
+    def committed(self, file: int) -> None:
+        """Empty a file whose outcomes are in the database."""
+        os.ftruncate(self._handles[file], 0)
+
+    def close(self) -> None:
+        for handle in (*self._handles, self._lock):
+            with contextlib.suppress(OSError):
+                os.close(handle)
+
+
+def _encode(outcome: Outcome) -> bytes:
+    return orjson.dumps(outcome, default=list) + b"\n"
+
+
+def _read(file: Path) -> list[Outcome]:
+    """Outcomes of a journal file. A last line that was cut off is left out: its mail counts as not answered."""
+    outcomes = []
+    for line in file.read_bytes().split(b"\n"):
+        with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            outcomes.append(_decode(orjson.loads(line)))
+    return outcomes
+
+
+def _decode(fields: dict[str, Any]) -> Outcome:
+    email_id, position = fields["ref"]
+    return Outcome(
+        ref=MessageRef(UUID(email_id), position),
+        address=fields["address"],
+        lane=Lane(fields["lane"]),
+        at=datetime.fromisoformat(fields["at"]),
+        kind=EventKind(fields["kind"]),
+        state=State(fields["state"]),
+        attempts=fields["attempts"],
+        worker=UUID(fields["worker"]),
+        attempt=AttemptFacts(**fields["attempt"]) if fields["attempt"] else None,
+        next_attempt_at=datetime.fromisoformat(fields["next_attempt_at"]) if fields["next_attempt_at"] else None,
+        detail=fields["detail"],
+        suppress=_decode_suppression(fields["suppress"]) if fields["suppress"] else None,
+    )
+
+
+def _decode_suppression(fields: dict[str, Any]) -> SuppressionEntry:
+    expires = fields["expires_at"]
+    return SuppressionEntry(
+        SuppressionScope(fields["scope"]),
+        Reason(fields["reason"]),
+        Source(fields["source"]),
+        fields["detail"],
+        datetime.fromisoformat(expires) if expires else None,
+    )

@@ -1,0 +1,67 @@
+"""Names of what can happen to a message, and the value it is recorded from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from core.queues import Lane
+from messages.model import MessageRef
+from messages.states import State
+from suppression.reasons import SuppressionEntry
+
+
+class EventKind(StrEnum):
+    """Kinds of events in the timeline of a message."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+    SUPPRESSED = "suppressed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    REROUTED = "rerouted"
+    RESCHEDULED = "rescheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFacts:
+    """What is kept of one attempt to deliver."""
+
+    ip: str
+    provider: str
+    mx: str
+    tls: str
+    phase: str
+    code: int
+    enhanced: str
+    reply: str
+    action: str
+    klass: str
+    scope: str
+    rule: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One thing that happened to one message, ready to be recorded.
+
+    `state` is the state the message is in now. A terminal state removes the queue row; otherwise `next_attempt_at`
+    says when it is due again. `attempts` counts this attempt too; `worker` is the claim it was made under.
+    """
+
+    ref: MessageRef
+    address: str
+    """Folded address of the recipient."""
+    lane: Lane
+    at: datetime
+    kind: EventKind
+    state: State
+    attempts: int
+    worker: UUID
+    attempt: AttemptFacts | None = None
+    next_attempt_at: datetime | None = None
+    detail: str = ""
+    suppress: SuppressionEntry | None = None

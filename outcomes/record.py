@@ -1,0 +1,149 @@
+"""Write what happened: one transaction for a batch of outcomes. Every outcome of the product passes here.
+
+A terminal outcome deletes the queue row and moves the message's state in the same statement, so a message ends
+exactly once however often the same outcome is told (journal replay, a second worker after a lost lease).
+"""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.ids import uuid7
+from messages.states import TERMINAL
+from outcomes.kinds import Outcome
+from store.database import Connection
+
+_SHARD = os.getpid() % 16
+
+_END = """
+WITH ended AS (
+  SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
+                       %(times)s::timestamptz[]) AS u(email_id, position, state, attempts, at)
+), gone AS (
+  DELETE FROM delivery_queue q USING ended u WHERE q.email_id = u.email_id AND q.position = u.position
+  RETURNING q.email_id, q.position
+), moved AS (
+  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
+    FROM ended u JOIN gone USING (email_id, position)
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s))
+SELECT email_id, position FROM gone
+"""
+
+_DEFER = """
+WITH later AS (
+  SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
+                       %(times)s::timestamptz[], %(due)s::timestamptz[], %(ips)s::text[], %(workers)s::uuid[])
+                AS u(email_id, position, state, attempts, at, due_at, ip, worker)
+), kept AS (
+  UPDATE delivery_queue q SET due_at = u.due_at, attempts = u.attempts, last_ip = nullif(u.ip, ''),
+         claimed_by = NULL, claimed_at = NULL
+    FROM later u WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = u.worker
+  RETURNING q.email_id, q.position
+), moved AS (
+  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
+    FROM later u JOIN kept USING (email_id, position)
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s))
+SELECT email_id, position FROM kept
+"""
+
+_SUPPRESS = """
+INSERT INTO suppressions (id, address, scope, reason, source, detail, expires_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (address, scope) DO UPDATE
+  SET reason = excluded.reason, source = excluded.source, detail = excluded.detail, created_at = now(),
+      expires_at = excluded.expires_at
+  WHERE suppressions.expires_at <= now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a batch went: `ended` and `deferred` moved a message, `repeats` told of messages that had ended before."""
+
+    ended: int
+    deferred: int
+    repeats: int
+
+
+async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorded:
+    """Write these outcomes within the caller's transaction."""
+    endings = [o for o in outcomes if o.state in TERMINAL]
+    deferrals = [o for o in outcomes if o.state not in TERMINAL]
+    moved: set[tuple[object, int]] = set()
+    if endings:
+        cursor = await connection.execute(_END, _columns(endings))
+        moved.update(await cursor.fetchall())
+    if deferrals:
+        cursor = await connection.execute(_DEFER, _columns(deferrals) | _later(deferrals))
+        moved.update(await cursor.fetchall())
+    first = [o for o in outcomes if (o.ref.email_id, o.ref.position) in moved]
+    await _write_events(connection, first)
+    await _count(connection, first)
+    for outcome in first:
+        if outcome.suppress:
+            entry = outcome.suppress
+            await connection.execute(
+                _SUPPRESS, [uuid7(), outcome.address, entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at]
+            )
+    ended = sum(o.state in TERMINAL for o in first)
+    return Recorded(ended, len(first) - ended, len(outcomes) - len(first))
+
+
+def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    return {
+        "emails": [o.ref.email_id for o in outcomes],
+        "positions": [o.ref.position for o in outcomes],
+        "states": [o.state.value for o in outcomes],
+        "attempts": [o.attempts for o in outcomes],
+        "times": [o.at for o in outcomes],
+    }
+
+
+def _later(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    return {
+        "due": [o.next_attempt_at or o.at for o in outcomes],
+        "ips": [o.attempt.ip if o.attempt else "" for o in outcomes],
+        "workers": [o.worker for o in outcomes],
+    }
+
+
+async def _write_events(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    async with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY events (email_id, position, at, kind, attempt, ip, provider, mx, tls, phase, code, enhanced, reply,"
+            " action, class, scope, rule, detail, next_attempt_at, duration_ms) FROM STDIN"
+        ) as copy,
+    ):
+        for o in outcomes:
+            a = o.attempt
+            facts = (
+                (a.ip, a.provider, a.mx, a.tls, a.phase, a.code, a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule)
+                if a
+                else (None,) * 12
+            )
+            await copy.write_row(
+                (
+                    o.ref.email_id, o.ref.position, o.at, o.kind.value, o.attempts if a else None, *facts,
+                    o.detail or None, o.next_attempt_at, a.duration_ms if a else None,
+                )
+            )  # fmt: skip
+
+
+async def _count(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Add to the counters per hour, lane, provider and IP. Sorted, so that two writers never wait in a circle."""
+    counts = Counter(
+        (o.lane.value, o.attempt.provider if o.attempt else "", o.attempt.ip if o.attempt else "", o.kind.value)
+        for o in outcomes
+    )
+    if not counts:
+        return
+    rows = sorted(counts.items())
+    await connection.execute(
+        "INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)"
+        " SELECT date_trunc('hour', now()), lane, provider, ip, outcome, %s, n"
+        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[]) AS u(lane, provider, ip, outcome, n)"
+        " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n",
+        [_SHARD, *(list(column) for column in zip(*(key for key, _ in rows), strict=True)), [n for _, n in rows]],
+    )

@@ -1,0 +1,129 @@
+"""Collects the outcomes of one worker process and commits them together: every 50 ms, or sooner when many wait.
+
+A lost database loses no outcome: they stay in memory and in the journal, and are committed when it is back.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from core.logs import get_logger
+from outcomes.journal import Journal
+from outcomes.kinds import Outcome
+from outcomes.record import Recorded, record
+from store.database import Database, DatabaseUnavailableError
+
+_log = get_logger(__name__)
+
+FLUSH_AT = 200
+"""So many outcomes are committed without waiting for the rest of the interval."""
+
+FULL_AT = 5000
+"""With so many uncommitted outcomes, `room` waits: no further mail is claimed while the database cannot keep up."""
+
+_RETRY_SECONDS = 0.5
+_SLOW_SECONDS = 30.0
+
+
+class Recorder:
+    """One per worker process. `put` is called from the event loop and never blocks on the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal | None,
+        interval: float,
+        on_commit: Callable[[Sequence[Outcome], Recorded, float], None],
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._interval = interval
+        self._on_commit = on_commit
+        self._pending: list[Outcome] = []
+        self._committing = 0
+        self._committing_since = 0.0
+        self._enough = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome: into the journal at once, into the database with the next commit."""
+        if self._journal is not None:
+            try:
+                self._journal.append(outcome)
+            except OSError as error:
+                # Disk full: the commit still comes; only a kill before it would repeat this mail.
+                _log.error("journal_write_failed", error=str(error), message_id=str(outcome.ref))
+        self._pending.append(outcome)
+        if len(self._pending) >= FLUSH_AT:
+            self._enough.set()
+        if len(self._pending) + self._committing >= FULL_AT:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Return when the recorder can take more."""
+        await self._room.wait()
+
+    async def replay(self, outcomes: list[Outcome]) -> None:
+        """Commit what a killed predecessor left in its journal. Called once, before `start`."""
+        if outcomes:
+            await self._commit(outcomes)
+
+    def trouble(self) -> str:
+        """What is wrong with the recorder, "" when nothing is: its task ended, or outcomes wait for too long."""
+        if self._task is not None and self._task.done() and not self._closing:
+            return "the recorder has stopped"
+        waiting = time.monotonic() - self._committing_since if self._committing else 0.0
+        return f"outcomes wait for the database for {waiting:.0f} s" if waiting > _SLOW_SECONDS else ""
+
+    def depth(self) -> int:
+        """Outcomes not committed yet."""
+        return len(self._pending) + self._committing
+
+    async def close(self) -> None:
+        """Commit what is there and stop. The caller bounds the time."""
+        self._closing = True
+        self._enough.set()
+        if self._task:
+            await self._task
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._pending):
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._enough.wait()
+            except TimeoutError:
+                pass
+            self._enough.clear()
+            if self._pending:
+                await self._flush()
+
+    async def _flush(self) -> None:
+        batch, self._pending = self._pending, []
+        self._committing = len(batch)
+        self._committing_since = time.monotonic()
+        file = self._journal.turn() if self._journal else None
+        await self._commit(batch)
+        if self._journal is not None and file is not None:
+            self._journal.committed(file)
+        self._committing = 0
+        self._room.set()
+
+    async def _commit(self, batch: list[Outcome]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                async with self._database.transaction() as connection:
+                    recorded = await record(connection, batch)
+            except DatabaseUnavailableError as error:
+                _log.warning("outcomes_wait_for_database", outcomes=len(batch), error=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._on_commit(batch, recorded, loop.time() - started)
+            return

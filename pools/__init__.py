@@ -1,0 +1,1 @@
+"""Which IP sends."""

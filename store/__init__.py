@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, migrations, partitions. The one place that knows how to reach the database."""

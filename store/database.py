@@ -1,0 +1,63 @@
+"""Connections to PostgreSQL: one asyncio pool a process.
+
+All statements of Postlane are SQL over psycopg 3; only the edge (a request, a batch, a command) opens a transaction
+and so commits. No transaction may be open during SMTP.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from core.errors import UnavailableError
+
+Connection = AsyncConnection[TupleRow]
+
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+"""What psycopg raises when the server is away, restarting, or refuses connections."""
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """PostgreSQL does not answer. Nothing was committed unless a commit itself was cut off."""
+
+
+class Database:
+    """A pool of connections with the settings every Postlane process wants."""
+
+    def __init__(self, url: str, size: int = 10, name: str = "postlane") -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=5,
+            reconnect_timeout=30,
+            name=name,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={"application_name": name, "prepare_threshold": 1, "connect_timeout": 5, "autocommit": True},
+        )
+
+    async def open(self) -> None:
+        """Start the pool; connections come when they are first needed, so a server that is away does not stop us."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=3)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode, for single statements. Raises DatabaseUnavailableError."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except LOST as error:
+            raise DatabaseUnavailableError(str(error).strip() or type(error).__name__) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction that commits at the end of the block."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection

@@ -1,0 +1,65 @@
+"""Why an address is suppressed, where we know it from, and for what: the words, and nothing else.
+
+The values are stored and shown by the API. Used by everything that adds, reads or explains a suppression.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why mail to the address would be wrong."""
+
+    HARD_BOUNCE = "hard_bounce"
+    """The mailbox does not exist, or is closed, in the words of its own server."""
+    SOFT_BOUNCES = "soft_bounces"
+    """It kept failing for less certain reasons."""
+    COMPLAINT = "complaint"
+    """The recipient called a mail spam, and a feedback loop told us."""
+    UNSUBSCRIBE = "unsubscribe"
+    MANUAL = "manual"
+    """A person or an application said so."""
+    IMPORT = "import"
+    """It came with a list from another system."""
+
+
+class Source(StrEnum):
+    """Where the entry comes from."""
+
+    SMTP = "smtp"
+    """A reply in our own SMTP session."""
+    BOUNCE_REPORT = "bounce_report"
+    """A bounce mail that came later (RFC 3464)."""
+    FEEDBACK_LOOP = "feedback_loop"
+    """A complaint report (RFC 5965)."""
+    ONE_CLICK = "one_click"
+    """The List-Unsubscribe header (RFC 8058)."""
+    LINK = "link"
+    """An unsubscribe link or the preference page."""
+    MAILTO = "mailto"
+    """A mail to the unsubscribe address."""
+    API = "api"
+    CONSOLE = "console"
+    CLI = "cli"
+    IMPORT = "import"
+
+
+class SuppressionScope(StrEnum):
+    """For what the entry holds. A lane's scope has the lane's own name."""
+
+    ALL = "all"
+    TRANSACTIONAL = "transactional"
+    MARKETING = "marketing"
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionEntry:
+    """One decision to suppress, without the address: whoever asked for the decision knows that."""
+
+    scope: SuppressionScope
+    reason: Reason
+    source: Source
+    detail: str
+    """The evidence: the rule and the reply, or who asked. Shown to the application."""
+    expires_at: datetime | None = None

@@ -1,0 +1,106 @@
+"""Keeps the claims of this process alive while their mail is on its way, and knows when they were last checked."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from core.logs import get_logger
+from messages import claim
+from messages.model import MessageRef
+from store.database import Database, DatabaseUnavailableError
+
+_log = get_logger(__name__)
+
+FRESH_SECONDS = 1.0
+"""A suppression check older than this is made again right before `MAIL FROM` (promise 2)."""
+
+
+class LeaseKeeper:
+    """Renews the leases of everything in flight, four times a lease."""
+
+    def __init__(self, database: Database, worker: UUID, lease: timedelta) -> None:
+        self._database = database
+        self._worker = worker
+        self._lease = lease
+        self._held: dict[MessageRef, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="leases")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    def hold(self, refs: Iterable[MessageRef]) -> None:
+        now = time.monotonic()
+        self._held.update((ref, now) for ref in refs)
+
+    def let_go(self, ref: MessageRef) -> None:
+        self._held.pop(ref, None)
+
+    def held(self) -> int:
+        """Messages in flight in this process."""
+        return len(self._held)
+
+    async def _run(self) -> None:
+        quarter = self._lease.total_seconds() / 4
+        while True:
+            await asyncio.sleep(quarter)
+            old = [ref for ref, since in self._held.items() if time.monotonic() - since >= quarter]
+            if not old:
+                continue
+            try:
+                async with self._database.connection() as connection:
+                    await claim.renew(connection, old, self._worker, self._lease)
+            except DatabaseUnavailableError as error:
+                _log.warning("leases_not_renewed", messages=len(old), error=str(error))
+
+
+class Permit:
+    """May this message of a batch be sent now? The claim's own check serves for a second, then the store is asked
+    again for all that is left of the batch. Fails closed: no answer, no send."""
+
+    def __init__(self, database: Database, worker: UUID, refs: Sequence[MessageRef], checked: float, until: float) -> None:
+        """`checked`: monotonic time just before the claim was asked. `until`: no sending after this."""
+        self._database = database
+        self._worker = worker
+        self._left = set(refs)
+        self._allowed = set(refs)
+        self._checked = checked
+        self._until = until
+        self._asking = asyncio.Lock()
+
+    async def allows(self, ref: MessageRef) -> bool:
+        now = time.monotonic()
+        if now > self._until:
+            return False
+        if now - self._checked > FRESH_SECONDS:
+            async with self._asking:
+                if time.monotonic() - self._checked > FRESH_SECONDS:
+                    await self._ask()
+        return ref in self._allowed and ref in self._left
+
+    def done(self, ref: MessageRef) -> None:
+        """Sent or given up: need not be asked about again."""
+        self._left.discard(ref)
+
+    def left(self) -> set[MessageRef]:
+        """Messages neither sent nor given up."""
+        return set(self._left)
+
+    def stop(self) -> None:
+        """Start no further mail of this batch."""
+        self._until = float("-inf")
+
+    async def _ask(self) -> None:
+        asked = time.monotonic()
+        try:
+            async with self._database.connection() as connection:
+                self._allowed = await claim.still_sendable(connection, list(self._left), self._worker)
+        except DatabaseUnavailableError as error:
+            _log.warning("suppression_not_answered", error=str(error))
+            self._allowed = set()
+        self._checked = asked

@@ -1,0 +1,405 @@
+"""The way of one batch of mail, from claim to outcome. Read this file first.
+
+    1 claim      due messages of one lane and some destinations; suppression and expiry in the same statement
+    2 route      destination → mail servers and mailbox provider
+    3 choose     pool IPs for the batch
+    4 compose    MIME and signed return path
+    5 sign       DKIM
+    6 send       over a kept-open session of that IP and server; every reply → a Verdict
+    7 record     outcomes, many at a time, through the journal and the recorder
+
+`deliver_due` is called by the Celery task of a lane with a hint of destinations that have due mail; it knows neither
+Celery nor Redis. All collaborators come in as one `Collaborators` value from `workers/wiring`.
+
+A message leaves this file in exactly one of three ways: an outcome is put to the recorder, it is given back to the
+queue untried, or the process dies and its lease runs out.
+"""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from core.clock import Clock
+from core.logs import get_logger
+from core.queues import Lane
+from core.secrets import InstanceSecret
+from messages import claim, prepare, retry, states
+from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
+from accounts.senders import Sender, SenderBook
+from mta.deliver import Courier, Delivery
+from mta.model import EgressIp, Envelope, Response, Route, Verdict
+from mta.replies import RuleTable
+from mta.resolve import Resolver
+from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from outcomes.recorder import Recorder
+from pools.choose import choose, same_ip
+from pools.model import Health, Pool, Wait
+from pools.repository import PoolBook
+from store.database import Database, DatabaseUnavailableError
+from suppression.rules import suppression_for
+from workers import watch
+from workers.leases import LeaseKeeper, Permit
+
+_log = get_logger(__name__)
+
+PREPARE_CHUNK = 20
+"""Mails composed and signed in one go, while those before them are already being sent."""
+
+NO_IP_RETRY = timedelta(seconds=30)
+"""Mail that no IP can take is looked at again after this, when the pool does not say when."""
+
+FAILURE_PAUSE = timedelta(minutes=1)
+"""Mail whose batch failed through a bug of ours comes back after this, not in a tight circle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Figures of one worker process."""
+
+    batch: int
+    lease: timedelta
+    batch_seconds: float
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """Everything a batch needs. Built once per process."""
+
+    worker: UUID
+    database: Database
+    secret: InstanceSecret
+    senders: SenderBook
+    pools: PoolBook
+    health: Health
+    resolver: Resolver
+    courier: Courier
+    rules: RuleTable
+    recorder: Recorder
+    leases: LeaseKeeper
+    signing: Executor
+    clock: Clock
+    limits: Limits
+    turns: dict[tuple[UUID, str], int] = field(default_factory=dict)
+    permits: set[Permit] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Job:
+    """One claimed message on its way through the steps."""
+
+    claimed: Claimed
+    email: StoredEmail
+    content: StoredContent | None
+    sender: Sender
+    route: Route
+    pool: Pool
+    ip: EgressIp
+    envelope: Envelope | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the steps share."""
+
+    lane: Lane
+    permit: Permit
+    emails: dict[UUID, tuple[StoredEmail, StoredContent | None]]
+    failed: bool = False
+
+
+async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
+    """Send what is due for these destinations, one batch; returns the destinations that may have more."""
+    await c.recorder.room()
+    with watch.step(lane, "claim"):
+        asked = time.monotonic()
+        async with c.database.connection() as connection:
+            claimed, more = await claim.claim(
+                connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease
+            )
+            emails = await claim.load(connection, {m.ref.email_id for m in claimed}) if claimed else {}
+    watch.CLAIMED.labels(lane.value).inc(len(claimed))
+    if not claimed:
+        return []
+    refs = [message.ref for message in claimed]
+    batch = Batch(lane, Permit(c.database, c.worker, refs, asked, asked + c.limits.batch_seconds), emails)
+    c.leases.hold(refs)
+    c.permits.add(batch.permit)
+    try:
+        await _deliver(batch, claimed, c)
+    except BaseException:
+        batch.failed = True
+        raise
+    finally:
+        c.permits.discard(batch.permit)
+        await _give_back(batch, c)
+    return more
+
+
+async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -> None:
+    sendable = [message for message in claimed if not _ends_unsent(batch, message, c)]
+    with watch.step(batch.lane, "route"):
+        routes = await _routes(sendable, c)
+    jobs = await _assign(batch, sendable, routes, c)
+    sending: set[asyncio.Task[None]] = set()
+    for start in range(0, len(jobs), PREPARE_CHUNK):
+        chunk = await _prepare(batch, jobs[start : start + PREPARE_CHUNK], c)
+        sending.update(asyncio.create_task(_send(batch, job, c)) for job in chunk)
+    if sending:
+        for failure in await asyncio.gather(*sending, return_exceptions=True):
+            if isinstance(failure, BaseException):
+                # A bug in one message's way must not hold up the others of its batch; it is tried again later.
+                batch.failed = True
+                _log.error("send_failed", lane=batch.lane.value, exc_info=failure)
+
+
+def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:
+    """Record what the claim already decided: suppressed, expired, or its email is gone."""
+    if message.suppressed is not None:
+        _end(batch, message, states.Event.SUPPRESS, EventKind.SUPPRESSED, f"suppressed: {message.suppressed}", c)
+    elif message.expired:
+        _end(batch, message, states.Event.EXPIRE, EventKind.EXPIRED, "its expiry time has come", c)
+    elif message.ref.email_id not in batch.emails:
+        _end(batch, message, states.Event.FAIL, EventKind.FAILED, "its email is no longer stored", c)
+    else:
+        return False
+    return True
+
+
+# 2 route
+
+
+async def _routes(messages: Iterable[Claimed], c: Collaborators) -> dict[str, Route | Response]:
+    destinations = sorted({message.destination for message in messages})
+    found = await asyncio.gather(*(c.resolver.route(destination) for destination in destinations))
+    return dict(zip(destinations, found, strict=True))
+
+
+# 3 choose
+
+
+async def _assign(
+    batch: Batch, messages: Sequence[Claimed], routes: dict[str, Route | Response], c: Collaborators
+) -> list[Job]:
+    """Give every message its IP. Those without a route, a sender domain or an IP end here or wait."""
+    groups: dict[tuple[UUID, str], list[tuple[Claimed, Route, Pool, Sender]]] = defaultdict(list)
+    for message in messages:
+        route = routes[message.destination]
+        if isinstance(route, Response):
+            _judge_unrouted(batch, message, route, c)
+            continue
+        email, _ = batch.emails[message.ref.email_id]
+        sender = await c.senders.sender(email.domain_id)
+        if sender is None:
+            _end(batch, message, states.Event.FAIL, EventKind.FAILED, "its sender domain was deleted", c)
+            continue
+        pool = await c.pools.pool_for(batch.lane, email.pool_id)
+        groups[pool.id, route.provider].append((message, route, pool, sender))
+    return [job for group in groups.values() for job in _spread(batch, group, c)]
+
+
+def _spread(batch: Batch, group: list[tuple[Claimed, Route, Pool, Sender]], c: Collaborators) -> list[Job]:
+    """Equal shares of the pool's IPs; a greylisted message goes back through the IP it was greylisted on."""
+    _, route, pool, _ = group[0]
+    jobs: list[Job] = []
+    free: list[tuple[Claimed, Route, Pool, Sender]] = []
+    for message, route, pool, sender in group:
+        ip = same_ip(pool, route.provider, message.last_ip, c.health) if message.last_ip else None
+        if ip is None:
+            free.append((message, route, pool, sender))
+        else:
+            jobs.append(_job(batch, message, route, pool, sender, ip))
+    if not free:
+        return jobs
+    turn = c.turns.setdefault((pool.id, route.provider), random.randrange(1 << 20))
+    grants = choose(pool, route.provider, len(free), c.health, c.limits.connections, turn)
+    if isinstance(grants, Wait):
+        for message, *_ in free:
+            _wait(batch, message, grants, c)
+        return jobs
+    c.turns[pool.id, route.provider] = turn + len(free)
+    # Dealt out one by one, so that no IP gets all its mail at the end of the batch.
+    shares = [[grant.ip] * grant.count for grant in grants]
+    ips = [share.pop() for _ in range(max(map(len, shares))) for share in shares if share]
+    jobs.extend(_job(batch, m, r, p, s, ip) for (m, r, p, s), ip in zip(free, ips, strict=True))
+    return jobs
+
+
+def _job(batch: Batch, message: Claimed, route: Route, pool: Pool, sender: Sender, ip: EgressIp) -> Job:
+    email, content = batch.emails[message.ref.email_id]
+    return Job(message, email, content, sender, route, pool, ip)
+
+
+# 4 compose, 5 sign
+
+
+async def _prepare(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[Job]:
+    """Compose and sign a chunk in a thread: RSA releases the interpreter lock, so sending goes on meanwhile."""
+    missing = [job for job in jobs if job.content is None]
+    if missing:
+        async with c.database.connection() as connection:
+            for job in missing:
+                job.content = await claim.load_content(connection, job.email.content_id)
+    with watch.step(batch.lane, "prepare"):
+        work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
+        prepared = await asyncio.get_running_loop().run_in_executor(
+            c.signing, prepare.prepare_many, work, batch.lane, c.secret, c.clock.now()
+        )
+    ready = []
+    for job, envelope in zip(jobs, prepared, strict=True):
+        if isinstance(envelope, str):
+            _end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, envelope, c)
+        else:
+            job.envelope, job.content = envelope, None
+            ready.append(job)
+    return ready
+
+
+# 6 send
+
+
+async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
+    assert job.envelope is not None
+    ref = job.claimed.ref
+    if not await batch.permit.allows(ref):
+        return
+    try:
+        delivery = await c.courier.deliver(job.route, job.ip, job.envelope, lambda: batch.permit.allows(ref))
+    except ValueError as error:
+        _end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
+        return
+    if delivery.refused_by_gate:
+        return
+    watch.SEND[batch.lane].observe(delivery.ended - delivery.ready)
+    verdict = c.rules.classify(delivery.response, job.route.provider)
+    _judge(batch, job, delivery, verdict, c)
+
+
+# 7 record
+
+
+def _judge(batch: Batch, job: Job, delivery: Delivery, verdict: Verdict, c: Collaborators) -> None:
+    response = delivery.response
+    facts = AttemptFacts(
+        ip=job.ip.address,
+        provider=job.route.provider,
+        mx=delivery.host_name,
+        tls=delivery.tls,
+        phase=response.phase.value,
+        code=response.code,
+        enhanced=response.enhanced,
+        reply=response.text or (response.trouble.value if response.trouble else ""),
+        action=verdict.action.value,
+        klass=verdict.klass,
+        scope=verdict.scope.value,
+        rule=verdict.rule,
+        duration_ms=round(delivery.milliseconds),
+    )
+    _conclude(batch, job.claimed, job.email, response, verdict, facts, c)
+
+
+def _judge_unrouted(batch: Batch, message: Claimed, response: Response, c: Collaborators) -> None:
+    """DNS gave no server to try: that is an attempt too."""
+    verdict = c.rules.classify(response, "")
+    facts = AttemptFacts(
+        "", "", "", "", response.phase.value, 0, response.enhanced,
+        response.text or (response.trouble.value if response.trouble else ""),
+        verdict.action.value, verdict.klass, verdict.scope.value, verdict.rule, 0,
+    )  # fmt: skip
+    _conclude(batch, message, batch.emails[message.ref.email_id][0], response, verdict, facts, c)
+
+
+def _conclude(
+    batch: Batch,
+    message: Claimed,
+    email: StoredEmail,
+    response: Response,
+    verdict: Verdict,
+    facts: AttemptFacts,
+    c: Collaborators,
+) -> None:
+    """Verdict → outcome: ended, or deferred until its next time."""
+    now = c.clock.now()
+    attempts = message.attempts + 1
+    event = states.event_for(verdict)
+    accepted = email.scheduled_at or email.created_at
+    due = None
+    if event is states.Event.DEFER:
+        due = retry.next_attempt(attempts, accepted, now, verdict, message.expires_at, random.random())
+        if due is None:
+            event = states.Event.EXPIRE
+    state = states.move(states.State.QUEUED, event)
+    outcome = Outcome(
+        ref=message.ref,
+        address=message.address,
+        lane=batch.lane,
+        at=now,
+        kind=EventKind(state.value),
+        state=state,
+        attempts=attempts,
+        worker=c.worker,
+        attempt=facts,
+        next_attempt_at=due,
+        suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
+    )
+    _put(batch, outcome, c)
+    watch.attempt(batch.lane, facts, (now - accepted).total_seconds() if state is states.State.DELIVERED else None)
+    _log.info(
+        "attempt", message_id=str(message.ref), lane=batch.lane.value, recipient=message.recipient, ip=facts.ip,
+        mx=facts.mx, provider=facts.provider, tls=facts.tls, code=facts.code, enhanced=facts.enhanced,
+        reply=facts.reply, verdict=facts.action, rule=facts.rule, state=state.value, attempt=attempts,
+    )  # fmt: skip
+
+
+def _end(
+    batch: Batch, message: Claimed, event: states.Event, kind: EventKind, detail: str, c: Collaborators
+) -> None:
+    """End a message that was not tried."""
+    state = states.move(states.State.QUEUED, event)
+    _put(
+        batch,
+        Outcome(
+            message.ref, message.address, batch.lane, c.clock.now(), kind, state, message.attempts, c.worker,
+            detail=detail,
+        ),
+        c,
+    )  # fmt: skip
+    _log.info("ended_unsent", message_id=str(message.ref), lane=batch.lane.value, state=state.value, detail=detail)
+
+
+def _wait(batch: Batch, message: Claimed, wait: Wait, c: Collaborators) -> None:
+    """No IP can take it: due again when one can, without an attempt counted."""
+    now = c.clock.now()
+    due: datetime = wait.until or now + NO_IP_RETRY
+    outcome = Outcome(
+        message.ref, message.address, batch.lane, now, EventKind.DEFERRED, states.State.DEFERRED, message.attempts,
+        c.worker, next_attempt_at=due, detail=wait.reason,
+    )  # fmt: skip
+    _put(batch, outcome, c)
+
+
+def _put(batch: Batch, outcome: Outcome, c: Collaborators) -> None:
+    c.recorder.put(outcome)
+    batch.permit.done(outcome.ref)
+    c.leases.let_go(outcome.ref)
+
+
+async def _give_back(batch: Batch, c: Collaborators) -> None:
+    """Return what was claimed and not tried: time was up, a suppression came, or a step failed."""
+    untried = batch.permit.left()
+    if not untried:
+        return
+    for ref in untried:
+        c.leases.let_go(ref)
+    try:
+        async with c.database.connection() as connection:
+            due = c.clock.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
+            await claim.give_back(connection, list(untried), c.worker, due)
+    except DatabaseUnavailableError as error:
+        _log.warning("leases_left_to_expire", messages=len(untried), error=str(error))

@@ -1,0 +1,45 @@
+"""The scheduler process: builds its collaborators, leads when it may, stops on SIGTERM."""
+
+import asyncio
+import signal
+
+import uvloop
+
+from core import metrics
+from core.clock import SystemClock
+from core.logs import get_logger
+from core.publish import HintPublisher
+from core.settings import Settings
+from store.database import Database
+from workers.periodic import Duties, lead, retention
+
+_log = get_logger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    database = Database(settings.database_url, size=5, name="postlane-scheduler")
+    await database.open()
+    hints = HintPublisher(settings.redis_url)
+    hints.start()
+    duties = Duties(database, hints, SystemClock(), retention(settings.content_days, settings.event_days))
+    leading = asyncio.create_task(lead(duties), name="lead")
+    server = metrics.serve(
+        settings.metrics_host,
+        settings.metrics_port,
+        lambda: "the scheduler has stopped" if leading.done() else "",
+    )
+    _log.info("scheduler_ready", metrics_port=server.server_address[1])
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({leading, stop}, return_when=asyncio.FIRST_COMPLETED)
+    leading.cancel()
+    await asyncio.gather(leading, stop, return_exceptions=True)
+    hints.stop()
+    await database.close()

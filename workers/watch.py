@@ -1,0 +1,47 @@
+"""Metrics of the delivery pipeline, declared in one place because every step moves one of them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from core.metrics import DELIVERY_BUCKETS, STEP_BUCKETS
+from core.queues import Lane
+from outcomes.kinds import AttemptFacts
+
+STEPS = Histogram("postlane_step_seconds", "Time of one pipeline step", ["lane", "step"], buckets=STEP_BUCKETS)
+SEND = {lane: STEPS.labels(lane.value, "send") for lane in Lane}
+"""From a ready session to the reply; kept as children because it moves for every mail."""
+CLAIMED = Counter("postlane_claimed_total", "Messages claimed", ["lane"])
+COMMITS = Histogram("postlane_outcome_commit_seconds", "Time of one commit of outcomes", buckets=STEP_BUCKETS)
+COMMITTED = Counter("postlane_outcomes_committed_total", "Outcomes committed, by what became of them", ["result"])
+"""result: ended, deferred, repeat (told of a message that had ended before)."""
+REPLIES = Counter(
+    "postlane_smtp_replies_total", "Final replies of attempts", ["lane", "provider", "ip", "code", "verdict"]
+)
+DELIVERY = Histogram(
+    "postlane_accepted_to_delivered_seconds", "From acceptance (or schedule) to the remote 250", ["lane"],
+    buckets=DELIVERY_BUCKETS,
+)  # fmt: skip
+UNCERTAIN = Counter("postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"])
+IN_FLIGHT = Gauge("postlane_in_flight", "Messages claimed and not yet decided in this process")
+UNCOMMITTED = Gauge("postlane_outcomes_uncommitted", "Outcomes that wait for their commit in this process")
+SESSIONS = Gauge("postlane_smtp_sessions", "Open SMTP sessions of this process")
+
+
+@contextmanager
+def step(lane: Lane, name: str) -> Iterator[None]:
+    """Observe the time a step takes."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        STEPS.labels(lane.value, name).observe(time.monotonic() - started)
+
+
+def attempt(lane: Lane, facts: AttemptFacts, delivered_after: float | None) -> None:
+    """Count one attempt; `delivered_after` (seconds since acceptance) when it delivered."""
+    REPLIES.labels(lane.value, facts.provider, facts.ip, str(facts.code), facts.action).inc()
+    if delivered_after is not None:
+        DELIVERY.labels(lane.value).observe(delivered_after)

@@ -1,0 +1,115 @@
+"""Builds the real collaborators of one worker process, once. The only place in `workers/` that reads settings."""
+
+import concurrent.futures
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from core.clock import SystemClock
+from core.ids import uuid7
+from core.logs import get_logger
+from core.secrets import InstanceSecret
+from core.settings import Settings, worker_name
+from messages import claim
+from mta.from_settings import known_providers, make_resolver
+from accounts.senders import SenderBook
+from mta.deliver import Courier, CourierSettings
+from mta.providers import Providers, load_providers
+from mta.replies import shipped_rules
+from outcomes.journal import Journal
+from outcomes.kinds import Outcome
+from outcomes.record import Recorded
+from outcomes.recorder import Recorder
+from pools.model import all_healthy
+from pools.repository import PoolBook
+from store.database import Database
+from workers import watch
+from workers.leases import LeaseKeeper
+from workers.pipeline import Collaborators, Limits
+
+_log = get_logger(__name__)
+
+SIGNING_THREADS = 2
+"""RSA releases the interpreter lock; more threads than that only take turns with the event loop."""
+
+
+async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
+    """Open everything, commit what a killed predecessor of this name left in its journal, and take its claims over."""
+    worker = uuid7()
+    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+    database = Database(settings.database_url, settings.database_pool_size, f"postlane-{name}")
+    await database.open()
+    journal = Journal(settings.data_dir / "journals", f"{worker_name()}-{name}")
+    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, _committed)
+    lease = timedelta(seconds=settings.lease_seconds)
+    await _take_over(database, journal, recorder)
+    journal.begin(worker)
+    await recorder.start()
+    leases = LeaseKeeper(database, worker, lease)
+    await leases.start()
+    providers = known_providers(settings)
+    collaborators = Collaborators(
+        worker=worker,
+        database=database,
+        secret=secret,
+        senders=SenderBook(database, secret),
+        pools=PoolBook(database),
+        health=all_healthy,
+        resolver=make_resolver(settings, providers),
+        courier=_courier(settings, providers),
+        rules=shipped_rules(),
+        recorder=recorder,
+        leases=leases,
+        signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
+        clock=SystemClock(),
+        limits=Limits(settings.claim_batch, lease, settings.batch_seconds, settings.connections_per_host),
+    )
+    return collaborators, journal
+
+
+async def close(c: Collaborators, journal: Journal) -> None:
+    """Finish in order: no new mail, sessions closed, outcomes committed."""
+    for permit in list(c.permits):
+        permit.stop()
+    await c.courier.close()
+    await c.recorder.close()
+    await c.leases.stop()
+    async with c.database.connection() as connection:
+        await claim.release_worker(connection, c.worker)
+    await c.database.close()
+    c.signing.shutdown(wait=False, cancel_futures=True)
+    journal.close()
+
+
+def _courier(settings: Settings, providers: Providers) -> Courier:
+    return Courier(
+        CourierSettings(
+            port=settings.smtp_port,
+            connections_per_host=settings.connections_per_host,
+            messages_per_connection=settings.messages_per_connection,
+            idle_seconds=settings.connection_idle_seconds,
+            ca_file=settings.tls_verify_store,
+        ),
+        providers,
+    )
+
+
+async def _take_over(database: Database, journal: Journal, recorder: Recorder) -> None:
+    previous, outcomes = journal.left_behind()
+    await recorder.replay(outcomes)
+    if previous is not None:
+        await _release(database, previous, len(outcomes))
+
+
+async def _release(database: Database, previous: UUID, replayed: int) -> None:
+    async with database.connection() as connection:
+        released = await claim.release_worker(connection, previous)
+    if released or replayed:
+        _log.info("took_over", previous=str(previous), replayed=replayed, released=released)
+
+
+def _committed(outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
+    watch.COMMITS.observe(seconds)
+    watch.COMMITTED.labels("ended").inc(recorded.ended)
+    watch.COMMITTED.labels("deferred").inc(recorded.deferred)
+    watch.COMMITTED.labels("repeat").inc(recorded.repeats)
