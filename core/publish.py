@@ -57,6 +57,7 @@ def celery_app(redis_url: str) -> Celery:
         accept_content=["json"],
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         enable_utc=True,
     )

@@ -142,6 +142,8 @@ def _check_samples(table: RuleTable) -> None:
     for rule in table.rules:
         for provider in rule.providers or ("",):
             for sample in rule.matches:
+                if not rule.fits(sample):
+                    raise _wrong(rule, "matches", f"{_written(sample)!r} does not fit this rule")
                 by = table.deciding_rule(sample, provider)
                 if by is not rule and (by is None or by.file == rule.file):
                     raise _wrong(rule, "matches", f"{_written(sample)!r} is decided by {by.id if by else 'no rule'}")

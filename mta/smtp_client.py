@@ -180,7 +180,7 @@ class SmtpClient(asyncio.Protocol):
         if isinstance(commands, Response):
             return commands
         phase, reply = await self._open(commands)
-        if reply.code != 354:
+        if phase is not Phase.DATA or reply.code != 354:
             return self._refusal(phase, reply)
         early = await self._write_body(envelope.data)
         if early is not None:
@@ -254,14 +254,14 @@ class SmtpClient(asyncio.Protocol):
                 break
         if refused is None:
             return Phase.DATA, reply
-        await self._give_up(refused[0], reply)
+        await self._give_up(refused[0], phase, reply)
         return refused
 
-    async def _give_up(self, refused: Phase, last: Reply) -> None:
-        """End a refused mail so that the connection can carry the next one. `last` is the last reply read."""
+    async def _give_up(self, refused: Phase, phase: Phase, last: Reply) -> None:
+        """End a refused mail so that the connection can carry the next one. `last`, to `phase`, was read last."""
         if last.code in (0, 421):
             self.close()
-        elif last.code == 354:
+        elif phase is Phase.DATA and last.code == 354:
             # The server waits for a body although nobody may receive it: it gets an empty one (RFC 2920 section 3.1).
             await self._ask(b".\r\n", self._timeouts.dot)
         elif refused is not Phase.MAIL:

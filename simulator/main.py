@@ -58,7 +58,10 @@ class SimulatorConfig:
 
 
 async def serve(config: SimulatorConfig, announce: Callable[[SimulatorState], None] | None = None) -> None:
-    """Run until cancelled, SIGTERM or SIGINT; `announce` is called once everything listens. Raises OSError when a port is taken, NotLoopbackError."""
+    """Run until cancelled, SIGTERM or SIGINT; `announce` is called once everything listens.
+
+    Raises OSError when a port is taken, NotLoopbackError.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     handled = []

@@ -7,12 +7,17 @@ and so commits. No transaction may be open during SMTP.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core.errors import UnavailableError
+
+set_json_loads(orjson.loads)
+set_json_dumps(orjson.dumps)
 
 Connection = AsyncConnection[TupleRow]
 

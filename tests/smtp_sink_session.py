@@ -16,7 +16,7 @@ DROP = "drop"
 """As a reply: hang up without a word. At "dot" the mail is recorded first."""
 
 SILENCE = "silence"
-"""As a reply: nothing, and the connection stays."""
+"""As a reply: nothing, now or to anything later, and the connection stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,7 @@ class SinkSession(asyncio.Protocol):
             self.end()
             return False
         if rule.reply == SILENCE:
+            self._held = True
             return False
         wire = _wire(rule.reply)
         if rule.delay or rule.slow:
@@ -306,9 +307,10 @@ class SinkSession(asyncio.Protocol):
             self._transport.write(_wire(usual))
         elif rule.reply == DROP:
             self.end()
-        elif rule.reply != SILENCE:
+        else:
             self._held = True
-            self._loop.call_later(rule.delay, self._drip, _wire(rule.reply), rule)
+            if rule.reply != SILENCE:
+                self._loop.call_later(rule.delay, self._drip, _wire(rule.reply), rule)
 
     def _on_rset(self, _: str) -> None:
         self._reset()

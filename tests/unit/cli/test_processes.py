@@ -25,7 +25,9 @@ def _alive(pid: int) -> bool:
 
 def test_output_goes_to_a_private_log_that_is_kept_over_restarts(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "greeter.log"
-    process = Process(Service("greeter", ("/bin/sh", "-c", 'echo "out $GREETING"; echo err >&2'), {"GREETING": "hi"}), log)
+    process = Process(
+        Service("greeter", ("/bin/sh", "-c", 'echo "out $GREETING"; echo err >&2'), {"GREETING": "hi"}), log
+    )
     for _ in range(2):
         process.start()
         assert process.wait_exit(5)

@@ -150,6 +150,10 @@ def test_key_folds_case_unicode_and_domain_but_no_dots_or_tags() -> None:
     assert fold_address("Jürgen <JÜRGEN@XN--BCHER-KVA.example>") == "jürgen@xn--bcher-kva.example"
 
 
+def test_letters_composed_only_in_lower_case_have_one_key() -> None:
+    assert fold_address("H\u0331@x.example") == fold_address("\u1e96@x.example") == "\u1e96@x.example"
+
+
 @given(st.text(alphabet="aAüÜßİΓΣéÉ日.", min_size=1, max_size=15), st.sampled_from(["Bücher.example", "x.example"]))
 @settings(deadline=None)
 def test_folding_is_idempotent_and_blind_to_normal_form(local: str, domain: str) -> None:

@@ -146,6 +146,12 @@ def test_a_last_line_without_crlf_is_signed_as_smtp_sends_it() -> None:
     assert verifies(header + b"From: a@b.example\r\n\r\nend \r\n", _RECORDS)
 
 
+def test_obsolete_blanks_before_the_colon_do_not_hide_a_header() -> None:
+    # RFC 5322 section 4.5 allows readers to meet them; RFC 6376 section 3.4.2 deletes them. dkimpy refuses such mail.
+    plain = sign.sign(b"From: a@b.example\r\nSubject: s\r\n\r\nx\r\n", [_ED], _NOW)
+    assert sign.sign(b"From: a@b.example\r\nSubject \t: s\r\n\r\nx\r\n", [_ED], _NOW) == plain
+
+
 def test_existing_signatures_are_left_alone() -> None:
     twice = _signed(_signed())
     assert all(verifies(twice, _RECORDS, index) for index in range(4))

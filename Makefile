@@ -1,0 +1,102 @@
+# Postlane. `make help` lists what there is. Needs Python 3.11 or newer, make and a package index; nothing else.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Words handed on: make run ARGS=--no-demo, make test ARGS="tests/unit -k retry"
+ARGS ?=
+DATA ?= .postlane
+SOURCES := api bench cli core messages mta outcomes pools simulator store suppression warmup workers
+
+# An own choice (make PYTHON=/opt/python3.13/bin/python3 ...) wins; else the first of these that is 3.11 or newer.
+PYTHON ?=
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+# A .venv that lost its interpreter, or came here with a moved folder, is made anew: forget that it was finished.
+ifneq ($(CURDIR)$(wildcard $(BIN)/python),$(shell cat $(VENV)/base.stamp 2>/dev/null)$(BIN)/python)
+$(shell rm -f $(VENV)/*.stamp)
+endif
+
+.PHONY: help setup setup-run run test lint format bench lock clean distclean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/dev.stamp ## Make .venv with everything that tests and checks need
+
+setup-run: $(VENV)/run.stamp ## Make .venv with what running needs
+
+run: $(VENV)/run.stamp ## Run everything here, with a demo; Ctrl-C stops, a second run resumes
+	@exec $(BIN)/postlane up --demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## Run the test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp ## Style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(wildcard $(SOURCES)) tests
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
+	@mkdir -p build
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## Write requirements/*.lock anew from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra embedded -o requirements/run.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml
+
+clean: ## Remove build products and caches; data and .venv stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv as well; data stays
+	rm -rf $(VENV)
+
+# The stamps make a second call instant. What is installed for development includes all that running needs.
+$(VENV)/dev.stamp: requirements/dev.lock $(VENV)/base.stamp
+	@echo "Installing what development needs (once) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.lock
+	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/run.stamp: requirements/run.lock $(VENV)/base.stamp
+	@echo "Installing what running needs (once) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/run.lock
+	@touch $@
+
+# The checkout is used in place: a .pth file instead of `pip install -e .`, which would need a build backend first.
+$(VENV)/base.stamp: Makefile
+	@set -e; \
+	if ! $(BIN)/pip --version >/dev/null 2>&1; then \
+	    found=; \
+	    for python in $(CANDIDATES); do \
+	        if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "Postlane needs Python 3.11 or newer; looked for: $(CANDIDATES)." >&2; \
+	        echo "Install one (Debian and Ubuntu: apt install python3 python3-venv; macOS: brew install python)," >&2; \
+	        echo "or name it: make PYTHON=/path/to/python3 ..." >&2; exit 1; \
+	    fi; \
+	    if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+	        echo "$$found has no venv module. Debian and Ubuntu ship it apart: apt install python3-venv" >&2; exit 1; \
+	    fi; \
+	    echo "Making $(VENV) with $$("$$found" --version) ..."; \
+	    "$$found" -m venv --clear $(VENV); \
+	fi; \
+	site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	pwd > "$$site/postlane.pth"; \
+	printf '#!/bin/sh\nexec "%s/python" -m cli "$$@"\n' "$$(cd $(BIN) && pwd)" > $(BIN)/postlane; \
+	chmod +x $(BIN)/postlane; \
+	printf '%s' '$(CURDIR)' > $@

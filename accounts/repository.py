@@ -1,0 +1,330 @@
+"""Applications, their API keys and their sender domains in PostgreSQL.
+
+Called by the API routes, the CLI, the demo set-up and `accounts/verify`. Every function works on the caller's
+connection and never commits. All but the operator's own (`applications`, `application`, `domain_by_id`) take the
+application and see nothing of another one. Never asks DNS and never decides who may do what.
+
+An API key is shown once, by `create_key`; the table holds its SHA-256 (a key is random, so nothing slower is needed) and
+its first characters as a hint. DKIM private keys are stored sealed, each bound to its domain and selector.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+from accounts.directory import token_hash
+from accounts.records import PublicKey
+from accounts.senders import key_context
+from core.ids import uuid7
+from core.secrets import InstanceSecret
+from mta.sign import generate_ed25519, generate_rsa
+from store.database import Connection
+
+TOKEN_PREFIX: Final = "pl_"  # the visible beginning of every key, no secret
+_TOKEN_BYTES: Final = 32
+"""Random bytes of a key: 43 characters behind the prefix."""
+_HINT: Final = 8
+"""Characters of a key that are kept to tell it from others; 5 of them random, of 43."""
+
+_KEY_COLUMNS = "id, application_id, name, hint, permission, domain_id, created_at, last_used_at"
+_DOMAIN_COLUMNS = "id, application_id, name, return_path_domain, status, record_status, created_at, checked_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A tenant: owns keys, domains and mail."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """An API key to make. `permission` is `full_access` or `sending_access`."""
+
+    application_id: UUID
+    name: str
+    permission: str = "full_access"
+    domain_id: UUID | None = None
+    """The only domain it may send from. The caller has made sure that it is the application's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A stored key, without its token."""
+
+    id: UUID
+    application_id: UUID
+    name: str
+    hint: str
+    permission: str
+    domain_id: UUID | None
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCheck:
+    """How one DNS record stood when it was last checked."""
+
+    status: str
+    reason: str
+    """A sentence for the owner of the domain; "" when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A sender domain with the public halves of its keys."""
+
+    id: UUID
+    application_id: UUID
+    name: str
+    return_path_domain: str
+    status: str
+    checks: Mapping[str, RecordCheck]
+    """By `accounts.records.RecordKind`; empty before the first check."""
+    created_at: datetime
+    checked_at: datetime | None
+    keys: tuple[PublicKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshKey:
+    """A DKIM key that was just made, its private half still open."""
+
+    selector: str
+    algorithm: str
+    private_der: bytes
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRequest:
+    """A domain to register: names folded (`core.addresses.fold_domain`), keys from `make_keys`."""
+
+    application_id: UUID
+    name: str
+    return_path_domain: str
+    keys: tuple[FreshKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a list, newest first: `limit` rows (None: all) behind `after` or in front of `before`."""
+
+    limit: int | None = None
+    after: UUID | None = None
+    before: UUID | None = None
+
+
+ALL: Final = Window()
+
+
+# Applications
+
+
+async def create_application(connection: Connection, name: str) -> Application | None:
+    """A new application; None when the name is taken."""
+    cursor = await connection.execute(
+        "INSERT INTO applications (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id, name, created_at",
+        [uuid7(), name],
+    )
+    row = await cursor.fetchone()
+    return Application(*row) if row else None
+
+
+async def application(connection: Connection, name: str) -> Application | None:
+    """The application of that name."""
+    cursor = await connection.execute("SELECT id, name, created_at FROM applications WHERE name = %s", [name])
+    row = await cursor.fetchone()
+    return Application(*row) if row else None
+
+
+async def applications(connection: Connection) -> list[Application]:
+    """Every application, oldest first."""
+    cursor = await connection.execute("SELECT id, name, created_at FROM applications ORDER BY id")
+    return [Application(*row) for row in await cursor.fetchall()]
+
+
+# API keys
+
+
+async def create_key(connection: Connection, wanted: KeyRequest) -> tuple[ApiKey, str]:
+    """A new key and its token. The token cannot be had again."""
+    token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
+    cursor = await connection.execute(
+        "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, domain_id)"
+        f" VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING {_KEY_COLUMNS}",
+        [
+            uuid7(),
+            wanted.application_id,
+            wanted.name,
+            token_hash(token),
+            token[:_HINT],
+            wanted.permission,
+            wanted.domain_id,
+        ],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise AssertionError("INSERT RETURNING gave no row")
+    return ApiKey(*row), token
+
+
+async def keys(connection: Connection, application_id: UUID, window: Window = ALL) -> tuple[list[ApiKey], bool]:
+    """Keys of an application, and whether there are more in this direction."""
+    rows, more = await _window(connection, f"SELECT {_KEY_COLUMNS} FROM api_keys t", application_id, window)
+    return [ApiKey(*row) for row in rows], more
+
+
+async def rename_key(connection: Connection, application_id: UUID, key_id: UUID, name: str) -> bool:
+    """False when the application has no such key."""
+    cursor = await connection.execute(
+        "UPDATE api_keys SET name = %s WHERE id = %s AND application_id = %s", [name, key_id, application_id]
+    )
+    return cursor.rowcount == 1
+
+
+async def delete_key(connection: Connection, application_id: UUID, key_id: UUID) -> bool:
+    """False when the application has no such key."""
+    cursor = await connection.execute(
+        "DELETE FROM api_keys WHERE id = %s AND application_id = %s", [key_id, application_id]
+    )
+    return cursor.rowcount == 1
+
+
+# Domains
+
+
+async def make_keys() -> tuple[FreshKey, FreshKey]:
+    """An RSA-2048 and an Ed25519 key with selectors of their own. Takes a tenth of a second or more, in a thread.
+
+    Selectors are random: two installations, or a domain that was deleted and came back, never share a DNS name whose
+    old answer is still in caches, and a published record proves who asked for it.
+    """
+    return await asyncio.to_thread(_make_keys)
+
+
+def _make_keys() -> tuple[FreshKey, FreshKey]:
+    stem = "pl" + secrets.token_hex(4)
+    return FreshKey(f"{stem}r", "rsa", *generate_rsa()), FreshKey(f"{stem}e", "ed25519", *generate_ed25519())
+
+
+async def create_domain(connection: Connection, secret: InstanceSecret, wanted: DomainRequest) -> Domain | None:
+    """Register a domain with its keys, in one transaction of the caller; None when the application has it already."""
+    domain_id = uuid7()
+    cursor = await connection.execute(
+        "INSERT INTO domains (id, application_id, name, return_path_domain) VALUES (%s, %s, %s, %s)"
+        f" ON CONFLICT (application_id, name) DO NOTHING RETURNING {_DOMAIN_COLUMNS}",
+        [domain_id, wanted.application_id, wanted.name, wanted.return_path_domain],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    for key in wanted.keys:
+        sealed = secret.seal(key.private_der, key_context(domain_id, key.selector))
+        await connection.execute(
+            "INSERT INTO dkim_keys (id, domain_id, selector, algorithm, sealed_private_key, public_key)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [uuid7(), domain_id, key.selector, key.algorithm, sealed, key.public_key],
+        )
+    return _domain(row, tuple(PublicKey(key.selector, key.algorithm, key.public_key) for key in wanted.keys))
+
+
+async def domain(connection: Connection, application_id: UUID, domain_id: UUID) -> Domain | None:
+    """One domain of the application."""
+    found = await domain_by_id(connection, domain_id)
+    return found if found is not None and found.application_id == application_id else None
+
+
+async def domain_by_id(connection: Connection, domain_id: UUID) -> Domain | None:
+    """A domain of whatever application: for work that was not asked for by a caller."""
+    cursor = await connection.execute(f"SELECT {_DOMAIN_COLUMNS} FROM domains WHERE id = %s", [domain_id])
+    row = await cursor.fetchone()
+    return (await _with_keys(connection, [row]))[0] if row else None
+
+
+async def domain_named(connection: Connection, application_id: UUID, name: str) -> Domain | None:
+    """The application's domain of that (folded) name."""
+    cursor = await connection.execute(
+        f"SELECT {_DOMAIN_COLUMNS} FROM domains WHERE application_id = %s AND name = %s", [application_id, name]
+    )
+    row = await cursor.fetchone()
+    return (await _with_keys(connection, [row]))[0] if row else None
+
+
+async def domains(connection: Connection, application_id: UUID, window: Window = ALL) -> tuple[list[Domain], bool]:
+    """Domains of an application, and whether there are more in this direction."""
+    rows, more = await _window(connection, f"SELECT {_DOMAIN_COLUMNS} FROM domains t", application_id, window)
+    return await _with_keys(connection, rows), more
+
+
+async def store_checks(
+    connection: Connection, domain_id: UUID, status: str, checks: Mapping[str, RecordCheck]
+) -> datetime | None:
+    """Keep the result of a check; the time it is stored under, None when the domain is gone."""
+    stored = {kind: {"status": check.status, "reason": check.reason} for kind, check in checks.items()}
+    cursor = await connection.execute(
+        "UPDATE domains SET status = %s, record_status = %s, checked_at = now() WHERE id = %s RETURNING checked_at",
+        [status, Jsonb(stored), domain_id],
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def delete_domain(connection: Connection, application_id: UUID, domain_id: UUID) -> bool:
+    """Delete a domain, its DKIM keys, and the API keys that were bound to it. False when there is none."""
+    cursor = await connection.execute(
+        "DELETE FROM domains WHERE id = %s AND application_id = %s", [domain_id, application_id]
+    )
+    return cursor.rowcount == 1
+
+
+async def sending_addresses(connection: Connection) -> list[str]:
+    """Public addresses of every active IP: what SPF has to cover."""
+    cursor = await connection.execute("SELECT address FROM egress_ips WHERE active ORDER BY address")
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def _window(
+    connection: Connection, select: str, application_id: UUID, window: Window
+) -> tuple[list[TupleRow], bool]:
+    """Rows of `select` (a table named t) newest first; one more is read to know whether there are more."""
+    back = window.before is not None
+    cursor_id = window.before or window.after
+    condition = "" if cursor_id is None else f" AND t.id {'>' if back else '<'} %(cursor)s"
+    cursor = await connection.execute(
+        f"{select} WHERE t.application_id = %(application)s{condition}"
+        f" ORDER BY t.id {'' if back else 'DESC'} LIMIT %(limit)s",
+        {"application": application_id, "cursor": cursor_id, "limit": window.limit and window.limit + 1},
+    )
+    rows = await cursor.fetchall()
+    more = window.limit is not None and len(rows) > window.limit
+    rows = rows[: window.limit]
+    return (rows[::-1] if back else rows), more
+
+
+async def _with_keys(connection: Connection, rows: Sequence[TupleRow]) -> list[Domain]:
+    cursor = await connection.execute(
+        "SELECT domain_id, selector, algorithm, public_key FROM dkim_keys WHERE domain_id = ANY(%s)"
+        " ORDER BY algorithm DESC, id",
+        [[row[0] for row in rows]],
+    )
+    found: dict[UUID, list[PublicKey]] = {}
+    for domain_id, *key in await cursor.fetchall():
+        found.setdefault(domain_id, []).append(PublicKey(*key))
+    return [_domain(row, tuple(found.get(row[0], ()))) for row in rows]
+
+
+def _domain(row: TupleRow, public: tuple[PublicKey, ...]) -> Domain:
+    identifier, application_id, name, return_path_domain, status, checks, created_at, checked_at = row
+    known = {kind: RecordCheck(check["status"], check["reason"]) for kind, check in checks.items()}
+    return Domain(identifier, application_id, name, return_path_domain, status, known, created_at, checked_at, public)

@@ -1,0 +1,280 @@
+"""Are the records of a sender domain published? Asks DNS, judges the answers, stores the result.
+
+Called by `POST /domains/{id}/verify`, the CLI and the background worker. `verify_domain` is the whole of it; the judging
+below it is pure. Never changes keys or names, and never waits longer than it is told: a name server that is silent
+makes a record `temporary_failure`, which is no reason to stop a domain that was verified.
+
+A record is `verified`, `pending` (not there yet), `failed` (something else is there), or `temporary_failure` (no answer).
+A domain is `verified` when every required record is (`accounts/records` says which and why), otherwise `failed` or
+`pending`. One that was verified keeps that while DNS is silent, and becomes `temporary_failure` when records are gone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Final, Protocol, TypeVar
+from uuid import UUID
+
+from accounts.records import REQUIRED, DnsRecord, RecordKind, domain_records, operator_spf, spf_name
+from accounts.repository import Domain, RecordCheck, domain_by_id, sending_addresses, store_checks
+from core.errors import UnavailableError
+from core.settings import Settings
+from mta.dns_client import DnsSettings
+from mta.providers import Providers, load_providers
+from mta.resolve import Resolver
+from store.database import Database
+
+CHECK_SECONDS: Final = 5.0
+"""For all questions together, asked side by side: a person waits for the answer."""
+
+T = TypeVar("T")
+
+_UNCACHED: Final = DnsSettings(min_ttl=0, max_ttl=0, negative_ttl=0, failure_ttl=0)
+
+
+class CheckStatus(StrEnum):
+    """How one record stands."""
+
+    VERIFIED = "verified"
+    PENDING = "pending"
+    FAILED = "failed"
+    TEMPORARY_FAILURE = "temporary_failure"
+
+
+class Lookup(Protocol):
+    """The questions this module asks; `mta.resolve.Resolver` answers them. Both raise UnavailableError."""
+
+    async def txt(self, name: str) -> list[str]: ...
+
+    async def mx(self, name: str) -> list[tuple[int, str]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What DNS said, by name. A missing name means that nobody answered."""
+
+    txt: Mapping[str, list[str]]
+    mx: Mapping[str, list[tuple[int, str]]]
+
+
+def fresh_resolver(settings: Settings) -> Resolver:
+    """A resolver that remembers nothing: whoever has just published a record does not want yesterday's answer."""
+    return Resolver(_no_matter_which(), settings.dns_servers, settings=_UNCACHED)
+
+
+@lru_cache(maxsize=1)
+def _no_matter_which() -> Providers:
+    """A resolver wants to know providers; for records they do not count."""
+    return load_providers()
+
+
+async def verify_domain(
+    database: Database, lookup: Lookup, hostname: str, domain_id: UUID, within: float = CHECK_SECONDS
+) -> Domain | None:
+    """Check all records within `within` seconds and store the result; the domain as it stands now, None if it is gone.
+
+    Raises `DatabaseUnavailableError`; DNS trouble is part of the result. No transaction is open while DNS is asked.
+    """
+    async with database.connection() as connection:
+        domain = await domain_by_id(connection, domain_id)
+        addresses = await sending_addresses(connection)
+    if domain is None:
+        return None
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname)
+    evidence = await collect(lookup, records, hostname, within)
+    checks = {record.kind.value: judge(record, evidence, hostname, addresses) for record in records}
+    status = domain_status(domain.status, checks)
+    async with database.connection() as connection:
+        checked_at = await store_checks(connection, domain_id, status, checks)
+    if checked_at is None:
+        return None
+    return replace(domain, status=status, checks=checks, checked_at=checked_at)
+
+
+async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, within: float) -> Evidence:
+    """Ask all names side by side; those without an answer in time are left out."""
+    mx_names = {record.name for record in records if record.type == "MX"}
+    txt_names = {record.name for record in records if record.type == "TXT"} | {spf_name(hostname)}
+    for record in records:
+        if record.kind is RecordKind.DMARC:
+            txt_names.update(_dmarc_names(record.name))
+    txt, mx = await asyncio.gather(
+        _answers({name: lookup.txt(name) for name in txt_names}, within),
+        _answers({name: lookup.mx(name) for name in mx_names}, within),
+    )
+    return Evidence(txt, mx)
+
+
+async def _answers(questions: Mapping[str, Awaitable[T]], within: float) -> dict[str, T]:
+    async def ask(question: Awaitable[T]) -> tuple[T] | None:
+        try:
+            return (await asyncio.wait_for(question, within),)
+        except (UnavailableError, TimeoutError):
+            return None
+
+    answers = await asyncio.gather(*(ask(question) for question in questions.values()))
+    return {name: answer[0] for name, answer in zip(questions, answers, strict=True) if answer is not None}
+
+
+def domain_status(before: str, checks: Mapping[str, RecordCheck]) -> str:
+    """The status of a domain, from the one it had and the checks by `RecordKind`."""
+    required = [checks[kind].status for kind in REQUIRED]
+    if all(status == CheckStatus.VERIFIED for status in required):
+        return "verified"
+    if before in ("verified", "temporary_failure"):
+        silent = (CheckStatus.VERIFIED, CheckStatus.TEMPORARY_FAILURE)
+        return before if all(status in silent for status in required) else "temporary_failure"
+    return "failed" if CheckStatus.FAILED in required else "pending"
+
+
+def judge(record: DnsRecord, evidence: Evidence, hostname: str, addresses: Sequence[str]) -> RecordCheck:
+    """How one record stands. `addresses` are the sending IPs that SPF has to cover."""
+    if record.kind is RecordKind.RETURN_PATH_MX:
+        return _judge_mx(record, evidence.mx.get(record.name))
+    if record.kind is RecordKind.DMARC:
+        return _judge_dmarc(record, evidence)
+    texts = evidence.txt.get(record.name)
+    if texts is None:
+        return _silent(record.name)
+    if record.kind is RecordKind.SPF:
+        return _judge_spf(record, texts, evidence, hostname, addresses)
+    return _judge_dkim(record, texts)
+
+
+def _judge_dkim(record: DnsRecord, texts: list[str]) -> RecordCheck:
+    """The key must be the only record: with two, what a verifier does is undefined (RFC 6376 section 3.6.2.2)."""
+    if not texts:
+        return _pending(f"There is no TXT record at {record.name} yet.")
+    if len(texts) > 1:
+        return _failed(f"There are {len(texts)} TXT records at {record.name}; only the one shown here may remain.")
+    found, wanted = _tags(texts[0]), _tags(record.value)
+    if found.get("p") == "":
+        return _failed(f"The key at {record.name} is marked as revoked (empty p=).")
+    if found.get("p") != wanted["p"] or found.get("k", "rsa") != wanted["k"]:
+        return _failed(f"The TXT record at {record.name} holds another key or is incomplete.")
+    return _VERIFIED
+
+
+def _judge_mx(record: DnsRecord, found: list[tuple[int, str]] | None) -> RecordCheck:
+    """Ours must be among the best: other servers would take the bounces and keep them."""
+    if found is None:
+        return _silent(record.name)
+    if not found:
+        return _pending(f"There is no MX record at {record.name} yet.")
+    best = min(preference for preference, _ in found)
+    others = [host for preference, host in found if preference == best and host != record.value.lower()]
+    if others:
+        return _failed(f"Bounces for {record.name} go to {others[0]} instead of {record.value}.")
+    return _VERIFIED
+
+
+def _judge_spf(
+    record: DnsRecord, texts: list[str], evidence: Evidence, hostname: str, addresses: Sequence[str]
+) -> RecordCheck:
+    policies = _spf_policies(texts)
+    if not policies:
+        return _pending(f"There is no SPF record at {record.name} yet.")
+    if len(policies) > 1:
+        # RFC 7208 section 4.5: an error, which receivers count as no SPF.
+        return _failed(f"There are {len(policies)} SPF records at {record.name}; SPF allows one. Merge them.")
+    terms = _passing_terms(policies[0])
+    include = f"include:{spf_name(hostname)}".lower()
+    if include not in terms:
+        missing = _not_covered(terms, addresses)
+        if missing or not addresses:
+            who = f", so {missing[0]} may not send" if missing else ""
+            return _failed(f"The SPF record at {record.name} has no {include}{who}.")
+        return _VERIFIED
+    return _judge_included(terms, evidence, hostname, addresses)
+
+
+def _judge_included(terms: list[str], evidence: Evidence, hostname: str, addresses: Sequence[str]) -> RecordCheck:
+    """The domain's own record is right; is the operator's?"""
+    name = spf_name(hostname)
+    texts = evidence.txt.get(name)
+    if texts is None:
+        return _silent(name)
+    policies = _spf_policies(texts)
+    wanted = operator_spf(hostname, addresses).value
+    if len(policies) != 1:
+        return _pending(f"The operator of this server has to publish one TXT record at {name}: {wanted}")
+    missing = _not_covered([*terms, *_passing_terms(policies[0])], addresses)
+    if missing:
+        return _failed(f"The operator's record at {name} does not cover {', '.join(missing)}; it should be: {wanted}")
+    return _VERIFIED
+
+
+def _judge_dmarc(record: DnsRecord, evidence: Evidence) -> RecordCheck:
+    """A policy at the domain or at a parent, up to the organisation (RFC 7489 section 6.6.3)."""
+    for name in _dmarc_names(record.name):
+        texts = evidence.txt.get(name)
+        if texts is None:
+            return _silent(name)
+        policies = [text for text in texts if _tags(text).get("v", "").upper() == "DMARC1"]
+        if len(policies) > 1:
+            return _failed(f"There are {len(policies)} DMARC records at {name}; receivers ignore all of them.")
+        if policies:
+            known = _tags(policies[0]).get("p", "").lower() in ("none", "quarantine", "reject")
+            return _VERIFIED if known else _failed(f"The DMARC record at {name} has no valid p= policy.")
+    return _pending(f"There is no DMARC record at {record.name} or above it. Large providers want one for bulk mail.")
+
+
+def _dmarc_names(name: str) -> Iterator[str]:
+    """`_dmarc.a.b.example` and the same of its parents with at least two labels, nearest first."""
+    labels = name.removeprefix("_dmarc.").split(".")
+    for start in range(max(1, len(labels) - 1)):
+        yield "_dmarc." + ".".join(labels[start:])
+
+
+def _tags(text: str) -> dict[str, str]:
+    """A tag list (RFC 6376 section 3.2): names in lower case, blanks within values removed."""
+    pairs = (part.partition("=") for part in text.split(";"))
+    return {name.strip().lower(): "".join(value.split()) for name, mark, value in pairs if mark}
+
+
+def _spf_policies(texts: list[str]) -> list[str]:
+    return [text for text in texts if text.lower() == "v=spf1" or text.lower().startswith("v=spf1 ")]
+
+
+def _passing_terms(policy: str) -> list[str]:
+    """Mechanisms that let pass, in lower case, up to the `all` that decides for the rest (RFC 7208 section 4.6)."""
+    terms: list[str] = []
+    for term in policy.lower().split()[1:]:
+        if term in ("-all", "~all", "?all"):
+            break
+        if term[0] not in "-~?":
+            terms.append(term.removeprefix("+"))
+    return terms
+
+
+def _not_covered(terms: Sequence[str], addresses: Sequence[str]) -> list[str]:
+    """The addresses that no `ip4:`, `ip6:` or `all` in these terms lets pass."""
+    if "all" in terms:
+        return []
+    networks = []
+    for term in terms:
+        kind, _, text = term.partition(":")
+        if kind in ("ip4", "ip6"):
+            try:
+                networks.append(ip_network(text, strict=False))
+            except ValueError:
+                continue  # a receiver calls it an error; the address then shows up as not covered
+    return [text for text in addresses if not any(ip_address(text) in network for network in networks)]
+
+
+_VERIFIED: Final = RecordCheck(CheckStatus.VERIFIED.value, "")
+
+
+def _pending(reason: str) -> RecordCheck:
+    return RecordCheck(CheckStatus.PENDING.value, reason)
+
+
+def _failed(reason: str) -> RecordCheck:
+    return RecordCheck(CheckStatus.FAILED.value, reason)
+
+
+def _silent(name: str) -> RecordCheck:
+    return RecordCheck(CheckStatus.TEMPORARY_FAILURE.value, f"No name server answered for {name}; try again.")

@@ -1,0 +1,214 @@
+"""From the body of a request to emails that may be accepted, or the reason why not, naming the field.
+
+Owns every rule about what an email may hold, but for the types (`api/schemas/email_requests`) and for what addresses,
+headers and schedules are (`core/addresses`, `mta/compose`, `messages/schedule_text`). Looks into the `Directory` for
+domain and pool; touches nothing else and stores nothing. Called by `api/routes/emails`.
+
+Rules go from the cheap to the dear, the sender's domain last: a 403 means that the email itself was in order.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from accounts.directory import Caller, Directory, SenderDomain
+from api.attachments import read_attachments
+from api.errors import ApiError, invalid_field
+from api.headers import message_id_in, read_headers
+from api.schemas.email_requests import MAX_RECIPIENTS, MAX_TAG_TEXT, MoveEmail, SendEmail, Tag
+from api.validation import api_error, missing
+from core.addresses import AddressError, Mailbox, parse_mailbox
+from core.ids import uuid7
+from core.queues import Lane
+from messages.model import NewEmail, Recipient, RecipientKind
+from messages.schedule_text import ScheduleError, parse_schedule
+
+MAX_SUBJECT = 2000
+"""Characters. No client shows a tenth of it."""
+
+_LINE_BREAK = re.compile(r"[\r\n\0]")
+_TAG_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TAG_TEXT}}}", re.ASCII)
+_TAG_VALUE = re.compile(rf"[A-Za-z0-9_-]{{0,{MAX_TAG_TEXT}}}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What is the same for all emails of a request."""
+
+    caller: Caller
+    directory: Directory
+    now: datetime
+    max_bytes: int
+    """Largest email: texts, headers and decoded attachments."""
+
+
+def read_email(raw: bytes) -> SendEmail:
+    """The body of `POST /emails` by its types. Raises ApiError."""
+    try:
+        return SendEmail.model_validate_json(raw)
+    except ValidationError as error:
+        raise api_error(error.errors(include_url=False)) from None
+
+
+def read_move(raw: bytes, now: datetime) -> datetime:
+    """The body of `PATCH /emails/{id}`: the new moment, not before now. Raises ApiError."""
+    try:
+        text = MoveEmail.model_validate_json(raw).scheduled_at
+    except ValidationError as error:
+        raise api_error(error.errors(include_url=False)) from None
+    return _schedule(text, now) or now
+
+
+async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
+    """The email to accept, with a new id. Raises ApiError, and DatabaseUnavailableError from the directory."""
+    if sent.template is not None:
+        raise invalid_field("The `template` field is not available yet: send `html` or `text`.")
+    sender = _mailbox("from", sent.sender)
+    to, cc, bcc = _addresses("to", sent.to), _addresses("cc", sent.cc), _addresses("bcc", sent.bcc)
+    recipients = _recipients(to, cc, bcc)
+    reply_to = _addresses("reply_to", sent.reply_to)
+    subject = _subject(sent.subject)
+    _check_bodies(sent)
+    headers = read_headers(sent.headers)
+    attachments = read_attachments(sent.attachments)
+    scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at is not None else None
+    email_id = uuid7()
+    email = NewEmail(
+        id=email_id,
+        application_id=intake.caller.application_id,
+        domain_id=(await _sender_domain(sender, intake)).id,
+        lane=sent.stream,
+        created_at=intake.now,
+        message_id=message_id_in(headers) or f"<{email_id.hex}@{sender.domain}>",
+        sender=sent.sender.strip(" \t"),
+        subject=subject,
+        recipients=recipients,
+        to=_texts(sent.to),
+        cc=_texts(sent.cc),
+        bcc=_texts(sent.bcc),
+        reply_to=tuple(box.header for box in reply_to),
+        html=sent.html,
+        text=sent.text,
+        headers=headers,
+        attachments=attachments,
+        tags=_tags(sent.tags) if sent.tags else (),
+        pool_id=await _pool(sent.pool, sent.stream, intake.directory) if sent.pool is not None else None,
+        scheduled_at=scheduled_at,
+        expires_at=_expiry(sent.expires_in, scheduled_at or intake.now),
+    )
+    if email.size > intake.max_bytes:
+        raise ApiError("payload_too_large", f"The email is larger than {intake.max_bytes:,} bytes.")
+    return email
+
+
+def _mailbox(field: str, text: str) -> Mailbox:
+    try:
+        return parse_mailbox(text)
+    except AddressError as error:
+        raise invalid_field(f"The `{field}` field is not valid: {error.reason}") from None
+
+
+def _addresses(field: str, given: str | list[str] | None) -> list[Mailbox]:
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [_mailbox(field, given)]
+    return [_mailbox(f"{field}[{n}]", text) for n, text in enumerate(given)]
+
+
+def _texts(given: str | list[str] | None) -> tuple[str, ...]:
+    """Addresses as the application wrote them, which is how it gets them back."""
+    if given is None:
+        return ()
+    return tuple(text.strip(" \t") for text in ([given] if isinstance(given, str) else given))
+
+
+def _recipients(to: list[Mailbox], cc: list[Mailbox], bcc: list[Mailbox]) -> tuple[Recipient, ...]:
+    """One per address: who stands in two fields gets the mail once, as the first of them."""
+    if not to:
+        raise missing("to")
+    total = len(to) + len(cc) + len(bcc)
+    if total > MAX_RECIPIENTS:
+        raise invalid_field(
+            f"The `to`, `cc` and `bcc` fields hold {total} addresses together; {MAX_RECIPIENTS} are allowed."
+        )
+    if total == 1:
+        box = to[0]
+        return (Recipient(box.wire, box.key, box.domain, "to"),)
+    found: dict[str, Recipient] = {}
+    groups: Iterable[tuple[RecipientKind, list[Mailbox]]] = (("to", to), ("cc", cc), ("bcc", bcc))
+    for kind, boxes in groups:
+        for box in boxes:
+            found.setdefault(box.wire, Recipient(box.wire, box.key, box.domain, kind))
+    return tuple(found.values())
+
+
+def _subject(text: str | None) -> str:
+    if text is None:
+        raise missing("subject")
+    if _LINE_BREAK.search(text):
+        raise invalid_field("The `subject` field is not valid: it holds a line break or NUL.")
+    if len(text) > MAX_SUBJECT:
+        raise invalid_field(f"The `subject` field is not valid: it is longer than {MAX_SUBJECT:,} characters.")
+    return text
+
+
+def _check_bodies(sent: SendEmail) -> None:
+    if not sent.html and not sent.text:
+        raise ApiError("missing_required_field", "Missing `html` or `text` field: an email needs one of them at least.")
+    for field, text in (("html", sent.html), ("text", sent.text)):
+        if text and "\0" in text:
+            raise invalid_field(f"The `{field}` field is not valid: it holds a NUL.")
+
+
+def _tags(given: list[Tag]) -> tuple[tuple[str, str], ...]:
+    for n, tag in enumerate(given):
+        if not _TAG_NAME.fullmatch(tag.name):
+            raise invalid_field(f"The `tags[{n}].name` field is not valid: 1 to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there.")
+        if not _TAG_VALUE.fullmatch(tag.value):
+            raise invalid_field(
+                f"The `tags[{n}].value` field is not valid: up to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there."
+            )
+    return tuple((tag.name, tag.value) for tag in given)
+
+
+def _schedule(text: str, now: datetime) -> datetime | None:
+    try:
+        return parse_schedule(text, now)
+    except ScheduleError as error:
+        raise invalid_field(f"The `scheduled_at` field is not valid: {error}.") from None
+
+
+def _expiry(seconds: int | None, start: datetime) -> datetime | None:
+    return start + timedelta(seconds=seconds) if seconds else None
+
+
+async def _pool(name: str, lane: Lane, directory: Directory) -> UUID:
+    # A NUL cannot be part of a name, and PostgreSQL would not take it as a question.
+    found = await directory.pool_id(name) if name and "\0" not in name and len(name) <= 200 else None
+    if found is None:
+        raise invalid_field(f"The `pool` field is not valid: there is no pool {name[:200]!r}.")
+    pool_id, pool_lane = found
+    if pool_lane is not lane:
+        raise invalid_field(
+            f"The `pool` field is not valid: {name!r} belongs to the {pool_lane.value} stream, not to {lane.value}."
+        )
+    return pool_id
+
+
+async def _sender_domain(sender: Mailbox, intake: Intake) -> SenderDomain:
+    caller = intake.caller
+    domain = await intake.directory.sender_domain(caller.application_id, sender.domain)
+    if domain is None:
+        raise ApiError(
+            "invalid_from_address", f"The domain {sender.domain} is not one of yours: add it under `/domains` and verify it."
+        )
+    if caller.domain_id is not None and caller.domain_id != domain.id:
+        raise ApiError("invalid_from_address", f"This API key may not send from {domain.name}.")
+    if domain.status != "verified":
+        raise ApiError("invalid_from_address", f"The domain {domain.name} is not verified: its status is {domain.status}.")
+    return domain

@@ -1,0 +1,1 @@
+"""Shapes of bodies, as they are read and as OpenAPI shows them."""

@@ -1,0 +1,103 @@
+"""Bodies of the routes that send and move mail: what JSON may hold, by type. What it may *mean* is `api/intake`.
+
+Unknown fields are ignored, as Resend ignores them: its SDKs send fields that we have no use for yet (`topic_id`), and a
+newer SDK must not stop an application's mail. Known fields are strict: a number where a text belongs is refused, not
+turned into one.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from core.queues import Lane
+
+MAX_RECIPIENTS = 50
+"""Addresses in `to`, `cc` and `bcc` together (Resend: 50 in `to`)."""
+MAX_BATCH = 1000
+MAX_TAGS = 75
+MAX_TAG_TEXT = 256
+MAX_ATTACHMENTS = 100
+MAX_EXPIRES = 259_200
+"""Seconds; 72 hours is also where the retry clock ends."""
+
+_ADDRESS_LIST = Annotated[list[str], Field(max_length=MAX_RECIPIENTS, fail_fast=True)]
+Addresses = str | _ADDRESS_LIST
+"""One address, or up to 50 of them."""
+
+
+class Attachment(BaseModel):
+    """A file. `content` is base64, or the bytes as numbers as the Python and Node SDKs send them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    content: Any = Field(
+        None,
+        description="The file: base64, a list of the bytes as numbers, or Node's `{type: 'Buffer', data: [..]}`.",
+        json_schema_extra={"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "integer"}}]},
+    )
+    filename: str | None = Field(None, description="Name the recipient sees.", examples=["invoice.pdf"])
+    path: str | None = Field(None, description="Not supported: a remote file is refused. Send `content`.")
+    content_type: str | None = Field(None, description="Media type; by default it follows from the filename.")
+    content_id: str | None = Field(None, description="Makes the file inline: HTML refers to it as `cid:<content_id>`.")
+    inline_content_id: str | None = Field(None, description="An older name of `content_id`.")
+
+
+class Tag(BaseModel):
+    """A label, given back with the email and its events."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(description="1 to 256 of A-Z a-z 0-9 _ -.", examples=["category"])
+    value: str = Field("", description="Up to 256 of A-Z a-z 0-9 _ -.", examples=["confirm_email"])
+
+
+class SendEmail(BaseModel):
+    """One email."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"required": ["from", "to", "subject"]})
+
+    sender: str = Field(
+        alias="from",
+        description="`Name <user@domain>` or `user@domain`; the domain is a verified domain of this application.",
+        examples=["Acme <hello@acme.example>"],
+    )
+    to: Addresses = Field(description="Who gets it: up to 50 addresses together with `cc` and `bcc`.")
+    subject: str | None = Field(None, description="Subject line.", examples=["Your receipt"])
+    cc: Addresses | None = Field(None, description="Copies that everybody sees.")
+    bcc: Addresses | None = Field(None, description="Copies that nobody sees.")
+    reply_to: Addresses | None = Field(None, description="Where answers go.")
+    html: str | None = Field(None, description="HTML body. One of `html` and `text` is needed, both are better.")
+    text: str | None = Field(None, description="Plain text body.")
+    headers: dict[str, str] | None = Field(
+        None, description="More headers, such as `X-Entity-Ref-ID`. Those that other fields or the server set are refused."
+    )
+    attachments: list[Attachment] | None = Field(
+        None, max_length=MAX_ATTACHMENTS, description="Files; the email with all of them may have 40 MB (a setting)."
+    )
+    tags: list[Tag] | None = Field(None, max_length=MAX_TAGS, description="Labels of yours.")
+    scheduled_at: str | None = Field(
+        None,
+        description="When to send: ISO 8601 (without an offset it is UTC), or `in 10 min`. At most 30 days ahead.",
+        examples=["in 10 min", "2026-08-05T11:52:01Z"],
+    )
+    template: Any = Field(None, description="Not available yet: refused.")
+    stream: Lane = Field(Lane.TRANSACTIONAL, description="Ours. The way it travels: `marketing` never delays the other.")
+    pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
+    expires_in: Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None = Field(
+        None,
+        description="Ours. Seconds after acceptance, or after `scheduled_at`, in which it is worth sending: 1 to 259200.",
+    )
+
+
+class MoveEmail(BaseModel):
+    """A new time for a scheduled email."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    scheduled_at: str = Field(description="As when sending.", examples=["in 1 hour", "2026-08-05T11:52:01Z"])
+
+
+BATCH: TypeAdapter[list[SendEmail]] = TypeAdapter(
+    Annotated[list[SendEmail], Field(max_length=MAX_BATCH, fail_fast=True)]
+)
+"""A whole batch; stops at its first mistake."""

@@ -1,0 +1,93 @@
+"""What pydantic found wrong, as one of our errors: the first mistake, with the name of its field.
+
+Called by `api/intake` for the bodies it reads itself, and by `api/app` for those that FastAPI reads.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from api.errors import ApiError, invalid_field
+
+_BRANCH: Final = re.compile(r"str|(list|constrained|function)[\[-].*")
+"""How pydantic names the branch of a union in a location. No field of ours is called so."""
+_PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
+_JSON_ERRORS: Final = frozenset({"json_invalid", "json_type"})
+_PHRASES: Final[Mapping[str, str]] = {
+    "string_type": "it must be a text",
+    "list_type": "it must be a list",
+    "dict_type": "it must be an object",
+    "model_type": "it must be an object",
+    "model_attributes_type": "it must be an object",
+    "int_type": "it must be a whole number",
+    "int_parsing": "it must be a whole number",
+    "bool_type": "it must be true or false",
+    "bool_parsing": "it must be true or false",
+    "uuid_parsing": "it must be a valid UUID",
+    "uuid_type": "it must be a valid UUID",
+}
+
+
+def api_error(problems: Sequence[Mapping[str, Any]]) -> ApiError:
+    """The error for pydantic's list (`ValidationError.errors()`), which is never empty."""
+    problem = _most_telling(problems)
+    kind, location = problem["type"], tuple(problem["loc"])
+    if kind in _JSON_ERRORS:
+        return ApiError("validation_error", f"The request body is not valid JSON: {_reason(problem)}.")
+    where, location = (location[0], location[1:]) if location and location[0] in _PLACES else ("body", location)
+    if where in ("query", "path", "header", "cookie"):
+        return ApiError("invalid_parameter", f"The `{_field(location)}` parameter is not valid: {phrase(problem)}.")
+    field = _field(location)
+    if kind == "missing":
+        return missing(field) if field else ApiError("missing_required_field", "The request needs a JSON body.")
+    if not field:
+        return invalid_field(f"The request body is not valid: {phrase(problem)}.")
+    return invalid_field(f"The `{field}` field is not valid: {phrase(problem)}.")
+
+
+def missing(field: str) -> ApiError:
+    """A field that must be there is not."""
+    return ApiError("missing_required_field", f"Missing `{field}` field.")
+
+
+def phrase(problem: Mapping[str, Any]) -> str:
+    """The mistake as half a sentence."""
+    kind = problem["type"]
+    if kind == "too_long":
+        return f"it may hold at most {problem['ctx']['max_length']} entries"
+    if kind in ("enum", "literal_error"):
+        return f"it must be {problem['ctx']['expected']}"
+    return _PHRASES.get(kind) or _reason(problem)
+
+
+def _most_telling(problems: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of the mistakes of the first wrong field, the one about the type that was meant.
+
+    A field that takes a text or a list yields one mistake for each; for a list that is too long or holds a number,
+    "must be a text" is the wrong one to show.
+    """
+    first = problems[0]
+    if first["type"] == "string_type" and isinstance(first.get("input"), list):
+        field = tuple(first["loc"][:-1])
+        for problem in problems[1:]:
+            if tuple(problem["loc"][: len(field)]) == field:
+                return problem
+    return first
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """("attachments", 0, "filename") → `attachments[0].filename`, without the names of a union's branches."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not _BRANCH.fullmatch(part):
+            text += f".{part}" if text else part
+    return text
+
+
+def _reason(problem: Mapping[str, Any]) -> str:
+    if problem["type"] in _JSON_ERRORS:
+        return str(problem.get("ctx", {}).get("error", problem["msg"]))
+    text = str(problem["msg"])
+    return text[:1].lower() + text[1:]

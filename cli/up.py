@@ -1,0 +1,131 @@
+"""`postlane up`: every process of Postlane in one terminal, for trial, development and a single small server.
+
+Starts embedded PostgreSQL and Valkey unless others are configured, migrates, starts all processes under one
+supervisor, and shows what happens. With `--demo` there is also the practice internet, a demo application and mail.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli import context, demo, free_ports
+from cli.embedded import Servers, start_servers
+from cli.live import FigureReader, LiveTerminal
+from cli.processes import Process, Service
+from cli.stack import Shape, build
+from cli.supervisor import Supervisor
+from core.settings import Settings
+from store import partitions
+from store.database import Database
+from store.migrate import upgrade
+
+
+def up(
+    with_demo: Annotated[
+        bool, typer.Option("--demo", help="Add the practice internet, a demo application, and mail to watch.")
+    ] = False,
+    marketing: Annotated[int, typer.Option(min=0, help="Marketing worker processes.")] = 1,
+    transactional: Annotated[int, typer.Option(min=0, help="Transactional worker processes.")] = 1,
+) -> None:
+    """Run everything in this terminal, with servers of its own if none are set. Ctrl-C stops all of it."""
+    console = Console()
+    settings = context.read()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with console.status("Starting servers …") if console.is_terminal else contextlib.nullcontext(), _servers(
+        settings
+    ) as (running, servers):
+        env = _environment(running)
+        database_url = env["POSTLANE_DATABASE_URL"]
+        upgrade(database_url)
+        asyncio.run(_prepare(database_url))
+        shape = Shape(
+            transactional, marketing, api_port=free_ports.preferred(settings.api_port),
+            inbound_port=settings.inbound_port if not with_demo else 0,
+            submission_port=settings.submission_port if not with_demo else 0,
+        )  # fmt: skip
+        practice = demo.prepare(running.data_dir, database_url, env["POSTLANE_SECRET"]) if with_demo else None
+        if practice:
+            env |= practice.env
+        stack = build(shape, env)
+        first: list[Service | Process] = [*servers.processes] if servers else []
+        if practice:
+            first.append(practice.service)
+        supervisor = Supervisor([*first, *stack.services], running.data_dir / "logs")
+        terminal = LiveTerminal(console, FigureReader(database_url), "demo" if practice else stack.api_url)
+        show = demo.Show(practice, stack, terminal.note, running.data_dir) if practice else None
+        if show is None:
+            terminal.note(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
+        with terminal:
+
+            def tick() -> None:
+                terminal.tick(supervisor.states())
+                if show:
+                    show.tick(supervisor.states())
+
+            supervisor.run(tick)
+
+
+@contextlib.contextmanager
+def _servers(settings: Settings) -> Iterator[tuple[Settings, Servers | None]]:
+    """Embedded servers where none are set; stopped at the end, after everything that uses them."""
+    secret = settings.secret.get_secret_value() or context.kept_secret(settings.data_dir)
+    if settings.database_url and settings.redis_url:
+        yield _with(settings, secret, settings.database_url, settings.redis_url), None
+        return
+    servers = start_servers(settings.data_dir)
+    try:
+        yield (
+            _with(
+                settings, secret, settings.database_url or servers.database_url, settings.redis_url or servers.redis_url
+            ),
+            servers,
+        )
+    finally:
+        servers.stop()
+
+
+def _with(settings: Settings, secret: str, database_url: str, redis_url: str) -> Settings:
+    return settings.model_copy(
+        update={
+            "secret": type(settings.secret)(secret),
+            "database_url": database_url,
+            "redis_url": redis_url,
+            "data_dir": settings.data_dir.resolve(),
+        }
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What every process must share; the rest of the environment is inherited."""
+    return {
+        "POSTLANE_DATABASE_URL": settings.database_url,
+        "POSTLANE_REDIS_URL": settings.redis_url,
+        "POSTLANE_SECRET": settings.secret.get_secret_value(),
+        "POSTLANE_DATA_DIR": str(settings.data_dir),
+    }
+
+
+async def _prepare(database_url: str) -> None:
+    """Today's partitions must exist before the first mail; the scheduler keeps them from then on."""
+    database = Database(database_url, size=2, name="postlane-up")
+    await database.open()
+    try:
+        async with database.connection() as connection:
+            await partitions.ensure(connection, datetime.now(UTC).date())
+    finally:
+        await database.close()
+
+
+def write_facts(file: Path, facts: dict[str, object]) -> None:
+    """Write a JSON file that only its owner can read, whole or not at all."""
+    fresh = file.with_suffix(".fresh")
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(facts, indent=1) + "\n")
+    fresh.replace(file)

@@ -1,0 +1,280 @@
+"""Emails as the API shows them, and the two things it may do to one on its way: cancel it, move its schedule.
+
+Reads never lock. `cancel` and `reschedule` are one statement each and touch only queue rows that no worker holds: a
+row under a live claim may be on the wire this very moment, and nobody can take that back. The claim skips a row that is
+being changed here, and a change waits for a claim that is being made; so a message is either sent or cancelled, not
+both. Called by `api/routes/emails` and the command line; the caller commits.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from messages.states import Event, State, sources
+from store.database import Connection
+
+MAX_EVENTS: Final = 5000
+"""Events shown of one email: 50 recipients with all their attempts are about half of that."""
+
+_SHARD = os.getpid() % 16
+_CANCELLED: Final = State.CANCELLED.value
+_RESCHEDULED: Final = "rescheduled"
+
+_SUMMARY = """
+SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane
+  FROM emails e
+"""
+
+_DETAIL = """
+SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane,
+       e.tags, e.expires_at, c.html, c.body
+  FROM emails e LEFT JOIN LATERAL (SELECT html, body FROM contents WHERE id = e.content_id OFFSET 0) c ON true
+ WHERE e.id = %(email)s AND e.application_id = %(application)s
+"""
+
+# A claim moves due_at ahead as its lease: that is no next attempt.
+_RECIPIENTS = """
+SELECT m.recipient, m.kind, m.state, m.attempts, m.updated_at,
+       CASE WHEN q.claimed_by IS NULL AND q.due_at > now() THEN q.due_at END
+  FROM messages m LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
+ WHERE m.email_id = %(email)s ORDER BY m.position
+"""
+
+_STATES = """
+SELECT email_id, array_agg(DISTINCT state), sum(attempts) FROM messages WHERE email_id = ANY(%(emails)s) GROUP BY email_id
+"""
+
+_EVENTS = """
+SELECT v.kind, v.at, m.recipient, v.attempt, v.ip, v.provider, v.mx, v.tls, v.phase, v.code, v.enhanced, v.reply,
+       v.action, v.class, v.scope, v.rule, v.detail, v.next_attempt_at, v.duration_ms
+  FROM events v JOIN messages m ON m.email_id = v.email_id AND m.position = v.position
+ WHERE v.email_id = %(email)s AND m.email_id = %(email)s ORDER BY v.at, v.position, v.attempt LIMIT %(limit)s
+"""
+
+_CANCEL = """
+WITH gone AS (
+  DELETE FROM delivery_queue q WHERE q.email_id = %(email)s AND (q.claimed_by IS NULL OR q.due_at <= now())
+  RETURNING q.position, q.lane
+), moved AS (
+  UPDATE messages m SET state = %(state)s, updated_at = now() FROM gone
+   WHERE m.email_id = %(email)s AND m.position = gone.position AND m.state = ANY(%(sources)s)
+), told AS (
+  INSERT INTO events (email_id, position, at, kind, detail)
+  SELECT %(email)s, position, now(), %(state)s, %(detail)s FROM gone
+), counted AS (
+  INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)
+  SELECT date_trunc('hour', now()), lane, '', '', %(state)s, %(shard)s, count(*) FROM gone GROUP BY lane
+  ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n)
+SELECT count(*) FROM gone
+"""
+
+# The email's row is locked first: two changes of one schedule take turns, so `expires_at` moves by the right amount.
+_RESCHEDULE = """
+WITH mail AS (
+  SELECT id, scheduled_at FROM emails WHERE id = %(email)s AND scheduled_at IS NOT NULL FOR UPDATE
+), moved AS (
+  UPDATE delivery_queue q SET due_at = %(at)s, claimed_by = NULL, claimed_at = NULL,
+         expires_at = q.expires_at + (%(at)s - mail.scheduled_at)
+    FROM mail, messages m
+   WHERE q.email_id = mail.id AND (q.claimed_by IS NULL OR q.due_at <= now())
+     AND m.email_id = %(email)s AND m.position = q.position AND m.state = ANY(%(sources)s)
+  RETURNING q.position
+), shown AS (
+  UPDATE emails e SET scheduled_at = %(at)s, expires_at = e.expires_at + (%(at)s - mail.scheduled_at)
+    FROM mail WHERE e.id = mail.id AND e.id = %(email)s AND EXISTS (SELECT FROM moved)
+), told AS (
+  INSERT INTO events (email_id, position, at, kind, next_attempt_at)
+  SELECT %(email)s, position, now(), %(kind)s, %(at)s FROM moved)
+SELECT count(*) FROM moved
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientView:
+    """One message of an email."""
+
+    recipient: str
+    kind: str
+    state: State
+    attempts: int
+    updated_at: datetime
+    next_attempt_at: datetime | None
+    """None when it is due now, under way, or ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailSummary:
+    """An email without its content. `states` are those its messages are in, each once; `attempts` their sum."""
+
+    id: UUID
+    message_id: str
+    sender: str
+    to: list[str]
+    cc: list[str]
+    bcc: list[str]
+    reply_to: list[str]
+    subject: str
+    created_at: datetime
+    scheduled_at: datetime | None
+    lane: str
+    states: tuple[State, ...]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailDetail:
+    """An email with its content, as far as retention has left it."""
+
+    summary: EmailSummary
+    tags: tuple[tuple[str, str], ...]
+    expires_at: datetime | None
+    html: str | None
+    text: str | None
+    recipients: tuple[RecipientView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One row of the timeline; what does not apply is None."""
+
+    kind: str
+    at: datetime
+    recipient: str
+    attempt: int | None
+    ip: str | None
+    provider: str | None
+    mx: str | None
+    tls: str | None
+    phase: str | None
+    code: int | None
+    enhanced: str | None
+    reply: str | None
+    action: str | None
+    klass: str | None
+    scope: str | None
+    rule: str | None
+    detail: str | None
+    next_attempt_at: datetime | None
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What part of a list is wanted: newest first, older than `after` or newer than `before` (email ids)."""
+
+    limit: int
+    after: UUID | None = None
+    before: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How many messages a cancel or reschedule moved, and the states they are all in now."""
+
+    moved: int
+    states: tuple[State, ...]
+
+
+async def find_email(connection: Connection, application_id: UUID, email_id: UUID) -> EmailDetail | None:
+    """An email of this application."""
+    names = {"email": email_id, "application": application_id}
+    row = await (await connection.execute(_DETAIL, names)).fetchone()
+    if row is None:
+        return None
+    recipients = tuple(
+        RecipientView(recipient, kind, State(state), attempts, updated, due)
+        for recipient, kind, state, attempts, updated, due in await (
+            await connection.execute(_RECIPIENTS, names)
+        ).fetchall()
+    )
+    tags, expires_at, html, text = row[11:]
+    states = tuple({r.state for r in recipients})
+    summary = _summary(row[:11], states, sum(r.attempts for r in recipients))
+    return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients)
+
+
+async def list_emails(connection: Connection, application_id: UUID, page: Page) -> tuple[list[EmailSummary], bool]:
+    """A page of the application's emails, newest first, and whether there are more in that direction."""
+    if page.before is not None:
+        condition, order, cursor_id = "AND e.id > %(cursor)s", "ASC", page.before
+    else:
+        condition, order, cursor_id = ("AND e.id < %(cursor)s" if page.after else ""), "DESC", page.after
+    cursor = await connection.execute(
+        f"{_SUMMARY} WHERE e.application_id = %(application)s {condition} ORDER BY e.id {order} LIMIT %(limit)s",  # noqa: S608
+        {"application": application_id, "cursor": cursor_id, "limit": page.limit + 1},
+    )
+    rows = await cursor.fetchall()
+    more = len(rows) > page.limit
+    rows = rows[: page.limit]
+    if page.before is not None:
+        rows.reverse()
+    found = await _states(connection, [row[0] for row in rows])
+    return [_summary(row, *found.get(row[0], ((), 0))) for row in rows], more
+
+
+async def read_events(connection: Connection, email_id: UUID) -> tuple[list[EventView], bool]:
+    """The first `MAX_EVENTS` events of an email, oldest first, and whether there are more."""
+    cursor = await connection.execute(_EVENTS, {"email": email_id, "limit": MAX_EVENTS + 1})
+    rows = await cursor.fetchall()
+    return [EventView(*row) for row in rows[:MAX_EVENTS]], len(rows) > MAX_EVENTS
+
+
+async def cancel(connection: Connection, application_id: UUID, email_id: UUID, detail: str) -> Change | None:
+    """End what has not been sent of an email. None when the application has no such email."""
+    if not await _owns(connection, application_id, email_id):
+        return None
+    moved = await _count(
+        connection,
+        _CANCEL,
+        {
+            "email": email_id, "state": _CANCELLED, "detail": detail, "shard": _SHARD, "sources": _names(Event.CANCEL),
+        },
+    )  # fmt: skip
+    return Change(moved, (await _states(connection, [email_id])).get(email_id, ((), 0))[0])
+
+
+async def reschedule(connection: Connection, application_id: UUID, email_id: UUID, at: datetime) -> Change | None:
+    """Move the schedule of an email that still waits for it; its expiry moves with it. None: no such email."""
+    if not await _owns(connection, application_id, email_id):
+        return None
+    moved = await _count(
+        connection,
+        _RESCHEDULE,
+        {"email": email_id, "at": at, "kind": _RESCHEDULED, "sources": _names(Event.RESCHEDULE)},
+    )
+    return Change(moved, (await _states(connection, [email_id])).get(email_id, ((), 0))[0])
+
+
+def _names(event: Event) -> list[str]:
+    return sorted(state.value for state in sources(event))
+
+
+async def _owns(connection: Connection, application_id: UUID, email_id: UUID) -> bool:
+    cursor = await connection.execute(
+        "SELECT 1 FROM emails WHERE id = %s AND application_id = %s", [email_id, application_id]
+    )
+    return await cursor.fetchone() is not None
+
+
+async def _count(connection: Connection, statement: str, names: dict[str, object]) -> int:
+    row = await (await connection.execute(statement, names)).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def _states(connection: Connection, emails: Sequence[UUID]) -> dict[UUID, tuple[tuple[State, ...], int]]:
+    """The states of the messages of these emails, and the attempts made for each email."""
+    if not emails:
+        return {}
+    cursor = await connection.execute(_STATES, {"emails": list(emails)})
+    return {email: (_as_states(states), int(attempts)) for email, states, attempts in await cursor.fetchall()}
+
+
+def _as_states(values: Iterable[str]) -> tuple[State, ...]:
+    return tuple(State(value) for value in values)
+
+
+def _summary(row: Sequence[Any], states: tuple[State, ...], attempts: int) -> EmailSummary:
+    return EmailSummary(*row, states=states, attempts=attempts)

@@ -1,0 +1,322 @@
+"""The suppression list in PostgreSQL: add, read, search, remove; one entry per address and scope.
+
+Called by the API, the CLI and imports. Takes folded addresses (`core.addresses.fold_address`) and never folds, checks
+or decides: what an outcome suppresses is `suppression/rules`, whether a message may leave is the claim's statement.
+Every function works on the caller's connection and never commits; once the caller has, the next claim sees the change.
+
+Two decisions about one address and scope: the one that lasts longer stands; between equals the older, so an import
+does not wash away that somebody complained. An entry whose time is over counts for nothing: it is not shown, and any
+new decision takes its place.
+
+Built for 10 million entries: every read is a range of one index, pages are found by key and never by counting rows.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from psycopg.rows import TupleRow
+
+from core.ids import uuid7
+from store.database import Connection
+from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
+
+LARGEST_BATCH: Final = 10_000
+"""Entries of one `add` or `remove`: about a third of a second, so that nobody waits long for the rows it holds."""
+
+EXPIRED_DAYS: Final = 30
+"""Days an entry stays in the table after its time is over, for whoever asks why a mail was not sent."""
+
+_COLUMNS = "s.id, s.address, s.scope, s.reason, s.source, s.detail, s.created_at, s.expires_at"
+_IN_FORCE = "(s.expires_at IS NULL OR s.expires_at > now())"
+
+_ADD = """
+INSERT INTO suppressions AS s (id, address, scope, reason, source, detail, expires_at)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+ON CONFLICT (address, scope) DO UPDATE SET reason = EXCLUDED.reason, source = EXCLUDED.source,
+  detail = EXCLUDED.detail, expires_at = EXCLUDED.expires_at, created_at = now()
+  WHERE coalesce(EXCLUDED.expires_at, 'infinity') > coalesce(s.expires_at, 'infinity')
+RETURNING id, address, scope, xmax = 0
+"""
+
+_SAME = """
+SELECT s.id, s.address, s.scope FROM unnest(%s::text[], %s::text[]) AS given(address, scope)
+  JOIN suppressions s ON s.address = given.address AND s.scope = given.scope
+"""
+
+# Rows are locked in one order, as `add` does: two batches with the same addresses wait instead of deadlocking.
+_REMOVE = """
+DELETE FROM suppressions WHERE id IN (
+  SELECT s.id FROM suppressions s WHERE {which} AND s.scope = ANY(%s) ORDER BY s.address, s.scope FOR UPDATE)
+RETURNING id, address, scope
+"""
+
+_BY_REASON = """
+SELECT s.* FROM unnest(%(reasons)s::text[]) AS r(reason), unnest(%(scopes)s::text[]) AS c(scope), LATERAL (
+  SELECT {columns} FROM suppressions s
+   WHERE s.reason = r.reason AND s.scope = c.scope AND {where} ORDER BY {order} LIMIT %(limit)s) s
+ ORDER BY {order} LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """An entry to add. `address` is folded."""
+
+    address: str
+    entry: SuppressionEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The entry that stands now for an address and scope that was added."""
+
+    id: UUID
+    address: str
+    scope: SuppressionScope
+    created: bool
+    """False: there was an entry before, which stayed or was taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An entry that is gone."""
+
+    id: UUID
+    address: str
+    scope: SuppressionScope
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One stored entry."""
+
+    id: UUID
+    address: str
+    scope: SuppressionScope
+    reason: Reason
+    source: Source
+    detail: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which entries; empty fields mean all. `prefix` and `domain` exclude each other."""
+
+    prefix: str = ""
+    """The folded address begins so."""
+    domain: str = ""
+    """The part behind the "@" is this, in the form of `core.addresses.fold_domain`."""
+    reasons: tuple[Reason, ...] = ()
+    scopes: tuple[SuppressionScope, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """Which page: `limit` entries behind `after` or in front of `before` (ids of entries); at most one of them."""
+
+    limit: int
+    after: UUID | None = None
+    before: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries in the order of the list, and whether more follow in the direction of the question."""
+
+    entries: list[Suppression]
+    has_more: bool
+
+
+async def add(connection: Connection, additions: Sequence[Addition]) -> list[Added]:
+    """Add entries, at most `LARGEST_BATCH`, in one statement; returns one `Added` per different address and scope.
+
+    Order is that of address and scope, not of `additions`.
+    """
+    wanted = _without_repeats(additions)
+    keys = sorted(wanted)
+    entries = [wanted[key] for key in keys]
+    addresses, scopes = [key[0] for key in keys], [key[1] for key in keys]
+    cursor = await connection.execute(
+        _ADD,
+        [
+            [uuid7() for _ in keys],
+            addresses,
+            scopes,
+            [entry.reason.value for entry in entries],
+            [entry.source.value for entry in entries],
+            [entry.detail for entry in entries],
+            [entry.expires_at for entry in entries],
+        ],
+        prepare=False,
+    )
+    added = {
+        (row[1], row[2]): Added(row[0], row[1], SuppressionScope(row[2]), row[3]) for row in await cursor.fetchall()
+    }
+    if len(added) < len(keys):
+        # A second statement sees entries that another transaction committed while the first one waited for them.
+        cursor = await connection.execute(_SAME, [addresses, scopes], prepare=False)
+        for row in await cursor.fetchall():
+            added.setdefault((row[1], row[2]), Added(row[0], row[1], SuppressionScope(row[2]), False))
+    return [added[key] for key in keys if key in added]
+
+
+async def get(connection: Connection, identifier: UUID) -> Suppression | None:
+    """The entry in force with this id."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.id = %s AND {_IN_FORCE}", [identifier]
+    )
+    row = await cursor.fetchone()
+    return _suppression(row) if row else None
+
+
+async def of_address(connection: Connection, address: str) -> list[Suppression]:
+    """The entries in force for a folded address, the one with scope `all` first; [] when it is not suppressed."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.address = %s AND {_IN_FORCE} ORDER BY s.scope", [address]
+    )
+    return [_suppression(row) for row in await cursor.fetchall()]
+
+
+async def page(connection: Connection, search: Search, wanted: PageOf) -> Page | None:
+    """One page of the entries in force: newest first, or by address when `search.prefix` is given.
+
+    None when a page of a search by prefix is asked for relative to an entry that is gone.
+    """
+    if search.prefix:
+        return await _page_by_address(connection, search, wanted)
+    back = wanted.before is not None
+    parameters: dict[str, object] = {"limit": wanted.limit + 1, "cursor": wanted.before or wanted.after}
+    conditions = [_IN_FORCE]
+    if parameters["cursor"] is not None:
+        conditions.append("s.id > %(cursor)s" if back else "s.id < %(cursor)s")
+    order = "s.id" if back else "s.id DESC"
+    if search.domain:
+        conditions += ["split_part(s.address, '@', 2) = %(domain)s", *_filters(search, parameters)]
+        parameters["domain"] = search.domain
+        statement = _simple(conditions, order)
+    elif search.reasons or search.scopes:
+        # One range of the index for every pair of reason and scope, at most 18; merged here.
+        parameters["reasons"] = [reason.value for reason in search.reasons or tuple(Reason)]
+        parameters["scopes"] = [scope.value for scope in search.scopes or tuple(SuppressionScope)]
+        statement = _BY_REASON.format(columns=_COLUMNS, where=" AND ".join(conditions), order=order)
+    else:
+        statement = _simple(conditions, order)
+    return await _fetch_page(connection, statement, parameters, wanted)
+
+
+async def each_page(
+    connection: Connection, search: Search, size: int = LARGEST_BATCH
+) -> AsyncIterator[list[Suppression]]:
+    """The whole result of a search, page by page, for an export. Holds no transaction open between pages."""
+    wanted = PageOf(size)
+    while True:
+        found = await page(connection, search, wanted)
+        if found is None or not found.entries:
+            return
+        yield found.entries
+        if not found.has_more:
+            return
+        wanted = PageOf(size, after=found.entries[-1].id)
+
+
+async def remove_ids(connection: Connection, identifiers: Sequence[UUID]) -> list[Removed]:
+    """Delete entries by id; what is not there is left out of the answer."""
+    scopes = [scope.value for scope in SuppressionScope]
+    return await _remove(connection, "s.id = ANY(%s)", [list(identifiers), scopes])
+
+
+async def remove_addresses(
+    connection: Connection, addresses: Sequence[str], scopes: Sequence[SuppressionScope] = tuple(SuppressionScope)
+) -> list[Removed]:
+    """Delete the entries of folded addresses in these scopes; what is not there is left out of the answer."""
+    return await _remove(connection, "s.address = ANY(%s)", [list(addresses), [scope.value for scope in scopes]])
+
+
+async def remove_expired(connection: Connection, limit: int = LARGEST_BATCH) -> int:
+    """Delete up to `limit` entries whose time was over `EXPIRED_DAYS` ago; returns how many. For the scheduler."""
+    cursor = await connection.execute(
+        "DELETE FROM suppressions WHERE id IN (SELECT id FROM suppressions"
+        " WHERE expires_at < now() - make_interval(days => %s) LIMIT %s FOR UPDATE SKIP LOCKED)",
+        [EXPIRED_DAYS, limit],
+    )
+    return cursor.rowcount
+
+
+def _without_repeats(additions: Sequence[Addition]) -> dict[tuple[str, str], SuppressionEntry]:
+    """By address and scope, by the rule of the list: the longer one, between equals the first."""
+    wanted: dict[tuple[str, str], SuppressionEntry] = {}
+    for addition in additions:
+        key = (addition.address, addition.entry.scope.value)
+        known = wanted.get(key)
+        if known is None or _end(addition.entry) > _end(known):
+            wanted[key] = addition.entry
+    return wanted
+
+
+def _end(entry: SuppressionEntry) -> datetime:
+    return entry.expires_at or datetime.max.replace(tzinfo=UTC)
+
+
+async def _page_by_address(connection: Connection, search: Search, wanted: PageOf) -> Page | None:
+    """Pages of a range of addresses; (address, scope) is the key, the cursor's id only names it."""
+    back = wanted.before is not None
+    parameters: dict[str, object] = {
+        "limit": wanted.limit + 1,
+        "from": search.prefix,
+        # No address holds the last code point of Unicode, and byte order is code point order in UTF-8.
+        "to": search.prefix + "\U0010ffff",
+    }
+    conditions = [_IN_FORCE, "s.address >= %(from)s", "s.address < %(to)s", *_filters(search, parameters)]
+    identifier = wanted.before or wanted.after
+    if identifier is not None:
+        cursor = await connection.execute("SELECT address, scope FROM suppressions WHERE id = %s", [identifier])
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        parameters["address"], parameters["scope"] = row
+        conditions.append(f"(s.address, s.scope) {'<' if back else '>'} (%(address)s, %(scope)s)")
+    order = "s.address DESC, s.scope DESC" if back else "s.address, s.scope"
+    return await _fetch_page(connection, _simple(conditions, order), parameters, wanted)
+
+
+def _filters(search: Search, parameters: dict[str, object]) -> list[str]:
+    """Conditions on reason and scope for a search that already has its index; adds their parameters."""
+    conditions = []
+    if search.reasons:
+        parameters["reasons"] = [reason.value for reason in search.reasons]
+        conditions.append("s.reason = ANY(%(reasons)s)")
+    if search.scopes:
+        parameters["scopes"] = [scope.value for scope in search.scopes]
+        conditions.append("s.scope = ANY(%(scopes)s)")
+    return conditions
+
+
+def _simple(conditions: list[str], order: str) -> str:
+    return f"SELECT {_COLUMNS} FROM suppressions s WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %(limit)s"
+
+
+async def _fetch_page(connection: Connection, statement: str, parameters: dict[str, object], wanted: PageOf) -> Page:
+    """One row more than wanted was asked for: it tells whether there are more. A backward page is turned round."""
+    cursor = await connection.execute(statement, parameters)
+    rows = await cursor.fetchall()
+    entries = [_suppression(row) for row in rows[: wanted.limit]]
+    if wanted.before is not None:
+        entries.reverse()
+    return Page(entries, len(rows) > wanted.limit)
+
+
+async def _remove(connection: Connection, which: str, parameters: list[object]) -> list[Removed]:
+    cursor = await connection.execute(_REMOVE.format(which=which), parameters, prepare=False)
+    return [Removed(row[0], row[1], SuppressionScope(row[2])) for row in await cursor.fetchall()]
+
+
+def _suppression(row: TupleRow) -> Suppression:
+    identifier, address, scope, reason, source, detail, created_at, expires_at = row
+    return Suppression(
+        identifier, address, SuppressionScope(scope), Reason(reason), Source(source), detail, created_at, expires_at
+    )

@@ -1,0 +1,137 @@
+"""Provider data: what is recognised, which limits hold, and what a bad file is told."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigurationError
+from mta.providers import OTHER, SHIPPED, Limits, load_providers
+
+
+@pytest.mark.parametrize(
+    ("hosts", "provider"),
+    [
+        (["aspmx.l.google.com", "alt1.aspmx.l.google.com", "ALT2.ASPMX.L.GOOGLE.COM."], "gmail"),
+        (["gmail-smtp-in.l.google.com"], "gmail"),
+        (["firm-example.mail.protection.outlook.com"], "microsoft365"),
+        (["firm-example.k-v1.mx.microsoft"], "microsoft365"),
+        (["outlook-com.olc.protection.outlook.com"], "microsoft"),
+        (["mta5.am0.yahoodns.net", "mta6.am0.yahoodns.net"], "yahoo"),
+        (["mx-vip1.mail.yahoo.co.jp"], "yahoo_japan"),
+        (["mx01.mail.icloud.com", "mx02.mail.icloud.com"], "apple"),
+        (["mx00.emig.gmx.net"], "gmx"),
+        (["mx-ha03.web.de"], "gmx"),
+        (["mx1a1.comcast.net"], "comcast"),
+        (["smtp-in.orange.fr"], "orange"),
+        (["eu-smtp-inbound-1.mimecast.com", "eu-smtp-inbound-2.mimecast.com"], "mimecast"),
+        (["mx0a-0012.pphosted.com"], "proofpoint"),
+        (["d1.ess.barracudanetworks.com"], "barracuda"),
+        (["mx1.qq.com"], "qq"),
+        (["163mx01.mxmail.netease.com"], "netease"),
+        (["mx.example.org"], OTHER),
+        ([], OTHER),
+    ],
+)
+def test_shipped_providers_are_recognised_by_their_mail_servers(hosts: list[str], provider: str) -> None:
+    assert load_providers().provider_of(hosts) == provider
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ["aspmx.l.google.com", "backup.example.org"],
+        ["aspmx.l.google.com", "mx1.qq.com"],
+        ["notgoogle.com"],
+        ["google.com.example.org"],
+        ["com"],
+        [""],
+    ],
+)
+def test_one_foreign_server_is_enough_for_other(hosts: list[str]) -> None:
+    assert load_providers().provider_of(hosts) == OTHER
+
+
+def test_shipped_limits() -> None:
+    providers = load_providers()
+    assert providers.limits("gmail") == Limits(5, 50, provider_wide=True)
+    assert providers.limits("yahoo") == Limits(10, 20)
+    assert providers.limits("proofpoint") == providers.limits(OTHER) == providers.limits("nobody") == Limits(10, 100)
+
+
+def test_every_shipped_figure_says_where_it_is_from() -> None:
+    lines = [line for line in SHIPPED.read_text().splitlines() if line.startswith(("connections", "messages"))]
+    assert len(lines) > 20
+    assert [line for line in lines if "[base]" not in line and "[community]" not in line] == []
+
+
+def written(folder: Path, text: str, name: str = "own.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_later_files_add_change_and_take_over(tmp_path: Path) -> None:
+    first = written(
+        tmp_path,
+        """
+        [default]
+        connections = 3
+        [provider.gmail]
+        mx_suffixes = ["google.sim"]
+        connections = 7
+        [provider.house]
+        mx_suffixes = [".house.test."]
+        """,
+        "a.toml",
+    )
+    second = written(tmp_path, '[provider.house2]\nmx_suffixes = ["x.house.test", "qq.com"]', "b.toml")
+    providers = load_providers(first, second)
+    assert providers.limits(OTHER) == Limits(3, 100)
+    assert providers.limits("gmail") == Limits(7, 50, provider_wide=True)
+    assert providers.provider_of(["mx.google.sim", "mx.google.com"]) == "gmail"
+    assert providers.provider_of(["a.house.test"]) == "house"
+    assert providers.limits("house") == Limits(3, 100)
+    assert providers.provider_of(["a.x.house.test"]) == "house2"
+    assert providers.provider_of(["mx1.qq.com"]) == "house2"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[provider", "is not TOML"),
+        ("colour = 1", "unknown field 'colour'"),
+        ("default = 1", "default: must be a table"),
+        ("provider = 1", "provider: must be a table"),
+        ("[default]\nconections = 1", "default: unknown field 'conections'"),
+        ("[default]\nconnections = 0", "default.connections: must be a whole number"),
+        ("[default]\nmx_suffixes = ['x']", "unknown field 'mx_suffixes'"),
+        ("[provider]\nx = 1", "provider.x: must be a table"),
+        ("[provider.other]\nmx_suffixes = ['x.test']", "provider.other"),
+        ("[provider.x]\nmx_suffixes = 'x.test'", "provider.x.mx_suffixes: must be a list"),
+        ("[provider.x]\nmx_suffixes = ['.']", "provider.x.mx_suffixes: must be a list"),
+        ("[provider.x]\nmx_suffixes = [1]", "provider.x.mx_suffixes: must be a list"),
+        ("[provider.x]\nconnections = 1", "provider.x.mx_suffixes: at least one"),
+        ("[provider.x]\nmx_suffixes = ['x.test']\nconnections = true", "provider.x.connections: must be a whole"),
+        ("[provider.x]\nmx_suffixes = ['x.test']\nconnections = 1.5", "provider.x.connections: must be a whole"),
+        ("[provider.x]\nmx_suffixes = ['x.test']\nmessages_per_connection = -1", "provider.x.messages_per_connection"),
+        ("[provider.x]\nmx_suffixes = ['x.test']\nprovider_wide = 1", "provider.x.provider_wide: must be true"),
+        (
+            "[provider.x]\nmx_suffixes = ['x.test']\n[provider.y]\nmx_suffixes = ['X.test.']",
+            "provider.y.mx_suffixes: 'x.test' already belongs to 'x'",
+        ),
+    ],
+)
+def test_bad_files_are_refused_with_file_and_field(tmp_path: Path, text: str, told: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigurationError) as error:
+        load_providers(path)
+    assert str(error.value).startswith(str(path))
+    assert told in str(error.value)
+
+
+def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    for path in (tmp_path / "absent.toml", tmp_path, binary):
+        with pytest.raises(ConfigurationError, match=str(path)):
+            load_providers(path)

@@ -1,0 +1,359 @@
+"""Routes from DNS records, asked of a real DNS server on loopback."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import ConfigurationError
+from mta.dns_client import DnsSettings
+from mta.model import Host, Phase, Response, Route, Trouble
+from mta.providers import load_providers
+from mta.resolve import DnsUnavailableError, Resolver, TargetPolicy, is_forbidden
+from tests.dns_table import DnsTable
+
+pytestmark = pytest.mark.timeout(20)
+
+PROVIDERS = load_providers()
+HASTY = DnsSettings(timeout=0.1, rounds=2, min_ttl=1, failure_ttl=5)
+SERVFAIL = 2
+Records = dict[tuple[str, str], list[str] | int | None]
+
+
+def resolver(
+    table: DnsTable,
+    policy: TargetPolicy | None = None,
+    settings: DnsSettings = HASTY,
+    clock: Callable[[], float] = time.monotonic,
+) -> Resolver:
+    return Resolver(PROVIDERS, [table.address], policy, settings, clock)
+
+
+async def routed(records: Records, policy: TargetPolicy | None = None, domain: str = "x.test") -> Route | Response:
+    async with DnsTable(records) as table:
+        return await resolver(table, policy).route(domain)
+
+
+async def hosts_of(records: Records, policy: TargetPolicy | None = None) -> list[tuple[str, str, int]]:
+    route = await routed(records, policy)
+    assert isinstance(route, Route), route
+    return [(host.name, host.address, host.preference) for host in route.hosts]
+
+
+async def trouble_of(records: Records, policy: TargetPolicy | None = None) -> Trouble | None:
+    response = await routed(records, policy)
+    assert isinstance(response, Response), response
+    assert (response.phase, response.code) == (Phase.RESOLVE, 0)
+    assert response.text
+    return response.trouble
+
+
+@pytest.mark.asyncio
+class TestRoute:
+    async def test_hosts_by_preference_with_their_addresses(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["20 B.x.test.", "10 a.x.test."],
+            ("a.x.test", "A"): ["8.8.0.1"],
+            ("b.x.test", "A"): ["8.8.0.2"],
+        }
+        assert await hosts_of(records) == [("a.x.test", "8.8.0.1", 10), ("b.x.test", "8.8.0.2", 20)]
+
+    async def test_equal_hosts_are_shuffled_by_every_call_cached_or_not(self) -> None:
+        records: Records = {("x.test", "MX"): [f"10 m{n}.x.test." for n in range(3)] + ["20 last.x.test."]}
+        records |= {(f"m{n}.x.test", "A"): [f"8.8.0.{n}"] for n in range(3)}
+        records |= {("last.x.test", "A"): ["8.8.0.9"]}
+        async with DnsTable(records) as table:
+            asking = resolver(table)
+            orders = [await asking.route("x.test") for _ in range(100)]
+        names = {tuple(host.name for host in route.hosts) for route in orders if isinstance(route, Route)}
+        assert len(names) == 6
+        assert {order[3] for order in names} == {"last.x.test"}
+        assert set(table.asked.values()) == {1}
+
+    async def test_addresses_of_one_host_are_shuffled_and_at_most_five(self) -> None:
+        records: Records = {("x.test", "MX"): ["10 m.x.test."], ("m.x.test", "A"): [f"8.8.0.{n}" for n in range(8)]}
+        async with DnsTable(records) as table:
+            asking = resolver(table)
+            routes = [await asking.route("x.test") for _ in range(60)]
+        chosen = [[host.address for host in route.hosts] for route in routes if isinstance(route, Route)]
+        assert {len(addresses) for addresses in chosen} == {5}
+        assert {address for addresses in chosen for address in addresses} == {f"8.8.0.{n}" for n in range(8)}
+
+    async def test_a_spare_host_keeps_its_place_beside_one_with_many_addresses(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["10 a.x.test.", "20 b.x.test."],
+            ("a.x.test", "A"): [f"8.8.0.{n}" for n in range(8)],
+            ("b.x.test", "A"): ["8.8.1.1"],
+        }
+        assert [host[0] for host in await hosts_of(records)] == ["a.x.test", "a.x.test", "b.x.test"]
+
+    async def test_no_more_than_five_hosts_are_looked_up(self) -> None:
+        records: Records = {("x.test", "MX"): [f"{n} m{n}.x.test." for n in range(20)]}
+        records |= {(f"m{n}.x.test", "A"): [f"8.8.0.{n}"] for n in range(20)}
+        async with DnsTable(records) as table:
+            route = await resolver(table).route("x.test")
+        assert isinstance(route, Route)
+        assert [host.name for host in route.hosts] == [f"m{n}.x.test" for n in range(5)]
+        assert sum(count for (_, kind), count in table.asked.items() if kind == "A") == 5
+
+    async def test_without_mx_the_domain_itself_is_the_host(self) -> None:
+        assert await hosts_of({("x.test", "A"): ["8.8.0.1"]}) == [("x.test", "8.8.0.1", 0)]
+
+    async def test_provider_comes_from_the_mx_hosts(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["1 aspmx.l.google.com.", "5 alt1.aspmx.l.google.com."],
+            ("aspmx.l.google.com", "A"): ["8.8.0.1"],
+        }
+        route = await routed(records)
+        assert isinstance(route, Route)
+        assert (route.destination, route.provider, len(route.hosts)) == ("x.test", "gmail", 1)
+
+    async def test_unicode_and_upper_case_domains(self) -> None:
+        records: Records = {("xn--bcher-kva.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"]}
+        for domain in ("b\u00fccher.test", "XN--BCHER-KVA.test", "B\u00dcCHER.TEST."):
+            route = await routed(records, domain=domain)
+            assert isinstance(route, Route), route
+            assert route.destination == domain
+
+    async def test_mx_and_address_behind_a_cname(self) -> None:
+        records: Records = {
+            ("x.test", "CNAME"): ["y.test."],
+            ("y.test", "MX"): ["10 alias.y.test."],
+            ("alias.y.test", "CNAME"): ["real.y.test."],
+            ("real.y.test", "A"): ["8.8.0.1"],
+        }
+        assert await hosts_of(records) == [("alias.y.test", "8.8.0.1", 10)]
+
+    async def test_ipv6_only_when_switched_on(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["10 a.x.test."],
+            ("a.x.test", "A"): ["8.8.0.1"],
+            ("a.x.test", "AAAA"): ["2600::1"],
+        }
+        assert [host[1] for host in await hosts_of(records)] == ["8.8.0.1"]
+        both = await hosts_of(records, TargetPolicy(ipv6=True))
+        assert {host[1] for host in both} == {"8.8.0.1", "2600::1"}
+
+    async def test_only_ipv6_is_not_a_dead_domain(self) -> None:
+        records: Records = {("x.test", "AAAA"): ["2600::1"]}
+        assert await trouble_of(records) is Trouble.UNREACHABLE
+        assert len(await hosts_of(records, TargetPolicy(ipv6=True))) == 1
+
+
+@pytest.mark.asyncio
+class TestNoRoute:
+    async def test_null_mx(self) -> None:
+        assert await trouble_of({("x.test", "MX"): ["0 ."], ("x.test", "A"): ["8.8.0.1"]}) is Trouble.NULL_MX
+
+    async def test_a_null_mx_among_others_is_passed_over(self) -> None:
+        records: Records = {("x.test", "MX"): ["0 .", "10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"]}
+        assert await hosts_of(records) == [("a.x.test", "8.8.0.1", 10)]
+
+    @pytest.mark.parametrize(
+        "records",
+        [
+            {},
+            {("x.test", "TXT"): ["here"]},
+            {("x.test", "MX"): ["10 gone.x.test."]},
+            {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "TXT"): ["here"]},
+            {("x.test", "MX"): ["10 8.8.0.1."]},
+        ],
+        ids=["NXDOMAIN", "no records", "MX does not exist", "MX without address", "MX is an address"],
+    )
+    async def test_no_domain(self, records: Records) -> None:
+        assert await trouble_of(records) is Trouble.NO_DOMAIN
+
+    @pytest.mark.parametrize("domain", ["", ".", "a..b", "x" * 64 + ".test", "x." * 130 + "test", "[8.8.8.8]", "a b"])
+    async def test_what_is_no_domain_name(self, domain: str) -> None:
+        response = await routed({("x.test", "A"): ["8.8.0.1"]}, domain=domain)
+        assert isinstance(response, Response)
+        assert response.trouble is Trouble.NO_DOMAIN
+
+    @pytest.mark.parametrize("failure", [SERVFAIL, 5, None], ids=["SERVFAIL", "REFUSED", "silence"])
+    async def test_temporary(self, failure: int | None) -> None:
+        assert await trouble_of({("x.test", "MX"): failure}) is Trouble.DNS_TEMPORARY
+        assert await trouble_of({("x.test", "MX"): [], ("x.test", "A"): failure}) is Trouble.DNS_TEMPORARY
+        partly: Records = {("x.test", "MX"): ["10 a.x.test.", "20 b.x.test."], ("a.x.test", "A"): failure}
+        assert await trouble_of(partly) is Trouble.DNS_TEMPORARY
+        assert len(await hosts_of(partly | {("b.x.test", "A"): ["8.8.0.2"]})) == 1
+
+    async def test_private_targets_are_refused_unless_allowed(self) -> None:
+        records: Records = {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["127.0.0.1"]}
+        assert await trouble_of(records) is Trouble.FORBIDDEN_TARGET
+        assert await hosts_of(records, TargetPolicy(allow_private=True)) == [("a.x.test", "127.0.0.1", 10)]
+        mixed = records | {("a.x.test", "A"): ["10.0.0.1", "8.8.0.1"]}
+        assert [host[1] for host in await hosts_of(mixed)] == ["8.8.0.1"]
+
+    @pytest.mark.parametrize(
+        ("exchanges", "left"),
+        [
+            (["10 us.test.", "20 b.x.test."], []),
+            (["10 a.x.test.", "20 US.test.", "20 b.x.test.", "30 b.x.test."], ["a.x.test"]),
+            (["10 a.x.test.", "20 b.x.test."], ["a.x.test", "b.x.test"]),
+        ],
+    )
+    async def test_a_list_that_leads_back_to_us_is_a_loop(self, exchanges: list[str], left: list[str]) -> None:
+        records: Records = {
+            ("x.test", "MX"): exchanges,
+            ("a.x.test", "A"): ["8.8.0.1"],
+            ("b.x.test", "A"): ["8.8.0.2"],
+            ("us.test", "A"): ["8.8.9.9"],
+        }
+        for policy in (
+            TargetPolicy(own_names=frozenset({"us.test"})),
+            TargetPolicy(own_addresses=frozenset({"8.8.9.9"})),
+        ):
+            if left:
+                assert [host[0] for host in await hosts_of(records, policy)] == left
+            else:
+                response = await routed(records, policy)
+                assert isinstance(response, Response)
+                assert response.trouble is Trouble.FORBIDDEN_TARGET
+                assert "loop" in response.text
+
+    async def test_our_own_domain_without_mx_is_a_loop(self) -> None:
+        policy = TargetPolicy(own_names=frozenset({"x.test"}))
+        assert await trouble_of({("x.test", "A"): ["8.8.0.1"]}, policy) is Trouble.FORBIDDEN_TARGET
+
+
+@pytest.mark.asyncio
+class TestAsking:
+    async def test_equal_questions_share_one_answer_and_survive_a_cancelled_caller(self) -> None:
+        async with DnsTable({("x.test", "A"): ["8.8.0.1"]}) as table:
+            table.delay = 0.05
+            asking = resolver(table)
+            callers = [asyncio.ensure_future(asking.route("x.test")) for _ in range(50)]
+            await asyncio.sleep(0.02)
+            callers[0].cancel()
+            routes = await asyncio.gather(*callers[1:])
+        assert all(isinstance(route, Route) for route in routes)
+        assert table.asked == {("x.test", "MX"): 1, ("x.test", "A"): 1}
+
+    async def test_answers_are_kept_for_their_ttl_between_the_clamps(self) -> None:
+        now = 0.0
+        settings = DnsSettings(timeout=0.1, min_ttl=30, max_ttl=100)
+        for ttl, kept in ((5, 30), (60, 60), (100_000, 100)):
+            now = 0.0
+            async with DnsTable({("x.test", "A"): ["8.8.0.1"]}, ttl=ttl, minimum=ttl) as table:
+                asking = resolver(table, settings=settings, clock=lambda: now)
+                await asking.route("x.test")
+                now = kept - 1.0
+                await asking.route("x.test")
+                assert table.asked["x.test", "A"] == 1
+                now = kept + 1.0
+                await asking.route("x.test")
+                assert table.asked["x.test", "A"] == 2
+
+    @pytest.mark.parametrize(("minimum", "kept"), [(60, 60), (100_000, 200)])
+    async def test_absence_is_kept_as_the_soa_says_and_no_longer_than_allowed(self, minimum: int, kept: int) -> None:
+        now = 0.0
+        async with DnsTable({}, ttl=100_000, minimum=minimum) as table:
+            asking = resolver(table, settings=DnsSettings(min_ttl=1, negative_ttl=200), clock=lambda: now)
+            for now, asked in ((0.0, 1), (kept - 1.0, 1), (kept + 1.0, 2)):  # noqa: B020  the clock reads `now`
+                assert isinstance(await asking.route("x.test"), Response)
+                assert table.asked["x.test", "MX"] == asked
+
+    async def test_failures_are_kept_for_moments_only(self) -> None:
+        now = 0.0
+        async with DnsTable({("x.test", "MX"): SERVFAIL}) as table:
+            asking = resolver(table, clock=lambda: now)
+            for now, asked in ((0.0, 2), (4.0, 2), (6.0, 4)):  # noqa: B020  two rounds each
+                assert isinstance(await asking.route("x.test"), Response)
+                assert table.asked["x.test", "MX"] == asked
+
+    async def test_the_cache_is_bounded(self) -> None:
+        async with DnsTable({}) as table:
+            asking = resolver(table, settings=DnsSettings(entries=10))
+            for number in range(20):
+                await asking.txt(f"t{number}.test")
+            await asking.txt("t19.test")
+            await asking.txt("t0.test")
+        assert (table.asked["t19.test", "TXT"], table.asked["t0.test", "TXT"]) == (1, 2)
+
+    async def test_the_next_server_is_asked_when_one_fails(self) -> None:
+        async with DnsTable({("x.test", "MX"): SERVFAIL}) as bad, DnsTable({("x.test", "A"): ["8.8.0.1"]}) as good:
+            asking = Resolver(PROVIDERS, [bad.address, good.address], None, HASTY)
+            assert isinstance(await asking.route("x.test"), Route)
+
+    async def test_long_answers_come_over_tcp(self) -> None:
+        texts = [f'"{number:03}{"x" * 200}"' for number in range(30)]
+        async with DnsTable({("x.test", "TXT"): texts}) as table:
+            assert len(await resolver(table).txt("x.test")) == 30
+            assert table.over_tcp == 1
+
+    async def test_a_server_from_before_edns(self) -> None:
+        async with DnsTable({("x.test", "A"): ["8.8.0.1"]}) as table:
+            table.knows_edns = False
+            assert isinstance(await resolver(table).route("x.test"), Route)
+
+    async def test_records_for_verification(self) -> None:
+        records: Records = {
+            ("x.test", "TXT"): ['"v=DKIM1; " "p=abc"', '"other"'],
+            ("x.test", "MX"): ["20 B.test.", "10 a.test."],
+            ("4.0.8.8.in-addr.arpa", "PTR"): ["Out.X.test."],
+            ("x.test", "A"): ["10.0.0.1"],
+            ("broken.test", "TXT"): SERVFAIL,
+        }
+        async with DnsTable(records) as table:
+            asking = resolver(table)
+            assert await asking.txt("X.test.") == ["v=DKIM1; p=abc", "other"]
+            assert await asking.txt("absent.test") == []
+            assert await asking.mx("x.test") == [(10, "a.test"), (20, "b.test")]
+            assert await asking.mx("absent.test") == []
+            assert await asking.ptr("8.8.0.4") == ["out.x.test"]
+            assert await asking.ptr("8.8.0.5") == []
+            assert await asking.addresses("x.test") == ["10.0.0.1"]
+            with pytest.raises(DnsUnavailableError, match=r"broken\.test TXT: .*SERVFAIL"):
+                await asking.txt("broken.test")
+            with pytest.raises(ValueError, match="address"):
+                await asking.ptr("not an address")
+
+
+@pytest.mark.parametrize(
+    "server", ["localhost", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:99999", "[::1", "1.2.3:53", ""]
+)
+def test_name_servers_must_be_addresses(server: str) -> None:
+    with pytest.raises(ConfigurationError, match="DNS server"):
+        Resolver(PROVIDERS, [server])
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.1:5353", "::1", "[::1]", "[::1]:5353"])
+def test_forms_of_name_servers(server: str) -> None:
+    Resolver(PROVIDERS, [server])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "0.1.2.3"),
+        *("224.0.0.1", "239.1.1.1", "255.255.255.255", "240.0.0.1", "192.0.2.1", "198.18.0.1", "192.0.0.1"),
+        *("::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "::ffff:8.8.8.8", "::ffff:10.0.0.1", "::8.8.8.8"),
+        *("64:ff9b::a00:1", "2002:a00:1::1", "2001:db8::1", "2001::1", "fec0::1"),
+    ],
+)
+def test_addresses_mail_may_not_go_to(address: str) -> None:
+    assert is_forbidden(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2600::1", "2a00:1450:4001::1b"])
+def test_addresses_mail_may_go_to(address: str) -> None:
+    assert not is_forbidden(address)
+    assert not is_forbidden(address, allow_private=True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.1.7", "10.1.2.3", "192.168.1.1", "::1", "fd12::1"])
+def test_practice_may_use_private_addresses(address: str) -> None:
+    assert not is_forbidden(address, allow_private=True)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1", "::", "ff02::1", "::ffff:127.0.0.1"])
+def test_practice_may_not_use_everything(address: str) -> None:
+    assert is_forbidden(address, allow_private=True)
+
+
+@given(st.ip_addresses())
+def test_what_practice_may_not_real_mail_may_not(address: object) -> None:
+    assert is_forbidden(str(address)) or not is_forbidden(str(address), allow_private=True)
