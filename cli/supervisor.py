@@ -194,7 +194,7 @@ class Supervisor:
                 return
 
     def tick(self) -> None:
-        """Look after every service once: notice crashes, restart what is due. Takes well under a millisecond."""
+        """Look after every service once: notice crashes, restart what is due. Waits at most for readiness checks."""
         for unit in self._units:
             unit.tick()
 

@@ -6,10 +6,8 @@ supervisor, and shows what happens. With `--demo` there is also the practice int
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,9 +36,10 @@ def up(
     console = Console()
     settings = context.read()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with console.status("Starting servers …") if console.is_terminal else contextlib.nullcontext(), _servers(
-        settings
-    ) as (running, servers):
+    with (
+        console.status("Starting servers …") if console.is_terminal else contextlib.nullcontext(),
+        _servers(settings) as (running, servers),
+    ):
         env = _environment(running)
         database_url = env["POSTLANE_DATABASE_URL"]
         upgrade(database_url)
@@ -50,7 +49,7 @@ def up(
             inbound_port=settings.inbound_port if not with_demo else 0,
             submission_port=settings.submission_port if not with_demo else 0,
         )  # fmt: skip
-        practice = demo.prepare(running.data_dir, database_url, env["POSTLANE_SECRET"]) if with_demo else None
+        practice = demo.prepare(running) if with_demo else None
         if practice:
             env |= practice.env
         stack = build(shape, env)
@@ -59,7 +58,7 @@ def up(
             first.append(practice.service)
         supervisor = Supervisor([*first, *stack.services], running.data_dir / "logs")
         terminal = LiveTerminal(console, FigureReader(database_url), "demo" if practice else stack.api_url)
-        show = demo.Show(practice, stack, terminal.note, running.data_dir) if practice else None
+        show = demo.Show(practice, stack, terminal.note) if practice else None
         if show is None:
             terminal.note(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
         with terminal:
@@ -121,11 +120,3 @@ async def _prepare(database_url: str) -> None:
             await partitions.ensure(connection, datetime.now(UTC).date())
     finally:
         await database.close()
-
-
-def write_facts(file: Path, facts: dict[str, object]) -> None:
-    """Write a JSON file that only its owner can read, whole or not at all."""
-    fresh = file.with_suffix(".fresh")
-    fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(facts, indent=1) + "\n")
-    fresh.replace(file)

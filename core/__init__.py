@@ -1,1 +1,1 @@
-"""What everything else stands on: settings, clock, errors, addresses, queue names, logs, metrics. Knows nothing of mail."""
+"""What everything else stands on: settings, clock, errors, addresses, queue names, logs, metrics. Knows no mail."""

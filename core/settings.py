@@ -54,9 +54,7 @@ class Settings(BaseSettings):
     dns_servers: tuple[str, ...] = Field(
         (), description='Name servers as `["127.0.0.1:5353"]`; empty takes the system\'s. Run a local cache.'
     )
-    providers_file: Path | None = Field(
-        None, description="Own mailbox providers in TOML, read after the shipped ones."
-    )
+    providers_file: Path | None = Field(None, description="Own mailbox providers in TOML, read after the shipped ones.")
     simulator: bool = Field(
         False, description="Practice mode: mail may go to loopback addresses. Never set it on a server for real mail."
     )
@@ -85,7 +83,10 @@ class Settings(BaseSettings):
     )
     outcome_flush_ms: float = Field(50.0, ge=0, description="Milliseconds outcomes are collected before one commit.")
     marketing_nice: int = Field(
-        10, ge=0, le=19, description="Niceness of marketing workers, so that transactional mail gets the processor first."
+        10,
+        ge=0,
+        le=19,
+        description="Niceness of marketing workers, so that transactional mail gets the processor first.",
     )
 
     # Retention
@@ -98,15 +99,16 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="Port of `/metrics` and `/healthz` of this process; 0 takes a free one."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
-    log_mask_addresses: bool = Field(
-        True, description="Mask the local part of addresses in logs (`b***@example.com`)."
-    )
+    log_mask_addresses: bool = Field(True, description="Mask the local part of addresses in logs (`b***@example.com`).")
 
     # Inbound
     inbound_host: str = Field("127.0.0.1", description="Address the inbound listener (bounces, submission) binds.")
     inbound_port: int = Field(2525, ge=0, le=65535, description="Port for bounces; 25 on a server, 0 takes a free one.")
     submission_port: int = Field(
-        2587, ge=0, le=65535, description="Port for SMTP submission with an API key; 587 on a server, 0 takes a free one."
+        2587,
+        ge=0,
+        le=65535,
+        description="Port for SMTP submission with an API key; 587 on a server, 0 takes a free one.",
     )
 
     @field_validator("secret")

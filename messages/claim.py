@@ -8,6 +8,7 @@ All times are the database's, so that a worker's clock can be wrong.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from core.queues import Lane
@@ -155,12 +156,14 @@ def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
     return {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
 
 
-def _stored_email(row: Sequence[object]) -> StoredEmail:
-    identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to, mid, tags = row
+def _stored_email(row: Sequence[Any]) -> StoredEmail:
+    identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to, mid, tags = (
+        row
+    )
     return StoredEmail(
         identifier, application, domain, pool, content, created, scheduled, sender, subject,
         tuple(to), tuple(cc), tuple(reply_to), mid, _pairs(tags),
-    )  # type: ignore[arg-type]  # the columns of _LOAD, typed by the migration  # fmt: skip
+    )
 
 
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:

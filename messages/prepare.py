@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from accounts.senders import Sender
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.model import Claimed, StoredContent, StoredEmail
-from accounts.senders import Sender
 from mta import return_path
 from mta.compose import compose, compose_raw, needs_smtputf8
 from mta.model import Draft, Envelope

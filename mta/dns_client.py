@@ -5,6 +5,7 @@ all who ask meanwhile. It knows nothing of mail: `mta/resolve`, its only caller,
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -163,9 +164,9 @@ class DnsClient:
 def _server(text: str) -> tuple[str, int]:
     """Address and port of "ip", "ip:port", "[ipv6]:port" or a bare IPv6 address."""
     host, port = text, "53"
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or "53"
+    bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", text)
+    if bracketed is not None:
+        host, port = bracketed[1], bracketed[2] or "53"
     elif text.count(":") == 1:
         host, port = text.split(":")
     if not dns.inet.is_address(host) or not port.isdecimal() or not 0 < int(port) < 65536:

@@ -226,26 +226,21 @@ class Resolver:
 
 
 def is_forbidden(address: str, allow_private: bool = False) -> bool:
-    """True for an address that mail from strangers' DNS may not reach: private, loopback, link-local, shared (CGNAT),
-    multicast, unspecified, reserved, and IPv6 forms that carry an IPv4 address. `allow_private` leaves the first four.
+    """True for an address that mail may not go to, because strangers' DNS could point it at machines behind us.
+
+    Private, loopback, link-local, shared (CGNAT), documentation: `allow_private` lets them through, for practice only.
+    Multicast, unspecified, reserved, and IPv6 forms that carry an IPv4 address: never.
     """
     ip = ipaddress.ip_address(address)
     if ip.is_loopback:
         return not allow_private
-    if ip.is_multicast or ip.is_unspecified:
+    if ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+        # For IPv6 "reserved" is everything outside the blocks in use, IPv4-mapped and NAT64 addresses included.
         return True
-    if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped or any(ip in net for net in _CARRYING_IPV4)):
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.sixtofour is not None or ip.teredo is not None):
         return True
-    if allow_private:
-        return ip.is_reserved
-    return not ip.is_global
+    return not allow_private and (not ip.is_global or (ip.version == 6 and ip.is_site_local))
 
-
-_CARRYING_IPV4 = tuple(
-    # IPv4-compatible (RFC 4291), NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056): the way round an IPv4 rule.
-    ipaddress.IPv6Network(net)
-    for net in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")
-)
 
 _TELLING = (Trouble.DNS_TEMPORARY, Trouble.FORBIDDEN_TARGET, Trouble.UNREACHABLE, Trouble.NO_DOMAIN)
 """Of several servers' failures the one to report: what may pass by itself first."""

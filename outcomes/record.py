@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from core.ids import uuid7
 from messages.states import TERMINAL
+from mta.model import Action
 from outcomes.kinds import Outcome
 from store.database import Connection
 
@@ -84,7 +85,8 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
         if outcome.suppress:
             entry = outcome.suppress
             await connection.execute(
-                _SUPPRESS, [uuid7(), outcome.address, entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at]
+                _SUPPRESS,
+                [uuid7(), outcome.address, entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at],
             )
     ended = sum(o.state in TERMINAL for o in first)
     return Recorded(ended, len(first) - ended, len(outcomes) - len(first))
@@ -103,7 +105,8 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:
 def _later(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
         "due": [o.next_attempt_at or o.at for o in outcomes],
-        "ips": [o.attempt.ip if o.attempt else "" for o in outcomes],
+        # Only a greylisted message must come back through the IP that was greylisted.
+        "ips": [o.attempt.ip if o.attempt and o.attempt.action == Action.RETRY_SAME_IP else "" for o in outcomes],
         "workers": [o.worker for o in outcomes],
     }
 
@@ -119,7 +122,20 @@ async def _write_events(connection: Connection, outcomes: Sequence[Outcome]) -> 
         for o in outcomes:
             a = o.attempt
             facts = (
-                (a.ip, a.provider, a.mx, a.tls, a.phase, a.code, a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule)
+                (
+                    a.ip,
+                    a.provider,
+                    a.mx,
+                    a.tls,
+                    a.phase,
+                    a.code,
+                    a.enhanced,
+                    a.reply,
+                    a.action,
+                    a.klass,
+                    a.scope,
+                    a.rule,
+                )
                 if a
                 else (None,) * 12
             )
@@ -143,7 +159,8 @@ async def _count(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     await connection.execute(
         "INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)"
         " SELECT date_trunc('hour', now()), lane, provider, ip, outcome, %s, n"
-        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[]) AS u(lane, provider, ip, outcome, n)"
+        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])"
+        " AS u(lane, provider, ip, outcome, n)"
         " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n",
         [_SHARD, *(list(column) for column in zip(*(key for key, _ in rows), strict=True)), [n for _, n in rows]],
     )

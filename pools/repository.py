@@ -1,9 +1,11 @@
 """Pools and their IPs as the store has them, kept for a few seconds by every worker."""
 
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from core.errors import ConfigurationError
+from core.ids import uuid7
 from core.queues import Lane
 from mta.model import EgressIp
 from pools.model import Pool, PoolMember
@@ -60,3 +62,24 @@ async def read_pools(connection: Connection) -> tuple[dict[UUID, Pool], dict[Lan
     pools = {key: Pool(key, name, lane, tuple(members[key])) for key, (name, lane, _) in heads.items()}
     defaults = {lane: pools[key] for key, (_, lane, default) in heads.items() if default}
     return pools, defaults
+
+
+async def ensure_pool(connection: Connection, name: str, lane: Lane, ips: Sequence[EgressIp]) -> None:
+    """Make a pool with these IPs, and the lane's default if there is none yet. What exists stays as it is, but for the
+    address an IP is bound to."""
+    await connection.execute(
+        "INSERT INTO pools (id, name, lane, is_default)"
+        " SELECT %s, %s, %s, NOT EXISTS (SELECT FROM pools WHERE lane = %s AND is_default) ON CONFLICT DO NOTHING",
+        [uuid7(), name, lane.value, lane.value],
+    )
+    for ip in ips:
+        await connection.execute(
+            "INSERT INTO egress_ips (id, address, bind_address, ehlo_name) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (address) DO UPDATE SET bind_address = excluded.bind_address",
+            [uuid7(), ip.address, ip.bind_address, ip.ehlo_name],
+        )
+        await connection.execute(
+            "INSERT INTO pool_ips (pool_id, egress_ip_id)"
+            " SELECT p.id, i.id FROM pools p, egress_ips i WHERE p.name = %s AND i.address = %s ON CONFLICT DO NOTHING",
+            [name, ip.address],
+        )

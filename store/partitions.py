@@ -83,7 +83,8 @@ async def drop_old(connection: Connection, today: date, retention: Retention) ->
 
 async def _existing(connection: Connection) -> set[str]:
     cursor = await connection.execute(
-        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent"
+        "SELECT c.relname FROM pg_inherits i"
+        " JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent"
         " WHERE p.relname = ANY(%s) AND p.relnamespace = current_schema()::regnamespace AND c.relname ~ '_[0-9]{8}$'",
         [list(CONTENT_TABLES + EVENT_TABLES)],
     )

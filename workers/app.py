@@ -85,9 +85,7 @@ class LaneWorker:
         if self._lane is Lane.MARKETING:
             os.nice(self._settings.marketing_nice)
         self._loop = LoopThread()
-        self._collaborators, self._journal = self._loop.run(
-            wiring.build(self._settings, self._name), START_SECONDS
-        )
+        self._collaborators, self._journal = self._loop.run(wiring.build(self._settings, self._name), START_SECONDS)
         self._hints.start()
         watch.IN_FLIGHT.set_function(self._collaborators.leases.held)
         watch.UNCOMMITTED.set_function(self._collaborators.recorder.depth)
@@ -100,7 +98,7 @@ class LaneWorker:
     def _celery(self) -> Celery:
         app = celery_app(self._settings.redis_url)
 
-        @app.task(name=TASK_DELIVER)
+        @app.task(name=TASK_DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
         def deliver(lane: str, destinations: list[str]) -> None:
             self.deliver(Lane(lane), destinations)
 

@@ -63,7 +63,9 @@ class Permit:
     """May this message of a batch be sent now? The claim's own check serves for a second, then the store is asked
     again for all that is left of the batch. Fails closed: no answer, no send."""
 
-    def __init__(self, database: Database, worker: UUID, refs: Sequence[MessageRef], checked: float, until: float) -> None:
+    def __init__(
+        self, database: Database, worker: UUID, refs: Sequence[MessageRef], checked: float, until: float
+    ) -> None:
         """`checked`: monotonic time just before the claim was asked. `until`: no sending after this."""
         self._database = database
         self._worker = worker

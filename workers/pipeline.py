@@ -25,13 +25,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from accounts.senders import Sender, SenderBook
 from core.clock import Clock
 from core.logs import get_logger
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages import claim, prepare, retry, states
-from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
-from accounts.senders import Sender, SenderBook
+from messages.model import Claimed, StoredContent, StoredEmail
 from mta.deliver import Courier, Delivery
 from mta.model import EgressIp, Envelope, Response, Route, Verdict
 from mta.replies import RuleTable
@@ -120,9 +120,7 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
     with watch.step(lane, "claim"):
         asked = time.monotonic()
         async with c.database.connection() as connection:
-            claimed, more = await claim.claim(
-                connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease
-            )
+            claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
             emails = await claim.load(connection, {m.ref.email_id for m in claimed}) if claimed else {}
     watch.CLAIMED.labels(lane.value).inc(len(claimed))
     if not claimed:
@@ -357,9 +355,7 @@ def _conclude(
     )  # fmt: skip
 
 
-def _end(
-    batch: Batch, message: Claimed, event: states.Event, kind: EventKind, detail: str, c: Collaborators
-) -> None:
+def _end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, detail: str, c: Collaborators) -> None:
     """End a message that was not tried."""
     state = states.move(states.State.QUEUED, event)
     _put(

@@ -24,7 +24,9 @@ DELIVERY = Histogram(
     "postlane_accepted_to_delivered_seconds", "From acceptance (or schedule) to the remote 250", ["lane"],
     buckets=DELIVERY_BUCKETS,
 )  # fmt: skip
-UNCERTAIN = Counter("postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"])
+UNCERTAIN = Counter(
+    "postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"]
+)
 IN_FLIGHT = Gauge("postlane_in_flight", "Messages claimed and not yet decided in this process")
 UNCOMMITTED = Gauge("postlane_outcomes_uncommitted", "Outcomes that wait for their commit in this process")
 SESSIONS = Gauge("postlane_smtp_sessions", "Open SMTP sessions of this process")

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from accounts.senders import SenderBook
 from core.clock import SystemClock
 from core.ids import uuid7
 from core.logs import get_logger
 from core.secrets import InstanceSecret
 from core.settings import Settings, worker_name
 from messages import claim
-from mta.from_settings import known_providers, make_resolver
-from accounts.senders import SenderBook
 from mta.deliver import Courier, CourierSettings
-from mta.providers import Providers, load_providers
+from mta.from_settings import known_providers, make_resolver
+from mta.providers import Providers
 from mta.replies import shipped_rules
 from outcomes.journal import Journal
 from outcomes.kinds import Outcome

