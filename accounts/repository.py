@@ -4,8 +4,8 @@ Called by the API routes, the CLI, the demo set-up and `accounts/verify`. Every 
 connection and never commits. All but the operator's own (`applications`, `application`, `domain_by_id`) take the
 application and see nothing of another one. Never asks DNS and never decides who may do what.
 
-An API key is shown once, by `create_key`; the table holds its SHA-256 (a key is random, so nothing slower is needed) and
-its first characters as a hint. DKIM private keys are stored sealed, each bound to its domain and selector.
+An API key is shown once, by `create_key`; the table holds its SHA-256 (a key is random, so nothing slower is needed)
+and its first characters as a hint. DKIM private keys are stored sealed, each bound to its domain and selector.
 """
 
 import asyncio
@@ -134,7 +134,8 @@ ALL: Final = Window()
 async def create_application(connection: Connection, name: str) -> Application | None:
     """A new application; None when the name is taken."""
     cursor = await connection.execute(
-        "INSERT INTO applications (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id, name, created_at",
+        "INSERT INTO applications (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
+        " RETURNING id, name, created_at",
         [uuid7(), name],
     )
     row = await cursor.fetchone()
@@ -239,15 +240,16 @@ async def create_domain(connection: Connection, secret: InstanceSecret, wanted: 
     return _domain(row, tuple(PublicKey(key.selector, key.algorithm, key.public_key) for key in wanted.keys))
 
 
-async def domain(connection: Connection, application_id: UUID, domain_id: UUID) -> Domain | None:
-    """One domain of the application."""
-    found = await domain_by_id(connection, domain_id)
+async def domain(connection: Connection, application_id: UUID, domain_id: UUID, *, lock: bool = False) -> Domain | None:
+    """One domain of the application. `lock` keeps it from being deleted before the transaction ends."""
+    found = await domain_by_id(connection, domain_id, lock=lock)
     return found if found is not None and found.application_id == application_id else None
 
 
-async def domain_by_id(connection: Connection, domain_id: UUID) -> Domain | None:
-    """A domain of whatever application: for work that was not asked for by a caller."""
-    cursor = await connection.execute(f"SELECT {_DOMAIN_COLUMNS} FROM domains WHERE id = %s", [domain_id])
+async def domain_by_id(connection: Connection, domain_id: UUID, *, lock: bool = False) -> Domain | None:
+    """A domain of whatever application: for work that was not asked for by a caller. `lock` as in `domain`."""
+    how = " FOR KEY SHARE" if lock else ""
+    cursor = await connection.execute(f"SELECT {_DOMAIN_COLUMNS} FROM domains WHERE id = %s{how}", [domain_id])
     row = await cursor.fetchone()
     return (await _with_keys(connection, [row]))[0] if row else None
 

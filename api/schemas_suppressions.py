@@ -29,7 +29,7 @@ _Email = Annotated[str, Field(max_length=2000, examples=["person@example.com"])]
 _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 
 
-class _Terms(BaseModel):
+class Terms(BaseModel):
     """For what, why and how long: the fields every way of adding shares."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -45,13 +45,13 @@ class _Terms(BaseModel):
     expires_in: _ExpiresIn | None = Field(None, description="Seconds; instead of `expires_at`.")
 
 
-class AddSuppression(_Terms):
+class AddSuppression(Terms):
     """An address to suppress."""
 
     email: _Email
 
 
-class AddMany(_Terms):
+class AddMany(Terms):
     """Addresses to suppress, with the same terms for all (Resend's batch)."""
 
     emails: list[_Email] = Field(min_length=1, max_length=LARGEST_BATCH)

@@ -114,7 +114,8 @@ def start_postgres(data_dir: Path, notice: Notice = tell) -> EmbeddedPostgres:
     """Start the server of `data_dir`, making it at the first time, and wait until `postlane` can log in.
 
     Takes up to 1.5 s the first time, 0.1 s later (two cores). Raises AlreadyRunningError when another process runs the
-    server of this folder, ConfigurationError when the folder cannot be used, UnavailableError when the server does not start.
+    server of this folder, ConfigurationError when the folder cannot be used, UnavailableError when the server does not
+    start.
     """
     data_dir = prepare_data_dir(data_dir)
     lock = FolderLock(data_dir / "postgres.lock", "PostgreSQL")

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cli import context, demo, free_ports
 from cli.embedded import Servers, start_servers
+from cli.embedded_place import prepare_data_dir
 from cli.live import FigureReader, LiveTerminal
 from cli.processes import Process, Service
 from cli.stack import Shape, build
@@ -35,7 +36,7 @@ def up(
     """Run everything in this terminal, with servers of its own if none are set. Ctrl-C stops all of it."""
     console = Console()
     settings = context.read()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    prepare_data_dir(settings.data_dir)
     with (
         console.status("Starting servers …") if console.is_terminal else contextlib.nullcontext(),
         _servers(settings) as (running, servers),

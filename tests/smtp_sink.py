@@ -66,7 +66,7 @@ class SmtpSink:
     def context(self, kind: str) -> ssl.SSLContext:
         """The server's TLS context for this kind of STARTTLS."""
         assert self.certificates is not None, "STARTTLS needs certificates"
-        return self.certificates.good if kind == "good" else self.certificates.self_signed
+        return self.certificates.self_signed if kind == "self-signed" else self.certificates.good
 
     @property
     def mails(self) -> list[Mail]:
@@ -93,6 +93,11 @@ class SmtpSink:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def say(self, words: bytes) -> None:
+        """Tell every client something it did not ask for."""
+        for session in self.sessions:
+            session.say(words)
 
     def hang_up(self, last_words: bytes = b"") -> None:
         """End every open connection as a server does after its idle time-out."""

@@ -44,7 +44,7 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What EHLO lists, and how STARTTLS behaves: "", "good", "self-signed", "declined", "garbage", "drop", "silence" or
-    "injected" (the 220 is followed by more plain text)."""
+    "injected" (good, but more plain text follows the 220)."""
 
     pipelining: bool = True
     eight_bit: bool = True
@@ -158,6 +158,10 @@ class SinkSession(asyncio.Protocol):
         """End at once, with a reset."""
         self._held = True
         self._transport.abort()
+
+    def say(self, words: bytes) -> None:
+        """Out of turn."""
+        self._transport.write(words)
 
     def end(self, last_words: bytes = b"") -> None:
         """End after these words."""
@@ -324,16 +328,16 @@ class SinkSession(asyncio.Protocol):
         kind = self._sink.offer.starttls
         if kind in ("", "declined"):
             self._answer("starttls", "", "454 4.7.0 not now")
-        elif kind == "injected":
-            self._transport.write(b"220 go\r\n250 injected\r\n")
         elif self._answer("starttls", "", "220 go"):
             self._buffer = b""
             self._held = True
+            if kind == "injected":
+                self._transport.write(b"250 injected\r\n")
             if kind == "garbage":
                 self._transport.write(b"this is not TLS, whatever you do\r\n" * 4)
             elif kind == "drop":
                 self.end()
-            elif kind in ("good", "self-signed"):
+            if kind in ("good", "self-signed", "injected"):
                 self._upgrade = self._loop.create_task(self._encrypt(kind))
 
     async def _encrypt(self, kind: str) -> None:

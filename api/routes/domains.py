@@ -41,8 +41,13 @@ FullAccess = Annotated[Caller, Depends(full_access)]
 With = Annotated[Deps, Depends(deps)]
 
 
-@router.post("", status_code=201, responses=errors("validation_error", "conflict", "payload_too_large"))
-async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> DomainAnswer:
+@router.post(
+    "",
+    status_code=201,
+    responses=errors("validation_error", "conflict", "payload_too_large"),
+    response_model=DomainAnswer,
+)
+async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Response:
     """Registers a domain, makes its DKIM keys, and lists the DNS records to publish."""
     _refuse_what_we_lack(body)
     name = _domain_name(body.name)
@@ -57,54 +62,56 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Dom
     if created is None:
         raise taken
     given.directory.forget()
-    return _answer(json_answer(detail(created, given.settings.hostname), 201))
+    return json_answer(detail(created, given.settings.hostname), 201)
 
 
-@router.get("", responses=errors("invalid_parameter"))
-async def list_domains(who: FullAccess, given: With, page: Annotated[Paging, Depends(paging)]) -> DomainList:
+@router.get("", responses=errors("invalid_parameter"), response_model=DomainList)
+async def list_domains(who: FullAccess, given: With, page: Annotated[Paging, Depends(paging)]) -> Response:
     """Domains, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
         window = Window(page.limit, page.after, page.before)
         found, more = await repository.domains(connection, who.application_id, window)
     data = [summary(domain) for domain in found]
-    return _answer(json_answer({"object": "list", "has_more": more, "data": data}))
+    return json_answer({"object": "list", "has_more": more, "data": data})
 
 
-@router.get("/{domain_id}", responses=errors("invalid_parameter", "not_found"))
-async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> DomainAnswer:
+@router.get("/{domain_id}", responses=errors("invalid_parameter", "not_found"), response_model=DomainAnswer)
+async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """A domain with its records, and how they stood at the last check."""
-    return _answer(json_answer(detail(await _own(domain_id, who, given), given.settings.hostname)))
+    return json_answer(detail(await _own(domain_id, who, given), given.settings.hostname))
 
 
 @router.patch(
-    "/{domain_id}", responses=errors("invalid_parameter", "validation_error", "not_found", "payload_too_large")
+    "/{domain_id}",
+    responses=errors("invalid_parameter", "validation_error", "not_found", "payload_too_large"),
+    response_model=DomainReference,
 )
-async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, given: With) -> DomainReference:
+async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, given: With) -> Response:
     """Takes the settings Resend's SDKs send. What this server cannot do yet is refused."""
     _refuse_what_we_lack(body)
     domain = await _own(domain_id, who, given)
-    return _answer(json_answer({"object": "domain", "id": domain.id}))
+    return json_answer({"object": "domain", "id": domain.id})
 
 
-@router.post("/{domain_id}/verify", responses=errors("invalid_parameter", "not_found"))
-async def verify(domain_id: UUID, who: FullAccess, given: With) -> DomainReference:
+@router.post("/{domain_id}/verify", responses=errors("invalid_parameter", "not_found"), response_model=DomainReference)
+async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Checks the records now, in at most five seconds; read the result from the domain."""
     await _own(domain_id, who, given)
     lookup = fresh_resolver(given.settings)
     if await verify_domain(given.database, lookup, given.settings.hostname, domain_id) is None:
         raise _unknown(domain_id)
     given.directory.forget()
-    return _answer(json_answer({"object": "domain", "id": domain_id}))
+    return json_answer({"object": "domain", "id": domain_id})
 
 
-@router.delete("/{domain_id}", responses=errors("invalid_parameter", "not_found"))
-async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> DomainDeleted:
+@router.delete("/{domain_id}", responses=errors("invalid_parameter", "not_found"), response_model=DomainDeleted)
+async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a domain, its DKIM keys, and the API keys that were bound to it."""
     async with given.database.connection() as connection:
         if not await repository.delete_domain(connection, who.application_id, domain_id):
             raise _unknown(domain_id)
     given.directory.forget()
-    return _answer(json_answer({"object": "domain", "id": domain_id, "deleted": True}))
+    return json_answer({"object": "domain", "id": domain_id, "deleted": True})
 
 
 async def _own(domain_id: UUID, who: Caller, given: Deps) -> Domain:

@@ -56,7 +56,8 @@ def _started(folder: Path, *program: str) -> tuple[subprocess.Popen[str], dict[s
         env=os.environ | {"PYTHONPATH": os.getcwd()},
     )
     assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
+    with process.stdout:
+        return process, json.loads(process.stdout.readline())
 
 
 def _put(url: str, value: str) -> None:

@@ -193,6 +193,15 @@ async def test_a_session_that_dies_at_mail_is_replaced_and_the_gate_asked_again(
     assert sinks[1].journal.connections == 0
 
 
+async def test_one_dead_session_casts_doubt_on_all_idle_ones_to_that_server(sinks: list[SmtpSink]) -> None:
+    async with courier(sinks[0].port) as out:
+        await asyncio.gather(*(out.deliver(ALL, FIRST, mail()) for _ in range(3)))
+        assert out.stats().idle == 3
+        sinks[0].rules.append(Rule("mail", DROP, times=1))
+        assert (await out.deliver(ALL, FIRST, mail())).response.code == 250
+        assert (out.stats().open, sinks[0].journal.connections) == (1, 4)
+
+
 async def test_a_fresh_session_that_is_told_4_4_2_is_answered(sinks: list[SmtpSink]) -> None:
     sinks[0].rules.append(Rule("mail", "421 4.4.2 bad connection"))
     async with courier(sinks[0].port) as out:

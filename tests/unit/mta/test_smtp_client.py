@@ -217,25 +217,35 @@ async def test_slow_replies_are_waited_for_but_not_for_ever() -> None:
     assert (await sent(endless, envelope()))[0].trouble is Trouble.TIMEOUT
 
 
-async def test_a_server_that_stops_reading_times_out_before_the_dot() -> None:
+async def body_to(kind: "type[DeafServer]") -> tuple[Response, SmtpClient]:
+    """Send 20 MB to a server of this kind."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(DeafServer, "127.0.0.1", 0)
+    made: list[DeafServer] = []
+
+    def make() -> DeafServer:
+        made.append(kind())
+        return made[-1]
+
+    server = await loop.create_server(make, "127.0.0.1", 0)
     _, client = await loop.create_connection(lambda: SmtpClient(loop, QUICK), *server.sockets[0].getsockname())
     assert await client.greet("out.test") is None
     response = await client.send(envelope(data=b"x" * 20_000_000 + b"\r\n"))
-    assert (response.phase, response.trouble) == (Phase.DATA, Trouble.TIMEOUT)
+    client.abort()
+    made[0].transport.abort()
     server.close()
+    await asyncio.sleep(0)
+    return response, client
+
+
+async def test_a_server_that_stops_reading_times_out_before_the_dot() -> None:
+    response, _ = await body_to(DeafServer)
+    assert (response.phase, response.trouble) == (Phase.DATA, Trouble.TIMEOUT)
 
 
 async def test_an_answer_in_the_middle_of_the_body_stops_it() -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(HastyServer, "127.0.0.1", 0)
-    _, client = await loop.create_connection(lambda: SmtpClient(loop, QUICK), *server.sockets[0].getsockname())
-    assert await client.greet("out.test") is None
-    response = await client.send(envelope(data=b"x" * 20_000_000 + b"\r\n"))
+    response, client = await body_to(HastyServer)
     assert (response.phase, response.code, response.enhanced) == (Phase.DATA, 552, "5.3.4")
     assert not client.usable
-    server.close()
 
 
 class DeafServer(asyncio.Protocol):
@@ -297,14 +307,15 @@ async def test_helo_where_ehlo_is_unknown() -> None:
     assert commands(sink)[:3] == ["EHLO out.test", "HELO out.test", "MAIL FROM:<a@y.test>"]
 
 
-async def test_words_nobody_asked_for_end_a_resting_connection() -> None:
+@pytest.mark.parametrize("words", [b"421 4.4.2 idle for too long\r\n", b"250 2.1.0 ok\r\n", b"2"])
+async def test_words_nobody_asked_for_end_a_resting_connection(words: bytes) -> None:
     sink = SmtpSink()
     lost: list[bool] = []
     async with connected(sink) as client:
         assert await client.greet("out.test") is None
         client.rest(lambda: lost.append(True))
         assert client.usable
-        sink.hang_up(b"421 4.4.2 idle for too long\r\n")
+        sink.say(words)
         await asyncio.sleep(0.1)
         assert lost == [True]
         assert not client.usable

@@ -1,0 +1,84 @@
+"""`/api-keys`: make, list, rename and delete the keys of an application.
+
+Thin: storage is in `accounts/repository`. Every route wants full access and sees only the caller's own keys. A key that
+was deleted stops working in this process at once, in others within `accounts.directory.KEEP_SECONDS`.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from accounts import repository
+from accounts.directory import Caller
+from accounts.repository import KeyRequest, Window
+from api.answers import json_answer
+from api.auth import full_access
+from api.bounded import BoundedRoute
+from api.deps import Deps, deps
+from api.errors import ApiError, invalid_field
+from api.openapi import errors
+from api.paging import Paging, paging
+from api.schemas_accounts import CreateKey, KeyCreated, KeyDeleted, KeyList, KeyReference, RenameKey, key_answer
+
+router = APIRouter(prefix="/api-keys", tags=["API keys"], route_class=BoundedRoute)
+
+FullAccess = Annotated[Caller, Depends(full_access)]
+With = Annotated[Deps, Depends(deps)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=KeyCreated,
+    responses=errors("validation_error", "missing_required_field", "payload_too_large"),
+)
+async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
+    """Makes a key. The token is in this answer and nowhere else: we keep only its hash."""
+    if body.domain_id is not None and body.permission != "sending_access":
+        raise invalid_field("The `domain_id` field goes with `sending_access` only: full access means all domains.")
+    async with given.database.transaction() as connection:
+        if body.domain_id is not None:
+            # Within the transaction, or a domain deleted meanwhile would end in an error of the foreign key.
+            domain = await repository.domain(connection, who.application_id, body.domain_id, lock=True)
+            if domain is None:
+                raise invalid_field(f"The `domain_id` field names no domain of yours: {body.domain_id}.")
+        wanted = KeyRequest(who.application_id, body.name, body.permission, body.domain_id)
+        key, token = await repository.create_key(connection, wanted)
+    return json_answer({"id": key.id, "token": token}, 201)
+
+
+@router.get("", response_model=KeyList, responses=errors("invalid_parameter"))
+async def list_keys(who: FullAccess, given: With, page: Annotated[Paging, Depends(paging)]) -> Response:
+    """Keys, newest first; all of them when no `limit` is given."""
+    async with given.database.connection() as connection:
+        window = Window(page.limit, page.after, page.before)
+        found, more = await repository.keys(connection, who.application_id, window)
+    return json_answer({"object": "list", "has_more": more, "data": [key_answer(key) for key in found]})
+
+
+@router.patch(
+    "/{key_id}",
+    response_model=KeyReference,
+    responses=errors("validation_error", "missing_required_field", "not_found", "payload_too_large"),
+)
+async def rename_key(key_id: UUID, body: RenameKey, who: FullAccess, given: With) -> Response:
+    """Gives a key another name."""
+    async with given.database.connection() as connection:
+        if not await repository.rename_key(connection, who.application_id, key_id, body.name):
+            raise _unknown(key_id)
+    return json_answer({"object": "api_key", "id": key_id})
+
+
+@router.delete("/{key_id}", response_model=KeyDeleted, responses=errors("invalid_parameter", "not_found"))
+async def delete_key(key_id: UUID, who: FullAccess, given: With) -> Response:
+    """Deletes a key. Mail it has sent is not touched."""
+    async with given.database.connection() as connection:
+        if not await repository.delete_key(connection, who.application_id, key_id):
+            raise _unknown(key_id)
+    given.directory.forget()
+    return json_answer({"object": "api_key", "id": key_id, "deleted": True})
+
+
+def _unknown(key_id: UUID) -> ApiError:
+    return ApiError("not_found", f"There is no API key {key_id}.")

@@ -1,0 +1,234 @@
+"""`postlane doctor`: is this installation fit to send, and if not, what to do.
+
+Each check is a function that gives one finding or several; a check never stops the others. Exit status 1 when one of
+them failed.
+"""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import psycopg
+import redis
+import typer
+
+from cli import context
+from cli.main import version
+from cli.output import Column, JsonOption, emit
+from core.errors import PostlaneError
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from mta.from_settings import known_providers, make_resolver
+from mta.resolve import DnsUnavailableError, Resolver
+from store import migrate
+
+CLOCK_SECONDS = 2.0
+"""Clocks of servers may differ by this much; more and mail for now looks like mail for later."""
+
+
+class Level(StrEnum):
+    """How a check went."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found, and what to do about it."""
+
+    check: str
+    level: Level
+    found: str
+    do: str = ""
+
+
+_MARKS = {Level.OK: "✓ ok", Level.WARNING: "! warning", Level.FAILED: "✗ failed"}
+_COLUMNS = (
+    Column("check", style="bold"),
+    Column("level", "", show=lambda level: _MARKS[Level(level)]),
+    Column("found"),
+    Column("do", "what to do", style="cyan"),
+)
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Check servers, versions, clock, DNS, ports, keys and PTR, and say what to do."""
+    findings = [*_software()]
+    try:
+        settings = context.complete(context.read())
+    except PostlaneError as error:
+        findings.append(Finding("settings", Level.FAILED, str(error), "correct it and run the doctor again"))
+    else:
+        findings += [*_secret(settings), *_database(settings), *_redis(settings), *_data(settings)]
+        findings += asyncio.run(_network(settings))
+    emit(findings, as_json=as_json, columns=_COLUMNS)
+    if any(finding.level is Level.FAILED for finding in findings):
+        raise typer.Exit(1)
+
+
+def _software() -> Iterator[Finding]:
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    yield Finding("version", Level.OK, f"Postlane {version()} on Python {python}")
+
+
+def _secret(settings: Settings) -> Iterator[Finding]:
+    text = settings.secret.get_secret_value()
+    if not text:
+        yield Finding("secret", Level.FAILED, "POSTLANE_SECRET is not set", "`postlane init` makes one; keep a copy")
+        return
+    try:
+        InstanceSecret.from_text(text)
+    except PostlaneError as error:
+        yield Finding("secret", Level.FAILED, str(error), "restore it from your backup")
+        return
+    yield Finding("secret", Level.OK, "set")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_url:
+        yield Finding("postgresql", Level.FAILED, "no server", "`postlane up`, or set POSTLANE_DATABASE_URL")
+        return
+    try:
+        with psycopg.connect(settings.database_url, connect_timeout=3, autocommit=True) as connection:
+            yield from _server(connection)
+        yield from _schema(settings)
+    except psycopg.Error as error:
+        yield Finding("postgresql", Level.FAILED, str(error).strip(), "is the server up, and the URL right?")
+
+
+def _server(connection: psycopg.Connection) -> Iterator[Finding]:
+    number = connection.info.server_version
+    level = Level.OK if number >= 150000 else Level.FAILED
+    yield Finding("postgresql", level, f"version {number // 10000}", "" if level is Level.OK else "use 15 or newer")
+    row = connection.execute("SELECT now(), current_setting('fsync')").fetchone()
+    assert row is not None
+    apart = abs((datetime.now(UTC) - row[0]).total_seconds())
+    level = Level.OK if apart < CLOCK_SECONDS else Level.FAILED
+    yield Finding("clock", level, f"{apart:.1f} s from the database's", "" if level is Level.OK else "set up NTP on both")
+    if row[1] != "on":
+        yield Finding("durability", Level.FAILED, "fsync is off: a power cut loses accepted mail", "set fsync = on")
+
+
+def _schema(settings: Settings) -> Iterator[Finding]:
+    current, newest = migrate.current(settings.database_url), migrate.newest()
+    if current == newest:
+        yield Finding("schema", Level.OK, f"revision {current}")
+    else:
+        yield Finding("schema", Level.FAILED, f"revision {current or 'none'}, needs {newest}", "`postlane migrate`")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    if not settings.redis_url:
+        yield Finding("valkey", Level.FAILED, "no server", "`postlane up`, or set POSTLANE_REDIS_URL")
+        return
+    try:
+        client = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3)
+        facts = client.info()
+        client.close()
+    except redis.RedisError as error:
+        yield Finding("valkey", Level.WARNING, str(error), "mail is accepted and waits until it is back")
+        return
+    name = facts.get("valkey_version") or facts.get("redis_version")
+    yield Finding("valkey", Level.OK, f"version {name}")
+    if facts.get("maxmemory") and facts.get("maxmemory_policy") != "noeviction":
+        policy = facts.get("maxmemory_policy")
+        yield Finding("valkey memory", Level.FAILED, f"evicts keys ({policy})", "set maxmemory-policy noeviction")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    if not folder.exists():
+        yield Finding("data folder", Level.OK, f"{folder} will be made")
+        return
+    probe = folder / ".doctor"
+    try:
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+    except OSError as error:
+        yield Finding("data folder", Level.FAILED, f"{folder}: {error}", "journals need a writable folder with room")
+        return
+    yield Finding("data folder", Level.OK, str(Path(folder).resolve()))
+
+
+async def _network(settings: Settings) -> list[Finding]:
+    try:
+        resolver = make_resolver(settings, known_providers(settings))
+    except PostlaneError as error:
+        return [Finding("dns", Level.FAILED, str(error), "check POSTLANE_DNS_SERVERS and the providers file")]
+    findings = [finding async for finding in _dns(settings, resolver)]
+    findings += [finding async for finding in _ips(settings, resolver)]
+    if not settings.simulator:
+        findings.append(await asyncio.to_thread(_port_25, settings))
+    return findings
+
+
+async def _dns(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]:
+    name = "gmail.sim" if settings.simulator else "gmail.com"
+    started = time.monotonic()
+    try:
+        found = await resolver.mx(name)
+    except DnsUnavailableError as error:
+        yield Finding("dns", Level.FAILED, str(error), "run a local resolver such as unbound; set POSTLANE_DNS_SERVERS")
+        return
+    took = (time.monotonic() - started) * 1000
+    if found:
+        yield Finding("dns", Level.OK, f"MX of {name} in {took:.0f} ms")
+    else:
+        yield Finding("dns", Level.FAILED, f"{name} has no MX: this resolver does not answer truly", "use another one")
+
+
+async def _ips(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]:
+    for address, bind, ehlo in await asyncio.to_thread(_egress, settings):
+        yield _bindable(address, bind)
+        if settings.simulator:
+            continue
+        try:
+            names = await resolver.ptr(address)
+            forward = await resolver.addresses(ehlo)
+        except (DnsUnavailableError, ValueError) as error:
+            yield Finding(f"ptr {address}", Level.WARNING, str(error), "try again")
+            continue
+        if ehlo.lower() in names and address in forward:
+            yield Finding(f"ptr {address}", Level.OK, f"{ehlo}, both ways")
+        else:
+            what = f"PTR {', '.join(names) or 'missing'}; A of {ehlo}: {', '.join(forward) or 'missing'}"
+            yield Finding(f"ptr {address}", Level.FAILED, what, f"set PTR to {ehlo}, and its A to {address}")
+
+
+def _egress(settings: Settings) -> list[tuple[str, str, str]]:
+    if not settings.database_url:
+        return []
+    try:
+        with psycopg.connect(settings.database_url, connect_timeout=3) as connection:
+            rows = connection.execute("SELECT address, bind_address, ehlo_name FROM egress_ips WHERE active ORDER BY 1")
+            return [(str(address), str(bind), str(ehlo)) for address, bind, ehlo in rows.fetchall()]
+    except psycopg.Error:
+        return []  # the database check has said so already
+
+
+def _bindable(address: str, bind: str) -> Finding:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((bind, 0))
+        except OSError as error:
+            return Finding(f"ip {address}", Level.WARNING, f"{bind}: {error.strerror}", "is it on this host? add it")
+    return Finding(f"ip {address}", Level.OK, f"bound to {bind}" if bind != address else "can be bound here")
+
+
+def _port_25(settings: Settings) -> Finding:
+    """Many hosters block outgoing port 25; knowing that saves a day."""
+    try:
+        with socket.create_connection(("gmail-smtp-in.l.google.com", settings.smtp_port), timeout=5) as connection:
+            banner = connection.recv(3)
+    except OSError as error:
+        return Finding("port 25", Level.FAILED, f"outgoing SMTP is blocked: {error}", "ask your hoster to open port 25")
+    return Finding("port 25", Level.OK if banner == b"220" else Level.WARNING, "outgoing SMTP works")

@@ -1,0 +1,93 @@
+"""`postlane send`: one mail through the HTTP API, the way an application sends it."""
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import context
+from cli.output import CliError, JsonOption, emit
+from core.queues import Lane
+
+ENDED = {"delivered", "bounced", "suppressed", "failed", "canceled"}
+
+
+def send(
+    sender: Annotated[str, typer.Option("--from", help="`Name <user@verified-domain>`.")] = "",
+    to: Annotated[list[str] | None, typer.Option(help="Recipient; give it several times for several.")] = None,
+    subject: Annotated[str, typer.Option(help="Subject line.")] = "Test from Postlane",
+    text: Annotated[str, typer.Option(help="Plain text; `-` reads it from standard input.")] = "",
+    html: Annotated[Path | None, typer.Option(help="File with the HTML part.", exists=True, dir_okay=False)] = None,
+    stream: Annotated[Lane, typer.Option(help="The lane.")] = Lane.TRANSACTIONAL,
+    at: Annotated[str, typer.Option(help="Later: ISO 8601, or `in 10 min`.")] = "",
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the outcome.")] = 10.0,
+    api_key: Annotated[str, typer.Option(envvar="POSTLANE_API_KEY", help="API key; the demo's if there is one.")] = "",
+    api_url: Annotated[str, typer.Option(envvar="POSTLANE_API_URL", help="Where the API is.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Send one mail and say what became of it."""
+    facts = _demo_facts()
+    url, key = api_url or facts.get("api_url", ""), api_key or facts.get("api_key", "")
+    url = url or f"http://127.0.0.1:{context.read().api_port}"
+    if not key:
+        raise CliError("no_key", "no API key", "`postlane keys create NAME` makes one; give it as POSTLANE_API_KEY")
+    if not to:
+        raise CliError("no_recipient", "nobody to send to", "add `--to you@example.com`")
+    body: dict[str, Any] = {"from": sender or facts.get("from", ""), "to": to, "subject": subject, "stream": stream.value}
+    body |= {"html": html.read_text()} if html else {}
+    body |= {"text": sys.stdin.read() if text == "-" else text or ("" if html else "Sent by postlane send.")}
+    body |= {"scheduled_at": at} if at else {}
+    email = str(_call(url, key, "POST", "/emails", body)["id"])
+    emit(_outcome(url, key, email, 0 if at else wait), as_json=as_json)
+
+
+def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, object]:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = _call(url, key, "GET", f"/emails/{email}")
+        if found["last_event"] in ENDED or time.monotonic() >= deadline:
+            break
+        time.sleep(0.1)
+    recipients = {one["recipient"]: one["state"] for one in found["recipients"]}
+    return {"id": email, "last_event": found["last_event"], "recipients": recipients}
+
+
+def _call(url: str, key: str, method: str, path: str, body: object = None) -> Any:
+    request = urllib.request.Request(
+        url + path,
+        json.dumps(body).encode() if body is not None else None,
+        {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "User-Agent": "postlane-cli"},
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise _refused(error) from error
+    except OSError as error:
+        raise CliError("no_api", f"the API at {url} does not answer: {error}", "start it: `postlane up`") from error
+
+
+def _refused(error: urllib.error.HTTPError) -> CliError:
+    try:
+        told = json.load(error)
+        return CliError(str(told["name"]), str(told["message"]))
+    except (ValueError, KeyError):
+        return CliError("http_error", f"the API answered {error.code} {error.reason}")
+
+
+def _demo_facts() -> dict[str, str]:
+    """What a running demo wrote down. An own key in the environment goes before it."""
+    if os.environ.get("POSTLANE_API_KEY"):
+        return {}
+    try:
+        found: dict[str, str] = json.loads((context.read().data_dir / "demo.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found

@@ -1,0 +1,26 @@
+"""A database for one command: opened, used inside one loop, closed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from cli import context
+from core.settings import Settings
+from store.database import Database
+
+T = TypeVar("T")
+
+
+def with_database(work: Callable[[Database], Awaitable[T]], settings: Settings | None = None) -> T:
+    """Run `work` with an open database. Raises ConfigurationError or DatabaseUnavailableError."""
+    found = settings or context.settings()
+
+    async def run() -> T:
+        database = Database(found.database_url, size=3, name="postlane-cli")
+        await database.open()
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())

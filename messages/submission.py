@@ -1,0 +1,312 @@
+"""A mail submitted over SMTP → `NewEmail`. Pure: bytes and facts in, values out; refusals are values with their reply.
+
+Called by `workers/inbound`, which asks who may send what. The content stays as the application wrote it, but for what
+must not leave: Bcc (RFC 5322 section 3.6.3), Return-Path, and the headers that are meant for us:
+
+    X-Postlane-Stream            transactional (default) or marketing
+    X-Postlane-Pool              name of an IP pool
+    X-Postlane-Expires-In        seconds after which the mail is worthless, up to 30 days
+    X-Postlane-Idempotency-Key   1 to 256 characters, as the API's header; Resend-Idempotency-Key is the same
+
+Any other X-Postlane- header is refused: a mistyped one would send a campaign as if it were a receipt. Who is written to
+is the envelope; recipients that the headers do not name are blind copies.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.utils import format_datetime
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from core.addresses import AddressError, Mailbox, parse_mailbox
+from core.queues import Lane
+from messages.model import Idempotency, NewEmail, Recipient, RecipientKind
+from mta.compose import compose_raw
+from mta.mime_parts import crlf_bytes
+
+MAX_HOPS: Final = 50
+"""Received headers; more is a loop (RFC 5321 section 6.3)."""
+LONGEST_LIFE: Final = 30 * 86_400
+_LISTED: Final = 1_000
+"""Addresses of a header that are kept for showing."""
+_LIST_LENGTH: Final = 128 * 1024
+_SUBJECT: Final = 998
+_BOUNDARIES: Final = 20
+_BOUNDARIES_WITHIN: Final = 64 * 1024
+
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_COMMENT_NAME = re.compile(r"(\S{1,320})[ \t]{1,20}\(([^()]{0,200})\)")
+_BOUNDARY = re.compile(rb"boundary=\"?([^\"\s;]{1,70})", re.I)
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,256}")
+_REMOVED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"resend-idempotency-key"})
+_OURS: Final = b"x-postlane-"
+_OPTIONS: Final = frozenset({"stream", "pool", "expires-in", "idempotency-key"})
+_CHANGES_WITH_EACH_TRY: Final = frozenset({b"date", b"message-id", b"content-type", b"received"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a mail is not taken."""
+
+    reply: str
+    """SMTP reply with code and enhanced code."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedEmail:
+    """A mail that is fit to be sent, as far as can be said without knowing who sends it."""
+
+    sender: Mailbox
+    recipients: tuple[Recipient, ...]
+    subject: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    reply_to: tuple[str, ...]
+    message_id: str
+    """As given, "" when it is missing."""
+    content: bytes
+    """What goes out, but for what `mta/compose` adds."""
+    lane: Lane
+    pool: str
+    """Name, "" for the lane's default."""
+    expires_in: timedelta | None
+    idempotency_key: str
+    fingerprint: bytes
+    """The same for a second try of the same mail: without its date, Message-ID and MIME boundaries. b"" without key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionFacts:
+    """What is decided about a submitted mail by those who know accounts and time."""
+
+    id: UUID
+    application_id: UUID
+    domain_id: UUID
+    pool_id: UUID | None
+    created_at: datetime
+    hostname: str
+    """This server, for Message-ID and Received."""
+
+
+def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail | Refusal:
+    """The mail with its options, or the first reason to refuse it. `recipients` are those of the envelope, each a
+    valid address; the same address twice counts once."""
+    head, _, body = crlf_bytes(content).partition(b"\r\n\r\n")
+    fields = [(_name(field), field) for field in _NEXT_FIELD.split(head.removesuffix(b"\r\n"))]
+    if sum(name == b"received" for name, _ in fields) > MAX_HOPS:
+        return Refusal("554 5.4.6 The mail has too many Received headers: it goes round in circles")
+    kept = [(name, field) for name, field in fields if name not in _REMOVED and not name.startswith(_OURS)]
+    clean = b"\r\n".join(field for _, field in kept) + b"\r\n\r\n" + body
+    try:
+        compose_raw(clean, "<x@x.example>", datetime.now(UTC), "")
+    except ValueError as error:
+        return Refusal(f"550 5.6.0 {error}")
+    texts = _texts(kept)
+    sender = _sender(texts.get("from", ""))
+    options = _options(fields)
+    if isinstance(sender, Refusal):
+        return sender
+    if isinstance(options, Refusal):
+        return options
+    to, cc = _listed(texts.get("to", "")), _listed(texts.get("cc", ""))
+    receivers = _recipients(recipients, {box.key for box in to}, {box.key for box in cc})
+    message_id = _MESSAGE_ID.search(texts.get("message-id", ""))
+    lane, expires_in = Lane(options["stream"]), int(options["expires-in"])
+    return SubmittedEmail(
+        sender=sender,
+        recipients=receivers,
+        subject=_decoded(texts.get("subject", ""))[:_SUBJECT],
+        to=tuple(box.header for box in to),
+        cc=tuple(box.header for box in cc),
+        reply_to=tuple(box.header for box in _listed(texts.get("reply-to", ""))),
+        message_id=message_id[0] if message_id else "",
+        content=clean,
+        lane=lane,
+        pool=options["pool"],
+        expires_in=timedelta(seconds=expires_in) if expires_in else None,
+        idempotency_key=options["idempotency-key"],
+        fingerprint=_fingerprint(kept, body, receivers, options),
+    )
+
+
+def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
+    """The email to accept. A Received line without the client's name or address is put in front: loops are found by
+    it (RFC 5321 section 4.4), and recipients need not know the application's network."""
+    at = facts.created_at
+    received = f"Received: by {facts.hostname} with ESMTPA id {facts.id};\r\n {format_datetime(at)}\r\n"
+    return NewEmail(
+        id=facts.id,
+        application_id=facts.application_id,
+        domain_id=facts.domain_id,
+        lane=mail.lane,
+        created_at=at,
+        message_id=mail.message_id or f"<{facts.id}@{facts.hostname}>",
+        sender=mail.sender.header,
+        subject=mail.subject,
+        recipients=mail.recipients,
+        to=mail.to,
+        cc=mail.cc,
+        bcc=tuple(r.recipient for r in mail.recipients if r.kind == "bcc"),
+        reply_to=mail.reply_to,
+        raw=received.encode("ascii") + mail.content,
+        pool_id=facts.pool_id,
+        expires_at=at + mail.expires_in if mail.expires_in else None,
+    )
+
+
+def idempotency_of(mail: SubmittedEmail, email_id: UUID) -> Idempotency | None:
+    """What to keep for the mail's key, if it has one. The answer is the API's for a single send."""
+    if not mail.idempotency_key:
+        return None
+    return Idempotency(mail.idempotency_key, mail.fingerprint, orjson.dumps({"id": str(email_id)}))
+
+
+def _name(field: bytes) -> bytes:
+    match = _FIELD.match(field)
+    return match[1].lower() if match else b""
+
+
+def _texts(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The first of each header that is read here, unfolded, as text."""
+    texts: dict[str, str] = {}
+    for name, field in fields:
+        if name in (b"from", b"to", b"cc", b"reply-to", b"subject", b"message-id"):
+            value = field.partition(b":")[2][:_LIST_LENGTH].decode("utf-8", "replace")
+            texts.setdefault(name.decode("ascii"), " ".join(value.split()))
+    return texts
+
+
+def _options(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Refusal:
+    """The headers that are meant for us, checked, with the defaults of those that are missing."""
+    options = {"stream": Lane.TRANSACTIONAL.value, "pool": "", "expires-in": "0", "idempotency-key": ""}
+    for name, field in fields:
+        if name == b"resend-idempotency-key":
+            option = "idempotency-key"
+        elif name.startswith(_OURS):
+            option = name.removeprefix(_OURS).decode("ascii")
+        else:
+            continue
+        if option not in _OPTIONS:
+            return Refusal(f"550 5.6.0 There is no header X-Postlane-{option.title()}")
+        options[option] = " ".join(field.partition(b":")[2].decode("utf-8", "replace").split())
+    if options["stream"] not in list(Lane):
+        return Refusal("550 5.6.0 X-Postlane-Stream must be transactional or marketing")
+    expires = options["expires-in"]
+    if not (expires.isascii() and expires.isdigit() and len(expires) < 10 and int(expires) <= LONGEST_LIFE):
+        return Refusal("550 5.6.0 X-Postlane-Expires-In must be seconds, 30 days at most")
+    key = options["idempotency-key"]
+    if key and not _IDEMPOTENCY_KEY.fullmatch(key):
+        return Refusal("550 5.6.0 The idempotency key must have 1 to 256 characters of ASCII")
+    return options
+
+
+def _sender(value: str) -> Mailbox | Refusal:
+    """The one address of From. Read strictly: the domain checked must be the one that recipients see."""
+    try:
+        box = _mailbox(value)
+    except AddressError as error:
+        return Refusal(f"550 5.6.0 The From header must hold one address: {error.reason}")
+    return box
+
+
+def _mailbox(value: str) -> Mailbox:
+    """`Name <address>`, also with encoded-words, or `address (Name)` as old software writes it."""
+    old = _COMMENT_NAME.fullmatch(value)
+    if old is not None:
+        return _named(parse_mailbox(old[1]), old[2])
+    box = parse_mailbox(value)
+    return _named(box, box.name)
+
+
+def _named(box: Mailbox, name: str) -> Mailbox:
+    return Mailbox(_decoded(name), box.local, box.domain)
+
+
+def _listed(value: str) -> list[Mailbox]:
+    """The addresses of a header as far as they can be read: for showing, and for telling Cc from Bcc."""
+    boxes = []
+    for piece in _pieces(value)[:_LISTED]:
+        try:
+            boxes.append(_mailbox(piece.strip()))
+        except AddressError:
+            continue  # a group, or something that is no address; its people are in the envelope
+    return boxes
+
+
+def _pieces(value: str) -> list[str]:
+    """Split at commas outside quotation marks, in one pass."""
+    if '"' not in value:
+        return value.split(",")
+    pieces, start, quoted, escaped = [], 0, False, False
+    for at, character in enumerate(value):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            pieces.append(value[start:at])
+            start = at + 1
+    return [*pieces, value[start:]]
+
+
+def _decoded(value: str) -> str:
+    """Encoded-words (RFC 2047) decoded where they can be; one line that PostgreSQL can store."""
+    text = value
+    if "=?" in value:
+        try:
+            text = "".join(_word(word, charset) for word, charset in decode_header(value[: 4 * _SUBJECT]))
+        except (HeaderParseError, ValueError):
+            text = value
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _word(word: str | bytes, charset: str | None) -> str:
+    if isinstance(word, str):
+        return word
+    try:
+        return word.decode(charset or "utf-8", "replace")
+    except (LookupError, ValueError):
+        return word.decode("utf-8", "replace")
+
+
+def _recipients(given: Sequence[str], to: set[str], cc: set[str]) -> tuple[Recipient, ...]:
+    unique = {box.key: box for box in map(parse_mailbox, given)}
+    return tuple(Recipient(box.wire, key, box.domain, _kind(key, to, cc)) for key, box in unique.items())
+
+
+def _kind(key: str, to: set[str], cc: set[str]) -> RecipientKind:
+    if key in to:
+        return "to"
+    return "cc" if key in cc else "bcc"
+
+
+def _fingerprint(
+    fields: Iterable[tuple[bytes, bytes]], body: bytes, recipients: Sequence[Recipient], options: dict[str, str]
+) -> bytes:
+    """Programs that try again make a new date, Message-ID and boundaries; the mail is still the same."""
+    if not options["idempotency-key"]:
+        return b""
+    fields = list(fields)
+    digest = hashlib.sha256()
+    for name, field in fields:
+        if name not in _CHANGES_WITH_EACH_TRY:
+            digest.update(field + b"\n")
+    types = b"\n".join(field for name, field in fields if name == b"content-type")
+    boundaries = {*_BOUNDARY.findall(types), *_BOUNDARY.findall(body, 0, _BOUNDARIES_WITHIN)}
+    for boundary in sorted(boundaries, key=len, reverse=True)[:_BOUNDARIES]:
+        body = body.replace(boundary, b"")
+    digest.update(body)
+    known = sorted(recipient.address for recipient in recipients)
+    digest.update(orjson.dumps([known, {k: v for k, v in options.items() if k != "idempotency-key"}]))
+    return digest.digest()

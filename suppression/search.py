@@ -1,0 +1,41 @@
+"""What a person types into the search of the suppression list, as a `Search`. Pure; used by the API and the CLI."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+from core.addresses import AddressError, fold_address, fold_domain
+from core.errors import PostlaneError
+from suppression.reasons import Reason, SuppressionScope
+from suppression.repository import Search
+
+_LONGEST: Final = 320
+"""Characters; no address is longer."""
+
+
+class SearchError(PostlaneError, ValueError):
+    """The text cannot be searched for. The message is a sentence for the person who wrote it."""
+
+
+def search_for(text: str, reasons: Sequence[Reason] = (), scopes: Sequence[SuppressionScope] = ()) -> Search:
+    """`@example.com` searches a domain, anything else the beginning of the address, folded as addresses are.
+
+    "" searches everything. Raises SearchError.
+    """
+    text = text.strip()
+    if not text.isprintable() or len(text) > _LONGEST:
+        raise SearchError(f"it must be at most {_LONGEST} printable characters")
+    if text.startswith("@"):
+        try:
+            return Search(domain=fold_domain(text[1:]), reasons=tuple(reasons), scopes=tuple(scopes))
+        except AddressError as error:
+            raise SearchError(f"not a domain: {error.reason}") from None
+    return Search(prefix=_folded(text), reasons=tuple(reasons), scopes=tuple(scopes))
+
+
+def _folded(text: str) -> str:
+    """A whole address as it is stored (the domain in punycode), else the part typed so far in lower case and NFC."""
+    try:
+        return fold_address(text)
+    except AddressError:
+        return unicodedata.normalize("NFC", text.lower())
