@@ -1,8 +1,8 @@
 """Are the records of a sender domain published? Asks DNS, judges the answers, stores the result.
 
 Called by `POST /domains/{id}/verify`, the CLI and the background worker. `verify_domain` is the whole of it; the
-judging below it is pure. Never changes keys or names, and never waits longer than it is told: a name server that is silent
-makes a record `temporary_failure`, which is no reason to stop a domain that was verified.
+judging below it is pure. Never changes keys or names, and never waits longer than it is told: a name server that is
+silent makes a record `temporary_failure`, which is no reason to stop a domain that was verified.
 
 A record is `verified`, `pending` (not there yet), `failed` (something else is there), `temporary_failure` (no answer).
 A domain is `verified` when every required record is (`accounts/records` says which and why), otherwise `failed` or

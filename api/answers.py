@@ -1,12 +1,23 @@
-"""JSON answers by orjson, and the two ways out of a request: a body, or an error."""
+"""JSON answers by orjson, and the answer to every exception that ends a request.
+
+`answer_to` is the one place where an exception becomes an error of `api/errors`; `api/app` registers it for the routes
+that FastAPI runs, `api/edge` calls it for those that it runs itself.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
-from api.errors import ApiError
+from api.errors import ERRORS, ApiError
+from api.validation import api_error
+from store.database import DatabaseUnavailableError
+
+EXPECTED: Final = (ApiError, DatabaseUnavailableError, RequestValidationError, HTTPException)
+"""Exceptions that are part of how requests end. Any other is a bug."""
 
 
 class JsonBytes(Response):
@@ -20,6 +31,39 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     return JsonBytes(orjson.dumps(value), status, dict(headers) if headers else None)
 
 
-def error_answer(error: ApiError) -> JsonBytes:
-    """The answer for an error, with its headers."""
-    return json_answer(error.body(), error.status, error.headers)
+async def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to one of `EXPECTED`."""
+    found = _as_api_error(request, error)
+    return json_answer(found.body(), found.status, found.headers)
+
+
+def _as_api_error(request: Request, error: Exception) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, DatabaseUnavailableError):
+        return ApiError(
+            "service_unavailable",
+            "The database does not answer. Nothing was accepted; try again.",
+            {"retry-after": "2"},
+        )
+    if isinstance(error, RequestValidationError):
+        return api_error(error.errors())
+    assert isinstance(error, HTTPException)
+    return _from_http(request, error)
+
+
+def _from_http(request: Request, error: HTTPException) -> ApiError:
+    """What Starlette and FastAPI raise by themselves: an unknown path, a wrong method, a body they cannot read."""
+    if error.status_code == ERRORS["not_found"]:
+        return ApiError("not_found", f"There is nothing at {request.url.path}.")
+    if error.status_code == ERRORS["method_not_allowed"]:
+        return ApiError("method_not_allowed", f"{request.method} is not allowed at {request.url.path}.", error.headers)
+    if error.status_code == ERRORS["payload_too_large"]:
+        return ApiError("payload_too_large", "The request body is too large.", {"connection": "close"})
+    return ApiError("validation_error", str(error.detail), error.headers)
+
+
+def answer_to_bug(identifier: str) -> Response:
+    """The answer when something broke: a number to look for in the log, and nothing about the inside."""
+    error = ApiError("application_error", f"Something went wrong on our side. The log has it as request {identifier}.")
+    return json_answer(error.body(), error.status, {"x-request-id": identifier})

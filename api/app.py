@@ -10,29 +10,27 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from accounts.directory import Directory
 from api import openapi
-from api.answers import error_answer
+from api.answers import EXPECTED, answer_to, answer_to_bug
 from api.deps import Deps
-from api.edge import Edge
-from api.errors import ERRORS, ApiError
+from api.direct import direct_endpoints
+from api.edge import Edge, request_id
 from api.limits import RateLimiter, body_limit
-from api.routes import emails, health, pages
-from api.validation import api_error
+from api.routes import api_keys, domains, emails, health, pages, suppressions
 from core.clock import SystemClock
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from mta.from_settings import known_providers, make_resolver
-from store.database import Database, DatabaseUnavailableError
+from store.database import Database
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_RETRY_AFTER: Final = {"retry-after": "2"}
+_ROUTES: Final = (emails, domains, api_keys, suppressions, health, pages)
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
     {"name": "Domains", "description": "The domains you send from."},
@@ -69,6 +67,20 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         )
 
 
+class Application(FastAPI):
+    """FastAPI inside our `Edge`."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called by Starlette at the first request."""
+        return Edge(super().build_middleware_stack(), self, direct_endpoints(module.router for module in _ROUTES))
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.describe(self)
+        return self.openapi_schema
+
+
 def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
     """The application. `opener` gives the collaborators while it runs."""
 
@@ -78,7 +90,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
             running.state.deps = collaborators
             yield
 
-    app = FastAPI(
+    app = Application(
         title="Postlane",
         version=_version(),
         lifespan=lifespan,
@@ -86,61 +98,20 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
         redoc_url=None,
         openapi_tags=_TAGS,
         redirect_slashes=False,
-        telemetry={"tracing": False},
     )
     app.state.limiter = RateLimiter(settings.api_requests_per_second)
     app.state.body_limit = body_limit(settings.max_message_bytes)
-    for module in (emails, health, pages):
+    for module in _ROUTES:
         app.include_router(module.router)
-    app.add_middleware(Edge)
-    _handle_errors(app)
-    _describe_once(app)
+    for expected in EXPECTED:
+        app.add_exception_handler(expected, answer_to)
+    app.add_exception_handler(Exception, _on_bug)
     return app
 
 
-def _handle_errors(app: FastAPI) -> None:
-    app.add_exception_handler(ApiError, _on_api_error)
-    app.add_exception_handler(DatabaseUnavailableError, _on_database_away)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
-
-
-async def _on_api_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return error_answer(error)
-
-
-async def _on_database_away(_request: Request, _error: Exception) -> Response:
-    return error_answer(
-        ApiError("service_unavailable", "The database does not answer. Nothing was accepted; try again.", _RETRY_AFTER)
-    )
-
-
-async def _on_invalid(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return error_answer(api_error(error.errors()))
-
-
-async def _on_http(request: Request, error: Exception) -> Response:
-    """What Starlette and FastAPI raise by themselves: an unknown path, a wrong method, a body they cannot read."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == ERRORS["not_found"]:
-        return error_answer(ApiError("not_found", f"There is nothing at {request.url.path}."))
-    if error.status_code == ERRORS["method_not_allowed"]:
-        message = f"{request.method} is not allowed at {request.url.path}."
-        return error_answer(ApiError("method_not_allowed", message, error.headers))
-    if error.status_code == ERRORS["payload_too_large"]:
-        return error_answer(ApiError("payload_too_large", "The request body is too large.", {"connection": "close"}))
-    return error_answer(ApiError("validation_error", str(error.detail), error.headers))
-
-
-def _describe_once(app: FastAPI) -> None:
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = openapi.describe(app)
-        return app.openapi_schema
-
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+async def _on_bug(request: Request, _error: Exception) -> Response:
+    """Starlette raises the exception again after this, and `Edge` logs it under the same number."""
+    return answer_to_bug(request_id(request.scope))
 
 
 def _version() -> str:

@@ -1,19 +1,21 @@
 """What surrounds every request: the clock, the `ratelimit-*` headers, metrics, the log, and the last net for bugs.
 
-Pure ASGI, because it runs for every request of the hot path. Made by `api/app`. Logs only what somebody should look at:
-answers of 500 and above, and slow requests; a line for each of 3,000 requests a second would cost more than the
-requests. It never logs bodies, keys or addresses.
+The outermost ASGI layer, made by `api/app`. It runs the direct routes (`api/direct`) itself and hands everything else to
+FastAPI. It logs only what somebody should look at: answers of 500 and above, and slow requests; a line for each of 3,000
+requests a second would cost more than it tells. It never logs bodies, keys or addresses.
 """
 
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-import orjson
+from fastapi import Request
 from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ApiError
+from api.answers import EXPECTED, answer_to, answer_to_bug
+from api.direct import Endpoint
 from api.limits import BUDGET, Budget
 from core.ids import uuid7
 from core.logs import get_logger
@@ -22,25 +24,31 @@ from core.metrics import STEP_BUCKETS
 _log = get_logger(__name__)
 
 SECONDS: Final = Histogram(
-    "postlane_api_seconds", "Time from the first byte of a request to its answer, by route", ["route"], buckets=STEP_BUCKETS
+    "postlane_api_seconds", "Time from the head of a request to the end of its answer", ["route"], buckets=STEP_BUCKETS
 )
-ANSWERS: Final = Counter("postlane_api_answers_total", "Answers by route and status", ["route", "status"])
+ANSWERS: Final = Counter("postlane_api_answers_total", "Answers of the API", ["route", "status"])
 
 SLOW_SECONDS: Final = 1.0
 """A request that took longer is logged: the database or the machine is in trouble."""
 
+_REQUEST_ID: Final = "postlane.request_id"
+_GONE: Final = 499
+"""What nginx counts when the client left before the answer. It is never sent."""
+
 
 class Edge:
-    """ASGI middleware."""
+    """ASGI application around another one. `app` is the FastAPI application that direct endpoints belong to."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, inner: ASGIApp, app: Any, direct: Mapping[tuple[str, str], Endpoint]) -> None:
+        self._inner = inner
         self._app = app
+        self._direct = direct
         self._seconds: dict[str, Histogram] = {}
         self._answers: dict[tuple[str, int], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._inner(scope, receive, send)
             return
         started = time.perf_counter()
         status = 0
@@ -54,19 +62,22 @@ class Edge:
                     message["headers"] = [*message["headers"], *budget.headers()]
             await send(message)
 
+        endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
-            await self._app(scope, receive, watched)
+            if endpoint is None:
+                await self._inner(scope, receive, watched)
+            else:
+                scope["app"] = self._app
+                await _run(endpoint, Request(scope, receive, watched), watched)
         except ClientDisconnect:
-            status = status or 499  # nobody is left to answer; nginx counts it so
+            status = status or _GONE
         except Exception as error:  # the last net: a bug ends one request with a number to look for, not the process
-            identifier = _report(scope, error)
-            if status:
-                raise
-            await _answer_bug(watched, identifier)
-        self._count(scope, status, time.perf_counter() - started)
+            _log.error("request_crashed", request_id=request_id(scope), route=_route(scope, endpoint), exc_info=error)
+            if not status:
+                await answer_to_bug(request_id(scope))(scope, receive, watched)
+        self._count(scope["method"], _route(scope, endpoint), status, time.perf_counter() - started)
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+    def _count(self, method: str, route: str, status: int, seconds: float) -> None:
         histogram = self._seconds.get(route)
         if histogram is None:
             histogram = self._seconds[route] = SECONDS.labels(route)
@@ -75,31 +86,30 @@ class Edge:
         if counter is None:
             counter = self._answers[route, status] = ANSWERS.labels(route, str(status))
         counter.inc()
-        if status >= 500 or seconds > SLOW_SECONDS:
-            _log.warning(
-                "request_failed" if status >= 500 else "request_slow",
-                method=scope["method"],
-                route=route,
-                status=status,
-                seconds=round(seconds, 3),
-            )
+        if status >= 500:
+            _log.warning("request_failed", method=method, route=route, status=status, seconds=round(seconds, 3))
+        elif seconds > SLOW_SECONDS:
+            _log.warning("request_slow", method=method, route=route, status=status, seconds=round(seconds, 3))
 
 
-def _report(scope: Scope, error: Exception) -> str:
-    identifier = uuid7().hex
-    _log.error(
-        "request_crashed", request_id=identifier, method=scope["method"], path=scope["path"], exc_info=error
-    )
-    return identifier
+def request_id(scope: Scope) -> str:
+    """The name of this request in the log, made when it is first needed."""
+    if _REQUEST_ID not in scope:
+        scope[_REQUEST_ID] = uuid7().hex
+    found: str = scope[_REQUEST_ID]
+    return found
 
 
-async def _answer_bug(send: Send, identifier: str) -> None:
-    error = ApiError("application_error", f"Something went wrong on our side. The log has it as request {identifier}.")
-    body = orjson.dumps(error.body())
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", identifier.encode()),
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _run(endpoint: Endpoint, request: Request, send: Send) -> None:
+    try:
+        response = await endpoint(request)
+    except EXPECTED as error:
+        response = await answer_to(request, error)
+    await response(request.scope, request.receive, send)
+
+
+def _route(scope: Scope, endpoint: Endpoint | None) -> str:
+    """The path as documented, so that metrics have a bounded number of routes."""
+    if endpoint is not None:
+        return str(scope["path"])
+    return str(getattr(scope.get("route"), "path", "unmatched"))

@@ -4,7 +4,9 @@ uvicorn's access log is off: a line per request costs more than it tells; `api/e
 SIGINT no new connection is taken, running requests get `_GRACE_SECONDS`, then what was opened is closed.
 """
 
+import signal
 import socket
+import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -39,7 +41,16 @@ def run(settings: Settings, ready: Callable[[str, int], None] | None = None) -> 
         config = _config("api.serve:from_environment", settings)
         Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
     else:
+        _swallow_signals()
         uvicorn.Server(_config(create_app(settings), settings)).run(sockets=[listener])
+
+
+def _swallow_signals() -> None:
+    """uvicorn raises the signal that stopped it once more when it is done, for whoever had a handler before it. Ours
+    does nothing, so that `run` returns and the caller can tidy up."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
 
 
 def from_environment() -> FastAPI:

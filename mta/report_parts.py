@@ -53,7 +53,7 @@ class Part:
 
 def read_parts(raw: bytes) -> tuple[Part, list[Part]]:
     """The mail itself as a part, and its leaves in order: for a mail without parts, the mail."""
-    data = raw[:MAX_BYTES].replace(b"\r\n", b"\n")
+    data = raw[:MAX_BYTES].replace(b"\r", b"")
     whole = _entity(data)
     leaves: list[Part] = []
     for leaf in _leaves(whole, MAX_DEPTH):

@@ -8,6 +8,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
+import time
 from collections.abc import Coroutine, Sequence
 from http.server import ThreadingHTTPServer
 from typing import Any, TypeVar
@@ -30,7 +31,15 @@ _log = get_logger(__name__)
 _T = TypeVar("_T")
 
 TASK_SECONDS = 120.0
-"""No task may last longer: Redis would hand it out again after the visibility time-out of 600 s."""
+"""No task lasts longer: Redis would hand it out again after the visibility time-out of 600 s. A mail server may take
+ten minutes to answer the final dot (RFC 5321 4.5.3.2.6); such mails stay on the loop, under their leases, without a
+task."""
+
+DRAIN_SECONDS = 3.0
+"""After SIGTERM tasks wait this long for mails under way. What is cut off then is repeated late (promise 6)."""
+
+STALL_SECONDS = 60.0
+"""Hints wait in Redis and none was taken for so long: the consumer has gone silent. The supervisor starts us again."""
 
 START_SECONDS = 60.0
 STOP_SECONDS = 6.0
@@ -50,12 +59,16 @@ class LoopThread:
 
     def run(self, coroutine: Coroutine[Any, Any, _T], seconds: float) -> _T:
         """Run on the loop and wait for the result; cancels it and raises TimeoutError after `seconds`."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self.start(coroutine)
         try:
             return future.result(seconds)
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise
+
+    def start(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
+        """Start on the loop and do not wait."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -69,7 +82,10 @@ class LaneWorker:
         self._settings = settings
         self._lane = lane
         self._name = f"{lane.value}-{index}"
-        self._draining = False
+        self._draining_since: float | None = None
+        self._busy = 0
+        self._counting = threading.Lock()
+        self._last_task = time.monotonic()
         self._redis = redis.Redis.from_url(
             settings.redis_url, socket_timeout=2, socket_connect_timeout=1, socket_keepalive=True
         )
@@ -91,8 +107,9 @@ class LaneWorker:
         watch.UNCOMMITTED.set_function(self._collaborators.recorder.depth)
         self._metrics = metrics.serve(self._settings.metrics_host, self._settings.metrics_port, self._healthy)
         _log.info("worker_ready", lane=self._lane.value, metrics_port=self._metrics.server_address[1])
+        threading.Thread(target=self._watch_consumer, name="watch", daemon=True).start()
         signals.worker_shutting_down.connect(self._drain, weak=False)
-        self.celery.worker_main(_worker_arguments(self._lane.value, self._settings.worker_concurrency, self._name))
+        self.celery.worker_main(worker_arguments(self._lane.value, self._settings.worker_concurrency, self._name))
         self._stop()
 
     def _celery(self) -> Celery:
@@ -108,17 +125,53 @@ class LaneWorker:
         """Work on one hint: markers away, then batches until nothing is left or others should have their turn."""
         self._clear_markers(lane, destinations)
         assert self._loop is not None and self._collaborators is not None
-        for _ in range(ROUNDS):
-            if self._draining:
-                return
-            try:
-                destinations = self._loop.run(deliver_due(lane, destinations, self._collaborators), TASK_SECONDS)
-            except UnavailableError as error:
-                _log.warning("batch_not_claimed", lane=lane.value, error=str(error))
-                return
-            if not destinations:
-                return
+        deadline = time.monotonic() + TASK_SECONDS
+        with self._counting:
+            self._busy += 1
+        try:
+            for _ in range(ROUNDS):
+                if self._draining_since is not None or time.monotonic() >= deadline:
+                    return
+                batch = self._loop.start(deliver_due(lane, destinations, self._collaborators))
+                destinations = self._await(batch, deadline)
+                if not destinations:
+                    return
+        finally:
+            with self._counting:
+                self._busy -= 1
+            self._last_task = time.monotonic()
         self._hints.hint(lane, destinations)
+
+    def _await(self, batch: concurrent.futures.Future[list[str]], deadline: float) -> list[str]:
+        """Destinations with more mail, [] when unknown. Never cancels: a mail may be between dot and reply."""
+        while True:
+            try:
+                return batch.result(0.5)
+            except concurrent.futures.TimeoutError:
+                since = self._draining_since
+                drained = since is not None and time.monotonic() - since > DRAIN_SECONDS
+                if drained or time.monotonic() >= deadline:
+                    _log.info("batch_outlives_task", lane=self._lane.value)
+                    return []
+            except UnavailableError as error:
+                _log.warning("batch_not_claimed", lane=self._lane.value, error=str(error))
+                return []
+
+    def _watch_consumer(self) -> None:
+        """A consumer that lost its broker connection for good would sit there for ever (celery#9054 and others)."""
+        while self._draining_since is None:
+            time.sleep(STALL_SECONDS / 4)
+            idle = time.monotonic() - self._last_task
+            if self._busy or idle < STALL_SECONDS or not self._hints_wait():
+                continue
+            _log.critical("consumer_stalled", lane=self._lane.value, seconds=round(idle))
+            os._exit(70)
+
+    def _hints_wait(self) -> bool:
+        try:
+            return bool(self._redis.llen(self._lane.value))
+        except redis.RedisError:
+            return False
 
     def _clear_markers(self, lane: Lane, destinations: Sequence[str]) -> None:
         try:
@@ -130,7 +183,7 @@ class LaneWorker:
         return self._collaborators.recorder.trouble() if self._collaborators else "starting"
 
     def _drain(self, **_: object) -> None:
-        self._draining = True
+        self._draining_since = time.monotonic()
         if self._collaborators:
             for permit in list(self._collaborators.permits):
                 permit.stop()
@@ -146,7 +199,7 @@ class LaneWorker:
         self._loop.stop()
 
 
-def _worker_arguments(queue: str, concurrency: int, name: str) -> list[str]:
+def worker_arguments(queue: str, concurrency: int, name: str) -> list[str]:
     return [
         "worker", "--pool=threads", f"--concurrency={concurrency}", f"--queues={queue}", f"--hostname={name}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",

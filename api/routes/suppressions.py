@@ -1,7 +1,7 @@
 """`/suppressions`: addresses that get no mail. Add, look up, search, remove; one or ten thousand at a time.
 
-Thin: folding and words here, storage and order in `suppression/repository`. The list belongs to the installation, not to
-one application: an address that is dead or has complained is so for everybody who sends from these IPs. Every route
+Thin: folding and words here, storage and order in `suppression/repository`. The list belongs to the installation, not
+to one application: an address that is dead or has complained is so for everybody who sends from these IPs. Every route
 wants full access. A change counts from the commit: the next claim of a worker sees it.
 """
 

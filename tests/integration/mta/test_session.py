@@ -291,11 +291,12 @@ async def test_a_crowd_over_few_places_is_served_within_all_limits() -> None:
             session = await sessions.take(source, host, TWO)
             if isinstance(session, Response):
                 return
-            await asyncio.sleep(0.001)
-            if number % 7 == 0:
-                sessions.discard(session)
-            else:
-                sessions.give_back(session)
+            keep = False
+            try:
+                await asyncio.sleep(0.001)
+                keep = number % 7 != 0
+            finally:
+                (sessions.give_back if keep else sessions.discard)(session)
             done += 1
             assert sessions.stats().open <= 5
 

@@ -1,0 +1,119 @@
+"""Figures and what is asked of them: several runs become a median with its spread, and a budget says what is enough.
+
+Pure. The budgets are those of the design; keys are those of `build/bench.json`.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Better(StrEnum):
+    """Which way a figure is good."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class Standing(StrEnum):
+    """How a figure stands against its budget."""
+
+    AIM = "aim"
+    ENOUGH = "at least"
+    BELOW = "below"
+    UNBOUND = ""
+    """No budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the design asks for. `least` is a must, `aim` a wish."""
+
+    least: float
+    aim: float
+    better: Better = Better.HIGHER
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One figure: its unit, its meaning in a few words, its budget."""
+
+    unit: str
+    meaning: str
+    digits: int = 0
+    budget: Budget | None = None
+
+
+KINDS: Mapping[str, Kind] = {
+    "delivered_per_s": Kind("msg/s", "first POST /emails/batch to last 250, all steps"),
+    "postfix_opendkim_per_s": Kind("msg/s", "Postfix + OpenDKIM, first MAIL to last 250"),
+    "ratio": Kind("x", "the first against the second, run by run", 2, Budget(6, 14)),
+    "rsa_limit_share": Kind("", "share of the RSA-2048 signatures all cores can make", 3, Budget(0.18, 0.40)),
+    "api_single_per_s": Kind("req/s", "POST /emails, one API process, 32 clients", 0, Budget(1500, 3000)),
+    "api_batch_per_s": Kind("msg/s", "POST /emails/batch, one API process", 0, Budget(6000, 15000)),
+    "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(10, 5, Better.LOWER)),
+    "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(30, 10, Better.LOWER)),
+    "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(20, 6, Better.LOWER)),
+    "tx_loaded_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(150, 50, Better.LOWER)),
+    "backlog_ratio": Kind("x", "throughput with the deep queue against the shallow one", 2, Budget(0.8, 0.95)),
+    "suppression_cost": Kind("", "share of a message's time for the long list", 4, Budget(0.05, 0.02, Better.LOWER)),
+    "worker_memory_growth_mb": Kind("MB", "growth of the largest marketing worker after its first run", 1),
+}
+"""Every figure, in the order of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured figure."""
+
+    key: str
+    runs: tuple[float, ...]
+    """One value a run; the figure is their median."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """How it was measured, and what was seen besides."""
+
+    @property
+    def value(self) -> float:
+        """The median of the runs."""
+        return statistics.median(self.runs)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands against its budget."""
+        return standing(self.value, KINDS[self.key].budget)
+
+    def as_json(self) -> dict[str, object]:
+        """What JSON holds of it beside the plain value."""
+        kind = KINDS[self.key]
+        return {
+            "value": self.value,
+            "unit": kind.unit,
+            "meaning": kind.meaning,
+            "min": min(self.runs),
+            "max": max(self.runs),
+            "runs": list(self.runs),
+            "at_least": kind.budget.least if kind.budget else None,
+            "aim": kind.budget.aim if kind.budget else None,
+            "settings": dict(self.settings),
+        }
+
+
+def standing(value: float, budget: Budget | None) -> Standing:
+    """`value` against `budget`; a value right on the line is enough."""
+    if budget is None or math.isnan(value):
+        return Standing.UNBOUND
+    sign = 1 if budget.better is Better.HIGHER else -1
+    if value * sign >= budget.aim * sign:
+        return Standing.AIM
+    return Standing.ENOUGH if value * sign >= budget.least * sign else Standing.BELOW
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` (0 to 1) of all values do not exceed: nearest rank, never a mean of two
+    values, so that a percentile is something that was really seen. ValueError for no values."""
+    if not values or not 0 <= share <= 1:
+        raise ValueError("a percentile wants values, and a share from 0 to 1")
+    rank = max(1, math.ceil(share * len(values)))
+    return sorted(values)[rank - 1]

@@ -1,0 +1,75 @@
+"""What a run of the benchmark may be told, with the sizes of its two presets.
+
+Pure. Made by `bench/__main__` from the command line, read by everything else, written into the JSON.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Sizes are messages, rows or entries; times are seconds."""
+
+    messages: int = 30_000
+    """Of one run of `delivered_per_s`."""
+    runs: int = 3
+    postfix_messages: int = 6_000
+    """Postfix with OpenDKIM is slower: fewer messages give the same seconds."""
+    batch_messages: int = 30_000
+    """Of one run of `api_batch_per_s`."""
+    single_seconds: float = 6.0
+    """Length of one run of `api_single_per_s`."""
+    latency_seconds: float = 15.0
+    """Length of one run of the transactional latency."""
+    window_seconds: float = 8.0
+    """Length of one throughput window of `backlog_ratio`."""
+    backlog: int = 5_000_000
+    """Messages queued in the deep queue."""
+    shallow: int = 10_000
+    """Messages queued in the queue it is compared with."""
+    loaded_backlog: int = 1_000_000
+    """Marketing messages due during `tx_loaded_*`, when the deep queue is not there anyway."""
+    suppressions: int = 1_000_000
+    """Entries loaded during every figure but `suppression_cost`."""
+    many_suppressions: int = 10_000_000
+    """Entries of the long list of `suppression_cost`."""
+    claims: int = 300
+    """Claims timed by `suppression_cost`, on each list."""
+    domains: int = 1_000
+    """Recipient domains, each with an MX record of its own name."""
+    marketing_workers: int = 2
+    batch_clients: int = 2
+    """HTTP connections that post batches."""
+    milter: str = "unix"
+    """How Postfix talks to OpenDKIM: `unix` (Debian's default) or `inet`."""
+    folder: Path = Path("build/bench")
+    """For databases, queues and logs; must be on a disk, for fsync to mean something."""
+
+
+BATCH = 1_000
+"""Emails of one `POST /emails/batch`."""
+SINGLE_CLIENTS = 32
+LATENCY_RATE = 40.0
+"""Transactional mails a second."""
+MARKETING_ONLY = 200
+"""Marketing mails a claim takes: the product's default `claim_batch`, used where a claim is timed by itself."""
+
+
+def quick(folder: Path) -> Options:
+    """Sizes for a look in under three minutes. The figures are rougher, and JSON and table say so."""
+    return Options(
+        messages=6_000,
+        runs=1,
+        postfix_messages=2_000,
+        batch_messages=10_000,
+        single_seconds=3.0,
+        latency_seconds=6.0,
+        window_seconds=4.0,
+        backlog=200_000,
+        loaded_backlog=200_000,
+        suppressions=100_000,
+        many_suppressions=1_000_000,
+        claims=60,
+        folder=folder,
+    )

@@ -1,0 +1,186 @@
+"""The inbound process: two SMTP listeners on one event loop, the acceptor behind one, `inbound_mail` behind the other.
+
+Run by `postlane inbound`. A bounce is answered after its commit; the task for it is a hint from a thread of its own, so
+that Redis being away delays nothing: the background worker sweeps for what has no task.
+
+Both listeners bind `inbound_host`. On a loopback address API keys are taken without TLS; on any other only after
+STARTTLS. The certificate is `inbound.pem` in the data folder (key and chain), made self-signed when it is missing.
+"""
+
+import asyncio
+import concurrent.futures
+import ipaddress
+import logging
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from prometheus_client import Gauge
+
+from accounts.directory import Directory
+from core import metrics
+from core.clock import SystemClock
+from core.logs import get_logger
+from core.publish import HintPublisher, celery_app
+from core.queues import BACKGROUND, TASK_BOUNCE
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from messages.accept import Acceptor
+from messages.submit import SubmissionDoor
+from mta import return_path
+from mta.inbound import BounceHandler, SubmissionHandler
+from mta.inbound_gate import Gate
+from mta.inbound_server import BOUNCE_GATE, SUBMISSION_GATE, Listener, ServerOptions
+from mta.server_certificate import server_context
+from outcomes.inbound import store_inbound
+from store.database import Database
+
+_log = get_logger(__name__)
+
+CONNECTIONS = Gauge("postlane_inbound_connections", "Open SMTP connections of clients, by listener", ["listener"])
+
+STOP_SECONDS: Final = 3.0
+"""For mails that are being taken; closing the database adds up to a second. `postlane up` gives a process 5 s."""
+FEEDBACK_LOCAL_PART: Final = "fbl"
+"""`fbl@<hostname>` is the address to register with feedback loops."""
+CERTIFICATE: Final = "inbound.pem"
+
+
+class BounceTasks:
+    """Publishes a task per stored bounce from one thread. Never blocks and never fails: the sweep finds the rest."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._app: Celery = celery_app(redis_url)
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="bounce-tasks")
+
+    def publish(self, identifiers: Sequence[UUID]) -> None:
+        self._thread.submit(self._send, identifiers)
+
+    def stop(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _send(self, identifiers: Sequence[UUID]) -> None:
+        try:
+            for identifier in identifiers:
+                self._app.send_task(TASK_BOUNCE, args=[str(identifier)], queue=BACKGROUND, retry=False)
+        except (OperationalError, OSError) as error:
+            _log.warning("bounce_tasks_lost", mails=len(identifiers), error=str(error))
+
+
+class BounceStore:
+    """Where the bounce listener puts mails: committed first, then hinted."""
+
+    def __init__(self, database: Database, tasks: BounceTasks) -> None:
+        self._database = database
+        self._tasks = tasks
+
+    async def store(self, mails: Sequence[tuple[str, bytes]]) -> None:
+        """Raises DatabaseUnavailableError; then nothing is stored."""
+        async with self._database.transaction() as connection:
+            identifiers = await store_inbound(connection, mails)
+        self._tasks.publish(identifiers)
+
+
+@dataclass(slots=True)
+class InboundServer:
+    """The running process, for `run` and for tests."""
+
+    database: Database
+    directory: Directory
+    acceptor: Acceptor
+    hints: HintPublisher
+    tasks: BounceTasks
+    submission: Listener
+    bounces: Listener
+
+    async def stop(self) -> None:
+        """Finish the mails that are being taken, within `STOP_SECONDS`, and close everything."""
+        await asyncio.gather(self.submission.stop(STOP_SECONDS), self.bounces.stop(STOP_SECONDS))
+        await self.acceptor.stop()
+        await self.directory.settle()
+        self.tasks.stop()
+        self.hints.stop()
+        await self.database.close()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError, or OSError when a port cannot be had."""
+    # aiosmtpd reports each log-in as a deprecation warning, and clients' addresses at lower levels.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    # Not uvloop: aiosmtpd's STARTTLS is built on the standard loop's own SSL protocol.
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    server = await start(settings)
+    watched = metrics.serve(
+        settings.metrics_host, settings.metrics_port, lambda: "stopping" if stopping.is_set() else ""
+    )
+    _log.info(
+        "inbound_ready",
+        submission_port=server.submission.port,
+        bounce_port=server.bounces.port,
+        metrics_port=watched.server_address[1],
+    )
+    await stopping.wait()
+    await server.stop()
+    watched.shutdown()
+
+
+async def start(settings: Settings) -> InboundServer:
+    """Open everything and listen. Raises ConfigurationError and OSError."""
+    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+    clock = SystemClock()
+    tls = server_context(settings.data_dir / CERTIFICATE, settings.hostname, clock.now())
+    database = Database(settings.database_url, settings.database_pool_size, "postlane-inbound")
+    await database.open()
+    hints = HintPublisher(settings.redis_url)
+    hints.start()
+    directory, tasks = Directory(database), BounceTasks(settings.redis_url)
+    acceptor = Acceptor(database, hints.hint)
+    await acceptor.start()
+    door = SubmissionDoor(directory, acceptor, clock, settings.hostname)
+    options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
+    server = InboundServer(
+        database,
+        directory,
+        acceptor,
+        hints,
+        tasks,
+        Listener(SubmissionHandler(door.log_in, door.submit), options, Gate(SUBMISSION_GATE)),
+        Listener(_bounce_handler(secret, BounceStore(database, tasks), settings), options, Gate(BOUNCE_GATE)),
+    )
+    try:
+        await server.submission.start(settings.inbound_host, settings.submission_port)
+        await server.bounces.start(settings.inbound_host, settings.inbound_port)
+    except BaseException:
+        await server.stop()
+        raise
+    CONNECTIONS.labels("submission").set_function(server.submission.gate.open)
+    CONNECTIONS.labels("bounces").set_function(server.bounces.gate.open)
+    return server
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this address is reachable from this machine only. Names other than localhost are not looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bounce_handler(secret: InstanceSecret, store: BounceStore, settings: Settings) -> BounceHandler:
+    is_return_path = partial(_signed, secret)
+    return BounceHandler(is_return_path, store.store, f"{FEEDBACK_LOCAL_PART}@{settings.hostname}")
+
+
+def _signed(secret: InstanceSecret, address: str) -> bool:
+    return return_path.parse(secret, address) is not None
