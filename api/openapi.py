@@ -25,11 +25,14 @@ send. Requests are limited per key; every answer says in `ratelimit-*` what is l
 **Accepted means stored.** A 2xx to a request that sends comes after the commit. Repeat a request safely by giving it an
 `Idempotency-Key`.
 
-**Errors** have the shape `{statusCode, name, message}`. Branch on `name`; `message` is for people.
+**Errors** have the shape `{statusCode, name, message}`. Branch on `name`; `message` is for people. Each route lists its
+own; a path that does not exist answers 404 `not_found`, a method it does not have 405 `method_not_allowed`.
 """
 
-_OPEN: Final = ("rate_limit_exceeded", "missing_api_key", "restricted_api_key", "invalid_api_key")
+_KEYED: Final = ("rate_limit_exceeded", "missing_api_key", "restricted_api_key", "invalid_api_key")
 """What every route that wants a key can answer."""
+ANY_KEY: Final = {"x-any-key": True}
+"""In the `openapi_extra` of a route that a key with `sending_access` may use: it never answers `restricted_api_key`."""
 _ALWAYS: Final = ("application_error", "service_unavailable")
 
 _RATE_HEADERS: Final = {
@@ -116,8 +119,10 @@ def _complete(operation: dict[str, Any]) -> None:
         del answers["422"]
         _add(answers, 422, "invalid_parameter")
     keyed = operation.get("security") != []
-    for name in (*_ALWAYS, *(_OPEN if keyed else ())):
-        _add(answers, ERRORS[name], name)
+    any_key = operation.pop("x-any-key", False)
+    for name in (*_ALWAYS, *(_KEYED if keyed else ())):
+        if not (any_key and name == "restricted_api_key"):
+            _add(answers, ERRORS[name], name)
     if keyed:
         for answer in answers.values():
             answer.setdefault("headers", {}).update(_headers(_RATE_HEADERS))

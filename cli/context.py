@@ -3,8 +3,10 @@
 With no server configured, a command in a second terminal finds the embedded ones of its data folder.
 """
 
+import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
@@ -14,7 +16,11 @@ from core import settings as core_settings
 from core.errors import ConfigurationError
 from core.settings import Settings
 
-SECRET_FILE = "secret"  # noqa: S105  # a file name, not a secret
+SECRET_FILE = "secret"  # a file name, not a secret
+
+
+RUNNING_FILE = "running.json"
+"""Settings of the `postlane up` that runs in a data folder, such as the demo's practice internet."""
 
 
 def settings() -> Settings:
@@ -39,7 +45,7 @@ def read() -> Settings:
 
 def complete(found: Settings) -> Settings:
     """Fill in the embedded servers that run in the data folder, and its secret."""
-    update: dict[str, object] = {}
+    update: dict[str, object] = _running(found)
     if not found.database_url or not found.redis_url:
         urls = running_urls(found.data_dir)
         if urls:
@@ -62,3 +68,23 @@ def kept_secret(data_dir: Path) -> str:
         secret = secrets.token_hex(32)
         out.write(secret + "\n")
     return secret
+
+
+def write_running(file: Path, env: Mapping[str, str]) -> None:
+    """Write environment variables for commands in other terminals; no secrets among them."""
+    fresh = file.with_suffix(".fresh")
+    fresh.write_text(json.dumps(dict(env), indent=1) + "\n")
+    fresh.replace(file)
+
+
+def _running(found: Settings) -> dict[str, object]:
+    """Fields that the running `up` sets and the environment does not."""
+    try:
+        env: dict[str, str] = json.loads((found.data_dir / RUNNING_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    names = {name.removeprefix("POSTLANE_").lower(): value for name, value in env.items()}
+    plain = {name: value for name, value in names.items() if name not in found.model_fields_set}
+    parsed = {name: json.loads(value) if value.startswith("[") else value for name, value in plain.items()}
+    validated = Settings.model_validate(found.model_dump() | parsed)
+    return {name: getattr(validated, name) for name in parsed}

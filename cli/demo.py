@@ -178,10 +178,10 @@ async def _publish(connection: Connection, data_dir: Path, domain: accounts.Doma
 class Show:
     """Once everything runs: verify the domain, send, and say how to go on. Works in a thread of its own."""
 
-    def __init__(self, practice: Practice, stack: Stack, note: Callable[..., None]) -> None:
+    def __init__(self, practice: Practice, stack: Stack, say: Callable[..., None]) -> None:
         self._practice = practice
         self._stack = stack
-        self._note = note
+        self._say = say
         self._settings = practice.settings
         self._data_dir = practice.settings.data_dir
         self._thread: threading.Thread | None = None
@@ -196,7 +196,7 @@ class Show:
             self._thread.start()
         if self._lines is not self._shown:
             self._shown = self._lines
-            self._note(*self._shown)
+            self._say(*self._shown)
 
     def _run(self) -> None:
         try:
@@ -258,16 +258,24 @@ class Show:
             """"subject": "Hello", "text": "It works."}))'"""
         )
         return [
-            Text(),
-            Text("Send one yourself, from another terminal:", style="bold"),
+            Text("\nSend one yourself, from another terminal:", style="bold"),
             Text(curl, style="cyan"),
-            Text("The same with the resend SDK (pip install resend):", style="bold"),
+            Text("\nThe same with the resend SDK:", style="bold"),
             Text(sdk, style="cyan"),
-            Text("Read it:  .venv/bin/postlane simulator mailbox you@gmail.sim", style="bold"),
+            Text("\nRead it, and ask what happened:", style="bold"),
+            Text(".venv/bin/postlane simulator mailbox you@gmail.sim", style="cyan"),
+            Text(".venv/bin/postlane messages list --to you@gmail.sim", style="cyan"),
             Text(
-                f"Docs {url}/docs  ·  SMTP {self._stack.smtp_url}  ·  facts {self._data_dir}/demo.json  ·  Ctrl-C stops"
+                f"\nDocs {url}/docs  ·  SMTP {self._stack.smtp_url}  ·  facts {self._shown_folder()}/demo.json"
+                "  ·  Ctrl-C stops\n",
+                style="bright_black",
             ),
         ]
+
+    def _shown_folder(self) -> Path:
+        """The data folder as one would type it here."""
+        here = Path.cwd()
+        return self._data_dir.relative_to(here) if self._data_dir.is_relative_to(here) else self._data_dir
 
 
 def _welcome() -> dict[str, object]:

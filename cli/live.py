@@ -119,7 +119,6 @@ class LiveTerminal:
         self._console = console
         self._reader = reader
         self._title = title
-        self._notes: list[RenderableType] = []
         self._next = 0.0
         self._live = (
             Live(console=console, auto_refresh=False, screen=False, vertical_overflow="crop")
@@ -138,12 +137,10 @@ class LiveTerminal:
             self._live.stop()
         self._reader.close()
 
-    def note(self, *lines: RenderableType) -> None:
-        """What to show below the figures, in place of what was there."""
-        self._notes = list(lines)
-        if self._live is None:
-            for line in lines:
-                self._console.print(line, soft_wrap=True)
+    def say(self, *lines: RenderableType) -> None:
+        """Print lines once, above the figures and without a frame: a long command stays one line when copied."""
+        for line in lines:
+            self._console.print(line, soft_wrap=True, highlight=False)
 
     def tick(self, states: Sequence[ServiceState]) -> None:
         now = time.monotonic()
@@ -174,7 +171,7 @@ class LiveTerminal:
             _table("Provider", figures.by_provider(), ("delivered", "deferred", "bounced")),
             _table("IP", figures.by_ip(), ("delivered", "deferred", "bounced")),
         )
-        body = Group(_services(states), Text(), _lanes(figures), Text(), tables, *self._notes)
+        body = Group(_services(states), Text(), _lanes(figures), Text(), tables)
         return Panel(body, title=f"[bold]Postlane[/] · {self._title}", border_style="bright_black", padding=(0, 1))
 
 

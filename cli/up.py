@@ -6,7 +6,7 @@ supervisor, and shows what happens. With `--demo` there is also the practice int
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -37,31 +37,23 @@ def up(
     console = Console()
     settings = context.read()
     prepare_data_dir(settings.data_dir)
-    with (
-        console.status("Starting servers …") if console.is_terminal else contextlib.nullcontext(),
-        _servers(settings) as (running, servers),
-    ):
+    with _servers(settings, console) as (running, servers), _written_down(running) as tell:
         env = _environment(running)
-        database_url = env["POSTLANE_DATABASE_URL"]
-        upgrade(database_url)
-        asyncio.run(_prepare(database_url))
-        shape = Shape(
-            transactional, marketing, api_port=free_ports.preferred(settings.api_port),
-            inbound_port=settings.inbound_port if not with_demo else 0,
-            submission_port=settings.submission_port if not with_demo else 0,
-        )  # fmt: skip
+        upgrade(running.database_url)
+        asyncio.run(_prepare(running.database_url))
         practice = demo.prepare(running) if with_demo else None
         if practice:
             env |= practice.env
-        stack = build(shape, env)
+            tell(practice.env)
+        stack = build(_shape(settings, transactional, marketing, with_demo), env)
         first: list[Service | Process] = [*servers.processes] if servers else []
         if practice:
             first.append(practice.service)
         supervisor = Supervisor([*first, *stack.services], running.data_dir / "logs")
-        terminal = LiveTerminal(console, FigureReader(database_url), "demo" if practice else stack.api_url)
-        show = demo.Show(practice, stack, terminal.note) if practice else None
+        terminal = LiveTerminal(console, FigureReader(running.database_url), "demo" if practice else stack.api_url)
+        show = demo.Show(practice, stack, terminal.say) if practice else None
         if show is None:
-            terminal.note(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
+            terminal.say(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
         with terminal:
 
             def tick() -> None:
@@ -72,14 +64,36 @@ def up(
             supervisor.run(tick)
 
 
+def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bool) -> Shape:
+    """A demo takes any free port for SMTP; it must not fail because something listens on 2525."""
+    return Shape(
+        transactional,
+        marketing,
+        api_port=free_ports.preferred(settings.api_port),
+        inbound_port=0 if with_demo else settings.inbound_port,
+        submission_port=0 if with_demo else settings.submission_port,
+    )
+
+
 @contextlib.contextmanager
-def _servers(settings: Settings) -> Iterator[tuple[Settings, Servers | None]]:
+def _written_down(settings: Settings) -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """While `up` runs, commands in another terminal find its settings in a file; yields what writes it."""
+    file = settings.data_dir / context.RUNNING_FILE
+    try:
+        yield lambda env: context.write_running(file, env)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _servers(settings: Settings, console: Console) -> Iterator[tuple[Settings, Servers | None]]:
     """Embedded servers where none are set; stopped at the end, after everything that uses them."""
     secret = settings.secret.get_secret_value() or context.kept_secret(settings.data_dir)
     if settings.database_url and settings.redis_url:
         yield _with(settings, secret, settings.database_url, settings.redis_url), None
         return
-    servers = start_servers(settings.data_dir)
+    with console.status("Starting PostgreSQL and Valkey …") if console.is_terminal else contextlib.nullcontext():
+        servers = start_servers(settings.data_dir)
     try:
         yield (
             _with(

@@ -99,9 +99,10 @@ class _Connection(SMTP):
 
     def dismiss(self) -> None:
         """Say that we are going (RFC 5321 section 3.8), and go."""
-        if self.transport is not None:
-            cast(asyncio.WriteTransport, self.transport).write(f"421 4.3.2 {self.hostname} is stopping\r\n".encode())
-            self.transport.close()
+        transport = cast(asyncio.WriteTransport | None, self.transport)
+        if transport is not None and not transport.is_closing():
+            transport.write(f"421 4.3.2 {self.hostname} is stopping\r\n".encode())
+            transport.close()
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str) -> None:

@@ -27,6 +27,7 @@ from uuid import UUID
 
 from accounts.senders import Sender, SenderBook
 from core.clock import Clock
+from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from core.secrets import InstanceSecret
@@ -271,6 +272,10 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
         delivery = await c.courier.deliver(job.route, job.ip, job.envelope, lambda: batch.permit.allows(ref))
     except ValueError as error:
         _end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
+        return
+    except UnavailableError as error:
+        batch.failed = True  # out of sockets, or stopping: the rest of the batch is given back
+        _log.warning("courier_unavailable", lane=batch.lane.value, error=str(error))
         return
     if delivery.refused_by_gate:
         return

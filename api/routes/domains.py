@@ -4,13 +4,14 @@ Thin: names and rules here, storage in `accounts/repository`, records in `accoun
 `accounts/verify`. Every route wants full access and sees only the caller's own domains.
 """
 
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
 from accounts import repository
 from accounts.directory import Caller
+from accounts.names import return_path_name, sender_domain_name
 from accounts.repository import Domain, DomainRequest, Window
 from accounts.verify import fresh_resolver, verify_domain
 from api.answers import json_answer
@@ -30,12 +31,9 @@ from api.schemas_accounts import (
     detail,
     summary,
 )
-from core.addresses import AddressError, fold_domain
+from core.addresses import AddressError
 
 router = APIRouter(prefix="/domains", tags=["Domains"], route_class=BoundedRoute)
-
-_LONGEST_NAME: Final = 230
-"""Octets: with `<selector>._domainkey.` in front a name must fit into the 253 of DNS (RFC 1035 section 2.3.4)."""
 
 FullAccess = Annotated[Caller, Depends(full_access)]
 With = Annotated[Deps, Depends(deps)]
@@ -128,21 +126,16 @@ def _unknown(domain_id: UUID) -> ApiError:
 
 def _domain_name(text: str) -> str:
     try:
-        name = fold_domain(text.strip().removesuffix("."))
+        return sender_domain_name(text)
     except AddressError as error:
         raise invalid_field(f"The `name` field is not a domain: {error.reason}") from None
-    if len(name) > _LONGEST_NAME:
-        raise invalid_field(f"The `name` field is longer than {_LONGEST_NAME} characters.")
-    return name
 
 
 def _return_path(name: str, label: str) -> str:
-    """`<label>.<name>`. It must be a domain of its own: bounces may not go where the owner's mail goes."""
     try:
-        found = fold_domain(f"{label.strip()}.{name}")
+        return return_path_name(name, label)
     except AddressError as error:
         raise invalid_field(f"The `custom_return_path` field is not a label below {name}: {error.reason}") from None
-    return found
 
 
 def _refuse_what_we_lack(body: CreateDomain | UpdateDomain) -> None:

@@ -1,4 +1,4 @@
-"""Reports in the forms that mail systems give them, written by hand after RFC 3464, RFC 5965 and those systems' habits."""
+"""Reports in the forms that mail systems give them, written by hand after RFC 3464, RFC 5965 and the systems' habits."""
 
 from dataclasses import dataclass
 
@@ -389,7 +389,7 @@ Final-Recipient: rfc822;gone@esa.example
 Action: failed
 Status: 5.0.0 (permanent failure)
 Remote-MTA: dns; [198.51.100.20]
-Diagnostic-Code: smtp; 5.1.0 - Unknown address error 550-'5.1.1 gone@esa.example is no longer here' (delivery attempts: 0)
+Diagnostic-Code: smtp; 5.1.0 - Unknown address error 550-'5.1.1 gone@esa.example is no longer here'
 
 --c--
 """

@@ -148,9 +148,7 @@ def _holds(recipient: RecipientReport) -> bool:
     return True
 
 
-_DEEP = b"".join(
-    b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(20_000)
-)
+_DEEP = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(20_000))
 HOSTILE = {
     "nested containers": _DEEP,
     "nested mails": b"Content-Type: message/rfc822\n\n" * 30_000,
@@ -164,7 +162,8 @@ HOSTILE = {
     "status": b"Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/delivery-status\n\n"
     + b"Action: failed\nStatus: 5.1.1\n\n" * 30_000,
     "diagnostic": b"Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/delivery-status\n\n"
-    + b"Action: failed\nDiagnostic-Code: smtp; 550 " + b"550-" * 200_000,
+    + b"Action: failed\nDiagnostic-Code: smtp; 550 "
+    + b"550-" * 200_000,
     "fields": b"a:\n" * 300_000,
 }
 

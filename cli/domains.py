@@ -1,0 +1,195 @@
+"""`postlane domains`: sender domains, their DNS records in copyable form, and the check whether those are published."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from accounts import repository
+from accounts.names import return_path_name, sender_domain_name
+from accounts.records import domain_records, operator_spf
+from accounts.repository import Domain, DomainRequest
+from accounts.verify import fresh_resolver, verify_domain
+from cli import context
+from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
+from cli.output import CliError, Column, JsonOption, emit, say, wants_json
+from cli.sessions import with_database
+from core.addresses import AddressError
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from store.database import Connection, Database
+
+app = typer.Typer(help="Sender domains, their DNS records and keys.", no_args_is_help=True)
+
+DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="Name or id of the domain.")]
+
+_COLUMNS = (
+    Column("name", style="bold"),
+    Column("status"),
+    Column("return_path", "return path"),
+    Column("checked_at", "checked"),
+    Column("created_at", "created"),
+    Column("id", style="dim"),
+)
+_RECORD_COLUMNS = (
+    Column("kind", "record"),
+    Column("status", style="bold"),
+    Column("type"),
+    Column("name"),
+    Column("priority"),
+    Column("value"),
+    Column("reason", style="yellow"),
+)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="The domain behind the @ of your senders.")],
+    return_path: Annotated[
+        str, typer.Option(help="Label below the domain that receives bounces; the setting by default.")
+    ] = "",
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Register a domain, make its DKIM keys, and show the records to publish."""
+    settings = context.settings()
+    try:
+        folded = sender_domain_name(name)
+        below = return_path_name(folded, return_path or settings.return_path_label)
+    except AddressError as error:
+        raise CliError("invalid_domain", error.reason) from None
+    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+
+    async def work(database: Database) -> Domain | None:
+        keys = await repository.make_keys()
+        async with database.transaction() as connection:
+            owner = await chosen_or_new(connection, application)
+            return await repository.create_domain(connection, secret, DomainRequest(owner.id, folded, below, keys))
+
+    made = with_database(work, settings)
+    if made is None:
+        raise CliError("conflict", f"The domain {folded} is already registered.", f"`postlane domains get {folded}`")
+    _show(made, settings, as_json)
+
+
+@app.command("list")
+def list_domains(application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Domains of an application, newest first."""
+
+    async def work(database: Database) -> list[dict[str, object]]:
+        async with database.connection() as connection:
+            owner = await chosen(connection, application)
+            return [_summary(domain) for domain in (await repository.domains(connection, owner.id))[0]]
+
+    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No domains yet.")
+
+
+@app.command("get")
+def get(
+    domain: DomainArgument,
+    zone: Annotated[bool, typer.Option("--zone", help="Print the records as lines of a zone file.")] = False,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show the records of a domain, and how they stood at the last check."""
+    settings = context.settings()
+
+    async def work(database: Database) -> tuple[Domain, list[str]]:
+        async with database.connection() as connection:
+            return await _found(connection, application, domain), await repository.sending_addresses(connection)
+
+    found, addresses = with_database(work, settings)
+    if not zone:
+        _show(found, settings, as_json)
+        return
+    for record in domain_records(found.name, found.return_path_domain, found.keys, settings.hostname):
+        typer.echo(record.zone_line)
+    typer.echo("; of the operator, once for all sender domains:")
+    typer.echo(operator_spf(settings.hostname, addresses).zone_line)
+
+
+@app.command("verify")
+def verify(domain: DomainArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> int:
+    """Check the records now. Ends with status 1 when the domain is not verified."""
+    settings = context.settings()
+
+    async def work(database: Database) -> Domain | None:
+        async with database.connection() as connection:
+            known = await _found(connection, application, domain)
+        return await verify_domain(database, fresh_resolver(settings), settings.hostname, known.id)
+
+    found = with_database(work, settings)
+    if found is None:
+        raise _unknown(domain)
+    _show(found, settings, as_json)
+    return 0 if found.status == "verified" else 1
+
+
+@app.command("delete")
+def delete(
+    domain: DomainArgument, application: ApplicationOption = "", yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Delete a domain, its DKIM keys, and the API keys that are bound to it."""
+    confirm(f"Delete the domain {domain} with its keys? Mail from it that still waits cannot be signed.", yes)
+
+    async def work(database: Database) -> UUID:
+        async with database.connection() as connection:
+            found = await _found(connection, application, domain)
+            await repository.delete_domain(connection, found.application_id, found.id)
+            return found.id
+
+    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
+
+
+async def _found(connection: Connection, application: str, text: str) -> Domain:
+    """The domain meant by a name or an id. Raises CliError."""
+    owner = await chosen(connection, application)
+    try:
+        found = await repository.domain(connection, owner.id, UUID(text))
+    except ValueError:
+        try:
+            found = await repository.domain_named(connection, owner.id, sender_domain_name(text))
+        except AddressError as error:
+            raise CliError("invalid_domain", error.reason) from None
+    if found is None:
+        raise _unknown(text)
+    return found
+
+
+def _unknown(text: str) -> CliError:
+    return CliError("not_found", f"There is no domain {text}.", "`postlane domains list` shows the domains.")
+
+
+def _summary(domain: Domain) -> dict[str, object]:
+    return {
+        "id": domain.id,
+        "name": domain.name,
+        "status": domain.status,
+        "return_path": domain.return_path_domain,
+        "created_at": domain.created_at,
+        "checked_at": domain.checked_at,
+    }
+
+
+def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
+    """The domain with its records: one object for programs, a table and the status for people."""
+    rows = []
+    for record in domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname):
+        check = domain.checks.get(record.kind)
+        rows.append(
+            {
+                "kind": record.kind.value,
+                "type": record.type,
+                "name": record.name,
+                "value": record.value,
+                "priority": record.priority,
+                "required": record.required,
+                "status": check.status if check else "not_started",
+                "reason": check.reason if check else "",
+            }
+        )
+    if wants_json(as_json):
+        emit(_summary(domain) | {"records": rows}, as_json=True)
+        return
+    emit(rows, columns=_RECORD_COLUMNS, title=f"{domain.name}: {domain.status}")
+    say(f"`postlane domains get {domain.name} --zone` prints them for a zone file.", style="dim")

@@ -1,0 +1,111 @@
+"""`postlane keys`: API keys of an application. The token is shown once, when the key is made."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from accounts import repository
+from accounts.names import sender_domain_name
+from accounts.repository import ApiKey, KeyRequest
+from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
+from cli.output import CliError, Column, JsonOption, emit
+from cli.sessions import with_database
+from core.addresses import AddressError
+from store.database import Connection, Database
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+PERMISSIONS = ("full_access", "sending_access")
+
+_COLUMNS = (
+    Column("name", style="bold"),
+    Column("hint", "begins with"),
+    Column("permission"),
+    Column("last_used_at", "last used"),
+    Column("created_at", "created"),
+    Column("id", style="dim"),
+)
+_CREATED = (
+    Column("token", style="bold green"),
+    Column("name"),
+    Column("permission"),
+    Column("application"),
+    Column("id"),
+)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    permission: Annotated[str, typer.Option(help=f"{' or '.join(PERMISSIONS)}.")] = PERMISSIONS[0],
+    domain: Annotated[str, typer.Option(help="With sending_access: the only domain it may send from.")] = "",
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and show its token, this once."""
+    if permission not in PERMISSIONS:
+        raise CliError("invalid_permission", f"{permission} is not a permission.", f"Use {' or '.join(PERMISSIONS)}.")
+    if domain and permission != "sending_access":
+        raise CliError("invalid_permission", "A key for one domain can only have sending_access.")
+    if not name.strip() or not name.isprintable():
+        raise CliError("invalid_name", "The name must hold printable characters, and at least one.")
+
+    async def work(database: Database) -> dict[str, object]:
+        async with database.transaction() as connection:
+            owner = await chosen_or_new(connection, application)
+            domain_id = await _domain_id(connection, owner.id, domain) if domain else None
+            key, token = await repository.create_key(
+                connection, KeyRequest(owner.id, name.strip(), permission, domain_id)
+            )
+        return {
+            "id": key.id,
+            "token": token,
+            "name": key.name,
+            "permission": permission,
+            "application": owner.name,
+        }
+
+    emit(with_database(work), as_json=as_json, columns=_CREATED)
+
+
+@app.command("list")
+def list_keys(application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Keys of an application, newest first."""
+
+    async def work(database: Database) -> list[ApiKey]:
+        async with database.connection() as connection:
+            owner = await chosen(connection, application)
+            return (await repository.keys(connection, owner.id))[0]
+
+    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
+
+
+@app.command("delete")
+def delete(
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the key, as `keys list` shows it.")],
+    application: ApplicationOption = "",
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a key. Programs that use it are refused within five seconds."""
+    confirm(f"Delete the key {key_id}? Programs that use it can no longer send.", yes)
+
+    async def work(database: Database) -> bool:
+        async with database.connection() as connection:
+            owner = await chosen(connection, application)
+            return await repository.delete_key(connection, owner.id, key_id)
+
+    if not with_database(work):
+        raise CliError("not_found", f"There is no key {key_id}.", "`postlane keys list` shows the keys.")
+    emit({"id": key_id, "deleted": True}, as_json=as_json)
+
+
+async def _domain_id(connection: Connection, application_id: UUID, name: str) -> UUID:
+    try:
+        found = await repository.domain_named(connection, application_id, sender_domain_name(name))
+    except AddressError as error:
+        raise CliError("invalid_domain", error.reason) from None
+    if found is None:
+        raise CliError("not_found", f"There is no domain {name}.", "`postlane domains list` shows the domains.")
+    return found.id

@@ -1,0 +1,259 @@
+"""`postlane suppressions`: addresses that get no mail. Add, look, remove, import and export.
+
+Works on the database directly, with the functions the API uses. An import commits every 10,000 entries: one that is
+stopped keeps what it has read so far, and can simply be started again.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO
+from uuid import UUID
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.output import CliError, Column, JsonOption, emit, say, visible
+from cli.sessions import with_database
+from core.addresses import AddressError, fold_address
+from store.database import Database
+from suppression import repository
+from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
+from suppression.repository import LARGEST_BATCH, Addition, PageOf, Removed, Search, Suppression
+from suppression.search import search_for
+from suppression.transfer import Fault, plain_detail, read, write_header, write_rows
+
+app = typer.Typer(help="Addresses that get no mail.", no_args_is_help=True)
+
+SHOWN_FAULTS: Final = 100
+"""Lines of an import that are named when they are wrong; the rest is counted."""
+
+_COLUMNS = (
+    Column("address", style="bold"),
+    Column("scope"),
+    Column("reason"),
+    Column("source"),
+    Column("created_at", "since"),
+    Column("expires_at", "until"),
+    Column("detail", style="dim"),
+)
+
+ScopeOption = Annotated[SuppressionScope, typer.Option(help="For what: everything, or one stream.")]
+Addresses = Annotated[list[str], typer.Argument(metavar="EMAIL...", help="One address or several.")]
+
+
+@app.command("add")
+def add(
+    addresses: Addresses,
+    scope: ScopeOption = SuppressionScope.ALL,
+    reason: Annotated[Reason, typer.Option(help="Why mail would be wrong.")] = Reason.MANUAL,
+    detail: Annotated[str, typer.Option(help="The evidence, for whoever asks later.")] = "",
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="End the entry after so many days.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Suppress addresses. Takes effect at once."""
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    entry = SuppressionEntry(scope, reason, Source.CLI, plain_detail(detail) or "added on the command line", expires)
+    additions = [Addition(_folded(address), entry) for address in addresses]
+
+    async def work(database: Database) -> list[repository.Added]:
+        async with database.transaction() as connection:
+            return await repository.add(connection, additions)
+
+    emit(with_database(work), as_json=as_json)
+
+
+@app.command("get")
+def get(
+    address: Annotated[str, typer.Argument(metavar="EMAIL", help="The address.")], as_json: JsonOption = False
+) -> None:
+    """Why does this address get no mail? Every entry in force."""
+    key = _folded(address)
+
+    async def work(database: Database) -> list[Suppression]:
+        async with database.connection() as connection:
+            return await repository.of_address(connection, key)
+
+    found = with_database(work)
+    if not found:
+        raise CliError("not_found", f"{key} is not suppressed.")
+    emit(found, as_json=as_json, columns=_COLUMNS)
+
+
+@app.command("list")
+def list_suppressions(
+    search: Annotated[str, typer.Argument(help="The beginning of an address, or @ and a whole domain.")] = "",
+    reason: Annotated[Reason | None, typer.Option(help="Only entries with this reason.")] = None,
+    scope: Annotated[SuppressionScope | None, typer.Option(help="Only entries with this scope.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most entries to show.")] = 50,
+    after: Annotated[UUID | None, typer.Option(help="Go on behind the entry with this id.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Entries in force: newest first, or by address when the beginning of one is given."""
+    wanted = search_for(search, (reason,) if reason else (), (scope,) if scope else ())
+
+    async def work(database: Database) -> repository.Page | None:
+        async with database.connection() as connection:
+            return await repository.page(connection, wanted, PageOf(limit, after))
+
+    page = with_database(work)
+    if page is None:
+        raise CliError("not_found", f"The entry {after} is gone.", "Start again without --after.")
+    emit(page.entries, as_json=as_json, columns=_COLUMNS, empty="No such entries.")
+    if page.has_more:
+        say(f"There are more: --after {page.entries[-1].id}", style="dim")
+
+
+@app.command("remove")
+def remove(
+    addresses: Addresses,
+    scope: Annotated[SuppressionScope | None, typer.Option(help="Only the entry with this scope.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let mail to these addresses through again."""
+    keys = [_folded(address) for address in addresses]
+    scopes = tuple(SuppressionScope) if scope is None else (scope,)
+
+    async def work(database: Database) -> list[Removed]:
+        async with database.transaction() as connection:
+            return await repository.remove_addresses(connection, keys, scopes)
+
+    removed = with_database(work)
+    if not removed:
+        raise CliError("not_found", f"None of them is suppressed: {', '.join(keys)}.")
+    emit(removed, as_json=as_json)
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[str, typer.Argument(help="CSV with a header, or one address a line; - reads standard input.")],
+    scope: ScopeOption = SuppressionScope.ALL,
+    reason: Annotated[Reason, typer.Option(help="For lines that name no reason themselves.")] = Reason.IMPORT,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a list from another system, or from `suppressions export`. Wrong lines are named and passed over."""
+    with _lines(file) as lines:
+        items = read(lines, scope, Source.IMPORT, datetime.now(UTC), reason)
+
+        async def work(database: Database) -> dict[str, Any]:
+            return await _import(database, items)
+
+        result = with_database(work)
+    for fault in result["faults"]:
+        say(f"line {fault.line}: {visible(fault.text)}: {fault.reason}", style="yellow")
+    emit(result, as_json=as_json, columns=(Column("added"), Column("known"), Column("wrong")))
+
+
+@app.command("export")
+def export(
+    search: Annotated[str, typer.Argument(help="The beginning of an address, or @ and a whole domain.")] = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
+    reason: Annotated[Reason | None, typer.Option(help="Only entries with this reason.")] = None,
+    scope: Annotated[SuppressionScope | None, typer.Option(help="Only entries with this scope.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of CSV.")] = False,
+) -> None:
+    """Write entries as CSV, also when piped: `suppressions import` reads it back."""
+    wanted = search_for(search, (reason,) if reason else (), (scope,) if scope else ())
+    if output is None:
+        count = _export(wanted, sys.stdout, as_json)
+    else:
+        try:
+            with output.open("w", encoding="utf-8", newline="") as out:
+                count = _export(wanted, out, as_json)
+        except OSError as error:
+            raise CliError("cannot_write", str(error)) from None
+    say(f"{count:,} entries exported.", style="dim")
+
+
+async def _import(database: Database, items: Iterable[Addition | Fault]) -> dict[str, Any]:
+    """Add everything that can be read, 10,000 entries a commit; the first faults, and how many of each."""
+    result: dict[str, Any] = {"added": 0, "known": 0, "wrong": 0, "faults": []}
+    waiting: list[Addition] = []
+
+    async def flush() -> None:
+        async with database.transaction() as connection:
+            added = await repository.add(connection, waiting)
+        fresh = sum(one.created for one in added)
+        result["added"] += fresh
+        result["known"] += len(waiting) - fresh
+        waiting.clear()
+
+    for item in items:
+        if isinstance(item, Addition):
+            waiting.append(item)
+            if len(waiting) == LARGEST_BATCH:
+                await flush()
+            continue
+        result["wrong"] += 1
+        if len(result["faults"]) < SHOWN_FAULTS:
+            result["faults"].append(item)
+    if waiting:
+        await flush()
+    return result
+
+
+def _export(wanted: Search, out: TextIO, as_json: bool) -> int:
+    """Write page by page; how many entries."""
+    if not as_json:
+        write_header(out)
+    write: Callable[[TextIO, list[Suppression]], None] = _write_json if as_json else write_rows
+
+    async def work(database: Database) -> int:
+        count = 0
+        async with database.connection() as connection:
+            async for entries in repository.each_page(connection, wanted):
+                write(out, entries)
+                count += len(entries)
+        return count
+
+    return with_database(work)
+
+
+def _write_json(out: TextIO, entries: list[Suppression]) -> None:
+    out.writelines(orjson.dumps(entry).decode() + "\n" for entry in entries)
+
+
+@contextmanager
+def _lines(file: str) -> Iterator[Iterable[str]]:
+    """The lines of a file or of standard input, with a bar on the terminal. Raises CliError.
+
+    Bytes that are no UTF-8 become the replacement character, so that only their line is refused.
+    """
+    if file == "-":
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper, also when piped
+        yield sys.stdin
+        return
+    try:
+        source = Path(file).open("rb")  # noqa: SIM115  # closed below; opening alone may fail with a message
+    except OSError as error:
+        raise CliError("cannot_read", str(error)) from None
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), console=console, transient=True
+    )
+    with source, bar:
+        task = bar.add_task("", total=Path(file).stat().st_size)
+        yield _counted(source, lambda size: bar.advance(task, size))
+
+
+def _counted(source: Iterable[bytes], advance: Callable[[int], object]) -> Iterator[str]:
+    """Decoded lines; tells about progress every thousand lines."""
+    size = 0
+    for number, line in enumerate(source):
+        size += len(line)
+        if number % 1000 == 999:
+            advance(size)
+            size = 0
+        yield line.decode("utf-8", "replace")
+    advance(size)
+
+
+def _folded(address: str) -> str:
+    try:
+        return fold_address(address)
+    except AddressError as error:
+        raise CliError("invalid_address", f"{address}: {error.reason}") from None

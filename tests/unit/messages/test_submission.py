@@ -1,0 +1,208 @@
+"""Raw mail → `NewEmail`: what is read from the headers, what leaves, what is refused."""
+
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.queues import Lane
+from messages.model import NewEmail
+from messages.submission import (
+    Refusal,
+    SubmissionFacts,
+    SubmittedEmail,
+    idempotency_of,
+    new_email,
+    read_submission,
+)
+from mta.compose import compose_raw
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ID = UUID("019a0000-0000-7000-8000-000000000001")
+
+
+def _mail(*headers: str, body: str = "Hello\n", sender: str = "From: Shop <orders@shop.example>") -> bytes:
+    return "\r\n".join([sender, *headers, "", body]).encode()
+
+
+def _read(*headers: str, to: tuple[str, ...] = ("a@x.example",), **options: str) -> SubmittedEmail:
+    read = read_submission(_mail(*headers, **options), to)
+    assert isinstance(read, SubmittedEmail), read
+    return read
+
+
+def _refused(content: bytes, to: tuple[str, ...] = ("a@x.example",)) -> str:
+    read = read_submission(content, to)
+    assert isinstance(read, Refusal)
+    return read.reply
+
+
+def _email(mail: SubmittedEmail) -> NewEmail:
+    return new_email(mail, SubmissionFacts(ID, uuid4(), uuid4(), None, NOW, "mail.shop.example"))
+
+
+def test_headers_are_read() -> None:
+    mail = _read(
+        'To: "Doe, Ann" <ann@x.example>, Bob <BOB@y.example>',
+        "Cc: c@z.example (Cee)",
+        "Reply-To: help@shop.example",
+        "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= and more",
+        "Message-ID: <1@shop.example>",
+    )
+    assert mail.sender.header == "Shop <orders@shop.example>"
+    assert mail.to == ('"Doe, Ann" <ann@x.example>', "Bob <BOB@y.example>")
+    assert (mail.cc, mail.reply_to) == (("Cee <c@z.example>",), ("help@shop.example",))
+    assert (mail.subject, mail.message_id) == ("Grüße and more", "<1@shop.example>")
+    assert (mail.lane, mail.pool, mail.expires_in) == (Lane.TRANSACTIONAL, "", None)
+
+
+def test_the_envelope_says_who_gets_it() -> None:
+    mail = _read("To: ann@x.example", "Cc: cee@x.example", to=("Ann@x.example", "cee@x.example", "z@x.example"))
+    assert [(r.recipient, r.address, r.destination, r.kind) for r in mail.recipients] == [
+        ("Ann@x.example", "ann@x.example", "x.example", "to"),
+        ("cee@x.example", "cee@x.example", "x.example", "cc"),
+        ("z@x.example", "z@x.example", "x.example", "bcc"),
+    ]
+    assert _email(mail).bcc == ("z@x.example",)
+
+
+def test_the_same_recipient_twice_gets_one_mail() -> None:
+    assert len(_read(to=("a@x.example", "A@X.example", "a@x.example")).recipients) == 1
+
+
+def test_what_must_not_leave_does_not_leave() -> None:
+    mail = _read(
+        "Bcc: secret@x.example,",
+        "\tsecret2@x.example",
+        "X-Postlane-Stream: marketing",
+        "Return-Path: <me@shop.example>",
+        "Resend-Idempotency-Key: k1",
+        "X-Mine: stays",
+    )
+    raw = _email(mail).raw
+    assert raw is not None
+    names = [name.lower() for name in message_from_bytes(raw)]
+    assert names == ["received", "from", "x-mine"]
+    assert b"secret" not in raw
+    assert (mail.lane, mail.idempotency_key) == (Lane.MARKETING, "k1")
+
+
+def test_the_rest_stays_as_it_was() -> None:
+    content = _mail("To: a@x.example", "X-Odd:  two  blanks", "Subject: fold", "\ted", body="caf\u00e9\r\n..\r\n.\r\n")
+    read = read_submission(content, ("a@x.example",))
+    assert isinstance(read, SubmittedEmail)
+    assert read.content == content
+
+
+def test_bare_line_ends_cannot_hide_a_header() -> None:
+    mail = _read("X-A: 1\nBcc: secret@x.example\rX-Postlane-Stream: marketing")
+    assert b"secret" not in mail.content
+    assert mail.lane is Lane.MARKETING
+
+
+def test_the_email() -> None:
+    email = _email(_read("Subject: Hi", "X-Postlane-Expires-In: 600"))
+    assert email.message_id == f"<{ID}@mail.shop.example>"
+    assert email.expires_at == NOW + timedelta(minutes=10)
+    assert (email.sender, email.subject, email.created_at) == ("Shop <orders@shop.example>", "Hi", NOW)
+    assert email.raw is not None
+    assert email.raw.startswith(b"Received: by mail.shop.example with ESMTPA id ")
+    composed = compose_raw(email.raw, email.message_id, NOW, "")
+    assert message_from_bytes(composed)["Message-ID"] == email.message_id
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("From: orders@shop.example", "orders@shop.example"),
+        ("From: =?utf-8?q?J=C3=BCrgen=2C_Shop?= <orders@shop.example>", '"Jürgen, Shop" <orders@shop.example>'),
+        ("From: root@shop.example (Cron Daemon)", "Cron Daemon <root@shop.example>"),
+        ("FROM:\r\n Shop\r\n <orders@b\u00fccher.example>", "Shop <orders@xn--bcher-kva.example>"),
+        ("From: =?no-such-charset?q?Shop?= <orders@shop.example>", "Shop <orders@shop.example>"),
+    ],
+)
+def test_senders(sender: str, expected: str) -> None:
+    assert _read(sender=sender).sender.header == expected
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "From: a@shop.example, b@other.example",
+        "From: a@shop.example <b@other.example>, c@shop.example",
+        "From: a@shop.example\r\nFrom: b@other.example",
+        "From: ",
+        "From: Team: a@shop.example;",
+        "From: <a@shop.example> <b@other.example>",
+        "From: a@shop.example\x00",
+        "Subject: no sender",
+        "From a@shop.example Sun Nov 22",
+    ],
+)
+def test_senders_that_are_not_one_address(sender: str) -> None:
+    assert _refused(_mail(sender=sender)).startswith("550 5.6.0 ")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Postlane-Stream: bulk",
+        "X-Postlane-Steam: marketing",
+        "X-Postlane-Expires-In: soon",
+        "X-Postlane-Expires-In: 99999999",
+        "X-Postlane-Idempotency-Key: " + "k" * 257,
+        "no colon here",
+        "X-Long: " + "x" * 1200,
+    ],
+)
+def test_headers_that_are_refused(header: str) -> None:
+    assert _refused(_mail(header)).startswith("550 5.6.0 ")
+
+
+def test_a_mail_that_goes_round_in_circles() -> None:
+    assert _refused(_mail(*["Received: by x"] * 51)).startswith("554 5.4.6 ")
+
+
+def test_a_second_try_has_the_same_fingerprint() -> None:
+    def attempt(number: int, text: str = "Hello", stream: str = "marketing") -> SubmittedEmail:
+        boundary = f"==={number}=="
+        return _read(
+            f"Date: {number}",
+            f"Message-ID: <{number}@shop.example>",
+            "X-Postlane-Idempotency-Key: k",
+            f"X-Postlane-Stream: {stream}",
+            f'Content-Type: multipart/alternative; boundary="{boundary}"',
+            body=f"--{boundary}\r\n\r\n{text}\r\n--{boundary}--\r\n",
+        )
+
+    first = attempt(1)
+    assert attempt(2).fingerprint == first.fingerprint
+    assert attempt(1, "Other").fingerprint != first.fingerprint
+    assert attempt(1, stream="transactional").fingerprint != first.fingerprint
+    kept = idempotency_of(first, ID)
+    assert kept is not None
+    assert orjson.loads(kept.response) == {"id": str(ID)}
+    assert idempotency_of(_read(), ID) is None
+
+
+_WORDS = st.sampled_from(
+    ["From: ", "a@shop.example", "<", ">", '"', "\\", ",", "(", ")", "=?utf-8?q?", "?=", "\r\n", "\r\n ", "To: ",
+     "Cc: ", ":", ";", "\x00", "ü", "X-Postlane-Stream: ", "Subject: ", "\r\n\r\n", "=?utf-8?b?", "\ud7ff"]
+)  # fmt: skip
+
+
+@given(st.one_of(st.binary(max_size=300), st.lists(_WORDS, max_size=40).map(lambda words: "".join(words).encode())))
+def test_any_bytes(content: bytes) -> None:
+    read = read_submission(content, ("a@x.example",))
+    if isinstance(read, SubmittedEmail):
+        email = _email(read)
+        assert email.raw is not None
+        compose_raw(email.raw, email.message_id, NOW, "")
+        assert email.subject.isprintable()
+        assert "\x00" not in "".join((*email.to, *email.cc, *email.reply_to, email.sender))
+    else:
+        assert read.reply[:3] in ("550", "554")

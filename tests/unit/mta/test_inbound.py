@@ -1,0 +1,443 @@
+"""The SMTP conversation of both listeners, by real clients over loopback; what stores mail is a list."""
+
+import asyncio
+import base64
+import smtplib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from core.errors import ConfigurationError, UnavailableError
+from mta import inbound_server
+from mta.inbound import BounceHandler, SubmissionHandler, SubmittedMail
+from mta.inbound_gate import Gate, GateLimits, RateWindow
+from mta.inbound_server import KEPT_BYTES, Listener, ServerOptions
+from mta.server_certificate import server_context
+
+KEY = "pl_right"
+TOKEN = "b+" + "a" * 48 + "@bounce.shop.example"
+OTHER = "b+" + "b" * 48 + "@bounce.shop.example"
+T = TypeVar("T")
+
+LIMITS = GateLimits(connections=20, connections_per_ip=10, new_per_minute=200)
+
+
+class Desk:
+    """Takes submitted mail into a list. `away` stands for a database that does not answer."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[object, SubmittedMail]] = []
+        self.bounces: list[tuple[str, bytes]] = []
+        self.away = False
+        self.bug = False
+        self.gate: asyncio.Event | None = None
+
+    async def log_in(self, token: str) -> object | None:
+        if self.away:
+            raise UnavailableError("no database")
+        return "app" if token == KEY else None
+
+    async def submit(self, who: object, mail: SubmittedMail) -> str:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.bug:
+            raise RuntimeError("a bug")
+        if self.away:
+            raise UnavailableError("no database")
+        self.mails.append((who, mail))
+        return "250 2.0.0 Accepted as\r\n1"
+
+    async def store(self, mails: Sequence[tuple[str, bytes]]) -> None:
+        if self.away:
+            raise UnavailableError("no database")
+        self.bounces += mails
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(inbound_server, "WRONG_KEY_SECONDS", 0.0)
+    return Desk()
+
+
+@pytest.fixture
+def options() -> ServerOptions:
+    return ServerOptions("mail.test", 20_000, plain_log_in=True)
+
+
+@pytest.fixture
+async def submission(desk: Desk, options: ServerOptions) -> AsyncIterator[Listener]:
+    listener = Listener(SubmissionHandler(desk.log_in, desk.submit), options, Gate(LIMITS))
+    await listener.start("127.0.0.1", 0)
+    yield listener
+    await listener.stop(0.2)
+
+
+@pytest.fixture
+async def bounces(desk: Desk, options: ServerOptions) -> AsyncIterator[Listener]:
+    handler = BounceHandler(lambda address: address in (TOKEN, OTHER), desk.store, "fbl@mail.test")
+    listener = Listener(handler, options, Gate(LIMITS))
+    await listener.start("127.0.0.1", 0)
+    yield listener
+    await listener.stop(0.2)
+
+
+async def _client(listener: Listener, talk: Callable[[smtplib.SMTP], T]) -> T:
+    """Run a blocking client in a thread."""
+
+    def connect_and_talk() -> T:
+        client = smtplib.SMTP("127.0.0.1", listener.port, timeout=5)
+        try:
+            return talk(client)
+        finally:
+            client.close()
+
+    return await asyncio.to_thread(connect_and_talk)
+
+
+def _send(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
+    client.login("anybody", KEY)
+    return client.sendmail("me@shop.example", ["a@x.example", "b@y.example"], b"Subject: hi\r\n\r\n.dot\r\n")
+
+
+async def test_a_mail_is_handed_over(submission: Listener, desk: Desk) -> None:
+    assert await _client(submission, _send) == {}
+    assert desk.mails == [("app", SubmittedMail(("a@x.example", "b@y.example"), b"Subject: hi\r\n\r\n.dot\r\n"))]
+
+
+@pytest.mark.parametrize("method", ["auth_plain", "auth_login"])
+async def test_both_mechanisms(submission: Listener, method: str) -> None:
+    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.ehlo()
+        client.user, client.password = "x", KEY
+        return client.auth(method.removeprefix("auth_"), getattr(client, method))
+
+    code, _ = await _client(submission, talk)
+    assert code == 235
+
+
+async def test_a_wrong_key(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> smtplib.SMTPAuthenticationError:
+        with pytest.raises(smtplib.SMTPAuthenticationError) as caught:
+            client.login("x", "pl_wrong")
+        return caught.value
+
+    error = await _client(submission, talk)
+    assert error.smtp_code == 535
+    assert b"5.7.8" in error.smtp_error
+    assert desk.mails == []
+
+
+async def test_log_in_while_the_database_is_away(submission: Listener, desk: Desk) -> None:
+    desk.away = True
+
+    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.ehlo()
+        return client.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0x\0" + KEY.encode()).decode())
+
+    code, text = await _client(submission, talk)
+    assert (code, text[:5]) == (454, b"4.7.0")
+
+
+async def test_nothing_without_a_log_in(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> list[int]:
+        client.ehlo()
+        return [client.mail("me@shop.example")[0], client.rcpt("a@x.example")[0], client.docmd("DATA")[0]]
+
+    assert await _client(submission, talk) == [530, 503, 503]
+    assert desk.mails == []
+
+
+@pytest.mark.parametrize(
+    "parameters", ["AUTH=<>", "AUTH=me@shop.example SIZE=100", "SIZE=100 AUTH=<> BODY=8BITMIME", "BODY=8BITMIME"]
+)
+async def test_what_postfix_adds_to_mail_from(submission: Listener, parameters: str) -> None:
+    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.login("x", KEY)
+        return client.docmd(f"MAIL FROM:<me@shop.example> {parameters}")
+
+    assert (await _client(submission, talk))[0] == 250
+
+
+async def test_bad_recipients_are_refused_one_by_one(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
+        client.login("x", KEY)
+        return client.sendmail("me@shop.example", ["a@x.example", "b@localhost", "c@x..y"], b"Subject: hi\r\n\r\n")
+
+    refused = await _client(submission, talk)
+    assert {address: code for address, (code, _) in refused.items()} == {"b@localhost": 553, "c@x..y": 553}
+    assert desk.mails[0][1].recipients == ("a@x.example",)
+
+
+async def test_a_thousand_recipients_and_one(submission: Listener, desk: Desk) -> None:
+    receivers = [f"u{n}@x.example" for n in range(1001)]
+
+    def talk(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
+        client.login("x", KEY)
+        return client.sendmail("me@shop.example", receivers, b"Subject: hi\r\n\r\n")
+
+    refused = await _client(submission, talk)
+    assert {address: code for address, (code, _) in refused.items()} == {"u1000@x.example": 452}
+    assert len(desk.mails[0][1].recipients) == 1000
+
+
+async def test_a_mail_that_is_too_large(submission: Listener, desk: Desk) -> None:
+    def announced(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.login("x", KEY)
+        return client.docmd("MAIL FROM:<me@shop.example> SIZE=20001")
+
+    def silently(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.login("x", KEY)
+        client.mail("me@shop.example")
+        client.rcpt("a@x.example")
+        return client.data(b"Subject: hi\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 300)
+
+    for talk in (announced, silently):
+        code, text = await _client(submission, talk)
+        assert (code, text[:5]) == (552, b"5.3.4")
+    assert desk.mails == []
+
+
+async def test_a_line_that_is_too_long(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.login("x", KEY)
+        client.mail("me@shop.example")
+        client.rcpt("a@x.example")
+        return client.data(b"Subject: hi\r\n\r\n" + b"x" * 1500)
+
+    code, text = await _client(submission, talk)
+    assert (code, text[:5]) == (554, b"5.6.0")
+    assert desk.mails == []
+
+
+async def test_no_250_when_it_cannot_be_stored(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> list[tuple[int, bytes]]:
+        client.login("x", KEY)
+        answers = []
+        for trouble in ("away", "bug"):
+            desk.away, desk.bug = trouble == "away", trouble == "bug"
+            client.mail("me@shop.example")
+            client.rcpt("a@x.example")
+            answers.append(client.data(b"Subject: hi\r\n\r\n"))
+        return answers
+
+    assert [(code, text[:5]) for code, text in await _client(submission, talk)] == [(451, b"4.3.0")] * 2
+
+
+async def test_many_mails_on_one_connection(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> None:
+        client.login("x", KEY)
+        for n in range(60):
+            client.sendmail("me@shop.example", ["a@x.example"], f"Subject: {n}\r\n\r\n".encode())
+
+    await _client(submission, talk)
+    assert len(desk.mails) == 60
+
+
+async def test_starttls_before_a_key_is_taken(desk: Desk, tmp_path: Path) -> None:
+    tls = server_context(tmp_path / "inbound.pem", "127.0.0.1", datetime.now(UTC))
+    options = ServerOptions("mail.test", 20_000, tls, plain_log_in=False)
+    listener = Listener(SubmissionHandler(desk.log_in, desk.submit), options, Gate(LIMITS))
+    await listener.start("127.0.0.1", 0)
+
+    def talk(client: smtplib.SMTP) -> tuple[bool, int, str]:
+        client.ehlo()
+        offered = client.has_extn("auth")
+        refused, _ = client.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0x\0" + KEY.encode()).decode())
+        context = ssl.create_default_context(cafile=str(tmp_path / "inbound.pem"))
+        client.starttls(context=context)
+        _send(client)
+        assert isinstance(client.sock, ssl.SSLSocket)
+        version = str(client.sock.version())
+        client.quit()
+        return offered, refused, version
+
+    offered, refused, version = await _client(listener, talk)
+    await listener.stop(0.2)
+    assert (offered, refused) == (False, 538)
+    assert version in ("TLSv1.2", "TLSv1.3")
+    assert len(desk.mails) == 1
+
+
+async def test_a_made_certificate_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "inbound.pem"
+    server_context(file, "mail.test", datetime.now(UTC))
+    made = file.read_bytes()
+    server_context(file, "mail.test", datetime.now(UTC))
+    assert file.read_bytes() == made
+    assert file.stat().st_mode & 0o077 == 0
+    file.write_text("rubbish")
+    with pytest.raises(ConfigurationError, match=r"inbound\.pem"):
+        server_context(file, "mail.test", datetime.now(UTC))
+
+
+async def test_connections_per_address(desk: Desk, options: ServerOptions) -> None:
+    gate = Gate(GateLimits(connections=5, connections_per_ip=2, new_per_minute=4))
+    listener = Listener(SubmissionHandler(desk.log_in, desk.submit), options, gate)
+    await listener.start("127.0.0.1", 0)
+
+    def greetings() -> list[bytes]:
+        seen, held = [], []
+        for _ in range(3):
+            held.append(socket.create_connection(("127.0.0.1", listener.port), timeout=5))
+            seen.append(held[-1].recv(200)[:9])
+        for client in held:
+            client.close()
+        return seen
+
+    assert [greeting[:3] for greeting in await asyncio.to_thread(greetings)] == [b"220", b"220", b"421"]
+    while gate.open():
+        await asyncio.sleep(0.01)
+    assert [greeting[:3] for greeting in await asyncio.to_thread(greetings)] == [b"220", b"220", b"421"]
+    assert [greeting[:3] for greeting in await asyncio.to_thread(greetings)] == [b"421", b"421", b"421"]
+    await listener.stop(0.2)
+
+
+async def test_a_stop_lets_a_mail_finish(submission: Listener, desk: Desk) -> None:
+    desk.gate = asyncio.Event()
+    sending = asyncio.create_task(_client(submission, _send))
+    idle = socket.create_connection(("127.0.0.1", submission.port), timeout=5)
+    greeting = await asyncio.to_thread(idle.recv, 200)
+    while not any(connection.busy for connection in submission.connections):
+        await asyncio.sleep(0.01)
+    stopping = asyncio.create_task(submission.stop(3.0))
+    farewell = await asyncio.to_thread(idle.recv, 200)
+    idle.close()
+    await asyncio.sleep(0.05)
+    assert not sending.done()
+    desk.gate.set()
+    assert await sending == {}
+    await stopping
+    assert (greeting[:3], farewell[:3]) == (b"220", b"421")
+    assert len(desk.mails) == 1
+    assert not submission.connections
+
+
+async def test_a_stop_does_not_wait_for_ever(submission: Listener, desk: Desk) -> None:
+    desk.gate = asyncio.Event()
+    sending = asyncio.create_task(_client(submission, _send))
+    while not any(connection.busy for connection in submission.connections):
+        await asyncio.sleep(0.01)
+    started = asyncio.get_running_loop().time()
+    await submission.stop(0.2)
+    assert asyncio.get_running_loop().time() - started < 2
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        await sending
+    assert desk.mails == []
+
+
+# Bounces
+
+
+async def test_a_bounce_is_stored_byte_for_byte(bounces: Listener, desk: Desk) -> None:
+    raw = b"Subject: failed\r\n\r\n..two dots\r\n.one\r\n" + b"x" * 70_000 + b"\r\n\x00\xff\r\n"
+    await _client(bounces, lambda client: client.sendmail("", [TOKEN], raw))
+    assert desk.bounces == [(TOKEN, raw)]
+
+
+@pytest.mark.parametrize("address", ["b+" + "c" * 48 + "@bounce.shop.example", "info@shop.example", "postmaster@x.y"])
+async def test_only_signed_return_paths(bounces: Listener, desk: Desk, address: str) -> None:
+    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.ehlo()
+        client.mail("")
+        return client.rcpt(address)
+
+    code, text = await _client(bounces, talk)
+    assert (code, text[:5]) == (550, b"5.1.1")
+
+
+async def test_nobody_logs_in_to_report(bounces: Listener) -> None:
+    def talk(client: smtplib.SMTP) -> tuple[bool, int]:
+        client.ehlo()
+        return client.has_extn("auth"), client.docmd("AUTH", "PLAIN AGEAYg==")[0]
+
+    offered, code = await _client(bounces, talk)
+    assert not offered
+    assert code >= 500
+
+
+async def test_the_beginning_of_a_large_bounce(bounces: Listener, desk: Desk) -> None:
+    raw = b"Subject: failed\r\n\r\n" + b"0123456789abcdef\r\n" * 200_000
+    await _client(bounces, lambda client: client.sendmail("", [TOKEN], raw))
+    assert [(to, kept == raw[:KEPT_BYTES]) for to, kept in desk.bounces] == [(TOKEN, True)]
+
+
+async def test_an_empty_bounce_and_another_after_it(bounces: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> None:
+        client.ehlo()
+        for body in (b"", b"x\r\n"):
+            client.mail("")
+            client.rcpt(TOKEN)
+            client.docmd("DATA")
+            client.send(body + b".\r\n")
+            assert client.getreply()[0] == 250
+
+    await _client(bounces, talk)
+    assert [raw for _, raw in desk.bounces] == [b"", b"x\r\n"]
+
+
+async def test_bounces_wait_while_the_database_is_away(bounces: Listener, desk: Desk) -> None:
+    desk.away = True
+
+    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+        client.ehlo()
+        client.mail("")
+        client.rcpt(TOKEN)
+        return client.data(b"x")
+
+    code, text = await _client(bounces, talk)
+    assert (code, text[:5]) == (451, b"4.3.0")
+
+
+async def test_a_feedback_report_is_stored_for_the_path_it_quotes(bounces: Listener, desk: Desk) -> None:
+    quoting = f"Original-Mail-From: <{TOKEN.upper().replace('BOUNCE.SHOP.EXAMPLE', 'bounce.shop.example')}>".encode()
+    unknown = b"Original-Mail-From: <" + b"b+" + b"d" * 48 + b"@bounce.shop.example>"
+
+    def talk(client: smtplib.SMTP) -> list[int]:
+        codes = []
+        for body in (quoting, unknown, b"nothing"):
+            client.ehlo()
+            client.mail("loop@isp.example")
+            client.rcpt("FBL@mail.test")
+            codes.append(client.data(body + b"\r\n")[0])
+        return codes
+
+    assert await _client(bounces, talk) == [250, 550, 550]
+    assert [to for to, _ in desk.bounces] == [TOKEN]
+
+
+async def test_one_address_takes_so_much_an_hour(bounces: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> list[int]:
+        codes = []
+        for to in [TOKEN] * 21 + [OTHER]:
+            client.ehlo_or_helo_if_needed()
+            client.mail("")
+            codes.append(client.rcpt(to)[0])
+            client.rset()
+        return codes
+
+    assert await _client(bounces, talk) == [250] * 20 + [450, 250]
+
+
+# The gate
+
+
+def test_rate_window() -> None:
+    now = [0.0]
+    window = RateWindow(2, 60.0, lambda: now[0])
+    assert [window.count("a"), window.count("a"), window.count("a"), window.count("b")] == [True, True, False, True]
+    now[0] = 60.0
+    assert window.count("a")
+
+
+def test_gate_frees_what_has_left() -> None:
+    gate = Gate(GateLimits(connections=2, connections_per_ip=2, new_per_minute=100))
+    assert [gate.enter("a"), gate.enter("b")] == ["", ""]
+    assert gate.enter("c")
+    gate.leave("a")
+    assert gate.enter("c") == ""
+    assert gate.open() == 2
