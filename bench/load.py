@@ -132,7 +132,7 @@ async def post_paced(
     does not slow the load. BenchError when no connection is free: the API is far behind then."""
     free = list(connections)
     answers: dict[str, Answer] = {}
-    under_way: set[asyncio.Task[None]] = set()
+    under_way: list[asyncio.Task[None]] = []
 
     async def one(key: str, body: bytes, client: HttpClient) -> None:
         answers[key] = accepted(await client.post("/emails", body))
@@ -144,9 +144,7 @@ async def post_paced(
         check()
         if not free:
             raise BenchError(f"all {len(connections)} connections wait for the API")
-        task = asyncio.create_task(one(key, body, free.pop()))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        under_way.append(asyncio.create_task(one(key, body, free.pop())))
     await asyncio.gather(*under_way)
     return answers
 

@@ -41,11 +41,6 @@ def send(
         raise CliError("no_recipient", "nobody to send to", "add `--to you@example.com`")
     body: dict[str, Any] = {"from": sender or facts.get("from", ""), "to": to, "subject": subject}
     body |= {"stream": stream.value}
-        "from": sender or facts.get("from", ""),
-        "to": to,
-        "subject": subject,
-        "stream": stream.value,
-    }
     body |= {"html": html.read_text()} if html else {}
     body |= {"text": sys.stdin.read() if text == "-" else text or ("" if html else "Sent by postlane send.")}
     body |= {"scheduled_at": at} if at else {}
