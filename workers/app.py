@@ -105,6 +105,7 @@ class LaneWorker:
         self._hints.start()
         watch.IN_FLIGHT.set_function(self._collaborators.leases.held)
         watch.UNCOMMITTED.set_function(self._collaborators.recorder.depth)
+        watch.SESSIONS.set_function(self._sessions)
         self._metrics = metrics.serve(self._settings.metrics_host, self._settings.metrics_port, self._healthy)
         _log.info("worker_ready", lane=self._lane.value, metrics_port=self._metrics.server_address[1])
         threading.Thread(target=self._watch_consumer, name="watch", daemon=True).start()
@@ -178,6 +179,9 @@ class LaneWorker:
             self._redis.delete(*(marker(lane, destination) for destination in destinations))
         except redis.RedisError as error:
             _log.warning("markers_not_cleared", lane=lane.value, error=str(error))
+
+    def _sessions(self) -> int:
+        return self._collaborators.courier.stats().open if self._collaborators else 0
 
     def _healthy(self) -> str:
         return self._collaborators.recorder.trouble() if self._collaborators else "starting"

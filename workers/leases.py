@@ -71,6 +71,7 @@ class Permit:
         self._worker = worker
         self._left = set(refs)
         self._allowed = set(refs)
+        self._claimed = checked
         self._checked = checked
         self._until = until
         self._asking = asyncio.Lock()
@@ -88,6 +89,10 @@ class Permit:
     def done(self, ref: MessageRef) -> None:
         """Sent or given up: need not be asked about again."""
         self._left.discard(ref)
+
+    def young(self) -> int:
+        """How many messages of a batch claimed within the last second wait or are under way."""
+        return len(self._left) if time.monotonic() - self._claimed <= FRESH_SECONDS else 0
 
     def left(self) -> set[MessageRef]:
         """Messages neither sent nor given up."""

@@ -52,6 +52,12 @@ _log = get_logger(__name__)
 PREPARE_CHUNK = 20
 """Mails composed and signed in one go, while those before them are already being sent."""
 
+YOUNG_BATCHES = 2
+"""So many batches' worth of freshly claimed mail one process holds: one being prepared, one being sent."""
+
+ADMISSION_PAUSE = 0.003
+"""Seconds between two looks at that; a batch at full speed takes some hundred milliseconds."""
+
 NO_IP_RETRY = timedelta(seconds=30)
 """Mail that no IP can take is looked at again after this, when the pool does not say when."""
 
@@ -89,6 +95,7 @@ class Collaborators:
     limits: Limits
     turns: dict[tuple[UUID, str], int] = field(default_factory=dict)
     permits: set[Permit] = field(default_factory=set)
+    admission: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
@@ -117,7 +124,7 @@ class Batch:
 
 async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
     """Send what is due for these destinations, one batch; returns the destinations that may have more."""
-    await c.recorder.room()
+    await _admit(c)
     with watch.step(lane, "claim"):
         asked = time.monotonic()
         async with c.database.connection() as connection:
@@ -139,6 +146,18 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
         c.permits.discard(batch.permit)
         await _give_back(batch, c)
     return more
+
+
+async def _admit(c: Collaborators) -> None:
+    """Wait until it is worth claiming more: outcomes are being committed, and what was claimed last is nearly sent.
+
+    Mail that waits in a worker grows old, and old claims cost another look at the suppression list. Only young claims
+    count, so that slow servers, which hold their mail for minutes, never keep others from being served.
+    """
+    await c.recorder.room()
+    async with c.admission:
+        while sum(permit.young() for permit in c.permits) >= c.limits.batch * YOUNG_BATCHES:
+            await asyncio.sleep(ADMISSION_PAUSE)
 
 
 async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -> None:
@@ -352,6 +371,8 @@ def _conclude(
         suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
     )
     _put(batch, outcome, c)
+    if verdict.uncertain:
+        watch.UNCERTAIN.labels(batch.lane.value).inc()
     watch.attempt(batch.lane, facts, (now - accepted).total_seconds() if state is states.State.DELIVERED else None)
     _log.info(
         "attempt", message_id=str(message.ref), lane=batch.lane.value, recipient=message.recipient, ip=facts.ip,
