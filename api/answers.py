@@ -57,7 +57,12 @@ def _from_http(request: Request, error: HTTPException) -> ApiError:
     if error.status_code == ERRORS["not_found"]:
         return ApiError("not_found", f"There is nothing at {request.url.path}.")
     if error.status_code == ERRORS["method_not_allowed"]:
-        return ApiError("method_not_allowed", f"{request.method} is not allowed at {request.url.path}.", error.headers)
+        allow = ", ".join(request.app.state.methods_at(request.url.path))
+        return ApiError(
+            "method_not_allowed",
+            f"{request.method} is not allowed at {request.url.path}: {allow} is.",
+            {"allow": allow},
+        )
     if error.status_code == ERRORS["payload_too_large"]:
         return ApiError("payload_too_large", "The request body is too large.", {"connection": "close"})
     return ApiError("validation_error", str(error.detail), error.headers)

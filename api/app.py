@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from accounts.directory import Directory
@@ -101,12 +102,19 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
     )
     app.state.limiter = RateLimiter(settings.api_requests_per_second)
     app.state.body_limit = body_limit(settings.max_message_bytes)
+    app.state.methods_at = _methods_at
     for module in _ROUTES:
         app.include_router(module.router)
     for expected in EXPECTED:
         app.add_exception_handler(expected, answer_to)
     app.add_exception_handler(Exception, _on_bug)
     return app
+
+
+def _methods_at(path: str) -> list[str]:
+    """All methods a path has, over all routes (RFC 9110 section 15.5.6); Starlette names those of the first route."""
+    routes = [route for module in _ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
+    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods})
 
 
 async def _on_bug(request: Request, _error: Exception) -> Response:

@@ -45,7 +45,9 @@ def _content_id(field: str, given: AttachmentIn) -> str:
     text = given.content_id or given.inline_content_id or ""
     bare = text.removeprefix("<").removesuffix(">")
     if text and not _CONTENT_ID.fullmatch(bare):
-        raise _invalid(f"{field}.content_id", "it needs 1 to 200 printable ASCII characters without blanks and brackets")
+        raise _invalid(
+            f"{field}.content_id", "it needs 1 to 200 printable ASCII characters without blanks and brackets"
+        )
     return bare
 
 

@@ -168,7 +168,9 @@ def _check_bodies(sent: SendEmail) -> None:
 def _tags(given: list[Tag]) -> tuple[tuple[str, str], ...]:
     for n, tag in enumerate(given):
         if not _TAG_NAME.fullmatch(tag.name):
-            raise invalid_field(f"The `tags[{n}].name` field is not valid: 1 to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there.")
+            raise invalid_field(
+                f"The `tags[{n}].name` field is not valid: 1 to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there."
+            )
         if not _TAG_VALUE.fullmatch(tag.value):
             raise invalid_field(
                 f"The `tags[{n}].value` field is not valid: up to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there."
@@ -205,10 +207,13 @@ async def _sender_domain(sender: Mailbox, intake: Intake) -> SenderDomain:
     domain = await intake.directory.sender_domain(caller.application_id, sender.domain)
     if domain is None:
         raise ApiError(
-            "invalid_from_address", f"The domain {sender.domain} is not one of yours: add it under `/domains` and verify it."
+            "invalid_from_address",
+            f"The domain {sender.domain} is not one of yours: add it under `/domains` and verify it.",
         )
     if caller.domain_id is not None and caller.domain_id != domain.id:
         raise ApiError("invalid_from_address", f"This API key may not send from {domain.name}.")
     if domain.status != "verified":
-        raise ApiError("invalid_from_address", f"The domain {domain.name} is not verified: its status is {domain.status}.")
+        raise ApiError(
+            "invalid_from_address", f"The domain {domain.name} is not verified: its status is {domain.status}."
+        )
     return domain

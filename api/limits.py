@@ -102,6 +102,4 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> ApiError:
     # The rest of the body is not read: the connection cannot be used again.
-    return ApiError(
-        "payload_too_large", f"The request body is larger than {limit:,} bytes.", {"connection": "close"}
-    )
+    return ApiError("payload_too_large", f"The request body is larger than {limit:,} bytes.", {"connection": "close"})

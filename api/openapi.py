@@ -149,5 +149,3 @@ def _add(answers: dict[Any, dict[str, Any]], status: int, name: str) -> None:
 
 def _headers(texts: Mapping[str, str]) -> dict[str, Any]:
     return {name: {"description": text, "schema": {"type": "integer"}} for name, text in texts.items()}
-
-

@@ -63,7 +63,7 @@ class RemoveMany(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     emails: list[_Email] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)
-    ids: Annotated[list[UUID], Field(strict=False)] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)
+    ids: list[Annotated[UUID, Field(strict=False)]] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)
     scope: Annotated[SuppressionScope, Field(strict=False)] | None = Field(
         None, description="With `emails`: only the entries with this scope."
     )

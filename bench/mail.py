@@ -1,4 +1,4 @@
-"""The mail that is sent: about 5 KB on the wire, HTML and text, every copy with its own recipient, subject and greeting.
+"""The mail that is sent: about 5 KB on the wire, HTML and text, each copy with its own recipient and greeting.
 
 Pure. What all copies share is made ready once, so that the load generator spends microseconds on a mail. Texts are
 ASCII in lines below 100 characters, so nothing needs to be encoded; an accent would cost quoted-printable on top.
@@ -44,7 +44,7 @@ class MailBodies:
         )
         self._head = f'{{"from":"Bench <news@{SENDER_DOMAIN}>","stream":"{stream}","to":"'
         self._text = f'. Thank you for reading.\\n\\n{text}\\n","html":"<html><body>\\n<p>Hello reader '
-        self._html = f". Thank you for reading.</p>\\n<table>\\n{rows}\\n</table>\\n</body></html>\\n\"}}"
+        self._html = f'. Thank you for reading.</p>\\n<table>\\n{rows}\\n</table>\\n</body></html>\\n"}}'
 
     def one(self, number: int, to: str) -> str:
         """One email as JSON."""
@@ -65,7 +65,7 @@ class MailBodies:
 
 def _words() -> Iterator[str]:
     """Words of 3 to 9 letters, the same ones in every run."""
-    letters = random.Random(_SEED)  # noqa: S311  # filler text, nothing secret
+    letters = random.Random(_SEED)  # filler text, nothing secret
     stock = ["".join(letters.choices("abcdefghijklmnopqrstuvwxyz", k=letters.randint(3, 9))) for _ in range(500)]
     while True:
         yield letters.choice(stock)

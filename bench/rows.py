@@ -24,7 +24,8 @@ Advance = Callable[[int], None]
 # The same hash as bench/mail.recipient, under a prefix no run has: nobody on the list is ever written to.
 _SUPPRESS = """
 INSERT INTO suppressions (id, address, scope, reason, source)
-SELECT uuidv7(), left(md5('listed/' || n), 20) || '@d' || n %% %(domains)s || '.' || %(zone)s, 'all', 'hard_bounce', 'smtp'
+SELECT uuidv7(), left(md5('listed/' || n), 20) || '@d' || n %% %(domains)s || '.' || %(zone)s, 'all',
+       'hard_bounce', 'smtp'
   FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
 
@@ -44,7 +45,8 @@ SELECT id, 0, recipient, recipient, 'to', 'queued', now() FROM fresh
 
 _QUEUE = """
 INSERT INTO delivery_queue (email_id, position, lane, destination, recipient, address, due_at)
-SELECT id, 0, 'marketing', 'd' || n %% %(domains)s || '.' || %(zone)s, recipient, recipient, now() - interval '2 seconds'
+SELECT id, 0, 'marketing', 'd' || n %% %(domains)s || '.' || %(zone)s, recipient, recipient,
+       now() - interval '2 seconds'
   FROM fresh
 """
 
@@ -83,7 +85,7 @@ def add_suppressions(connection: Connection, count: int, place: tuple[str, int],
     connection.execute("SET maintenance_work_mem = '1GB'")
     connection.execute("ALTER TABLE suppressions ADD UNIQUE (address, scope)")
     for _, definition in indexes:
-        connection.execute(definition)  # type: ignore[arg-type]  # PostgreSQL's own text
+        connection.execute(definition)  # PostgreSQL's own text
     connection.execute("RESET maintenance_work_mem")
     connection.execute("VACUUM ANALYZE suppressions")
 
@@ -131,7 +133,8 @@ def delivered(connection: Connection) -> int:
 def outcomes(connection: Connection) -> dict[str, int]:
     """Events by kind, rule and reply: what to show when mail is missing."""
     cursor = connection.execute(
-        "SELECT concat_ws(' ', kind, rule, left(reply, 80), detail), count(*) FROM events GROUP BY 1 ORDER BY 2 DESC LIMIT 8"
+        "SELECT concat_ws(' ', kind, rule, left(reply, 80), detail), count(*) FROM events"
+        " GROUP BY 1 ORDER BY 2 DESC LIMIT 8"
     )
     return {str(text): int(str(n)) for text, n in cursor.fetchall()}
 

@@ -69,7 +69,9 @@ def _iso(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ScheduleError("it must be an ISO 8601 time (`2026-08-05T11:52:01Z`) or a wait such as `in 10 min`") from None
+        raise ScheduleError(
+            "it must be an ISO 8601 time (`2026-08-05T11:52:01Z`) or a wait such as `in 10 min`"
+        ) from None
 
 
 def _shown(moment: datetime) -> str:

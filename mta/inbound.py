@@ -26,6 +26,8 @@ MAILS = Counter("postlane_inbound_mails_total", "Mails received, by listener and
 
 MAX_RECIPIENTS: Final = 1_000
 """Of one submitted mail, as many as one API batch. RFC 5321 section 4.5.3.1.8 wants at least 100."""
+BOUNCE_BYTES: Final = 1024 * 1024
+"""Kept of a bounce. A report stands in front of the mail it returns; the rest is read and dropped."""
 BOUNCE_RECIPIENTS: Final = 10
 BOUNCES_PER_ADDRESS: Final = 20
 """Mails one return path takes in an hour: a message bounces once, and everybody who got it knows the address."""

@@ -5,7 +5,7 @@ is answered is the handler's (`mta/inbound`). Called by `workers/inbound`.
 
 aiosmtpd takes one command at a time (no PIPELINING) and 765 mails/s of 8 KB on the research machine. It bounds neither
 connections nor their rate (`mta/inbound_gate` does), checks passwords without waiting, does not know the AUTH=
-parameter, and holds a whole mail in memory: what is overridden below is for these.
+parameter, and reads a mail in small pieces: what is overridden below is for these.
 """
 
 import asyncio
@@ -39,9 +39,6 @@ _BOUNCE_CALLS: Final = {"MAIL": 200, "RCPT": 400, "DATA": 200, "RSET": 200}
 _WRONG_KEY: Final = "535 5.7.8 The password is not a valid API key"
 _AUTH_PARAMETER: Final = re.compile(r"(?<=>) +AUTH=[!-~]+|(?<= )AUTH=[!-~]+ *", re.I)
 
-KEPT_BYTES: Final = 1024 * 1024
-"""Kept of a bounce. A report stands in front of the mail it returns; the rest is read and dropped."""
-
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
@@ -49,7 +46,7 @@ class ServerOptions:
 
     hostname: str
     max_bytes: int
-    """Of one mail, announced by SIZE (RFC 1870)."""
+    """Of one mail. Submission announces it by SIZE (RFC 1870) and refuses more; of a bounce, so much is kept."""
     tls: ssl.SSLContext | None = None
     plain_log_in: bool = False
     """Take API keys without TLS: for a listener on a loopback address only."""
@@ -57,6 +54,11 @@ class ServerOptions:
 
 class _Connection(SMTP):
     """One client of either listener: counted at the gate, bounded in its commands, ended politely at a stop."""
+
+    line_length_limit = 64 * 1024
+    """For aiosmtpd the size of its read buffer; commands have limits of their own, lines are checked later."""
+    cuts = False
+    """Whether a mail that is too large is cut instead of refused."""
 
     def __init__(self, handler: Any, listener: "Listener", **options: Any) -> None:
         super().__init__(
@@ -105,25 +107,64 @@ class _Connection(SMTP):
             transport.close()
 
     @syntax("DATA")
-    async def smtp_DATA(self, arg: str) -> None:
+    async def smtp_DATA(self, arg: str | None) -> None:
+        """Own reading: aiosmtpd's takes 2 KB at a time and refuses reports with long lines."""
+        if await self.check_helo_needed():
+            return
+        assert self.envelope is not None
+        if not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 Send RCPT first")
+            return
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
         self.busy = True
         try:
-            await self.take_data(arg)
+            await self.push(await self._answer(await self._read_mail()))
         finally:
             self.busy = False
         if self._listener.stopping:
             self.dismiss()
 
-    async def take_data(self, arg: str) -> None:
-        """Read the mail, have it handled, answer."""
-        await super().smtp_DATA(arg)
+    async def _answer(self, mail: bytes | None) -> str:
+        """Hand the mail over; the envelope is done with either way."""
+        envelope = self.envelope
+        assert envelope is not None
+        try:
+            if mail is None:
+                return self._listener.too_large
+            envelope.content = mail
+            return str(await self._call_handler_hook("DATA"))
+        finally:
+            self.envelope = self._create_envelope()
+
+    async def _read_mail(self) -> bytes | None:
+        """The mail up to its final dot, dots unstuffed (RFC 5321 section 4.5.2). None: it was larger than is taken.
+
+        It is read to its end in any case, because a client listens only then; what is too much is dropped at once.
+        """
+        most = self._listener.options.max_bytes
+        mail, size, line_starts = bytearray(), 0, True
+        while True:
+            try:
+                piece = await self._reader.readuntil(b"\r\n")
+            except asyncio.LimitOverrunError as error:
+                piece = await self._reader.read(error.consumed)
+            if line_starts:
+                if piece == b".\r\n":
+                    break
+                piece = piece.removeprefix(b".")
+            line_starts = piece.endswith(b"\r\n")
+            size += len(piece)
+            if len(mail) < most:
+                mail += piece
+        if size <= most:
+            return bytes(mail)
+        return bytes(mail[:most]) if self.cuts else None
 
 
 class _SubmissionConnection(_Connection):
     """A client that logs in with an API key."""
 
     def __init__(self, handler: SubmissionHandler, listener: "Listener") -> None:
-        self._too_large = f"552 5.3.4 The mail is larger than {listener.options.max_bytes} bytes"
         self._log_in = handler.log_in
         super().__init__(
             handler,
@@ -162,19 +203,15 @@ class _SubmissionConnection(_Connection):
         await super().smtp_MAIL(_AUTH_PARAMETER.sub("", arg) if arg else arg)
 
     async def push(self, status: Any) -> None:
-        """Some replies are aiosmtpd's own; these get the codes of RFC 3463."""
-        if isinstance(status, str) and status.startswith("552 Error"):
-            status = self._too_large
-        elif isinstance(status, str) and status.startswith("500 Line too long"):
-            status = "554 5.6.0 A line is longer than 998 octets (RFC 5322 section 2.1.1)"
-        await super().push(status)
+        """aiosmtpd's own refusal of a SIZE that is too large has no code of RFC 3463."""
+        own = isinstance(status, str) and status.startswith("552 Error")
+        await super().push(self._listener.too_large if own else status)
 
 
 class _BounceConnection(_Connection):
-    """A mail server that reports to us. Takes mail of any size and any line length, and keeps the beginning."""
+    """A mail server that reports to us. Takes mail of any size, and keeps the beginning."""
 
-    line_length_limit = 64 * 1024
-    """For aiosmtpd the size of its read buffer too; commands have their own limit."""
+    cuts = True
 
     def __init__(self, handler: BounceHandler, listener: "Listener") -> None:
         super().__init__(
@@ -184,36 +221,6 @@ class _BounceConnection(_Connection):
             auth_exclude_mechanism=("LOGIN", "PLAIN"),
             command_call_limit={"*": 50, **_BOUNCE_CALLS},
         )
-
-    async def take_data(self, arg: str) -> None:
-        if await self.check_helo_needed():
-            return
-        assert self.envelope is not None
-        if not self.envelope.rcpt_tos:
-            await self.push("503 5.5.1 Send RCPT first")
-            return
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
-        self.envelope.content = await self._beginning()
-        reply = await self._call_handler_hook("DATA")
-        self.envelope = self._create_envelope()
-        await self.push(reply)
-
-    async def _beginning(self) -> bytes:
-        """The first `KEPT_BYTES` of the mail, read to its final dot, dots unstuffed (RFC 5321 section 4.5.2)."""
-        kept = bytearray()
-        line_starts = True
-        while True:
-            try:
-                piece = await self._reader.readuntil(b"\r\n")
-            except asyncio.LimitOverrunError as error:
-                piece = await self._reader.read(error.consumed)
-            if line_starts:
-                if piece == b".\r\n":
-                    return bytes(kept[:KEPT_BYTES])
-                piece = piece.removeprefix(b".")
-            line_starts = piece.endswith(b"\r\n")
-            if len(kept) < KEPT_BYTES:
-                kept += piece
 
 
 @dataclass(slots=True, eq=False)
@@ -233,6 +240,11 @@ class Listener:
         """Listen; port 0 takes a free one. Raises OSError when the port cannot be had."""
         self._server = await asyncio.get_running_loop().create_server(self._connection, host, port)
         self.port = int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def too_large(self) -> str:
+        """The reply to a mail over the limit."""
+        return f"552 5.3.4 The mail is larger than {self.options.max_bytes} bytes"
 
     async def stop(self, seconds: float) -> None:
         """Take no more connections, let mails that are being taken finish within `seconds`, end the rest."""

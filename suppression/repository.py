@@ -11,7 +11,7 @@ new decision takes its place.
 Built for 10 million entries: every read is a range of one index, pages are found by key and never by counting rows.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -53,12 +53,35 @@ DELETE FROM suppressions WHERE id IN (
 RETURNING id, address, scope
 """
 
+# The bounds are row comparisons and the order names all columns of the index, so that the planner has no choice: with
+# `reason = x ... ORDER BY id` it may walk the primary key through 10 million rows to find that none matches.
 _BY_REASON = """
 SELECT s.* FROM unnest(%(reasons)s::text[]) AS r(reason), unnest(%(scopes)s::text[]) AS c(scope), LATERAL (
   SELECT {columns} FROM suppressions s
-   WHERE s.reason = r.reason AND s.scope = c.scope AND {where} ORDER BY {order} LIMIT %(limit)s) s
- ORDER BY {order} LIMIT %(limit)s
+   WHERE (s.reason, s.scope, s.id) > (r.reason, c.scope, %(low)s)
+     AND (s.reason, s.scope, s.id) < (r.reason, c.scope, %(high)s) AND {where}
+   ORDER BY s.reason {way}, s.scope {way}, s.id {way} LIMIT %(limit)s) s
+ ORDER BY s.id {way} LIMIT %(limit)s
 """
+
+_BY_DOMAIN = """
+SELECT {columns} FROM suppressions s
+ WHERE (split_part(s.address, '@', 2), s.id) > (%(domain)s, %(low)s)
+   AND (split_part(s.address, '@', 2), s.id) < (%(domain)s, %(high)s) AND {where}
+ ORDER BY split_part(s.address, '@', 2) {way}, s.id {way} LIMIT %(limit)s
+"""
+
+_BY_ID = """
+SELECT {columns} FROM suppressions s WHERE s.id > %(low)s AND s.id < %(high)s AND {where}
+ ORDER BY s.id {way} LIMIT %(limit)s
+"""
+
+_BY_ADDRESS = """
+SELECT {columns} FROM suppressions s
+ WHERE s.address >= %(from)s AND s.address < %(to)s AND {where} ORDER BY s.address {way}, s.scope {way} LIMIT %(limit)s
+"""
+
+_LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,24 +212,24 @@ async def page(connection: Connection, search: Search, wanted: PageOf) -> Page |
     """
     if search.prefix:
         return await _page_by_address(connection, search, wanted)
-    back = wanted.before is not None
-    parameters: dict[str, object] = {"limit": wanted.limit + 1, "cursor": wanted.before or wanted.after}
+    parameters: dict[str, object] = {
+        "limit": wanted.limit + 1,
+        "low": wanted.before or _LOWEST,
+        "high": wanted.after or _HIGHEST,
+    }
     conditions = [_IN_FORCE]
-    if parameters["cursor"] is not None:
-        conditions.append("s.id > %(cursor)s" if back else "s.id < %(cursor)s")
-    order = "s.id" if back else "s.id DESC"
     if search.domain:
-        conditions += ["split_part(s.address, '@', 2) = %(domain)s", *_filters(search, parameters)]
+        statement = _BY_DOMAIN
         parameters["domain"] = search.domain
-        statement = _simple(conditions, order)
+        conditions += _filters(search, parameters)
     elif search.reasons or search.scopes:
-        # One range of the index for every pair of reason and scope, at most 18; merged here.
+        # One range of the index for every pair of reason and scope, at most 18; merged by the outer query.
+        statement = _BY_REASON
         parameters["reasons"] = [reason.value for reason in search.reasons or tuple(Reason)]
         parameters["scopes"] = [scope.value for scope in search.scopes or tuple(SuppressionScope)]
-        statement = _BY_REASON.format(columns=_COLUMNS, where=" AND ".join(conditions), order=order)
     else:
-        statement = _simple(conditions, order)
-    return await _fetch_page(connection, statement, parameters, wanted)
+        statement = _BY_ID
+    return await _fetch_page(connection, statement, conditions, parameters, wanted, newest_first=True)
 
 
 async def each_page(
@@ -271,7 +294,7 @@ async def _page_by_address(connection: Connection, search: Search, wanted: PageO
         # No address holds the last code point of Unicode, and byte order is code point order in UTF-8.
         "to": search.prefix + "\U0010ffff",
     }
-    conditions = [_IN_FORCE, "s.address >= %(from)s", "s.address < %(to)s", *_filters(search, parameters)]
+    conditions = [_IN_FORCE, *_filters(search, parameters)]
     identifier = wanted.before or wanted.after
     if identifier is not None:
         cursor = await connection.execute("SELECT address, scope FROM suppressions WHERE id = %s", [identifier])
@@ -280,8 +303,7 @@ async def _page_by_address(connection: Connection, search: Search, wanted: PageO
             return None
         parameters["address"], parameters["scope"] = row
         conditions.append(f"(s.address, s.scope) {'<' if back else '>'} (%(address)s, %(scope)s)")
-    order = "s.address DESC, s.scope DESC" if back else "s.address, s.scope"
-    return await _fetch_page(connection, _simple(conditions, order), parameters, wanted)
+    return await _fetch_page(connection, _BY_ADDRESS, conditions, parameters, wanted)
 
 
 def _filters(search: Search, parameters: dict[str, object]) -> list[str]:
@@ -296,18 +318,24 @@ def _filters(search: Search, parameters: dict[str, object]) -> list[str]:
     return conditions
 
 
-def _simple(conditions: list[str], order: str) -> str:
-    return f"SELECT {_COLUMNS} FROM suppressions s WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %(limit)s"
-
-
-async def _fetch_page(connection: Connection, statement: str, parameters: dict[str, object], wanted: PageOf) -> Page:
+async def _fetch_page(
+    connection: Connection,
+    statement: str,
+    conditions: Sequence[str],
+    parameters: Mapping[str, object],
+    wanted: PageOf,
+    *,
+    newest_first: bool = False,
+) -> Page:
     """One row more than wanted was asked for: it tells whether there are more. A backward page is turned round."""
-    cursor = await connection.execute(statement, parameters)
+    back = wanted.before is not None
+    way = "DESC" if newest_first is not back else "ASC"
+    cursor = await connection.execute(
+        statement.format(columns=_COLUMNS, where=" AND ".join(conditions), way=way), parameters
+    )
     rows = await cursor.fetchall()
     entries = [_suppression(row) for row in rows[: wanted.limit]]
-    if wanted.before is not None:
-        entries.reverse()
-    return Page(entries, len(rows) > wanted.limit)
+    return Page(entries[::-1] if back else entries, len(rows) > wanted.limit)
 
 
 async def _remove(connection: Connection, which: str, parameters: list[object]) -> list[Removed]:

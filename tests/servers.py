@@ -72,7 +72,9 @@ def copy_template(database_url: str, name: str) -> str:
     """A new database with the schema; returns its URL. About 50 ms; copying by WAL takes twice that here."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
         )
     return with_database(database_url, name)
 

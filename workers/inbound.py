@@ -12,8 +12,9 @@ import concurrent.futures
 import ipaddress
 import logging
 import signal
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -33,7 +34,7 @@ from core.settings import Settings
 from messages.accept import Acceptor
 from messages.submit import SubmissionDoor
 from mta import return_path
-from mta.inbound import BounceHandler, SubmissionHandler
+from mta.inbound import BOUNCE_BYTES, BounceHandler, SubmissionHandler
 from mta.inbound_gate import Gate
 from mta.inbound_server import BOUNCE_GATE, SUBMISSION_GATE, Listener, ServerOptions
 from mta.server_certificate import server_context
@@ -49,6 +50,7 @@ STOP_SECONDS: Final = 3.0
 FEEDBACK_LOCAL_PART: Final = "fbl"
 """`fbl@<hostname>` is the address to register with feedback loops."""
 CERTIFICATE: Final = "inbound.pem"
+_QUIET_SECONDS: Final = 1.0
 
 
 class BounceTasks:
@@ -57,18 +59,24 @@ class BounceTasks:
     def __init__(self, redis_url: str) -> None:
         self._app: Celery = celery_app(redis_url)
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="bounce-tasks")
+        self._quiet_until = 0.0
 
     def publish(self, identifiers: Sequence[UUID]) -> None:
-        self._thread.submit(self._send, identifiers)
+        """Hint that these mails wait. Dropped for a second after Redis did not answer, so that nothing piles up."""
+        if time.monotonic() >= self._quiet_until:
+            self._thread.submit(self._send, identifiers)
 
     def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, identifiers: Sequence[UUID]) -> None:
+        if time.monotonic() < self._quiet_until:
+            return
         try:
             for identifier in identifiers:
                 self._app.send_task(TASK_BOUNCE, args=[str(identifier)], queue=BACKGROUND, retry=False)
         except (OperationalError, OSError) as error:
+            self._quiet_until = time.monotonic() + _QUIET_SECONDS
             _log.warning("bounce_tasks_lost", mails=len(identifiers), error=str(error))
 
 
@@ -149,6 +157,7 @@ async def start(settings: Settings) -> InboundServer:
     await acceptor.start()
     door = SubmissionDoor(directory, acceptor, clock, settings.hostname)
     options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
+    kept = replace(options, max_bytes=BOUNCE_BYTES)
     server = InboundServer(
         database,
         directory,
@@ -156,7 +165,7 @@ async def start(settings: Settings) -> InboundServer:
         hints,
         tasks,
         Listener(SubmissionHandler(door.log_in, door.submit), options, Gate(SUBMISSION_GATE)),
-        Listener(_bounce_handler(secret, BounceStore(database, tasks), settings), options, Gate(BOUNCE_GATE)),
+        Listener(_bounce_handler(secret, BounceStore(database, tasks), settings), kept, Gate(BOUNCE_GATE)),
     )
     try:
         await server.submission.start(settings.inbound_host, settings.submission_port)

@@ -73,9 +73,7 @@ def _intake(collaborators: Deps, who: Caller) -> Intake:
     return Intake(who, collaborators.directory, collaborators.clock.now(), collaborators.settings.max_message_bytes)
 
 
-async def _accept(
-    request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes
-) -> Response:
+async def _accept(request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes) -> Response:
     key = keyed(request, who.application_id, raw)
     submission = Submission(who.application_id, emails, key.with_answer(answer) if key else None)
     return JsonBytes(settled(await deps(request).acceptor.accept(submission), answer))

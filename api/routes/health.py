@@ -48,5 +48,3 @@ async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
 async def metrics() -> Response:
     """What this process has counted."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
-
-

@@ -69,7 +69,8 @@ class SendEmail(BaseModel):
     html: str | None = Field(None, description="HTML body. One of `html` and `text` is needed, both are better.")
     text: str | None = Field(None, description="Plain text body.")
     headers: dict[str, str] | None = Field(
-        None, description="More headers, such as `X-Entity-Ref-ID`. Those that other fields or the server set are refused."
+        None,
+        description="More headers, such as `X-Entity-Ref-ID`. Those that other fields or the server set are refused.",
     )
     attachments: list[Attachment] | None = Field(
         None, max_length=MAX_ATTACHMENTS, description="Files; the email with all of them may have 40 MB (a setting)."
@@ -81,7 +82,9 @@ class SendEmail(BaseModel):
         examples=["in 10 min", "2026-08-05T11:52:01Z"],
     )
     template: Any = Field(None, description="Not available yet: refused.")
-    stream: Lane = Field(Lane.TRANSACTIONAL, description="Ours. The way it travels: `marketing` never delays the other.")
+    stream: Lane = Field(
+        Lane.TRANSACTIONAL, description="Ours. The way it travels: `marketing` never delays the other."
+    )
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
     expires_in: Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None = Field(
         None,

@@ -3,6 +3,7 @@
 import dns.rdata
 import dns.zone
 import pytest
+from dns.rdtypes.ANY.TXT import TXT
 
 from accounts.records import PublicKey, RecordKind, domain_records, operator_spf
 from mta.sign import generate_ed25519, generate_rsa
@@ -65,5 +66,6 @@ def test_the_operator_lists_every_address_once() -> None:
 def test_few_and_many_addresses_make_a_readable_record(count: int) -> None:
     record = operator_spf(HOST, [f"203.0.113.{n}" for n in range(count)])
     parsed = dns.rdata.from_text("IN", "TXT", record.zone_line.split(" TXT ", 1)[1])
+    assert isinstance(parsed, TXT)
     assert b"".join(parsed.strings).decode() == record.value
     assert record.value.count("ip4:") == count

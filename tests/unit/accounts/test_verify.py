@@ -58,7 +58,7 @@ def test_silence_is_a_temporary_failure_that_names_the_question(kind: RecordKind
 
 @pytest.mark.parametrize("kind", list(RecordKind))
 def test_nothing_there_is_pending(kind: RecordKind) -> None:
-    nothing = Evidence(dict.fromkeys(RIGHT.txt, []), dict.fromkeys(RIGHT.mx, []))
+    nothing = Evidence({name: [] for name in RIGHT.txt}, {name: [] for name in RIGHT.mx})
     found = check(kind, nothing)
     assert found.status == "pending"
     assert RECORDS[kind].name in found.reason

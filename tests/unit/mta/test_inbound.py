@@ -6,6 +6,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -14,9 +15,9 @@ import pytest
 
 from core.errors import ConfigurationError, UnavailableError
 from mta import inbound_server
-from mta.inbound import BounceHandler, SubmissionHandler, SubmittedMail
+from mta.inbound import BOUNCE_BYTES, BounceHandler, SubmissionHandler, SubmittedMail
 from mta.inbound_gate import Gate, GateLimits, RateWindow
-from mta.inbound_server import KEPT_BYTES, Listener, ServerOptions
+from mta.inbound_server import Listener, ServerOptions
 from mta.server_certificate import server_context
 
 KEY = "pl_right"
@@ -80,7 +81,7 @@ async def submission(desk: Desk, options: ServerOptions) -> AsyncIterator[Listen
 @pytest.fixture
 async def bounces(desk: Desk, options: ServerOptions) -> AsyncIterator[Listener]:
     handler = BounceHandler(lambda address: address in (TOKEN, OTHER), desk.store, "fbl@mail.test")
-    listener = Listener(handler, options, Gate(LIMITS))
+    listener = Listener(handler, replace(options, max_bytes=BOUNCE_BYTES), Gate(LIMITS))
     await listener.start("127.0.0.1", 0)
     yield listener
     await listener.stop(0.2)
@@ -202,16 +203,18 @@ async def test_a_mail_that_is_too_large(submission: Listener, desk: Desk) -> Non
     assert desk.mails == []
 
 
-async def test_a_line_that_is_too_long(submission: Listener, desk: Desk) -> None:
-    def talk(client: smtplib.SMTP) -> tuple[int, bytes]:
+async def test_after_a_mail_that_is_too_large_the_next_is_taken(submission: Listener, desk: Desk) -> None:
+    def talk(client: smtplib.SMTP) -> list[int]:
         client.login("x", KEY)
-        client.mail("me@shop.example")
-        client.rcpt("a@x.example")
-        return client.data(b"Subject: hi\r\n\r\n" + b"x" * 1500)
+        codes = []
+        for size in (20_001, 20_000):
+            client.mail("me@shop.example")
+            client.rcpt("a@x.example")
+            codes.append(client.data(b"x" * (size - 2) + b"\r\n")[0])
+        return codes
 
-    code, text = await _client(submission, talk)
-    assert (code, text[:5]) == (554, b"5.6.0")
-    assert desk.mails == []
+    assert await _client(submission, talk) == [552, 250]
+    assert [len(mail.content) for _, mail in desk.mails] == [20_000]
 
 
 async def test_no_250_when_it_cannot_be_stored(submission: Listener, desk: Desk) -> None:
@@ -363,7 +366,7 @@ async def test_nobody_logs_in_to_report(bounces: Listener) -> None:
 async def test_the_beginning_of_a_large_bounce(bounces: Listener, desk: Desk) -> None:
     raw = b"Subject: failed\r\n\r\n" + b"0123456789abcdef\r\n" * 200_000
     await _client(bounces, lambda client: client.sendmail("", [TOKEN], raw))
-    assert [(to, kept == raw[:KEPT_BYTES]) for to, kept in desk.bounces] == [(TOKEN, True)]
+    assert [(to, kept == raw[:BOUNCE_BYTES]) for to, kept in desk.bounces] == [(TOKEN, True)]
 
 
 async def test_an_empty_bounce_and_another_after_it(bounces: Listener, desk: Desk) -> None:

@@ -1,0 +1,20 @@
+"""How each figure is measured: one module a group, one function `measure` in each, in the order of `ALL`.
+
+A case raises BenchError rather than report a figure that is wrong: every mail is counted at the sink and in the
+database, and a process that ended by itself spoils the run.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from bench.cases import api, backlog, latency, suppression, throughput
+from bench.session import Session
+
+ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] = {
+    "throughput": (throughput.KEYS, throughput.measure),
+    "api": (api.KEYS, api.measure),
+    "latency": (latency.IDLE_KEYS, latency.measure_idle),
+    "backlog": (backlog.KEYS, backlog.measure),
+    "latency under load": (latency.LOADED_KEYS, latency.measure_loaded),
+    "suppression": (suppression.KEYS, suppression.measure),
+}
+"""Name for people → keys of its figures, function. The loaded latency comes after the backlog and uses its queue."""

@@ -1,0 +1,176 @@
+"""Mails a second from the first POST to the last 250, in turn with Postfix and OpenDKIM, so that both see the same
+machine. Memory of the workers before and after comes with it."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench import load, mail, postfix, processor, rows
+from bench.options import BATCH
+from bench.session import Session, expect
+from bench.sink import wait_for_count
+from bench.world import Running
+from cli.stack import Shape
+
+POSTLANE_KEYS = ("delivered_per_s", "rsa_limit_share", "worker_memory_growth_mb")
+PEER_KEYS = ("postfix_opendkim_per_s",)
+KEYS = (*POSTLANE_KEYS, *PEER_KEYS, "ratio")
+
+WARM_UP = 3_000
+"""Mails before the first run: connections, prepared statements and DNS answers are there then, as in any other hour."""
+RSA_SECONDS = 2.0
+_PATIENCE = 300.0
+_COMMIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One run of Postlane."""
+
+    per_second: float
+    accepted_per_second: float
+    cpu: dict[str, float]
+    """Processor microseconds of a message by process."""
+
+
+async def measure(session: Session) -> None:
+    """All figures of this module."""
+    ours = session.wants(*POSTLANE_KEYS, "ratio", "suppression_cost")
+    why = postfix.missing()
+    for key in (*PEER_KEYS, "ratio"):
+        if why and session.wants(key):
+            session.omitted[key] = why
+    peer = not why and session.wants(*PEER_KEYS, "ratio")
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(_postlane(session)) if ours else None
+        rival = stack.enter_context(postfix.running(session.world)) if peer else None
+        await _take_turns(session, running, rival)
+
+
+async def _take_turns(session: Session, running: Running | None, rival: postfix.Postfix | None) -> None:
+    options = session.options
+    passes: list[Pass] = []
+    limits: list[float] = []
+    memory: list[float] = []
+    peer: list[float] = []
+    peer_accepted: list[float] = []
+    if running is not None:
+        session.say("warming up")
+        await deliver(session, running, WARM_UP, "warm-up")
+    size = await rival.check_signature() if rival else 0
+    for turn in range(options.runs):
+        if running is not None:
+            session.say(f"run {turn + 1} of {options.runs}: signatures that the cores can make")
+            limits.append(await asyncio.to_thread(processor.rsa_signatures_per_second, RSA_SECONDS))
+            session.say(f"run {turn + 1} of {options.runs}: {options.messages:,} mails through Postlane")
+            passes.append(await deliver(session, running, options.messages, f"run{turn}"))
+            memory.append(_worker_memory(running))
+        if rival is not None:
+            session.say(f"run {turn + 1} of {options.runs}: {options.postfix_messages:,} mails through Postfix")
+            accepted, arrived = await rival.run(session.world.sink, options.postfix_messages)
+            peer.append(options.postfix_messages / arrived)
+            peer_accepted.append(options.postfix_messages / accepted)
+    if running is not None:
+        _add_ours(session, passes, limits, memory)
+    if rival is not None:
+        session.add(
+            "postfix_opendkim_per_s", peer, accepted_per_s=peer_accepted, messages=options.postfix_messages,
+            version=rival.version, milter=options.milter, sessions=postfix.SESSIONS, bytes_on_the_wire=size,
+            signature="rsa-sha256 2048, relaxed/relaxed, verified by dkimpy",
+            note="Postlane's processes are idle meanwhile; one destination, kept-open sessions, queue synced to disk",
+        )  # fmt: skip
+    if running is not None and rival is not None:
+        session.add("ratio", [one.per_second / other for one, other in zip(passes, peer, strict=True)])
+
+
+def _add_ours(session: Session, passes: list[Pass], limits: list[float], memory: list[float]) -> None:
+    options = session.options
+    rates = [one.per_second for one in passes]
+    session.add(
+        "delivered_per_s", rates, messages=options.messages, batch=BATCH, http_clients=options.batch_clients,
+        accepted_per_s=[one.accepted_per_second for one in passes], marketing_workers=options.marketing_workers,
+        recipient_domains=options.domains, suppressions=options.suppressions, warm_up_messages=WARM_UP,
+        cpu_microseconds_per_message=passes[-1].cpu,
+        note="RSA-2048 only; every other process of `postlane up` runs as well; default settings, log level info",
+    )  # fmt: skip
+    session.add(
+        "rsa_limit_share",
+        [rate / limit for rate, limit in zip(rates, limits, strict=True)],
+        signatures_per_s=limits,
+        processes=os.cpu_count(),
+    )
+    session.add(
+        "worker_memory_growth_mb", [memory[-1] - memory[0]], after_each_run_mb=memory,
+        messages_between=options.messages * (options.runs - 1),
+        note="resident memory of the largest marketing worker; nothing can be said with a single run",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _postlane(session: Session) -> Iterator[Running]:
+    database = session.world.databases.copy("bench_throughput")
+    with session.world.stack(database, lambda port: full_shape(session, port)) as running:
+        yield running
+    session.world.databases.drop(database.name)
+
+
+def full_shape(session: Session, port: int) -> Shape:
+    """Every process of `postlane up`, with as many marketing workers as asked for."""
+    return Shape(marketing=session.options.marketing_workers, api_port=port)
+
+
+async def deliver(session: Session, running: Running, messages: int, run: str) -> Pass:
+    """Post `messages` marketing mails in batches and wait for the last 250; checks that every one arrived once."""
+    world, options = session.world, session.options
+    bodies = mail.MailBodies("marketing")
+    people = (mail.recipient(number, mail.BULK_ZONE, options.domains, run) for number in range(messages))
+    numbered = list(enumerate(people))
+    batches = (bodies.batch(numbered[start : start + BATCH]) for start in range(0, messages, BATCH))
+    before = world.sink.count()
+    pids = running.pids() | world.server_pids()
+    async with load.clients(running.api_url, world.databases.tenant.token, options.batch_clients) as connections:
+        cpu = processor.sample(pids)
+        begun = time.monotonic()
+        posting = asyncio.create_task(load.post_all(connections, "/emails/batch", batches))
+        try:
+            arrived = await wait_for_count(world.sink, before + messages, _PATIENCE, lambda: _check(running, posting))
+        except BaseException:
+            posting.cancel()
+            raise
+        used = processor.sample(pids).since(cpu)
+        answers = await posting
+    accepted = max(answer.answered for answer in answers)
+    await _check_counts(session, running, before + messages)
+    return Pass(
+        messages / (arrived - begun),
+        messages / (accepted - begun),
+        processor.microseconds_per_message(used, messages),
+    )
+
+
+def _check(running: Running, posting: asyncio.Task[list[load.Answer]]) -> None:
+    running.check()
+    if posting.done():
+        posting.result()  # raises what went wrong with it
+
+
+async def _check_counts(session: Session, running: Running, expected_at_sink: int) -> None:
+    """Everything accepted is recorded as delivered, nothing came twice."""
+    with running.database.connect() as connection:
+        for _ in range(int(_COMMIT_SECONDS / 0.05)):
+            if not rows.queued(connection):
+                break
+            await asyncio.sleep(0.05)
+        stored = connection.execute("SELECT count(*), count(*) FILTER (WHERE state = 'delivered') FROM messages")
+        row = stored.fetchone()
+        expect(row is not None and row[0] == row[1], f"not everything was delivered: {row}", rows.outcomes(connection))
+    count = session.world.sink.count()
+    expect(count == expected_at_sink, f"the sink took {count:,} mails and not {expected_at_sink:,}")
+
+
+def _worker_memory(running: Running) -> float:
+    pids = running.pids()
+    return max(processor.memory_mb(pid) for name, pid in pids.items() if name.startswith("worker-marketing"))

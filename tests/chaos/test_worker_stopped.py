@@ -1,0 +1,79 @@
+"""SIGSTOP for longer than the lease: a worker that wakes up in a world that has gone on without it.
+
+Path: 20,000 marketing mails; a worker is stopped while it sends, until its leases have run out. Meanwhile addresses
+whose mail it has claimed are suppressed. Then it goes on. Once it is the only worker, so that it meets its own expired
+claims again; once a second one has taken them over.
+Expectation: everything ends exactly once, nothing is lost; mail that had not reached MAIL FROM is checked again and does
+not go to the addresses suppressed meanwhile; repeats, and mail to them, at most one for each session open at the stop.
+"""
+
+import math
+import random
+import signal
+import time
+from uuid import UUID
+
+import pytest
+
+from cli.stack import Shape
+from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, delivered_so_far, mails, prove, suppress_blocked
+from tests.stack import MARKETING, Options, RunningStack, running_stack
+
+LEASE_SECONDS = 5
+STOPS = 2
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_slept_longer_than_its_lease_harms_nothing(workers: int) -> None:
+    shape = Shape(marketing=workers, background=0, inbound=False)
+    with running_stack(Options(shape, QUICK | {"POSTLANE_LEASE_SECONDS": str(LEASE_SECONDS)})) as stack:
+        batch = mails()
+        suppressed = suppress_blocked(stack, batch)
+        acknowledged = stack.enqueue(batch)
+        sessions, late = 0, dict[str, float]()
+        for stop in range(1, STOPS + 1):
+            goal = MAILS * stop // (STOPS + 3)
+            stack.until(lambda goal=goal: delivered_so_far(stack) >= goal, 60, f"{goal} deliveries")
+            stack.send_signal(MARKETING, signal.SIGSTOP)
+            sessions += stack.sessions(MARKETING)
+            claims = _claimed_by(stack, _identity(stack))
+            assert claims, "the stop comes too late to prove anything"
+            sample = random.sample(sorted(claims), len(claims) // 2)
+            stack.request("POST", "/suppressions/batch/add", {"emails": sample})
+            stack.until(lambda: not _leased(stack), LEASE_SECONDS * 4, "the end of the leases")
+            stack.send_signal(MARKETING, signal.SIGCONT)
+            late.update(dict.fromkeys(sample, time.time()))
+        took = stack.until_all_ended(ENDED_SECONDS)
+        ledger = stack.ledger()
+        # Claims also hold mail that had left before the stop and whose outcome had not been committed.
+        reached = {entry.recipient for entry in ledger if entry.at > late.get(entry.recipient, math.inf)}
+        assert len(reached) <= sessions, f"{len(reached)} suppressed addresses reached, {sessions} sessions were open"
+        spared = late.keys() - {entry.recipient for entry in ledger}
+        assert spared, "every sampled mail had left before: nothing was proven"
+        proof = prove(stack, acknowledged, suppressed | spared, sessions)
+        assert stack.states()[MARKETING].restarts == 0
+        print(
+            f"{proof}; {sessions} sessions open at {STOPS} stops; {len(late)} addresses suppressed meanwhile, "
+            f"{len(reached)} of them reached; all ended {took:.0f} s later"
+        )
+
+
+def _identity(stack: RunningStack) -> UUID:
+    """Under which id the stopped worker claims."""
+    (file,) = (stack.data_dir / "journals").glob("*-marketing-0.worker")
+    return UUID(file.read_text())
+
+
+def _claimed_by(stack: RunningStack, worker: UUID) -> set[str]:
+    """Recipients of mail that this worker holds."""
+    return {row[0] for row in stack.sql("SELECT recipient FROM delivery_queue WHERE claimed_by = %s", [worker])}
+
+
+def _leased(stack: RunningStack) -> bool:
+    """Whether any claim of the stopped worker still holds."""
+    return bool(
+        stack.one(
+            "SELECT EXISTS (SELECT FROM delivery_queue WHERE claimed_by = %s AND due_at > now())", [_identity(stack)]
+        )
+    )

@@ -1,0 +1,258 @@
+"""`/domains` on the real application: Resend's shapes, its SDK, our records, and what is refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import resend
+
+from accounts.senders import SenderBook
+from api.schemas_accounts import DomainAnswer, DomainList
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from store.database import Database
+from tests.dns_table import DnsTable
+from tests.integration.api.account import Account, email
+from tests.integration.api.conftest import Server
+
+HOST = "mail.postlane.test"
+
+
+@pytest.fixture
+async def dns() -> AsyncIterator[DnsTable]:
+    """The name server of these tests; nothing is published at first."""
+    async with DnsTable({}) as table:
+        yield table
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, dns: DnsTable) -> Settings:
+    """As usual, with this name server."""
+    return Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        secret="5" * 64,
+        database_pool_size=4,
+        hostname=HOST,
+        dns_servers=(dns.address,),
+    )
+
+
+@pytest.fixture
+def sdk(server: Server, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resend's own SDK, pointed at the server."""
+    monkeypatch.setattr(resend, "api_url", server.url)
+    monkeypatch.setattr(resend, "api_key", account.full)
+
+
+async def create(client: httpx.AsyncClient, name: str = "shop.example", **fields: Any) -> dict[str, Any]:
+    answer = await client.post("/domains", json={"name": name, **fields})
+    assert answer.status_code == 201, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def publish(dns: DnsTable, domain: dict[str, Any]) -> None:
+    """Copy the records from the answer into the zone, as an owner would; the operator's is there too."""
+    for record in domain["records"]:
+        data = record["zone_line"].split(f" IN {record['type']} ", 1)[1]
+        dns.records.setdefault((record["name"], record["type"]), [])
+        dns.records[record["name"], record["type"]].append(data)  # type: ignore[union-attr]
+    dns.records[f"_spf.{HOST}", "TXT"] = ['"v=spf1 ip4:203.0.113.7 -all"']
+
+
+def raw(body: object) -> dict[str, Any]:
+    """A request with ASCII JSON: a lone surrogate can be written as an escape and as nothing else."""
+    return {"content": json.dumps(body), "headers": {"content-type": "application/json"}}
+
+
+def errors_of(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert set(body) == {"statusCode", "name", "message"}
+    assert body["statusCode"] == answer.status_code
+    return body["statusCode"], body["name"]
+
+
+async def test_a_new_domain_comes_with_its_records(client: httpx.AsyncClient) -> None:
+    body = await create(client, "Shop.Example")
+    DomainAnswer.model_validate(body)
+    assert (body["object"], body["name"], body["status"]) == ("domain", "shop.example", "not_started")
+    assert body["return_path"] == "bounce.shop.example"
+    shown = [(one["record"], one["type"], one["name"], one["status"], one["required"]) for one in body["records"]]
+    selectors = [one["name"].partition(".")[0] for one in body["records"][:2]]
+    assert shown == [
+        ("DKIM", "TXT", f"{selectors[0]}._domainkey.shop.example", "not_started", True),
+        ("DKIM", "TXT", f"{selectors[1]}._domainkey.shop.example", "not_started", False),
+        ("SPF", "MX", "bounce.shop.example", "not_started", True),
+        ("SPF", "TXT", "bounce.shop.example", "not_started", True),
+        ("DMARC", "TXT", "_dmarc.shop.example", "not_started", False),
+    ]
+    assert [one["value"] for one in body["records"][2:4]] == [HOST, f"v=spf1 include:_spf.{HOST} -all"]
+    assert [one.get("priority") for one in body["records"]] == [None, None, 10, None, None]
+    assert len(body["records"][0]["value"]) > 380
+
+
+async def test_a_custom_return_path(client: httpx.AsyncClient) -> None:
+    body = await create(client, custom_return_path="Send", region="eu-west-1")
+    assert body["return_path"] == "send.shop.example"
+    assert {one["name"] for one in body["records"] if one["record"] == "SPF"} == {"send.shop.example"}
+
+
+async def test_from_registered_to_sending(client: httpx.AsyncClient, dns: DnsTable) -> None:
+    domain = await create(client)
+    mail = email(sender="hello@shop.example")
+    assert errors_of(await client.post("/emails", json=mail)) == (403, "invalid_from_address")
+    pending = await client.post(f"/domains/{domain['id']}/verify")
+    assert pending.json() == {"object": "domain", "id": domain["id"]}
+    found = (await client.get(f"/domains/{domain['id']}")).json()
+    assert found["status"] == "pending"
+    assert found["checked_at"] is not None
+    assert all(one["status"] == "pending" and one["name"] in one["reason"] for one in found["records"])
+    assert errors_of(await client.post("/emails", json=mail)) == (403, "invalid_from_address")
+
+    publish(dns, domain)
+    assert (await client.post(f"/domains/{domain['id']}/verify")).status_code == 200
+    found = (await client.get(f"/domains/{domain['id']}")).json()
+    assert found["status"] == "verified"
+    assert {one["status"] for one in found["records"]} == {"verified"}
+    assert (await client.post("/emails", json=mail)).status_code == 200, "felt at once by the process that verified"
+
+
+async def test_workers_find_the_keys(client: httpx.AsyncClient, database: Database, settings: Settings) -> None:
+    domain = await create(client)
+    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+    sender = await SenderBook(database, secret).sender(UUID(domain["id"]))
+    assert sender is not None
+    names = {f"{key.selector}._domainkey.{sender.name}" for key in sender.keys}
+    assert names == {one["name"] for one in domain["records"][:2]}
+
+
+@pytest.mark.parametrize(
+    "name", ["com", "localhost", "192.0.2.1", "[::1]", "a b.example", "me@shop.example", "", "x" * 301]
+)
+async def test_what_is_no_domain_is_refused_and_named(client: httpx.AsyncClient, database: Database, name: str) -> None:
+    answer = await client.post("/domains", json={"name": name})
+    assert errors_of(answer) == (422, "validation_error")
+    assert "`name`" in answer.json()["message"]
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM domains WHERE created_at <> (SELECT min(created_at) FROM domains)"
+        )
+        assert await cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"custom_return_path": "a b"}, "custom_return_path"),
+        ({"custom_return_path": "x@y"}, "custom_return_path"),
+        ({"open_tracking": True}, "open_tracking"),
+        ({"click_tracking": True}, "click_tracking"),
+        ({"tls": "enforced"}, "tls"),
+        ({"tls": "never"}, "tls"),
+        ({"name": 5}, "name"),
+        ({"name": "a\x00.example"}, "name"),
+        ({"name": "\ud800.example"}, "name"),
+    ],
+)
+async def test_other_wrong_fields_are_named(client: httpx.AsyncClient, fields: dict[str, Any], named: str) -> None:
+    answer = await client.post("/domains", **raw({"name": "shop.example", **fields}))
+    assert errors_of(answer) == (422, "validation_error")
+    assert f"`{named}`" in answer.json()["message"]
+
+
+async def test_a_missing_name_and_a_body_that_is_no_json(client: httpx.AsyncClient) -> None:
+    assert errors_of(await client.post("/domains", json={})) == (422, "missing_required_field")
+    headers = {"content-type": "application/json"}
+    assert errors_of(await client.post("/domains", content=b"{", headers=headers)) == (400, "validation_error")
+    assert errors_of(await client.post("/domains", content=b"x" * 70_000, headers=headers)) == (
+        413,
+        "payload_too_large",
+    )
+
+
+async def test_the_same_domain_twice_is_a_conflict_also_at_the_same_moment(client: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.post("/domains", json={"name": "shop.example"}) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+    again = await client.post("/domains", json={"name": "SHOP.example."})
+    assert errors_of(again) == (409, "conflict")
+
+
+async def test_lists_and_pages(client: httpx.AsyncClient) -> None:
+    everything = (await client.get("/domains")).json()
+    DomainList.model_validate(everything)
+    ids = [one["id"] for one in everything["data"]]
+    assert len(ids) == 4
+    assert everything["has_more"] is False
+    first = (await client.get("/domains", params={"limit": 3})).json()
+    assert ([one["id"] for one in first["data"]], first["has_more"]) == (ids[:3], True)
+    rest = (await client.get("/domains", params={"limit": 3, "after": ids[2]})).json()
+    assert ([one["id"] for one in rest["data"]], rest["has_more"]) == (ids[3:], False)
+    back = (await client.get("/domains", params={"limit": 3, "before": ids[2]})).json()
+    assert [one["id"] for one in back["data"]] == ids[:2]
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 101}, {"after": "x"}, {"after": str(uuid4()), "before": str(uuid4())}]
+)
+async def test_wrong_pages_are_refused(client: httpx.AsyncClient, query: dict[str, Any]) -> None:
+    assert errors_of(await client.get("/domains", params=query)) == (422, "invalid_parameter")
+
+
+async def test_the_domain_of_another_application_does_not_exist(client: httpx.AsyncClient, account: Account) -> None:
+    stranger = {"authorization": f"Bearer {account.stranger}"}
+    path = f"/domains/{account.domain_id}"
+    for method, where in (("GET", path), ("DELETE", path), ("POST", path + "/verify"), ("PATCH", path)):
+        answer = await client.request(method, where, headers=stranger, json={} if method == "PATCH" else None)
+        assert errors_of(answer) == (404, "not_found")
+    assert (await client.get("/domains", headers=stranger)).json()["data"] == []
+    assert (await client.get(path)).status_code == 200
+
+
+async def test_keys_that_may_only_send_are_refused(client: httpx.AsyncClient, account: Account) -> None:
+    sending = {"authorization": f"Bearer {account.sending}"}
+    assert errors_of(await client.get("/domains", headers=sending)) == (401, "restricted_api_key")
+    answer = await client.post("/domains", json={"name": "shop.example"}, headers=sending)
+    assert errors_of(answer) == (401, "restricted_api_key")
+
+
+async def test_deleting_takes_effect_at_once(client: httpx.AsyncClient, account: Account) -> None:
+    assert (await client.post("/emails", json=email())).status_code == 200
+    path = f"/domains/{account.domain_id}"
+    assert (await client.delete(path)).json() == {"object": "domain", "id": str(account.domain_id), "deleted": True}
+    assert errors_of(await client.delete(path)) == (404, "not_found")
+    assert errors_of(await client.get(path)) == (404, "not_found")
+    assert errors_of(await client.post("/emails", json=email())) == (403, "invalid_from_address")
+
+
+async def test_what_the_sdk_sends_in_an_update_is_taken_and_what_we_lack_is_not(
+    client: httpx.AsyncClient, account: Account
+) -> None:
+    path = f"/domains/{account.domain_id}"
+    body = {"id": str(account.domain_id), "open_tracking": False, "tls": "opportunistic"}
+    assert (await client.patch(path, json=body)).json() == {"object": "domain", "id": str(account.domain_id)}
+    assert errors_of(await client.patch(path, json={"click_tracking": True})) == (422, "validation_error")
+
+
+async def test_resends_sdk_goes_all_the_way(sdk: None, dns: DnsTable) -> None:
+    made = await asyncio.to_thread(resend.Domains.create, {"name": "sdk.example", "region": "us-east-1"})
+    assert made["name"] == "sdk.example"
+    assert {record["record"] for record in made["records"] or []} == {"DKIM", "SPF", "DMARC"}
+    publish(dns, dict(made))
+    verified = await asyncio.to_thread(resend.Domains.verify, made["id"])
+    assert verified["id"] == made["id"]
+    found = await asyncio.to_thread(resend.Domains.get, made["id"])
+    assert found["status"] == "verified"
+    updated = await asyncio.to_thread(resend.Domains.update, {"id": made["id"], "open_tracking": False})
+    assert updated["id"] == made["id"]
+    listed = await asyncio.to_thread(resend.Domains.list, {"limit": 1})
+    assert ([one["name"] for one in listed["data"]], listed["has_more"]) == (["sdk.example"], True)
+    removed = await asyncio.to_thread(resend.Domains.remove, made["id"])
+    assert removed["deleted"] is True
+    with pytest.raises(resend.exceptions.ResendError) as gone:
+        await asyncio.to_thread(resend.Domains.get, made["id"])
+    assert (gone.value.code, gone.value.error_type) == (404, "not_found")

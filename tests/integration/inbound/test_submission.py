@@ -1,0 +1,206 @@
+"""SMTP submission by real clients into the real database."""
+
+import asyncio
+import smtplib
+from email.message import EmailMessage
+
+import psycopg
+import pytest
+
+from accounts.repository import delete_key, keys
+from store.database import Database
+from tests.integration.inbound.conftest import Account, offer, rows, talk_to, waiting_backend
+from workers.inbound import InboundServer
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def _mail(sender: str = "Shop <orders@shop.example>", *headers: str) -> bytes:
+    lines = [f"From: {sender}", "To: ann@x.example", "Subject: Your order", *headers, "", "Hello", ""]
+    return "\r\n".join(lines).encode()
+
+
+async def _send(
+    server: InboundServer, key: str, content: bytes, to: tuple[str, ...] = ("ann@x.example",)
+) -> tuple[int, str]:
+    def talk(client: smtplib.SMTP) -> tuple[int, str]:
+        client.login("apikey", key)
+        return offer(client, "anything@else.example", list(to), content)
+
+    return await talk_to(server.submission, talk)
+
+
+async def test_a_mail_becomes_an_email_with_its_recipients(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Cc"] = "Shop <orders@shop.example>", "ann@x.example", "cee@y.example"
+    message["Subject"] = "Grüße"
+    message.set_content("Hello")
+
+    def talk(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
+        client.login("apikey", account.key)
+        return client.send_message(message, to_addrs=["ann@x.example", "cee@y.example", "bea@x.example"])
+
+    assert await talk_to(server.submission, talk) == {}
+    [(subject, sender, to, cc, bcc, lane)] = await rows(
+        database,
+        'SELECT subject, sender, "to", cc, bcc, lane FROM emails WHERE application_id = %s',
+        account.application_id,
+    )
+    assert (subject, sender, to) == ("Grüße", "Shop <orders@shop.example>", ["ann@x.example"])
+    assert (cc, bcc, lane) == (["cee@y.example"], ["bea@x.example"], "transactional")
+    queued = await rows(database, "SELECT recipient, destination, lane FROM delivery_queue ORDER BY position")
+    assert queued == [
+        ("ann@x.example", "x.example", "transactional"),
+        ("cee@y.example", "y.example", "transactional"),
+        ("bea@x.example", "x.example", "transactional"),
+    ]
+    [(raw,)] = await rows(database, "SELECT raw FROM contents")
+    assert isinstance(raw, bytes)
+    assert b"bea@" not in raw
+    assert raw.startswith(b"Received: by mail.shop.example")
+
+
+async def test_the_reply_names_the_email(server: InboundServer, account: Account, database: Database) -> None:
+    code, text = await _send(server, account.key, _mail())
+    [(email_id,)] = await rows(database, "SELECT id FROM emails")
+    assert (code, text) == (250, f"2.0.0 Accepted as {email_id}")
+
+
+async def test_stream_and_pool(server: InboundServer, account: Account, database: Database) -> None:
+    headers = ("X-Postlane-Stream: marketing", "X-Postlane-Pool: bulk")
+    assert (await _send(server, account.key, _mail("a@shop.example", *headers)))[0] == 250
+    [(lane, pool)] = await rows(database, "SELECT e.lane, p.name FROM emails e JOIN pools p ON p.id = e.pool_id")
+    assert (lane, pool) == ("marketing", "bulk")
+    for wrong in (("X-Postlane-Pool: bulk",), ("X-Postlane-Stream: marketing", "X-Postlane-Pool: none")):
+        code, text = await _send(server, account.key, _mail("a@shop.example", *wrong))
+        assert (code, text[:5]) == (550, "5.6.0")
+    assert await rows(database, "SELECT count(*) FROM emails") == [(1,)]
+
+
+@pytest.mark.parametrize("sender", ["a@new.example", "a@other.example", "a@sub.shop.example"])
+async def test_from_must_be_a_verified_domain(
+    server: InboundServer, account: Account, database: Database, sender: str
+) -> None:
+    code, text = await _send(server, account.key, _mail(sender))
+    assert (code, text[:5]) == (550, "5.7.1")
+    assert sender.partition("@")[2] in text
+    assert await rows(database, "SELECT count(*) FROM emails") == [(0,)]
+
+
+async def test_a_key_of_one_domain(server: InboundServer, account: Account) -> None:
+    assert (await _send(server, account.bound_key, _mail("a@news.shop.example")))[0] == 250
+    code, text = await _send(server, account.bound_key, _mail("a@shop.example"))
+    assert (code, text[:5]) == (550, "5.7.1")
+
+
+@pytest.mark.parametrize("line", ["x" * 999, "x" * 70_000, "a\0b"])
+async def test_content_that_no_server_would_take(
+    server: InboundServer, account: Account, database: Database, line: str
+) -> None:
+    code, text = await _send(server, account.key, _mail("a@shop.example") + line.encode() + b"\r\n")
+    assert (code, text[:5]) == (550, "5.6.0")
+    assert await rows(database, "SELECT count(*) FROM emails") == [(0,)]
+
+
+async def test_a_wrong_key(server: InboundServer, account: Account, database: Database) -> None:
+    with pytest.raises(smtplib.SMTPAuthenticationError) as caught:
+        await _send(server, account.key + "x", _mail())
+    assert caught.value.smtp_code == 535
+    assert await rows(database, "SELECT count(*) FROM emails") == [(0,)]
+
+
+async def test_a_key_that_is_deleted_ends_its_sessions(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def revoke() -> None:
+        async with database.connection() as connection:
+            [*_, key] = (await keys(connection, account.application_id))[0]
+            for found in (await keys(connection, account.application_id))[0]:
+                await delete_key(connection, account.application_id, found.id)
+        assert key.application_id == account.application_id
+        server.directory.forget()
+
+    def talk(client: smtplib.SMTP) -> list[int]:
+        client.login("apikey", account.key)
+        before = offer(client, "a@shop.example", ["ann@x.example"], _mail())[0]
+        asyncio.run_coroutine_threadsafe(revoke(), loop).result(10)
+        return [before, offer(client, "a@shop.example", ["ann@x.example"], _mail())[0]]
+
+    assert await talk_to(server.submission, talk) == [250, 535]
+
+
+@pytest.mark.parametrize("header", ["Resend-Idempotency-Key", "X-Postlane-Idempotency-Key"])
+async def test_the_same_key_sends_once(
+    server: InboundServer, account: Account, database: Database, header: str
+) -> None:
+    first = await _send(
+        server, account.key, _mail("a@shop.example", f"{header}: order-1", "Message-ID: <1@shop.example>")
+    )
+    again = await _send(
+        server, account.key, _mail("a@shop.example", f"{header}: order-1", "Message-ID: <2@shop.example>")
+    )
+    other = await _send(server, account.key, _mail("b@shop.example", f"{header}: order-1"))
+    [(email_id,)] = await rows(database, "SELECT id FROM emails")
+    assert first == (250, f"2.0.0 Accepted as {email_id}")
+    assert again == (250, f"2.0.0 Accepted before as {email_id}")
+    assert other[0] == 550
+
+
+async def test_the_250_waits_for_the_commit(
+    server: InboundServer, account: Account, database: Database, database_url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as blocker:
+        await blocker.execute("LOCK TABLE delivery_queue IN ACCESS EXCLUSIVE MODE")
+        sending = asyncio.create_task(_send(server, account.key, _mail()))
+        await waiting_backend(database_url)
+        assert not sending.done()
+        await blocker.rollback()
+        assert (await sending)[0] == 250
+    assert await rows(database, "SELECT count(*) FROM delivery_queue") == [(1,)]
+
+
+async def test_a_killed_database_connection_means_no_250(
+    server: InboundServer, account: Account, database: Database, database_url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as blocker:
+        await blocker.execute("LOCK TABLE delivery_queue IN ACCESS EXCLUSIVE MODE")
+        sending = asyncio.create_task(_send(server, account.key, _mail()))
+        killed = await waiting_backend(database_url)
+        await rows(database, "SELECT pg_terminate_backend(%s)", killed)
+        code, text = await sending
+        await blocker.rollback()
+    assert (code, text[:5]) == (451, "4.3.0")
+    for table in ("emails", "contents", "messages", "delivery_queue"):
+        assert await rows(database, f"SELECT count(*) FROM {table}") == [(0,)]
+    assert (await _send(server, account.key, _mail()))[0] == 250
+
+
+async def test_two_hundred_mails_at_once(server: InboundServer, account: Account, database: Database) -> None:
+    def talk(client: smtplib.SMTP) -> list[int]:
+        client.login("apikey", account.key)
+        return [offer(client, "a@shop.example", [f"u{n}@x.example"], _mail())[0] for n in range(20)]
+
+    codes = await asyncio.gather(*(talk_to(server.submission, talk) for _ in range(10)))
+    assert codes == [[250] * 20] * 10
+    assert await rows(database, "SELECT count(*) FROM delivery_queue") == [(200,)]
+
+
+async def test_smtputf8(server: InboundServer, account: Account, database: Database) -> None:
+    def talk(client: smtplib.SMTP) -> tuple[int, str]:
+        client.login("apikey", account.key)
+        client.docmd("MAIL", "FROM:<a@shop.example> SMTPUTF8 BODY=8BITMIME")
+        client.send("RCPT TO:<jürgen@bücher.example>\r\n".encode())
+        assert client.getreply()[0] == 250
+        code, text = client.data(
+            "From: a@shop.example\r\nTo: jürgen@bücher.example\r\nSubject: ü\r\n\r\nü\r\n".encode()
+        )
+        return code, text.decode()
+
+    assert (await talk_to(server.submission, talk))[0] == 250
+    assert await rows(
+        database, "SELECT recipient, destination, kind FROM messages JOIN delivery_queue USING (recipient)"
+    ) == [("jürgen@xn--bcher-kva.example", "xn--bcher-kva.example", "to")]

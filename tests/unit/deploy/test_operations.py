@@ -1,0 +1,118 @@
+"""docs/operations.md against the code: what it tells an operator to type, set, read and alarm on exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from core.queues import Lane
+from deploy.settings_page import variables
+from pools.repository import read_pools
+from store.database import Database
+from tests.unit.deploy.commands import ROOT, parse
+from tests.unit.test_layout import SHIPPED
+
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+SOURCES = {file: file.read_text(encoding="utf-8") for name in SHIPPED for file in (ROOT / name).rglob("*.py")}
+CLIENT_VARIABLES = {"POSTLANE_API_KEY", "POSTLANE_API_URL"}
+"""Read by `postlane send` alone."""
+
+
+_LEFT_OUT = {
+    "domains verify": ["shop.example"],
+    "messages cancel": ["018f0000-0000-7000-8000-000000000000"],
+    "suppressions remove": ["anna@example.com"],
+}
+"""Arguments of commands that the page only names."""
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
+
+
+def _commands() -> list[str]:
+    """`postlane …` as it stands in code spans and shell blocks."""
+    spans = re.findall(r"`postlane ([a-z][^`]*)`", PAGE)
+    lines = re.findall(r"(?<![\w./-])postlane (?=[a-z])([^#\n]*)", "\n".join(_blocks("sh")))
+    found = spans + [line for line in lines if line.split()[0] not in ("postlane", "postlane:0.1.0")]
+    return sorted({command.strip() for command in found})
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_command_can_be_typed(command: str) -> None:
+    words = shlex.split(re.sub(r"<[a-z_]+>", "018f0000-0000-7000-8000-000000000000", command))
+
+    assert parse([*words, *_LEFT_OUT.get(" ".join(words), [])]) == words[0]
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert len(_commands()) > 15
+
+
+def test_every_variable_is_a_setting() -> None:
+    named = set(re.findall(r"\bPOSTLANE_[A-Z_]+", PAGE)) - {"POSTLANE_"}
+
+    assert len(named) > 10
+    assert named - variables() == CLIENT_VARIABLES
+
+
+def test_every_metric_exists_and_is_moved() -> None:
+    """Declared is not enough: a metric nobody moves gives an alarm that never rings."""
+    named = set(re.findall(r"`(postlane_[a-z_]+)`", PAGE))
+    declared: dict[str, str] = {}
+    for text in SOURCES.values():
+        for variable, metric in re.findall(
+            r"^(\w+)(?:: \w+)? = (?:Counter|Gauge|Histogram)\(\s*\"(postlane_\w+)\"", text, re.M
+        ):
+            declared[metric] = variable
+
+    assert len(named) > 15
+    assert named - set(declared) == set()
+    unmoved = {
+        metric
+        for metric in named
+        if not any(
+            re.search(rf"\b{declared[metric]}\.(labels|inc|set|observe|set_function)\b", t) for t in SOURCES.values()
+        )
+    }
+    assert unmoved == set()
+
+
+@pytest.mark.parametrize(
+    "event", re.findall(r"`([a-z]+_[a-z_]+)`", PAGE.split("Keep in the log system:")[1].split("\n\n")[0])
+)
+def test_log_event_is_written(event: str) -> None:
+    assert any(f'"{event}"' in text for text in SOURCES.values())
+
+
+def test_rules_it_names_exist() -> None:
+    rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "mta" / "rules").glob("*.toml"))
+
+    assert 'id = "source-not-bindable"' in rules
+    assert "`source-not-bindable`" in PAGE
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / link).exists(), link
+    headings = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in re.findall(r"^#+ (.+)$", PAGE, re.M)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
+
+
+def test_units_it_installs_exist() -> None:
+    assert "cp deploy/systemd/* /etc/systemd/system/" in PAGE
+    named = set(re.findall(r"postlane(?:-\w+@?)?(?=\d* ?`|\.target)", PAGE))
+
+    assert {path.stem for path in Path(ROOT / "deploy" / "systemd").iterdir()} >= named - {"postlane"}
+
+
+async def test_its_sql_makes_pools_that_workers_find(database: Database) -> None:
+    async with database.connection() as connection:
+        for statement in _blocks("sql")[0].split(";\n"):
+            if statement.strip():
+                await connection.execute(statement.encode())
+        _, defaults = await read_pools(connection)
+
+    assert {lane: len(pool.members) for lane, pool in defaults.items()} == {Lane.TRANSACTIONAL: 2, Lane.MARKETING: 2}
+    assert defaults[Lane.MARKETING].members[0].ip.ehlo_name == "m1.mail.example.com"
