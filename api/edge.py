@@ -1,8 +1,8 @@
 """What surrounds every request: the clock, the `ratelimit-*` headers, metrics, the log, and the last net for bugs.
 
-The outermost ASGI layer, made by `api/app`. It runs the direct routes (`api/direct`) itself and hands everything else to
-FastAPI. It logs only what somebody should look at: answers of 500 and above, and slow requests; a line for each of 3,000
-requests a second would cost more than it tells. It never logs bodies, keys or addresses.
+The outermost ASGI layer, made by `api/app`. It runs the direct routes (`api/direct`) itself and hands everything else
+to FastAPI. It logs only what somebody should look at: answers of 500 and above, and slow requests; a line for each of
+3,000 requests a second would cost more than it tells. It never logs bodies, keys or addresses.
 """
 
 import time

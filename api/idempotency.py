@@ -79,7 +79,7 @@ def settled(acceptance: Acceptance, answer: bytes) -> bytes:
     if isinstance(acceptance, KeyReused):
         raise ApiError(
             "invalid_idempotent_request",
-            "This Idempotency-Key was used for a different request in the last 24 hours. Take a new key for a new request.",
+            "This Idempotency-Key was used for a different request in the last 24 hours. Take a new key for a new one.",
         )
     if isinstance(acceptance, KeyInFlight):
         raise ApiError(

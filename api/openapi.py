@@ -47,8 +47,8 @@ IDEMPOTENCY_HEADER: Final[dict[str, Any]] = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 256},
-    "description": "Your name for this request, kept for 24 hours: the same request again gets the same answer and sends "
-    "nothing.",
+    "description": "Your name for this request, kept for 24 hours: the same request again gets the same answer and "
+    "sends nothing.",
 }
 BATCH_HEADER: Final[dict[str, Any]] = {
     "name": "x-batch-validation",

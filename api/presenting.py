@@ -1,10 +1,10 @@
 """Stored emails and events as the JSON the API gives. Pure; the fields are those of `api/schemas/email_answers`."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from messages.repository import EmailDetail, EmailSummary, EventView
-from messages.states import State, last_event
+from messages.states import TERMINAL, State, last_event
 
 
 def summary(email: EmailSummary) -> dict[str, Any]:
@@ -53,12 +53,15 @@ def event_list(email: EmailDetail, events: Iterable[EventView], more: bool) -> d
     return {"object": "list", "has_more": more, "data": [_acceptance(email.summary), *map(_event, events)]}
 
 
-def too_late(states: Iterable[State], verb: str) -> str:
-    """Why an email cannot be cancelled or moved any more: what became of it."""
-    words = sorted(state.value for state in states)
-    if any(state in (State.QUEUED, State.DEFERRED, State.SCHEDULED) for state in states):
-        return f"The email cannot be {verb}: it is being sent right now, or not in a state that allows it ({', '.join(words)})."
-    return f"The email cannot be {verb}: it is too late, its recipients are {', '.join(words)}."
+def why_not(states: Iterable[State], verb: str) -> str:
+    """Why an email could not be `cancelled` or `rescheduled`: what became of it."""
+    now = set(states)
+    words = ", ".join(sorted(state.value for state in now))
+    if verb == "rescheduled" and now & _WAITING:
+        return f"The email cannot be rescheduled: it does not wait for a schedule (any more), it is {words}."
+    if now & _WAITING:
+        return "The email cannot be cancelled: it is being sent right now. Look again in a moment."
+    return f"The email cannot be {verb}: it is too late, it is {words}."
 
 
 def _last_event(email: EmailSummary) -> str:
@@ -67,10 +70,19 @@ def _last_event(email: EmailSummary) -> str:
 
 
 def _acceptance(email: EmailSummary) -> dict[str, Any]:
-    blank = EventView(
-        "scheduled" if email.scheduled_at else "queued", email.created_at, "", *([None] * 14), email.scheduled_at, None
+    told = {"event": "scheduled" if email.scheduled_at else "queued", "created_at": email.created_at}
+    return {**_NOTHING, **told, "next_attempt_at": email.scheduled_at}
+
+
+_NOTHING: Final = dict.fromkeys(
+    (
+        "event", "created_at", "recipient", "attempt", "ip", "provider", "mx", "tls", "phase", "code", "enhanced",
+        "reply", "action", "class", "scope", "rule", "detail", "next_attempt_at", "duration_ms",
     )
-    return {**_event(blank), "recipient": None}
+)  # fmt: skip
+"""An event about which nothing is known."""
+
+_WAITING: Final = frozenset(State) - TERMINAL
 
 
 def _event(event: EventView) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _BACKLOG = 2048
 
 
 def run(settings: Settings, ready: Callable[[str, int], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. `ready(host, port)` is told where, once the port is bound (with port 0 a free one).
+    """Serve until SIGTERM or SIGINT. `ready(host, port)` is told where once the port is bound (with port 0 a free one).
 
     Raises ConfigurationError when the address cannot be bound. With several processes each reads the environment anew,
     so `settings` must be those of the environment then.
@@ -38,8 +38,7 @@ def run(settings: Settings, ready: Callable[[str, int], None] | None = None) -> 
     if ready is not None:
         ready(host, port)
     if settings.api_workers > 1:
-        config = _config("api.serve:from_environment", settings)
-        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        Multiprocess(_config("api.serve:from_environment", settings), sockets=[listener]).run()
     else:
         _swallow_signals()
         uvicorn.Server(_config(create_app(settings), settings)).run(sockets=[listener])

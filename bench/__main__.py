@@ -22,6 +22,9 @@ from bench.session import Session
 from bench.world import opened
 from core.errors import PostlaneError
 
+_WIDTH = 170
+"""Columns in a file or a pipe: the table in full."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -43,6 +46,8 @@ def bench(
 ) -> None:
     """Measure Postlane, and Postfix with OpenDKIM beside it, on this machine. Wants to be alone on it."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     with _stopped_like_ctrl_c():
         options = replace(quick(folder) if quickly else Options(folder=folder), milter=milter)
         options = replace(

@@ -19,10 +19,11 @@ import shutil
 import smtplib
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import processor
 from bench.errors import BenchError
 from bench.sink import CountingSink, TimedSink, program, wait_for_count
 from bench.verify import verified_by
@@ -102,6 +103,16 @@ Socket {socket}
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One run."""
+
+    per_second: float
+    accepted_per_second: float
+    cpu: dict[str, float]
+    """Processor microseconds of a message by daemon, with all processes it started."""
+
+
+@dataclass(frozen=True, slots=True)
 class Postfix:
     """A running pair."""
 
@@ -109,9 +120,11 @@ class Postfix:
     check_port: int
     key_record: str
     version: str
+    pids: Mapping[str, int]
 
-    async def run(self, sink: CountingSink, messages: int) -> tuple[float, float]:
-        """Hand over `messages` mails by smtp-source; seconds to the last acceptance and to the last 250 at the sink."""
+    async def run(self, sink: CountingSink, messages: int) -> Turn:
+        """Hand over `messages` mails by smtp-source and wait for the last 250 at the sink."""
+        cpu = processor.sample(self.pids)
         before, begun = sink.count(), time.monotonic()
         source = await asyncio.create_subprocess_exec(*self._source(messages))
         try:
@@ -122,7 +135,8 @@ class Postfix:
                 source.kill()
         accepted = time.monotonic()
         arrived = await wait_for_count(sink, before + messages, _PATIENCE, lambda: None)
-        return accepted - begun, arrived - begun
+        used = processor.microseconds_per_message(processor.sample(self.pids).since(cpu), messages)
+        return Turn(messages / (arrived - begun), messages / (accepted - begun), used)
 
     def _source(self, messages: int) -> tuple[str, ...]:
         return (
@@ -193,11 +207,29 @@ def running(world: World) -> Iterator[Postfix]:
     ready: Callable[[], bool] = (base / "milter/socket").exists if unix else tcp_ready("127.0.0.1", milter_port)
     with contextlib.ExitStack() as stack:
         signer = (program("opendkim", "opendkim"), "-f", "-x", str(base / "opendkim.conf"))
-        run_process(stack, Process(Service("opendkim", signer, ready=ready), base / "opendkim.log"))
-        server = (program("postfix", "postfix"), "-c", str(base / "etc"), "start-fg")
-        service = Service("postfix", server, ready=tcp_ready("127.0.0.1", port))
-        run_process(stack, Process(service, base / "postfix.log"))
-        yield Postfix(port, check_port, record, _version(base))
+        filtering = Process(Service("opendkim", signer, ready=ready), base / "opendkim.log")
+        run_process(stack, filtering)
+        service = Service("postfix", _master(base), ready=tcp_ready("127.0.0.1", port))
+        serving = Process(service, base / "postfix.log")
+        run_process(stack, serving)
+        pids = {"opendkim": filtering.pid or 0, "postfix": serving.pid or 0}
+        yield Postfix(port, check_port, record, _version(base), pids)
+
+
+def _master(base: Path) -> tuple[str, ...]:
+    """The command of Postfix's main process. It is started as a child of ours (`-d`: do not detach) and not by
+    `postfix start`, whose daemon is in a session of its own and would outlive a killed benchmark."""
+    config = str(base / "etc")
+    checked = subprocess.run(
+        [program("postfix", "postfix"), "-c", config, "check"], capture_output=True, text=True, check=False
+    )
+    if checked.returncode:
+        raise BenchError(f"Postfix does not accept its configuration: {checked.stderr.strip()}")
+    shown = subprocess.run(
+        [program("postconf", "postfix"), "-c", config, "-h", "daemon_directory"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return (f"{shown.stdout.strip()}/master", "-c", config, "-d")
 
 
 def _write_key(base: Path) -> str:

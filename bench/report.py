@@ -17,7 +17,8 @@ def table(figures: Sequence[Figure], omitted: Mapping[str, str]) -> Table:
     """All figures in the order of `KINDS`, with what is asked of them; those left out with the reason."""
     shown = Table(title="Postlane's figures", caption="median (least - most) of the runs; details in the JSON")
     for heading in ("figure", "value", "spread", "at least", "aim", "", "meaning"):
-        shown.add_column(heading, justify="right" if heading in ("value", "spread", "at least", "aim") else "left")
+        right = heading in ("value", "spread", "at least", "aim")
+        shown.add_column(heading, justify="right" if right else "left", no_wrap=heading != "meaning")
     found = {figure.key: figure for figure in figures}
     for key, kind in KINDS.items():
         if key in found:

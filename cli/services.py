@@ -45,7 +45,7 @@ def worker(
     if queue is WorkerQueue.BACKGROUND:
         from workers.background import run as run_background
 
-        run_background(settings)
+        run_background(settings, index)
     else:
         from workers.app import LaneWorker
 

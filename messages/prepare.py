@@ -44,7 +44,8 @@ def _compose_and_sign(
     feedback_id = f"{lane.value}:{sender.name}:{email.application_id.hex[:12]}:postlane"
     try:
         if content.raw is not None:
-            data, smtputf8 = compose_raw(content.raw, email.message_id, now, feedback_id), not content.raw.isascii()
+            data = compose_raw(content.raw, email.message_id, now, feedback_id)
+            smtputf8 = not data.partition(b"\r\n\r\n")[0].isascii()  # an 8-bit body needs 8BITMIME only
         else:
             draft = _draft(email, content, feedback_id, now)
             data, smtputf8 = compose(draft), needs_smtputf8(draft)

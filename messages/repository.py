@@ -44,7 +44,8 @@ SELECT m.recipient, m.kind, m.state, m.attempts, m.updated_at,
 """
 
 _STATES = """
-SELECT email_id, array_agg(DISTINCT state), sum(attempts) FROM messages WHERE email_id = ANY(%(emails)s) GROUP BY email_id
+SELECT email_id, array_agg(DISTINCT state), sum(attempts) FROM messages
+ WHERE email_id = ANY(%(emails)s) GROUP BY email_id
 """
 
 _EVENTS = """
@@ -199,12 +200,12 @@ async def find_email(connection: Connection, application_id: UUID, email_id: UUI
 async def list_emails(connection: Connection, application_id: UUID, page: Page) -> tuple[list[EmailSummary], bool]:
     """A page of the application's emails, newest first, and whether there are more in that direction."""
     if page.before is not None:
-        condition, order, cursor_id = "AND e.id > %(cursor)s", "ASC", page.before
+        condition, order = "AND e.id > %(before)s", "ASC"
     else:
-        condition, order, cursor_id = ("AND e.id < %(cursor)s" if page.after else ""), "DESC", page.after
+        condition, order = ("AND e.id < %(after)s" if page.after else ""), "DESC"
     cursor = await connection.execute(
-        f"{_SUMMARY} WHERE e.application_id = %(application)s {condition} ORDER BY e.id {order} LIMIT %(limit)s",  # noqa: S608
-        {"application": application_id, "cursor": cursor_id, "limit": page.limit + 1},
+        f"{_SUMMARY} WHERE e.application_id = %(application)s {condition} ORDER BY e.id {order} LIMIT %(limit)s",
+        {"application": application_id, "after": page.after, "before": page.before, "limit": page.limit + 1},
     )
     rows = await cursor.fetchall()
     more = len(rows) > page.limit
@@ -277,4 +278,4 @@ def _as_states(values: Iterable[str]) -> tuple[State, ...]:
 
 
 def _summary(row: Sequence[Any], states: tuple[State, ...], attempts: int) -> EmailSummary:
-    return EmailSummary(*row, states=states, attempts=attempts)
+    return EmailSummary(*(*row, states, attempts))

@@ -10,6 +10,7 @@ The methods are hooks of aiosmtpd; `mta/inbound_server` runs them. Wired by `wor
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -29,6 +30,8 @@ MAX_RECIPIENTS: Final = 1_000
 BOUNCE_BYTES: Final = 1024 * 1024
 """Kept of a bounce. A report stands in front of the mail it returns; the rest is read and dropped."""
 BOUNCE_RECIPIENTS: Final = 10
+_QUOTED_PATHS: Final = 50
+"""Return paths of a feedback report that are looked at; it names ours two or three times."""
 BOUNCES_PER_ADDRESS: Final = 20
 """Mails one return path takes in an hour: a message bounces once, and everybody who got it knows the address."""
 
@@ -148,8 +151,9 @@ class BounceHandler:
         sender (RFC 5965 section 3.2, Original-Mail-From) or the returned mail's Return-Path."""
         if address.lower() != self._feedback_address:
             return address
-        quoted = dict.fromkeys(match[0].decode("ascii").lower() for match in _RETURN_PATH.finditer(content))
-        return next((path for path in quoted if self._is_return_path(path)), "")
+        quoted = (match[0].decode("ascii").lower() for match in islice(_RETURN_PATH.finditer(content), _QUOTED_PATHS))
+        path = next(filter(self._is_return_path, quoted), "")
+        return path if path and self._rate.count(path) else ""
 
 
 def _line(reply: str) -> str:

@@ -23,6 +23,9 @@ class EventKind(StrEnum):
     FAILED = "failed"
     REROUTED = "rerouted"
     RESCHEDULED = "rescheduled"
+    DELAYED = "delayed"
+    """A report by mail that the remote still tries."""
+    COMPLAINED = "complained"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,11 @@ RETURNING id, address, scope
 # The bounds are row comparisons and the order names all columns of the index, so that the planner has no choice: with
 # `reason = x ... ORDER BY id` it may walk the primary key through 10 million rows to find that none matches.
 _BY_REASON = """
-SELECT s.* FROM unnest(%(reasons)s::text[]) AS r(reason), unnest(%(scopes)s::text[]) AS c(scope), LATERAL (
+SELECT s.* FROM unnest(%(kinds)s::text[]) AS kinds(kind), LATERAL (
   SELECT {columns} FROM suppressions s
-   WHERE (s.reason, s.scope, s.id) > (r.reason, c.scope, %(low)s)
-     AND (s.reason, s.scope, s.id) < (r.reason, c.scope, %(high)s) AND {where}
-   ORDER BY s.reason {way}, s.scope {way}, s.id {way} LIMIT %(limit)s) s
+   WHERE (s.scope || ' ' || s.reason, s.id) > (kind, %(low)s)
+     AND (s.scope || ' ' || s.reason, s.id) < (kind, %(high)s) AND {where}
+   ORDER BY s.scope || ' ' || s.reason {way}, s.id {way} LIMIT %(limit)s) s
  ORDER BY s.id {way} LIMIT %(limit)s
 """
 
@@ -223,10 +223,10 @@ async def page(connection: Connection, search: Search, wanted: PageOf) -> Page |
         parameters["domain"] = search.domain
         conditions += _filters(search, parameters)
     elif search.reasons or search.scopes:
-        # One range of the index for every pair of reason and scope, at most 18; merged by the outer query.
+        # One range of the index for every pair of scope and reason, at most 18; merged by the outer query.
         statement = _BY_REASON
-        parameters["reasons"] = [reason.value for reason in search.reasons or tuple(Reason)]
-        parameters["scopes"] = [scope.value for scope in search.scopes or tuple(SuppressionScope)]
+        scopes, reasons = search.scopes or tuple(SuppressionScope), search.reasons or tuple(Reason)
+        parameters["kinds"] = [f"{scope.value} {reason.value}" for scope in scopes for reason in reasons]
     else:
         statement = _BY_ID
     return await _fetch_page(connection, statement, conditions, parameters, wanted, newest_first=True)

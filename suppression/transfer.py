@@ -165,6 +165,8 @@ def _item(
     row: list[str], columns: _Columns, usual: SuppressionEntry, now: datetime, line: int
 ) -> Addition | Fault | None:
     text = _cell(row, columns.address)
+    if "\ufffd" in text:
+        return Fault(line, text[:200], "the line is not UTF-8")
     try:
         address = fold_address(text)
         entry = _entry(row, columns, usual)

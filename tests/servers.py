@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from cli.embedded import start_servers, stop_requested
 from store import migrate
@@ -79,10 +80,19 @@ def copy_template(database_url: str, name: str) -> str:
     return with_database(database_url, name)
 
 
+def disconnect_all(connection: psycopg.Connection[TupleRow], name: str) -> None:
+    """End the sessions of our role in a database. Autovacuum belongs to the superuser and is not ours to end."""
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user", [name]
+    )
+
+
 def drop_database(database_url: str, name: str) -> None:
-    """Drop a database with whoever is connected to it."""
+    """Drop a database with whoever of us is connected to it. PostgreSQL itself waits for autovacuum to leave; asked
+    for by WITH (FORCE) it would refuse, because ours is no superuser."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        disconnect_all(connection, name)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def with_database(database_url: str, name: str) -> str:

@@ -16,6 +16,7 @@ from core.logs import get_logger
 from core.publish import HintPublisher
 from core.queues import Lane
 from messages.accept import KEY_LIFETIME
+from outcomes.inbound import forget_inbound
 from store import partitions
 from store.database import Connection, Database, DatabaseUnavailableError
 
@@ -79,6 +80,7 @@ async def keep_partitions(duties: Duties) -> None:
         made = await partitions.ensure(connection, today)
         dropped = await partitions.drop_old(connection, today, duties.retention)
         await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - %s", [KEY_LIFETIME])
+        await forget_inbound(connection)
     if made or dropped:
         _log.info("partitions", made=len(made), dropped=dropped)
 

@@ -1,7 +1,7 @@
 """`/emails`: send one or many, look at them, move their schedule, cancel them.
 
-The two POSTs that send are the hot path (`api/direct`): body → pydantic → `api/intake` → `messages/accept`, one parse,
-one commit shared with whoever else is sending, and an answer written by hand. The answer leaves after the commit.
+The two POSTs that send are the hot path (`api/direct`): body → pydantic → `api/intake` → `messages/accept`, with one
+parse, one commit shared with whoever else is sending, and an answer written by hand, which leaves after the commit.
 """
 
 from typing import Annotated, Final
@@ -21,9 +21,9 @@ from api.idempotency import earlier_answer, idempotency_key, keyed, settled
 from api.intake import Intake, read_email, read_move, to_email
 from api.limits import read_body
 from api.openapi import ANY_KEY, BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
-from api.presenting import detail, event_list, summary, too_late
-from api.schemas.email_requests import MAX_BATCH
+from api.presenting import detail, event_list, summary, why_not
 from api.schemas.email_answers import EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
+from api.schemas.email_requests import MAX_BATCH
 from messages import repository
 from messages.model import NewEmail, Submission
 from messages.states import State
@@ -202,7 +202,7 @@ def _changed(email_id: UUID, change: repository.Change | None, verb: str) -> Res
     if change is None:
         raise _not_found()
     if not change.moved:
-        raise ApiError("conflict", too_late(change.states, verb))
+        raise ApiError("conflict", why_not(change.states, verb))
     return json_answer({"object": "email", "id": email_id})
 
 

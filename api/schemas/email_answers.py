@@ -99,9 +99,9 @@ class EmailList(BaseModel):
 
 
 class EventAnswer(BaseModel):
-    """Something that happened to one recipient's message. The first one, `queued` or `scheduled`, is for all of them."""
+    """Something that happened to one recipient's message. The first, `queued` or `scheduled`, is for all of them."""
 
-    event: str = Field(description="queued, scheduled, delivered, deferred, bounced, rerouted, suppressed, expired, …")
+    event: str = Field(description="queued, scheduled, delivered, deferred, bounced, rerouted, suppressed, expired …")
     created_at: datetime
     recipient: str | None
     attempt: int | None = Field(description="Number of the attempt, from 1.")

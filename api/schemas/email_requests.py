@@ -88,7 +88,7 @@ class SendEmail(BaseModel):
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
     expires_in: Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None = Field(
         None,
-        description="Ours. Seconds after acceptance, or after `scheduled_at`, in which it is worth sending: 1 to 259200.",
+        description="Ours. Seconds from acceptance, or from `scheduled_at`, in which it is worth sending: 1 to 259200.",
     )
 
 

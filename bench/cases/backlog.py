@@ -72,24 +72,25 @@ async def _fed(session: Session, running: Running, run: str) -> AsyncIterator[No
     """Mail is added as fast as the sink takes it, while the block runs; hints go out as the API gives them."""
     hints = HintPublisher(session.world.servers.redis_url)
     hints.start()
-    task = asyncio.create_task(_feed(session, running, run, hints))
+    enough = asyncio.Event()
+    task = asyncio.create_task(_feed(session, running, run, (hints, enough)))
     try:
         yield
-        if task.done():
-            task.result()
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        enough.set()  # and not cancelled: an insert is under way in a thread
+        try:
             await task
-        hints.stop()
+        finally:
+            hints.stop()
 
 
-async def _feed(session: Session, running: Running, run: str, hints: HintPublisher) -> None:
+async def _feed(session: Session, running: Running, run: str, how: tuple[HintPublisher, asyncio.Event]) -> None:
+    hints, enough = how
     sink, domains = session.world.sink, session.options.domains
     everywhere = [mail.domain(number, mail.BULK_ZONE, domains) for number in range(domains)]
     start, added = sink.count(), 0
     with running.database.connect() as connection:
-        while True:
+        while not enough.is_set():
             owed = min(sink.count() - start - added, _FEED_AT_MOST)
             if owed < _FEED:
                 await asyncio.sleep(_LOOK_SECONDS)

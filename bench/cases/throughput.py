@@ -55,8 +55,7 @@ async def _take_turns(session: Session, running: Running | None, rival: postfix.
     passes: list[Pass] = []
     limits: list[float] = []
     memory: list[float] = []
-    peer: list[float] = []
-    peer_accepted: list[float] = []
+    turns: list[postfix.Turn] = []
     if running is not None:
         session.say("warming up")
         await deliver(session, running, WARM_UP, "warm-up")
@@ -70,20 +69,24 @@ async def _take_turns(session: Session, running: Running | None, rival: postfix.
             memory.append(_worker_memory(running))
         if rival is not None:
             session.say(f"run {turn + 1} of {options.runs}: {options.postfix_messages:,} mails through Postfix")
-            accepted, arrived = await rival.run(session.world.sink, options.postfix_messages)
-            peer.append(options.postfix_messages / arrived)
-            peer_accepted.append(options.postfix_messages / accepted)
+            turns.append(await rival.run(session.world.sink, options.postfix_messages))
     if running is not None:
         _add_ours(session, passes, limits, memory)
     if rival is not None:
-        session.add(
-            "postfix_opendkim_per_s", peer, accepted_per_s=peer_accepted, messages=options.postfix_messages,
-            version=rival.version, milter=options.milter, sessions=postfix.SESSIONS, bytes_on_the_wire=size,
-            signature="rsa-sha256 2048, relaxed/relaxed, verified by dkimpy",
-            note="Postlane's processes are idle meanwhile; one destination, kept-open sessions, queue synced to disk",
-        )  # fmt: skip
+        _add_peer(session, rival, turns, size)
     if running is not None and rival is not None:
-        session.add("ratio", [one.per_second / other for one, other in zip(passes, peer, strict=True)])
+        session.add("ratio", [ours.per_second / theirs.per_second for ours, theirs in zip(passes, turns, strict=True)])
+
+
+def _add_peer(session: Session, rival: postfix.Postfix, turns: list[postfix.Turn], size: int) -> None:
+    session.add(
+        "postfix_opendkim_per_s", [turn.per_second for turn in turns], messages=session.options.postfix_messages,
+        accepted_per_s=[turn.accepted_per_second for turn in turns], version=rival.version,
+        milter=session.options.milter, sessions=postfix.SESSIONS, bytes_on_the_wire=size,
+        signature="rsa-sha256 2048, relaxed/relaxed, verified by dkimpy",
+        cpu_microseconds_per_message=turns[-1].cpu,
+        note="Postlane's processes are idle meanwhile; one destination, kept-open sessions, queue synced to disk",
+    )  # fmt: skip
 
 
 def _add_ours(session: Session, passes: list[Pass], limits: list[float], memory: list[float]) -> None:

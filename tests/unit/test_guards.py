@@ -19,8 +19,8 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 80
 
-ASSERTION_CALLS = ("raises", "warns", "fail", "deprecated_call")
-"""`pytest.raises` and its kind say what must happen just as `assert` does."""
+ASSERTION_CALLS = ("raises", "warns", "fail", "deprecated_call", "call_and_validate", "validate_response")
+"""pytest's and Schemathesis' ways to say what must happen, beside `assert`."""
 
 
 @cache

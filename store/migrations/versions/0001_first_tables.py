@@ -117,6 +117,7 @@ CREATE TABLE outcome_counts (
 CREATE TABLE inbound_mail (
   id uuid PRIMARY KEY, received_at timestamptz NOT NULL DEFAULT now(), envelope_to text NOT NULL,
   raw bytea NOT NULL, result text);
+CREATE INDEX inbound_mail_waiting ON inbound_mail (received_at) WHERE result IS NULL;
 """
 
 

@@ -32,7 +32,8 @@ async def make_account(database: Database) -> Account:
             await connection.execute("INSERT INTO applications (id, name) VALUES (%s, %s)", [identifier, name])
         for name, identifier in domains.items():
             await connection.execute(
-                "INSERT INTO domains (id, application_id, name, return_path_domain, status) VALUES (%s, %s, %s, %s, %s)",
+                "INSERT INTO domains (id, application_id, name, return_path_domain, status)"
+                " VALUES (%s, %s, %s, %s, %s)",
                 [identifier, application, name, f"bounce.{name}", "pending" if name == "new.example" else "verified"],
             )
         for token, owner, permission, domain in (

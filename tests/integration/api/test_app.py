@@ -16,7 +16,7 @@ from api.errors import ERRORS
 from core.settings import Settings
 from store.database import Database
 from tests.integration.api.account import Account, email
-from tests.servers import TestServers
+from tests.servers import TestServers, disconnect_all
 
 
 async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
@@ -82,9 +82,9 @@ async def test_a_hint_follows_the_commit(client: httpx.AsyncClient, redis_url: s
 
 async def test_mail_is_accepted_without_redis(settings: Settings, account: Account, database: Database) -> None:
     app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as http:
-            answer = await http.post("/emails", json=email(), headers={"authorization": f"Bearer {account.full}"})
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        answer = await http.post("/emails", json=email(), headers={"authorization": f"Bearer {account.full}"})
     assert answer.status_code == 200
     async with database.connection() as connection:
         row = await (await connection.execute("SELECT count(*) FROM delivery_queue")).fetchone()
@@ -112,7 +112,7 @@ async def test_a_database_that_goes_away_and_comes_back(
     assert (await client.post("/emails", json=email())).status_code == 200
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false'.encode())
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        disconnect_all(admin, name)
         away = await client.post("/emails", json=email(), headers={"idempotency-key": "k"})
         assert (away.status_code, away.json()["name"]) == (503, "service_unavailable")
         admin.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true'.encode())

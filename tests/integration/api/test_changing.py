@@ -136,7 +136,8 @@ async def test_moves_that_race_leave_one_consistent_schedule(client: httpx.Async
     found = await row(
         database,
         "SELECT e.scheduled_at = q.due_at, extract(epoch FROM q.expires_at - q.due_at)::int,"
-        " extract(epoch FROM e.expires_at - e.scheduled_at)::int FROM emails e JOIN delivery_queue q ON q.email_id = e.id",
+        " extract(epoch FROM e.expires_at - e.scheduled_at)::int"
+        " FROM emails e JOIN delivery_queue q ON q.email_id = e.id",
     )
     assert found == (True, 600, 600)
 
@@ -156,7 +157,7 @@ async def test_a_bad_move_changes_nothing(client: httpx.AsyncClient) -> None:
     identifier = await send(client, scheduled_at="in 1 hour")
     before = (await client.get(f"/emails/{identifier}")).json()
     for body, status in (
-        ({}, 422), ({"scheduled_at": None}, 422), ({"scheduled_at": 5}, 422), ({"scheduled_at": "2020-01-01T00:00Z"}, 422),
+        ({}, 422), ({"scheduled_at": None}, 422), ({"scheduled_at": 5}, 422), ({"scheduled_at": "2020-01-01"}, 422),
         ({"scheduled_at": "in 40 days"}, 422), ([], 422),
     ):  # fmt: skip
         answer = await client.patch(f"/emails/{identifier}", json=body)

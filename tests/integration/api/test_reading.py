@@ -28,15 +28,15 @@ async def happened(
             [WORKER, identifier, position],
         )
         facts = AttemptFacts(
-            "192.0.2.1", "gmail", "mx.example.com", "TLSv1.3", "dot", 250, "2.0.0", "OK", "delivered", "ok", "recipient",
-            "smtp-2xx", 120,
+            "192.0.2.1", "gmail", "mx.example.com", "TLSv1.3", "dot", 250, "2.0.0", "OK", "delivered", "ok",
+            "recipient", "smtp-2xx", 120,
         )  # fmt: skip
         await record(
             connection,
             [
                 Outcome(
-                    MessageRef(UUID(identifier), position), "x@example.com", Lane.TRANSACTIONAL, datetime.now(UTC), kind,
-                    state, attempts, WORKER, facts, datetime.now(UTC) + timedelta(minutes=5),
+                    MessageRef(UUID(identifier), position), "x@example.com", Lane.TRANSACTIONAL, datetime.now(UTC),
+                    kind, state, attempts, WORKER, facts, datetime.now(UTC) + timedelta(minutes=5),
                 )
             ],
         )  # fmt: skip
@@ -102,7 +102,8 @@ async def test_the_timeline(client: httpx.AsyncClient, database: Database) -> No
     assert {key: last[key] for key in last if key not in ("created_at", "next_attempt_at")} == {
         "event": "delivered", "recipient": "bob@example.com", "attempt": 2, "ip": "192.0.2.1", "provider": "gmail",
         "mx": "mx.example.com", "tls": "TLSv1.3", "phase": "dot", "code": 250, "enhanced": "2.0.0", "reply": "OK",
-        "action": "delivered", "class": "ok", "scope": "recipient", "rule": "smtp-2xx", "detail": None, "duration_ms": 120,
+        "action": "delivered", "class": "ok", "scope": "recipient", "rule": "smtp-2xx", "detail": None,
+        "duration_ms": 120,
     }  # fmt: skip
 
 

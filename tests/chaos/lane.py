@@ -1,0 +1,143 @@
+"""One lane's delivery without its process: the real pipeline, wired as a worker wires it, against the practice internet.
+
+For what a killed process cannot show: a clock that is wrong, and moments between two statements. `tests/stack` runs the
+processes; here a test calls `deliver_due` itself.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from cli import demo
+from core.addresses import fold_address
+from core.clock import Clock
+from core.ids import uuid7
+from core.queues import Lane
+from core.settings import Settings
+from messages.accept import write_emails
+from messages.model import NewEmail, Recipient
+from simulator.ledger import read_ledger
+from simulator.main import SimulatorConfig, running
+from store import partitions
+from store.database import Database
+from workers import wiring
+from workers.pipeline import Collaborators, deliver_due
+
+LANE = Lane.MARKETING
+
+
+class ShiftedClock:
+    """The machine's clock, wrong by a constant."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._by
+
+
+@dataclass(frozen=True)
+class OneLane:
+    """A worker's inside, and the far side."""
+
+    database: Database
+    collaborators: Collaborators
+    ledger_file: Path
+
+    async def put(self, recipient: str, expires: timedelta | None = None) -> UUID:
+        """Accept one mail, due now; its email id. `expires` counts from now by the right clock."""
+        now, email_id = datetime.now(UTC), uuid7()
+        async with self.database.transaction() as connection:
+            cursor = await connection.execute("SELECT application_id, id FROM domains")
+            application_id, domain_id = (await cursor.fetchall())[0]
+            box = Recipient(recipient, fold_address(recipient), recipient.rpartition("@")[2], "to")
+            email = NewEmail(
+                email_id, application_id, domain_id, LANE, now, f"<{email_id.hex}@{demo.DOMAIN}>", demo.SENDER, "Hello",
+                (box,), (recipient,), text="It works.", expires_at=now + expires if expires else None,
+            )  # fmt: skip
+            await write_emails(connection, [email])
+        return email_id
+
+    async def deliver(self, recipient: str) -> None:
+        """Send what is due for the domain of this address, as the task of a hint does."""
+        await deliver_due(LANE, [recipient.rpartition("@")[2]], self.collaborators)
+
+    async def committed(self) -> None:
+        """Wait until every outcome so far is in the store."""
+        async with asyncio.timeout(10):
+            while self.collaborators.recorder.depth():
+                await asyncio.sleep(0.01)
+
+    async def row(self, statement: str, *parameters: object) -> tuple[Any, ...]:
+        """The first row of a statement."""
+        async with self.database.connection() as connection:
+            found = await (await connection.execute(statement, parameters)).fetchone()
+        assert found is not None
+        return found
+
+    async def state(self, email_id: UUID) -> str:
+        """State of the only message of an email."""
+        return str((await self.row("SELECT state FROM messages WHERE email_id = %s", email_id))[0])
+
+    async def due_in(self, email_id: UUID) -> float:
+        """Seconds until its next attempt, by the database's clock."""
+        statement = "SELECT extract(epoch FROM due_at - now())::float8 FROM delivery_queue WHERE email_id = %s"
+        return float((await self.row(statement, email_id))[0])
+
+    async def let_lease_run_out(self, email_id: UUID) -> None:
+        """What time does to a claim that nobody renews."""
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "UPDATE delivery_queue SET due_at = now() - interval '1 second' WHERE email_id = %s", [email_id]
+            )
+
+    async def arrived(self, recipient: str, seconds: float = 5.0) -> int:
+        """How often a mail to this address has been taken, waiting for the first one."""
+        async with asyncio.timeout(seconds):
+            while not (count := sum(entry.recipient == recipient for entry in read_ledger(self.ledger_file))):
+                await asyncio.sleep(0.02)
+        return count
+
+
+@contextlib.asynccontextmanager
+async def one_lane(
+    database: Database, settings: Settings, clock: Clock | None = None, flush_ms: float = 10.0
+) -> AsyncIterator[OneLane]:
+    """The inside of a marketing worker on this database, with `clock` in place of the machine's."""
+    practice = await asyncio.to_thread(demo.prepare, settings)
+    seen = practice.settings.model_copy(
+        update={
+            "smtp_port": int(practice.env["POSTLANE_SMTP_PORT"]),
+            "providers_file": Path(practice.env["POSTLANE_PROVIDERS_FILE"]),
+            "outcome_flush_ms": flush_ms,
+        }
+    )
+    dns_port = int(seen.dns_servers[0].rpartition(":")[2])
+    ledger = settings.data_dir / "ledger"
+    config = SimulatorConfig(
+        zones=settings.data_dir / "simulator-zones.json", ledger=ledger, dns_port=dns_port, smtp_port=seen.smtp_port
+    )
+    async with database.connection() as connection:
+        await partitions.ensure(connection, datetime.now(UTC).date())
+    async with running(config):
+        collaborators, journal = await wiring.build(seen, "marketing-0")
+        if clock is not None:
+            collaborators = replace(collaborators, clock=clock)
+        try:
+            yield OneLane(database, collaborators, ledger)
+        finally:
+            await wiring.close(collaborators, journal)
+
+
+def settings_for(database_url: str, redis_url: str, folder: Path) -> Settings:
+    """Settings of a worker of its own."""
+    return Settings(
+        database_url=database_url, redis_url=redis_url, data_dir=folder, secret=SecretStr("5e" * 32), _env_file=None
+    )  # type: ignore[call-arg]  # fmt: skip

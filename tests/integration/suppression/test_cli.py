@@ -1,0 +1,113 @@
+"""`postlane suppressions` as commands, on the real database."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import app
+from cli.main import run as run_command
+from core import settings
+
+Postlane = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def postlane(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Postlane]:
+    """Runs `postlane suppressions ...`: exit status, what it printed (read as JSON where it is), what it said."""
+    monkeypatch.setenv("POSTLANE_DATABASE_URL", database_url)
+    monkeypatch.setenv("POSTLANE_REDIS_URL", "redis://127.0.0.1:1/0")
+    settings.load.cache_clear()
+
+    def call(*words: str) -> tuple[int, Any, str]:
+        status = run_command(lambda: app(["suppressions", *words], prog_name="postlane", standalone_mode=False))
+        printed = capsys.readouterr()
+        try:
+            return status, json.loads(printed.out), printed.err
+        except ValueError:
+            return status, printed.out, printed.err
+
+    yield call
+    settings.load.cache_clear()
+
+
+def test_add_get_list_remove(postlane: Postlane) -> None:
+    status, added, _ = postlane("add", "Ann@Example.com", "bob@example.com", "--reason", "complaint", "--days", "3")
+    assert (status, [one["address"] for one in added]) == (0, ["ann@example.com", "bob@example.com"])
+    (found,) = postlane("get", "ANN@example.com")[1]
+    assert (found["reason"], found["source"], found["scope"]) == ("complaint", "cli", "all")
+    assert found["expires_at"] > found["created_at"]
+    assert [one["address"] for one in postlane("list", "ann")[1]] == ["ann@example.com"]
+    status, first, said = postlane("list", "--limit", "1")
+    assert (len(first), "--after" in said) == (1, True)
+    assert [one["address"] for one in postlane("list", "--after", first[0]["id"])[1]] == ["ann@example.com"]
+    assert postlane("remove", "ann@example.com", "nobody@example.com")[0] == 0
+    status, _, said = postlane("get", "ann@example.com")
+    assert (status, json.loads(said)["error"]["code"]) == (1, "not_found")
+    assert postlane("remove", "ann@example.com")[0] == 1
+    assert postlane("add", "not an address")[0] == 1
+    assert len(postlane("list")[1]) == 1
+
+
+def test_a_list_is_imported_with_its_faults_named(postlane: Postlane, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(
+        b"Email,Reason\na@example.com,HardBounce\nwrong,x\nb@example.com,unsubscribe\nc\xff@example.com,\n"
+        b"a@example.com,spam\n"
+    )
+    status, result, said = postlane("import", str(file), "--scope", "marketing")
+    assert status == 0
+    assert (result["added"], result["known"], result["wrong"]) == (2, 1, 2)
+    assert [fault["line"] for fault in result["faults"]] == [3, 5]
+    assert "line 3" in said
+    entries = {one["address"]: (one["reason"], one["scope"], one["source"]) for one in postlane("list")[1]}
+    assert entries == {
+        "a@example.com": ("hard_bounce", "marketing", "import"),
+        "b@example.com": ("unsubscribe", "marketing", "import"),
+    }
+    again = postlane("import", str(file), "--scope", "marketing")[1]
+    assert (again["added"], again["known"]) == (0, 3)
+
+
+def test_standard_input_is_read_and_large_lists_are_committed_in_parts(
+    postlane: Postlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(f"user{n}@example.com\n" for n in range(25_000))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert postlane("import", "-")[1] == {"added": 25_000, "known": 0, "wrong": 0, "faults": []}
+    assert len(postlane("list", "@example.com", "--limit", "10000")[1]) == 10_000
+
+
+def test_an_export_is_imported_back(postlane: Postlane, tmp_path: Path) -> None:
+    postlane("add", "a@example.com", "--scope", "marketing", "--reason", "unsubscribe", "--detail", 'said "no, thanks"')
+    postlane("add", "b@other.example")
+    file = tmp_path / "out.csv"
+    assert postlane("export", "--output", str(file))[0] == 0
+    status, text, said = postlane("export", "@example.com")
+    assert (status, "1 entries" in said) == (0, True)
+    assert text.splitlines()[0].startswith("email,scope,reason")
+    assert len(text.splitlines()) == 2
+    lines = postlane("export", "@example.com", "--json")[1]
+    assert lines["address"] == "a@example.com"
+    before = postlane("list")[1]
+    postlane("remove", "a@example.com", "b@other.example")
+    assert postlane("import", str(file))[1]["added"] == 2
+    kept = ("address", "scope", "reason", "detail", "expires_at")
+    after = {tuple(one[key] for key in kept) for one in postlane("list")[1]}
+    assert after == {tuple(one[key] for key in kept) for one in before}
+
+
+def test_files_that_cannot_be_used(postlane: Postlane, tmp_path: Path) -> None:
+    for words, code in (
+        (("import", str(tmp_path / "none.csv")), "cannot_read"),
+        (("import", str(tmp_path)), "cannot_read"),
+        (("export", "--output", str(tmp_path / "no" / "folder.csv")), "cannot_write"),
+        (("list", "@"), "search"),
+    ):
+        status, _, said = postlane(*words)
+        assert (status, json.loads(said)["error"]["code"]) == (1, code), words

@@ -1,0 +1,126 @@
+"""Logging must never fail, never lose the service's name, and never show an address that is to be masked."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from core.logs import masked
+
+HEAD = """
+import threading
+from core import logs
+logs.configure({level!r}, {mask!r}, {service!r})
+log = logs.get_logger("test")
+"""
+
+FULL = Path("/dev/full")
+
+
+def run(body: str, level: str = "info", mask: bool = True, service: str = "", stdout: int = subprocess.PIPE) -> list[dict[str, object]]:
+    """The lines a process with this body logs."""
+    program = HEAD.format(level=level, mask=mask, service=service) + body
+    done = subprocess.run([sys.executable, "-c", program], stdout=stdout, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return [orjson.loads(line) for line in (done.stdout or b"").splitlines()]
+
+
+def test_a_line_is_one_json_object_with_event_level_module_and_utc_time() -> None:
+    (line,) = run("log.info('attempt', code=250, text='a\\nb')")
+
+    assert (line["event"], line["level"], line["module"], line["code"]) == ("attempt", "info", "test", 250)
+    assert str(line["timestamp"]).endswith("Z")
+
+
+def test_level_keeps_less_important_lines_away() -> None:
+    lines = run("log.info('no'); log.warning('yes')", level="warning")
+
+    assert [line["event"] for line in lines] == ["yes"]
+
+
+def test_service_is_on_lines_of_every_thread() -> None:
+    """A worker logs from its loop's thread, not from the one that configured logging."""
+    lines = run(
+        "log.info('here')\nthread = threading.Thread(target=lambda: log.info('there'))\nthread.start()\nthread.join()",
+        service="worker-0",
+    )
+
+    assert [(line["event"], line["service"]) for line in lines] == [("here", "worker-0"), ("there", "worker-0")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "recipient='bob@example.com'",
+        "address='bob@example.com'",
+        "sender='bob@example.com'",
+        "reply='5.1.1 <bob@example.com>: user unknown'",
+        "error='cannot send to bob@example.com'",
+    ],
+)
+def test_address_is_masked_wherever_it_stands(fields: str) -> None:
+    (line,) = run(f"log.info('attempt', {fields})")
+
+    assert "bob@" not in str(line)
+    assert "b***@example.com" in str(line)
+
+
+def test_address_in_a_traceback_is_masked() -> None:
+    (line,) = run("try:\n  raise ValueError('no mail to bob@example.com')\nexcept ValueError:\n  log.exception('broke')")
+
+    assert "ValueError" in str(line["exception"])
+    assert "bob@" not in str(line)
+
+
+def test_address_is_shown_when_masking_is_off() -> None:
+    (line,) = run("log.info('attempt', recipient='bob@example.com', reply='<bob@example.com> unknown')", mask=False)
+
+    assert (line["recipient"], line["reply"]) == ("bob@example.com", "<bob@example.com> unknown")
+
+
+def test_message_id_is_not_taken_for_an_address() -> None:
+    (line,) = run("log.info('attempt', message_id='0198-77/3')")
+
+    assert line["message_id"] == "0198-77/3"
+
+
+@pytest.mark.parametrize(("address", "shown"), [("bob@x.org", "b***@x.org"), ("@x.org", "***@x.org"), ("bob", "***")])
+def test_masked(address: str, shown: str) -> None:
+    assert masked(address) == shown
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_full_disk_under_the_log_stops_nothing() -> None:
+    """A recorder that raises because its log cannot be written would lose outcomes, and repeat mail."""
+    with FULL.open("wb") as full:
+        program = HEAD.format(level="info", mask=True, service="") + "log.info('x')\nimport os\nos.write(2, b'alive')\nos._exit(0)"
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert done.stderr == b"alive"
+
+
+def test_reader_that_has_gone_stops_nothing() -> None:
+    program = HEAD.format(level="info", mask=True, service="") + (
+        "import sys, os\nsys.stdin.read()\nfor _ in range(3): log.info('x')\nos.write(2, b'alive')\nos._exit(0)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdout.close()
+    process.stdin.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=20)
+
+    assert told == b"alive"
+
+
+def test_line_of_a_foreign_library_is_json_too() -> None:
+    """Celery, kombu and the database pool log through the standard library."""
+    (line,) = run("import logging\nlogging.getLogger('psycopg.pool').warning('cannot reach %s', 'bob@example.com')", service="api")
+
+    assert (line["module"], line["level"], line["service"]) == ("psycopg.pool", "warning", "api")
+    assert line["event"] == "cannot reach b***@example.com"
