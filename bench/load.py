@@ -93,6 +93,7 @@ async def clients(url: str, token: str, count: int) -> AsyncIterator[Sequence[Ht
     finally:
         for client in opened:
             client.close()
+        await asyncio.sleep(0)  # the sockets are closed in the loop's next round
 
 
 async def post_all(connections: Sequence[HttpClient], path: str, bodies: Iterator[bytes]) -> list[Answer]:

@@ -81,6 +81,7 @@ class TimedSink:
         self.keep = False
         self.repeats = 0
         """Mails to a recipient who had one before."""
+        self.open: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -89,9 +90,12 @@ class TimedSink:
         self._server = await loop.create_server(lambda: _Conversation(self), host, port)
 
     async def stop(self) -> None:
-        """Close the door. Connections end with the processes on their other side."""
+        """Close the door and every connection."""
         if self._server is not None:
             self._server.close()
+        for transport in list(self.open):
+            transport.abort()
+        await asyncio.sleep(0)
 
     def took(self, recipients: list[str], mail: bytes) -> None:
         """Called by a conversation right before its 250 goes out."""
@@ -111,10 +115,15 @@ class _Conversation(asyncio.Protocol):
         self._buffer = bytearray()
         self._recipients: list[str] = []
         self._in_data = False
+        self._quit = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a server's is a Transport
+        self._sink.open.add(self._transport)
         self._transport.write(b"220 timed.bench.sim ESMTP\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._sink.open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -123,6 +132,8 @@ class _Conversation(asyncio.Protocol):
             answers += answer
         if answers:
             self._transport.write(bytes(answers))
+        if self._quit:
+            self._transport.close()
 
     def _step(self) -> bytes | None:
         """The answer to the next complete command or mail in the buffer, None when there is none."""
@@ -153,5 +164,6 @@ class _Conversation(asyncio.Protocol):
             self._in_data = True
             return b"354 End data with <CR><LF>.<CR><LF>\r\n"
         elif verb == "QUIT":
+            self._quit = True
             return b"221 2.0.0 Bye\r\n"
         return b"250 2.0.0 Ok\r\n"

@@ -36,8 +36,6 @@ _RECORD_COLUMNS = (
     Column("status", style="bold"),
     Column("type"),
     Column("name"),
-    Column("priority"),
-    Column("value"),
     Column("reason", style="yellow"),
 )
 
@@ -173,8 +171,9 @@ def _summary(domain: Domain) -> dict[str, object]:
 
 def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
     """The domain with its records: one object for programs, a table and the status for people."""
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname)
     rows = []
-    for record in domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname):
+    for record in records:
         check = domain.checks.get(record.kind)
         rows.append(
             {
@@ -192,4 +191,8 @@ def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
         emit(_summary(domain) | {"records": rows}, as_json=True)
         return
     emit(rows, columns=_RECORD_COLUMNS, title=f"{domain.name}: {domain.status}")
-    say(f"`postlane domains get {domain.name} --zone` prints them for a zone file.", style="dim")
+    missing = [record for record, row in zip(records, rows, strict=True) if row["status"] != "verified"]
+    if missing:
+        say("\nTo publish, as lines of a zone file:", style="dim")
+    for record in missing:
+        typer.echo(record.zone_line)  # not in the table: whoever copies a key needs all of it

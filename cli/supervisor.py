@@ -29,7 +29,7 @@ from core.errors import PostlaneError, UnavailableError
 __all__ = ["Service", "ServiceState", "Status", "Supervisor", "http_ready", "restart_delay", "tcp_ready"]
 
 STOP_SECONDS = 10.0
-"""The whole stop takes at most this long; issue 3 promises it."""
+"""The whole stop takes at most this long: who pressed Ctrl-C waits for it."""
 
 FORCE_SECONDS = 0.5
 """Kept for each group that still has to stop: enough for a kill to take effect."""

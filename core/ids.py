@@ -6,8 +6,11 @@ The tables of mail are partitioned by ranges of these ids, so an id alone finds 
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 _lock = threading.Lock()
 _last = 0
@@ -38,5 +41,5 @@ def time_of(identifier: UUID) -> datetime:
 
 
 def lowest_at(moment: datetime) -> UUID:
-    """The smallest UUIDv7-shaped value of that millisecond: a partition bound, or the start of a time range."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    """A value below every id of that millisecond and above all before: a partition bound, or the start of a range."""
+    return UUID(int=(moment - _EPOCH) // _MILLISECOND << 80)

@@ -22,10 +22,13 @@ def serve(host: str, port: int, healthy: Callable[[], str]) -> ThreadingHTTPServ
     free one: read it from `server_address`."""
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 10.0  # a client that says nothing may not keep its thread for ever
+
         def do_GET(self) -> None:
-            if self.path == "/metrics":
+            path = self.path.partition("?")[0]
+            if path == "/metrics":
                 self._answer(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
-            elif self.path == "/healthz":
+            elif path == "/healthz":
                 trouble = healthy()
                 self._answer(503 if trouble else 200, (trouble or "ok").encode() + b"\n", "text/plain")
             else:

@@ -5,6 +5,7 @@ key with a short life says so; the worker removes it when it starts on the desti
 nothing but time: the mail is in PostgreSQL and the scheduler's due scan gives the hint again.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -21,13 +22,20 @@ from core.queues import BACKGROUND, TASK_DELIVER, Lane
 _log = get_logger(__name__)
 
 HINTS = Counter("postlane_hints_total", "Destinations hinted to workers, by lane and result", ["lane", "result"])
-"""result: published, coalesced, lost (Redis away)."""
+"""result: published, coalesced, full (the lane has tasks enough), lost (Redis away)."""
 
 MARKER_SECONDS = 30
 """Life of a marker. A hint that Redis lost is given again after this by the due scan."""
 
 DESTINATIONS_PER_TASK = 50
 """Small destinations share a task: a task costs about a millisecond, a claim takes any number of destinations."""
+
+QUEUE_TASKS = 5000
+"""A lane with so many waiting tasks takes no more: without a worker at its end it would grow whenever markers end, until
+Redis is full. The due scan hints again once there is room."""
+
+QUIET_SECONDS = 1.0
+"""No try for so long after one failed: the due scan finds the mail within a second of Redis coming back."""
 
 _GATHER_SECONDS = 0.005
 _QUEUE_LIMIT = 10_000
@@ -120,26 +128,47 @@ class HintPublisher:
         if time.monotonic() < self._quiet_until:
             HINTS.labels(lane.value, "lost").inc(len(destinations))
             return
+        fresh: list[str] = []
+        sent = 0
         try:
-            fresh = self._mark(lane, destinations)
+            fresh, waiting = self._mark(lane, destinations)
+            if waiting >= QUEUE_TASKS:
+                self._unmark(lane, fresh)
+                HINTS.labels(lane.value, "full").inc(len(destinations))
+                return
             for start in range(0, len(fresh), DESTINATIONS_PER_TASK):
                 self._send(lane, fresh[start : start + DESTINATIONS_PER_TASK])
+                sent = min(start + DESTINATIONS_PER_TASK, len(fresh))
         except (redis.RedisError, OperationalError, OSError) as error:
-            # The due scan finds this mail within a second of Redis coming back. Do not try for each of a million
-            # mails meanwhile.
-            self._quiet_until = time.monotonic() + 1.0
-            HINTS.labels(lane.value, "lost").inc(len(destinations))
-            _log.warning("hints_lost", lane=lane.value, destinations=len(destinations), error=str(error))
-            return
-        HINTS.labels(lane.value, "published").inc(len(fresh))
-        HINTS.labels(lane.value, "coalesced").inc(len(destinations) - len(fresh))
+            self._lost(lane, fresh[sent:], len(destinations) - sent)
+            _log.warning("hints_lost", lane=lane.value, destinations=len(destinations) - sent, error=str(error))
+        except Exception as error:
+            # A bug, perhaps in a library. Without this thread no mail moves, and nobody would see it stop.
+            self._lost(lane, fresh[sent:], len(destinations) - sent)
+            _log.error("hints_failed", lane=lane.value, destinations=len(destinations) - sent, exc_info=error)
+        else:
+            HINTS.labels(lane.value, "coalesced").inc(len(destinations) - len(fresh))
+        HINTS.labels(lane.value, "published").inc(sent)
 
-    def _mark(self, lane: Lane, destinations: Sequence[str]) -> list[str]:
-        """Set the markers; returns the destinations that had none."""
+    def _mark(self, lane: Lane, destinations: Sequence[str]) -> tuple[list[str], int]:
+        """Set the markers; returns the destinations that had none, and how many tasks wait in the lane."""
         pipeline = self._redis.pipeline(transaction=False)
         for destination in destinations:
             pipeline.set(marker(lane, destination), b"1", nx=True, ex=MARKER_SECONDS)
-        return [d for d, fresh in zip(destinations, pipeline.execute(), strict=True) if fresh]
+        pipeline.llen(lane.value)
+        *fresh, waiting = pipeline.execute()
+        return [d for d, new in zip(destinations, fresh, strict=True) if new], int(waiting)
+
+    def _lost(self, lane: Lane, marked: Sequence[str], count: int) -> None:
+        """Be quiet for a moment, not try for each of a million mails; and leave no marker without its hint."""
+        HINTS.labels(lane.value, "lost").inc(count)
+        self._unmark(lane, marked)
+        self._quiet_until = time.monotonic() + QUIET_SECONDS
+
+    def _unmark(self, lane: Lane, destinations: Sequence[str]) -> None:
+        if destinations:
+            with contextlib.suppress(redis.RedisError, OSError):  # the markers end by themselves after a while
+                self._redis.delete(*(marker(lane, destination) for destination in destinations))
 
     def _send(self, lane: Lane, destinations: list[str]) -> None:
         self._app.send_task(TASK_DELIVER, args=[lane.value, destinations], queue=lane.value, retry=False)

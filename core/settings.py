@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     api_workers: int = Field(1, ge=1, le=64, description="API processes behind one port.")
     max_message_bytes: int = Field(
-        40 * 1024 * 1024, description="Largest email in bytes, attachments decoded and all parts together."
+        40 * 1024 * 1024, ge=1024, description="Largest email in bytes, attachments decoded and all parts together."
     )
 
     # Sending
@@ -117,6 +117,20 @@ class Settings(BaseSettings):
         text = value.get_secret_value()
         if text and len(text) < 64:
             raise ValueError("must be at least 32 bytes as hex; `postlane init` makes one")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a URL that begins with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be a URL that begins with redis://, rediss:// or unix://")
         return value
 
 

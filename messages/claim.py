@@ -30,7 +30,7 @@ WITH due AS MATERIALIZED (
     FROM due WHERE q.email_id = due.email_id AND q.position = due.position
   RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at
 )
-SELECT c.*, coalesce(c.expires_at <= now(), false), s.reason
+SELECT c.*, coalesce(c.expires_at <= now(), false), s.reason, now()
   FROM claimed c LEFT JOIN LATERAL (
     SELECT reason FROM suppressions s
      WHERE s.address = c.address AND s.scope IN ('all', %(lane)s) AND (s.expires_at IS NULL OR s.expires_at > now())
@@ -58,10 +58,13 @@ SELECT q.email_id, q.position FROM delivery_queue q
       WHERE s.address = q.address AND s.scope IN ('all', q.lane) AND (s.expires_at IS NULL OR s.expires_at > now()))
 """
 
+# A locked row is one whose outcome is being committed: waiting for it could be a deadlock.
 _RENEW = """
 UPDATE delivery_queue q SET due_at = now() + %(lease)s
-  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
- WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
+  FROM (SELECT email_id, position FROM delivery_queue
+         WHERE (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
+           AND email_id = ANY(%(emails)s) AND claimed_by = %(worker)s FOR UPDATE SKIP LOCKED) AS mine
+ WHERE q.email_id = mine.email_id AND q.position = mine.position
 """
 
 _GIVE_BACK = """
@@ -88,8 +91,8 @@ async def claim(
         },
     )
     claimed = [
-        Claimed(MessageRef(email, position), recipient, address, destination, attempts, ip, reason, expires, expired)
-        for email, position, recipient, address, destination, attempts, ip, expires, expired, reason in (
+        Claimed(MessageRef(email, position), recipient, address, destination, attempts, ip, reason, expires, expired, at)
+        for email, position, recipient, address, destination, attempts, ip, expires, expired, reason, at in (
             await cursor.fetchall()
         )
     ]

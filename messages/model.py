@@ -105,6 +105,8 @@ class Claimed:
     """Reason of the suppression that forbids sending, or None."""
     expires_at: datetime | None
     expired: bool
+    claimed_at: datetime
+    """By the database's clock."""
 
 
 @dataclass(frozen=True, slots=True)

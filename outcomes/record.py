@@ -69,16 +69,18 @@ class Recorded:
 
 async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorded:
     """Write these outcomes within the caller's transaction."""
-    endings = [o for o in outcomes if o.state in TERMINAL]
-    deferrals = [o for o in outcomes if o.state not in TERMINAL]
-    moved: set[tuple[object, int]] = set()
+    # A replayed journal may tell of a message twice: its first end counts, and its last deferral.
+    endings = list({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values())
+    deferrals = list({o.ref: o for o in outcomes if o.state not in TERMINAL}.values())
+    ended: set[tuple[object, int]] = set()
+    kept: set[tuple[object, int]] = set()
     if endings:
         cursor = await connection.execute(_END, _columns(endings))
-        moved.update(await cursor.fetchall())
+        ended.update(await cursor.fetchall())
     if deferrals:
         cursor = await connection.execute(_DEFER, _columns(deferrals) | _later(deferrals))
-        moved.update(await cursor.fetchall())
-    first = [o for o in outcomes if (o.ref.email_id, o.ref.position) in moved]
+        kept.update(await cursor.fetchall())
+    first = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
     await _write_events(connection, first)
     await _count(connection, first)
     for outcome in first:
@@ -88,8 +90,7 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
                 _SUPPRESS,
                 [uuid7(), outcome.address, entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at],
             )
-    ended = sum(o.state in TERMINAL for o in first)
-    return Recorded(ended, len(first) - ended, len(outcomes) - len(first))
+    return Recorded(len(ended), len(kept), len(outcomes) - len(first))
 
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:

@@ -24,7 +24,11 @@ from store.database import Connection
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 LARGEST_BATCH: Final = 10_000
-"""Entries of one `add` or `remove`: about a third of a second, so that nobody waits long for the rows it holds."""
+"""Entries of one `add` or `remove`: well under a second, so that nobody waits long for the rows it holds."""
+
+_STEP: Final = 1000
+"""Entries of one statement: making and reading it takes about 15 ms, so that the event loop of the API is never held
+for long by somebody's batch."""
 
 EXPIRED_DAYS: Final = 30
 """Days an entry stays in the table after its time is over, for whoever asks why a mail was not sent."""
@@ -156,13 +160,23 @@ class Page:
 
 
 async def add(connection: Connection, additions: Sequence[Addition]) -> list[Added]:
-    """Add entries, at most `LARGEST_BATCH`, in one statement; returns one `Added` per different address and scope.
+    """Add entries, at most `LARGEST_BATCH`; returns one `Added` per different address and scope, in their order.
 
-    Order is that of address and scope, not of `additions`.
+    Needs a transaction of the caller to be all or nothing. Goes in steps of `_STEP` entries.
     """
     wanted = _without_repeats(additions)
     keys = sorted(wanted)
-    entries = [wanted[key] for key in keys]
+    added: list[Added] = []
+    for start in range(0, len(keys), _STEP):
+        step = keys[start : start + _STEP]
+        added += await _add_step(connection, step, [wanted[key] for key in step])
+    return added
+
+
+async def _add_step(
+    connection: Connection, keys: Sequence[tuple[str, str]], entries: Sequence[SuppressionEntry]
+) -> list[Added]:
+    """Add one step; `keys` are the (address, scope) of `entries`, sorted."""
     addresses, scopes = [key[0] for key in keys], [key[1] for key in keys]
     cursor = await connection.execute(
         _ADD,
@@ -175,14 +189,13 @@ async def add(connection: Connection, additions: Sequence[Addition]) -> list[Add
             [entry.detail for entry in entries],
             [entry.expires_at for entry in entries],
         ],
-        prepare=False,
     )
     added = {
         (row[1], row[2]): Added(row[0], row[1], SuppressionScope(row[2]), row[3]) for row in await cursor.fetchall()
     }
     if len(added) < len(keys):
         # A second statement sees entries that another transaction committed while the first one waited for them.
-        cursor = await connection.execute(_SAME, [addresses, scopes], prepare=False)
+        cursor = await connection.execute(_SAME, [addresses, scopes])
         for row in await cursor.fetchall():
             added.setdefault((row[1], row[2]), Added(row[0], row[1], SuppressionScope(row[2]), False))
     return [added[key] for key in keys if key in added]

@@ -34,15 +34,24 @@ class LeaseKeeper:
         if self._task:
             self._task.cancel()
 
-    def hold(self, refs: Iterable[MessageRef]) -> None:
-        now = time.monotonic()
-        self._held.update((ref, now) for ref in refs)
+    def hold(self, refs: Iterable[MessageRef]) -> set[MessageRef]:
+        """Hold these; returns those that were not held before.
 
-    def let_go(self, ref: MessageRef) -> None:
-        self._held.pop(ref, None)
+        A lease can run out under mail that is still ours: this process was stopped, or the database was away. Claiming
+        such mail anew renews its lease, and must not send it a second time.
+        """
+        now = time.monotonic()
+        fresh = {ref for ref in refs if ref not in self._held}
+        self._held.update((ref, now) for ref in fresh)
+        return fresh
+
+    def let_go(self, refs: Iterable[MessageRef]) -> None:
+        """Their outcomes are committed, or they were given back."""
+        for ref in refs:
+            self._held.pop(ref, None)
 
     def held(self) -> int:
-        """Messages in flight in this process."""
+        """Messages claimed by this process whose outcome is not committed."""
         return len(self._held)
 
     async def _run(self) -> None:

@@ -26,7 +26,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.senders import Sender, SenderBook
-from core.clock import Clock
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
@@ -42,7 +41,7 @@ from outcomes.recorder import Recorder
 from pools.choose import choose, same_ip
 from pools.model import Health, Pool, Wait
 from pools.repository import PoolBook
-from store.database import Database, DatabaseUnavailableError
+from store.database import Connection, Database, DatabaseUnavailableError
 from suppression.rules import suppression_for
 from workers import watch
 from workers.leases import LeaseKeeper, Permit
@@ -91,7 +90,6 @@ class Collaborators:
     recorder: Recorder
     leases: LeaseKeeper
     signing: Executor
-    clock: Clock
     limits: Limits
     turns: dict[tuple[UUID, str], int] = field(default_factory=dict)
     permits: set[Permit] = field(default_factory=set)
@@ -119,7 +117,15 @@ class Batch:
     lane: Lane
     permit: Permit
     emails: dict[UUID, tuple[StoredEmail, StoredContent | None]]
+    claimed_at: datetime
+    """By the database's clock."""
+    asked: float
+    """The same moment, or a little earlier, by `time.monotonic`."""
     failed: bool = False
+
+    def now(self) -> datetime:
+        """The database's time, which all processes share: this machine's clock may be wrong, or jump."""
+        return self.claimed_at + timedelta(seconds=time.monotonic() - self.asked)
 
 
 async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
@@ -129,13 +135,15 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
         asked = time.monotonic()
         async with c.database.connection() as connection:
             claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
-            emails = await claim.load(connection, {m.ref.email_id for m in claimed}) if claimed else {}
+            fresh = c.leases.hold(message.ref for message in claimed)
+            claimed = [message for message in claimed if message.ref in fresh]
+            emails = await _emails(connection, claimed, c)
     watch.CLAIMED.labels(lane.value).inc(len(claimed))
     if not claimed:
         return []
     refs = [message.ref for message in claimed]
-    batch = Batch(lane, Permit(c.database, c.worker, refs, asked, asked + c.limits.batch_seconds), emails)
-    c.leases.hold(refs)
+    permit = Permit(c.database, c.worker, refs, asked, asked + c.limits.batch_seconds)
+    batch = Batch(lane, permit, emails, claimed[0].claimed_at, asked)
     c.permits.add(batch.permit)
     try:
         await _deliver(batch, claimed, c)
@@ -146,6 +154,16 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
         c.permits.discard(batch.permit)
         await _give_back(batch, c)
     return more
+
+
+async def _emails(
+    connection: Connection, claimed: Sequence[Claimed], c: Collaborators
+) -> dict[UUID, tuple[StoredEmail, StoredContent | None]]:
+    try:
+        return await claim.load(connection, {message.ref.email_id for message in claimed}) if claimed else {}
+    except BaseException:
+        c.leases.let_go(message.ref for message in claimed)  # nobody will work on them: let their leases run out
+        raise
 
 
 async def _admit(c: Collaborators) -> None:
@@ -271,7 +289,7 @@ async def _prepare(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[
     with watch.step(batch.lane, "prepare"):
         work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
         prepared = await asyncio.get_running_loop().run_in_executor(
-            c.signing, prepare.prepare_many, work, batch.lane, c.secret, c.clock.now()
+            c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now()
         )
     ready = []
     for job, envelope in zip(jobs, prepared, strict=True):
@@ -351,7 +369,7 @@ def _conclude(
     c: Collaborators,
 ) -> None:
     """Verdict → outcome: ended, or deferred until its next time."""
-    now = c.clock.now()
+    now = batch.now()
     attempts = message.attempts + 1
     event = states.event_for(verdict)
     accepted = email.scheduled_at or email.created_at
@@ -391,7 +409,7 @@ def _end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, d
     _put(
         batch,
         Outcome(
-            message.ref, message.address, batch.lane, c.clock.now(), kind, state, message.attempts, c.worker,
+            message.ref, message.address, batch.lane, batch.now(), kind, state, message.attempts, c.worker,
             detail=detail,
         ),
         c,
@@ -401,7 +419,7 @@ def _end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, d
 
 def _wait(batch: Batch, message: Claimed, wait: Wait, c: Collaborators) -> None:
     """No IP can take it: due again when one can, without an attempt counted."""
-    now = c.clock.now()
+    now = batch.now()
     due: datetime = wait.until or now + NO_IP_RETRY
     outcome = Outcome(
         message.ref, message.address, batch.lane, now, EventKind.DEFERRED, states.State.DEFERRED, message.attempts,
@@ -412,8 +430,7 @@ def _wait(batch: Batch, message: Claimed, wait: Wait, c: Collaborators) -> None:
 
 def _put(batch: Batch, outcome: Outcome, c: Collaborators) -> None:
     c.recorder.put(outcome)
-    batch.permit.done(outcome.ref)
-    c.leases.let_go(outcome.ref)
+    batch.permit.done(outcome.ref)  # its lease is kept until the outcome is committed
 
 
 async def _give_back(batch: Batch, c: Collaborators) -> None:
@@ -421,11 +438,10 @@ async def _give_back(batch: Batch, c: Collaborators) -> None:
     untried = batch.permit.left()
     if not untried:
         return
-    for ref in untried:
-        c.leases.let_go(ref)
+    c.leases.let_go(untried)
     try:
         async with c.database.connection() as connection:
-            due = c.clock.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
+            due = batch.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
             await claim.give_back(connection, list(untried), c.worker, due)
     except DatabaseUnavailableError as error:
         _log.warning("leases_left_to_expire", messages=len(untried), error=str(error))

@@ -27,7 +27,7 @@ DELIVERY = Histogram(
 UNCERTAIN = Counter(
     "postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"]
 )
-IN_FLIGHT = Gauge("postlane_in_flight", "Messages claimed and not yet decided in this process")
+IN_FLIGHT = Gauge("postlane_in_flight", "Messages claimed by this process whose outcome is not committed")
 UNCOMMITTED = Gauge("postlane_outcomes_uncommitted", "Outcomes that wait for their commit in this process")
 SESSIONS = Gauge("postlane_smtp_sessions", "Open SMTP sessions of this process")
 

@@ -84,7 +84,8 @@ async def test_stream_pool_and_expiry(client: httpx.AsyncClient, database: Datab
     found = await one(
         database,
         "SELECT e.lane, p.name, extract(epoch FROM e.expires_at - e.created_at)::int, q.lane,"
-        " q.expires_at = e.expires_at FROM emails e JOIN pools p ON p.id = e.pool_id JOIN delivery_queue q ON q.email_id = e.id",
+        " q.expires_at = e.expires_at"
+        " FROM emails e JOIN pools p ON p.id = e.pool_id JOIN delivery_queue q ON q.email_id = e.id",
     )
     assert found == ("marketing", "bulk", 3600, "marketing", True)
 
@@ -95,7 +96,8 @@ async def test_expiry_counts_from_the_schedule(client: httpx.AsyncClient, databa
     found = await one(
         database,
         "SELECT extract(epoch FROM e.scheduled_at - e.created_at)::int,"
-        " extract(epoch FROM q.expires_at - q.due_at)::int, m.state FROM emails e JOIN delivery_queue q ON q.email_id = e.id JOIN messages m ON m.email_id = e.id",
+        " extract(epoch FROM q.expires_at - q.due_at)::int, m.state"
+        " FROM emails e JOIN delivery_queue q ON q.email_id = e.id JOIN messages m ON m.email_id = e.id",
     )
     assert found == (7200, 60, "scheduled")
 

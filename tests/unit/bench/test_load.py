@@ -33,6 +33,7 @@ class _Api:
 
     def __init__(self, status: int = 200, delay: float = 0.0) -> None:
         self.requests: list[bytes] = []
+        self.served: list[asyncio.Task[None] | None] = []
         self.most_at_once = 0
         self._at_once = 0
         self._status = status
@@ -50,8 +51,11 @@ class _Api:
                 await asyncio.sleep(self._delay)
                 self._at_once -= 1
                 writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\n{}" % self._status)
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.close()
+            self.served.append(asyncio.current_task())
 
 
 @asynccontextmanager
@@ -63,6 +67,15 @@ async def _connected(api: _Api, count: int) -> AsyncIterator[list[HttpClient]]:
             yield list(opened)
     finally:
         server.close()
+        await _until_served(api, count)
+
+
+async def _until_served(api: _Api, count: int) -> None:
+    for _ in range(200):
+        if len(api.served) == count:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
 
 
 async def test_post_all_sends_every_body_once_with_the_key() -> None:

@@ -19,12 +19,12 @@ log = logs.get_logger("test")
 FULL = Path("/dev/full")
 
 
-def run(body: str, level: str = "info", mask: bool = True, service: str = "", stdout: int = subprocess.PIPE) -> list[dict[str, object]]:
+def run(body: str, level: str = "info", mask: bool = True, service: str = "") -> list[dict[str, object]]:
     """The lines a process with this body logs."""
     program = HEAD.format(level=level, mask=mask, service=service) + body
-    done = subprocess.run([sys.executable, "-c", program], stdout=stdout, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    return [orjson.loads(line) for line in (done.stdout or b"").splitlines()]
+    return [orjson.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_a_line_is_one_json_object_with_event_level_module_and_utc_time() -> None:
@@ -68,7 +68,9 @@ def test_address_is_masked_wherever_it_stands(fields: str) -> None:
 
 
 def test_address_in_a_traceback_is_masked() -> None:
-    (line,) = run("try:\n  raise ValueError('no mail to bob@example.com')\nexcept ValueError:\n  log.exception('broke')")
+    (line,) = run(
+        "try:\n  raise ValueError('no mail to bob@example.com')\nexcept ValueError:\n  log.exception('broke')"
+    )
 
     assert "ValueError" in str(line["exception"])
     assert "bob@" not in str(line)
@@ -78,6 +80,18 @@ def test_address_is_shown_when_masking_is_off() -> None:
     (line,) = run("log.info('attempt', recipient='bob@example.com', reply='<bob@example.com> unknown')", mask=False)
 
     assert (line["recipient"], line["reply"]) == ("bob@example.com", "<bob@example.com> unknown")
+
+
+def test_what_stands_for_an_address_and_is_none_is_hidden() -> None:
+    (line,) = run("log.info('attempt', recipient='bob', reply='no such user')")
+
+    assert (line["recipient"], line["reply"]) == ("***", "no such user")
+
+
+def test_text_that_is_no_unicode_does_not_raise() -> None:
+    (line,) = run("log.info('attempt', reply='caf\\udce9')")
+
+    assert line["reply"] == "caf\\udce9"
 
 
 def test_message_id_is_not_taken_for_an_address() -> None:
@@ -95,7 +109,10 @@ def test_masked(address: str, shown: str) -> None:
 def test_full_disk_under_the_log_stops_nothing() -> None:
     """A recorder that raises because its log cannot be written would lose outcomes, and repeat mail."""
     with FULL.open("wb") as full:
-        program = HEAD.format(level="info", mask=True, service="") + "log.info('x')\nimport os\nos.write(2, b'alive')\nos._exit(0)"
+        program = (
+            HEAD.format(level="info", mask=True, service="")
+            + "log.info('x')\nimport os\nos.write(2, b'alive')\nos._exit(0)"
+        )
         done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, check=False)
 
     assert done.stderr == b"alive"
@@ -120,7 +137,9 @@ def test_reader_that_has_gone_stops_nothing() -> None:
 
 def test_line_of_a_foreign_library_is_json_too() -> None:
     """Celery, kombu and the database pool log through the standard library."""
-    (line,) = run("import logging\nlogging.getLogger('psycopg.pool').warning('cannot reach %s', 'bob@example.com')", service="api")
+    (line,) = run(
+        "import logging\nlogging.getLogger('psycopg.pool').warning('cannot reach %s', 'bob@example.com')", service="api"
+    )
 
     assert (line["module"], line["level"], line["service"]) == ("psycopg.pool", "warning", "api")
     assert line["event"] == "cannot reach b***@example.com"

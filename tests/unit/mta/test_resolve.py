@@ -332,7 +332,7 @@ def test_name_servers_must_be_addresses(server: str) -> None:
 
 @pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.1:5353", "::1", "[::1]", "[::1]:5353"])
 def test_forms_of_name_servers(server: str) -> None:
-    Resolver(PROVIDERS, [server])
+    assert isinstance(Resolver(PROVIDERS, [server]), Resolver)
 
 
 @pytest.mark.parametrize(

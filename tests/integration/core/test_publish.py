@@ -1,0 +1,195 @@
+"""Hints through a real Valkey: coalesced by markers, lost without harm, and given again."""
+
+import base64
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from prometheus_client import REGISTRY
+
+from core import publish
+from core.publish import DESTINATIONS_PER_TASK, MARKER_SECONDS, HintPublisher, celery_app, marker
+from core.queues import BACKGROUND, QUEUES, TASK_DELIVER, Lane
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def publisher(redis_url: str) -> Iterator[HintPublisher]:
+    made = HintPublisher(redis_url)
+    made.start()
+    yield made
+    made.stop()
+
+
+def tasks(client: redis.Redis, lane: Lane) -> list[list[str]]:
+    """The destinations of every task that waits, oldest first."""
+    found = []
+    for raw in reversed(client.lrange(lane.value, 0, -1)):
+        message = json.loads(raw)
+        assert message["headers"]["task"] == TASK_DELIVER
+        (of_lane, destinations), _, _ = json.loads(_body(message))
+        assert of_lane == lane.value
+        found.append(destinations)
+    return found
+
+
+def _body(message: dict[str, str]) -> str:
+    return base64.b64decode(message["body"]).decode()
+
+
+def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def counted(lane: Lane, result: str) -> float:
+    return REGISTRY.get_sample_value("postlane_hints_total", {"lane": lane.value, "result": result}) or 0.0
+
+
+def cut_connections(client: redis.Redis) -> int:
+    """End every other connection to this worker's database, as a restart of the server would; how many there were."""
+    own = client.client_id()
+    database = str(client.connection_pool.connection_kwargs["db"])
+    others = [one["id"] for one in client.client_list() if one["db"] == database and int(one["id"]) != own]
+    for identifier in others:
+        client.client_kill_filter(_id=identifier)
+    return len(others)
+
+
+def test_hint_becomes_a_task_of_its_lane_and_leaves_a_marker(publisher: HintPublisher, client: redis.Redis) -> None:
+    publisher.hint(Lane.TRANSACTIONAL, ["b.example", "a.example"])
+
+    assert eventually(lambda: client.llen("transactional"))
+    assert tasks(client, Lane.TRANSACTIONAL) == [["a.example", "b.example"]]
+    assert 0 < client.ttl(marker(Lane.TRANSACTIONAL, "a.example")) <= MARKER_SECONDS
+    assert client.llen("marketing") == 0
+
+
+def test_second_hint_for_a_waiting_destination_is_coalesced(publisher: HintPublisher, client: redis.Redis) -> None:
+    before = counted(Lane.TRANSACTIONAL, "coalesced")
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+    assert eventually(lambda: client.llen("transactional"))
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example", "c.example"])
+
+    assert eventually(lambda: client.llen("transactional") == 2)
+    assert tasks(client, Lane.TRANSACTIONAL) == [["a.example"], ["c.example"]]
+    assert counted(Lane.TRANSACTIONAL, "coalesced") == before + 1
+
+
+def test_same_destination_in_both_lanes_is_two_hints(publisher: HintPublisher, client: redis.Redis) -> None:
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+    publisher.hint(Lane.MARKETING, ["a.example"])
+
+    assert eventually(lambda: client.llen("transactional") == 1 and client.llen("marketing") == 1)
+
+
+def test_destination_is_hinted_again_when_its_marker_is_gone(publisher: HintPublisher, client: redis.Redis) -> None:
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+    assert eventually(lambda: client.llen("transactional"))
+    client.delete(marker(Lane.TRANSACTIONAL, "a.example"))
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+
+    assert eventually(lambda: client.llen("transactional") == 2)
+
+
+def test_small_destinations_share_tasks(publisher: HintPublisher, client: redis.Redis) -> None:
+    names = [f"d{number:03}.example" for number in range(120)]
+    publisher.hint(Lane.MARKETING, names)
+
+    assert eventually(lambda: client.llen("marketing") == 3)
+    waiting = tasks(client, Lane.MARKETING)
+    assert [len(destinations) for destinations in waiting] == [DESTINATIONS_PER_TASK, DESTINATIONS_PER_TASK, 20]
+    assert sorted(name for destinations in waiting for name in destinations) == names
+
+
+def test_what_waits_is_published_when_the_publisher_stops(redis_url: str, client: redis.Redis) -> None:
+    publisher = HintPublisher(redis_url)
+    publisher.start()
+    for number in range(50):
+        publisher.hint(Lane.MARKETING, [f"d{number}.example"])
+    publisher.stop()
+
+    assert sum(map(len, tasks(client, Lane.MARKETING))) == 50
+
+
+def test_cut_connections_cost_no_hint(publisher: HintPublisher, client: redis.Redis) -> None:
+    """After a restart of Valkey the first hint meets dead connections. It may not be lost behind its own marker."""
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+    assert eventually(lambda: client.llen("transactional") == 1)
+    assert cut_connections(client) >= 2
+    publisher.hint(Lane.TRANSACTIONAL, ["b.example"])
+    sent = eventually(lambda: client.llen("transactional") == 2, 1.0)
+
+    assert sent or not client.exists(marker(Lane.TRANSACTIONAL, "b.example"))
+
+
+def test_away_redis_neither_blocks_nor_raises_and_the_thread_lives_on(redis_url: str, client: redis.Redis) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        publisher = HintPublisher(f"redis://127.0.0.1:{unused.getsockname()[1]}/0")
+        publisher.start()
+        before = counted(Lane.TRANSACTIONAL, "lost")
+        started = time.monotonic()
+        for number in range(1000):
+            publisher.hint(Lane.TRANSACTIONAL, [f"d{number}.example"])
+        took = time.monotonic() - started
+        assert eventually(lambda: counted(Lane.TRANSACTIONAL, "lost") == before + 1000)
+        publisher.stop()
+
+    assert took < 0.5
+
+
+def test_an_unexpected_error_does_not_end_publishing(
+    publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its thread a scheduler would go on scanning, healthy to look at, and no mail would ever move."""
+    send, broken = publisher._send, iter([True])
+
+    def once_broken(lane: Lane, destinations: list[str]) -> None:
+        if next(broken, False):
+            raise RuntimeError("a bug in a library")
+        send(lane, destinations)
+
+    monkeypatch.setattr(publisher, "_send", once_broken)
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+    assert eventually(lambda: not client.exists(marker(Lane.TRANSACTIONAL, "a.example")))
+    time.sleep(publish.QUIET_SECONDS)
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+
+    assert eventually(lambda: client.llen("transactional") == 1)
+
+
+def test_a_long_queue_takes_no_more_hints(
+    publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no worker at its end a queue would grow by every destination each time the markers end, for ever."""
+    monkeypatch.setattr(publish, "QUEUE_TASKS", 10)
+    client.rpush("marketing", *(["{}"] * 10))
+    before = counted(Lane.MARKETING, "full")
+    publisher.hint(Lane.MARKETING, ["a.example"])
+
+    assert eventually(lambda: counted(Lane.MARKETING, "full") == before + 1)
+    assert client.llen("marketing") == 10
+    assert not client.exists(marker(Lane.MARKETING, "a.example"))
+
+
+def test_every_publisher_and_worker_shares_the_settings_that_keep_tasks() -> None:
+    conf = celery_app("redis://127.0.0.1:1/0").conf
+
+    assert conf.task_acks_late
+    assert conf.worker_prefetch_multiplier == 1
+    assert conf.accept_content == ["json"]
+    assert conf.broker_transport_options["visibility_timeout"] >= 600
+    assert conf.task_default_queue == BACKGROUND in QUEUES
