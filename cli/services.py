@@ -3,6 +3,7 @@
 Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
 """
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from cli import context
 from core import logs
 from core.queues import BACKGROUND, Lane
 from core.settings import Settings
+from store.database import Database
 
 
 class WorkerQueue(StrEnum):
@@ -71,6 +73,15 @@ def inbound() -> None:
 def migrate() -> None:
     """Bring the database to the newest schema. Safe to run again, and from several machines at once."""
     settings = context.settings()
+    from cli.sessions import with_database
+    from store import partitions
     from store.migrate import upgrade
 
-    typer.echo(f"database is at revision {upgrade(settings.database_url)}")
+    revision = upgrade(settings.database_url)
+
+    async def make_partitions(database: Database) -> None:
+        async with database.connection() as connection:
+            await partitions.ensure(connection, datetime.now(UTC).date())
+
+    with_database(make_partitions, settings)
+    typer.echo(f"database is at revision {revision}")

@@ -8,6 +8,7 @@ What it cannot bridge: mail whose final dot was sent and whose reply had not bee
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from datetime import datetime
@@ -62,8 +63,13 @@ class Journal:
         replacement.replace(self._identity)
 
     def append(self, outcome: Outcome) -> None:
-        """Add one outcome. Raises OSError when the disk is full."""
-        os.write(self._handles[self._active], _encode(outcome))
+        """Add one outcome, or nothing of it. Raises OSError when the disk is full."""
+        handle, line = self._handles[self._active], _encode(outcome)
+        written = os.write(handle, line)
+        if written < len(line):
+            # Half a line would spoil the next one too.
+            os.ftruncate(handle, os.fstat(handle).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def turn(self) -> int:
         """Let new outcomes go to the other file; returns the number of the one that holds those up to now."""

@@ -15,6 +15,9 @@ from store.database import Connection
 CONTENT_TABLES = ("contents", "attachments")
 EVENT_TABLES = ("emails", "messages", "events")
 
+_KEYS = {"contents": "id", "attachments": "content_id", "emails": "id", "messages": "email_id", "events": "email_id"}
+"""The partition key of each table."""
+
 _OPTIONS = {
     # Mail bodies are read once, soon: keep a usual one in its row, and do not spend time on compressing it.
     "contents": "toast_tuple_target = 8160",
@@ -46,9 +49,27 @@ async def ensure(connection: Connection, today: date, ahead: int = 3) -> list[st
         for table in CONTENT_TABLES + EVENT_TABLES:
             name = f"{table}_{day:%Y%m%d}"
             if name not in existing:
-                await connection.execute(_create(table, name, day))
+                await _make(connection, table, name, day)
                 made.append(name)
     return made
+
+
+async def _make(connection: Connection, table: str, name: str, day: date) -> None:
+    """Make one partition. Rows of that day that went into the default partition, because nobody had made this one in
+    time, move to where they belong: PostgreSQL refuses the partition otherwise."""
+    low, high = bounds(day)
+    key = sql.Identifier(_KEYS[table])
+    default = sql.Identifier(f"{table}_default")
+    stray = sql.SQL("{} >= {} AND {} < {}").format(key, sql.Literal(low), key, sql.Literal(high))
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '5s'")
+        await connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(default))
+        await connection.execute(
+            sql.SQL("CREATE TEMPORARY TABLE stray ON COMMIT DROP AS SELECT * FROM {} WHERE {}").format(default, stray)
+        )
+        await connection.execute(sql.SQL("DELETE FROM {} WHERE {}").format(default, stray))
+        await connection.execute(_create(table, name, day))
+        await connection.execute(sql.SQL("INSERT INTO {} SELECT * FROM stray").format(sql.Identifier(table)))
 
 
 def _create(table: str, name: str, day: date) -> sql.Composed:
@@ -101,9 +122,8 @@ async def _still_queued(connection: Connection, day: date) -> bool:
 
 
 async def _delete_finished(connection: Connection, table: str, name: str) -> None:
-    key = "id" if table == "contents" else "content_id"
     await connection.execute(
         sql.SQL("DELETE FROM {} c WHERE NOT EXISTS (SELECT FROM delivery_queue q WHERE q.email_id = c.{})").format(
-            sql.Identifier(name), sql.Identifier(key)
+            sql.Identifier(name), sql.Identifier(_KEYS[table])
         )
     )

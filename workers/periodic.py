@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 from prometheus_client import Counter, Gauge
 
 from core.clock import Clock
@@ -123,10 +124,16 @@ async def _work(duties: Duties, holder: Connection) -> None:
 
 
 async def _repeat(duty: Callable[[], Awaitable[object]], seconds: float, share: float = 1.0) -> None:
-    """Do a duty every `seconds`, or more rarely when it takes more than its share of the time."""
+    """Do a duty every `seconds`, or more rarely when it takes more than its share of the time.
+
+    A statement that fails is logged and tried again next time: one duty's trouble may not stop the due scan.
+    """
     while True:
         started = time.monotonic()
-        await duty()
+        try:
+            await duty()
+        except psycopg.Error:
+            _log.exception("duty_failed")
         took = time.monotonic() - started
         await asyncio.sleep(max(seconds - took, took / share - took, 0.0))
 

@@ -3,10 +3,10 @@
 import concurrent.futures
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from accounts.senders import SenderBook
-from core.clock import SystemClock
 from core.ids import uuid7
 from core.logs import get_logger
 from core.secrets import InstanceSecret
@@ -40,12 +40,12 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     database = Database(settings.database_url, settings.database_pool_size, f"postlane-{name}")
     await database.open()
     journal = Journal(settings.data_dir / "journals", f"{worker_name()}-{name}")
-    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, _committed)
     lease = timedelta(seconds=settings.lease_seconds)
-    await _take_over(database, journal, recorder)
-    journal.begin(worker)
-    await recorder.start()
     leases = LeaseKeeper(database, worker, lease)
+    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, partial(_committed, leases))
+    await _take_over(database, journal, recorder)
+    _begin(journal, worker)
+    await recorder.start()
     await leases.start()
     providers = known_providers(settings)
     collaborators = Collaborators(
@@ -61,7 +61,6 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         recorder=recorder,
         leases=leases,
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
-        clock=SystemClock(),
         limits=Limits(settings.claim_batch, lease, settings.batch_seconds, settings.connections_per_host),
     )
     return collaborators, journal
@@ -108,7 +107,16 @@ async def _release(database: Database, previous: UUID, replayed: int) -> None:
         _log.info("took_over", previous=str(previous), replayed=replayed, released=released)
 
 
-def _committed(outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
+def _begin(journal: Journal, worker: UUID) -> None:
+    """A full disk must not keep mail back: without the journal a kill repeats more, and its claims have to run out."""
+    try:
+        journal.begin(worker)
+    except OSError as error:
+        _log.error("journal_not_begun", error=str(error))
+
+
+def _committed(leases: LeaseKeeper, outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
+    leases.let_go(outcome.ref for outcome in outcomes)
     watch.COMMITS.observe(seconds)
     watch.COMMITTED.labels("ended").inc(recorded.ended)
     watch.COMMITTED.labels("deferred").inc(recorded.deferred)

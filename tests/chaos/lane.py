@@ -1,6 +1,7 @@
 """One lane's delivery without its process: the real pipeline, wired as a worker wires it, against the practice internet.
 
-For what a killed process cannot show: a clock that is wrong, and moments between two statements. `tests/stack` runs the
+For what a killed process cannot show: a clock that is wrong, and moments between two statements. A database's clock is
+set by `shift_database_clock`, which is the same as a wrong one here and needs no way in through the product. `tests/stack` runs the
 processes; here a test calls `deliver_due` itself.
 """
 
@@ -10,19 +11,24 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import psycopg
+from psycopg import sql
 from pydantic import SecretStr
 
 from cli import demo
 from core.addresses import fold_address
-from core.clock import Clock
 from core.ids import uuid7
 from core.queues import Lane
 from core.settings import Settings
 from messages.accept import write_emails
 from messages.model import NewEmail, Recipient
+from mta.deliver import Courier, Delivery, Gate
+from mta.model import EgressIp, Envelope, Route
+from mta.session import PoolStats
 from simulator.ledger import read_ledger
 from simulator.main import SimulatorConfig, running
 from store import partitions
@@ -33,14 +39,23 @@ from workers.pipeline import Collaborators, deliver_due
 LANE = Lane.MARKETING
 
 
-class ShiftedClock:
-    """The machine's clock, wrong by a constant."""
+class HeldCourier:
+    """The real courier, whose answers reach the worker only once `release` is set."""
 
-    def __init__(self, by: timedelta) -> None:
-        self._by = by
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+        self.release = asyncio.Event()
 
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._by
+    async def deliver(self, route: Route, source: EgressIp, envelope: Envelope, gate: Gate | None = None) -> Delivery:
+        delivery = await self._courier.deliver(route, source, envelope, gate)
+        await self.release.wait()
+        return delivery
+
+    async def close(self) -> None:
+        await self._courier.close()
+
+    def stats(self) -> PoolStats:
+        return self._courier.stats()
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,9 @@ class OneLane:
     ledger_file: Path
 
     async def put(self, recipient: str, expires: timedelta | None = None) -> UUID:
-        """Accept one mail, due now; its email id. `expires` counts from now by the right clock."""
-        now, email_id = datetime.now(UTC), uuid7()
+        """Accept one mail, due now; its email id. `expires` counts from now."""
+        email_id = uuid7()
+        now = (await self.row("SELECT now()"))[0]
         async with self.database.transaction() as connection:
             cursor = await connection.execute("SELECT application_id, id FROM domains")
             application_id, domain_id = (await cursor.fetchall())[0]
@@ -98,6 +114,12 @@ class OneLane:
                 "UPDATE delivery_queue SET due_at = now() - interval '1 second' WHERE email_id = %s", [email_id]
             )
 
+    async def leased_again(self, email_id: UUID) -> None:
+        """Wait until somebody has claimed it anew."""
+        async with asyncio.timeout(5):
+            while await self.due_in(email_id) < 0:
+                await asyncio.sleep(0.01)
+
     async def arrived(self, recipient: str, seconds: float = 5.0) -> int:
         """How often a mail to this address has been taken, waiting for the first one."""
         async with asyncio.timeout(seconds):
@@ -108,9 +130,9 @@ class OneLane:
 
 @contextlib.asynccontextmanager
 async def one_lane(
-    database: Database, settings: Settings, clock: Clock | None = None, flush_ms: float = 10.0
+    database: Database, settings: Settings, flush_ms: float = 10.0, held: bool = False
 ) -> AsyncIterator[OneLane]:
-    """The inside of a marketing worker on this database, with `clock` in place of the machine's."""
+    """The inside of a marketing worker on this database. `held`: its courier is a `HeldCourier`."""
     practice = await asyncio.to_thread(demo.prepare, settings)
     seen = practice.settings.model_copy(
         update={
@@ -128,8 +150,8 @@ async def one_lane(
         await partitions.ensure(connection, datetime.now(UTC).date())
     async with running(config):
         collaborators, journal = await wiring.build(seen, "marketing-0")
-        if clock is not None:
-            collaborators = replace(collaborators, clock=clock)
+        if held:
+            collaborators = replace(collaborators, courier=cast(Courier, HeldCourier(collaborators.courier)))
         try:
             yield OneLane(database, collaborators, ledger)
         finally:
@@ -141,3 +163,22 @@ def settings_for(database_url: str, redis_url: str, folder: Path) -> Settings:
     return Settings(
         database_url=database_url, redis_url=redis_url, data_dir=folder, secret=SecretStr("5e" * 32), _env_file=None
     )  # type: ignore[call-arg]  # fmt: skip
+
+
+def shift_database_clock(database_url: str, by: timedelta) -> None:
+    """Let `now()` of all later connections to this database be off by this much.
+
+    A schema in front of pg_catalog has a `now()` of its own; which names come first is the search path's matter.
+    """
+    name = urlsplit(database_url).path.removeprefix("/")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA shifted")
+        connection.execute(
+            sql.SQL(
+                "CREATE FUNCTION shifted.now() RETURNS timestamptz LANGUAGE sql STABLE"
+                " AS $$ SELECT pg_catalog.now() + {} $$"
+            ).format(sql.Literal(by))
+        )
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET search_path = shifted, pg_catalog, public").format(sql.Identifier(name))
+        )
