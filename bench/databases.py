@@ -87,6 +87,8 @@ class Databases:
         database = Database(url, size=2, name="bench")
         await database.open()
         try:
+            async with database.connection() as connection:
+                await partitions.ensure(connection, datetime.now(UTC).date())
             async with database.transaction() as connection:
                 self._tenant = await _seed(connection, InstanceSecret.from_text(secret))
         finally:
@@ -132,7 +134,6 @@ def database_url(server_url: str, name: str) -> str:
 
 async def _seed(connection: psycopg.AsyncConnection[tuple[object, ...]], secret: InstanceSecret) -> Tenant:
     """Application, key, a verified sender domain that signs with RSA only, a pool for each lane."""
-    await partitions.ensure(connection, datetime.now(UTC).date())
     application = await accounts.create_application(connection, "bench")
     if application is None:
         raise BenchError("the template database is not empty")

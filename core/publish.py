@@ -31,8 +31,8 @@ DESTINATIONS_PER_TASK = 50
 """Small destinations share a task: a task costs about a millisecond, a claim takes any number of destinations."""
 
 QUEUE_TASKS = 5000
-"""A lane with so many waiting tasks takes no more: without a worker at its end it would grow whenever markers end, until
-Redis is full. The due scan hints again once there is room."""
+"""A lane with so many waiting tasks takes no more: without a worker at its end it would grow whenever markers end,
+until Redis is full. The due scan hints again once there is room."""
 
 QUIET_SECONDS = 1.0
 """No try for so long after one failed: the due scan finds the mail within a second of Redis coming back."""

@@ -91,8 +91,8 @@ async def claim(
         },
     )
     claimed = [
-        Claimed(MessageRef(email, position), recipient, address, destination, attempts, ip, reason, expires, expired, at)
-        for email, position, recipient, address, destination, attempts, ip, expires, expired, reason, at in (
+        Claimed(MessageRef(mail, position), recipient, address, destination, attempts, ip, reason, expires, expired, at)
+        for mail, position, recipient, address, destination, attempts, ip, expires, expired, reason, at in (
             await cursor.fetchall()
         )
     ]

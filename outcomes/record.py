@@ -48,13 +48,14 @@ WITH later AS (
 SELECT email_id, position FROM kept
 """
 
+# Of two entries for an address the one that lasts longer stands, as in suppression/repository.
 _SUPPRESS = """
 INSERT INTO suppressions (id, address, scope, reason, source, detail, expires_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (address, scope) DO UPDATE
   SET reason = excluded.reason, source = excluded.source, detail = excluded.detail, created_at = now(),
       expires_at = excluded.expires_at
-  WHERE suppressions.expires_at <= now()
+  WHERE coalesce(excluded.expires_at, 'infinity') > coalesce(suppressions.expires_at, 'infinity')
 """
 
 
@@ -83,7 +84,8 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
     first = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
     await _write_events(connection, first)
     await _count(connection, first)
-    for outcome in first:
+    # In the order of the index, so that two writers never wait for each other in a circle.
+    for outcome in sorted(first, key=lambda o: o.address):
         if outcome.suppress:
             entry = outcome.suppress
             await connection.execute(

@@ -7,10 +7,14 @@ that happened to it later.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+import psycopg
 from psycopg import sql
 
 from core.ids import lowest_at
+from core.logs import get_logger
 from store.database import Connection
+
+_log = get_logger(__name__)
 
 CONTENT_TABLES = ("contents", "attachments")
 EVENT_TABLES = ("emails", "messages", "events")
@@ -24,6 +28,19 @@ _OPTIONS = {
     # A message's state is updated in place, two or three times: leave room for HOT updates.
     "messages": "fillfactor = 75",
 }
+
+_MAKE = (
+    "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
+    "CREATE TABLE {name} (LIKE {table} INCLUDING ALL){options}",
+    "WITH stray AS (DELETE FROM {default} WHERE {key} >= {low} AND {key} < {high} RETURNING *)"
+    " INSERT INTO {name} SELECT * FROM stray",
+    "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
+)
+_MAKING = 0x706F73746C6E02
+"""Advisory lock: two that make partitions at once take turns."""
+
+LOCK_SECONDS = 2.0
+"""How long to wait for a table that is in use; mail that needs it waits behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +58,57 @@ def bounds(day: date) -> tuple[str, str]:
 
 
 async def ensure(connection: Connection, today: date, ahead: int = 3) -> list[str]:
-    """Make the partitions from yesterday to `ahead` days from now; returns the names made."""
+    """Make the partitions from yesterday to `ahead` days from now; returns the names made. Leaves off when a table is
+    in use for long, by a backup for instance: there are days left to try again."""
     existing = await _existing(connection)
     made = []
     for offset in range(-1, ahead + 1):
         day = today + timedelta(days=offset)
         for table in CONTENT_TABLES + EVENT_TABLES:
             name = f"{table}_{day:%Y%m%d}"
-            if name not in existing:
-                await _make(connection, table, name, day)
-                made.append(name)
+            if name in existing:
+                continue
+            try:
+                if await _make(connection, table, name, day):
+                    made.append(name)
+            except psycopg.errors.LockNotAvailable:
+                _log.warning("partition_waits", partition=name)
+                return made
     return made
 
 
-async def _make(connection: Connection, table: str, name: str, day: date) -> None:
-    """Make one partition. Rows of that day that went into the default partition, because nobody had made this one in
-    time, move to where they belong: PostgreSQL refuses the partition otherwise."""
+async def _make(connection: Connection, table: str, name: str, day: date) -> bool:
+    """Make one partition, False when somebody else has. Rows of that day that went into the default partition, because
+    nobody had made this one in time, move to where they belong: PostgreSQL refuses the partition otherwise.
+
+    It is made by itself and then attached: that locks the parent for changes of its structure only, and the default
+    partition alone for writing. `CREATE TABLE … PARTITION OF` would lock the parent against all mail, in the opposite
+    order than a transaction that accepts mail.
+    """
     low, high = bounds(day)
-    key = sql.Identifier(_KEYS[table])
-    default = sql.Identifier(f"{table}_default")
-    stray = sql.SQL("{} >= {} AND {} < {}").format(key, sql.Literal(low), key, sql.Literal(high))
+    names = {
+        "table": sql.Identifier(table),
+        "name": sql.Identifier(name),
+        "default": sql.Identifier(f"{table}_default"),
+        "key": sql.Identifier(_KEYS[table]),
+        "low": sql.Literal(low),
+        "high": sql.Literal(high),
+        "options": sql.SQL(f" WITH ({_OPTIONS[table]})") if table in _OPTIONS else sql.SQL(""),
+    }
     async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '5s'")
-        await connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(default))
-        await connection.execute(
-            sql.SQL("CREATE TEMPORARY TABLE stray ON COMMIT DROP AS SELECT * FROM {} WHERE {}").format(default, stray)
-        )
-        await connection.execute(sql.SQL("DELETE FROM {} WHERE {}").format(default, stray))
-        await connection.execute(_create(table, name, day))
-        await connection.execute(sql.SQL("INSERT INTO {} SELECT * FROM stray").format(sql.Identifier(table)))
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
+        cursor = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if (await cursor.fetchone() or [False])[0]:
+            return False
+        await _limit_waiting(connection)
+        for statement in _MAKE:
+            await connection.execute(sql.SQL(statement).format(**names))
+    return True
 
 
-def _create(table: str, name: str, day: date) -> sql.Composed:
-    low, high = bounds(day)
-    options = sql.SQL(f" WITH ({_OPTIONS[table]})") if table in _OPTIONS else sql.SQL("")
-    return sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({}){}").format(
-        sql.Identifier(name), sql.Identifier(table), sql.Literal(low), sql.Literal(high), options
-    )
+async def _limit_waiting(connection: Connection) -> None:
+    """Whoever asks for a strong lock makes all others wait behind it: do not ask for long."""
+    await connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{round(LOCK_SECONDS * 1000)}ms"])
 
 
 async def drop_old(connection: Connection, today: date, retention: Retention) -> list[str]:
@@ -95,10 +126,19 @@ async def drop_old(connection: Connection, today: date, retention: Retention) ->
             continue
         if await _still_queued(connection, day):
             if table in CONTENT_TABLES:
-                await _delete_finished(connection, table, name)
+                await _delete_finished(connection, table, name, bounds(day)[1])
             continue
-        await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        try:
+            async with connection.transaction():
+                await _limit_waiting(connection)
+                await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        except psycopg.errors.LockNotAvailable:
+            _log.warning("partition_waits", partition=name)
+            break
         dropped.append(name)
+    for table in CONTENT_TABLES + EVENT_TABLES:
+        days = retention.content_days if table in CONTENT_TABLES else retention.event_days
+        await _delete_finished(connection, table, f"{table}_default", bounds(today - timedelta(days=days))[0])
     return dropped
 
 
@@ -121,9 +161,11 @@ async def _still_queued(connection: Connection, day: date) -> bool:
     return bool(row and row[0])
 
 
-async def _delete_finished(connection: Connection, table: str, name: str) -> None:
+async def _delete_finished(connection: Connection, table: str, name: str, before: str) -> None:
+    """Delete rows below an id, but for those of mail on its way."""
     await connection.execute(
-        sql.SQL("DELETE FROM {} c WHERE NOT EXISTS (SELECT FROM delivery_queue q WHERE q.email_id = c.{})").format(
-            sql.Identifier(name), sql.Identifier(_KEYS[table])
-        )
+        sql.SQL(
+            "DELETE FROM {name} c WHERE c.{key} < {before}"
+            " AND NOT EXISTS (SELECT FROM delivery_queue q WHERE q.email_id = c.{key})"
+        ).format(name=sql.Identifier(name), key=sql.Identifier(_KEYS[table]), before=sql.Literal(before))
     )

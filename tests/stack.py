@@ -35,7 +35,7 @@ from cli import demo, free_ports
 from cli.embedded import start_servers
 from cli.processes import Service
 from cli.stack import Shape, build
-from cli.supervisor import Status, Supervisor, TICK_SECONDS, ServiceState
+from cli.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
 from core.settings import Settings
 from simulator import client as simulator
 from simulator.ledger import LedgerEntry, read_ledger
@@ -235,6 +235,10 @@ class Submission:
         """Mails the API has accepted."""
         return sum(len(answer) for answer in self._answers if answer is not None)
 
+    def until_acknowledged(self, mails: int) -> None:
+        """Wait until the API has accepted this many."""
+        self._stack.until(lambda: self.acknowledged >= mails, 60, f"{mails} accepted mails")
+
     @property
     def done(self) -> bool:
         """Whether every batch has its answer, or failed."""
@@ -289,7 +293,7 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
             settings = Settings(
                 database_url=servers.database_url, redis_url=servers.redis_url, data_dir=data_dir,
                 secret=SecretStr(os.urandom(32).hex()), _env_file=None,
-            )  # type: ignore[call-arg]  # fmt: skip
+            )  # fmt: skip
             upgrade(settings.database_url)
             practice = demo.prepare(settings)
             shape = _with_port(options.shape)

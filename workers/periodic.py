@@ -20,6 +20,7 @@ from messages.accept import KEY_LIFETIME
 from outcomes.inbound import forget_inbound
 from store import partitions
 from store.database import Connection, Database, DatabaseUnavailableError
+from suppression.repository import remove_expired
 
 _log = get_logger(__name__)
 
@@ -82,6 +83,8 @@ async def keep_partitions(duties: Duties) -> None:
         dropped = await partitions.drop_old(connection, today, duties.retention)
         await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - %s", [KEY_LIFETIME])
         await forget_inbound(connection)
+        while await remove_expired(connection):
+            pass
     if made or dropped:
         _log.info("partitions", made=len(made), dropped=dropped)
 

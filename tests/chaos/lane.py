@@ -1,8 +1,8 @@
-"""One lane's delivery without its process: the real pipeline, wired as a worker wires it, against the practice internet.
+"""One lane's delivery without its process: the real pipeline, wired as a worker wires it, and the practice internet.
 
-For what a killed process cannot show: a clock that is wrong, and moments between two statements. A database's clock is
-set by `shift_database_clock`, which is the same as a wrong one here and needs no way in through the product. `tests/stack` runs the
-processes; here a test calls `deliver_due` itself.
+For what a killed process cannot show: a clock that is wrong, and moments between two statements. The database's clock
+is set by `shift_database_clock`, which is the same as a wrong one here and needs no way in through the product.
+`tests/stack` runs the processes; here a test calls `deliver_due` itself.
 """
 
 import asyncio
@@ -162,7 +162,7 @@ def settings_for(database_url: str, redis_url: str, folder: Path) -> Settings:
     """Settings of a worker of its own."""
     return Settings(
         database_url=database_url, redis_url=redis_url, data_dir=folder, secret=SecretStr("5e" * 32), _env_file=None
-    )  # type: ignore[call-arg]  # fmt: skip
+    )  # fmt: skip
 
 
 def shift_database_clock(database_url: str, by: timedelta) -> None:

@@ -40,7 +40,8 @@ class Proof:
     repeats: int
 
     def __str__(self) -> str:
-        return f"{self.messages} messages: {self.delivered} delivered, {self.suppressed} suppressed, {self.repeats} repeats"
+        ended = f"{self.delivered} delivered, {self.suppressed} suppressed, {self.repeats} repeats"
+        return f"{self.messages} messages: {ended}"
 
 
 def mails(count: int = MAILS, suppressed: int = SUPPRESSED, stream: str = "marketing") -> list[dict[str, object]]:
@@ -64,6 +65,11 @@ def suppress_blocked(stack: RunningStack, batch: list[dict[str, object]]) -> set
     for start in range(0, len(addresses), 10_000):
         stack.request("POST", "/suppressions/batch/add", {"emails": sorted(addresses)[start : start + 10_000]})
     return addresses
+
+
+def until_delivered(stack: RunningStack, goal: int) -> None:
+    """Wait until the practice internet has taken this many mails."""
+    stack.until(lambda: delivered_so_far(stack) >= goal, 60, f"{goal} deliveries")
 
 
 def delivered_so_far(stack: RunningStack) -> int:
@@ -100,7 +106,9 @@ def _prove_store(stack: RunningStack, states: dict[UUID, tuple[str, str]]) -> No
     assert stack.waiting() == 0
     terminal = {state.value for state in TERMINAL}
     assert {state for state, _ in states.values()} <= terminal
-    events = stack.sql("SELECT email_id, kind, count(*) FROM events WHERE kind = ANY(%s) GROUP BY 1, 2", [list(terminal)])
+    events = stack.sql(
+        "SELECT email_id, kind, count(*) FROM events WHERE kind = ANY(%s) GROUP BY 1, 2", [list(terminal)]
+    )
     ends = Counter[UUID]()
     for email_id, kind, count in events:
         assert kind == states[email_id][0], f"{email_id} is {states[email_id][0]} and has an event {kind}"

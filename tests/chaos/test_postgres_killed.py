@@ -1,7 +1,8 @@
 """kill -9 of PostgreSQL while it accepts and records.
 
-Path: 20,000 marketing mails; the postmaster is killed twice: once while batches are posted, and once while mail
-leaves, and then it stays away for longer than a lease. The supervisor starts it again, it recovers from its log, and API, worker and scheduler connect again by themselves.
+Path: 20,000 marketing mails; the postmaster is killed twice: once while batches are posted, and once while mail leaves,
+and then it stays away for longer than a lease. The supervisor starts it again, it recovers from its log, and API,
+worker and scheduler connect again by themselves.
 Expectation: what was acknowledged had been committed, so it is there and ends exactly once. Outcomes that could not be
 committed stay in the worker until they can: mail whose outcome is known never leaves again, so nothing is repeated.
 """
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, delivered_so_far, mails, prove, suppress_blocked
+from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, mails, prove, suppress_blocked, until_delivered
 from tests.stack import Options, RunningStack, running_stack
 
 LEASE_SECONDS = 6
@@ -23,19 +24,21 @@ def test_every_mail_ends_once_when_postgres_is_killed() -> None:
         batch = mails()
         suppressed = suppress_blocked(stack, batch)
         submission = stack.submit(batch, clients=4)
-        stack.until(lambda: submission.acknowledged >= MAILS // 4, 60, "the first answers")
+        submission.until_acknowledged(MAILS // 4)
         assert not submission.done, "the kill comes too late to prove anything"
         _kill(stack)
         acknowledged = submission.ids(90)
         assert submission.repeated_requests > 0
-        stack.until(lambda: delivered_so_far(stack) >= MAILS // 2, 60, "half of the deliveries")
+        until_delivered(stack, MAILS // 2)
         assert stack.waiting() > 0, "the kill comes too late to prove anything"
         _kill(stack, away=LEASE_SECONDS + 2)
         took = stack.until_all_ended(ENDED_SECONDS)
         proof = prove(stack, acknowledged, suppressed, most_repeats=0)
         assert proof.messages == MAILS, f"{proof.messages - MAILS} mails were accepted twice"
         assert stack.states()["postgres"].restarts >= 2
-        print(f"{proof}; {submission.repeated_requests} requests made again; all ended {took:.0f} s after the last kill")
+        print(
+            f"{proof}; {submission.repeated_requests} requests made again; all ended {took:.0f} s after the last kill"
+        )
 
 
 def _kill(stack: RunningStack, away: float = 0.0) -> None:

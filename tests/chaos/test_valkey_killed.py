@@ -7,11 +7,10 @@ hints again.
 """
 
 import shutil
-from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, delivered_so_far, mails, prove, suppress_blocked
+from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, mails, prove, suppress_blocked, until_delivered
 from tests.stack import Options, RunningStack, running_stack
 
 
@@ -23,7 +22,7 @@ def test_every_mail_ends_once_when_valkey_is_killed(wiped: bool) -> None:
         suppressed = suppress_blocked(stack, batch)
         first, second = batch[: MAILS * 3 // 4], batch[MAILS * 3 // 4 :]
         acknowledged = stack.enqueue(first)
-        stack.until(_delivered(stack, MAILS // 5), 60, "the first deliveries")
+        until_delivered(stack, MAILS // 5)
         stack.kill("valkey")
         if wiped:
             _wipe(stack)
@@ -34,10 +33,6 @@ def test_every_mail_ends_once_when_valkey_is_killed(wiped: bool) -> None:
         proof = prove(stack, acknowledged, suppressed, most_repeats=0)
         assert proof.messages == MAILS
         print(f"{proof}; all ended {took:.0f} s after the last answer")
-
-
-def _delivered(stack: RunningStack, goal: int) -> Callable[[], bool]:
-    return lambda: delivered_so_far(stack) >= goal
 
 
 def _wipe(stack: RunningStack) -> None:

@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, delivered_so_far, mails, prove, suppress_blocked
+from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, mails, prove, suppress_blocked, until_delivered
 from tests.stack import MARKETING, Options, running_stack
 
 KILLS = 3
@@ -24,8 +24,7 @@ def test_everything_ends_once_when_the_worker_is_killed_again_and_again() -> Non
         acknowledged = stack.enqueue(batch)
         open_sessions = 0
         for kill in range(1, KILLS + 1):
-            goal = MAILS * kill // (KILLS + 2)
-            stack.until(lambda goal=goal: delivered_so_far(stack) >= goal, 60, f"{goal} deliveries")
+            until_delivered(stack, MAILS * kill // (KILLS + 2))
             # Frozen first, so that the sessions counted are those at the kill. The far side goes on answering.
             stack.send_signal(MARKETING, signal.SIGSTOP)
             open_sessions += stack.sessions(MARKETING)

@@ -1,0 +1,69 @@
+"""The disk of the outcome journal is full.
+
+Path: the marketing worker may not write files any longer than a few bytes (RLIMIT_FSIZE, which works as root and as
+anybody else, and which gives half-written lines as a full disk does). Then the limit is zero from its start on.
+Expectation: mail is still delivered, once, and every lost line of the journal is an error in the log: only a kill at
+that moment would repeat this mail.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from cli.processes import Service
+from tests.chaos.proof import MAILS, QUICK, mails, prove, suppress_blocked
+from tests.stack import MARKETING, Options, RunningStack, running_stack
+
+COUNT = min(MAILS, 2000)
+
+# Its output goes through a pipe: the limit is for files, and the log is one.
+_LIMITED = """
+import os, resource, shutil, sys
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.close(writer)
+    shutil.copyfileobj(os.fdopen(reader, "rb", 0), sys.stdout.buffer.raw)
+    os._exit(0)
+os.dup2(writer, 1)
+os.dup2(writer, 2)
+os.close(reader)
+os.close(writer)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _limited(octets: int) -> Callable[[Service], Service]:
+    """The marketing worker with files of at most so many bytes; every other service as it is."""
+
+    def rework(service: Service) -> Service:
+        if service.name != MARKETING:
+            return service
+        return replace(service, command=(sys.executable, "-c", _LIMITED, str(octets), *service.command))
+
+    return rework
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("octets", "event"), [(5000, "journal_write_failed"), (0, "journal_not_begun")])
+def test_mail_is_delivered_although_the_journal_cannot_be_written(octets: int, event: str) -> None:
+    with running_stack(Options(env=QUICK, rework=_limited(octets))) as stack:
+        batch = mails(COUNT, suppressed=min(COUNT, 20))
+        suppressed = suppress_blocked(stack, batch)
+        acknowledged = stack.enqueue(batch)
+        stack.until_all_ended(60)
+        proof = prove(stack, acknowledged, suppressed, most_repeats=0)
+        assert stack.states()[MARKETING].restarts == 0
+        errors = [line for line in _log(stack) if line.get("event") == event]
+        assert errors, f"the log has no line {event}"
+        assert all(line["level"] == "error" and line["error"] for line in errors)
+        print(f"{proof}; {len(errors)} × {event}")
+
+
+def _log(stack: RunningStack) -> list[dict[str, object]]:
+    """The structured lines of the worker's log."""
+    lines = (stack.data_dir / "logs" / f"{MARKETING}.log").read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
