@@ -27,7 +27,8 @@ from store import partitions
 from store.database import Database
 from store.migrate import upgrade
 
-TEMPLATE = "bench_template"
+_PREFIX = "bench_"
+TEMPLATE = f"{_PREFIX}template"
 POOL_IPS = 3
 """IPs of each lane's pool, as in the demo."""
 
@@ -111,6 +112,13 @@ class Databases:
         """Drop a database if there is one, whoever is connected to it."""
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def drop_all(self) -> None:
+        """Drop every database of the benchmark, those of a killed run too: they hold gigabytes."""
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            cursor = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"{_PREFIX}%"])
+            for (name,) in cursor.fetchall():
+                self.drop(str(name))
 
     def checkpoint(self) -> None:
         """Write dirty pages now, so that they are not left to the measured time."""

@@ -125,7 +125,10 @@ def opened(options: Options) -> Iterator[World]:
         sink = CountingSink(SINK_HOST, smtp_port, SINK_NAME, folder)
         run_process(stack, sink.process)
         dns_port = _start_dns(stack, folder, options.domains)
-        yield World(options, servers, sink, dns_port, smtp_port)
+        world = World(options, servers, sink, dns_port, smtp_port)
+        world.databases.drop_all()
+        stack.callback(world.databases.drop_all)
+        yield world
 
 
 def run_process(stack: contextlib.ExitStack, process: Process) -> None:

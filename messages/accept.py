@@ -17,10 +17,14 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from core.errors import UnavailableError
+from core.logs import get_logger
 from core.queues import Lane
 from messages.model import NewEmail, Submission
 from messages.states import State
 from store.database import Connection, Database
+
+_log = get_logger(__name__)
 
 KEY_LIFETIME = timedelta(hours=24)
 
@@ -92,7 +96,8 @@ class Acceptor:
             waiting.done.cancel()
 
     async def accept(self, submission: Submission) -> Acceptance:
-        """Commit a submission. Raises DatabaseUnavailableError when PostgreSQL does not answer."""
+        """Commit a submission. Raises DatabaseUnavailableError when PostgreSQL does not answer, and what PostgreSQL or
+        its driver say when this very submission cannot be stored."""
         key = submission.idempotency and (submission.application_id, submission.idempotency.key)
         if key:
             if key in self._keys_in_flight:
@@ -131,21 +136,35 @@ class Acceptor:
     async def _commit_or_split(self, group: list[_Waiting]) -> None:
         """Commit a group; when one submission in it is at fault, only that one may hear of it."""
         try:
-            answers = await self._commit([waiting.submission for waiting in group])
-        except psycopg.DataError as error:
+            answers = await self._commit_settled([waiting.submission for waiting in group])
+        except UnavailableError as error:
+            # Whoever waits behind would wait out the same time-out, one group after the other.
+            behind, self._waiting = self._waiting, []
+            _fail([*group, *behind], error)
+            return
+        except Exception as error:
+            # Whatever it was (text PostgreSQL cannot store, a broken constraint, a bug), it came with one of them.
             if len(group) == 1:
                 _fail(group, error)
                 return
             for waiting in group:
                 await self._commit_or_split([waiting])
             return
-        except Exception as error:  # whatever it was, every waiting request must hear of it
-            _fail(group, error)
-            return
+        except asyncio.CancelledError:
+            for waiting in group:
+                waiting.done.cancel()
+            raise
         for waiting, answer in zip(group, answers, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(answer)
         self._hint(waiting.submission for waiting, answer in zip(group, answers, strict=True) if answer == Accepted())
+
+    async def _commit_settled(self, submissions: Sequence[Submission]) -> list[Acceptance]:
+        """Commit, a second time when the partition of today was made in between (store/partitions)."""
+        try:
+            return await self._commit(submissions)
+        except psycopg.errors.CheckViolation:
+            return await self._commit(submissions)
 
     async def _commit(self, submissions: Sequence[Submission]) -> list[Acceptance]:
         async with self._database.transaction() as connection:
@@ -167,7 +186,11 @@ class Acceptor:
                 if email.scheduled_at is None:
                     due.setdefault(email.lane, set()).update(r.destination for r in email.recipients)
         for lane, destinations in due.items():
-            self._on_accepted(lane, destinations)
+            try:
+                self._on_accepted(lane, destinations)
+            except Exception as error:
+                # The mail is committed and answered, and the due scan finds it; a committer that ended would not.
+                _log.error("hint_failed", lane=lane.value, exc_info=error)
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:

@@ -52,7 +52,7 @@ SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_a
 _STILL_MINE = """
 SELECT q.email_id, q.position FROM delivery_queue q
  WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
-   AND q.email_id = ANY(%(emails)s) AND q.claimed_by = %(worker)s
+   AND q.email_id = ANY(%(emails)s) AND q.claimed_by = %(worker)s AND q.due_at > now()
    AND NOT EXISTS (
      SELECT FROM suppressions s
       WHERE s.address = q.address AND s.scope IN ('all', q.lane) AND (s.expires_at IS NULL OR s.expires_at > now()))
@@ -130,8 +130,8 @@ async def load_content(connection: Connection, content_id: UUID) -> StoredConten
 
 
 async def still_sendable(connection: Connection, refs: Sequence[MessageRef], worker: UUID) -> set[MessageRef]:
-    """Of these messages, those that this worker still holds and that no suppression forbids. Asked right before
-    `MAIL FROM` when the claim is older than a second."""
+    """Of these messages, those that this worker still holds, its lease not ended, and that no suppression forbids.
+    Asked right before `MAIL FROM` when the claim is older than a second."""
     cursor = await connection.execute(_STILL_MINE, {**_columns(refs), "worker": worker})
     return {MessageRef(email, position) for email, position in await cursor.fetchall()}
 

@@ -10,7 +10,9 @@ What it cannot bridge: mail whose final dot was sent and whose reply had not bee
 import contextlib
 import errno
 import fcntl
+import json
 import os
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,16 @@ class Journal:
     """The journal of one worker. Its name must be unique on the machine; a lock enforces that."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Raises ConfigurationError when another living process uses this name."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Raises ConfigurationError when another living process uses this name, or the folder cannot be used."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the outcome journals in {folder} cannot be written ({error.strerror}): see POSTLANE_DATA_DIR"
+            ) from error
         self._files = (folder / f"{name}.a.journal", folder / f"{name}.b.journal")
         self._identity = folder / f"{name}.worker"
-        self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -88,7 +95,10 @@ class Journal:
 
 
 def _encode(outcome: Outcome) -> bytes:
-    return orjson.dumps(outcome, default=list) + b"\n"
+    try:
+        return orjson.dumps(outcome, default=list) + b"\n"
+    except TypeError:  # text that is no Unicode; nothing printable has it
+        return orjson.dumps(json.loads(json.dumps(asdict(outcome), default=str).replace(r"\ud", r"\\ud"))) + b"\n"
 
 
 def _read(file: Path) -> list[Outcome]:

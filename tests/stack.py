@@ -287,7 +287,7 @@ class _Still:
 def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
     """A Postlane with servers of its own, ready to take mail; all of it is gone afterwards. Takes about 6 s."""
     options = options or Options()
-    with _data_dir() as data_dir:
+    with reachable_folder() as data_dir:
         servers = start_servers(data_dir, lambda _: None)
         try:
             settings = Settings(
@@ -329,8 +329,8 @@ def _open(stack: RunningStack) -> None:
 
 
 @contextlib.contextmanager
-def _data_dir() -> Iterator[Path]:
-    """A folder the servers' account can enter too, which pytest's own folders are not for root."""
+def reachable_folder() -> Iterator[Path]:
+    """A folder the servers' account can enter too, which pytest's own folders are not for root; removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="postlane-stack-"))
     folder.chmod(0o711)
     try:

@@ -78,6 +78,26 @@ def delivered_so_far(stack: RunningStack) -> int:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: ledger.read(1 << 20), b""))
 
 
+def taken_and_open(stack: RunningStack, *, journal: str = "") -> int:
+    """Mails the far side has taken and the store does not know to have ended; a worker must be frozen meanwhile.
+
+    With `journal` (the worker's name there) those are left out whose outcome the frozen worker has noted. What remains
+    are the mails whose final dot was sent and whose reply had not been read: the only ones that a kill may repeat.
+    """
+    taken = {entry.message_id for entry in stack.ledger()}
+    rows = stack.sql("SELECT q.email_id, e.message_id FROM delivery_queue q JOIN emails e ON e.id = q.email_id")
+    noted = _noted(stack, journal) if journal else set()
+    return sum(message_id in taken and email_id not in noted for email_id, message_id in rows)
+
+
+def _noted(stack: RunningStack, worker: str) -> set[UUID]:
+    """Emails in the journal of a worker."""
+    files = list((stack.data_dir / "journals").glob(f"*-{worker}.?.journal"))
+    assert len(files) == 2
+    lines = [line for file in files for line in file.read_bytes().splitlines()]
+    return {UUID(json.loads(line)["ref"][0]) for line in lines}
+
+
 def prove(stack: RunningStack, acknowledged: list[str], suppressed: set[str], most_repeats: int) -> Proof:
     """Compare store and ledger for everything the API has acknowledged. Raises AssertionError naming what is wrong."""
     ids = [UUID(email_id) for email_id in acknowledged]

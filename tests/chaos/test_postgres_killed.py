@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from cli.stack import Shape
 from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, mails, prove, suppress_blocked, until_delivered
 from tests.stack import Options, RunningStack, running_stack
 
@@ -20,7 +21,9 @@ LEASE_SECONDS = 6
 
 @pytest.mark.chaos
 def test_every_mail_ends_once_when_postgres_is_killed() -> None:
-    with running_stack(Options(env=QUICK | {"POSTLANE_LEASE_SECONDS": str(LEASE_SECONDS)})) as stack:
+    with running_stack(
+        Options(Shape(marketing=2, background=0, inbound=False), QUICK | {"POSTLANE_LEASE_SECONDS": str(LEASE_SECONDS)})
+    ) as stack:
         batch = mails()
         suppressed = suppress_blocked(stack, batch)
         submission = stack.submit(batch, clients=4)

@@ -196,3 +196,13 @@ async def test_a_thousand_emails_at_once(client: httpx.AsyncClient, database: Da
     assert answer.status_code == 200
     assert len(answer.json()["data"]) == 1000
     assert await row(database, "SELECT count(*), count(DISTINCT subject) FROM emails") == (1000, 1000)
+
+
+async def test_a_schedule_that_has_led_to_an_attempt_cannot_be_moved(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    identifier = await send(client, scheduled_at="in 1 hour")
+    await happened(database, identifier, 0, State.DEFERRED, EventKind.DEFERRED)
+    answer = await client.patch(f"/emails/{identifier}", json={"scheduled_at": "in 2 hours"})
+    assert (answer.status_code, answer.json()["name"]) == (409, "conflict")
+    assert "deferred" in answer.json()["message"]

@@ -90,10 +90,11 @@ class TestAttachments:
         if isinstance(files, ApiError):
             assert files.name == "invalid_attachment"
             return
-        given, again = "".join(text.split()), base64.b64encode(files[0].data).decode()
+        given = "".join(text.split()).rstrip("=")
+        again = base64.b64encode(files[0].data).decode().rstrip("=")
         assert len(given) == len(again)
         # The last character may carry bits that nobody reads (RFC 4648 section 3.5).
-        assert given.rstrip("=")[:-1] == again.rstrip("=")[:-1]
+        assert given[:-1] == again[:-1]
 
     def test_a_type_that_is_given_wins(self) -> None:
         (found,) = read_attachments([Attachment(content="Zg==", filename="a.pdf", content_type="text/x-own")])

@@ -1,0 +1,21 @@
+"""One running Postlane for all stories of this folder. A story leaves it as it found it: everything up, nothing due."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack import Options, RunningStack, running_stack
+
+
+@pytest.fixture(scope="session")
+def whole_stack() -> Iterator[RunningStack]:
+    """Started with the first story that wants it."""
+    with running_stack(Options(env={"POSTLANE_CONNECTIONS_PER_HOST": "4", "POSTLANE_LOG_LEVEL": "warning"})) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(whole_stack: RunningStack) -> RunningStack:
+    """The running Postlane, every service up."""
+    whole_stack.until(whole_stack.all_running, 60, "every service to run")
+    return whole_stack

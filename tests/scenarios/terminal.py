@@ -1,0 +1,93 @@
+"""`postlane up` as a person runs it: a process of its own, in a folder of its own, ended with Ctrl-C."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli import free_ports
+
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 60.0
+"""What issue 3 promises for a warm install."""
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """One run. `printed` is what one would see."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def printed(self) -> str:
+        return self.output.read_text("utf-8", "replace")
+
+    def until(self, condition: Callable[[], object], seconds: float, what: str) -> float:
+        """Poll until true; the seconds it took. Fails when the time is over or the process has ended."""
+        started = time.monotonic()
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                if condition():
+                    return time.monotonic() - started
+            if self.process.poll() is not None or time.monotonic() - started > seconds:
+                code = self.process.returncode
+                raise AssertionError(f"no {what} after {seconds:g} s (exit status {code}):\n{self.printed()[-3000:]}")
+            time.sleep(0.05)
+
+    def lines(self, beginning: str) -> list[str]:
+        """Printed lines that begin so."""
+        return [line for line in self.printed().splitlines() if line.startswith(beginning)]
+
+    def interrupt(self) -> tuple[int, float]:
+        """Ctrl-C; exit status, and the seconds until it had ended."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(STOP_SECONDS + 20)
+        return status, time.monotonic() - started
+
+
+@contextlib.contextmanager
+def up(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+    """`postlane up` in this folder. Whatever happens, it has been told to end when the block is left."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
+    output = folder / f"terminal-{time.monotonic_ns()}"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up", *arguments], cwd=folder, stdout=out, stderr=subprocess.STDOUT,
+            env=clean | {"PYTHONPATH": str(ROOT), "POSTLANE_API_PORT": str(free_ports.take(1)[0])} | dict(env or {}), start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield Terminal(process, output)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_SECONDS + 20)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Process id → command name of every process below this one."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    found: dict[int, str] = {}
+    parents = {pid}
+    while parents:
+        below = {int(row[0]): row[2].strip() for row in rows if int(row[1]) in parents}
+        found.update(below)
+        parents = set(below)
+    found_ps = [number for number, name in found.items() if name == "ps"]
+    for number in found_ps:
+        del found[number]
+    return found
+
+
+def alive(pids: Mapping[int, str]) -> dict[int, str]:
+    """Those that still run under the same name."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True, check=True).stdout
+    running = dict(line.split(None, 1) for line in table.splitlines())
+    return {pid: name for pid, name in pids.items() if running.get(str(pid), "").strip() == name}

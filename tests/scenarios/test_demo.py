@@ -1,0 +1,118 @@
+"""A newcomer's first ten minutes: `postlane up --demo`, what it prints, Ctrl-C, and a second start.
+
+Path: the command in an empty folder, as a process of its own, without any setting.
+Expectation: within 60 seconds it has sent a receipt and a burst of 2,000; `demo.json` is right; the printed curl line
+and the printed SDK line work when they are run; Ctrl-C ends everything within 10 seconds and leaves no process; a
+second start goes on with the data, the key and the ports it had, and sends no second burst.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.scenarios.terminal import READY_SECONDS, ROOT, STOP_SECONDS, Terminal, alive, descendants, up
+from tests.stack import reachable_folder
+
+pytestmark = pytest.mark.scenario
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / ".postlane" / "demo.json").read_text()))
+
+
+def _ended(folder: Path) -> dict[str, int]:
+    """Marketing messages by state."""
+    url = json.loads((folder / ".postlane" / "servers.json").read_text())["database_url"]
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute(
+            "SELECT m.state, count(*) FROM messages m JOIN emails e ON e.id = m.email_id"
+            " WHERE e.lane = 'marketing' GROUP BY 1"
+        )
+        return dict(cursor.fetchall())
+
+
+def _email(facts: dict[str, Any], email_id: str) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{facts['api_url']}/emails/{email_id}", headers={"Authorization": f"Bearer {facts['api_key']}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def _pasted(terminal: Terminal, beginning: str) -> str:
+    """A printed line, run by a shell the way it was printed; what it answered."""
+    (line,) = terminal.lines(beginning)
+    line = line.replace(".venv/bin/python", sys.executable)
+    run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def _show(terminal: Terminal, folder: Path) -> float:
+    """Wait for the burst to have been sent; the seconds since the first call."""
+    return terminal.until(
+        lambda: sum((ended := _ended(folder)).values()) == 2000 and not ended.get("queued"), READY_SECONDS, "burst"
+    )
+
+
+def test_the_demo_sends_shows_stops_and_resumes() -> None:
+    with reachable_folder() as folder:
+        with up(folder, "--demo") as terminal:
+            took = terminal.until(lambda: _facts(folder), READY_SECONDS, "demo.json")
+            took += _show(terminal, folder)
+            assert took <= READY_SECONDS
+            ended = _ended(folder)
+            assert ended["delivered"] > 1800
+            assert ended["bounced"] == 20
+            assert ended["deferred"] == 40
+            facts = _facts(folder)
+            _check_facts(facts)
+            terminal.until(lambda: terminal.lines("curl"), 10, "curl line")
+            sent = _try_lines(terminal, facts)
+            pids = descendants(terminal.process.pid)
+            assert len(pids) > 8
+            status, seconds = terminal.interrupt()
+            assert status == 0, terminal.printed()[-2000:]
+            assert seconds <= STOP_SECONDS
+            assert alive(pids) == {}
+        print(f"ready and burst sent after {took:.1f} s; stopped in {seconds:.1f} s; {len(pids)} processes")
+        _second_start(folder, facts, sent)
+
+
+def _check_facts(facts: dict[str, Any]) -> None:
+    assert set(facts) >= {"api_url", "api_key", "from", "simulator_domains", "smtp_url", "console_url"}
+    assert urlsplit(facts["api_url"]).hostname == "127.0.0.1"
+    assert facts["from"].endswith("@acme.sim>")
+    assert {"gmail.sim", "small-200.sim"} <= set(facts["simulator_domains"])
+    with urllib.request.urlopen(facts["console_url"], timeout=10) as answer:
+        assert answer.status == 200
+
+
+def _try_lines(terminal: Terminal, facts: dict[str, Any]) -> list[str]:
+    """Run both printed lines; the emails they sent, delivered."""
+    answers = [_pasted(terminal, "RESEND_API_URL=").replace("'", '"')]
+    if shutil.which("curl"):
+        answers.append(_pasted(terminal, "curl "))
+    sent = [str(json.loads(answer)["id"]) for answer in answers]
+    for email_id in sent:
+        terminal.until(lambda: _email(facts, email_id)["last_event"] == "delivered", 20, "delivery")  # noqa: B023
+    return sent
+
+
+def _second_start(folder: Path, facts: dict[str, Any], sent: list[str]) -> None:
+    with up(folder, "--demo", env={"POSTLANE_API_PORT": str(urlsplit(facts["api_url"]).port)}) as terminal:
+        terminal.until(lambda: terminal.lines("curl"), READY_SECONDS, "second start")
+        again = _facts(folder)
+        assert (again["api_key"], again["api_url"]) == (facts["api_key"], facts["api_url"])
+        assert [_email(again, email_id)["last_event"] for email_id in sent] == ["delivered"] * len(sent)
+        assert sum(_ended(folder).values()) == 2000, "a second burst was sent"
+        status, seconds = terminal.interrupt()
+    assert (status, seconds <= STOP_SECONDS) == (0, True)
