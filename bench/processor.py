@@ -3,20 +3,13 @@
 Reads only. Used by `bench/cases` around a measured time.
 """
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-_SIGNED_BYTES = b"x" * 1200
-"""About what the signed headers of a mail have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +41,6 @@ def memory_mb(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1000
     return 0.0
-
-
-def rsa_signatures_per_second(seconds: float) -> float:
-    """RSA-2048 signatures that all cores together make in a second, one process a core: the ceiling of any signer."""
-    cores = os.cpu_count() or 1
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(cores) as pool:
-        pool.map(_sign_for, [0.1] * cores, chunksize=1)  # imports and keys are not part of it
-        return sum(pool.map(_sign_for, [seconds] * cores, chunksize=1))
-
-
-def _sign_for(seconds: float) -> float:
-    key, padding, sha = generate_private_key(65537, 2048), PKCS1v15(), SHA256()
-    made = 0
-    begun = time.perf_counter()
-    while (took := time.perf_counter() - begun) < seconds:
-        key.sign(_SIGNED_BYTES, padding, sha)
-        made += 1
-    return made / took
 
 
 def _family(pid: int) -> Iterable[int]:

@@ -10,9 +10,7 @@ What it cannot bridge: mail whose final dot was sent and whose reply had not bee
 import contextlib
 import errno
 import fcntl
-import json
 import os
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from core.errors import ConfigurationError
 from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from outcomes.kinds import AttemptFacts, EventKind, Outcome, storable
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 
@@ -97,8 +95,8 @@ class Journal:
 def _encode(outcome: Outcome) -> bytes:
     try:
         return orjson.dumps(outcome, default=list) + b"\n"
-    except TypeError:  # text that is no Unicode; nothing printable has it
-        return orjson.dumps(json.loads(json.dumps(asdict(outcome), default=str).replace(r"\ud", r"\\ud"))) + b"\n"
+    except TypeError:
+        return orjson.dumps(storable(outcome), default=list) + b"\n"
 
 
 def _read(file: Path) -> list[Outcome]:

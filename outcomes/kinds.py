@@ -1,8 +1,9 @@
 """Names of what can happen to a message, and the value it is recorded from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from core.queues import Lane
@@ -68,3 +69,29 @@ class Outcome:
     next_attempt_at: datetime | None = None
     detail: str = ""
     suppress: SuppressionEntry | None = None
+
+
+def storable(outcome: Outcome) -> Outcome:
+    """The outcome made fit for PostgreSQL and JSON: text without NUL and half surrogates, numbers within their column.
+
+    For one that was refused as it is. Text is printable by contract; should a bug let more through, what happened to
+    the message must be kept all the same.
+    """
+    attempt, suppress = outcome.attempt, outcome.suppress
+    return replace(
+        outcome,
+        address=_storable(outcome.address),
+        detail=_storable(outcome.detail),
+        attempts=min(outcome.attempts, 2**15 - 1),
+        attempt=replace(attempt, **_fields(attempt)) if attempt else None,
+        suppress=replace(suppress, detail=_storable(suppress.detail)) if suppress else None,
+    )
+
+
+def _fields(attempt: AttemptFacts) -> dict[str, Any]:
+    texts = {f.name: _storable(v) for f in fields(attempt) if isinstance(v := getattr(attempt, f.name), str)}
+    return {**texts, "code": min(attempt.code, 2**15 - 1), "duration_ms": min(attempt.duration_ms, 2**31 - 1)}
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "backslashreplace").decode("utf-8")

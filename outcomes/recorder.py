@@ -1,15 +1,18 @@
 """Collects the outcomes of one worker process and commits them together: every 50 ms, or sooner when many wait.
 
-A lost database loses no outcome: they stay in memory and in the journal, and are committed when it is back.
+A lost database loses no outcome: they stay in memory and in the journal, and are committed when it is back. Nor does
+an outcome that cannot be stored as it is: it is split off from the others, and stored without what was refused.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+import psycopg
+
 from core.logs import get_logger
 from outcomes.journal import Journal
-from outcomes.kinds import Outcome
+from outcomes.kinds import Outcome, storable
 from outcomes.record import Recorded, record
 from store.database import Database, DatabaseUnavailableError
 
@@ -22,6 +25,8 @@ FULL_AT = 5000
 """With so many uncommitted outcomes, `room` waits: no further mail is claimed while the database cannot keep up."""
 
 _RETRY_SECONDS = 0.5
+_REFUSED = (psycopg.DataError, psycopg.IntegrityError, ValueError, TypeError)
+"""What PostgreSQL or its driver say to a value, not to the statement: text with NUL, a number out of range."""
 _SLOW_SECONDS = 30.0
 
 
@@ -42,6 +47,7 @@ class Recorder:
         self._pending: list[Outcome] = []
         self._committing = 0
         self._committing_since = 0.0
+        self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -53,13 +59,14 @@ class Recorder:
 
     def put(self, outcome: Outcome) -> None:
         """Take an outcome: into the journal at once, into the database with the next commit."""
+        self._pending.append(outcome)
         if self._journal is not None:
             try:
                 self._journal.append(outcome)
             except OSError as error:
                 # Disk full: the commit still comes; only a kill before it would repeat this mail.
                 _log.error("journal_write_failed", error=str(error), message_id=str(outcome.ref))
-        self._pending.append(outcome)
+        self._some.set()
         if len(self._pending) >= FLUSH_AT:
             self._enough.set()
         if len(self._pending) + self._committing >= FULL_AT:
@@ -88,17 +95,20 @@ class Recorder:
     async def close(self) -> None:
         """Commit what is there and stop. The caller bounds the time."""
         self._closing = True
+        self._some.set()
         self._enough.set()
         if self._task:
             await self._task
 
     async def _run(self) -> None:
         while not (self._closing and not self._pending):
+            await self._some.wait()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._enough.wait()
             except TimeoutError:
                 pass
+            self._some.clear()
             self._enough.clear()
             if self._pending:
                 await self._flush()
@@ -110,7 +120,11 @@ class Recorder:
         file = self._journal.turn() if self._journal else None
         await self._commit(batch)
         if self._journal is not None and file is not None:
-            self._journal.committed(file)
+            try:
+                self._journal.committed(file)
+            except OSError as error:
+                # They are told again after a kill, which changes nothing.
+                _log.error("journal_not_emptied", error=str(error))
         self._committing = 0
         self._room.set()
 
@@ -123,7 +137,26 @@ class Recorder:
                     recorded = await record(connection, batch)
             except DatabaseUnavailableError as error:
                 _log.warning("outcomes_wait_for_database", outcomes=len(batch), error=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            self._on_commit(batch, recorded, loop.time() - started)
+            except _REFUSED as error:
+                await self._commit_apart(batch, error)
+                return
+            except Exception as error:
+                # About all of them, such as a schema that is being changed: giving up would send their mail again.
+                _log.error("outcomes_not_committed", outcomes=len(batch), exc_info=error)
+            else:
+                self._on_commit(batch, recorded, loop.time() - started)
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _commit_apart(self, batch: list[Outcome], error: Exception) -> None:
+        """One of these cannot be stored as it is. Its mail was sent: without a record it would be sent again and again,
+        and with its error it would hold up all others."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._commit(batch[:middle])
+            await self._commit(batch[middle:])
             return
+        plain = storable(batch[0])
+        _log.error("outcome_refused", message_id=str(plain.ref), lost=plain == batch[0], error=str(error))
+        if plain != batch[0]:
+            await self._commit([plain])

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench import load, mail, postfix, processor, rows
+from bench import load, mail, postfix, processor, rows, rsa
 from bench.options import BATCH
 from bench.session import Session, expect
 from bench.sink import wait_for_count
@@ -63,7 +63,7 @@ async def _take_turns(session: Session, running: Running | None, rival: postfix.
     for turn in range(options.runs):
         if running is not None:
             session.say(f"run {turn + 1} of {options.runs}: signatures that the cores can make")
-            limits.append(await asyncio.to_thread(processor.rsa_signatures_per_second, RSA_SECONDS))
+            limits.append(await rsa.signatures_per_second(RSA_SECONDS))
             session.say(f"run {turn + 1} of {options.runs}: {options.messages:,} mails through Postlane")
             passes.append(await deliver(session, running, options.messages, f"run{turn}"))
             memory.append(_worker_memory(running))
