@@ -22,7 +22,7 @@ ifneq ($(CURDIR)$(wildcard $(BIN)/python),$(shell cat $(VENV)/base.stamp 2>/dev/
 $(shell rm -f $(VENV)/*.stamp)
 endif
 
-.PHONY: help setup setup-run run test lint format docs bench lock clean distclean
+.PHONY: help setup setup-run run test test-small test-whole lint format docs bench lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,8 +34,15 @@ setup-run: $(VENV)/run.stamp ## Make .venv with what running needs
 run: $(VENV)/run.stamp ## Run everything here, with a demo; Ctrl-C stops, a second run resumes
 	@exec $(BIN)/postlane up --demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## Run the test suite
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a part of it
+	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),@$(MAKE) --no-print-directory test-small test-whole)
+
+# Small tests share the processors; each of the others runs a whole Postlane and wants them for itself.
+test-small: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -q -n auto tests/unit tests/integration
+
+test-whole: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -v tests/scenarios tests/chaos
 
 lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from cli.embedded import running_urls
 from core import settings as core_settings
@@ -41,6 +42,8 @@ def read() -> Settings:
         first = error.errors()[0]
         name = "POSTLANE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(f"{name}: {first['msg']}") from error
+    except SettingsError as error:  # a list that is not JSON
+        raise ConfigurationError(f'{error}: lists are JSON, such as ["127.0.0.1:53"]') from error
 
 
 def complete(found: Settings) -> Settings:
@@ -84,7 +87,8 @@ def _running(found: Settings) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     names = {name.removeprefix("POSTLANE_").lower(): value for name, value in env.items()}
-    plain = {name: value for name, value in names.items() if name not in found.model_fields_set}
+    known = Settings.model_fields.keys() - found.model_fields_set
+    plain = {name: value for name, value in names.items() if name in known}
     parsed = {name: json.loads(value) if value.startswith("[") else value for name, value in plain.items()}
     validated = Settings.model_validate(found.model_dump() | parsed)
     return {name: getattr(validated, name) for name in parsed}

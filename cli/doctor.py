@@ -18,6 +18,7 @@ import psycopg
 import redis
 import typer
 
+from accounts.senders import key_context
 from cli import context
 from cli.main import version
 from cli.output import Column, JsonOption, emit
@@ -67,7 +68,7 @@ def doctor(as_json: JsonOption = False) -> None:
     except PostlaneError as error:
         findings.append(Finding("settings", Level.FAILED, str(error), "correct it and run the doctor again"))
     else:
-        findings += [*_secret(settings), *_database(settings), *_redis(settings), *_data(settings)]
+        findings += [*_secret(settings), *_database(settings), *_keys(settings), *_redis(settings), *_data(settings)]
         findings += asyncio.run(_network(settings))
     emit(findings, as_json=as_json, columns=_COLUMNS)
     if any(finding.level is Level.FAILED for finding in findings):
@@ -100,7 +101,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         with psycopg.connect(settings.database_url, connect_timeout=3, autocommit=True) as connection:
             yield from _server(connection)
         yield from _schema(settings)
-    except psycopg.Error as error:
+    except (psycopg.Error, PostlaneError) as error:
         yield Finding("postgresql", Level.FAILED, str(error).strip(), "is the server up, and the URL right?")
 
 
@@ -124,6 +125,27 @@ def _schema(settings: Settings) -> Iterator[Finding]:
         yield Finding("schema", Level.OK, f"revision {current}")
     else:
         yield Finding("schema", Level.FAILED, f"revision {current or 'none'}, needs {newest}", "`postlane migrate`")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    """Another secret than the one the DKIM keys were sealed with lets everything start, and no mail be signed."""
+    try:
+        secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+        with psycopg.connect(settings.database_url, connect_timeout=3) as connection:
+            rows = connection.execute("SELECT domain_id, selector, sealed_private_key FROM dkim_keys").fetchall()
+    except (psycopg.Error, PostlaneError):
+        return  # said by the checks before
+    shut = 0
+    for domain_id, selector, sealed in rows:
+        try:
+            secret.open(bytes(sealed), key_context(domain_id, selector))
+        except PostlaneError:
+            shut += 1
+    if shut:
+        do = "set POSTLANE_SECRET to the one they were made with (your backup), or make the domains anew"
+        yield Finding("keys", Level.FAILED, f"{shut} of {len(rows)} DKIM keys cannot be opened", do)
+    else:
+        yield Finding("keys", Level.OK, f"{len(rows)} DKIM keys can be opened")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -66,12 +67,18 @@ def _call(url: str, key: str, method: str, path: str, body: object = None) -> An
         method=method,
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with _opener(url).open(request, timeout=30) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise _refused(error) from error
     except OSError as error:
         raise CliError("no_api", f"the API at {url} does not answer: {error}", "start it: `postlane up`") from error
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Never through a proxy to this very machine: proxies are set on many desks, and cannot reach it."""
+    here = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
 
 
 def _refused(error: urllib.error.HTTPError) -> CliError:

@@ -79,6 +79,7 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
 def _written_down(settings: Settings) -> Iterator[Callable[[Mapping[str, str]], None]]:
     """While `up` runs, commands in another terminal find its settings in a file; yields what writes it."""
     file = settings.data_dir / context.RUNNING_FILE
+    file.unlink(missing_ok=True)  # of an `up` that was killed, perhaps with the demo
     try:
         yield lambda env: context.write_running(file, env)
     finally:

@@ -27,7 +27,7 @@ HINTS = Counter("postlane_hints_total", "Destinations hinted to workers, by lane
 MARKER_SECONDS = 30
 """Life of a marker. A hint that Redis lost is given again after this by the due scan."""
 
-DESTINATIONS_PER_TASK = 50
+DESTINATIONS_PER_TASK = 100
 """Small destinations share a task: a task costs about a millisecond, a claim takes any number of destinations."""
 
 QUEUE_TASKS = 5000
@@ -37,7 +37,7 @@ until Redis is full. The due scan hints again once there is room."""
 QUIET_SECONDS = 1.0
 """No try for so long after one failed: the due scan finds the mail within a second of Redis coming back."""
 
-_GATHER_SECONDS = 0.005
+_GATHER_SECONDS = 0.02
 _QUEUE_LIMIT = 10_000
 
 

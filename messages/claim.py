@@ -19,11 +19,14 @@ from store.database import Connection
 INLINE_CONTENT = 64 * 1024
 """Content up to this size (bytes) is loaded with the batch; larger content one by one, right before sending."""
 
+# While PostgreSQL was away leases ran out under workers that live, with outcomes they could not commit. So a restart of
+# the server gives every lease its time again, before others may take the mail and send it a second time.
 _CLAIM = """
 WITH due AS MATERIALIZED (
   SELECT d.email_id, d.position FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
     SELECT email_id, position FROM delivery_queue q
      WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
+       AND (q.claimed_by IS NULL OR now() - pg_postmaster_start_time() > %(lease)s)
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
 ), claimed AS (
   UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now()
@@ -107,8 +110,8 @@ async def load(
     cursor = await connection.execute(_LOAD, {"ids": list(set(email_ids)), "inline": INLINE_CONTENT})
     found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
     for row in await cursor.fetchall():
-        stored = _stored_email(row[:14])
         html, body, headers, raw, attachments, size = row[14:]
+        stored = _stored_email(row[:14], size or 0)
         small = size is not None and size <= INLINE_CONTENT and attachments == 0
         content = StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
         found[stored.id] = (stored, content)
@@ -159,13 +162,26 @@ def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
     return {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
 
 
-def _stored_email(row: Sequence[Any]) -> StoredEmail:
+def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:
     identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to, mid, tags = (
         row
     )
     return StoredEmail(
-        identifier, application, domain, pool, content, created, scheduled, sender, subject,
-        tuple(to), tuple(cc), tuple(reply_to), mid, _pairs(tags),
+        identifier,
+        application,
+        domain,
+        pool,
+        content,
+        created,
+        scheduled,
+        sender,
+        subject,
+        tuple(to),
+        tuple(cc),
+        tuple(reply_to),
+        mid,
+        _pairs(tags),
+        size,
     )
 
 

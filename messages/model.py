@@ -127,6 +127,8 @@ class StoredEmail:
     reply_to: tuple[str, ...]
     message_id: str
     tags: tuple[tuple[str, str], ...] = field(default=())
+    size: int = 0
+    """Bytes of content, about."""
 
 
 @dataclass(frozen=True, slots=True)

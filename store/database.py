@@ -6,6 +6,7 @@ and so commits. No transaction may be open during SMTP.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Self
 
 import orjson
 import psycopg
@@ -33,8 +34,11 @@ class Database:
     """A pool of connections with the settings every Postlane process wants."""
 
     def __init__(self, url: str, size: int = 10, name: str = "postlane") -> None:
+        self._trouble = ""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
+            connection_class=self._connection_class(),
+            configure=_in_utc,
             min_size=1,
             max_size=size,
             open=False,
@@ -58,11 +62,35 @@ class Database:
         try:
             async with self._pool.connection() as connection:
                 yield connection
+        except PoolTimeout as error:
+            raise DatabaseUnavailableError(self._trouble or str(error)) from error
         except LOST as error:
             raise DatabaseUnavailableError(str(error).strip() or type(error).__name__) from error
+
+    def _connection_class(self) -> type[Connection]:
+        """Connections whose failure to connect is kept: the pool itself only says how long it waited."""
+        database = self
+
+        class Remembering(AsyncConnection[TupleRow]):
+            @classmethod
+            async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+                try:
+                    connection = await super().connect(conninfo, **kwargs)
+                except psycopg.Error as error:
+                    database._trouble = f"PostgreSQL cannot be reached: {str(error).strip()}"
+                    raise
+                database._trouble = ""
+                return connection
+
+        return Remembering
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction that commits at the end of the block."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+
+async def _in_utc(connection: Connection) -> None:
+    """Times are shown, and hours counted, the same whatever the server's time zone is."""
+    await connection.execute("SET TIME ZONE 'UTC'")

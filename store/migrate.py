@@ -1,20 +1,29 @@
 """Bring a database to the newest schema. Called by `postlane migrate`, `postlane up` and the test fixtures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from core.errors import ConfigurationError
+from store.database import DatabaseUnavailableError
 
 _LOCK = 0x706F73746C616E65  # "postlane": two processes that migrate at once take turns
 
 
 def upgrade(database_url: str) -> str:
-    """Apply all missing migrations under an advisory lock; returns the revision reached."""
-    engine = create_engine(_sqlalchemy_url(database_url))
-    with engine.connect() as connection:
+    """Apply all missing migrations under an advisory lock; returns the revision reached.
+
+    Raises DatabaseUnavailableError, and ConfigurationError for a database of a newer version.
+    """
+    with _connected(database_url) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         connection.commit()
         try:
@@ -25,23 +34,32 @@ def upgrade(database_url: str) -> str:
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
             connection.commit()
-        reached = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
-    return reached or ""
+        return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 def current(database_url: str) -> str:
-    """The revision the database is on, "" when it is empty."""
-    engine = create_engine(_sqlalchemy_url(database_url))
-    with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
-    return revision or ""
+    """The revision the database is on, "" when it is empty. Raises DatabaseUnavailableError."""
+    with _connected(database_url) as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 def newest() -> str:
     """The newest revision this version of Postlane knows."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+@contextmanager
+def _connected(database_url: str) -> Iterator[Connection]:
+    engine = create_engine(_sqlalchemy_url(database_url))
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        raise DatabaseUnavailableError(f"PostgreSQL cannot be reached: {str(error.orig).strip()}") from error
+    except CommandError as error:
+        raise ConfigurationError(f"the database was made by another version of Postlane: {error}") from error
+    finally:
+        engine.dispose()
 
 
 def _config() -> Config:

@@ -25,7 +25,8 @@ from core.queues import TASK_DELIVER, Lane
 from core.settings import Settings
 from outcomes.journal import Journal
 from workers import watch, wiring
-from workers.pipeline import Collaborators, deliver_due
+from workers.batch import Collaborators
+from workers.pipeline import deliver_due
 
 _log = get_logger(__name__)
 _T = TypeVar("_T")
@@ -110,8 +111,10 @@ class LaneWorker:
         _log.info("worker_ready", lane=self._lane.value, metrics_port=self._metrics.server_address[1])
         threading.Thread(target=self._watch_consumer, name="watch", daemon=True).start()
         signals.worker_shutting_down.connect(self._drain, weak=False)
-        self.celery.worker_main(worker_arguments(self._lane.value, self._settings.worker_concurrency, self._name))
-        self._stop()
+        try:
+            self.celery.worker_main(worker_arguments(self._lane.value, self._settings.worker_concurrency, self._name))
+        finally:
+            self._stop()
 
     def _celery(self) -> Celery:
         app = celery_app(self._settings.redis_url)

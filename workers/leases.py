@@ -17,6 +17,10 @@ FRESH_SECONDS = 1.0
 """A suppression check older than this is made again right before `MAIL FROM` (promise 2)."""
 
 
+YOUNG_SECONDS = 3.0
+"""Mail that is not sent so long after its claim waits for a slow server, not for us."""
+
+
 class LeaseKeeper:
     """Renews the leases of everything in flight, four times a lease."""
 
@@ -66,6 +70,9 @@ class LeaseKeeper:
                     await claim.renew(connection, old, self._worker, self._lease)
             except DatabaseUnavailableError as error:
                 _log.warning("leases_not_renewed", messages=len(old), error=str(error))
+            except Exception as error:
+                # Whatever it is, the end of this task would let every lease run out, and its mail be sent twice.
+                _log.error("leases_not_renewed", messages=len(old), exc_info=error)
 
 
 class Permit:
@@ -86,22 +93,24 @@ class Permit:
         self._asking = asyncio.Lock()
 
     async def allows(self, ref: MessageRef) -> bool:
-        now = time.monotonic()
-        if now > self._until:
+        """True: send it within a second."""
+        came = time.monotonic()
+        if came > self._until:
             return False
-        if now - self._checked > FRESH_SECONDS:
+        if came - self._checked > FRESH_SECONDS:
             async with self._asking:
-                if time.monotonic() - self._checked > FRESH_SECONDS:
+                # Whoever asked after we came has asked for us too, however long the answer took.
+                if self._checked < came:
                     await self._ask()
-        return ref in self._allowed and ref in self._left
+        return time.monotonic() <= self._until and ref in self._allowed and ref in self._left
 
     def done(self, ref: MessageRef) -> None:
         """Sent or given up: need not be asked about again."""
         self._left.discard(ref)
 
     def young(self) -> int:
-        """How many messages of a batch claimed within the last second wait or are under way."""
-        return len(self._left) if time.monotonic() - self._claimed <= FRESH_SECONDS else 0
+        """How many messages of this batch wait or are under way, while its claim is young."""
+        return len(self._left) if time.monotonic() - self._claimed <= YOUNG_SECONDS else 0
 
     def left(self) -> set[MessageRef]:
         """Messages neither sent nor given up."""
@@ -110,6 +119,10 @@ class Permit:
     def stop(self) -> None:
         """Start no further mail of this batch."""
         self._until = float("-inf")
+
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._until == float("-inf")
 
     async def _ask(self) -> None:
         asked = time.monotonic()

@@ -105,7 +105,11 @@ async def lead(duties: Duties) -> None:
             async with duties.database.connection() as connection:
                 if await _locked(connection):
                     _log.info("scheduler_leads")
-                    await _work(duties, connection)
+                    try:
+                        await _work(duties, connection)
+                    finally:
+                        # The lock is the connection's: back in the pool it would keep everybody from leading.
+                        await connection.close()
         except* DatabaseUnavailableError as errors:
             _log.warning("scheduler_waits_for_database", error=str(errors.exceptions[0]))
         await asyncio.sleep(SCAN_SECONDS)
@@ -123,20 +127,33 @@ async def _work(duties: Duties, holder: Connection) -> None:
         group.create_task(_repeat(lambda: scan_due(duties), SCAN_SECONDS))
         group.create_task(_repeat(lambda: keep_partitions(duties), DAILY_CHECK_SECONDS))
         group.create_task(_repeat(lambda: count_queue(duties), FIGURES_SECONDS, FIGURES_SHARE))
-        group.create_task(_repeat(lambda: holder.execute("SELECT 1"), SCAN_SECONDS))
+        group.create_task(_hold(holder))
+
+
+async def _hold(holder: Connection) -> None:
+    """End the leadership when the connection with the lock is lost: from then on another scheduler may lead."""
+    while True:
+        try:
+            await holder.execute("SELECT 1")
+        except psycopg.Error as error:
+            raise DatabaseUnavailableError(f"the lock of the leading scheduler is lost: {error}") from error
+        await asyncio.sleep(SCAN_SECONDS)
 
 
 async def _repeat(duty: Callable[[], Awaitable[object]], seconds: float, share: float = 1.0) -> None:
     """Do a duty every `seconds`, or more rarely when it takes more than its share of the time.
 
-    A statement that fails is logged and tried again next time: one duty's trouble may not stop the due scan.
+    What fails is logged and tried again next time: one duty's trouble may not stop the due scan. Only a database that
+    is away ends them all, and with them the leadership.
     """
     while True:
         started = time.monotonic()
         try:
             await duty()
-        except psycopg.Error:
-            _log.exception("duty_failed")
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # a bug in one duty may not stop the others
+            _log.error("duty_failed", exc_info=error)
         took = time.monotonic() - started
         await asyncio.sleep(max(seconds - took, took / share - took, 0.0))
 

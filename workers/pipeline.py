@@ -20,31 +20,25 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from accounts.senders import Sender, SenderBook
-from core.errors import UnavailableError
+from accounts.senders import Sender
+from core.errors import ConfigurationError, UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
-from core.secrets import InstanceSecret
 from messages import claim, prepare, retry, states
 from messages.model import Claimed, StoredContent, StoredEmail
-from mta.deliver import Courier, Delivery
-from mta.model import EgressIp, Envelope, Response, Route, Verdict
-from mta.replies import RuleTable
-from mta.resolve import Resolver
+from mta.deliver import Delivery
+from mta.model import Action, EgressIp, Response, Route, Scope, Verdict
 from outcomes.kinds import AttemptFacts, EventKind, Outcome
-from outcomes.recorder import Recorder
 from pools.choose import choose, same_ip
-from pools.model import Health, Pool, Wait
-from pools.repository import PoolBook
-from store.database import Connection, Database, DatabaseUnavailableError
+from pools.model import Pool, Wait
+from store.database import Connection, DatabaseUnavailableError
 from suppression.rules import suppression_for
 from workers import watch
-from workers.leases import LeaseKeeper, Permit
+from workers.batch import Batch, Collaborators, Job
+from workers.leases import Permit
 
 _log = get_logger(__name__)
 
@@ -63,69 +57,8 @@ NO_IP_RETRY = timedelta(seconds=30)
 FAILURE_PAUSE = timedelta(minutes=1)
 """Mail whose batch failed through a bug of ours comes back after this, not in a tight circle."""
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Figures of one worker process."""
-
-    batch: int
-    lease: timedelta
-    batch_seconds: float
-    connections: int
-
-
-@dataclass(frozen=True, slots=True)
-class Collaborators:
-    """Everything a batch needs. Built once per process."""
-
-    worker: UUID
-    database: Database
-    secret: InstanceSecret
-    senders: SenderBook
-    pools: PoolBook
-    health: Health
-    resolver: Resolver
-    courier: Courier
-    rules: RuleTable
-    recorder: Recorder
-    leases: LeaseKeeper
-    signing: Executor
-    limits: Limits
-    turns: dict[tuple[UUID, str], int] = field(default_factory=dict)
-    permits: set[Permit] = field(default_factory=set)
-    admission: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@dataclass(slots=True)
-class Job:
-    """One claimed message on its way through the steps."""
-
-    claimed: Claimed
-    email: StoredEmail
-    content: StoredContent | None
-    sender: Sender
-    route: Route
-    pool: Pool
-    ip: EgressIp
-    envelope: Envelope | None = None
-
-
-@dataclass(slots=True)
-class Batch:
-    """What the steps share."""
-
-    lane: Lane
-    permit: Permit
-    emails: dict[UUID, tuple[StoredEmail, StoredContent | None]]
-    claimed_at: datetime
-    """By the database's clock."""
-    asked: float
-    """The same moment, or a little earlier, by `time.monotonic`."""
-    failed: bool = False
-
-    def now(self) -> datetime:
-        """The database's time, which all processes share: this machine's clock may be wrong, or jump."""
-        return self.claimed_at + timedelta(seconds=time.monotonic() - self.asked)
+DETAIL_LENGTH = 500
+"""Characters of an internal error that are kept in the timeline."""
 
 
 async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
@@ -187,16 +120,19 @@ async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -
     with watch.step(batch.lane, "route"):
         routes = await _routes(sendable, c)
     jobs = await _assign(batch, sendable, routes, c)
-    sending: set[asyncio.Task[None]] = set()
-    for start in range(0, len(jobs), PREPARE_CHUNK):
-        chunk = await _prepare(batch, jobs[start : start + PREPARE_CHUNK], c)
-        sending.update(asyncio.create_task(_send(batch, job, c)) for job in chunk)
-    if sending:
-        for failure in await asyncio.gather(*sending, return_exceptions=True):
-            if isinstance(failure, BaseException):
-                # A bug in one message's way must not hold up the others of its batch; it is tried again later.
-                batch.failed = True
-                _log.error("send_failed", lane=batch.lane.value, exc_info=failure)
+    small = [job for job in jobs if job.content is not None]
+    sending = [asyncio.create_task(_send_large(batch, group, c)) for group in _large(jobs)]
+    try:
+        for start in range(0, len(small), PREPARE_CHUNK):
+            chunk = await _prepare(batch, small[start : start + PREPARE_CHUNK], c)
+            sending.append(asyncio.create_task(_send_all(batch, chunk, c)))
+    finally:
+        # Also when a step broke: mail on the wire that was given back would be sent a second time.
+        ended = await asyncio.gather(*sending, return_exceptions=True)
+    for failure in ended:
+        if isinstance(failure, Exception):
+            batch.failed = True
+            _log.error("batch_failed", lane=batch.lane.value, error=str(failure), exc_info=failure)
 
 
 def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:
@@ -235,11 +171,15 @@ async def _assign(
             _judge_unrouted(batch, message, route, c)
             continue
         email, _ = batch.emails[message.ref.email_id]
-        sender = await c.senders.sender(email.domain_id)
+        try:
+            sender = await c.senders.sender(email.domain_id)
+            pool = await c.pools.pool_for(batch.lane, email.pool_id)
+        except ConfigurationError as error:
+            _stumble(batch, message, error, c)
+            continue
         if sender is None:
             _end(batch, message, states.Event.FAIL, EventKind.FAILED, "its sender domain was deleted", c)
             continue
-        pool = await c.pools.pool_for(batch.lane, email.pool_id)
         groups[pool.id, route.provider].append((message, route, pool, sender))
     return [job for group in groups.values() for job in _spread(batch, group, c)]
 
@@ -281,16 +221,18 @@ def _job(batch: Batch, message: Claimed, route: Route, pool: Pool, sender: Sende
 
 async def _prepare(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[Job]:
     """Compose and sign a chunk in a thread: RSA releases the interpreter lock, so sending goes on meanwhile."""
-    missing = [job for job in jobs if job.content is None]
-    if missing:
-        async with c.database.connection() as connection:
-            for job in missing:
-                job.content = await claim.load_content(connection, job.email.content_id)
-    with watch.step(batch.lane, "prepare"):
-        work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
-        prepared = await asyncio.get_running_loop().run_in_executor(
-            c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now()
-        )
+    work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
+    try:
+        with watch.step(batch.lane, "prepare"):
+            prepared = await asyncio.get_running_loop().run_in_executor(
+                c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now()
+            )
+    except Exception as error:
+        # A bug that one mail brings to light must not hold up the others.
+        if len(jobs) > 1:
+            return [ready for job in jobs for ready in await _prepare(batch, [job], c)]
+        _stumble(batch, jobs[0].claimed, error, c)
+        return []
     ready = []
     for job, envelope in zip(jobs, prepared, strict=True):
         if isinstance(envelope, str):
@@ -304,18 +246,50 @@ async def _prepare(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[
 # 6 send
 
 
+def _large(jobs: Iterable[Job]) -> Iterable[list[Job]]:
+    """Mails whose content did not come with the claim, those of one email together."""
+    groups: dict[UUID, list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.content is None:
+            groups[job.email.id].append(job)
+    return groups.values()
+
+
+async def _send_large(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
+    """Load and compose one email when there is room for it, so that a batch of large mails never fills the memory."""
+    async with c.large.take(jobs[0].email.size):
+        jobs = [job for job in jobs if await batch.permit.allows(job.claimed.ref)]
+        if not jobs:
+            return
+        async with c.database.connection() as connection:
+            content = await claim.load_content(connection, jobs[0].email.content_id)
+        for job in jobs:
+            job.content = content
+        await _send_all(batch, await _prepare(batch, jobs, c), c)
+
+
+async def _send_all(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
+    """All at once; the sessions there may be bound it. A bug in one message's way does not hold up the others."""
+    ended = await asyncio.gather(*(_send(batch, job, c) for job in jobs), return_exceptions=True)
+    for job, failure in zip(jobs, ended, strict=True):
+        if isinstance(failure, Exception):
+            _stumble(batch, job.claimed, failure, c, sent=True)
+
+
 async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
-    assert job.envelope is not None
+    # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
+    envelope, job.envelope = job.envelope, None
+    assert envelope is not None
     ref = job.claimed.ref
     if not await batch.permit.allows(ref):
         return
     try:
-        delivery = await c.courier.deliver(job.route, job.ip, job.envelope, lambda: batch.permit.allows(ref))
+        delivery = await c.courier.deliver(job.route, job.ip, envelope, lambda: batch.permit.allows(ref))
     except ValueError as error:
         _end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return
     except UnavailableError as error:
-        batch.failed = True  # out of sockets, or stopping: the rest of the batch is given back
+        batch.failed = not batch.permit.stopped()  # out of sockets, or stopping: the rest of the batch is given back
         _log.warning("courier_unavailable", lane=batch.lane.value, error=str(error))
         return
     if delivery.refused_by_gate:
@@ -424,6 +398,24 @@ def _wait(batch: Batch, message: Claimed, wait: Wait, c: Collaborators) -> None:
     outcome = Outcome(
         message.ref, message.address, batch.lane, now, EventKind.DEFERRED, states.State.DEFERRED, message.attempts,
         c.worker, next_attempt_at=due, detail=wait.reason,
+    )  # fmt: skip
+    _put(batch, outcome, c)
+
+
+def _stumble(batch: Batch, message: Claimed, error: Exception, c: Collaborators, *, sent: bool = False) -> None:
+    """A bug of ours, or a setting that is wrong for this message: it waits by the retry clock, for a repaired worker
+    can send it. With `sent` its server may have taken it, and a quick repeat would be a flood."""
+    _log.error("message_stumbled", message_id=str(message.ref), lane=batch.lane.value, exc_info=error)
+    if message.ref not in batch.permit.left():
+        return  # its outcome had been put before
+    email, _ = batch.emails[message.ref.email_id]
+    now, attempts, accepted = batch.now(), message.attempts + 1, email.scheduled_at or email.created_at
+    verdict = Verdict(Action.RETRY_LATER, "internal", Scope.LOCAL, "internal_error", uncertain=sent)
+    due = retry.next_attempt(attempts, accepted, now, verdict, message.expires_at, random.random())
+    state = states.State.DEFERRED if due else states.State.FAILED
+    outcome = Outcome(
+        message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
+        next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
     )  # fmt: skip
     _put(batch, outcome, c)
 

@@ -39,6 +39,8 @@ async def _run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({leading, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if leading.done():
+        _log.critical("scheduler_failed", exc_info=leading.exception())
     leading.cancel()
     await asyncio.gather(leading, stop, return_exceptions=True)
     hints.stop()

@@ -1,6 +1,8 @@
 """Builds the real collaborators of one worker process, once. The only place in `workers/` that reads settings."""
 
+import asyncio
 import concurrent.futures
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -24,10 +26,13 @@ from pools.model import all_healthy
 from pools.repository import PoolBook
 from store.database import Database
 from workers import watch
+from workers.batch import Collaborators, Limits
 from workers.leases import LeaseKeeper
-from workers.pipeline import Collaborators, Limits
 
 _log = get_logger(__name__)
+
+SETTLE_SECONDS = 2.0
+"""How long a stopping worker waits for batches whose sessions were cut."""
 
 SIGNING_THREADS = 2
 """RSA releases the interpreter lock; more threads than that only take turns with the event loop."""
@@ -71,13 +76,24 @@ async def close(c: Collaborators, journal: Journal) -> None:
     for permit in list(c.permits):
         permit.stop()
     await c.courier.close()
+    settled = await _settled(c)
     await c.recorder.close()
     await c.leases.stop()
-    async with c.database.connection() as connection:
-        await claim.release_worker(connection, c.worker)
+    if settled:
+        async with c.database.connection() as connection:
+            await claim.release_worker(connection, c.worker)
     await c.database.close()
     c.signing.shutdown(wait=False, cancel_futures=True)
     journal.close()
+
+
+async def _settled(c: Collaborators) -> bool:
+    """Let the batches see the end of their sessions and put their outcomes: a claim that is freed before its outcome is
+    recorded would send its mail again at once. False when one needs too long; its claims then run out by themselves."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while c.permits and time.monotonic() < deadline:  # noqa: ASYNC110  # batches end by themselves; bounded
+        await asyncio.sleep(0.01)
+    return not c.permits
 
 
 def _courier(settings: Settings, providers: Providers) -> Courier:

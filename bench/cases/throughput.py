@@ -105,10 +105,19 @@ def _add_ours(session: Session, passes: list[Pass], limits: list[float], memory:
         signatures_per_s=limits,
         processes=os.cpu_count(),
     )
+    _add_memory(session, memory)
+
+
+def _add_memory(session: Session, memory: list[float]) -> None:
+    """Growth between the end of the first run and the end of the last; with one run there is nothing to compare."""
+    if len(memory) < 2:
+        if session.wants("worker_memory_growth_mb"):
+            session.omitted["worker_memory_growth_mb"] = "needs two runs at least: --runs 2"
+        return
     session.add(
         "worker_memory_growth_mb", [memory[-1] - memory[0]], after_each_run_mb=memory,
-        messages_between=options.messages * (options.runs - 1),
-        note="resident memory of the largest marketing worker; nothing can be said with a single run",
+        messages_between=session.options.messages * (len(memory) - 1),
+        note="resident memory of the largest marketing worker",
     )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_mail_is_delivered_although_the_journal_cannot_be_written(octets: int, e
         errors = [line for line in _log(stack) if line.get("event") == event]
         assert errors, f"the log has no line {event}"
         assert all(line["level"] == "error" and line["error"] for line in errors)
-        print(f"{proof}; {len(errors)} × {event}")
+        print(f"{proof}; {len(errors)} times {event}")
 
 
 def _log(stack: RunningStack) -> list[dict[str, object]]:

@@ -18,7 +18,7 @@ from tests.chaos.proof import (
     mails,
     prove,
     suppress_blocked,
-    taken_and_open,
+    unread_replies,
     until_delivered,
 )
 from tests.stack import MARKETING, Options, running_stack
@@ -38,7 +38,7 @@ def test_everything_ends_once_when_the_worker_is_killed_again_and_again() -> Non
             # Frozen first, so that what is counted is what there is at the kill. The far side goes on answering.
             stack.send_signal(MARKETING, signal.SIGSTOP)
             sessions += stack.sessions(MARKETING)
-            unread += taken_and_open(stack, journal="marketing-0")
+            unread += unread_replies(stack, "marketing-0")
             assert unread <= sessions
             assert stack.waiting() > 0, "the kill comes too late to prove anything"
             stack.kill(MARKETING)

@@ -56,11 +56,12 @@ class Terminal:
 def up(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
     """`postlane up` in this folder. Whatever happens, it has been told to end when the block is left."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
+    own = {"PYTHONPATH": str(ROOT), "POSTLANE_API_PORT": str(free_ports.take(1)[0])}
     output = folder / f"terminal-{time.monotonic_ns()}"
     with output.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "up", *arguments], cwd=folder, stdout=out, stderr=subprocess.STDOUT,
-            env=clean | {"PYTHONPATH": str(ROOT), "POSTLANE_API_PORT": str(free_ports.take(1)[0])} | dict(env or {}), start_new_session=True,
+            env=clean | own | dict(env or {}), start_new_session=True,
         )  # fmt: skip
     try:
         yield Terminal(process, output)

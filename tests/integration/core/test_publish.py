@@ -105,7 +105,7 @@ def test_destination_is_hinted_again_when_its_marker_is_gone(publisher: HintPubl
 
 
 def test_small_destinations_share_tasks(publisher: HintPublisher, client: redis.Redis) -> None:
-    names = [f"d{number:03}.example" for number in range(120)]
+    names = [f"d{number:03}.example" for number in range(2 * DESTINATIONS_PER_TASK + 20)]
     publisher.hint(Lane.MARKETING, names)
 
     assert eventually(lambda: client.llen("marketing") == 3)

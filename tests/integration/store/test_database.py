@@ -1,0 +1,80 @@
+"""Connections: UTC, autocommit unless asked, and a reason when PostgreSQL does not answer."""
+
+from datetime import UTC
+
+import psycopg
+import pytest
+
+from core.errors import UnavailableError
+from store.database import Database, DatabaseUnavailableError
+from tests.integration.messages.emails import execute, rows
+from tests.servers import with_database
+
+
+async def test_single_statements_commit_by_themselves(database: Database, database_url: str) -> None:
+    await execute(database, "INSERT INTO applications (id, name) VALUES (gen_random_uuid(), 'a')")
+    with psycopg.connect(database_url) as other:
+        assert other.execute("SELECT count(*) FROM applications").fetchone() == (1,)
+
+
+async def test_transaction_is_all_or_nothing(database: Database) -> None:
+    async def interrupted() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO applications (id, name) VALUES (gen_random_uuid(), 'a')")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        await interrupted()
+    assert await rows(database, "SELECT count(*) FROM applications") == [(0,)]
+
+
+async def test_times_are_in_utc_whatever_the_server_says(database: Database, database_url: str) -> None:
+    """Also those of the hour counters, in zones that are off by half an hour."""
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    await execute(database, f"ALTER DATABASE {name} SET timezone = 'Asia/Kolkata'")
+    fresh = Database(database_url, size=2, name="fresh")
+    await fresh.open()
+    ((now, hour),) = await rows(fresh, "SELECT now(), date_trunc('hour', now())")
+    await fresh.close()
+
+    assert now.utcoffset() == UTC.utcoffset(None)
+    assert hour.minute == 0
+
+
+async def test_away_server_is_named_with_its_reason() -> None:
+    away = Database("postgresql://somebody@127.0.0.1:1/nowhere", name="away")
+    away._pool.timeout = 0.5
+    await away.open()
+    with pytest.raises(DatabaseUnavailableError, match=r"port 1 failed: Connection refused"):
+        await rows(away, "SELECT 1")
+    await away.close()
+
+
+async def test_missing_database_is_named(database_url: str) -> None:
+    missing = Database(with_database(database_url, "not_there"), name="missing")
+    missing._pool.timeout = 0.5
+    await missing.open()
+    with pytest.raises(DatabaseUnavailableError, match='database "not_there" does not exist'):
+        await rows(missing, "SELECT 1")
+    await missing.close()
+
+
+async def test_error_of_a_statement_is_not_taken_for_an_away_server(database: Database) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await rows(database, "SELECT * FROM not_there")
+    assert await rows(database, "SELECT 1") == [(1,)]
+
+
+async def test_lost_connections_are_replaced(database: Database) -> None:
+    await execute(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()",
+    )
+    for _ in range(5):
+        assert await rows(database, "SELECT 1") == [(1,)]
+
+
+def test_trying_again_can_help() -> None:
+    assert issubclass(DatabaseUnavailableError, UnavailableError)
+    assert DatabaseUnavailableError.retryable

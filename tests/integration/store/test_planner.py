@@ -1,0 +1,92 @@
+"""The statements of the delivery never read a table from end to end, whatever the planner believes of its size.
+
+Workers prepare their statements on an empty queue and keep the plans; then a campaign fills it within a second, long
+before statistics are gathered. Rows read by sequential scans are what PostgreSQL itself counts.
+"""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from core.ids import uuid7
+from messages import claim
+from outcomes import record
+from store.database import Database
+from tests.integration.messages.emails import execute, make_partitions, rows
+from workers import periodic
+
+QUEUED = 20_000
+TABLES = ("delivery_queue", "messages", "emails", "contents", "suppressions")
+WORKER = uuid7()
+
+
+async def fill(database: Database) -> list[UUID]:
+    """Mail of 500 destinations; the ids of 200 of it."""
+    async with database.transaction() as connection:
+        await connection.execute(
+            "CREATE TEMPORARY TABLE ids ON COMMIT DROP AS SELECT n, (lpad(to_hex((extract(epoch FROM now()) * 1000)"
+            "::bigint), 12, '0') || '7000' || '8' || lpad(to_hex(n), 15, '0'))::uuid AS id"
+            f" FROM generate_series(1, {QUEUED}) n"
+        )
+        for statement in (
+            "INSERT INTO emails SELECT id, id, id, 'marketing', NULL, id, now(), 's', 's', '{}', '{}', '{}', '{}',"
+            " '[]', 'm', NULL, NULL FROM ids",
+            "INSERT INTO contents SELECT id, NULL, 'x', '[]', NULL, 0, 1 FROM ids",
+            "INSERT INTO messages SELECT id, 0, 'a', 'a' || n, 'to', 'queued', 0, now() FROM ids",
+            "INSERT INTO delivery_queue SELECT id, 0, 'marketing', 'd' || mod(n, 500), 'a', 'a' || n, now() FROM ids",
+            "INSERT INTO suppressions SELECT id, 's' || n, 'all', 'manual', 'api' FROM ids",
+        ):
+            await connection.execute(statement)
+    return [row[0] for row in await rows(database, "SELECT email_id FROM delivery_queue LIMIT 200")]
+
+
+async def ask_all(connection: psycopg.AsyncConnection[tuple[object, ...]], emails: list[UUID]) -> None:
+    """Every statement of the hot path once, in a way that changes nothing."""
+    now, count = datetime.now(UTC), len(emails)
+    keys = {"emails": emails, "positions": [9] * count, "worker": WORKER}
+    told = {**keys, "states": ["delivered"] * count, "attempts": [1] * count, "times": [now] * count}
+    later = {**told, "due": [now] * count, "ips": [""] * count, "workers": [WORKER] * count}
+    names = [f"none{number}" for number in range(50)]
+    taken = {"lane": "marketing", "destinations": names, "each": 4, "lease": timedelta(seconds=60), "worker": WORKER}
+    for statement, values in (
+        (claim._CLAIM, taken),
+        (claim._LOAD, {"ids": emails, "inline": 65536}),
+        (claim._STILL_MINE, {**keys, "positions": [0] * count}),
+        (claim._RENEW, {**keys, "lease": timedelta(seconds=60)}),
+        (claim._GIVE_BACK, {**keys, "due": now}),
+        (record._END, told),
+        (record._DEFER, later),
+        (periodic._DUE_DESTINATIONS, {"lane": "marketing"}),
+    ):
+        await connection.execute(statement, values)
+
+
+async def sequential(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> dict[str, int]:
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    cursor = await connection.execute(
+        "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname LIKE ANY(%s)",
+        [[f"{name}%" for name in TABLES]],
+    )
+    return {str(name): int(str(count)) for name, count in await cursor.fetchall()}
+
+
+@pytest.mark.parametrize("mode", ["auto", "force_generic_plan", "force_custom_plan"])
+async def test_plans_made_on_an_empty_queue_serve_a_full_one(database: Database, mode: str) -> None:
+    await make_partitions(database)
+    await execute(database, "VACUUM ANALYZE")
+    for (name,) in await rows(database, "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid > 16384"):
+        await execute(database, f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
+    async with database.connection() as connection:
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        for _ in range(8):
+            await ask_all(connection, [uuid7() for _ in range(200)])
+        emails = await fill(database)
+        before = await sequential(connection)
+        for _ in range(3):
+            await ask_all(connection, emails)
+        after = await sequential(connection)
+
+    read = {name: after[name] - before[name] for name in after if after[name] - before[name] > QUEUED // 10}
+    assert read == {}

@@ -1,0 +1,324 @@
+"""What happens by the clock: due mail is found and hinted, partitions are kept, and one scheduler does it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import redis
+from prometheus_client import REGISTRY
+
+from core.clock import Clock
+from core.ids import uuid7
+from core.publish import DESTINATIONS_PER_TASK, HintPublisher, marker
+from core.queues import Lane
+from messages import claim
+from messages.accept import settle_keys
+from messages.model import Idempotency
+from store.database import Database
+from tests.integration.messages.emails import (
+    execute,
+    make_partitions,
+    new_email,
+    refs,
+    rows,
+    store,
+    submission,
+    waiting,
+)
+from tests.integration.workers.lane import new_worker
+from workers import periodic
+from workers.periodic import Duties, count_queue, keep_partitions, lead, retention, scan_due
+
+NOW = datetime.now(UTC)
+
+
+class Noon:
+    """A clock that stands."""
+
+    def __init__(self, at: datetime = NOW) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def hints(redis_url: str) -> Iterator[HintPublisher]:
+    made = HintPublisher(redis_url)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def second_database(database_url: str) -> AsyncIterator[Database]:
+    made = Database(database_url, size=4, name="second")
+    await made.open()
+    yield made
+    await made.close()
+
+
+def duties_of(database: Database, hints: HintPublisher, clock: Clock | None = None) -> Duties:
+    return Duties(database, hints, clock or Noon(), retention(7, 90))
+
+
+async def until(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 8.0) -> None:
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.01)
+
+
+# The due scan
+
+
+async def test_scan_finds_due_destinations_of_each_lane(
+    database: Database, hints: HintPublisher, client: redis.Redis
+) -> None:
+    later = NOW + timedelta(hours=1)
+    await store(
+        database,
+        new_email("a@due.example"),
+        new_email("b@due.example"),
+        new_email("c@later.example", scheduled_at=later),
+        new_email("d@mixed.example", scheduled_at=later),
+        new_email("e@mixed.example"),
+        new_email("f@bulk.example", lane=Lane.MARKETING),
+    )
+    found = await scan_due(duties_of(database, hints))
+
+    assert found == {Lane.TRANSACTIONAL: 2, Lane.MARKETING: 1}
+    await until(lambda: client.llen("transactional") == 1 and client.llen("marketing") == 1)
+    names = ("due", "mixed", "later", "bulk")
+    marked = [name for name in names if client.exists(marker(Lane.TRANSACTIONAL, f"{name}.example"))]
+    assert marked == ["due", "mixed"]
+
+
+async def test_what_is_claimed_is_not_due_until_its_lease_ends(database: Database, hints: HintPublisher) -> None:
+    await store(database, new_email("a@due.example"))
+    async with database.connection() as connection:
+        await claim.claim(connection, Lane.TRANSACTIONAL, ["due.example"], new_worker(), 10, timedelta(seconds=60))
+    assert (await scan_due(duties_of(database, hints)))[Lane.TRANSACTIONAL] == 0
+    await execute(database, "UPDATE delivery_queue SET due_at = now() - interval '90 s'")
+
+    assert (await scan_due(duties_of(database, hints)))[Lane.TRANSACTIONAL] == 1
+    oldest = REGISTRY.get_sample_value("postlane_queue_oldest_due_seconds", {"lane": "transactional"})
+    assert oldest is not None
+    assert 89 < oldest < 100
+
+
+async def test_every_one_of_3000_destinations_is_hinted_once(
+    database: Database, hints: HintPublisher, client: redis.Redis
+) -> None:
+    await make_partitions(database)
+    names = [f"d{number:04}.example" for number in range(3000)]
+    await store(database, *(new_email(f"u@{name}", lane=Lane.MARKETING) for name in names))
+    duties = duties_of(database, hints)
+    assert (await scan_due(duties))[Lane.MARKETING] == 3000
+    tasks = -(-3000 // DESTINATIONS_PER_TASK)
+    await until(lambda: client.llen("marketing") == tasks)
+    started = time.monotonic()
+    await scan_due(duties)
+    took = time.monotonic() - started
+    hints.stop()
+
+    assert client.llen("marketing") == tasks, "the second scan found every marker set"
+    assert all(client.exists(*(marker(Lane.MARKETING, name) for name in names[at : at + 1])) for at in (0, 1499, 2999))
+    assert took < 1
+
+
+async def test_scan_probes_the_index_and_never_reads_the_queue(database: Database, hints: HintPublisher) -> None:
+    """Also with statistics that know nothing of what has just been accepted."""
+    await make_partitions(database)
+    await execute(database, "ANALYZE delivery_queue")
+    await execute(database, "ALTER TABLE delivery_queue SET (autovacuum_enabled = off)")
+    await execute(
+        database,
+        "INSERT INTO delivery_queue (email_id, position, lane, destination, recipient, address, due_at)"
+        " SELECT gen_random_uuid(), 0, 'marketing', 'd' || mod(n, 100) || '.example', 'a', 'a', now()"
+        " FROM generate_series(1, 30000) n",
+    )
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "EXPLAIN (ANALYZE, TIMING OFF) " + periodic._DUE_DESTINATIONS, {"lane": "marketing"}
+        )
+        plan = "\n".join(row[0] for row in await cursor.fetchall())
+
+    assert "Seq Scan on delivery_queue" not in plan
+    assert "Sort" not in plan
+    assert (await scan_due(duties_of(database, hints)))[Lane.MARKETING] == 100
+
+
+async def test_figures_of_the_queue(database: Database, hints: HintPublisher) -> None:
+    await store(database, new_email(), new_email(lane=Lane.MARKETING), new_email(lane=Lane.MARKETING))
+    await count_queue(duties_of(database, hints))
+    depth = [
+        REGISTRY.get_sample_value("postlane_queue_messages", {"lane": lane.value})
+        for lane in (Lane.TRANSACTIONAL, Lane.MARKETING)
+    ]
+
+    assert depth == [1, 2]
+
+
+# Partitions and keys
+
+
+async def test_daily_work_keeps_scheduled_mail_and_forgets_the_rest(database: Database, hints: HintPublisher) -> None:
+    early = duties_of(database, hints, Noon(NOW - timedelta(days=20)))
+    await keep_partitions(early)
+    old = int((NOW - timedelta(days=20)).timestamp() * 1000)
+    waits, ended = new_email(id=uuid7(old), scheduled_at=NOW), new_email(id=uuid7(old + 1))
+    await store(database, waits, ended)
+    await execute(database, "DELETE FROM delivery_queue WHERE email_id = %s", [ended.id])
+    async with database.transaction() as connection:
+        await settle_keys(connection, [submission(idempotency=Idempotency(key, b"h", b"r")) for key in ("old", "new")])
+        await connection.execute("UPDATE idempotency_keys SET created_at = now() - interval '25 h' WHERE key = 'old'")
+    await keep_partitions(duties_of(database, hints))
+
+    assert await rows(database, "SELECT id FROM contents") == [(waits.id,)]
+    assert set(await waiting(database)) == set(refs(waits))
+    assert await rows(database, "SELECT key FROM idempotency_keys") == [("new",)]
+    async with database.connection() as connection:
+        found = await claim.load(connection, [waits.id])
+    assert found[waits.id][1] is not None
+
+
+def test_events_are_kept_at_least_as_long_as_content() -> None:
+    kept = retention(60, 1)
+
+    assert kept.event_days >= kept.content_days == 60
+
+
+# Leading
+
+
+@contextlib.asynccontextmanager
+async def leading(duties: Duties) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(lead(duties))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(periodic, "SCAN_SECONDS", 0.05)
+
+
+async def lock_holders(database: Database) -> list[int]:
+    found = await rows(
+        database,
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND (classid::bigint << 32 | objid::bigint) = %s",
+        [periodic.LEADER_LOCK],
+    )
+    return [pid for (pid,) in found]
+
+
+async def hinted_again(database: Database, client: redis.Redis) -> None:
+    """Somebody scans: a marker that is taken away comes back."""
+    client.delete(marker(Lane.TRANSACTIONAL, "due.example"))
+    await until(lambda: bool(client.exists(marker(Lane.TRANSACTIONAL, "due.example"))))
+
+
+@pytest.mark.usefixtures("quick")
+async def test_of_two_schedulers_one_works_and_the_other_takes_over(
+    database: Database, second_database: Database, redis_url: str, client: redis.Redis
+) -> None:
+    await store(database, new_email("a@due.example"))
+    one, two = HintPublisher(redis_url), HintPublisher(redis_url)
+    one.start()
+    two.start()
+    async with leading(duties_of(database, one)) as first:
+        await until(lambda: bool(client.exists(marker(Lane.TRANSACTIONAL, "due.example"))))
+        async with leading(duties_of(second_database, two)):
+            await asyncio.sleep(0.3)
+            assert len(await lock_holders(database)) == 1
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            await hinted_again(database, client)
+            assert len(await lock_holders(database)) == 1
+    one.stop()
+    two.stop()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_leader_whose_lock_connection_is_lost_gives_up_and_leads_again(
+    database: Database, hints: HintPublisher, client: redis.Redis, database_url: str
+) -> None:
+    await store(database, new_email("a@due.example"))
+    async with leading(duties_of(database, hints)) as task:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
+            await hinted_again(database, client)
+            (holder,) = await lock_holders(database)
+            await other.execute("SELECT pg_terminate_backend(%s)", [holder])
+            await until(lambda: _leads_as_another(database, holder))
+        await hinted_again(database, client)
+        assert not task.done()
+
+
+async def _leads_as_another(database: Database, before: int) -> bool:
+    found = await lock_holders(database)
+    return len(found) == 1 and found != [before]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_leader_goes_on_after_a_duty_lost_its_connection(
+    database: Database, hints: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock may not stay with a connection that lies unused in the pool: nobody could lead any more."""
+    await store(database, new_email("a@due.example"))
+    count, broken = periodic.count_queue, iter([True])
+
+    async def once_broken(duties: Duties) -> None:
+        if next(broken, False):
+            async with duties.database.connection():
+                raise psycopg.OperationalError("canceling statement due to user request")
+        await count(duties)
+
+    monkeypatch.setattr(periodic, "count_queue", once_broken)
+    async with leading(duties_of(database, hints)):
+        await asyncio.sleep(0.3)
+        await hinted_again(database, client)
+        await hinted_again(database, client)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_bug_in_one_duty_does_not_stop_the_due_scan(
+    database: Database, hints: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_duties: Duties) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(periodic, "keep_partitions", broken)
+    await store(database, new_email("a@due.example"))
+    async with leading(duties_of(database, hints)) as task:
+        await hinted_again(database, client)
+        await hinted_again(database, client)
+        assert not task.done()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_scheduler_waits_for_a_database_that_is_away(hints: HintPublisher) -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/nowhere", name="away")
+    away._pool.timeout = 0.1
+    await away.open()
+    async with leading(duties_of(away, hints)) as task:
+        await asyncio.sleep(0.5)
+        assert not task.done()
+    await away.close()
