@@ -83,8 +83,10 @@ def write_running(file: Path, env: Mapping[str, str]) -> None:
 def _running(found: Settings) -> dict[str, object]:
     """Fields that the running `up` sets and the environment does not."""
     try:
-        env: dict[str, str] = json.loads((found.data_dir / RUNNING_FILE).read_text())
+        env = json.loads((found.data_dir / RUNNING_FILE).read_text())
     except (OSError, ValueError):
+        return {}
+    if not isinstance(env, dict):
         return {}
     names = {name.removeprefix("POSTLANE_").lower(): value for name, value in env.items()}
     known = Settings.model_fields.keys() - found.model_fields_set

@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import redis
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from accounts.senders import key_context
 from cli import context
@@ -101,7 +102,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         with psycopg.connect(settings.database_url, connect_timeout=3, autocommit=True) as connection:
             yield from _server(connection)
         yield from _schema(settings)
-    except (psycopg.Error, PostlaneError) as error:
+    except (psycopg.Error, SQLAlchemyError, PostlaneError) as error:
         yield Finding("postgresql", Level.FAILED, str(error).strip(), "is the server up, and the URL right?")
 
 

@@ -20,13 +20,14 @@ INLINE_CONTENT = 64 * 1024
 """Content up to this size (bytes) is loaded with the batch; larger content one by one, right before sending."""
 
 # While PostgreSQL was away leases ran out under workers that live, with outcomes they could not commit. So a restart of
-# the server gives every lease its time again, before others may take the mail and send it a second time.
+# the server gives every older lease its time again, before others may take the mail and send it a second time.
 _CLAIM = """
 WITH due AS MATERIALIZED (
   SELECT d.email_id, d.position FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
     SELECT email_id, position FROM delivery_queue q
      WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
-       AND (q.claimed_by IS NULL OR now() - pg_postmaster_start_time() > %(lease)s)
+       AND (q.claimed_by IS NULL OR q.claimed_at > pg_postmaster_start_time()
+            OR now() - pg_postmaster_start_time() > %(lease)s)
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
 ), claimed AS (
   UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now()

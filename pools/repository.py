@@ -40,7 +40,9 @@ class PoolBook:
         pool = self._pools.get(pool_id) if pool_id else None
         pool = pool or self._defaults.get(lane)
         if pool is None:
-            raise ConfigurationError(f"no default pool for the {lane.value} lane: docs/operations.md says how to make one")
+            raise ConfigurationError(
+                f"no default pool for the {lane.value} lane: docs/operations.md says how to make one"
+            )
         return pool
 
     async def _load(self) -> None:

@@ -42,7 +42,7 @@ async def measure_idle(session: Session) -> None:
     world = session.world
     database = world.databases.copy("bench_latency")
     with world.stack(database, lambda port: full_shape(session, port)) as running:
-        await _measure(session, running, IDLE_KEYS, "idle", lambda: {})
+        await _measure(session, running, IDLE_KEYS, "idle", dict)
     world.databases.drop(database.name)
 
 

@@ -1,7 +1,7 @@
 """One lane's delivery without its process: the real pipeline, wired as a worker wires it, and the practice internet.
 
 For what a killed process cannot show: a clock that is wrong, and moments between two statements. The database's clock
-is set by `shift_database_clock`, which is the same as a wrong one here and needs no way in through the product.
+is set by `pretend`, which is the same as a wrong one here and needs no way in through the product.
 `tests/stack` runs the processes; here a test calls `deliver_due` itself.
 """
 
@@ -34,7 +34,8 @@ from simulator.main import SimulatorConfig, running
 from store import partitions
 from store.database import Database
 from workers import wiring
-from workers.pipeline import Collaborators, deliver_due
+from workers.batch import Collaborators
+from workers.pipeline import deliver_due
 
 LANE = Lane.MARKETING
 
@@ -165,20 +166,30 @@ def settings_for(database_url: str, redis_url: str, folder: Path) -> Settings:
     )  # fmt: skip
 
 
-def shift_database_clock(database_url: str, by: timedelta) -> None:
-    """Let `now()` of all later connections to this database be off by this much.
+def pretend(database_url: str, function: str, expression: str) -> None:
+    """Let a function of PostgreSQL without arguments, such as `now`, answer later connections with this expression.
 
-    A schema in front of pg_catalog has a `now()` of its own; which names come first is the search path's matter.
+    A schema in front of pg_catalog has a function of that name; which one is meant is the search path's matter.
     """
     name = urlsplit(database_url).path.removeprefix("/")
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA shifted")
+        connection.execute("CREATE SCHEMA pretended")
         connection.execute(
-            sql.SQL(
-                "CREATE FUNCTION shifted.now() RETURNS timestamptz LANGUAGE sql STABLE"
-                " AS $$ SELECT pg_catalog.now() + {} $$"
-            ).format(sql.Literal(by))
+            sql.SQL("CREATE FUNCTION pretended.{}() RETURNS timestamptz LANGUAGE sql STABLE AS {}").format(
+                sql.Identifier(function), sql.Literal(f"SELECT {expression}")
+            )
         )
         connection.execute(
-            sql.SQL("ALTER DATABASE {} SET search_path = shifted, pg_catalog, public").format(sql.Identifier(name))
+            sql.SQL("ALTER DATABASE {} SET search_path = pretended, pg_catalog, public").format(sql.Identifier(name))
         )
+
+
+@contextlib.asynccontextmanager
+async def opened(database_url: str) -> AsyncIterator[Database]:
+    """A pool of connections that are made from now on."""
+    database = Database(database_url, size=4, name="postlane-test")
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from store.database import Database
-from tests.chaos.lane import OneLane, one_lane, settings_for, shift_database_clock
+from tests.chaos.lane import OneLane, one_lane, opened, pretend, settings_for
 
 pytestmark = [
     pytest.mark.chaos,
@@ -25,14 +24,12 @@ pytestmark = [
 @pytest.fixture
 async def lane(database_url: str, redis_url: str, tmp_path: Path, wrong_by: timedelta) -> AsyncIterator[OneLane]:
     """A worker whose clock is wrong by that much."""
-    shift_database_clock(database_url, -wrong_by)
-    database = Database(database_url, size=4, name="postlane-test")
-    await database.open()
-    async with one_lane(database, settings_for(database_url, redis_url, tmp_path)) as lane:
+    pretend(database_url, "now", f"pg_catalog.now() - make_interval(secs => {wrong_by.total_seconds()})")
+    settings = settings_for(database_url, redis_url, tmp_path)
+    async with opened(database_url) as database, one_lane(database, settings) as lane:
         (ahead,) = await lane.row("SELECT extract(epoch FROM %s - now())::float8", datetime.now(UTC))
         assert abs(ahead - wrong_by.total_seconds()) < 60
         yield lane
-    await database.close()
 
 
 async def _deferred(lane: OneLane, recipient: str, expires: timedelta | None = None) -> float:

@@ -1,4 +1,4 @@
-"""Reports in the forms that mail systems give them, written by hand after RFC 3464, RFC 5965 and the systems' habits."""
+"""Reports in the forms mail systems give them, written by hand after RFC 3464, RFC 5965 and the systems' habits."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,136 @@
+"""`postlane doctor`: finds what is wrong, says what to do, and is stopped by nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from accounts import repository as accounts
+from core import settings
+from core.queues import Lane
+from core.secrets import InstanceSecret
+from mta.model import EgressIp
+from pools.repository import ensure_pool
+from store.database import Database
+from tests.dns_table import DnsTable
+from tests.integration.cli.commands import Answer, Postlane, in_database
+from tests.integration.workers.lane import _keys
+from tests.integration.workers.test_lane_worker import DnsThread
+
+
+@pytest.fixture
+def doctor(postlane: Postlane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The doctor with these settings changed, and a resolver that knows the practice internet."""
+    table = DnsTable({("gmail.sim", "MX"): ["10 mx.gmail.sim."]})
+    with DnsThread(table) as address:
+        monkeypatch.setenv("POSTLANE_DNS_SERVERS", f'["{address}"]')
+
+        def call(**changes: str) -> Answer:
+            for name, value in changes.items():
+                monkeypatch.setenv(f"POSTLANE_{name.upper()}", value)
+            settings.load.cache_clear()
+            return postlane("doctor")
+
+        yield call
+
+
+def levels(answer: Answer) -> dict[str, str]:
+    return {finding["check"]: finding["level"] for finding in answer.out}
+
+
+def told(answer: Answer, check: str) -> str:
+    (finding,) = [one for one in answer.out if one["check"] == check]
+    return f"{finding['found']} {finding['do']}"
+
+
+def add_domain(url: str, secret: str) -> None:
+    async def work(database: Database) -> None:
+        async with database.transaction() as connection:
+            application = await accounts.create_application(connection, "acme")
+            assert application is not None
+            request = accounts.DomainRequest(application.id, "acme.example", "b.acme.example", _keys())
+            await accounts.create_domain(connection, InstanceSecret.from_text(secret), request)
+            ips = [EgressIp("127.0.1.1", "127.0.1.1", "a.example"), EgressIp("192.0.2.1", "192.0.2.1", "b.example")]
+            await ensure_pool(connection, "main", Lane.TRANSACTIONAL, ips)
+
+    in_database(url, work)
+
+
+def test_fit_installation(doctor: Any, database_url: str) -> None:
+    add_domain(database_url, "5e" * 32)
+    answer = doctor()
+    found = levels(answer)
+
+    assert {
+        found[name] for name in ("version", "secret", "clock", "schema", "keys", "valkey", "dns", "data folder")
+    } == {"ok"}
+    assert told(answer, "keys").startswith("2 DKIM keys can be opened")
+    assert (found["ip 127.0.1.1"], found["ip 192.0.2.1"]) == ("ok", "warning")
+    # The test server runs without fsync, and the doctor must not let that pass.
+    assert (found["durability"], answer.status) == ("failed", 1)
+
+
+def test_wrong_secret_is_found_before_mail_is_lost(doctor: Any, database_url: str) -> None:
+    add_domain(database_url, "aa" * 32)
+    answer = doctor()
+
+    assert levels(answer)["keys"] == "failed"
+    assert "2 of 2 DKIM keys cannot be opened" in told(answer, "keys")
+
+
+def test_each_broken_part_is_named_and_stops_no_other(doctor: Any) -> None:
+    answer = doctor(
+        database_url="postgresql://somebody@127.0.0.1:1/x",
+        redis_url="redis://127.0.0.1:1/0",
+        dns_servers='["127.0.0.1:1"]',
+        data_dir="/proc/version",
+    )
+    found = levels(answer)
+
+    assert (found["postgresql"], found["valkey"], found["dns"], found["data folder"]) == (
+        "failed", "warning", "failed", "failed",
+    )  # fmt: skip
+    assert "refused" in told(answer, "postgresql")
+    assert answer.status == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"dns_servers": "127.0.0.1"}, "dns_servers"),
+        ({"database_url": "mysql://x"}, "POSTLANE_DATABASE_URL"),
+        ({"redis_url": "localhost"}, "POSTLANE_REDIS_URL"),
+        ({"secret": "short"}, "POSTLANE_SECRET"),
+    ],
+)
+def test_setting_that_is_wrong_is_a_finding(doctor: Any, change: dict[str, str], named: str) -> None:
+    answer = doctor(**change)
+
+    assert levels(answer)["settings"] == "failed"
+    assert named in told(answer, "settings")
+
+
+def test_old_schema_is_found(doctor: Any, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    answer = doctor()
+
+    assert levels(answer)["schema"] == "failed"
+    assert "postlane migrate" in told(answer, "schema")
+
+
+def test_schema_that_may_not_be_read_is_a_finding(doctor: Any, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE alembic_version RENAME COLUMN version_num TO other")
+    answer = doctor()
+
+    assert "failed" in {level for check, level in levels(answer).items() if check in ("postgresql", "schema")}
+    assert levels(answer)["valkey"] == "ok"
+
+
+def test_resolver_that_lies_is_found(doctor: Any) -> None:
+    with DnsThread(DnsTable({})) as address:
+        answer = doctor(dns_servers=f'["{address}"]')
+
+    assert "does not answer truly" in told(answer, "dns")

@@ -1,0 +1,133 @@
+"""`postlane messages`: where is my message, and why?"""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cli import messages as module
+from core.ids import uuid7
+from core.queues import Lane
+from messages.model import NewEmail
+from messages.states import State
+from outcomes.record import record
+from store.database import Database
+from tests.integration.cli.commands import Postlane, in_database
+from tests.integration.messages.emails import execute, make_partitions, new_email, refs, store
+from tests.integration.outcomes.facts import WORKER, attempt, bounce, deferral, outcome
+
+AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def emails(database_url: str) -> list[NewEmail]:
+    """One with three fates, one that waits for its schedule."""
+    told = new_email("ann@one.example", "bob@one.example", "eve@two.example", subject="Receipt", lane=Lane.MARKETING)
+    later = new_email("ann@one.example", scheduled_at=datetime.now(UTC) + timedelta(hours=1))
+
+    async def fill(database: Database) -> None:
+        await make_partitions(database)
+        await store(database, told, later)
+        await execute(database, "UPDATE delivery_queue SET claimed_by = %s WHERE email_id = %s", [WORKER, told.id])
+        ann, bob, eve = refs(told)
+        greylisted = attempt(code=451, enhanced="4.7.1", reply="come back", action="retry_same_ip", rule="greylisting")
+        async with database.transaction() as connection:
+            await record(connection, [deferral(ann, at=AT, attempt=greylisted)])
+        await execute(database, "UPDATE delivery_queue SET claimed_by = %s WHERE email_id = %s", [WORKER, told.id])
+        async with database.transaction() as connection:
+            await record(connection, [outcome(ann, at=AT + timedelta(minutes=1), attempts=2), bounce(bob, at=AT)])
+            await record(connection, [outcome(eve, State.SUPPRESSED, at=AT, attempt=None, detail="suppressed: manual")])
+
+    in_database(database_url, fill)
+    return [told, later]
+
+
+def test_list_shows_newest_first_and_filters(postlane: Postlane, emails: list[NewEmail]) -> None:
+    found = postlane("messages", "list")
+    assert [row["message"] for row in found.out] == [str(ref) for email in reversed(emails) for ref in refs(email)]
+    assert [row["state"] for row in postlane("messages", "list", "--to", "ANN@one.example").out] == [
+        "scheduled",
+        "delivered",
+    ]
+    assert [row["recipient"] for row in postlane("messages", "list", "--state", "bounced").out] == ["bob@one.example"]
+    assert len(postlane("messages", "list", "--lane", "marketing").out) == 3
+    assert len(postlane("messages", "list", "--limit", "2").out) == 2
+
+
+def test_wrong_filters_are_said(postlane: Postlane) -> None:
+    assert postlane("messages", "list", "--to", "nobody").code == "bad_address"
+    assert postlane("messages", "list", "--state", "lost").status == 2
+    assert postlane("messages", "list").out == []
+
+
+def test_show_gives_recipients_and_their_events(postlane: Postlane, emails: list[NewEmail]) -> None:
+    found = postlane("messages", "show", str(emails[0].id)).out
+
+    assert [row["state"] for row in found["messages"]] == ["delivered", "bounced", "suppressed"]
+    assert sorted(event["kind"] for event in found["events"]) == ["bounced", "deferred", "delivered", "suppressed"]
+
+
+def test_one_recipient_by_its_number(postlane: Postlane, emails: list[NewEmail]) -> None:
+    found = postlane("messages", "show", f"{emails[0].id}/1").out
+
+    assert [row["recipient"] for row in found["messages"]] == ["bob@one.example"]
+    assert [event["kind"] for event in found["events"]] == ["bounced"]
+
+
+def test_why_tells_the_story_with_reply_rule_and_next_step(postlane: Postlane, emails: list[NewEmail]) -> None:
+    ann, bob, eve = postlane("messages", "why", str(emails[0].id)).out
+
+    assert [(one["recipient"], one["state"]) for one in (ann, bob, eve)] == [
+        ("ann@one.example", "delivered"),
+        ("bob@one.example", "bounced"),
+        ("eve@two.example", "suppressed"),
+    ]
+    accepted, refused, taken = ann["story"]
+    assert "accepted for the marketing lane: “Receipt” from Acme" in accepted
+    for part in ("2026-05-04 12:00:00 attempt 1", "127.0.1.1", "mx.gmail.sim", "451 4.7.1 come back", "greylisting"):
+        assert part in refused
+    assert "attempt 2" in taken
+    assert "“550 5.1.1 no such user” → bounced" in bob["story"][1]
+    assert eve["story"][1] == "2026-05-04 12:00:00 suppressed: suppressed: manual"
+
+
+def test_why_says_what_is_next(postlane: Postlane, emails: list[NewEmail], database_url: str) -> None:
+    (waits,) = postlane("messages", "why", str(emails[1].id)).out
+    due = emails[1].scheduled_at
+    assert due is not None
+    assert waits["story"][-1] == f"next attempt {due:%Y-%m-%d %H:%M:%S} UTC"
+
+    async def claim(database: Database) -> None:
+        await execute(database, "UPDATE delivery_queue SET claimed_by = %s", [uuid7()])
+
+    in_database(database_url, claim)
+    (held,) = postlane("messages", "why", str(emails[1].id)).out
+    assert held["story"][-1] == "a worker holds it right now"
+
+
+def test_why_for_people(postlane: Postlane, emails: list[NewEmail], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wants_json", lambda _as_json: False)
+    shown = postlane("messages", "why", str(emails[0].id)).out
+
+    assert "bob@one.example: bounced" in shown
+    assert "  2026-05-04 12:00:00 attempt 1 from 127.0.1.1" in shown
+
+
+def test_cancel_takes_back_what_waits_and_says_when_it_is_too_late(postlane: Postlane, emails: list[NewEmail]) -> None:
+    taken = postlane("messages", "cancel", str(emails[1].id))
+    assert (taken.status, taken.out) == (0, {"email": str(emails[1].id), "cancelled": 1})
+    again = postlane("messages", "cancel", str(emails[1].id))
+    assert (again.status, again.code) == (1, "too_late")
+    assert "cancelled" in again.said
+    (told,) = postlane("messages", "why", str(emails[1].id)).out
+    assert told["story"][-1].endswith("cancelled: cancelled by an operator")
+
+
+@pytest.mark.parametrize("command", ["show", "why", "cancel"])
+def test_unknown_and_malformed_ids_are_said(postlane: Postlane, emails: list[NewEmail], command: str) -> None:
+    assert postlane("messages", command, str(uuid7())).code == "not_found"
+    assert postlane("messages", command, "not-an-id").code == "bad_id"
+    assert postlane("messages", command, f"{emails[0].id}/x").code == "bad_id"
+
+
+def test_no_such_recipient_number(postlane: Postlane, emails: list[NewEmail]) -> None:
+    assert postlane("messages", "show", f"{emails[0].id}/9").code == "not_found"

@@ -1,0 +1,121 @@
+"""The live terminal: what is drawn from counters and services."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cli import live
+from cli.live import FigureReader, Figures, LiveTerminal
+from cli.supervisor import ServiceState, Status
+
+ROWS = [
+    ("marketing", "", "", "accepted", 2000),
+    ("marketing", "gmail", "127.0.1.11", "delivered", 900),
+    ("marketing", "gmail", "127.0.1.12", "delivered", 300),
+    ("marketing", "gmx", "127.0.1.12", "bounced", 20),
+    ("marketing", "gmx", "127.0.1.12", "deferred", 7),
+    ("marketing", "", "", "suppressed", 30),
+    ("transactional", "", "", "accepted", 5),
+    ("transactional", "gmail", "127.0.1.1", "delivered", 5),
+]
+
+
+def state(name: str, status: Status = Status.RUNNING, restarts: int = 0) -> ServiceState:
+    fields = {"name": name, "status": status, "restarts": restarts}
+    known = {field: fields.get(field) for field in ServiceState.__dataclass_fields__}
+    return ServiceState(**known)  # type: ignore[arg-type]
+
+
+def reader(rows: list[tuple[str, str, str, str, int]]) -> FigureReader:
+    made = FigureReader("postgresql://nobody@127.0.0.1:1/nowhere")
+    made.figures = Figures(rows)
+    made.read = lambda: None  # type: ignore[method-assign]
+    return made
+
+
+def drawn(rows: list[tuple[str, str, str, str, int]], *states: ServiceState) -> str:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=50, color_system=None)
+    with LiveTerminal(console, reader(rows), "demo") as terminal:
+        terminal.tick(states)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def row(text: str, name: str) -> list[str]:
+    line = next(line for line in text.splitlines() if name in line)
+    return line.replace("│", " ").split()
+
+
+def test_lanes_with_every_outcome_and_what_is_on_its_way() -> None:
+    shown = drawn(ROWS)
+
+    assert row(shown, "Lane")[1:] == [
+        "accepted", "delivered", "deferred", "bounced", "suppressed", "on", "its", "way", "per", "second",
+    ]  # fmt: skip
+    # 2,000 accepted, less 1,200 delivered, 20 bounced and 30 suppressed; a deferred one is still on its way.
+    assert row(shown, "marketing") == ["marketing", "2,000", "1,200", "7", "20", "30", "750", "0"]
+    assert row(shown, "transactional") == ["transactional", "5", "5", "0", "0", "0", "0", "0"]
+
+
+def test_providers_and_ips_side_by_side() -> None:
+    shown = drawn(ROWS)
+
+    assert row(shown, "gmail")[:4] == ["gmail", "1,205", "0", "0"]
+    assert "127.0.1.12" in shown
+    assert "demo" in shown
+
+
+def test_outcomes_that_never_happened_take_no_column() -> None:
+    shown = drawn(ROWS[:2])
+
+    assert "suppressed" not in shown
+    assert "failed" not in shown
+
+
+def test_services_with_their_state_and_restarts() -> None:
+    shown = drawn([], state("api"), state("worker-marketing", Status.RESTARTING, 3))
+
+    assert "● api" in shown
+    assert "↻ worker-marketing ↻3" in shown
+
+
+def test_every_state_of_a_service_can_be_drawn() -> None:
+    shown = drawn([], *(state(status.value, status) for status in Status))
+
+    assert all(status.value in shown for status in Status)
+
+
+def test_without_a_terminal_a_line_is_printed_when_figures_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PLAIN_SECONDS", 0.0)
+    console = Console(file=io.StringIO(), width=200)
+    figures = reader(ROWS)
+    with LiveTerminal(console, figures, "demo") as terminal:
+        terminal.tick([state("api")])
+        terminal.tick([state("api")])
+        figures.figures = Figures([*ROWS, ("transactional", "", "", "accepted", 1)])
+        terminal.tick([state("api", Status.RESTARTING)])
+        terminal.say("a long line " * 30)
+    first, second, said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+    assert "marketing delivered 1200" in first
+    assert "transactional accepted 6" in second
+    assert second.endswith("restarting: api")
+    assert said.count("a long line") == 30
+
+
+def test_rates_are_deliveries_a_second_smoothed() -> None:
+    before = Figures([("marketing", "gmail", "i", "delivered", 100)], at=1.0, rates={"marketing": 50.0})
+    new = Figures([("marketing", "gmail", "i", "delivered", 300)], at=3.0)
+
+    assert live._rates(before, new, 2.0) == {"marketing": 0.6 * 50 + 0.4 * 100}
+    assert live._rates(Figures([], at=1.0), new, 2.0) == {"marketing": 150.0}
+
+
+def test_figures_stay_while_the_database_is_away() -> None:
+    away = FigureReader("postgresql://nobody@127.0.0.1:1/nowhere")
+    away.figures = Figures(ROWS, at=5.0)
+    away.read()
+    away.close()
+
+    assert away.figures.rows == ROWS
