@@ -3,7 +3,6 @@
 Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
 """
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -13,7 +12,6 @@ from cli import context
 from core import logs
 from core.queues import BACKGROUND, Lane
 from core.settings import Settings
-from store.database import Database
 
 
 class WorkerQueue(StrEnum):
@@ -73,15 +71,7 @@ def inbound() -> None:
 def migrate() -> None:
     """Bring the database to the newest schema. Safe to run again, and from several machines at once."""
     settings = context.settings()
-    from cli.sessions import with_database
-    from store import partitions
-    from store.migrate import upgrade
+    from store.ready import make_ready
 
-    revision = upgrade(settings.database_url)
-
-    async def make_partitions(database: Database) -> None:
-        async with database.connection() as connection:
-            await partitions.ensure(connection, datetime.now(UTC).date())
-
-    with_database(make_partitions, settings)
+    revision = make_ready(settings.database_url)
     typer.echo(f"database is at revision {revision}")

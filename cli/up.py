@@ -4,10 +4,8 @@ Starts embedded PostgreSQL and Valkey unless others are configured, migrates, st
 supervisor, and shows what happens. With `--demo` there is also the practice internet, a demo application and mail.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -21,9 +19,7 @@ from cli.processes import Process, Service
 from cli.stack import Shape, build
 from cli.supervisor import Supervisor
 from core.settings import Settings
-from store import partitions
-from store.database import Database
-from store.migrate import upgrade
+from store.ready import make_ready
 
 
 def up(
@@ -39,8 +35,7 @@ def up(
     prepare_data_dir(settings.data_dir)
     with _servers(settings, console) as (running, servers), _written_down(running) as tell:
         env = _environment(running)
-        upgrade(running.database_url)
-        asyncio.run(_prepare(running.database_url))
+        make_ready(running.database_url)
         practice = demo.prepare(running) if with_demo else None
         if practice:
             env |= practice.env
@@ -125,14 +120,3 @@ def _environment(settings: Settings) -> dict[str, str]:
         "POSTLANE_SECRET": settings.secret.get_secret_value(),
         "POSTLANE_DATA_DIR": str(settings.data_dir),
     }
-
-
-async def _prepare(database_url: str) -> None:
-    """Today's partitions must exist before the first mail; the scheduler keeps them from then on."""
-    database = Database(database_url, size=2, name="postlane-up")
-    await database.open()
-    try:
-        async with database.connection() as connection:
-            await partitions.ensure(connection, datetime.now(UTC).date())
-    finally:
-        await database.close()

@@ -25,7 +25,7 @@ from messages.submission import (
 )
 from mta.inbound import SubmittedMail
 
-_KEY_GONE: Final = Refusal("535 5.7.8 The API key of this session is no longer valid")
+_KEY_GONE: Final = Refusal("535 5.7.8 The API key you logged in with is no longer valid")
 
 
 class SubmissionDoor:

@@ -26,6 +26,10 @@ LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """What psycopg raises when the server is away, restarting, or refuses connections."""
 
 
+WAIT_SECONDS = 5.0
+"""How long to wait for a connection before PostgreSQL counts as away."""
+
+
 class DatabaseUnavailableError(UnavailableError):
     """PostgreSQL does not answer. Nothing was committed unless a commit itself was cut off."""
 
@@ -42,7 +46,7 @@ class Database:
             min_size=1,
             max_size=size,
             open=False,
-            timeout=5,
+            timeout=WAIT_SECONDS,
             reconnect_timeout=30,
             name=name,
             check=AsyncConnectionPool.check_connection,

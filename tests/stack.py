@@ -21,7 +21,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,9 +38,8 @@ from cli.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
 from core.settings import Settings
 from simulator import client as simulator
 from simulator.ledger import LedgerEntry, read_ledger
-from store import partitions
 from store.database import Database
-from store.migrate import upgrade
+from store.ready import make_ready
 
 SENDER = demo.SENDER
 BATCH = 500
@@ -161,6 +159,11 @@ class RunningStack:
     def until_all_ended(self, seconds: float) -> float:
         """Wait until no message is on its way any more; the seconds it took."""
         return self.until(lambda: self.waiting() == 0, seconds, "the queue to become empty")
+
+    def until_ended(self, ids: Sequence[str], seconds: float) -> float:
+        """Wait until these emails are not on their way any more, whatever others wait; the seconds it took."""
+        statement = "SELECT count(*) FROM delivery_queue WHERE email_id = ANY(%s::uuid[])"
+        return self.until(lambda: self.one(statement, [list(ids)]) == 0, seconds, f"{len(ids)} emails to end")
 
     # The door in
 
@@ -294,7 +297,7 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
                 database_url=servers.database_url, redis_url=servers.redis_url, data_dir=data_dir,
                 secret=SecretStr(os.urandom(32).hex()), _env_file=None,
             )  # fmt: skip
-            upgrade(settings.database_url)
+            make_ready(settings.database_url)
             practice = demo.prepare(settings)
             shape = _with_port(options.shape)
             stack = build(shape, _environment(settings) | dict(practice.env) | dict(options.env))
@@ -302,7 +305,6 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
             running = RunningStack(data_dir, settings, practice, stack.api_url)
             running.supervisor = Supervisor([*servers.processes, *services], data_dir / "logs")
             try:
-                asyncio.run(_make_partitions(settings.database_url))
                 running.supervisor.start()
                 _open(running)
                 yield running
@@ -346,16 +348,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         "POSTLANE_SECRET": settings.secret.get_secret_value(),
         "POSTLANE_DATA_DIR": str(settings.data_dir),
     }
-
-
-async def _make_partitions(database_url: str) -> None:
-    database = Database(database_url, size=2, name="postlane-test")
-    await database.open()
-    try:
-        async with database.connection() as connection:
-            await partitions.ensure(connection, datetime.now(UTC).date())
-    finally:
-        await database.close()
 
 
 async def _verify(settings: Settings) -> None:

@@ -405,7 +405,7 @@ def _wait(batch: Batch, message: Claimed, wait: Wait, c: Collaborators) -> None:
 def _stumble(batch: Batch, message: Claimed, error: Exception, c: Collaborators, *, sent: bool = False) -> None:
     """A bug of ours, or a setting that is wrong for this message: it waits by the retry clock, for a repaired worker
     can send it. With `sent` its server may have taken it, and a quick repeat would be a flood."""
-    _log.error("message_stumbled", message_id=str(message.ref), lane=batch.lane.value, exc_info=error)
+    _log.error("send_failed", message_id=str(message.ref), lane=batch.lane.value, exc_info=error)
     if message.ref not in batch.permit.left():
         return  # its outcome had been put before
     email, _ = batch.emails[message.ref.email_id]

@@ -30,7 +30,7 @@ def test_a_receipt_is_delivered_while_the_campaign_stands_still_and_while_it_run
     ]
     stack.send_signal(MARKETING, signal.SIGSTOP)
     try:
-        stack.enqueue(campaign)
+        ids = stack.enqueue(campaign)
         _receipts(stack, "idle")
         assert stack.one("SELECT count(*) FROM delivery_queue WHERE lane = 'marketing'") == COUNT
     finally:
@@ -38,7 +38,7 @@ def test_a_receipt_is_delivered_while_the_campaign_stands_still_and_while_it_run
     stack.until(lambda: "\tfan0@" in stack.ledger_file.read_text() or stack.waiting() < COUNT, 20, "the campaign")
     _receipts(stack, "busy")
     assert stack.one("SELECT count(*) FROM delivery_queue WHERE lane = 'marketing'") > 0, "the campaign was over"
-    stack.until_all_ended(60)
+    stack.until_ended(ids, 60)
     used = {
         lane: {entry.client for entry in stack.ledger() if entry.recipient.startswith(prefix)}
         for lane, prefix in (("marketing", "fan"), ("transactional", "receipt"))

@@ -24,7 +24,7 @@ def test_no_mail_leaves_a_second_after_the_suppression(stack: RunningStack) -> N
     committed = time.time()
     assert waiting > COUNT // 20, "nearly all had left before: nothing was proven"
 
-    stack.until_all_ended(60)
+    stack.until_ended(ids, 60)
     times = [entry.at for entry in stack.ledger() if entry.recipient == ADDRESS]
     late = [at - committed for at in times if at > committed + 1.0]
     assert not late, f"{len(late)} mails left later than a second, the last after {max(late):.2f} s"

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,8 +24,8 @@ from mta.model import EgressIp
 from pools.repository import ensure_pool
 from store.database import Database
 from tests.dns_table import DnsTable
-from tests.integration.messages.emails import make_partitions, new_email, rows, states, store
-from tests.smtp_sink import Mail, Rule, SmtpSink
+from tests.integration.messages.emails import execute, make_partitions, new_email, rows, states, store, waiting
+from tests.smtp_sink import DROP, SILENCE, Mail, Rule, SmtpSink
 from workers import wiring
 from workers.batch import Collaborators
 from workers.pipeline import deliver_due
@@ -33,6 +34,17 @@ SECRET = "5e" * 32  # of the test instance
 LANE = Lane.TRANSACTIONAL
 IPS = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
 KNOWN = ("one.example", "two.example", "three.example")
+
+RULES = (
+    Rule("rcpt", "550 5.1.1 no such user", local="unknown"),
+    Rule("rcpt", "451 4.7.1 Greylisted, please try again later", local="grey", times=1),
+    Rule("rcpt", "421 4.3.2 shutting down", local="busy"),
+    Rule("dot", "554 5.7.1 message looks like spam", local="spam"),
+    Rule("dot", DROP, local="lost"),
+    Rule("dot", SILENCE, local="silent"),
+    Rule("dot", "250 taken", local="slow", delay=1.5),
+)
+"""What the local part of a recipient decides at the sink."""
 
 Records = dict[tuple[str, str], list[str] | int | None]
 
@@ -89,6 +101,24 @@ class LaneTest:
     def mails_to(self, recipient: str) -> list[Mail]:
         """What the sink took for this address."""
         return [mail for mail in self.sink.mails if recipient in mail.rcpt_to]
+
+
+async def events_of(lane: LaneTest, ref: MessageRef) -> list[str]:
+    """Kinds of a message's events, in order."""
+    found = await rows(
+        lane.database, "SELECT kind FROM events WHERE email_id = %s AND position = %s ORDER BY at", list(ref)
+    )
+    return [kind for (kind,) in found]
+
+
+async def due_in(lane: LaneTest, ref: MessageRef) -> timedelta:
+    """How long until a message is due."""
+    return (await waiting(lane.database))[ref] - datetime.now(UTC)
+
+
+async def due_now(lane: LaneTest) -> None:
+    """Let everything that waits be due."""
+    await execute(lane.database, "UPDATE delivery_queue SET due_at = now() - interval '1 s'")
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

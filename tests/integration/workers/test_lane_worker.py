@@ -271,13 +271,14 @@ async def test_worker_starts_while_redis_is_away(site: Site) -> None:
 
 
 async def test_bad_settings_are_said_in_one_line(site: Site) -> None:
-    for variable, value in (
-        ("POSTLANE_SECRET", "short"),
-        ("POSTLANE_DNS_SERVERS", "127.0.0.1"),
-        ("POSTLANE_DATABASE_URL", "host=here"),
-        ("POSTLANE_DATA_DIR", "/proc/none"),
-    ):
-        worker = site.start(**{variable: value})
+    wrong = {
+        "POSTLANE_SECRET": "short",
+        "POSTLANE_DNS_SERVERS": "127.0.0.1",
+        "POSTLANE_DATABASE_URL": "host=here",
+        "POSTLANE_DATA_DIR": "/proc/none",
+    }
+    started = [(variable, site.start(**{variable: value})) for variable, value in wrong.items()]
+    for variable, worker in started:
         worker.process.wait(READY_SECONDS)
         told = worker.log.read_text()
         assert worker.process.returncode == 1, told

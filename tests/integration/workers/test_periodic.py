@@ -292,10 +292,12 @@ async def test_leader_goes_on_after_a_duty_lost_its_connection(
         await count(duties)
 
     monkeypatch.setattr(periodic, "count_queue", once_broken)
-    async with leading(duties_of(database, hints)):
+    async with leading(duties_of(database, hints)) as task:
         await asyncio.sleep(0.3)
         await hinted_again(database, client)
         await hinted_again(database, client)
+        assert len(await lock_holders(database)) == 1
+        assert not task.done()
 
 
 @pytest.mark.usefixtures("quick")

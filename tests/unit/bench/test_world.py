@@ -12,6 +12,7 @@ from bench.mail import BULK_ZONE, TIMED_ZONE, MailBodies, domain, recipient
 from bench.processor import CpuSample, memory_mb, microseconds_per_message, sample
 from bench.rows import chunks
 from bench.world import SINK_HOST, TIMED_HOST, free_port, zones
+from core.publish import DESTINATIONS_PER_TASK
 
 
 def test_a_batch_is_json_and_no_two_mails_are_alike() -> None:
@@ -70,9 +71,10 @@ def test_another_database_of_the_same_server(url: str, expected: str) -> None:
 
 
 def test_claims_go_through_all_domains_before_one_comes_again() -> None:
-    seen = [name for turn in range(20) for name in _destinations(1000, turn)]
+    turns = 1000 // DESTINATIONS_PER_TASK
+    seen = [name for turn in range(turns) for name in _destinations(1000, turn)]
     assert len(seen) == len(set(seen)) == 1000
-    assert _destinations(1000, 20) == _destinations(1000, 0)
+    assert _destinations(1000, turns) == _destinations(1000, 0)
     assert len(_destinations(3, 0)) == 3
 
 
