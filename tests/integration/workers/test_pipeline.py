@@ -25,6 +25,7 @@ from tests.integration.workers.lane import (
     due_now,
     events_of,
     lane_test,
+    until,
 )
 from tests.smtp_sink import Rule
 from workers import pipeline
