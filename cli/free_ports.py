@@ -16,11 +16,11 @@ def take(count: int) -> list[int]:
 
 
 def preferred(port: int) -> int:
-    """`port` when it is free, else another one."""
+    """`port` when it is free, else another one; 0 takes any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return take(1)[0]
-    return port
+        return int(probe.getsockname()[1])

@@ -105,9 +105,6 @@ class HintPublisher:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             waiting: dict[Lane, set[str]] = {first[0]: set(first[1])}
-            if first[0] is Lane.MARKETING:
-                # Bulk comes in bursts and can wait a moment to be gathered; transactional mail goes at once.
-                time.sleep(_GATHER_SECONDS)
             ending = self._gather(waiting)
             for lane in sorted(waiting, reverse=True):  # transactional first
                 self._publish(lane, sorted(waiting[lane]))
@@ -115,9 +112,13 @@ class HintPublisher:
                 return
 
     def _gather(self, waiting: dict[Lane, set[str]]) -> bool:
+        """Add what else there is; True when asked to end. Bulk comes in bursts and is waited for a moment, but only
+        until transactional mail comes: that goes at once."""
+        deadline = time.monotonic() + _GATHER_SECONDS
         while True:
+            patience = 0.0 if Lane.TRANSACTIONAL in waiting else deadline - time.monotonic()
             try:
-                item = self._queue.get_nowait()
+                item = self._queue.get(timeout=patience) if patience > 0 else self._queue.get_nowait()
             except queue.Empty:
                 return False
             if item is None:

@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The process that owns the run names its folder; xdist workers inherit the name."""
     if not hasattr(config, "workerinput"):
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="postlane-test-")
+        os.chmod(os.environ[_FOLDER], 0o711)  # as root, the servers' own account has to get to its data in there
         os.environ[_OWNER] = str(os.getpid())
 
 

@@ -114,6 +114,29 @@ def test_small_destinations_share_tasks(publisher: HintPublisher, client: redis.
     assert sorted(name for destinations in waiting for name in destinations) == names
 
 
+def test_transactional_mail_does_not_wait_for_bulk_to_be_gathered(
+    publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_GATHER_SECONDS", 3.0)
+    publisher.hint(Lane.MARKETING, ["bulk.example"])
+    time.sleep(0.05)
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+
+    assert eventually(lambda: client.llen("transactional") == 1, 1.0)
+
+
+def test_bulk_is_gathered_into_few_tasks(
+    publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_GATHER_SECONDS", 0.2)
+    for number in range(20):
+        publisher.hint(Lane.MARKETING, [f"d{number:02}.example"])
+        time.sleep(0.002)
+
+    assert eventually(lambda: client.llen("marketing") > 0)
+    assert [len(destinations) for destinations in tasks(client, Lane.MARKETING)] == [20]
+
+
 def test_what_waits_is_published_when_the_publisher_stops(redis_url: str, client: redis.Redis) -> None:
     publisher = HintPublisher(redis_url)
     publisher.start()
