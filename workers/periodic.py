@@ -76,12 +76,15 @@ async def scan_due(duties: Duties) -> dict[Lane, int]:
 
 
 async def keep_partitions(duties: Duties) -> None:
-    """Make the partitions of the coming days, drop those past retention, forget old idempotency keys."""
+    """Make the partitions of the coming days, drop those past retention, forget old keys and counters."""
     today = duties.clock.now().date()
     async with duties.database.connection() as connection:
         made = await partitions.ensure(connection, today)
         dropped = await partitions.drop_old(connection, today, duties.retention)
         await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - %s", [KEY_LIFETIME])
+        await connection.execute(
+            "DELETE FROM outcome_counts WHERE hour < now() - make_interval(days => %s)", [duties.retention.event_days]
+        )
         await forget_inbound(connection)
         while await remove_expired(connection):
             pass

@@ -195,6 +195,19 @@ async def test_daily_work_keeps_scheduled_mail_and_forgets_the_rest(database: Da
     assert found[waits.id][1] is not None
 
 
+async def test_counters_are_kept_as_long_as_events(database: Database, hints: HintPublisher) -> None:
+    for days in (1, 2000):
+        await execute(
+            database,
+            "INSERT INTO outcome_counts (hour, lane, provider, ip, outcome, shard, n)"
+            " VALUES (now() - make_interval(days => %s), 'marketing', '', '', 'accepted', 0, 1)",
+            [days],
+        )
+    await keep_partitions(duties_of(database, hints))
+
+    assert await rows(database, "SELECT hour > now() - interval '2 days' FROM outcome_counts") == [(True,)]
+
+
 def test_events_are_kept_at_least_as_long_as_content() -> None:
     kept = retention(60, 1)
 
