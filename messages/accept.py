@@ -8,7 +8,7 @@ It never checks who may send what: that is the caller's part (`api/`, `mta/inbou
 """
 
 import asyncio
-import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,8 @@ from core.logs import get_logger
 from core.queues import Lane
 from messages.model import NewEmail, Submission
 from messages.states import State
+from store import counters
+from store.counters import Counted
 from store.database import Connection, Database
 
 _log = get_logger(__name__)
@@ -34,8 +36,6 @@ _COMMITTERS = 2  # one prepares its rows while the other waits for the disk
 
 _CLOCK_SKEW = timedelta(seconds=2)
 """Mail for now is due a little earlier than now, so that a database clock behind the API's does not delay it."""
-
-_SHARD = os.getpid() % 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,18 +305,10 @@ async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) 
 
 
 async def _count_accepted(connection: Connection, emails: Sequence[NewEmail]) -> None:
-    """Add to the counters that console and terminal read, so that nobody has to count rows."""
-    counts: dict[str, int] = {}
+    accepted: Counter[Counted] = Counter()
     for email in emails:
-        counts[email.lane.value] = counts.get(email.lane.value, 0) + len(email.recipients)
-    lanes = sorted(counts)
-    await connection.execute(
-        "INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)"
-        " SELECT date_trunc('hour', now()), lane, '', '', 'accepted', %s, n"
-        " FROM unnest(%s::text[], %s::bigint[]) AS u(lane, n)"
-        " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n",
-        [_SHARD, lanes, [counts[lane] for lane in lanes]],
-    )
+        accepted[Counted(email.lane.value, "", "", "accepted")] += len(email.recipients)
+    await counters.add(connection, accepted)
 
 
 def _json(pairs: Iterable[tuple[str, str]]) -> str:

@@ -9,7 +9,6 @@ Counters: a late bounce counts as `late_bounced`, not as `bounced`, because the 
 and both together would be more than was accepted. Provider and IP are those it was delivered through.
 """
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,11 +18,11 @@ from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import TERMINAL, Event, State, sources
 from mta.model import Response, Verdict
+from store import counters
+from store.counters import Counted
 from store.database import Connection
 from suppression import repository as suppressions
 from suppression.reasons import SuppressionEntry
-
-_SHARD = os.getpid() % 16
 
 
 class LateKind(StrEnum):
@@ -114,12 +113,8 @@ async def record_late_news(
     """Write event, counter and suppression of news that move no state."""
     await _write_event(connection, message, news)
     if counted and news.kind in _COUNTED:
-        await connection.execute(
-            "INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)"
-            " VALUES (date_trunc('hour', now()), %s, %s, %s, %s, %s, 1)"
-            " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + 1",
-            [message.lane.value, message.provider, message.ip, _COUNTED[news.kind], _SHARD],
-        )
+        key = Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind])
+        await counters.add(connection, {key: 1})
     if news.suppress is not None:
         await suppressions.add(connection, [suppressions.Addition(message.address, news.suppress)])
 

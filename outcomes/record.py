@@ -4,7 +4,6 @@ A terminal outcome deletes the queue row and moves the message's state in the sa
 exactly once however often the same outcome is told (journal replay, a second worker after a lost lease).
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from core.ids import uuid7
 from messages.states import TERMINAL
 from mta.model import Action
 from outcomes.kinds import Outcome
+from store import counters
+from store.counters import Counted
 from store.database import Connection
-
-_SHARD = os.getpid() % 16
 
 _END = """
 WITH ended AS (
@@ -151,19 +150,13 @@ async def _write_events(connection: Connection, outcomes: Sequence[Outcome]) -> 
 
 
 async def _count(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Add to the counters per hour, lane, provider and IP. Sorted, so that two writers never wait in a circle."""
-    counts = Counter(
-        (o.lane.value, o.attempt.provider if o.attempt else "", o.attempt.ip if o.attempt else "", o.kind.value)
-        for o in outcomes
-    )
-    if not counts:
-        return
-    rows = sorted(counts.items())
-    await connection.execute(
-        "INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)"
-        " SELECT date_trunc('hour', now()), lane, provider, ip, outcome, %s, n"
-        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])"
-        " AS u(lane, provider, ip, outcome, n)"
-        " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n",
-        [_SHARD, *(list(column) for column in zip(*(key for key, _ in rows), strict=True)), [n for _, n in rows]],
+    """Add to the counters per hour, lane, provider and IP."""
+    await counters.add(
+        connection,
+        Counter(
+            Counted(
+                o.lane.value, o.attempt.provider if o.attempt else "", o.attempt.ip if o.attempt else "", o.kind.value
+            )
+            for o in outcomes
+        ),
     )
