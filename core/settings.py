@@ -55,6 +55,15 @@ class Settings(BaseSettings):
         (), description='Name servers as `["127.0.0.1:5353"]`; empty takes the system\'s. Run a local cache.'
     )
     providers_file: Path | None = Field(None, description="Own mailbox providers in TOML, read after the shipped ones.")
+    rules_file: Path | None = Field(
+        None, description="Own reply rules in TOML, asked before the shipped ones; re-read when it changes."
+    )
+    recovery_step_seconds: float = Field(
+        60.0, gt=0, description="Seconds between two steps of the rate of an IP that comes back from a throttle."
+    )
+    shortest_rest_seconds: float = Field(
+        30.0, ge=0, description="Least seconds an IP rests at a provider that throttled it. Lower only for practice."
+    )
     simulator: bool = Field(
         False, description="Practice mode: mail may go to loopback addresses. Never set it on a server for real mail."
     )

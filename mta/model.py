@@ -35,6 +35,8 @@ class Trouble(StrEnum):
     TLS = "tls"
     LOCAL_ADDRESS = "local_address"
     """Our own source IP cannot be bound."""
+    PROXY = "proxy"
+    """The SOCKS proxy that owns the source IP cannot be reached, or refuses us."""
     NO_SMTPUTF8 = "no_smtputf8"
     """The address needs SMTPUTF8 (RFC 6531) and the server does not offer it."""
     NO_DOMAIN = "no_domain"
@@ -160,6 +162,8 @@ class EgressIp:
     bind_address: str
     """What the socket is bound to; differs from `address` behind NAT and where only 127.0.0.1 exists."""
     ehlo_name: str
+    via: str = "local"
+    """"local", or the proxy on the host that has the address: `socks5://[user:password@]host:port`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +182,5 @@ class Route:
     destination: str
     provider: str
     hosts: tuple[Host, ...]
+    site: str = ""
+    """What limits and health count by: the provider, and for those in no file `mx:` and their most preferred server."""
