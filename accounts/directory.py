@@ -32,6 +32,9 @@ USE_SECONDS: Final = 60.0
 _LONGEST_TOKEN: Final = 200
 """Characters. Ours have 46; anything much longer is not a key and need not be hashed or remembered."""
 
+OPERATOR: Final = "operator"
+"""Permission of a key that runs pools, IPs, throttles and warm-up, and sees no application's mail."""
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -43,7 +46,7 @@ class Caller:
     application_id: UUID
     key_id: UUID
     permission: str
-    """`full_access` or `sending_access`."""
+    """`full_access` or `sending_access`; `operator` for a key of the installation, which `Directory.operator` gives."""
     domain_id: UUID | None
     """The only domain the key may send from; None for every domain of the application."""
 
@@ -76,7 +79,18 @@ class Directory:
         self._writes: set[asyncio.Task[None]] = set()
 
     async def caller(self, token: str) -> Caller | None:
-        """Whose key this is; None for a key that does not exist. Raises `DatabaseUnavailableError`."""
+        """Whose key this is; None for a key that does not exist or is no application's. Raises
+        `DatabaseUnavailableError`."""
+        found = await self._key(token)
+        return found if found is not None and found.permission != OPERATOR else None
+
+    async def operator(self, token: str) -> Caller | None:
+        """The key of an operator; None for every other. Apart from `caller`, so that whoever asks for an application
+        can never be given an operator. Raises `DatabaseUnavailableError`."""
+        found = await self._key(token)
+        return found if found is not None and found.permission == OPERATOR else None
+
+    async def _key(self, token: str) -> Caller | None:
         if not token or len(token) > _LONGEST_TOKEN:
             return None
         digest = token_hash(token)

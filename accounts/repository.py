@@ -4,6 +4,9 @@ Called by the API routes, the CLI, the demo set-up and `accounts/verify`. Every 
 connection and never commits. All but the operator's own (`applications`, `application`, `domain_by_id`) take the
 application and see nothing of another one. Never asks DNS and never decides who may do what.
 
+Keys with the permission `operator` belong to the installation. They hang on an application of their own, `OPERATORS`,
+which sends nothing, is not listed among the applications, and is there as soon as the first such key is made.
+
 An API key is shown once, by `create_key`; the table holds its SHA-256 (a key is random, so nothing slower is needed)
 and its first characters as a hint. DKIM private keys are stored sealed, each bound to its domain and selector.
 """
@@ -19,7 +22,7 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from accounts.directory import token_hash
+from accounts.directory import OPERATOR, token_hash
 from accounts.records import PublicKey
 from accounts.senders import key_context
 from core.ids import uuid7
@@ -28,6 +31,8 @@ from mta.sign import generate_ed25519, generate_rsa
 from store.database import Connection
 
 TOKEN_PREFIX: Final = "pl_"  # the visible beginning of every key, no secret
+OPERATORS: Final = "(operators)"
+"""Name of the application that operators' keys hang on."""
 _TOKEN_BYTES: Final = 32
 """Random bytes of a key: 43 characters behind the prefix."""
 _HINT: Final = 8
@@ -48,7 +53,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """An API key to make. `permission` is `full_access` or `sending_access`."""
+    """An API key to make. `permission` is `full_access` or `sending_access`; `operator` only with `operators()`."""
 
     application_id: UUID
     name: str
@@ -151,15 +156,32 @@ async def application(connection: Connection, name: str) -> Application | None:
 
 async def applications(connection: Connection) -> list[Application]:
     """Every application, oldest first."""
-    cursor = await connection.execute("SELECT id, name, created_at FROM applications ORDER BY id")
+    cursor = await connection.execute(
+        "SELECT id, name, created_at FROM applications WHERE name <> %s ORDER BY id", [OPERATORS]
+    )
     return [Application(*row) for row in await cursor.fetchall()]
+
+
+async def operators(connection: Connection) -> Application:
+    """What operators' keys hang on, made when it is not there."""
+    await create_application(connection, OPERATORS)
+    found = await application(connection, OPERATORS)
+    if found is None:
+        raise AssertionError("the application of the operators is gone while it was asked for")
+    return found
 
 
 # API keys
 
 
 async def create_key(connection: Connection, wanted: KeyRequest) -> tuple[ApiKey, str]:
-    """A new key and its token. The token cannot be had again."""
+    """A new key and its token. The token cannot be had again.
+
+    ValueError, a bug of the caller, for an operator's key on an application's name.
+    """
+    owner = await operators(connection) if wanted.permission == OPERATOR else None
+    if owner is not None and owner.id != wanted.application_id:
+        raise ValueError("a key with the permission operator belongs to no application")
     token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     cursor = await connection.execute(
         "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, domain_id)"

@@ -20,7 +20,20 @@ from api.deps import Deps
 from api.direct import direct_endpoints
 from api.edge import Edge, request_id
 from api.limits import RateLimiter, body_limit
-from api.routes import api_keys, domains, emails, health, pages, suppressions
+from api.routes import (
+    alarms,
+    api_keys,
+    domains,
+    emails,
+    health,
+    ips,
+    pages,
+    pools,
+    providers,
+    suppressions,
+    throttles,
+    warmup,
+)
 from core.clock import SystemClock
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
@@ -31,12 +44,20 @@ from store.database import Database
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_ROUTES: Final = (emails, domains, api_keys, suppressions, health, pages)
+_ROUTES: Final = (
+    emails, domains, api_keys, suppressions, pools, ips, throttles, warmup, providers, alarms, health, pages,
+)  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
+    {"name": "Pools", "description": "Which IPs a stream leaves through. Wants an operator's key."},
+    {"name": "IPs", "description": "Our sending addresses, how each stands and why. Wants an operator's key."},
+    {"name": "Throttles", "description": "Who rests where. Wants an operator's key."},
+    {"name": "Warm-up", "description": "How young IPs grow. Wants an operator's key."},
+    {"name": "Providers", "description": "Mailbox providers and their replies. Wants an operator's key."},
+    {"name": "Alarms", "description": "What a person has to look at. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]
 

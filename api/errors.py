@@ -36,7 +36,8 @@ ABOUT: Final[Mapping[str, str]] = {
     "validation_error": "The body is not what this route takes (400), or one of its fields is wrong (422: named in the "
     "message).",
     "missing_api_key": "There is no `Authorization: Bearer` header.",
-    "restricted_api_key": "The key has `sending_access`, and this route wants `full_access`.",
+    "restricted_api_key": "The key is not for this route: one with `sending_access` only sends, an operator's sees no "
+    "mail, and an application's does not operate the machine (403).",
     "invalid_api_key": "The key is unknown, or was deleted.",
     "invalid_from_address": "The domain in `from` is not a verified domain of this application, or not the key's.",
     "not_found": "There is no such thing, or it belongs to another application.",

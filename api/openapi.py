@@ -19,8 +19,10 @@ DESCRIPTION: Final = """\
 Send mail and see what became of it. The shapes are Resend's where both have the same noun, so its SDKs work with
 `RESEND_API_URL` set to this server.
 
-**Key.** `Authorization: Bearer <key>`. A key with `full_access` may do everything, one with `sending_access` may only
-send. Requests are limited per key; every answer says in `ratelimit-*` what is left.
+**Key.** `Authorization: Bearer <key>`. A key with `full_access` may do everything in its application, one with
+`sending_access` may only send. Pools, IPs, throttles and warm-up belong to the operator of the machine: they take a key
+with `operator`, which only `postlane keys create` makes and which sees no application's mail. Requests are limited per
+key; every answer says in `ratelimit-*` what is left.
 
 **Accepted means stored.** A 2xx to a request that sends comes after the commit. Repeat a request safely by giving it an
 `Idempotency-Key`.
@@ -31,8 +33,8 @@ own; a path that does not exist answers 404 `not_found`, a method it does not ha
 
 _KEYED: Final = ("rate_limit_exceeded", "missing_api_key", "restricted_api_key", "invalid_api_key")
 """What every route that wants a key can answer."""
-ANY_KEY: Final = {"x-any-key": True}
-"""In the `openapi_extra` of a route that a key with `sending_access` may use: it never answers `restricted_api_key`."""
+OPERATOR_KEY: Final = {"x-operator-key": True}
+"""In the `openapi_extra` of a route that wants an operator's key: its `restricted_api_key` is a 403."""
 _ALWAYS: Final = ("application_error", "service_unavailable")
 
 _RATE_HEADERS: Final = {
@@ -119,10 +121,9 @@ def _complete(operation: dict[str, Any]) -> None:
         del answers["422"]
         _add(answers, 422, "invalid_parameter")
     keyed = operation.get("security") != []
-    any_key = operation.pop("x-any-key", False)
+    operators = operation.pop("x-operator-key", False)
     for name in (*_ALWAYS, *(_KEYED if keyed else ())):
-        if not (any_key and name == "restricted_api_key"):
-            _add(answers, ERRORS[name], name)
+        _add(answers, 403 if operators and name == "restricted_api_key" else ERRORS[name], name)
     if keyed:
         for answer in answers.values():
             answer.setdefault("headers", {}).update(_headers(_RATE_HEADERS))

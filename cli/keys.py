@@ -1,4 +1,8 @@
-"""`postlane keys`: API keys of an application. The token is shown once, when the key is made."""
+"""`postlane keys`: API keys of an application, and those of operators. The token is shown once, when the key is made.
+
+An operator's key runs pools, IPs, throttles and warm-up over the API. It belongs to no application; this command is the
+only way to one.
+"""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,6 +10,7 @@ from uuid import UUID
 import typer
 
 from accounts import repository
+from accounts.directory import OPERATOR
 from accounts.names import sender_domain_name
 from accounts.repository import ApiKey, KeyRequest
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
@@ -16,7 +21,9 @@ from store.database import Connection, Database
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
-PERMISSIONS = ("full_access", "sending_access")
+PERMISSIONS = ("full_access", "sending_access", OPERATOR)
+
+OperatorsOption = Annotated[bool, typer.Option("--operators", help="Of the operators, not of an application.")]
 
 _COLUMNS = (
     Column("name", style="bold"),
@@ -38,22 +45,30 @@ _CREATED = (
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
-    permission: Annotated[str, typer.Option(help=f"{' or '.join(PERMISSIONS)}.")] = PERMISSIONS[0],
+    permission: Annotated[str, typer.Option(help=f"{', '.join(PERMISSIONS[:-1])} or {OPERATOR}.")] = PERMISSIONS[0],
     domain: Annotated[str, typer.Option(help="With sending_access: the only domain it may send from.")] = "",
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and show its token, this once."""
+    """Make a key and show its token, this once.
+
+    For an application: postlane keys create web
+
+    To run pools, IPs and warm-up over the API: postlane keys create ops --permission operator
+    """
     if permission not in PERMISSIONS:
         raise CliError("invalid_permission", f"{permission} is not a permission.", f"Use {' or '.join(PERMISSIONS)}.")
     if domain and permission != "sending_access":
         raise CliError("invalid_permission", "A key for one domain can only have sending_access.")
+    if application and permission == OPERATOR:
+        raise CliError("invalid_permission", "An operator's key belongs to no application.", "Leave --application out.")
     if not name.strip() or not name.isprintable():
         raise CliError("invalid_name", "The name must hold printable characters, and at least one.")
 
     async def work(database: Database) -> dict[str, object]:
         async with database.transaction() as connection:
-            owner = await chosen_or_new(connection, application)
+            operating = permission == OPERATOR
+            owner = await (repository.operators(connection) if operating else chosen_or_new(connection, application))
             domain_id = await _domain_id(connection, owner.id, domain) if domain else None
             key, token = await repository.create_key(
                 connection, KeyRequest(owner.id, name.strip(), permission, domain_id)
@@ -63,19 +78,21 @@ def create(
             "token": token,
             "name": key.name,
             "permission": permission,
-            "application": owner.name,
+            "application": None if operating else owner.name,
         }
 
     emit(with_database(work), as_json=as_json, columns=_CREATED)
 
 
 @app.command("list")
-def list_keys(application: ApplicationOption = "", as_json: JsonOption = False) -> None:
-    """Keys of an application, newest first."""
+def list_keys(
+    application: ApplicationOption = "", operators: OperatorsOption = False, as_json: JsonOption = False
+) -> None:
+    """Keys of an application, or of the operators; newest first."""
 
     async def work(database: Database) -> list[ApiKey]:
-        async with database.connection() as connection:
-            owner = await chosen(connection, application)
+        async with database.transaction() as connection:
+            owner = await (repository.operators(connection) if operators else chosen(connection, application))
             return (await repository.keys(connection, owner.id))[0]
 
     emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
@@ -85,6 +102,7 @@ def list_keys(application: ApplicationOption = "", as_json: JsonOption = False) 
 def delete(
     key_id: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the key, as `keys list` shows it.")],
     application: ApplicationOption = "",
+    operators: OperatorsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,8 +110,8 @@ def delete(
     confirm(f"Delete the key {key_id}? Programs that use it can no longer send.", yes)
 
     async def work(database: Database) -> bool:
-        async with database.connection() as connection:
-            owner = await chosen(connection, application)
+        async with database.transaction() as connection:
+            owner = await (repository.operators(connection) if operators else chosen(connection, application))
             return await repository.delete_key(connection, owner.id, key_id)
 
     if not with_database(work):

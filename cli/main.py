@@ -23,7 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from cli.output import print_error
 from core.errors import PostlaneError
 
-_RUN, _LOOK, _SET_UP = "Run", "Send and look", "Set up"
+_RUN, _LOOK, _SET_UP, _OPERATE = "Run", "Send and look", "Set up", "Operate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("domains", "cli.domains:app", "Sender domains, their DNS records and keys.", _SET_UP),
     Entry("keys", "cli.keys:app", "API keys.", _SET_UP),
     Entry("doctor", "cli.doctor:doctor", "Check servers, DNS, ports and keys, and say what to do.", _SET_UP),
+    Entry("pools", "cli.pools:app", "Pools of IPs: make, fill, weigh, assign, advice.", _OPERATE),
+    Entry("ips", "cli.ips:app", "Sending addresses: state, warm-up, why, reputation.", _OPERATE),
+    Entry("throttles", "cli.throttles:app", "Who rests at which provider; end a rest.", _OPERATE),
+    Entry("alarms", "cli.alarms:app", "What a person has to look at.", _OPERATE),
     Entry("send", "cli.send:send", "Send one mail.", _LOOK),
     Entry("messages", "cli.messages:app", "Where is my message, and why? List, show, cancel.", _LOOK),
     Entry("queue", "cli.queue:app", "What waits, by lane and destination.", _LOOK),

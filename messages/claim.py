@@ -30,9 +30,10 @@ WITH due AS MATERIALIZED (
             OR now() - pg_postmaster_start_time() > %(lease)s)
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
 ), claimed AS (
-  UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now()
+  UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL
     FROM due WHERE q.email_id = due.email_id AND q.position = due.position
-  RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at
+  RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at,
+            q.engaged_at
 )
 SELECT c.*, coalesce(c.expires_at <= now(), false), s.reason, now()
   FROM claimed c LEFT JOIN LATERAL (
@@ -71,6 +72,14 @@ UPDATE delivery_queue q SET due_at = now() + %(lease)s
  WHERE q.email_id = mine.email_id AND q.position = mine.position
 """
 
+# What waits for an IP says for which. It is due at its own time, so that what waits for long is not looked at before.
+_HOLD = """
+UPDATE delivery_queue q SET due_at = greatest(u.due, now()), hold = u.hold, claimed_by = NULL, claimed_at = NULL
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(due)s::timestamptz[], %(holds)s::text[])
+       AS u(email_id, position, due, hold)
+ WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
+"""
+
 _GIVE_BACK = """
 UPDATE delivery_queue q SET due_at = greatest(%(due)s, now()), claimed_by = NULL, claimed_at = NULL
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
@@ -95,11 +104,14 @@ async def claim(
         },
     )
     claimed = [
-        Claimed(MessageRef(mail, position), recipient, address, destination, attempts, ip, reason, expires, expired, at)
-        for mail, position, recipient, address, destination, attempts, ip, expires, expired, reason, at in (
+        Claimed(
+            MessageRef(mail, position), recipient, address, destination, attempts, ip, reason, expires, expired, at,
+            engaged,
+        )
+        for mail, position, recipient, address, destination, attempts, ip, expires, engaged, expired, reason, at in (
             await cursor.fetchall()
         )
-    ]
+    ]  # fmt: skip
     counts = Counter(message.destination for message in claimed)
     return claimed, [destination for destination, count in counts.items() if count >= each]
 
@@ -148,6 +160,12 @@ async def renew(connection: Connection, refs: Sequence[MessageRef], worker: UUID
 async def give_back(connection: Connection, refs: Sequence[MessageRef], worker: UUID, due: datetime) -> None:
     """Return messages that were not tried: due at `due` (not before now), no attempt counted."""
     await connection.execute(_GIVE_BACK, {**_columns(refs), "worker": worker, "due": due})
+
+
+async def hold(connection: Connection, held: Sequence[tuple[MessageRef, datetime, str]], worker: UUID) -> None:
+    """Return messages that no IP can take now: each due at its time, with the reason, no attempt counted."""
+    columns = {"due": [due for _, due, _ in held], "holds": [reason for _, _, reason in held], "worker": worker}
+    await connection.execute(_HOLD, _columns([ref for ref, _, _ in held]) | columns)
 
 
 async def release_worker(connection: Connection, worker: UUID) -> int:

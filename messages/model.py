@@ -107,6 +107,8 @@ class Claimed:
     expired: bool
     claimed_at: datetime
     """By the database's clock."""
+    engaged_at: datetime | None = None
+    """When its recipient last opened or clicked, as far as known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,19 @@ def next_attempt(
     return candidate if candidate <= horizon else None
 
 
+def hold_until(
+    until: datetime, first_accepted: datetime, now: datetime, expires_at: datetime | None
+) -> datetime | None:
+    """When mail that waits for an IP is due, or None: its 72 hours, or its own expiry, are over before that.
+
+    Waiting costs no attempt, so the clock of attempts does not apply; the end does. All times are aware.
+    """
+    if now >= first_accepted + GIVE_UP_AFTER or (expires_at is not None and now >= expires_at):
+        return None
+    ends = [first_accepted + GIVE_UP_AFTER] + ([expires_at] if expires_at else [])
+    return min(max(until, now), *ends)
+
+
 def _pause(attempts: int, verdict: Verdict, jitter: float) -> timedelta:
     """The clock's step, or what the verdict asks for when that is longer; spread upwards only in that case, because
     earlier than asked is what must not happen."""

@@ -1,11 +1,13 @@
-"""Opens one session: bind our source IP, connect, read the banner, say EHLO, change to TLS.
+"""Opens one session: bind our source IP or go through its proxy, connect, read the banner, say EHLO, change to TLS.
 
-Owns the way from nothing to "ready for MAIL FROM", including the second connection after a TLS failure. It never keeps
-or shares a session (`mta/session`) and sends no mail (`mta/smtp_client`). Called by the session pool.
+Owns the way from nothing to "ready for MAIL FROM", including the second connection after a TLS failure, and whether
+plain text will do. It never keeps or shares a session (`mta/session`) and sends no mail (`mta/smtp_client`). Called by
+the session pool; `reachable` by the workers for the IPs of their pools, and by the API before it takes an IP.
 """
 
 import asyncio
 import errno
+import ipaddress
 import socket
 import sys
 from collections.abc import Callable
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 
 from core.errors import UnavailableError
 from mta.model import EgressIp, Host, Phase, Response, Trouble
+from mta.providers import Tls
 from mta.smtp_client import SmtpClient, Timeouts, Upgrade
+from mta.socks import ASK_SECONDS, EXHAUSTED, LOCAL, connect_through, greeting, parse_via
 from mta.tls import TlsMode, TlsPolicy
 
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -26,7 +30,9 @@ _TROUBLES = {
     errno.ETIMEDOUT: Trouble.TIMEOUT,
     errno.EADDRNOTAVAIL: Trouble.LOCAL_ADDRESS,
 }
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+TlsOf = Callable[[str], Tls]
+"""What a session to the mail server of this name needs: `Providers.tls_of`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,16 +53,20 @@ class Session:
 class Connector:
     """Opens sessions to one port. Knows hosts with broken TLS through its `TlsPolicy`."""
 
-    def __init__(self, port: int, timeouts: Timeouts, tls: TlsPolicy) -> None:
+    def __init__(
+        self, port: int, timeouts: Timeouts, tls: TlsPolicy, tls_of: TlsOf = lambda _name: Tls.OPPORTUNISTIC
+    ) -> None:
         self._port = port
         self._timeouts = timeouts
         self._tls = tls
+        self._tls_of = tls_of
 
     async def open(self, source: EgressIp, host: Host) -> Session | Response:
-        """A session from `source` to `host`, or what stood in the way (phases CONNECT, BANNER, EHLO).
+        """A session from `source` to `host`, or what stood in the way (phases CONNECT, BANNER, EHLO, STARTTLS).
 
         Connects again when a handshake fails: without verification after a bad certificate, in plain text after a
-        broken one. UnavailableError when this process can open no more sockets.
+        broken one. Where TLS is required plain text is no way out: phase STARTTLS, trouble TLS, so that the mail waits.
+        UnavailableError when this process can open no more sockets.
         """
         mode = self._tls.mode(host)
         while True:
@@ -86,16 +96,16 @@ class Connector:
             return refused
         if mode is TlsMode.PLAIN or not client.features.starttls:
             failed = mode is TlsMode.PLAIN and client.features.starttls
-            return Session(client, source, host, "none (handshake failed)" if failed else "none")
-        upgrade, _why = await client.starttls(self._tls.context(mode), host.name)
+            tls = "none (handshake failed)" if failed else "none"
+            return self._plain(Session(client, source, host, tls), "offers no STARTTLS")
+        upgrade, why = await client.starttls(self._tls.context(mode), host.name)
         if upgrade is Upgrade.DECLINED:
-            return Session(client, source, host, "none")
+            return self._plain(Session(client, source, host, "none"), f"declines STARTTLS: {why}")
         if upgrade is Upgrade.UNTRUSTED:
             self._tls.untrusted(host)
             return TlsMode.ENCRYPT
         if upgrade is Upgrade.BROKEN:
-            self._tls.broken(host)
-            return TlsMode.PLAIN
+            return self._broken(host, f"no handshake: {why}")
         return await self._hello_again(client, source, host, mode)
 
     async def _hello_again(
@@ -108,30 +118,64 @@ class Connector:
         client.close()
         if refused.trouble is not None:
             # In TLS 1.3 a server's objection to the handshake arrives after our end of it is done.
-            self._tls.broken(host)
-            return TlsMode.PLAIN
+            return self._broken(host, f"ended after the handshake: {refused.trouble}")
         return refused
 
+    def _plain(self, session: Session, why: str) -> Session | Response:
+        """The session that came about without TLS, where that will do."""
+        if self._tls_of(session.host.name) is Tls.OPPORTUNISTIC:
+            return session
+        session.client.close()
+        return _tls_missing(session.host, why)
+
+    def _broken(self, host: Host, why: str) -> TlsMode | Response:
+        """What to do after no TLS came about: plain text, remembered, where that will do."""
+        if self._tls_of(host.name) is Tls.REQUIRED:
+            return _tls_missing(host, why)
+        self._tls.broken(host)
+        return TlsMode.PLAIN
+
     async def _connect(self, source: EgressIp, host: Host) -> SmtpClient | Response:
-        loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
-        if (":" in source.bind_address) != (family == socket.AF_INET6):
+        if (":" in source.bind_address) != (":" in host.address):
             text = f"{source.bind_address} cannot reach {host.address}: different IP versions"
             return Response(Phase.CONNECT, text=text, trouble=Trouble.UNREACHABLE)
+        loop = asyncio.get_running_loop()
+        if source.via == LOCAL:
+            sock = await self._directly(loop, source, host)
+        else:
+            sock = await self._through(source, host)
+        if isinstance(sock, Response):
+            return sock
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            raise UnavailableError(f"cannot open a socket: {error.strerror}") from error
-        try:
-            failed = _bind(sock, source) or await self._connected(loop, sock, host)
-            if failed is not None:
-                sock.close()
-                return failed
             factory: Callable[[], SmtpClient] = lambda: SmtpClient(loop, self._timeouts)  # noqa: E731
             return (await loop.create_connection(factory, sock=sock))[1]
         except BaseException:
             sock.close()
             raise
+
+    async def _through(self, source: EgressIp, host: Host) -> socket.socket | Response:
+        via = parse_via(source.via)
+        if isinstance(via, str):
+            return Response(Phase.CONNECT, text=via, trouble=Trouble.PROXY)
+        return await connect_through(via, host.address, self._port, self._timeouts.connect)
+
+    async def _directly(
+        self, loop: asyncio.AbstractEventLoop, source: EgressIp, host: Host
+    ) -> socket.socket | Response:
+        family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise UnavailableError(f"cannot open a socket: {error.strerror}") from error
+        try:
+            failed = _bind(sock, source.bind_address) or await self._connected(loop, sock, host)
+        except BaseException:
+            sock.close()
+            raise
+        if failed is None:
+            return sock
+        sock.close()
+        return failed
 
     async def _connected(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, host: Host) -> Response | None:
         try:
@@ -144,20 +188,51 @@ class Connector:
         return None
 
 
-def _bind(sock: socket.socket, source: EgressIp) -> Response | None:
+async def reachable(source: EgressIp, seconds: float = ASK_SECONDS) -> str:
+    """Why this process cannot send from `source`; empty when it binds the address, or when its proxy lets us in.
+
+    `seconds` is for the proxy. A kernel with `ip_nonlocal_bind` binds every address, so there empty says little.
+    """
+    via = parse_via(source.via)
+    if isinstance(via, str):
+        return via
+    if via.host:
+        why = await greeting(via, seconds)
+        return f"proxy {via.masked}: {why}" if why else ""
+    return _bindable(source.bind_address)
+
+
+def _bindable(address: str) -> str:
+    try:
+        version = ipaddress.ip_address(address).version  # a name would be looked up by bind, and block this process
+        sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    except ValueError:
+        return f"{address!r} is not an IP address"
+    except OSError as error:
+        return f"cannot open a socket: {error.strerror}"
+    with sock:
+        failed = _bind(sock, address)
+    return failed.text if failed is not None else ""
+
+
+def _tls_missing(host: Host, why: str) -> Response:
+    return Response(Phase.STARTTLS, text=f"TLS is required, and {host.name} {why}"[:1000], trouble=Trouble.TLS)
+
+
+def _bind(sock: socket.socket, address: str) -> Response | None:
     sock.setblocking(False)
     try:
         if sys.platform == "linux" and sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-        sock.bind((source.bind_address, 0))
+        sock.bind((address, 0))
     except OSError as error:
-        text = f"cannot bind {source.bind_address}: {error.strerror}"
+        text = f"cannot bind {address}: {error.strerror}"
         return Response(Phase.CONNECT, text=text, trouble=Trouble.LOCAL_ADDRESS)
     return None
 
 
 def _failure(error: OSError) -> Response:
-    if error.errno in _EXHAUSTED:
+    if error.errno in EXHAUSTED:
         raise UnavailableError(f"cannot connect: {error.strerror}") from error
     trouble = _TROUBLES.get(error.errno or 0, Trouble.UNREACHABLE)
     return Response(Phase.CONNECT, text=error.strerror or str(error), trouble=trouble)

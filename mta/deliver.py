@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mta.connect import Connector, Session
+from mta.leases import ConnectionLeases
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
-from mta.providers import Limits, Providers
+from mta.providers import Limits, Providers, Tls
 from mta.session import Ceiling, PoolStats, SessionPool
 from mta.smtp_client import Timeouts
 from mta.tls import TlsPolicy
@@ -90,13 +91,19 @@ class _Mail:
 class Courier:
     """The sending side of one process, used in one event loop."""
 
-    def __init__(self, settings: CourierSettings, providers: Providers, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        settings: CourierSettings,
+        providers: Providers,
+        observer: Observer | None = None,
+        leases: ConnectionLeases | None = None,
+    ) -> None:
         """Builds the TLS contexts, which costs some 40 ms. OSError when `ca_file` cannot be read."""
         self._settings = settings
         self._providers = providers
         self._observer = observer
-        connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file))
-        self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections)
+        connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file), providers.tls_of)
+        self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
         self._ceilings: dict[str, Ceiling] = {}
         self._shunned: dict[tuple[str, str], float] = {}
 
@@ -139,11 +146,18 @@ class Courier:
             if isinstance(session, Response):
                 ended = time.monotonic()
                 return Delivery(session, host.name, host.address, "", mail.started, ended, ended)
+            if session.host.name != host.name and self._is_too_plain(session, host):
+                self._pool.discard(session)
+                continue
             delivery = await self._send(session, mail)
             if delivery.reuse_count == 0 or not _was_stale(delivery.response):
                 return delivery
             # Sessions come back only after an answer, so a second stale one is rare, and each round uses one up.
             self._pool.drop_idle(mail.source, host)
+
+    def _is_too_plain(self, session: Session, host: Host) -> bool:
+        """True for plain text where TLS is required: the session was opened by another name of the same address."""
+        return session.tls.startswith("none") and self._providers.tls_of(host.name) is Tls.REQUIRED
 
     async def _send(self, session: Session, mail: _Mail) -> Delivery:
         ready = time.monotonic()
@@ -211,8 +225,8 @@ def _ceiling_of(provider: str, limits: Limits, settings: CourierSettings) -> Cei
 
 def _next_host_may_help(response: Response) -> bool:
     """True when no host has yet answered MAIL, and another one could answer differently (RFC 5321 section 5.1)."""
-    if response.trouble is Trouble.LOCAL_ADDRESS:
-        return False
+    if response.trouble in (Trouble.LOCAL_ADDRESS, Trouble.PROXY):
+        return False  # our own end is broken, for every host alike
     if response.phase in (Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS):
         return response.code // 100 in (0, 4)
     return response.phase is Phase.MAIL and response.trouble in (Trouble.CLOSED, Trouble.TIMEOUT)

@@ -1,25 +1,34 @@
-"""Mailbox providers: which one a set of MX hosts belongs to, and how many connections and mails it takes.
+"""Mailbox providers: which one a set of MX hosts belongs to, and what each of them takes from one of our IPs.
 
 Owns the reading of `providers.toml` and the match. A provider is recognised by its mail servers, not by the recipient's
-domain, so a company domain hosted at Google counts as Google. It knows nothing of rates, throttles or state. Called by
-`mta/resolve` (name) and `mta/deliver` (limits).
+domain, so a company domain hosted at Google counts as Google. It knows limits and counts nothing: connections are
+counted by `mta/session` and `pools/slots`, rates by `pools/rates`. Called by `mta/resolve` (provider and site),
+`mta/connect` (TLS), `mta/deliver` and the lanes (limits), and by whoever checks a provider's name.
 
-Format of a file:
+A **site** is what limits and health count by: the provider's name, and for everybody else `mx:<server>`, because small
+domains share no server. Format of a file:
 
     [default]
     connections = 10                # from one of our IPs to one server
     messages_per_connection = 100
+    messages_per_second = 100       # from one of our IPs to the provider, fractions allowed; 0: no limit
+    messages_per_hour = 0           # the same over an hour; 0: no limit
+    tls = "opportunistic"           # or "required": never in plain text, the mail waits instead
 
     [provider.gmail]
     mx_suffixes = ["google.com"]    # whole labels: "google.com" matches "mx.google.com", not "notgoogle.com"
     connections = 5                 # left out: the default row's
     messages_per_connection = 50
     provider_wide = true            # `connections` counts all servers of the provider together
+    tls = "required"
 """
 
+import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 
 from core.errors import ConfigurationError
@@ -28,6 +37,18 @@ OTHER = "other"
 """Name of everybody who is in no file: small domains, each with servers of its own."""
 
 SHIPPED = Path(__file__).with_name("providers.toml")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""Names stand in statistics, keys and commands, and may not look like a site (`mx:…`) or like "everywhere" (`*`)."""
+
+
+class Tls(StrEnum):
+    """What has to be encrypted on the way to a provider."""
+
+    OPPORTUNISTIC = "opportunistic"
+    """Encrypted where that works; better delivered in plain text than not at all."""
+    REQUIRED = "required"
+    """Never in plain text. The certificate may be a wrong one, as everywhere without DANE or MTA-STS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +59,11 @@ class Limits:
     messages_per_connection: int
     provider_wide: bool = False
     """True: `connections` counts all servers of the provider together. False: each server by itself."""
+    messages_per_second: float = 0.0
+    """0: no limit."""
+    messages_per_hour: int = 0
+    """0: no limit."""
+    tls: Tls = Tls.OPPORTUNISTIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +83,22 @@ class Providers:
         names = {self._of(host) for host in hosts}
         return names.pop() if len(names) == 1 else OTHER
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All providers by name, without `OTHER`."""
+        return frozenset(self.rows)
+
     def limits(self, provider: str) -> Limits:
         """Limits of a provider; the default row for `OTHER` and for any unknown name."""
         return self.rows.get(provider, self.default)
+
+    def limits_of_site(self, site: str) -> Limits:
+        """Limits of a site: a provider's own, and the default row for `mx:<server>`."""
+        return self.rows.get(site, self.default)
+
+    def tls_of(self, host: str) -> Tls:
+        """What a session to this mail server needs, whichever domain's mail it carries: sessions are shared by many."""
+        return self.limits(self._of(host)).tls
 
     def _of(self, host: str) -> str:
         """The longest suffix decides: consumer Outlook and Microsoft 365 differ in it."""
@@ -75,35 +114,43 @@ class Providers:
 def load_providers(*paths: Path) -> Providers:
     """The shipped providers, then these files in order; a later one adds providers or changes fields of earlier ones.
 
+    A changed default holds for every provider that has no figure of its own, shipped ones included.
     ConfigurationError naming the file and the field when something in it is wrong.
     """
-    providers = _merge(Providers(Limits(10, 100), {}, {}), SHIPPED)
-    for path in paths:
-        providers = _merge(providers, path)
-    return providers
+    default = Limits(10, 100)
+    rows: dict[str, dict[str, object]] = {}
+    suffixes: dict[str, str] = {}
+    for path in (SHIPPED, *paths):
+        table = _read(path)
+        _only(table, {"default", "provider"}, str(path))
+        default = _limits(_table(table, "default", str(path)), default, f"{path}: default")
+        own, found = _rows(_table(table, "provider", str(path)), path)
+        suffixes |= found
+        for name, row in own.items():
+            if name not in suffixes.values():
+                where = f"{path}: provider.{name}.mx_suffixes"
+                raise ConfigurationError(f"{where}: at least one is needed, or the provider is never recognised")
+            rows[name] = rows.get(name, {}) | row
+    return Providers(default, {name: _limits(row, default, name) for name, row in rows.items()}, suffixes)
 
 
-def _merge(base: Providers, path: Path) -> Providers:
-    table = _read(path)
-    _only(table, {"default", "provider"}, str(path))
-    default = _limits(_table(table, "default", str(path)), base.default, f"{path}: default")
-    rows, suffixes = dict(base.rows), dict(base.suffixes)
-    named_here: dict[str, str] = {}
-    for name, row in _table(table, "provider", str(path)).items():
+def _rows(table: Mapping[str, object], path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
+    """The providers of one file, checked: fields that were given by name, and provider by MX suffix."""
+    rows: dict[str, dict[str, object]] = {}
+    suffixes: dict[str, str] = {}
+    for name, row in table.items():
         where = f"{path}: provider.{name}"
         if name == OTHER or not isinstance(row, dict):
             raise ConfigurationError(f"{where}: must be a table, and not be called {OTHER!r}")
+        if _NAME.fullmatch(name) is None:
+            raise ConfigurationError(f"{where}: a name has only a-z, 0-9, _ and -, at most 63 of them")
         row = dict(row)
         for suffix in _suffixes(row.pop("mx_suffixes", []), where):
-            if named_here.setdefault(suffix, name) != name:
-                raise ConfigurationError(f"{where}.mx_suffixes: {suffix!r} already belongs to {named_here[suffix]!r}")
-            suffixes[suffix] = name
-        if name not in suffixes.values():
-            raise ConfigurationError(
-                f"{where}.mx_suffixes: at least one is needed, or the provider is never recognised"
-            )
-        rows[name] = _limits(row, rows.get(name, default), where)
-    return Providers(default, rows, suffixes)
+            if suffixes.setdefault(suffix, name) != name:
+                raise ConfigurationError(f"{where}.mx_suffixes: {suffix!r} already belongs to {suffixes[suffix]!r}")
+        _limits(row, Limits(1, 1), where)
+        rows[name] = row
+    return rows, suffixes
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -123,24 +170,40 @@ def _table(table: Mapping[str, object], key: str, where: str) -> dict[str, objec
 
 
 def _limits(row: Mapping[str, object], base: Limits, where: str) -> Limits:
-    _only(row, {"connections", "messages_per_connection", "provider_wide"}, where)
+    _only(row, {field.name for field in fields(Limits)}, where)
     wide = row.get("provider_wide", base.provider_wide)
     if not isinstance(wide, bool):
         raise ConfigurationError(f"{where}.provider_wide: must be true or false, not {wide!r}")
     return replace(
         base,
-        connections=_positive(row.get("connections", base.connections), f"{where}.connections"),
-        messages_per_connection=_positive(
-            row.get("messages_per_connection", base.messages_per_connection), f"{where}.messages_per_connection"
-        ),
+        connections=_whole(row, "connections", base.connections, 1, where),
+        messages_per_connection=_whole(row, "messages_per_connection", base.messages_per_connection, 1, where),
         provider_wide=wide,
+        messages_per_second=_rate(row.get("messages_per_second", base.messages_per_second), where),
+        messages_per_hour=_whole(row, "messages_per_hour", base.messages_per_hour, 0, where),
+        tls=_tls(row.get("tls", base.tls), where),
     )
 
 
-def _positive(value: object, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{where}: must be a whole number of at least 1, not {value!r}")
+def _whole(row: Mapping[str, object], field: str, otherwise: int, least: int, where: str) -> int:
+    value = row.get(field, otherwise)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{where}.{field}: must be a whole number of at least {least}, not {value!r}")
     return value
+
+
+def _rate(value: object, where: str) -> float:
+    """TOML knows `inf` and `nan`; neither is a rate, and "no limit" is said with 0."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+        raise ConfigurationError(f"{where}.messages_per_second: must be a number of at least 0, not {value!r}")
+    return float(value)
+
+
+def _tls(value: object, where: str) -> Tls:
+    if not isinstance(value, str) or value not in set(Tls):
+        known = " or ".join(repr(str(tls)) for tls in Tls)
+        raise ConfigurationError(f"{where}.tls: must be {known}, not {value!r}")
+    return Tls(value)
 
 
 def _suffixes(value: object, where: str) -> list[str]:

@@ -25,7 +25,7 @@ from dns.rdtypes.ANY.TXT import TXT as TxtRecord
 from core.errors import UnavailableError
 from mta.dns_client import Answer, DnsClient, DnsSettings, Outcome
 from mta.model import Host, Phase, Response, Route, Trouble
-from mta.providers import Providers
+from mta.providers import OTHER, Providers
 
 HOSTS = 5
 """Addresses in a route, and mail servers looked up for it (the same figure as Postfix's smtp_mx_address_limit)."""
@@ -57,6 +57,7 @@ class _Plan:
     """The MX records of a domain, made ready."""
 
     provider: str
+    site: str
     groups: tuple[tuple[int, tuple[str, ...]], ...]
     """(preference, host names), lowest preference first."""
     expires: float
@@ -106,7 +107,7 @@ class Resolver:
                 return planned
             plan = planned
         hosts = await self._hosts(plan)
-        return hosts if isinstance(hosts, Response) else Route(domain, plan.provider, hosts)
+        return hosts if isinstance(hosts, Response) else Route(domain, plan.provider, hosts, plan.site)
 
     async def mx(self, name: str) -> list[tuple[int, str]]:
         """MX records as (preference, host name), best first; [] for none. DnsUnavailableError."""
@@ -167,7 +168,9 @@ class Resolver:
         if not usable:
             return _response(Trouble.FORBIDDEN_TARGET, f"loop: the MX of {name} leads back to this server")
         groups = tuple((key, tuple(host for _, host in group)) for key, group in groupby(usable, lambda pair: pair[0]))
-        return _Plan(self._providers.provider_of(host for _, host in usable), groups, answer.expires)
+        provider = self._providers.provider_of(host for _, host in usable)
+        site = f"mx:{usable[0][1]}" if provider == OTHER else provider
+        return _Plan(provider, site, groups, answer.expires)
 
     async def _hosts(self, plan: _Plan) -> tuple[Host, ...] | Response:
         """Addresses for the first servers of a plan; when none is left, the reason that says most."""

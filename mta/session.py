@@ -6,6 +6,9 @@ provider where the provider counts that way, and over all. It sends nothing (`mt
 
 Waiting is fair: who has waited longest among those whose limits have room comes first, so one busy server cannot starve
 another even when the process's overall limit is reached. All of it runs in one event loop; there are no locks.
+
+Where several processes share the limits, a new connection also needs a lease (`mta/leases`). Whoever waits for one has
+its place among the process's own limits already, and is served by a session that is handed back, if that comes first.
 """
 
 import asyncio
@@ -15,10 +18,8 @@ from dataclasses import dataclass
 
 from core.errors import UnavailableError
 from mta.connect import Session
+from mta.leases import ConnectionLeases, Key, LeaseLine
 from mta.model import EgressIp, Host, Response
-
-Key = tuple[str, str]
-"""What a limit counts by: (source IP, server address) or (source IP, provider). An address never equals a name."""
 
 Opener = Callable[[EgressIp, Host], Awaitable[Session | Response]]
 
@@ -60,6 +61,16 @@ class _Slot:
     key: Key
     group: Key | None
     ceiling: Ceiling
+    leased: bool = False
+
+    @property
+    def lease(self) -> Key:
+        """What the limit shared with other processes counts by."""
+        return self.group or self.key
+
+    @property
+    def lease_limit(self) -> int:
+        return self.ceiling.provider_connections if self.group else self.ceiling.connections
 
 
 @dataclass(slots=True, eq=False)
@@ -76,8 +87,12 @@ class _Waiter:
 class SessionPool:
     """Take a session, use it, give it back or discard it. Every taken session must come back one of the two ways."""
 
-    def __init__(self, opener: Opener, idle_seconds: float = 30.0, limit: int = 1000) -> None:
-        """`idle_seconds`: how long an unused session stays open. `limit`: connections of this process, all together."""
+    def __init__(
+        self, opener: Opener, idle_seconds: float = 30.0, limit: int = 1000, leases: ConnectionLeases | None = None
+    ) -> None:
+        """`idle_seconds`: how long an unused session stays open. `limit`: connections of this process, all together.
+        `leases`: where the limits of `Ceiling` hold over several processes; None: each process has them to itself.
+        """
         self._opener = opener
         self._idle_seconds = idle_seconds
         self._limit = limit
@@ -87,6 +102,7 @@ class SessionPool:
         self._idle: OrderedDict[Session, None] = OrderedDict()  # longest idle first
         self._idle_by_key: dict[Key, list[Session]] = {}
         self._waiting: dict[Key, deque[_Waiter]] = {}
+        self._line = LeaseLine(leases, self._give_up, self.give_back) if leases is not None else None
         self._closing: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._opened_total = self._reused_total = self._waited_total = 0
@@ -111,6 +127,10 @@ class SessionPool:
             session = await self._wait(slot)
             if session is not None:
                 return session
+        if self._line is not None:
+            session = await self._lease(slot, self._line)
+            if session is not None:
+                return session
         return await self._open(slot, source, host)
 
     def give_back(self, session: Session) -> None:
@@ -118,7 +138,7 @@ class SessionPool:
         slot = self._slots[session]
         if not session.client.usable:
             self.discard(session)
-        elif self._closed or session.carried >= slot.ceiling.messages or self._should_yield(slot):
+        elif self._closed or session.carried >= slot.ceiling.messages or self._should_end(slot):
             self._end(session)
         elif not self._hand_over(session, slot):
             session.idle_since = asyncio.get_running_loop().time()
@@ -147,7 +167,7 @@ class SessionPool:
         return PoolStats(
             self._total,
             len(self._idle),
-            sum(map(len, self._waiting.values())),
+            sum(map(len, self._waiting.values())) + len(self._line or ()),
             self._opened_total,
             self._reused_total,
             self._waited_total,
@@ -163,6 +183,8 @@ class SessionPool:
                 if not waiter.future.done():
                     waiter.future.set_exception(UnavailableError(CLOSED))
         self._waiting.clear()
+        if self._line is not None:
+            self._line.close(UnavailableError(CLOSED))
         for session in list(self._idle):
             self._unrest(session)
             self._end(session)
@@ -274,6 +296,9 @@ class SessionPool:
                 self._used[key] -= 1
                 if not self._used[key]:
                     del self._used[key]
+        if slot.leased and self._line is not None:
+            slot.leased = False
+            self._line.release(slot.lease)
         self._admit()
 
     async def _wait(self, slot: _Slot) -> Session | None:
@@ -322,6 +347,9 @@ class SessionPool:
 
     def _hand_over(self, session: Session, slot: _Slot) -> bool:
         """Give the session straight to who waits for the same server."""
+        if self._line is not None and self._line.hand_over(slot.key, session):
+            self._reused_total += 1
+            return True
         head = self._head(slot.key)
         if head is None:
             return False
@@ -366,3 +394,32 @@ class SessionPool:
             self._tidy(lucky.slot.key)
             self._occupy(lucky.slot)
             lucky.future.set_result(None)
+
+    # Leases
+
+    async def _lease(self, slot: _Slot, line: LeaseLine) -> Session | None:
+        """Wait for the lease of a slot. A session when one was handed over first; the slot is free again then."""
+        try:
+            session = await line.wait(slot.key, slot.lease, slot.lease_limit)
+        except BaseException:
+            self._free(slot)
+            raise
+        if session is not None:
+            self._free(slot)
+        else:
+            slot.leased = True
+        return session
+
+    def _should_end(self, slot: _Slot) -> bool:
+        """True when the place or the lease of a session that comes back is more needed elsewhere."""
+        if self._line is not None and self._line.wants_end(slot.key, slot.lease):
+            return True
+        return self._should_yield(slot)
+
+    def _give_up(self, lease: Key, n: int) -> int:
+        """End up to `n` unused sessions that hold such a lease, the longest unused first."""
+        chosen = [session for session in self._idle if self._slots[session].lease == lease][:n]
+        for session in chosen:
+            self._unrest(session)
+            self._end(session)
+        return len(chosen)

@@ -1,8 +1,9 @@
 """How far to trust a mail server's TLS: opportunistic encryption, and what is remembered about hosts.
 
 Owns the SSL contexts and the memory of hosts whose certificate cannot be verified or whose handshake breaks. It
-opens nothing and never speaks SMTP: `mta/connect` asks it for the mode of a host and tells it what happened. The memory
-is the process's own, bounded, and lost with it; a new process finds out again at the price of one connection.
+opens nothing and never speaks SMTP: `mta/connect` asks it for the mode of a host and tells it what happened. Whether
+plain text will do at all is for the provider's row to say (`Limits.tls`); where it will not, no host is told as broken.
+The memory is the process's own, bounded, and lost with it; a new one finds out again at the price of one connection.
 """
 
 import ssl

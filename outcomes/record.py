@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.ids import uuid7
-from messages.states import TERMINAL
+from messages.states import TERMINAL, State
 from mta.model import Action
-from outcomes.kinds import Outcome
+from outcomes.kinds import EventKind, Outcome
 from store import counters
 from store.counters import Counted
 from store.database import Connection
@@ -70,8 +70,9 @@ class Recorded:
 async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorded:
     """Write these outcomes within the caller's transaction."""
     # A replayed journal may tell of a message twice: its first end counts, and its last deferral.
+    notes = [o for o in outcomes if o.kind is EventKind.REROUTED]
     endings = list({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values())
-    deferrals = list({o.ref: o for o in outcomes if o.state not in TERMINAL}.values())
+    deferrals = list({o.ref: o for o in outcomes if o.state is State.DEFERRED}.values())
     ended: set[tuple[object, int]] = set()
     kept: set[tuple[object, int]] = set()
     if endings:
@@ -80,7 +81,8 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
     if deferrals:
         cursor = await connection.execute(_DEFER, _columns(deferrals) | _later(deferrals))
         kept.update(await cursor.fetchall())
-    first = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
+    moved = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
+    first = notes + moved
     await _write_events(connection, first)
     await _count(connection, first)
     # In the order of the index, so that two writers never wait for each other in a circle.

@@ -72,6 +72,11 @@ class Recorder:
         if len(self._pending) + self._committing >= FULL_AT:
             self._room.clear()
 
+    def note(self, outcome: Outcome) -> None:
+        """Take something to be shown in the timeline that neither ends nor defers its message. Not worth a journal."""
+        self._pending.append(outcome)
+        self._some.set()
+
     async def room(self) -> None:
         """Return when the recorder can take more."""
         await self._room.wait()

@@ -1,50 +1,41 @@
-"""Which IPs of a pool carry the next n mails to one provider. Pure: no clock, no I/O, no memory of its own.
+"""Which IPs carry the next n mails. Pure: no clock, no I/O, no memory of its own.
 
 The shares are equal, or by weight, at every moment and not only in the mean, so that every IP of a pool keeps the
-volume its reputation was built on and the loss of one is spread over all others. Called by the pipeline once a batch.
-An IP that rests, is switched off or has weight 0 gets nothing; its share goes to the others in proportion.
-
-Warm-up and fail-over come in from outside: an IP whose allowance is used up, or that has just been throttled, answers
-with a `Rest`, and the caller chooses again for what is left.
+volume its reputation was built on and the loss of one is spread over all others. Called by `pools/grants` with the
+IPs that may send just now; those that rest, warm up or are switched off are its business.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
 from functools import lru_cache
 from math import gcd
 
-from mta.model import EgressIp
-from pools.model import Grant, Health, Pool, PoolMember, Rest, Wait
+from pools.model import Grant, PoolMember
 
 
-def choose(pool: Pool, provider: str, n: int, health: Health, connections: int, turn: int) -> tuple[Grant, ...] | Wait:
-    """Grants for `n` mails to `provider` (counts ≥ 1 that add up to n, in the pool's order), or why to wait.
+def choose(members: Sequence[PoolMember], n: int, turn: int) -> tuple[Grant, ...]:
+    """Grants for `n` mails: counts ≥ 1 that add up to n, in the order of `members`, whose weights are all above 0.
 
-    `connections` is what the provider allows one IP at a time. `turn` is how many mails were granted before for this
-    pool and provider, by this caller: the mails take places turn, turn + 1, … of one endless sequence in which every
-    IP has its share, so the shares are exact over batches of any size. Advance it by n; a caller that only counts its
-    batches is fair too as long as the batch sizes do not follow a rhythm. Several workers each start at a random turn.
+    `turn` is how many mails were granted before for this pool and site, by this caller: the mails take places turn,
+    turn + 1, … of one endless sequence in which every IP has its share, so the shares are exact over batches of any
+    size. Advance it by n; a caller that only counts its batches is fair too as long as the batch sizes do not follow a
+    rhythm. Several workers each start at a random turn.
 
-    Raises `ValueError` when n or connections is below 1: a bug of the caller.
+    Raises `ValueError` when n is below 1 or nobody is there to choose: a bug of the caller.
     """
-    if n < 1 or connections < 1:
-        raise ValueError(f"n {n} and connections {connections} must be at least 1")
-    rests = [(member, health(member.ip, provider)) for member in pool.members if member.active and member.weight > 0]
-    usable = [member for member, rest in rests if rest is None]
-    if not usable:
-        return _wait(pool, provider, [(member, rest) for member, rest in rests if rest is not None])
-    counts = _shares(tuple(member.weight for member in usable), n, turn)
-    return tuple(
-        Grant(member.ip, count, min(connections, count)) for member, count in zip(usable, counts, strict=True) if count
-    )
+    if n < 1 or not members:
+        raise ValueError(f"cannot share {n} mails among {len(members)} IPs")
+    counts = _shares(tuple(member.weight for member in members), n, turn)
+    return tuple(Grant(member.ip, count) for member, count in zip(members, counts, strict=True) if count)
 
 
-def same_ip(pool: Pool, provider: str, address: str, health: Health) -> EgressIp | None:
-    """The IP that a greylisted message was refused through, if the pool still has it and the provider takes mail from
-    it; otherwise None, and the message is chosen for like any other."""
-    for member in pool.members:
-        if member.ip.address == address and member.active:
-            return member.ip if health(member.ip, provider) is None else None
-    return None
+def warming_share(n: int, warming: int, members: int) -> int:
+    """How many of `n` mails one of `warming` IPs may ask its allowance for, in a pool where `members` can send.
+
+    Up to twice its equal share, so that a small allowance is used while there is mail, and at most half of the pool's
+    mail leaves warm IPs that are used to more: nothing of theirs falls to zero and comes back as a surge.
+    """
+    equal = -(-n // warming)
+    return equal if warming == members else min(equal, -(-2 * n // members))
 
 
 def _shares(weights: tuple[int, ...], n: int, turn: int) -> list[int]:
@@ -71,12 +62,3 @@ def _cycle(weights: tuple[int, ...]) -> tuple[int, ...]:
         behind[first] -= total
         places.append(first)
     return tuple(places)
-
-
-def _wait(pool: Pool, provider: str, resting: list[tuple[PoolMember, Rest]]) -> Wait:
-    """Nothing is usable: wait for the earliest IP that says when it returns."""
-    if not resting:
-        return Wait(None, f"pool {pool.name} has no active IP")
-    ends: list[datetime] = [rest.until for _, rest in resting if rest.until is not None]
-    why = "; ".join(f"{member.ip.address}: {rest.reason}" for member, rest in resting)
-    return Wait(min(ends, default=None), f"every IP of pool {pool.name} rests at {provider} ({why})")

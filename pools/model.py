@@ -1,9 +1,8 @@
 """The values of an IP pool and of a decision about it. Frozen, no behaviour beyond checking themselves.
 
-`pools/repository` reads pools, `pools/choose` decides, the pipeline acts on `Grant` and `Wait`.
+`pools/repository` reads pools, `pools/choose` and `pools/grants` decide, the pipeline acts on what they return.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,6 +14,9 @@ from mta.model import EgressIp
 MAX_WEIGHT: Final = 1000
 """Weights are shares, not counts. The bound keeps the sequence that `pools/choose` spreads mail over short."""
 
+EVERYWHERE: Final = "*"
+"""The site of a rest that holds at all of them: an IP that this installation cannot use at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolMember:
@@ -24,7 +26,10 @@ class PoolMember:
     weight: int = 1
     """Share relative to the other members, up to `MAX_WEIGHT`; 0 takes the IP out without removing it."""
     active: bool = True
-    """Switched on by its operator. Whether a provider takes mail from it today is another question: `Health`."""
+    """Not paused by its operator, and within reach of this process. Whether a provider takes mail from it today is
+    another question."""
+    why: str = ""
+    """Why it is not active."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= MAX_WEIGHT:
@@ -39,11 +44,15 @@ class Pool:
     name: str
     lane: Lane
     members: tuple[PoolMember, ...]
+    overflow_id: UUID | None = None
+    """The pool that takes what no IP of this one can take now."""
+    reserved: bool = False
+    """Takes only mail that names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """An IP may not be used at a provider."""
+    """An IP, or a sending domain, may not be used at a site."""
 
     until: datetime | None
     """When it may be used again; None: not before somebody changes something."""
@@ -51,23 +60,12 @@ class Rest:
     """The rule and evidence that rest it."""
 
 
-Health = Callable[[EgressIp, str], Rest | None]
-"""Asked for (IP, provider): None when the IP may be used now, otherwise why not and until when. It must not wait or
-do I/O: the caller hands over a snapshot, such as a dictionary's look-up."""
-
-
-def all_healthy(ip: EgressIp, provider: str) -> Rest | None:
-    """The `Health` of a system that rests no IP."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to send `count` mails through `ip`, over at most `connections` connections at a time."""
+    """Leave to send `count` mails through `ip`."""
 
     ip: EgressIp
     count: int
-    connections: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,9 +17,14 @@ from mta.model import EgressIp, Envelope, Route
 from mta.replies import RuleTable
 from mta.resolve import Resolver
 from outcomes.recorder import Recorder
-from pools.model import Health, Pool
+from pools.grants import Granter, Ticket
+from pools.model import Pool
+from pools.rates import Rates
 from pools.repository import PoolBook
+from pools.slots import ConnectionSlots
+from pools.throttle import ThrottleBook
 from store.database import Database
+from warmup.ledger import Ledger
 from workers.budget import ByteBudget
 from workers.leases import LeaseKeeper, Permit
 
@@ -33,7 +39,35 @@ class Limits:
     batch: int
     lease: timedelta
     batch_seconds: float
-    connections: int
+
+
+@dataclass(slots=True)
+class Admission:
+    """Whose turn it is to claim."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    claiming: int = 0
+    """Claims under way: what they bring is counted nowhere else yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all workers know in common: who rests where, and how much may be sent."""
+
+    throttles: ThrottleBook
+    rates: Rates
+    ledger: Ledger
+    slots: ConnectionSlots
+
+    async def start(self) -> None:
+        """Read what is known. A server that is away is no error: each part has its own careful answer then."""
+        for part in (self.throttles, self.rates, self.ledger, self.slots):
+            await part.start()
+
+    async def stop(self) -> None:
+        """After the last mail, before the database is closed."""
+        for part in (self.slots, self.ledger, self.rates, self.throttles):
+            await part.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +79,8 @@ class Collaborators:
     secret: InstanceSecret
     senders: SenderBook
     pools: PoolBook
-    health: Health
+    granter: Granter
+    shared: Shared
     resolver: Resolver
     courier: Courier
     rules: RuleTable
@@ -53,10 +88,16 @@ class Collaborators:
     leases: LeaseKeeper
     signing: Executor
     limits: Limits
-    turns: dict[tuple[UUID, str], int] = field(default_factory=dict)
     permits: set[Permit] = field(default_factory=set)
-    admission: asyncio.Lock = field(default_factory=asyncio.Lock)
+    admission: Admission = field(default_factory=Admission)
     large: ByteBudget = field(default_factory=lambda: ByteBudget(LARGE_BYTES))
+    pacing: set[tuple[Lane, str]] = field(default_factory=set)
+    """Lanes and sites that a batch is sending to as fast as a limited rate allows."""
+
+    @property
+    def throttles(self) -> ThrottleBook:
+        """Who rests where."""
+        return self.shared.throttles
 
 
 @dataclass(slots=True)
@@ -70,6 +111,8 @@ class Job:
     route: Route
     pool: Pool
     ip: EgressIp
+    ticket: Ticket | None = None
+    """Allowance of a warming IP, until it is used."""
     envelope: Envelope | None = None
 
 
@@ -85,6 +128,10 @@ class Batch:
     asked: float
     """The same moment, or a little earlier, by `time.monotonic`."""
     failed: bool = False
+    limited: set[str] = field(default_factory=set)
+    """Destinations of which some mail waits for an IP: they are not claimed again at once."""
+    tickets: Counter[Ticket] = field(default_factory=Counter)
+    """Allowances of warming IPs that were drawn for this batch and not used so far."""
 
     def now(self) -> datetime:
         """The database's time, which all processes share: this machine's clock may be wrong, or jump."""

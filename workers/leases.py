@@ -91,6 +91,8 @@ class Permit:
         self._checked = checked
         self._until = until
         self._asking = asyncio.Lock()
+        self.aside = 0
+        """Messages that wait for a rate, which the worker has no part in."""
 
     async def allows(self, ref: MessageRef) -> bool:
         """True: send it within a second."""
@@ -110,7 +112,8 @@ class Permit:
 
     def young(self) -> int:
         """How many messages of this batch wait or are under way, while its claim is young."""
-        return len(self._left) if time.monotonic() - self._claimed <= YOUNG_SECONDS else 0
+        young = time.monotonic() - self._claimed <= YOUNG_SECONDS
+        return max(0, len(self._left) - self.aside) if young else 0
 
     def left(self) -> set[MessageRef]:
         """Messages neither sent nor given up."""

@@ -1,43 +1,54 @@
 """The way of one batch of mail, from claim to outcome. Read this file first.
 
     1 claim      due messages of one lane and some destinations; suppression and expiry in the same statement
-    2 route      destination → mail servers and mailbox provider
-    3 choose     pool IPs for the batch
+    2 route      destination → mail servers, mailbox provider and site
+    3 choose     an IP for each message, within rests, rates and warm-up allowances     workers/assigning, pools/grants
     4 compose    MIME and signed return path
     5 sign       DKIM
     6 send       over a kept-open session of that IP and server; every reply → a Verdict
-    7 record     outcomes, many at a time, through the journal and the recorder
+    7 reroute    throttled? the IP rests, the same message goes on through the next IP, now
+    8 record     outcomes, many at a time, through the journal and the recorder              workers/concluding
 
 `deliver_due` is called by the Celery task of a lane with a hint of destinations that have due mail; it knows neither
 Celery nor Redis. All collaborators come in as one `Collaborators` value from `workers/wiring`.
 
 A message leaves this file in exactly one of three ways: an outcome is put to the recorder, it is given back to the
-queue untried, or the process dies and its lease runs out.
+queue untried or held for an IP, or the process dies and its lease runs out.
 """
 
 import asyncio
-import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from contextlib import aclosing
+from datetime import timedelta
 from uuid import UUID
 
-from accounts.senders import Sender
-from core.errors import ConfigurationError, UnavailableError
+from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
-from messages import claim, prepare, retry, states
+from messages import claim, prepare, states
 from messages.model import Claimed, StoredContent, StoredEmail
 from mta.deliver import Delivery
-from mta.model import Action, EgressIp, Response, Route, Scope, Verdict
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
-from pools.choose import choose, same_ip
-from pools.model import Pool, Wait
-from store.database import Connection, DatabaseUnavailableError
-from suppression.rules import suppression_for
+from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
+from outcomes.kinds import EventKind
+from pools.health import Evidence
+from pools.model import EVERYWHERE, Wait
+from store.database import Connection
 from workers import watch
+from workers.assigning import Ready, another_ip, assign, paced
 from workers.batch import Batch, Collaborators, Job
+from workers.concluding import (
+    conclude,
+    end,
+    facts_of,
+    give_back,
+    hold,
+    rerouted,
+    stumble,
+    throttled_everywhere,
+    written,
+)
 from workers.leases import Permit
 
 _log = get_logger(__name__)
@@ -51,26 +62,18 @@ YOUNG_BATCHES = 2
 ADMISSION_PAUSE = 0.003
 """Seconds between two looks at that; a batch at full speed takes some hundred milliseconds."""
 
-NO_IP_RETRY = timedelta(seconds=30)
-"""Mail that no IP can take is looked at again after this, when the pool does not say when."""
-
-FAILURE_PAUSE = timedelta(minutes=1)
-"""Mail whose batch failed through a bug of ours comes back after this, not in a tight circle."""
-
-DETAIL_LENGTH = 500
-"""Characters of an internal error that are kept in the timeline."""
+_BEFORE_MAIL = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS})
 
 
 async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
     """Send what is due for these destinations, one batch; returns the destinations that may have more."""
     await _admit(c)
-    with watch.step(lane, "claim"):
-        asked = time.monotonic()
-        async with c.database.connection() as connection:
-            claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
-            fresh = c.leases.hold(message.ref for message in claimed)
-            claimed = [message for message in claimed if message.ref in fresh]
-            emails = await _emails(connection, claimed, c)
+    try:
+        with watch.step(lane, "claim"):
+            asked = time.monotonic()
+            claimed, emails, more = await _claim(lane, destinations, c)
+    finally:
+        c.admission.claiming -= 1
     watch.CLAIMED.labels(lane.value).inc(len(claimed))
     if not claimed:
         return []
@@ -85,8 +88,18 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
         raise
     finally:
         c.permits.discard(batch.permit)
-        await _give_back(batch, c)
-    return more
+        await give_back(batch, c)
+    return [destination for destination in more if destination not in batch.limited]
+
+
+async def _claim(
+    lane: Lane, destinations: Sequence[str], c: Collaborators
+) -> tuple[list[Claimed], dict[UUID, tuple[StoredEmail, StoredContent | None]], list[str]]:
+    async with c.database.connection() as connection:
+        claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
+        fresh = c.leases.hold(message.ref for message in claimed)
+        claimed = [message for message in claimed if message.ref in fresh]
+        return claimed, await _emails(connection, claimed, c), more
 
 
 async def _emails(
@@ -106,26 +119,25 @@ async def _admit(c: Collaborators) -> None:
     count, so that slow servers, which hold their mail for minutes, never keep others from being served.
     """
     await c.recorder.room()
-    async with c.admission:
+    async with c.admission.turn:
         while _young(c) >= c.limits.batch * YOUNG_BATCHES:  # noqa: ASYNC110  # turns by time too: claims grow old
             await asyncio.sleep(ADMISSION_PAUSE)
+        c.admission.claiming += 1
 
 
 def _young(c: Collaborators) -> int:
-    return sum(permit.young() for permit in c.permits)
+    return sum(permit.young() for permit in c.permits) + c.admission.claiming * c.limits.batch
 
 
 async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -> None:
     sendable = [message for message in claimed if not _ends_unsent(batch, message, c)]
     with watch.step(batch.lane, "route"):
         routes = await _routes(sendable, c)
-    jobs = await _assign(batch, sendable, routes, c)
-    small = [job for job in jobs if job.content is not None]
-    sending = [asyncio.create_task(_send_large(batch, group, c)) for group in _large(jobs)]
+    with watch.step(batch.lane, "choose"):
+        jobs, slow = await assign(batch, sendable, routes, c)
+    sending = [asyncio.create_task(_pace(batch, slow, c))] if slow else []
     try:
-        for start in range(0, len(small), PREPARE_CHUNK):
-            chunk = await _prepare(batch, small[start : start + PREPARE_CHUNK], c)
-            sending.append(asyncio.create_task(_send_all(batch, chunk, c)))
+        await _start(batch, jobs, sending, c)
     finally:
         # Also when a step broke: mail on the wire that was given back would be sent a second time.
         ended = await asyncio.gather(*sending, return_exceptions=True)
@@ -135,14 +147,34 @@ async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -
             _log.error("batch_failed", lane=batch.lane.value, error=str(failure), exc_info=failure)
 
 
+async def _start(batch: Batch, jobs: Sequence[Job], sending: list[asyncio.Task[None]], c: Collaborators) -> None:
+    """Prepare chunk after chunk, each on its way while the next one is prepared; adds its tasks to `sending`."""
+    sending.extend(asyncio.create_task(_send_large(batch, group, c)) for group in _large(jobs))
+    small = [job for job in jobs if job.content is not None]
+    for start in range(0, len(small), PREPARE_CHUNK):
+        chunk = await _prepare(batch, small[start : start + PREPARE_CHUNK], c)
+        sending.append(asyncio.create_task(_send_all(batch, chunk, c)))
+
+
+async def _pace(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> None:
+    """Send what a rate holds up, as it allows."""
+    sending: list[asyncio.Task[None]] = []
+    try:
+        async with aclosing(paced(batch, slow, c)) as portions:
+            async for jobs in portions:
+                await _start(batch, jobs, sending, c)
+    finally:
+        await asyncio.gather(*sending)
+
+
 def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:
     """Record what the claim already decided: suppressed, expired, or its email is gone."""
     if message.suppressed is not None:
-        _end(batch, message, states.Event.SUPPRESS, EventKind.SUPPRESSED, f"suppressed: {message.suppressed}", c)
+        end(batch, message, states.Event.SUPPRESS, EventKind.SUPPRESSED, f"suppressed: {message.suppressed}", c)
     elif message.expired:
-        _end(batch, message, states.Event.EXPIRE, EventKind.EXPIRED, "its expiry time has come", c)
+        end(batch, message, states.Event.EXPIRE, EventKind.EXPIRED, "its expiry time has come", c)
     elif message.ref.email_id not in batch.emails:
-        _end(batch, message, states.Event.FAIL, EventKind.FAILED, "its email is no longer stored", c)
+        end(batch, message, states.Event.FAIL, EventKind.FAILED, "its email is no longer stored", c)
     else:
         return False
     return True
@@ -155,65 +187,6 @@ async def _routes(messages: Iterable[Claimed], c: Collaborators) -> dict[str, Ro
     destinations = sorted({message.destination for message in messages})
     found = await asyncio.gather(*(c.resolver.route(destination) for destination in destinations))
     return dict(zip(destinations, found, strict=True))
-
-
-# 3 choose
-
-
-async def _assign(
-    batch: Batch, messages: Sequence[Claimed], routes: dict[str, Route | Response], c: Collaborators
-) -> list[Job]:
-    """Give every message its IP. Those without a route, a sender domain or an IP end here or wait."""
-    groups: dict[tuple[UUID, str], list[tuple[Claimed, Route, Pool, Sender]]] = defaultdict(list)
-    for message in messages:
-        route = routes[message.destination]
-        if isinstance(route, Response):
-            _judge_unrouted(batch, message, route, c)
-            continue
-        email, _ = batch.emails[message.ref.email_id]
-        try:
-            sender = await c.senders.sender(email.domain_id)
-            pool = await c.pools.pool_for(batch.lane, email.pool_id)
-        except ConfigurationError as error:
-            _stumble(batch, message, error, c)
-            continue
-        if sender is None:
-            _end(batch, message, states.Event.FAIL, EventKind.FAILED, "its sender domain was deleted", c)
-            continue
-        groups[pool.id, route.provider].append((message, route, pool, sender))
-    return [job for group in groups.values() for job in _spread(batch, group, c)]
-
-
-def _spread(batch: Batch, group: list[tuple[Claimed, Route, Pool, Sender]], c: Collaborators) -> list[Job]:
-    """Equal shares of the pool's IPs; a greylisted message goes back through the IP it was greylisted on."""
-    _, route, pool, _ = group[0]
-    jobs: list[Job] = []
-    free: list[tuple[Claimed, Route, Pool, Sender]] = []
-    for message, route, pool, sender in group:
-        ip = same_ip(pool, route.provider, message.last_ip, c.health) if message.last_ip else None
-        if ip is None:
-            free.append((message, route, pool, sender))
-        else:
-            jobs.append(_job(batch, message, route, pool, sender, ip))
-    if not free:
-        return jobs
-    turn = c.turns.setdefault((pool.id, route.provider), random.randrange(1 << 20))
-    grants = choose(pool, route.provider, len(free), c.health, c.limits.connections, turn)
-    if isinstance(grants, Wait):
-        for message, *_ in free:
-            _wait(batch, message, grants, c)
-        return jobs
-    c.turns[pool.id, route.provider] = turn + len(free)
-    # Dealt out one by one, so that no IP gets all its mail at the end of the batch.
-    shares = [[grant.ip] * grant.count for grant in grants]
-    ips = [share.pop() for _ in range(max(map(len, shares))) for share in shares if share]
-    jobs.extend(_job(batch, m, r, p, s, ip) for (m, r, p, s), ip in zip(free, ips, strict=True))
-    return jobs
-
-
-def _job(batch: Batch, message: Claimed, route: Route, pool: Pool, sender: Sender, ip: EgressIp) -> Job:
-    email, content = batch.emails[message.ref.email_id]
-    return Job(message, email, content, sender, route, pool, ip)
 
 
 # 4 compose, 5 sign
@@ -231,12 +204,12 @@ async def _prepare(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[
         # A bug that one mail brings to light must not hold up the others.
         if len(jobs) > 1:
             return [ready for job in jobs for ready in await _prepare(batch, [job], c)]
-        _stumble(batch, jobs[0].claimed, error, c)
+        stumble(batch, jobs[0].claimed, error, c)
         return []
     ready = []
     for job, envelope in zip(jobs, prepared, strict=True):
         if isinstance(envelope, str):
-            _end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, envelope, c)
+            end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, envelope, c)
         else:
             job.envelope, job.content = envelope, None
             ready.append(job)
@@ -273,167 +246,114 @@ async def _send_all(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None
     ended = await asyncio.gather(*(_send(batch, job, c) for job in jobs), return_exceptions=True)
     for job, failure in zip(jobs, ended, strict=True):
         if isinstance(failure, Exception):
-            _stumble(batch, job.claimed, failure, c, sent=True)
+            stumble(batch, job.claimed, failure, c, sent=True)
 
 
 async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
+    """Through its IP, and when that is throttled through the next one, each at most once."""
     # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
     envelope, job.envelope = job.envelope, None
     assert envelope is not None
-    ref = job.claimed.ref
-    if not await batch.permit.allows(ref):
-        return
+    throttled: tuple[Delivery, Verdict] | None = None
+    tried: frozenset[str] = frozenset()
+    while await batch.permit.allows(job.claimed.ref):
+        rested = c.throttles.rest(job.ip.address, job.route.site, batch.now()) is not None
+        if not rested:
+            delivery = await _try(batch, job, envelope, c)
+            if delivery is None:
+                return
+            rested = delivery.refused_by_gate
+            if rested and c.throttles.rest(job.ip.address, job.route.site, batch.now()) is None:
+                return  # not the IP: a suppression came, or the batch's time is up
+            if not rested:
+                verdict = c.rules.classify(delivery.response, job.route.provider)
+                if not await _blames_us(batch, job, delivery, verdict, c):
+                    facts = facts_of(job, delivery, verdict)
+                    conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)
+                    return
+                throttled = delivery, verdict
+        tried |= {job.ip.address}
+        if not await _moved(batch, job, tried, throttled, c):
+            return
+        throttled = None
+
+
+async def _try(batch: Batch, job: Job, envelope: Envelope, c: Collaborators) -> Delivery | None:
+    """One IP. None when there is no answer to judge: the message may not be sent, or the process has no room."""
+    ref, site = job.claimed.ref, job.route.site
+
+    async def gate() -> bool:
+        # Others of this IP may have been throttled while this mail waited for its session.
+        rested = c.throttles.rest(job.ip.address, site, batch.now()) is not None
+        return not rested and await batch.permit.allows(ref)
+
     try:
-        delivery = await c.courier.deliver(job.route, job.ip, envelope, lambda: batch.permit.allows(ref))
+        delivery = await c.courier.deliver(job.route, job.ip, envelope, gate)
     except ValueError as error:
-        _end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
-        return
+        end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
+        return None
     except UnavailableError as error:
         batch.failed = not batch.permit.stopped()  # out of sockets, or stopping: the rest of the batch is given back
         _log.warning("courier_unavailable", lane=batch.lane.value, error=str(error))
-        return
-    if delivery.refused_by_gate:
-        return
-    watch.SEND[batch.lane].observe(delivery.ended - delivery.ready)
-    verdict = c.rules.classify(delivery.response, job.route.provider)
-    _judge(batch, job, delivery, verdict, c)
+        return None
+    if not delivery.refused_by_gate:
+        watch.SEND[batch.lane].observe(delivery.ended - delivery.ready)
+        if job.ticket is not None and delivery.response.phase not in _BEFORE_MAIL:
+            batch.tickets[job.ticket] -= 1
+            job.ticket = None
+    return delivery
 
 
-# 7 record
+# 7 reroute
 
 
-def _judge(batch: Batch, job: Job, delivery: Delivery, verdict: Verdict, c: Collaborators) -> None:
-    response = delivery.response
-    facts = AttemptFacts(
-        ip=job.ip.address,
-        provider=job.route.provider,
-        mx=delivery.host_name,
-        tls=delivery.tls,
-        phase=response.phase.value,
-        code=response.code,
-        enhanced=response.enhanced,
-        reply=response.text or (response.trouble.value if response.trouble else ""),
-        action=verdict.action.value,
-        klass=verdict.klass,
-        scope=verdict.scope.value,
-        rule=verdict.rule,
-        duration_ms=round(delivery.milliseconds),
-    )
-    _conclude(batch, job.claimed, job.email, response, verdict, facts, c)
+async def _blames_us(batch: Batch, job: Job, delivery: Delivery, verdict: Verdict, c: Collaborators) -> bool:
+    """Whether the verdict is about our IP or sending domain, and not about this message. Then that rests, at once."""
+    site, now = job.route.site, batch.now()
+    if verdict.action is Action.DELIVERED:
+        c.throttles.delivered(job.ip.address, job.sender.name, site, now)
+        return False
+    by_domain = verdict.action is Action.THROTTLE_DOMAIN
+    if not by_domain and verdict.action is not Action.THROTTLE_IP and (verdict.action, verdict.scope) != _IP_BLOCKED:
+        return False
+    sent_at = now - timedelta(seconds=delivery.ended - delivery.ready)
+    place = EVERYWHERE if verdict.scope is Scope.LOCAL else site
+    observed = await _observed(batch, job, c)
+    evidence = Evidence(verdict.rule, verdict.klass, written(delivery.response), verdict.wait, observed)
+    if by_domain:
+        c.throttles.throttled("domain", job.sender.name, place, evidence, sent_at, now)
+    else:
+        c.throttles.throttled("ip", job.ip.address, place, evidence, sent_at, now)
+    return True
 
 
-def _judge_unrouted(batch: Batch, message: Claimed, response: Response, c: Collaborators) -> None:
-    """DNS gave no server to try: that is an attempt too."""
-    verdict = c.rules.classify(response, "")
-    facts = AttemptFacts(
-        "", "", "", "", response.phase.value, 0, response.enhanced,
-        response.text or (response.trouble.value if response.trouble else ""),
-        verdict.action.value, verdict.klass, verdict.scope.value, verdict.rule, 0,
-    )  # fmt: skip
-    _conclude(batch, message, batch.emails[message.ref.email_id][0], response, verdict, facts, c)
+_IP_BLOCKED = (Action.BLOCK, Scope.IP)
 
 
-def _conclude(
-    batch: Batch,
-    message: Claimed,
-    email: StoredEmail,
-    response: Response,
-    verdict: Verdict,
-    facts: AttemptFacts,
-    c: Collaborators,
-) -> None:
-    """Verdict → outcome: ended, or deferred until its next time."""
-    now = batch.now()
-    attempts = message.attempts + 1
-    event = states.event_for(verdict)
-    accepted = email.scheduled_at or email.created_at
-    due = None
-    if event is states.Event.DEFER:
-        due = retry.next_attempt(attempts, accepted, now, verdict, message.expires_at, random.random())
-        if due is None:
-            event = states.Event.EXPIRE
-    state = states.move(states.State.QUEUED, event)
-    outcome = Outcome(
-        ref=message.ref,
-        address=message.address,
-        lane=batch.lane,
-        at=now,
-        kind=EventKind(state.value),
-        state=state,
-        attempts=attempts,
-        worker=c.worker,
-        attempt=facts,
-        next_attempt_at=due,
-        suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
-    )
-    _put(batch, outcome, c)
-    if verdict.uncertain:
-        watch.UNCERTAIN.labels(batch.lane.value).inc()
-    watch.attempt(batch.lane, facts, (now - accepted).total_seconds() if state is states.State.DELIVERED else None)
-    _log.info(
-        "attempt", message_id=str(message.ref), lane=batch.lane.value, recipient=message.recipient, ip=facts.ip,
-        mx=facts.mx, provider=facts.provider, tls=facts.tls, code=facts.code, enhanced=facts.enhanced,
-        reply=facts.reply, verdict=facts.action, rule=facts.rule, state=state.value, attempt=attempts,
-    )  # fmt: skip
+async def _observed(batch: Batch, job: Job, c: Collaborators) -> float:
+    """Mails a second that all workers sent through this IP to this site lately. Asked for the first throttle reply
+    only: those that follow belong to the same throttle."""
+    if c.throttles.rest(job.ip.address, job.route.site, batch.now()) is not None:
+        return 0.0
+    return (await c.shared.rates.observed([f"{job.ip.address}|{job.route.site}"]))[0]
 
 
-def _end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, detail: str, c: Collaborators) -> None:
-    """End a message that was not tried."""
-    state = states.move(states.State.QUEUED, event)
-    _put(
-        batch,
-        Outcome(
-            message.ref, message.address, batch.lane, batch.now(), kind, state, message.attempts, c.worker,
-            detail=detail,
-        ),
-        c,
-    )  # fmt: skip
-    _log.info("ended_unsent", message_id=str(message.ref), lane=batch.lane.value, state=state.value, detail=detail)
+async def _moved(
+    batch: Batch, job: Job, tried: frozenset[str], throttled: tuple[Delivery, Verdict] | None, c: Collaborators
+) -> bool:
+    """Give the message its next IP. False: nobody can take it, and it waits for the first that returns.
 
-
-def _wait(batch: Batch, message: Claimed, wait: Wait, c: Collaborators) -> None:
-    """No IP can take it: due again when one can, without an attempt counted."""
-    now = batch.now()
-    due: datetime = wait.until or now + NO_IP_RETRY
-    outcome = Outcome(
-        message.ref, message.address, batch.lane, now, EventKind.DEFERRED, states.State.DEFERRED, message.attempts,
-        c.worker, next_attempt_at=due, detail=wait.reason,
-    )  # fmt: skip
-    _put(batch, outcome, c)
-
-
-def _stumble(batch: Batch, message: Claimed, error: Exception, c: Collaborators, *, sent: bool = False) -> None:
-    """A bug of ours, or a setting that is wrong for this message: it waits by the retry clock, for a repaired worker
-    can send it. With `sent` its server may have taken it, and a quick repeat would be a flood."""
-    _log.error("send_failed", message_id=str(message.ref), lane=batch.lane.value, exc_info=error)
-    if message.ref not in batch.permit.left():
-        return  # its outcome had been put before
-    email, _ = batch.emails[message.ref.email_id]
-    now, attempts, accepted = batch.now(), message.attempts + 1, email.scheduled_at or email.created_at
-    verdict = Verdict(Action.RETRY_LATER, "internal", Scope.LOCAL, "internal_error", uncertain=sent)
-    due = retry.next_attempt(attempts, accepted, now, verdict, message.expires_at, random.random())
-    state = states.State.DEFERRED if due else states.State.FAILED
-    outcome = Outcome(
-        message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
-        next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
-    )  # fmt: skip
-    _put(batch, outcome, c)
-
-
-def _put(batch: Batch, outcome: Outcome, c: Collaborators) -> None:
-    c.recorder.put(outcome)
-    batch.permit.done(outcome.ref)  # its lease is kept until the outcome is committed
-
-
-async def _give_back(batch: Batch, c: Collaborators) -> None:
-    """Return what was claimed and not tried: time was up, a suppression came, or a step failed."""
-    untried = batch.permit.left()
-    if not untried:
-        return
-    c.leases.let_go(untried)
-    try:
-        async with c.database.connection() as connection:
-            due = batch.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
-            await claim.give_back(connection, list(untried), c.worker, due)
-    except DatabaseUnavailableError as error:
-        _log.warning("leases_left_to_expire", messages=len(untried), error=str(error))
+    `throttled` is what its last IP was told, None when that rested before this message was tried on it.
+    """
+    facts = facts_of(job, *throttled) if throttled else None
+    leave = await another_ip(batch, job, tried, c)
+    if isinstance(leave, Wait):
+        if facts is not None:
+            throttled_everywhere(batch, job.claimed, job.email, facts, leave, c)
+        else:
+            await hold(batch, [(job.claimed, leave)], c)
+        return False
+    if facts is not None:
+        rerouted(batch, job.claimed, facts, c)
+    job.ip, job.ticket = leave
+    return True

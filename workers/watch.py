@@ -29,6 +29,7 @@ _DELIVERED = {lane: DELIVERY.labels(lane.value) for lane in Lane}
 UNCERTAIN = Counter(
     "postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"]
 )
+HELD = Counter("postlane_held_total", "Messages returned to the queue because no IP could take them", ["lane"])
 IN_FLIGHT = Gauge("postlane_in_flight", "Messages claimed by this process whose outcome is not committed")
 UNCOMMITTED = Gauge("postlane_outcomes_uncommitted", "Outcomes that wait for their commit in this process")
 SESSIONS = Gauge("postlane_smtp_sessions", "Open SMTP sessions of this process")

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -14,6 +15,7 @@ from core.logs import get_logger
 from core.secrets import InstanceSecret
 from core.settings import Settings, worker_name
 from messages import claim
+from mta.connect import reachable
 from mta.deliver import Courier, CourierSettings
 from mta.from_settings import known_providers, make_resolver
 from mta.providers import Providers
@@ -22,11 +24,16 @@ from outcomes.journal import Journal
 from outcomes.kinds import Outcome
 from outcomes.record import Recorded
 from outcomes.recorder import Recorder
-from pools.model import all_healthy
+from pools.grants import Granter
+from pools.health import Policy
+from pools.rates import Rates
 from pools.repository import PoolBook
+from pools.slots import ConnectionSlots
+from pools.throttle import ThrottleBook
 from store.database import Database
+from warmup.ledger import Ledger
 from workers import watch
-from workers.batch import Collaborators, Limits
+from workers.batch import Collaborators, Limits, Shared
 from workers.leases import LeaseKeeper
 
 _log = get_logger(__name__)
@@ -53,20 +60,32 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     await recorder.start()
     await leases.start()
     providers = known_providers(settings)
+    shared = Shared(
+        ThrottleBook(
+            database, _policy(settings), lambda site: providers.limits_of_site(site).messages_per_second,
+            f"{worker_name()}-{name}",
+        ),
+        Rates(settings.redis_url),
+        Ledger(database),
+        ConnectionSlots(settings.redis_url),
+    )  # fmt: skip
+    await shared.start()
+    pools = PoolBook(database, reachable)
     collaborators = Collaborators(
         worker=worker,
         database=database,
         secret=secret,
         senders=SenderBook(database, secret),
-        pools=PoolBook(database),
-        health=all_healthy,
+        pools=pools,
+        granter=Granter(pools, shared.throttles, shared.rates, shared.ledger, providers),
+        shared=shared,
         resolver=make_resolver(settings, providers),
-        courier=_courier(settings, providers),
+        courier=_courier(settings, providers, shared.slots),
         rules=shipped_rules(),
         recorder=recorder,
         leases=leases,
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
-        limits=Limits(settings.claim_batch, lease, settings.batch_seconds, settings.connections_per_host),
+        limits=Limits(settings.claim_batch, lease, settings.batch_seconds),
     )
     return collaborators, journal
 
@@ -77,6 +96,7 @@ async def close(c: Collaborators, journal: Journal) -> None:
         permit.stop()
     await c.courier.close()
     settled = await _settled(c)
+    await c.shared.stop()
     await c.recorder.close()
     await c.leases.stop()
     if settled:
@@ -96,7 +116,15 @@ async def _settled(c: Collaborators) -> bool:
     return not c.permits
 
 
-def _courier(settings: Settings, providers: Providers) -> Courier:
+def _policy(settings: Settings) -> Policy:
+    return replace(
+        Policy(),
+        step_seconds=settings.recovery_step_seconds,
+        shortest_rest=timedelta(seconds=settings.shortest_rest_seconds),
+    )
+
+
+def _courier(settings: Settings, providers: Providers, leases: ConnectionSlots) -> Courier:
     return Courier(
         CourierSettings(
             port=settings.smtp_port,
@@ -106,6 +134,7 @@ def _courier(settings: Settings, providers: Providers) -> Courier:
             ca_file=settings.tls_verify_store,
         ),
         providers,
+        leases=leases,
     )
 
 

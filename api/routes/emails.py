@@ -20,7 +20,7 @@ from api.errors import ApiError
 from api.idempotency import earlier_answer, idempotency_key, keyed, settled
 from api.intake import Intake, read_email, read_move, to_email
 from api.limits import read_body
-from api.openapi import ANY_KEY, BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
+from api.openapi import BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
 from api.presenting import detail, event_list, summary, why_not
 from api.schemas.email_answers import EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
 from api.schemas.email_requests import MAX_BATCH
@@ -96,7 +96,7 @@ router.add_api_route(
     summary="Send an email",
     response_model=SentEmail,
     responses=errors(*_SENDING),
-    openapi_extra={**ANY_KEY, "requestBody": body_of("SendEmail"), "parameters": [IDEMPOTENCY_HEADER]},
+    openapi_extra={"requestBody": body_of("SendEmail"), "parameters": [IDEMPOTENCY_HEADER]},
 )
 router.add_api_route(
     "/emails/batch",
@@ -107,7 +107,6 @@ router.add_api_route(
     response_model=SentBatch,
     responses=errors(*_SENDING, "invalid_parameter"),
     openapi_extra={
-        **ANY_KEY,
         "requestBody": body_of("SendEmail", many=MAX_BATCH),
         "parameters": [IDEMPOTENCY_HEADER, BATCH_HEADER],
     },

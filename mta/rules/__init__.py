@@ -69,6 +69,7 @@ CLASSES: Final = {
     "dns_temporary": "a DNS server did not answer, or said to ask later",
     "no_answer": "no connection, or it broke before the mail was sent",
     "local_address": "our own source address cannot be used",
+    "proxy": "the SOCKS proxy of our own source address cannot be used",
     "no_smtputf8": "the address needs SMTPUTF8 and the server does not have it (RFC 6531)",
     "unknown_after_dot": "all was sent and no answer came: it may have been taken",
     "unclassified_temporary": "a temporary refusal in words that no rule knows",

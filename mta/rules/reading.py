@@ -29,6 +29,8 @@ _CONDITIONS: Final = ("id", "provider", "phase", "code", "enhanced", "text", "tr
 _DECISION: Final = ("action", "class", "scope", "suppress", "wait", "uncertain")
 _FIELDS: Final = frozenset((*_CONDITIONS, *_DECISION, "source", "matches", "near_miss"))
 _MOST_STEPS: Final = 10_000
+_POLICY_CODE: Final = re.compile(r"(?<![\d.])5\.7\.\d{1,3}(?![\d.])")
+"""Such a code further on in the text, as qmail writes it: "no such user (#5.7.1)"."""
 _SAMPLE: Final = re.compile(
     r"(?:(?P<phase>[a-z]+): )?(?:!(?P<trouble>[a-z0-9_]+)|(?P<code>\d{3})(?: (?P<enhanced>\d\.\d{1,3}\.\d{1,3}))?)"
     r"(?: (?P<text>.*))?",
@@ -74,7 +76,7 @@ class Rule:
             return False
         if self.enhanced is not None and self.enhanced.fullmatch(response.enhanced) is None:
             return False
-        if self.verdict.suppress and response.enhanced[1:3] == ".7":
+        if self.verdict.suppress and (response.enhanced[1:3] == ".7" or _POLICY_CODE.search(lowered) is not None):
             return False  # x.7.x speaks about us, never about the mailbox
         return self.text is None or self.text.search(lowered) is not None
 

@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from accounts.directory import token_hash
+from accounts.repository import operators
 from core.ids import uuid7
-from store.database import Database
+from store.database import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Account:
     bound: str = "pl_bound_to_other"
     """May only send from `other.example`."""
     stranger: str = "pl_another_application"
+    operator: str = "pl_operator"
+    """Runs pools and IPs; of no application."""
 
 
 async def make_account(database: Database) -> Account:
@@ -47,11 +50,22 @@ async def make_account(database: Database) -> Account:
                 " VALUES (%s, %s, 'k', %s, 'pl_…', %s, %s)",
                 [uuid7(), owner, token_hash(token), permission, domain],
             )
+        await create_key_of_operator(connection, account.operator)
         for name, lane in (("main", "transactional"), ("bulk", "marketing")):
             await connection.execute(
                 "INSERT INTO pools (id, name, lane, is_default) VALUES (%s, %s, %s, true)", [uuid7(), name, lane]
             )
     return account
+
+
+async def create_key_of_operator(connection: Connection, token: str) -> None:
+    """An operator's key with this token."""
+    owner = await operators(connection)
+    await connection.execute(
+        "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission)"
+        " VALUES (%s, %s, 'ops', %s, 'pl_…', 'operator')",
+        [uuid7(), owner.id, token_hash(token)],
+    )
 
 
 def email(**changes: Any) -> dict[str, Any]:

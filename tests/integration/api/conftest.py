@@ -45,6 +45,15 @@ async def client(app: FastAPI, account: Account) -> AsyncIterator[httpx.AsyncCli
         yield http
 
 
+@pytest.fixture
+async def ops(app: FastAPI, account: Account) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the application with an operator's key."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    headers = {"authorization": f"Bearer {account.operator}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as http:
+        yield http
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A real server in a thread."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-BOTH_LOOPS = ("test_deliver", "test_session")
+BOTH_LOOPS = ("test_deliver", "test_session", "test_socks")
 
 
 def pytest_asyncio_loop_factories(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mta.deliver import Courier, CourierSettings, Observer
 from mta.model import EgressIp, Envelope, Host, Route
-from mta.providers import Limits, Providers
+from mta.providers import Limits, Providers, Tls
 from mta.smtp_client import Timeouts
 
 QUICK = Timeouts(0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3)
@@ -28,9 +28,14 @@ def route(*addresses: str, provider: str = "other", same: bool = False) -> Route
 
 
 def providers(wide: int = 0, connections: int = 10, messages: int = 1000) -> Providers:
-    """Limits for everybody; with `wide`, a provider "big" that counts all its servers together."""
-    rows = {"big": Limits(wide, messages, provider_wide=True)} if wide else {}
-    return Providers(Limits(connections, messages), rows, {})
+    """Limits for everybody; with `wide`, a provider "big" that counts all its servers together.
+
+    Servers of strict.test belong to a provider "strict" that takes nothing in plain text.
+    """
+    rows = {"strict": Limits(connections, messages, tls=Tls.REQUIRED)}
+    if wide:
+        rows["big"] = Limits(wide, messages, provider_wide=True)
+    return Providers(Limits(connections, messages), rows, {"strict.test": "strict"})
 
 
 @asynccontextmanager

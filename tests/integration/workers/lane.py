@@ -130,7 +130,13 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @contextlib.asynccontextmanager
 async def lane_test(
-    database: Database, database_url: str, folder: Path, *rules: Rule, records: Records | None = None, **settings: Any
+    database: Database,
+    database_url: str,
+    redis_url: str,
+    folder: Path,
+    *rules: Rule,
+    records: Records | None = None,
+    **settings: Any,
 ) -> AsyncIterator[LaneTest]:
     """A worker's inside on this database; more DNS records and settings when given."""
     await make_partitions(database)
@@ -140,7 +146,7 @@ async def lane_test(
     async with SmtpSink(*rules) as sink, DnsTable(known) as dns:
         found = Settings(
             database_url=database_url,
-            redis_url="redis://127.0.0.1:1/0",
+            redis_url=redis_url,
             data_dir=folder,
             secret=SecretStr(SECRET),
             dns_servers=(dns.address,),

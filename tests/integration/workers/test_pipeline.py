@@ -38,8 +38,8 @@ RECORDS: Records = {
 
 
 @pytest.fixture
-async def lane(database: Database, database_url: str, tmp_path: Path) -> AsyncIterator[LaneTest]:
-    async with lane_test(database, database_url, tmp_path, *RULES, records=RECORDS) as made:
+async def lane(database: Database, database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[LaneTest]:
+    async with lane_test(database, database_url, redis_url, tmp_path, *RULES, records=RECORDS) as made:
         yield made
 
 
@@ -135,8 +135,10 @@ async def test_ips_of_the_pool_carry_equal_shares(lane: LaneTest) -> None:
     assert {ip: carried.count(ip) for ip in IPS} == dict.fromkeys(IPS, 30)
 
 
-async def test_what_is_more_than_a_batch_is_told(database: Database, database_url: str, tmp_path: Path) -> None:
-    async with lane_test(database, database_url, tmp_path, claim_batch=6) as lane:
+async def test_what_is_more_than_a_batch_is_told(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with lane_test(database, database_url, redis_url, tmp_path, claim_batch=6) as lane:
         await store(database, *(lane.email(f"u{number}@one.example") for number in range(5)))
         await lane.put("u@two.example")
         assert await lane.deliver() == ["one.example"]
@@ -258,11 +260,11 @@ async def test_suppressed_recipient_never_reaches_the_server(lane: LaneTest) -> 
 
 
 async def test_suppression_while_the_batch_waits_is_honoured(
-    database: Database, database_url: str, tmp_path: Path
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     """One connection per IP and a slow server: those behind are asked about again, and given back."""
     rules = (Rule("dot", "250 taken", delay=0.5),)
-    async with lane_test(database, database_url, tmp_path, *rules, connections_per_host=1) as lane:
+    async with lane_test(database, database_url, redis_url, tmp_path, *rules, connections_per_host=1) as lane:
         await store(database, *(lane.email("ann@one.example") for _ in range(60)))
         sending = asyncio.create_task(deliver_due(pipeline.Lane.TRANSACTIONAL, ["one.example"], lane.collaborators))
         await until(lambda: bool(lane.sink.journal.open))

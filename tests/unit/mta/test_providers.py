@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from mta.providers import OTHER, SHIPPED, Limits, load_providers
+from mta.providers import OTHER, SHIPPED, Limits, Tls, load_providers
+from simulator.world import PROVIDERS_FILE as PRACTICE
 
 
 @pytest.mark.parametrize(
@@ -53,15 +54,41 @@ def test_one_foreign_server_is_enough_for_other(hosts: list[str]) -> None:
 
 def test_shipped_limits() -> None:
     providers = load_providers()
-    assert providers.limits("gmail") == Limits(5, 50, provider_wide=True)
-    assert providers.limits("yahoo") == Limits(10, 20)
-    assert providers.limits("proofpoint") == providers.limits(OTHER) == providers.limits("nobody") == Limits(10, 100)
+    others = Limits(10, 100, messages_per_second=100)
+    assert providers.limits("gmail") == Limits(5, 50, True, 100, tls=Tls.REQUIRED)
+    assert providers.limits("yahoo") == Limits(10, 20, messages_per_second=100)
+    assert providers.limits("yahoo_japan") == Limits(2, 20, messages_per_second=10)
+    assert providers.limits("proofpoint") == providers.limits(OTHER) == providers.limits("nobody") == others
+    assert providers.limits_of_site("gmail") == providers.limits("gmail")
+    assert providers.limits_of_site("mx:mx.example.org") == others
+    assert {name for name in providers.names if providers.limits(name).tls is Tls.REQUIRED} == {
+        *("gmail", "comcast", "orange", "gmx", "barracuda", "qq", "netease", "netvigator", "kpn")
+    }
+
+
+def test_names_are_for_checking_what_somebody_typed() -> None:
+    names = load_providers().names
+    assert {"gmail", "microsoft", "microsoft365", "yahoo", "kpn"} < names
+    assert names.isdisjoint({OTHER, "*", "default", "Gmail"})
+
+
+@pytest.mark.parametrize(
+    ("host", "tls"),
+    [
+        ("ASPMX.L.GOOGLE.COM.", Tls.REQUIRED),
+        ("mx01.mail.icloud.com", Tls.OPPORTUNISTIC),
+        ("mx.example.org", Tls.OPPORTUNISTIC),
+    ],
+)
+def test_tls_is_a_matter_of_the_server(host: str, tls: Tls) -> None:
+    assert load_providers().tls_of(host) is tls
 
 
 def test_every_shipped_figure_says_where_it_is_from() -> None:
-    lines = [line for line in SHIPPED.read_text().splitlines() if line.startswith(("connections", "messages"))]
-    assert len(lines) > 20
-    assert [line for line in lines if "[base]" not in line and "[community]" not in line] == []
+    fields = ("connections", "messages", "tls")
+    lines = [line for line in SHIPPED.read_text().splitlines() if line.startswith(fields)]
+    assert len(lines) > 40
+    assert [line for line in lines if not any(f"[{source}]" in line for source in ("base", "community", "own"))] == []
 
 
 def written(folder: Path, text: str, name: str = "own.toml") -> Path:
@@ -86,13 +113,41 @@ def test_later_files_add_change_and_take_over(tmp_path: Path) -> None:
     )
     second = written(tmp_path, '[provider.house2]\nmx_suffixes = ["x.house.test", "qq.com"]', "b.toml")
     providers = load_providers(first, second)
-    assert providers.limits(OTHER) == Limits(3, 100)
-    assert providers.limits("gmail") == Limits(7, 50, provider_wide=True)
+    assert providers.limits(OTHER) == Limits(3, 100, messages_per_second=100)
+    assert providers.limits("gmail") == Limits(7, 50, True, 100, tls=Tls.REQUIRED)
     assert providers.provider_of(["mx.google.sim", "mx.google.com"]) == "gmail"
     assert providers.provider_of(["a.house.test"]) == "house"
-    assert providers.limits("house") == Limits(3, 100)
+    assert providers.limits("house") == Limits(3, 100, messages_per_second=100)
     assert providers.provider_of(["a.x.house.test"]) == "house2"
     assert providers.provider_of(["mx1.qq.com"]) == "house2"
+
+
+def test_a_default_of_ones_own_holds_wherever_no_figure_stands(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [default]
+        connections = 3
+        messages_per_second = 0.5
+        messages_per_hour = 600
+        tls = "required"
+        [provider.microsoft]
+        messages_per_hour = 0
+        """,
+    )
+    providers = load_providers(path)
+    assert providers.limits("yahoo") == Limits(3, 20, False, 0.5, 600, Tls.REQUIRED)
+    assert providers.limits("yahoo_japan") == Limits(2, 20, False, 10, 600, Tls.REQUIRED)
+    assert providers.limits("microsoft") == Limits(5, 50, True, 0.5, 0, Tls.REQUIRED)
+    assert providers.limits_of_site("mx:mx.example.org") == Limits(3, 100, False, 0.5, 600, Tls.REQUIRED)
+    assert providers.tls_of("mx.example.org") is Tls.REQUIRED
+
+
+def test_the_practice_internet_has_the_limits_of_the_real_one() -> None:
+    providers = load_providers(PRACTICE)
+    assert providers.provider_of(["mx1.google.sim"]) == "gmail"
+    assert providers.tls_of("mx1.google.sim") is Tls.REQUIRED
+    assert providers.tls_of("mx1.yahoodns.sim") is Tls.OPPORTUNISTIC
 
 
 @pytest.mark.parametrize(
@@ -115,6 +170,20 @@ def test_later_files_add_change_and_take_over(tmp_path: Path) -> None:
         ("[provider.x]\nmx_suffixes = ['x.test']\nconnections = 1.5", "provider.x.connections: must be a whole"),
         ("[provider.x]\nmx_suffixes = ['x.test']\nmessages_per_connection = -1", "provider.x.messages_per_connection"),
         ("[provider.x]\nmx_suffixes = ['x.test']\nprovider_wide = 1", "provider.x.provider_wide: must be true"),
+        ("[default]\nmessages_per_second = -0.1", "default.messages_per_second: must be a number of at least 0"),
+        ("[default]\nmessages_per_second = inf", "default.messages_per_second: must be a number of at least 0"),
+        ("[default]\nmessages_per_second = nan", "default.messages_per_second: must be a number of at least 0"),
+        ("[default]\nmessages_per_second = '5'", "default.messages_per_second: must be a number of at least 0"),
+        ("[default]\nmessages_per_second = true", "default.messages_per_second: must be a number of at least 0"),
+        ("[default]\nmessages_per_hour = -1", "default.messages_per_hour: must be a whole number of at least 0"),
+        ("[default]\nmessages_per_hour = 1.5", "default.messages_per_hour: must be a whole number of at least 0"),
+        ("[default]\nmessages_per_hour = false", "default.messages_per_hour: must be a whole number of at least 0"),
+        ("[default]\ntls = 'Required'", "default.tls: must be 'opportunistic' or 'required', not 'Required'"),
+        ("[default]\ntls = true", "default.tls: must be 'opportunistic' or 'required', not True"),
+        ("[provider.gmail]\nmessages_per_hour = -5", "provider.gmail.messages_per_hour: must be a whole"),
+        ("[provider.'mx:a']\nmx_suffixes = ['x.test']", "provider.mx:a: a name has only"),
+        ("[provider.'*']\nmx_suffixes = ['x.test']", "provider.*: a name has only"),
+        ("[provider.Gmail]\nmx_suffixes = ['x.test']", "provider.Gmail: a name has only"),
         (
             "[provider.x]\nmx_suffixes = ['x.test']\n[provider.y]\nmx_suffixes = ['X.test.']",
             "provider.y.mx_suffixes: 'x.test' already belongs to 'x'",

@@ -121,6 +121,28 @@ class TestRoute:
         assert isinstance(route, Route)
         assert (route.destination, route.provider, len(route.hosts)) == ("x.test", "gmail", 1)
 
+    @pytest.mark.parametrize(
+        ("exchanges", "site"),
+        [
+            (["10 aspmx.l.google.com.", "20 alt1.aspmx.l.google.com."], "gmail"),
+            (["20 a.x.test.", "10 Z.x.test.", "10 M.X.test."], "mx:m.x.test"),
+            (["10 aspmx.l.google.com.", "20 backup.x.test."], "mx:aspmx.l.google.com"),
+            ([], "mx:x.test"),
+        ],
+    )
+    async def test_a_site_is_the_provider_or_else_the_most_preferred_server(
+        self, exchanges: list[str], site: str
+    ) -> None:
+        names = [exchange.split()[1].lower().rstrip(".") for exchange in exchanges] or ["x.test"]
+        records: Records = {(name, "A"): ["8.8.0.1"] for name in names}
+        if exchanges:
+            records["x.test", "MX"] = list(exchanges)
+        async with DnsTable(records) as table:
+            asking = resolver(table)
+            routes = [await asking.route("X.test") for _ in range(10)]
+        assert {route.site for route in routes if isinstance(route, Route)} == {site}
+        assert len(routes) == 10
+
     async def test_unicode_and_upper_case_domains(self) -> None:
         records: Records = {("xn--bcher-kva.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"]}
         for domain in ("b\u00fccher.test", "XN--BCHER-KVA.test", "B\u00dcCHER.TEST."):

@@ -1,0 +1,133 @@
+"""What the routes of operators share: the key they want, the answer to `Refused`, pages of lists, checks of names.
+
+`/pools`, `/ips`, `/throttles`, `/warmup`, `/providers` and `/alarms` belong to the installation: they refuse the key of
+an application. Called by those routes only.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Depends, Query, Request, Response
+
+from accounts.directory import Caller
+from api.auth import operator
+from api.bounded import BoundedRoute
+from api.deps import Deps, deps
+from api.errors import ApiError
+from api.openapi import OPERATOR_KEY
+from core.errors import ConfigurationError
+from core.settings import Settings
+from mta.from_settings import known_providers
+from mta.providers import OTHER, Providers, load_providers
+from pools.model import EVERYWHERE
+from pools.refusal import Refused
+from warmup.model import WarmupError
+from warmup.plan import PlanError
+
+Operator = Annotated[Caller, Depends(operator)]
+With = Annotated[Deps, Depends(deps)]
+
+WRONG_BODY: Final = ("validation_error", "missing_required_field", "payload_too_large")
+
+_UNKNOWN: Final = frozenset({"unknown_ip", "not_warming", "plan_not_found", "no_such_track"})
+"""Codes of `WarmupError` that say that something is not there."""
+_LONGEST_SITE: Final = 260
+
+T = TypeVar("T")
+
+
+class OperatorRoute(BoundedRoute):
+    """A route for operators: says so in OpenAPI, and turns what `pools` and `warmup` refuse into our errors."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **OPERATOR_KEY}
+        super().__init__(*arguments, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The bounded handler; what it raises is translated."""
+        handle = super().get_route_handler()
+
+        async def translating(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Refused as error:
+                raise refused(error) from error
+            except PlanError as error:
+                message = f"The `{error.field}` field is not valid: {error.reason}."
+                raise ApiError("validation_error", message, status=422) from error
+            except WarmupError as error:
+                name = "not_found" if error.code in _UNKNOWN else "conflict"
+                raise ApiError(name, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+
+        return translating
+
+
+def refused(error: Refused) -> ApiError:
+    """The error of the API for one of `pools`."""
+    if error.code == "invalid" and error.field:
+        return ApiError("validation_error", f"The `{error.field}` field is not valid: {error.reason}.", status=422)
+    name = "conflict" if error.code == "conflict" else "not_found" if error.code == "not_found" else "validation_error"
+    status = 422 if name == "validation_error" else None
+    return ApiError(name, f"{error.reason[:1].upper()}{error.reason[1:]}.", status=status)
+
+
+def providers_of(settings: Settings) -> Providers:
+    """The providers as the files say now; without the operator's own file while that one cannot be read."""
+    try:
+        return known_providers(settings)
+    except ConfigurationError:
+        return load_providers()
+
+
+def by(who: Caller) -> str:
+    """Who did it, for the story."""
+    return f"API key {who.key_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """Which part of a list was asked for."""
+
+    limit: int
+    after: str
+
+
+def page_of(
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most entries to return.")] = 100,
+    after: Annotated[str, Query(max_length=400, description="Return what follows the entry with this `id`.")] = "",
+) -> PageOf:
+    """A FastAPI dependency for lists that are small enough to be read whole and may be long to look at."""
+    return PageOf(limit, after)
+
+
+def page(items: Sequence[T], identify: Callable[[T], str], wanted: PageOf) -> dict[str, Any]:
+    """`{object, has_more, data}` with the items asked for, `data` still as they came."""
+    start = 0
+    if wanted.after:
+        found = next((at for at, item in enumerate(items) if identify(item) == wanted.after), None)
+        if found is None:
+            raise ApiError("invalid_parameter", "The entry in `after` is gone: start again from the beginning.")
+        start = found + 1
+    end = start + wanted.limit
+    return {"object": "list", "has_more": len(items) > end, "data": list(items[start:end])}
+
+
+def known_site(given: Deps, text: str, *, field: str = "", everywhere: bool = False) -> str:
+    """A provider's name, `other`, `mx:<server>`, or `*` where that is allowed.
+
+    Raises ApiError naming the body's `field`, or the `provider` parameter when there is none.
+    """
+    text = text.strip()
+    names = providers_of(given.settings).names
+    server = text.removeprefix("mx:")
+    if text in names or text == OTHER or (everywhere and text == EVERYWHERE):
+        return text
+    named = server != text and server.isascii() and server.isprintable() and " " not in server
+    if named and server and len(text) <= _LONGEST_SITE:
+        return text.lower()
+    allowed = f"{', '.join(sorted(names))}, {OTHER}{', *' if everywhere else ''} or mx:<server>"
+    message = f"there is no provider {text[:60]!r}; there are {allowed}."
+    if field:
+        raise ApiError("validation_error", f"The `{field}` field is not valid: {message}", status=422)
+    raise ApiError("invalid_parameter", f"The `provider` parameter is not valid: {message}")

@@ -1,0 +1,196 @@
+"""`/ips`: our sending addresses, how each stands and why, and its reputation.
+
+Thin: rules and storage are in `pools/addresses`, the picture in `pools/standing`, the story in `pools/story`. Every
+route wants an operator's key. Whether this host can send from an IP is tried before the transaction: it opens sockets.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from api.answers import json_answer
+from api.errors import invalid_field
+from api.openapi import errors
+from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of
+from api.schemas_pools import (
+    CreateIp,
+    ImportedAnswer,
+    IpAnswer,
+    IpDeleted,
+    IpList,
+    Pause,
+    PostReputation,
+    ReputationAnswer,
+    StoryAnswer,
+    UpdateIp,
+    ip_answer,
+)
+from mta.connect import reachable
+from pools import addresses, reputation_repository
+from pools.addresses import IpChange
+from pools.refusal import no_ip
+from pools.reputation import reputation
+from pools.reputation_repository import GRADES, Imported
+from pools.standing import Standing, standings
+from pools.story import MOST, now_lines, story
+from store.database import Connection
+
+router = APIRouter(prefix="/ips", tags=["IPs"], route_class=OperatorRoute)
+
+_OLDEST_FIGURE: Final = timedelta(days=3650)
+
+Days = Annotated[int, Query(ge=1, le=reputation_repository.MOST_DAYS, description="Days of evidence to look at.")]
+
+
+@router.post("", status_code=201, response_model=IpAnswer, responses=errors(*WRONG_BODY, "conflict"))
+async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
+    """Adds an IP. It is tried first: this host must be able to bind it, or to reach its proxy, unless `elsewhere`."""
+    ip = addresses.egress_ip(body.address, body.ehlo_name, body.bind_address, body.via)
+    if not body.elsewhere:
+        await addresses.usable(ip, reachable)
+    async with given.database.transaction() as connection:
+        row = await addresses.add_ip(connection, ip)
+        return json_answer(ip_answer(await _standing(connection, row.address)), 201)
+
+
+@router.get("", response_model=IpList, responses=errors("invalid_parameter"))
+async def list_ips(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+    """All IPs: state, pools, warm-up stage, today's cap and use by provider, rests."""
+    async with given.database.connection() as connection:
+        found = page(await standings(connection), lambda one: one.ip.address, wanted)
+    return json_answer(found | {"data": [ip_answer(one) for one in found["data"]]})
+
+
+@router.get("/{address}", response_model=IpAnswer, responses=errors("not_found"))
+async def get_ip(address: str, who: Operator, given: With) -> Response:
+    """An IP by its address."""
+    async with given.database.connection() as connection:
+        return json_answer(ip_answer(await _standing(connection, address)))
+
+
+@router.patch("/{address}", response_model=IpAnswer, responses=errors(*WRONG_BODY, "not_found"))
+async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) -> Response:
+    """Changes EHLO name, bound address or proxy of an IP."""
+    async with given.database.connection() as connection:
+        row = await addresses.ip_row(connection, address)
+    ip = addresses.changed(row, IpChange(body.ehlo_name, body.bind_address, body.via))
+    if not body.elsewhere:
+        await addresses.usable(ip, reachable)
+    async with given.database.transaction() as connection:
+        await addresses.change_ip(connection, ip)
+        return json_answer(ip_answer(await _standing(connection, row.address)))
+
+
+@router.delete("/{address}", response_model=IpDeleted, responses=errors("invalid_parameter", "not_found", "conflict"))
+async def delete_ip(
+    address: str,
+    who: Operator,
+    given: With,
+    force: Annotated[bool, Query(description="Also when it is in a pool or warming up.")] = False,
+) -> Response:
+    """Forgets an IP."""
+    async with given.database.transaction() as connection:
+        row = await addresses.remove_ip(connection, address, force=force)
+    return json_answer({"object": "ip", "id": row.address, "deleted": True})
+
+
+@router.post("/{address}/pause", response_model=IpAnswer, responses=errors(*WRONG_BODY, "not_found", "conflict"))
+async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Response:
+    """Sends nothing more through an IP until it is resumed; its mail leaves through the others of its pools."""
+    async with given.database.transaction() as connection:
+        row = await addresses.pause_ip(connection, address, body.reason, by(who))
+        return json_answer(ip_answer(await _standing(connection, row.address)))
+
+
+@router.post("/{address}/resume", response_model=IpAnswer, responses=errors("not_found", "conflict"))
+async def resume_ip(address: str, who: Operator, given: With) -> Response:
+    """Ends a pause."""
+    async with given.database.transaction() as connection:
+        row = await addresses.resume_ip(connection, address, by(who))
+        return json_answer(ip_answer(await _standing(connection, row.address)))
+
+
+@router.get("/{address}/why", response_model=StoryAnswer, responses=errors("invalid_parameter", "not_found"))
+async def why(
+    address: str,
+    who: Operator,
+    given: With,
+    provider: Annotated[
+        str | None, Query(max_length=300, description="Only this provider, or `mx:<server>` of a small one.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="Most changes to return.")] = 50,
+) -> Response:
+    """How an IP stands, and the last changes with their rule and reply: throttles, pauses, warm-up; newest first."""
+    site = known_site(given, provider) if provider is not None else ""
+    async with given.database.connection() as connection:
+        found = await _standing(connection, address)
+        changes = await story(connection, found.ip.address, site, limit)
+    return json_answer(
+        {
+            "object": "story",
+            "ip": found.ip.address,
+            "provider": site or None,
+            "now": now_lines(found, site, given.clock.now()),
+            "changes": changes,
+        }
+    )
+
+
+@router.get(
+    "/{address}/reputation", response_model=ReputationAnswer, responses=errors("invalid_parameter", "not_found")
+)
+async def get_reputation(address: str, who: Operator, given: With, days: Days = 7) -> Response:
+    """A score from 0 to 100 at each provider by our own evidence, and beside it the figures that others gave."""
+    async with given.database.connection() as connection:
+        row = await addresses.ip_row(connection, address)
+        found = await reputation_repository.evidence(connection, row.address, days)
+        imported = await reputation_repository.latest_imports(connection, row.address)
+    providers = []
+    for provider, evidence in found.items():
+        judged = reputation(evidence)
+        providers.append(
+            {
+                "provider": provider,
+                "score": judged.score,
+                "reason": judged.reason,
+                "parts": judged.parts,
+                "evidence": evidence,
+            }
+        )
+    answer = {"object": "reputation", "ip": row.address, "days": days, "providers": providers}
+    return json_answer(answer | {"imported": [_imported(one) for one in imported]})
+
+
+@router.post(
+    "/{address}/reputation", status_code=201, response_model=ImportedAnswer, responses=errors(*WRONG_BODY, "not_found")
+)
+async def post_reputation(address: str, body: PostReputation, who: Operator, given: With) -> Response:
+    """Keeps a figure of Sender Score, SNDS, Postmaster or whoever, beside our own score."""
+    provider = known_site(given, body.provider, field="provider", everywhere=True)
+    now = given.clock.now()
+    at = body.at or now
+    if at.tzinfo is None or not now - _OLDEST_FIGURE <= at <= now + timedelta(days=1):
+        raise invalid_field("The `at` field needs a time zone, and may not lie in the future or ten years back.")
+    figure = GRADES.get(body.figure.lower()) if isinstance(body.figure, str) else body.figure
+    if figure is None:
+        raise invalid_field(f"The `figure` field is not valid: it must be 0 to 100, or one of {', '.join(GRADES)}.")
+    note = body.note or (body.figure if isinstance(body.figure, str) else "")
+    async with given.database.transaction() as connection:
+        row = await addresses.ip_row(connection, address)
+        wanted = Imported(row.address, provider, body.source, figure, note, at)
+        made = await reputation_repository.add_import(connection, wanted)
+    return json_answer(_imported(made), 201)
+
+
+def _imported(one: Imported) -> dict[str, object]:
+    return {"provider": one.provider, "source": one.source, "figure": one.figure, "note": one.note, "at": one.at}
+
+
+async def _standing(connection: Connection, address: str) -> Standing:
+    """How one IP stands. Raises Refused."""
+    normal = addresses.normal_address(address)
+    for one in await standings(connection):
+        if one.ip.address == normal:
+            return one
+    raise no_ip(address)

@@ -1,0 +1,67 @@
+"""`/throttles`: which IP or sending domain rests where, and what an operator may do about it.
+
+Thin: `pools/throttle_repository` stores, `pools/hand` checks. Every route wants an operator's key. All workers hear of
+a change when its transaction commits.
+"""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from api.answers import json_answer
+from api.openapi import errors
+from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of
+from api.schemas_pools import ThrottleAnswer, throttle_answer
+from api.schemas_throttles import Override, RestNow, ThrottleList
+from mta.providers import OTHER
+from pools import hand, throttle_repository
+from pools.throttle_repository import Key, ThrottleRow
+
+router = APIRouter(prefix="/throttles", tags=["Throttles"], route_class=OperatorRoute)
+
+
+@router.get("", response_model=ThrottleList, responses=errors("invalid_parameter"))
+async def list_throttles(
+    who: Operator,
+    given: With,
+    wanted: Annotated[PageOf, Depends(page_of)],
+    ip: Annotated[str | None, Query(max_length=100, description="Only this IP.")] = None,
+    provider: Annotated[str | None, Query(max_length=300, description="Only this provider or `mx:<server>`.")] = None,
+    kind: Annotated[Literal["ip", "domain"] | None, Query(description="Only IPs, or only sending domains.")] = None,
+) -> Response:
+    """Everything that is not healthy: resting, probing or recovering, with the rule and reply behind it."""
+    site = known_site(given, provider, everywhere=True) if provider is not None else None
+    async with given.database.connection() as connection:
+        rows = [
+            row
+            for row in await throttle_repository.current(connection)
+            if (kind is None or row.key.kind == kind)
+            and (ip is None or (row.key.kind == "ip" and row.key.subject == ip))
+            and (site is None or _at(row, site))
+        ]
+    found = page(rows, lambda row: "/".join(row.key), wanted)
+    return json_answer(found | {"data": [throttle_answer(row) for row in found["data"]]})
+
+
+@router.post("/override", response_model=ThrottleAnswer, responses=errors(*WRONG_BODY, "conflict"))
+async def override(body: Override, who: Operator, given: With) -> Response:
+    """Ends a rest. A few mails try the provider now; when it throttles again, the rest begins anew, and longer."""
+    site = known_site(given, body.site, field="site", everywhere=True)
+    async with given.database.transaction() as connection:
+        row = await hand.override(connection, body.kind, body.subject, site, body.reason, by(who))
+    return json_answer(throttle_answer(row))
+
+
+@router.post("/rest", response_model=ThrottleAnswer, responses=errors(*WRONG_BODY, "not_found"))
+async def rest(body: RestNow, who: Operator, given: With) -> Response:
+    """Rests an IP or sending domain at a provider until a time, whatever the provider says."""
+    site = known_site(given, body.site, field="site", everywhere=True)
+    async with given.database.transaction() as connection:
+        row = await hand.rest(
+            connection, Key(body.kind, body.subject, site), body.until, body.reason, by(who), given.clock.now()
+        )
+    return json_answer(throttle_answer(row))
+
+
+def _at(row: ThrottleRow, site: str) -> bool:
+    return row.key.site == site or (site == OTHER and row.key.site.startswith("mx:"))

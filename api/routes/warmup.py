@@ -1,0 +1,229 @@
+"""`/warmup`: let an IP warm up, hold it, move it on or back; plans and presets; what a plan would do.
+
+Thin: `warmup/repository` and `warmup/library` store, `warmup/simulate` reckons. Every route wants an operator's key.
+Workers know a change within two seconds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from accounts.directory import Caller
+from api.answers import json_answer
+from api.deps import Deps
+from api.errors import ApiError
+from api.openapi import errors
+from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of, providers_of
+from api.schemas_warmup import (
+    ChangeList,
+    PlanAnswer,
+    PlanBody,
+    PlanDeleted,
+    PlanList,
+    PresetList,
+    ShiftTraffic,
+    Simulated,
+    SimulateWarmup,
+    StartWarmup,
+    WarmupAnswer,
+    WarmupList,
+    WarmupReason,
+    WarmupStep,
+    change_list,
+    plan_answer,
+    preset_answers,
+    warmup_answer,
+)
+from pools.addresses import normal_address
+from pools.story import MOST
+from store.database import Connection
+from warmup import library, repository, status
+from warmup.plan import REST, Plan, Transactional, parse, weights_of_mix
+from warmup.presets import PRESETS
+from warmup.simulate import Simulation, Volume, simulate
+
+router = APIRouter(prefix="/warmup", tags=["Warm-up"], route_class=OperatorRoute)
+
+_PRESETS = frozenset(one.name for one in PRESETS)
+_STARTING = errors(*WRONG_BODY, "not_found", "conflict")
+_CHANGING = errors(*WRONG_BODY, "not_found", "conflict")
+
+
+@router.post("", status_code=201, response_model=WarmupAnswer, responses=_STARTING)
+async def start_warmup(body: StartWarmup, who: Operator, given: With) -> Response:
+    """Lets an IP warm up by a plan, today being its first day. An IP has one plan at a time."""
+    async with given.database.transaction() as connection:
+        plan = await _plan(connection, given, body)
+        return await _begin(connection, given, normal_address(body.ip), plan, body.transactional, None, who)
+
+
+@router.post("/shift", status_code=201, response_model=WarmupAnswer, responses=_STARTING)
+async def shift_traffic(body: ShiftTraffic, who: Operator, given: With) -> Response:
+    """Moves traffic to another IP: it warms up, and the old one keeps what it may not carry yet."""
+    async with given.database.transaction() as connection:
+        plan = await _plan(connection, given, body)
+        old, new = normal_address(body.from_), normal_address(body.to)
+        return await _begin(connection, given, new, plan, body.transactional, old, who)
+
+
+@router.get("", response_model=WarmupList, responses=errors("invalid_parameter"))
+async def list_warmups(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+    """All warm-ups: stage, today's caps and use, and when they end."""
+    async with given.database.connection() as connection:
+        found = page(await status.status(connection, given.clock.now()), lambda one: one.ip, wanted)
+    return json_answer(found | {"data": [warmup_answer(one) for one in found["data"]]})
+
+
+@router.get("/presets", response_model=PresetList)
+async def list_presets(who: Operator) -> Response:
+    """Published schedules to start from."""
+    return json_answer({"object": "list", "has_more": False, "data": preset_answers()})
+
+
+@router.get("/plans", response_model=PlanList, responses=errors("invalid_parameter"))
+async def list_plans(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+    """Your own plans, by name."""
+    async with given.database.connection() as connection:
+        found = page(await library.stored(connection), lambda one: one.name, wanted)
+    return json_answer(found | {"data": [plan_answer(one.plan) for one in found["data"]]})
+
+
+@router.post("/plans", status_code=201, response_model=PlanAnswer, responses=errors(*WRONG_BODY, "conflict"))
+async def create_plan(body: PlanBody, who: Operator, given: With) -> Response:
+    """Stores a plan of your own."""
+    async with given.database.transaction() as connection:
+        plan = await library.create(connection, body.definition(), providers_of(given.settings).names)
+    return json_answer(plan_answer(plan), 201)
+
+
+@router.delete("/plans/{name}", response_model=PlanDeleted, responses=errors("not_found", "conflict"))
+async def delete_plan(name: str, who: Operator, given: With) -> Response:
+    """Forgets a plan. Warm-ups that run by it go on: they have a copy."""
+    if not name.isprintable():
+        raise ApiError("not_found", f"There is no plan {name[:60]!r}.")
+    async with given.database.transaction() as connection:
+        await library.delete(connection, name)
+    return json_answer({"object": "warmup_plan", "id": name, "deleted": True})
+
+
+@router.post("/simulate", response_model=Simulated, responses=errors(*WRONG_BODY, "not_found"))
+async def simulate_plan(body: SimulateWarmup, who: Operator, given: With) -> Response:
+    """What goes where, day by day and provider by provider, and when the plan ends."""
+    for provider in body.mix:
+        if provider != REST:
+            known_site(given, provider, field="mix")
+    if body.definition is not None:
+        plan = library.cut(
+            parse(body.definition.definition(), providers_of(given.settings).names), body.start, body.target
+        )
+    else:
+        async with given.database.connection() as connection:
+            plan = await library.find(connection, body.plan, start=body.start, target=body.target)
+    volume = Volume(body.per_day, body.mix, body.warming_ips, body.warm_ips)
+    found = await asyncio.to_thread(simulate, plan, volume, body.days)
+    return json_answer({"object": "warmup_simulation", "plan": plan.name} | _result(found))
+
+
+@router.get("/{ip}", response_model=WarmupAnswer, responses=errors("not_found"))
+async def get_warmup(ip: str, who: Operator, given: With) -> Response:
+    """The warm-up of an IP."""
+    async with given.database.connection() as connection:
+        return json_answer(await _today(connection, given, normal_address(ip)))
+
+
+@router.get("/{ip}/changes", response_model=ChangeList, responses=errors("invalid_parameter", "not_found"))
+async def warmup_changes(
+    ip: str,
+    who: Operator,
+    given: With,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="Most changes to return.")] = 50,
+) -> Response:
+    """What changed, and which days were held, with their figures; newest first."""
+    address = normal_address(ip)
+    async with given.database.connection() as connection:
+        await repository.get(connection, address)
+        found = await repository.changes(connection, address, limit=limit + 1)
+    return json_answer(change_list(found[:limit], len(found) > limit))
+
+
+@router.post("/{ip}/pause", response_model=WarmupAnswer, responses=_CHANGING)
+async def pause_warmup(ip: str, body: WarmupReason, who: Operator, given: With) -> Response:
+    """Lets the stages stand still. Their caps stay in force; to send nothing at all, pause the IP."""
+    return await _change(given, ip, lambda c, a: repository.pause(c, a, reason=_plain(body.reason), by=by(who)))
+
+
+@router.post("/{ip}/resume", response_model=WarmupAnswer, responses=_CHANGING)
+async def resume_warmup(ip: str, body: WarmupReason, who: Operator, given: With) -> Response:
+    """Lets the days count again."""
+    return await _change(given, ip, lambda c, a: repository.resume(c, a, reason=_plain(body.reason), by=by(who)))
+
+
+@router.post("/{ip}/skip", response_model=WarmupAnswer, responses=_CHANGING)
+async def skip_stage(ip: str, body: WarmupStep, who: Operator, given: With) -> Response:
+    """One stage on, for one track or all."""
+    why, track = _plain(body.reason), _plain(body.track, "track")
+    return await _change(given, ip, lambda c, a: repository.skip(c, a, track, reason=why, by=by(who)))
+
+
+@router.post("/{ip}/step-back", response_model=WarmupAnswer, responses=_CHANGING)
+async def step_back(ip: str, body: WarmupStep, who: Operator, given: With) -> Response:
+    """One stage back, for one track or all. What was granted today stays granted."""
+    why, track = _plain(body.reason), _plain(body.track, "track")
+    return await _change(given, ip, lambda c, a: repository.step_back(c, a, track, reason=why, by=by(who)))
+
+
+@router.post("/{ip}/complete", response_model=WarmupAnswer, responses=_CHANGING)
+async def complete_warmup(ip: str, body: WarmupStep, who: Operator, given: With) -> Response:
+    """No caps any more, for one track or all."""
+    why, track = _plain(body.reason), _plain(body.track, "track")
+    return await _change(given, ip, lambda c, a: repository.complete(c, a, track, reason=why, by=by(who)))
+
+
+async def _plan(connection: Connection, given: Deps, body: StartWarmup | ShiftTraffic) -> Plan:
+    """The plan asked for, divided by the mix given; a preset else by what was measured. Raises PlanError, ApiError."""
+    plan = await library.find(connection, body.plan, start=body.start, target=body.target)
+    for provider in body.mix:
+        if provider != REST:
+            known_site(given, provider, field="mix")
+    mix = body.mix or (await library.measured_mix(connection) if plan.name in _PRESETS else {})
+    return plan.with_weights(weights_of_mix(mix, plan.stages[0])) if mix else plan
+
+
+async def _begin(
+    connection: Connection,
+    given: Deps,
+    ip: str,
+    plan: Plan,
+    transactional: Transactional,
+    moved_from: str | None,
+    who: Caller,
+) -> Response:
+    await repository.start(connection, ip, plan, transactional=transactional, moved_from=moved_from, by=by(who))
+    return json_answer(await _today(connection, given, ip), 201)
+
+
+async def _change(given: Deps, ip: str, work: Callable[[Connection, str], Awaitable[Any]]) -> Response:
+    address = normal_address(ip)
+    async with given.database.transaction() as connection:
+        await work(connection, address)
+        return json_answer(await _today(connection, given, address))
+
+
+async def _today(connection: Connection, given: Deps, ip: str) -> dict[str, object]:
+    for one in await status.status(connection, given.clock.now()):
+        if one.ip == ip:
+            return warmup_answer(one)
+    raise ApiError("not_found", f"{ip} has no warm-up.")
+
+
+def _plain(text: str, field: str = "reason") -> str:
+    if text and not text.isprintable():
+        raise ApiError("validation_error", f"The `{field}` field must hold printable characters only.", status=422)
+    return text.strip()
+
+
+def _result(found: Simulation) -> dict[str, object]:
+    return {"ends_on": found.ends_on, "stuck": found.stuck, "data": [asdict(row) for row in found.rows]}

@@ -1,0 +1,352 @@
+"""`postlane ips`: our sending addresses. Add, look, change, pause; why is it slow; how good is its name.
+
+Works on the database directly, with the functions the API uses. `add` and `update` try the IP from this host first.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli.application import YesOption, confirm
+from cli.operating import SHOWN_USES, IpArgument, ReasonOption, by, rests, site_named, stage, uses
+from cli.output import CliError, Column, JsonOption, emit, visible, wants_json
+from cli.sessions import with_database
+from mta.connect import reachable
+from mta.model import EgressIp
+from mta.socks import masked
+from pools import addresses, reputation_repository
+from pools.addresses import IpChange, IpRow
+from pools.model import EVERYWHERE
+from pools.refusal import no_ip
+from pools.reputation import Evidence, Reputation, reputation
+from pools.reputation_repository import GRADES, Imported
+from pools.standing import Standing, standings
+from pools.story import Line, now_lines, story
+from store.database import Connection, Database
+
+app = typer.Typer(help="Our sending addresses: state, warm-up, why, reputation.", no_args_is_help=True)
+
+_COLUMNS = (
+    Column("address", "IP", style="bold"),
+    Column("state"),
+    Column("pools"),
+    Column("stage", "warm-up"),
+    Column("rests", "rests at"),
+    Column("today", "today"),
+)
+_ONE = (
+    Column("address", "IP", style="bold"),
+    Column("state"),
+    Column("paused_reason", "paused because"),
+    Column("pools"),
+    Column("ehlo_name", "EHLO name"),
+    Column("bind_address", "bound to"),
+    Column("via"),
+    Column("stage", "warm-up"),
+    Column("rests", "rests at"),
+    Column("today", "today"),
+    Column("created_at", "since"),
+)
+_SCORES = (
+    Column("provider", style="bold"),
+    Column("score", justify="right"),
+    Column("delivered", justify="right", show=lambda n: f"{n:,}"),
+    Column("reason"),
+)
+_IMPORTED = (Column("source", style="bold"), Column("provider"), Column("figure"), Column("note"), Column("at", "of"))
+
+_ALL: Final = 1000
+
+EhloOption = Annotated[str, typer.Option("--ehlo", help="Host name it says in EHLO: that of its PTR record.")]
+BindOption = Annotated[str, typer.Option("--bind", help="Local address, where it differs from the public one (NAT).")]
+ViaOption = Annotated[str, typer.Option(help="local, or socks5://[user:password@]host:port.")]
+ElsewhereOption = Annotated[bool, typer.Option("--elsewhere", help="Another worker's host has it: do not try it here.")]
+
+
+@app.command("add")
+def add(
+    ip: IpArgument,
+    ehlo: EhloOption,
+    bind: BindOption = "",
+    via: ViaOption = "local",
+    elsewhere: ElsewhereOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a sending address. This host must be able to use it, unless it is elsewhere.
+
+    Example: postlane ips add 192.0.2.10 --ehlo m1.example.com
+
+    Then: postlane pools attach POOL 192.0.2.10, and postlane warmup start 192.0.2.10
+    """
+    wanted = addresses.egress_ip(ip, ehlo, bind, via)
+
+    async def work(database: Database) -> Standing:
+        await _tried(wanted, elsewhere)
+        async with database.transaction() as connection:
+            await addresses.add_ip(connection, wanted)
+            return await _standing(connection, wanted.address)
+
+    _show(with_database(work), as_json)
+
+
+@app.command("list")
+def list_ips(as_json: JsonOption = False) -> None:
+    """All IPs: state, pools, warm-up stage, where they rest, and today's cap and use by provider."""
+
+    async def work(database: Database) -> list[Standing]:
+        async with database.connection() as connection:
+            return await standings(connection)
+
+    found = with_database(work)
+    rows = [_record(one) if wants_json(as_json) else _row(one) for one in found]
+    emit(rows, as_json=as_json, columns=_COLUMNS, empty="No IPs yet. `postlane ips add --help` adds one.")
+
+
+@app.command("show")
+def show(ip: IpArgument, as_json: JsonOption = False) -> None:
+    """One IP with everything about it."""
+
+    async def work(database: Database) -> Standing:
+        async with database.connection() as connection:
+            return await _standing(connection, ip)
+
+    _show(with_database(work), as_json)
+
+
+@app.command("update")
+def update(
+    ip: IpArgument,
+    ehlo: Annotated[str | None, typer.Option("--ehlo", help="Another EHLO name.")] = None,
+    bind: Annotated[str | None, typer.Option("--bind", help='Another local address; "" for the public one.')] = None,
+    via: Annotated[str | None, typer.Option(help="local, or socks5://[user:password@]host:port.")] = None,
+    elsewhere: ElsewhereOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Change EHLO name, local address or proxy of an IP.
+
+    Example: postlane ips update 192.0.2.10 --via socks5://10.0.0.2:1080
+    """
+
+    async def work(database: Database) -> Standing:
+        async with database.connection() as connection:
+            row = await addresses.ip_row(connection, ip)
+        wanted = addresses.changed(row, IpChange(ehlo, bind, via))
+        await _tried(wanted, elsewhere)
+        async with database.transaction() as connection:
+            await addresses.change_ip(connection, wanted)
+            return await _standing(connection, wanted.address)
+
+    _show(with_database(work), as_json)
+
+
+@app.command("pause")
+def pause(ip: IpArgument, reason: ReasonOption, as_json: JsonOption = False) -> None:
+    """Send nothing more through an IP; its mail leaves through the others of its pools.
+
+    Example: postlane ips pause 192.0.2.10 --reason "PTR record is being changed"
+    """
+    _switch(ip, lambda connection: addresses.pause_ip(connection, ip, reason, by()), as_json)
+
+
+@app.command("resume")
+def resume(ip: IpArgument, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """End a pause. What providers have against the IP, and its warm-up, stand as they did."""
+    _switch(ip, lambda connection: addresses.resume_ip(connection, ip, by(), reason), as_json)
+
+
+@app.command("remove")
+def remove(
+    ip: IpArgument,
+    force: Annotated[bool, typer.Option("--force", help="Also when it is in a pool or warming up.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget an IP."""
+    confirm(f"Forget the IP {ip}?", yes)
+
+    async def work(database: Database) -> IpRow:
+        async with database.transaction() as connection:
+            return await addresses.remove_ip(connection, ip, force=force)
+
+    emit({"ip": with_database(work).address, "deleted": True}, as_json=as_json)
+
+
+@app.command("why")
+def why(
+    ip: IpArgument,
+    provider: Annotated[str, typer.Argument(help="Only this mailbox provider, or mx:SERVER of a small one.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Most changes to show.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """How does this IP stand, and how did it come to that? Newest change first.
+
+    Example: postlane ips why 192.0.2.10 gmail
+    """
+    site = site_named(provider, everywhere=True) if provider else ""
+
+    async def work(database: Database) -> tuple[Standing, list[Line]]:
+        async with database.connection() as connection:
+            found = await _standing(connection, ip)
+            return found, await story(connection, found.ip.address, site, limit)
+
+    found, lines = with_database(work)
+    now = now_lines(found, site, datetime.now(UTC))
+    if wants_json(as_json):
+        emit({"ip": found.ip.address, "provider": site or None, "now": now, "changes": lines}, as_json=True)
+        return
+    _tell(f"{found.ip.address}{f' at {site}' if site else ''}", now, lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    provider: str
+    evidence: Evidence
+    judged: Reputation
+
+
+@app.command("reputation")
+def show_reputation(
+    ip: IpArgument,
+    days: Annotated[int, typer.Option(min=1, max=reputation_repository.MOST_DAYS, help="Days of evidence.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """How good is its name at each provider, 0 to 100, by what became of its mail; and what others say."""
+
+    async def work(database: Database) -> tuple[list[_Judged], list[Imported]]:
+        async with database.connection() as connection:
+            row = await addresses.ip_row(connection, ip)
+            found = await reputation_repository.evidence(connection, row.address, days)
+            imported = await reputation_repository.latest_imports(connection, row.address)
+        return [_Judged(name, one, reputation(one)) for name, one in found.items()], imported
+
+    judged, imported = with_database(work)
+    rows = [
+        {
+            "provider": one.provider,
+            "score": one.judged.score,
+            "reason": one.judged.reason,
+            "delivered": one.evidence.delivered,
+            "parts": one.judged.parts,
+            "evidence": one.evidence,
+        }
+        for one in judged
+    ]
+    if wants_json(as_json):
+        emit({"ip": ip, "days": days, "providers": rows, "imported": imported}, as_json=True)
+        return
+    shown = [row | {"score": "-" if row["score"] is None else row["score"]} for row in rows]
+    emit(shown, columns=_SCORES, title=f"{ip}, last {days} days", empty="It has sent nothing in this time.")
+    if imported:
+        emit(imported, columns=_IMPORTED, title="\nWhat others say, 0 (worst) to 100")
+
+
+@app.command("rate")
+def rate(
+    ip: IpArgument,
+    source: Annotated[str, typer.Argument(help="Who says so: sender_score, snds, postmaster …")],
+    figure: Annotated[str, typer.Argument(help=f"0 (worst) to 100, or {', '.join(GRADES)}.")],
+    provider: Annotated[str, typer.Option(help="Whose opinion it is; * for nobody's in particular.")] = EVERYWHERE,
+    note: Annotated[str, typer.Option(help="What to remember about it.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a figure of Sender Score, SNDS or Postmaster beside our own.
+
+    Example: postlane ips rate 192.0.2.10 postmaster high --provider gmail
+    """
+    site = site_named(provider, everywhere=True)
+    try:
+        value = GRADES[figure.lower()] if figure.lower() in GRADES else float(figure)
+    except ValueError:
+        raise CliError("invalid", f"{figure} is neither a number nor one of {', '.join(GRADES)}.") from None
+
+    async def work(database: Database) -> Imported:
+        async with database.transaction() as connection:
+            row = await addresses.ip_row(connection, ip)
+            said = note or (figure if figure.lower() in GRADES else "")
+            wanted = Imported(row.address, site, source, value, said, datetime.now(UTC))
+            return await reputation_repository.add_import(connection, wanted)
+
+    emit(with_database(work), as_json=as_json)
+
+
+def _switch(ip: str, work: Callable[[Connection], Awaitable[IpRow]], as_json: bool) -> None:
+    async def change(database: Database) -> Standing:
+        async with database.transaction() as connection:
+            row = await work(connection)
+            return await _standing(connection, row.address)
+
+    _show(with_database(change), as_json)
+
+
+async def _tried(ip: EgressIp, elsewhere: bool) -> None:
+    if not elsewhere:
+        await addresses.usable(ip, reachable)
+
+
+async def _standing(connection: Connection, ip: str) -> Standing:
+    address = addresses.normal_address(ip)
+    for one in await standings(connection):
+        if one.ip.address == address:
+            return one
+    raise no_ip(ip)
+
+
+def _show(one: Standing, as_json: bool) -> None:
+    emit(_record(one) if wants_json(as_json) else _row(one, _ALL), as_json=as_json, columns=_ONE)
+
+
+def _row(one: Standing, most: int = SHOWN_USES) -> dict[str, object]:
+    """An IP for people."""
+    return {
+        "address": one.ip.address,
+        "state": one.state,
+        "paused_reason": one.ip.paused_reason,
+        "pools": ", ".join(pool.name for pool in one.pools) or "none",
+        "ehlo_name": one.ip.ehlo_name,
+        "bind_address": one.ip.bind_address,
+        "via": masked(one.ip.via),
+        "stage": stage(one),
+        "rests": rests(one.rests),
+        "today": uses(one.uses, most) or "nothing sent",
+        "created_at": one.ip.created_at,
+    }
+
+
+def _record(one: Standing) -> dict[str, object]:
+    """An IP for programs."""
+    return _row(one) | {
+        "pools": one.pools,
+        "warmup": one.warming,
+        "throttles": [
+            {"site": row.key.site, "state": row.condition.state, "rest_until": row.condition.rest_until,
+             "rate": row.condition.rate, "rule": row.condition.rule, "reply": row.condition.reply}
+            for row in one.throttles
+        ],
+        "today": one.uses,
+    }  # fmt: skip
+
+
+def _tell(heading: str, now: Sequence[str], lines: Sequence[Line]) -> None:
+    """The story for a person: how it is now, then each change with what the provider said."""
+    console = Console(highlight=False)
+    console.print(Text(visible(heading), style="bold"), soft_wrap=True)
+    for sentence in now:
+        console.print(Text(f"  now: {visible(sentence)}"), soft_wrap=True)
+    if not lines:
+        console.print(Text("  Nothing has changed so far.", style="dim"))
+    day = ""
+    for line in lines:
+        if f"{line.at:%Y-%m-%d}" != day:
+            day = f"{line.at:%Y-%m-%d}"
+            console.print(Text(f"\n{day} (UTC)", style="dim"))
+        console.print(Text.assemble((f"  {line.at:%H:%M:%S}  ", "dim"), visible(line.text)), soft_wrap=True)
+        if line.reply:
+            said = f"            “{visible(line.reply)}”" + (f"  rule {line.rule}" if line.rule else "")
+            console.print(Text(said, style="yellow"), soft_wrap=True)
+        if line.rule == "operator" or line.by.endswith("command line") or line.by.startswith("API key"):
+            console.print(Text(f"            by {visible(line.by)}", style="dim"), soft_wrap=True)

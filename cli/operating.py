@@ -1,0 +1,75 @@
+"""What the nouns of operators share: cells about IPs, checks of provider names, and who it was for the story."""
+
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from cli import context
+from cli.output import CliError
+from mta.from_settings import known_providers
+from mta.providers import OTHER
+from pools.model import EVERYWHERE
+from pools.standing import Standing, Use, ago
+from pools.throttle_repository import ThrottleRow
+
+PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Name or id of the pool.")]
+IpArgument = Annotated[str, typer.Argument(metavar="IP", help="Public address of the IP.")]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why: the story keeps it for whoever asks later.")]
+SiteArgument = Annotated[
+    str, typer.Argument(metavar="PROVIDER", help="A mailbox provider, other, or mx:SERVER of a small one.")
+]
+
+
+SHOWN_USES: Final = 3
+"""Providers named in a cell; the rest is counted. `ips show` and JSON have them all."""
+
+
+def by() -> str:
+    """Who did it, for the story."""
+    try:
+        return f"{getpass.getuser()} on the command line"
+    except (KeyError, OSError):  # a user without an entry, as in some containers
+        return "the command line"
+
+
+def site_named(text: str, *, everywhere: bool = False) -> str:
+    """The site that the text names. Raises CliError with the names there are."""
+    names = known_providers(context.settings()).names
+    if text in names or text == OTHER or (everywhere and text == EVERYWHERE):
+        return text
+    if text.startswith("mx:") and len(text) > 3 and text.isprintable() and " " not in text:
+        return text.lower()
+    more = f", {EVERYWHERE}" if everywhere else ""
+    known = f"There are {', '.join(sorted(names))}, {OTHER}{more} and mx:SERVER."
+    raise CliError("unknown_provider", f"There is no provider {text!r}.", known)
+
+
+def uses(found: Sequence[Use], most: int = SHOWN_USES) -> str:
+    """Today's use (and cap) as a cell: "gmail 120/500, yahoo 40/200, others 3/100", the largest first."""
+    shown = sorted(found, key=lambda use: (use.provider == EVERYWHERE, -(use.granted or use.sent), -(use.cap or 0)))
+    cells = []
+    for use in shown[:most]:
+        name = "others" if use.provider == EVERYWHERE else use.provider
+        cells.append(f"{name} {use.sent:,}" if use.cap is None else f"{name} {use.granted or 0:,}/{use.cap:,}")
+    return ", ".join(cells) + (f", {len(shown) - most} more" if len(shown) > most else "")
+
+
+def rests(found: Sequence[ThrottleRow]) -> str:
+    """Where an IP rests and for how long: "gmail 12 min, yahoo 2 h"."""
+    now = datetime.now(UTC)
+    cells = []
+    for row in found:
+        until = row.condition.rest_until
+        where = "everywhere" if row.key.site == EVERYWHERE else row.key.site.removeprefix("mx:")
+        cells.append(f"{where} {ago(now, until)}" if until else where)
+    return ", ".join(cells)
+
+
+def stage(one: Standing) -> str:
+    """The warm-up as a cell: "4 of 29", "4 of 29, paused"."""
+    if one.warming is None:
+        return ""
+    return one.warming.stage + (", paused" if one.warming.state == "paused" else "")

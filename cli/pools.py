@@ -1,0 +1,301 @@
+"""`postlane pools`: pools of IPs, what is in them, whose they are, and whether they have the right size.
+
+Works on the database directly, with the functions the API uses. Workers see a change within five seconds.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli.application import YesOption, confirm
+from cli.operating import IpArgument, PoolArgument, rests, stage
+from cli.output import Column, JsonOption, emit, say, wants_json
+from cli.sessions import with_database
+from core.queues import Lane
+from pools import administration, assignments, reputation_repository
+from pools.addresses import normal_address
+from pools.administration import NewPool, PoolChange, PoolRow
+from pools.advice import Advice, advise
+from pools.assignments import Assignment, SubjectKind
+from pools.standing import Standing, standings
+from store.database import Connection, Database
+
+app = typer.Typer(help="Pools of IPs: who sends what from where.", no_args_is_help=True)
+
+_COLUMNS = (
+    Column("name", style="bold"),
+    Column("lane"),
+    Column("role"),
+    Column("ips", "IPs", justify="right"),
+    Column("sending", justify="right"),
+    Column("overflow", "overflows to"),
+    Column("assigned", "used by"),
+)
+_MEMBERS = (
+    Column("ip", "IP", style="bold"),
+    Column("weight", justify="right"),
+    Column("state"),
+    Column("stage", "warm-up"),
+    Column("rests", "rests at"),
+)
+_ADVICE = (
+    Column("pool", style="bold"),
+    Column("ips", "IPs", justify="right"),
+    Column("suggested", "should be", justify="right"),
+    Column("per_ip_per_day", "mails/IP/day", justify="right", show=lambda n: f"{n:,}"),
+    Column("figures"),
+    Column("advice"),
+)
+_ASSIGNED = (
+    Column("kind"),
+    Column("subject", style="bold"),
+    Column("application"),
+    Column("lane"),
+    Column("pool", style="bold"),
+)
+
+LaneOption = Annotated[Lane, typer.Option(help="Which mail it is for.")]
+WeightOption = Annotated[int, typer.Option(help="Share relative to the other IPs, 0 to 1000.")]
+ApplicationName = Annotated[str, typer.Option("--application", "-a", help="Name or id of an application.")]
+DomainName = Annotated[str, typer.Option("--domain", "-d", help="Name or id of a sender domain.")]
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    lane: LaneOption,
+    default: Annotated[
+        bool, typer.Option("--default", help="Mail of the lane that names no pool leaves here.")
+    ] = False,
+    reserved: Annotated[bool, typer.Option("--reserved", help="Takes only mail that names it.")] = False,
+    overflow: Annotated[str, typer.Option(help="The pool that takes what this one cannot.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a pool. The first one of a lane is its default.
+
+    Example: postlane pools create offers --lane marketing --overflow bulk
+    """
+    wanted = NewPool(name, lane, default, reserved, overflow)
+    _change(lambda connection: administration.create_pool(connection, wanted), as_json)
+
+
+@app.command("list")
+def list_pools(as_json: JsonOption = False) -> None:
+    """All pools."""
+
+    async def work(database: Database) -> list[dict[str, object]]:
+        async with database.connection() as connection:
+            standing = await _standing(connection)
+            return [_record(row, standing) for row in await administration.all_pools(connection)]
+
+    found = with_database(work)
+    rows = found if wants_json(as_json) else [_summary(record) for record in found]
+    emit(rows, as_json=as_json, columns=_COLUMNS, empty="No pools yet. `postlane pools create --help` makes one.")
+
+
+@app.command("show")
+def show(pool: PoolArgument, as_json: JsonOption = False) -> None:
+    """A pool and its IPs: who sends, who rests, who warms up."""
+
+    async def work(database: Database) -> dict[str, object]:
+        async with database.connection() as connection:
+            return _record(await administration.one_pool(connection, pool), await _standing(connection))
+
+    _show(with_database(work), as_json)
+
+
+@app.command("update")
+def update(
+    pool: PoolArgument,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Make it the default of its lane.")] = False,
+    reserved: Annotated[bool | None, typer.Option("--reserved/--not-reserved", help="Only mail that names it.")] = None,
+    overflow: Annotated[str | None, typer.Option(help='The pool that takes what this one cannot; "" for none.')] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rename a pool, make it the default, reserve it, or say where it overflows to.
+
+    Example: postlane pools update offers --overflow bulk
+    """
+    change = PoolChange(name, True if default else None, reserved, overflow)
+    _change(lambda connection: administration.change_pool(connection, pool, change), as_json)
+
+
+@app.command("delete")
+def delete(pool: PoolArgument, yes: YesOption = False, as_json: JsonOption = False) -> None:
+    """Delete a pool that is no default, no overflow and nobody's. Its IPs stay."""
+    confirm(f"Delete the pool {pool}? Mail that names it leaves through the default pool then.", yes)
+
+    async def work(database: Database) -> UUID:
+        async with database.transaction() as connection:
+            return (await administration.delete_pool(connection, pool)).id
+
+    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
+
+
+@app.command("attach")
+def attach(pool: PoolArgument, ip: IpArgument, weight: WeightOption = 1, as_json: JsonOption = False) -> None:
+    """Put an IP into a pool.
+
+    Example: postlane pools attach offers 192.0.2.10
+    """
+    _change(lambda connection: administration.attach(connection, pool, normal_address(ip), weight), as_json)
+
+
+@app.command("detach")
+def detach(pool: PoolArgument, ip: IpArgument, as_json: JsonOption = False) -> None:
+    """Take an IP out of a pool, also while mail is under way: the others take over within five seconds."""
+    _change(lambda connection: administration.detach(connection, pool, normal_address(ip)), as_json)
+
+
+@app.command("weight")
+def weight(
+    pool: PoolArgument,
+    ip: IpArgument,
+    share: Annotated[int, typer.Argument(metavar="WEIGHT", help="0 to 1000; 0 takes it out of use.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Change the share of an IP in a pool.
+
+    Example: postlane pools weight offers 192.0.2.10 2
+    """
+    _change(lambda connection: administration.set_weight(connection, pool, normal_address(ip), share), as_json)
+
+
+@app.command("assign")
+def assign(
+    pool: PoolArgument, application: ApplicationName = "", domain: DomainName = "", as_json: JsonOption = False
+) -> None:
+    """Let an application or a sender domain use a pool instead of its lane's default.
+
+    Example: postlane pools assign offers --domain shop.example
+    """
+    kind, name = _subject(application, domain)
+
+    async def work(database: Database) -> Assignment:
+        async with database.transaction() as connection:
+            subject = await assignments.subject_named(connection, kind, name, application if domain else "")
+            return await assignments.assign(connection, kind, subject, pool, None)
+
+    emit(with_database(work), as_json=as_json, columns=_ASSIGNED)
+
+
+@app.command("unassign")
+def unassign(
+    lane: LaneOption, application: ApplicationName = "", domain: DomainName = "", as_json: JsonOption = False
+) -> None:
+    """Back to the lane's default pool.
+
+    Example: postlane pools unassign --lane marketing --domain shop.example
+    """
+    kind, name = _subject(application, domain)
+
+    async def work(database: Database) -> UUID:
+        async with database.transaction() as connection:
+            subject = await assignments.subject_named(connection, kind, name, application if domain else "")
+            await assignments.unassign(connection, kind, subject, lane)
+            return subject
+
+    emit({"kind": kind, "id": with_database(work), "lane": lane, "deleted": True}, as_json=as_json)
+
+
+@app.command("assignments")
+def list_assignments(as_json: JsonOption = False) -> None:
+    """Which applications and domains have a pool of their own."""
+
+    async def work(database: Database) -> list[Assignment]:
+        async with database.connection() as connection:
+            return await assignments.assignments(connection)
+
+    emit(with_database(work), as_json=as_json, columns=_ASSIGNED, empty="Everybody uses the default pools.")
+
+
+@app.command("advice")
+def advice(
+    days: Annotated[int, typer.Option(min=1, max=reputation_repository.MOST_DAYS, help="Days to look back.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Has each pool the right number of IPs for its mail? Figures, and what to do."""
+
+    async def work(database: Database) -> list[Advice]:
+        async with database.connection() as connection:
+            volumes = await reputation_repository.volumes(connection, days)
+            rows = await administration.all_pools(connection)
+        today = datetime.now(UTC).date()
+        return [one for row in rows for one in advise(row.name, row.sending, volumes, today)]
+
+    emit(with_database(work), as_json=as_json, columns=_ADVICE, empty="No pools yet.")
+
+
+def _change(work: Callable[[Connection], Awaitable[PoolRow]], as_json: bool) -> None:
+    """One change in one transaction, and the pool as it is then."""
+
+    async def change(database: Database) -> dict[str, object]:
+        async with database.transaction() as connection:
+            row = await work(connection)
+            return _record(row, await _standing(connection))
+
+    _show(with_database(change), as_json)
+
+
+def _show(record: dict[str, object], as_json: bool) -> None:
+    if wants_json(as_json):
+        emit(record, as_json=True)
+        return
+    summary = _summary(record)
+    overflow = f", overflows to {summary['overflow']}" if summary["overflow"] else ""
+    role = f"{summary['role']} " if summary["role"] else ""
+    emit(
+        record["members"],
+        columns=_MEMBERS,
+        title=f"{summary['name']}: {role}pool of the {summary['lane']} lane{overflow}",
+        empty=f"{summary['name']}: {role}pool of the {summary['lane']} lane{overflow}. It has no IPs yet:"
+        f" postlane pools attach {summary['name']} IP",
+    )
+    if summary["assigned"]:
+        say(f"used by {summary['assigned']}", style="dim")
+
+
+def _record(row: PoolRow, standing: dict[str, Standing]) -> dict[str, object]:
+    members = [
+        {
+            "ip": member.address,
+            "weight": member.weight,
+            "state": standing[member.address].state,
+            "stage": stage(standing[member.address]),
+            "rests": rests(standing[member.address].rests),
+        }
+        for member in row.members
+    ]
+    return {
+        "id": row.id,
+        "name": row.name,
+        "lane": row.lane,
+        "default": row.default,
+        "reserved": row.reserved,
+        "overflow": row.overflow,
+        "assigned": row.assigned,
+        "members": members,
+        "sending": len(row.sending),
+    }
+
+
+def _summary(record: dict[str, object]) -> dict[str, object]:
+    """A pool as a row for people."""
+    role = "default" if record["default"] else "reserved" if record["reserved"] else ""
+    members, assigned = record["members"], record["assigned"]
+    assert isinstance(members, list) and isinstance(assigned, tuple)
+    return record | {"role": role, "ips": len(members), "assigned": ", ".join(assigned)}
+
+
+def _subject(application: str, domain: str) -> tuple[SubjectKind, str]:
+    if not application and not domain:
+        raise typer.BadParameter("say --application NAME or --domain NAME")
+    return ("domain", domain) if domain else ("application", application)
+
+
+async def _standing(connection: Connection) -> dict[str, Standing]:
+    return {one.ip.address: one for one in await standings(connection)}

@@ -1,0 +1,131 @@
+"""`postlane throttles`: which IP or sending domain rests where; end a rest, or rest something by hand.
+
+Works on the database directly; all workers hear of a change at once.
+"""
+
+from datetime import UTC, datetime, timedelta
+from textwrap import shorten
+from typing import Annotated, Literal
+
+import typer
+
+from cli.operating import ReasonOption, SiteArgument, by, site_named
+from cli.output import Column, JsonOption, emit, wants_json
+from cli.sessions import with_database
+from mta.providers import OTHER
+from pools import hand, throttle_repository
+from pools.health import State
+from pools.standing import ago
+from pools.story import place
+from pools.throttle_repository import Key, ThrottleRow
+from store.database import Database
+
+app = typer.Typer(help="Which IP or sending domain rests at which provider.", no_args_is_help=True)
+
+Kind = Literal["ip", "domain"]
+Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="Address of an IP; with --kind domain, a domain.")]
+KindOption = Annotated[Kind, typer.Option(help="Whom it is about: an IP, or a sending domain.")]
+
+_COLUMNS = (
+    Column("subject", style="bold"),
+    Column("site", "at"),
+    Column("state"),
+    Column("left", "rests for"),
+    Column("rate", "mails/s", justify="right", show=lambda rate: f"{rate:.3g}"),
+    Column("strikes", justify="right"),
+    Column("rule"),
+    Column("reply", style="dim", show=lambda reply: shorten(reply, 60, placeholder=" …")),
+)
+
+
+@app.command("list")
+def list_throttles(
+    ip: Annotated[str, typer.Option(help="Only this IP.")] = "",
+    provider: Annotated[str, typer.Option(help="Only at this provider.")] = "",
+    kind: Annotated[Kind | None, typer.Option(help="Only IPs, or only sending domains.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything that is not healthy: resting, probing or recovering, with the rule and reply behind it."""
+    site = site_named(provider, everywhere=True) if provider else ""
+
+    async def work(database: Database) -> list[ThrottleRow]:
+        async with database.connection() as connection:
+            rows = await throttle_repository.current(connection)
+        return [
+            row
+            for row in rows
+            if (not ip or row.key[:2] == ("ip", ip))
+            and (not kind or row.key.kind == kind)
+            and (not site or row.key.site == site or (site == OTHER and row.key.site.startswith("mx:")))
+        ]
+
+    found = [_record(row) if wants_json(as_json) else _row(row) for row in with_database(work)]
+    emit(found, as_json=as_json, columns=_COLUMNS, empty="Nothing rests: every IP may send everywhere.")
+
+
+@app.command("override")
+def override(
+    subject: Subject, provider: SiteArgument, reason: ReasonOption, kind: KindOption = "ip", as_json: JsonOption = False
+) -> None:
+    """End a rest. A few mails try the provider now; when it throttles again, the rest begins anew, and longer.
+
+    Example: postlane throttles override 192.0.2.10 gmail --reason "postmaster says it is over"
+    """
+    site = site_named(provider, everywhere=True)
+
+    async def work(database: Database) -> ThrottleRow:
+        async with database.transaction() as connection:
+            return await hand.override(connection, kind, subject, site, reason, by())
+
+    _show(with_database(work), as_json)
+
+
+@app.command("rest")
+def rest(
+    subject: Subject,
+    provider: SiteArgument,
+    reason: ReasonOption,
+    minutes: Annotated[int, typer.Option(min=1, max=525_600, help="For how long.")] = 60,
+    kind: KindOption = "ip",
+    as_json: JsonOption = False,
+) -> None:
+    """Rest an IP or sending domain at a provider, whatever the provider says; its mail leaves through others.
+
+    Example: postlane throttles rest 192.0.2.10 yahoo --minutes 120 --reason "complaints, ticket 7"
+    """
+    site, now = site_named(provider, everywhere=True), datetime.now(UTC)
+    until = now + timedelta(minutes=minutes)
+
+    async def work(database: Database) -> ThrottleRow:
+        async with database.transaction() as connection:
+            return await hand.rest(connection, Key(kind, subject, site), until, reason, by(), now)
+
+    _show(with_database(work), as_json)
+
+
+def _show(row: ThrottleRow, as_json: bool) -> None:
+    emit(_record(row) if wants_json(as_json) else _row(row), as_json=as_json, columns=_COLUMNS)
+
+
+def _row(row: ThrottleRow) -> dict[str, object]:
+    """A throttle for people."""
+    condition = row.condition
+    resting = condition.state is State.THROTTLED and condition.rest_until is not None
+    left = ago(condition.rest_until, datetime.now(UTC)) if resting and condition.rest_until else ""
+    return _record(row) | {"left": left, "site": place(row.key.site).removeprefix("at ")}
+
+
+def _record(row: ThrottleRow) -> dict[str, object]:
+    condition = row.condition
+    return {
+        "kind": row.key.kind,
+        "subject": row.key.subject,
+        "site": row.key.site,
+        "state": condition.state,
+        "since": condition.since,
+        "rest_until": condition.rest_until,
+        "rate": condition.rate,
+        "strikes": condition.strikes,
+        "rule": condition.rule,
+        "reply": condition.reply,
+    }

@@ -1,0 +1,286 @@
+"""`postlane warmup`: let an IP grow to its normal volume. Start, look, pause, resume, skip, step back, complete, shift.
+
+Works on the database directly, with the functions the API uses. Plans and the simulation are in `cli/warmup_plans`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli import warmup_plans
+from cli.output import Column, JsonOption, emit, say, shown, wants_json
+from cli.sessions import with_database
+from cli.warmup_plans import FirstOption, MixOption, TargetOption
+from store.database import Connection, Database
+from warmup import library, repository
+from warmup.model import Change, IpToday, TrackToday, Warmup
+from warmup.plan import REST, Plan, Transactional, weights_of_mix
+from warmup.presets import PRESETS
+from warmup.status import status
+
+app = typer.Typer(help="Let an IP grow to its normal volume.", no_args_is_help=True)
+app.command("presets")(warmup_plans.presets)
+app.command("simulate")(warmup_plans.simulate_plan)
+app.add_typer(warmup_plans.plans, name="plans")
+
+Ip = Annotated[str, typer.Argument(metavar="IP", help="Address of the IP.")]
+TrackOption = Annotated[str, typer.Option("--provider", help="Only this provider's track; * is that of all others.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")]
+PlanOption = Annotated[str, typer.Option("--plan", help="A preset or a stored plan.")]
+TransactionalOption = Annotated[
+    Transactional, typer.Option(help="Transactional mail: by the same rules, kept off this IP, or served first.")
+]
+
+BY = "cli"
+
+_CHANGES = (
+    Column("at", style="dim"),
+    Column("track", "provider", show=lambda track: _name(str(track or "")) if track else "(IP)"),
+    Column("change", style="bold"),
+    Column("from_stage", "from", justify="right"),
+    Column("to_stage", "to", justify="right"),
+    Column("reason"),
+    Column("by", style="dim"),
+)
+
+
+@app.command("start")
+def start(
+    ip: Ip,
+    plan: PlanOption,
+    mix: MixOption = "",
+    first: FirstOption = None,
+    target: TargetOption = None,
+    transactional: TransactionalOption = Transactional.SHARE,
+    as_json: JsonOption = False,
+) -> None:
+    """Start today. Without --mix a preset is divided like your mail of the last 30 days, where there is enough."""
+
+    async def work(database: Database) -> Warmup:
+        async with database.transaction() as connection:
+            chosen = await _divided(connection, await library.find(connection, plan, start=first, target=target), mix)
+            return await repository.start(connection, ip, chosen, transactional=transactional, by=BY)
+
+    _show_started(with_database(work), as_json)
+
+
+@app.command("shift")
+def shift(
+    source: Annotated[str, typer.Option("--from", metavar="IP", help="The IP that carries the traffic now.")],
+    to: Annotated[str, typer.Option("--to", metavar="IP", help="The IP that takes it over, in the same pools.")],
+    plan: PlanOption = "stages-29",
+    mix: MixOption = "",
+    first: FirstOption = None,
+    target: TargetOption = None,
+    transactional: TransactionalOption = Transactional.SHARE,
+    as_json: JsonOption = False,
+) -> None:
+    """Move traffic to another IP: the new one ramps up by a plan while the old one keeps the rest."""
+
+    async def work(database: Database) -> Warmup:
+        async with database.transaction() as connection:
+            chosen = await _divided(connection, await library.find(connection, plan, start=first, target=target), mix)
+            return await repository.start(connection, to, chosen, transactional=transactional, moved_from=source, by=BY)
+
+    _show_started(with_database(work), as_json)
+    say(f"Keep {source} in the same pools until {to} is complete; the history of {to} will say so.", style="dim")
+
+
+@app.command("list")
+def list_warmups(as_json: JsonOption = False) -> None:
+    """Every IP with a warm-up: stage, today's cap and use, and when it will be done."""
+    found = with_database(_status)
+    columns = (
+        Column("ip", "IP", style="bold"),
+        Column("state"),
+        Column("plan"),
+        Column("stage", justify="right"),
+        Column("today", "used today", justify="right"),
+        Column("tracks", "by provider"),
+        Column("ends", "done"),
+    )
+    if wants_json(as_json):
+        emit(found, as_json=True)
+        return
+    emit([_line(one) for one in found], columns=columns, empty="No IP warms up.")
+
+
+@app.command("show")
+def show(ip: Ip, as_json: JsonOption = False) -> None:
+    """One IP: each provider's stage, today's cap and use, and the last changes."""
+
+    async def work(database: Database) -> tuple[IpToday, list[Change]]:
+        async with database.connection() as connection:
+            await repository.get(connection, ip)
+            changes = await repository.changes(connection, ip, limit=10)
+        (found,) = [one for one in await _status(database) if one.ip == ip]
+        return found, changes
+
+    found, changes = with_database(work)
+    if wants_json(as_json):
+        emit({"warmup": found, "changes": changes}, as_json=True)
+        return
+    Console().print(_tracks(found))
+    emit(changes, columns=_CHANGES, title="Last changes")
+
+
+@app.command("history")
+def history(
+    ip: Ip,
+    track: TrackOption = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most lines to show.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """What changed, from which figures, the newest first."""
+
+    async def work(database: Database) -> list[Change]:
+        async with database.connection() as connection:
+            await repository.get(connection, ip)
+            return await repository.changes(connection, ip, track, limit)
+
+    emit(with_database(work), as_json=as_json, columns=_CHANGES, empty="Nothing has changed.")
+
+
+@app.command("pause")
+def pause(ip: Ip, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """Let the stages stand still. Their caps stay in force: to send nothing, pause the IP itself."""
+    _change(lambda connection: repository.pause(connection, ip, reason=reason, by=BY), as_json)
+
+
+@app.command("resume")
+def resume(ip: Ip, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """Let the days count again, from today on."""
+    _change(lambda connection: repository.resume(connection, ip, reason=reason, by=BY), as_json)
+
+
+@app.command("skip")
+def skip(ip: Ip, track: TrackOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """One stage on, from now on."""
+    _change(lambda connection: repository.skip(connection, ip, track, reason=reason, by=BY), as_json)
+
+
+@app.command("step-back")
+def step_back(ip: Ip, track: TrackOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """One stage back, from now on; what was sent today stays counted."""
+    _change(lambda connection: repository.step_back(connection, ip, track, reason=reason, by=BY), as_json)
+
+
+@app.command("complete")
+def complete(ip: Ip, track: TrackOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """No caps any more."""
+    _change(lambda connection: repository.complete(connection, ip, track, reason=reason, by=BY), as_json)
+
+
+def _change(do: Callable[[Connection], Awaitable[Change | list[Change]]], as_json: bool) -> None:
+    """Make one change in a transaction and print what it wrote down."""
+
+    async def work(database: Database) -> Change | list[Change]:
+        async with database.transaction() as connection:
+            return await do(connection)
+
+    made = with_database(work)
+    emit(made if isinstance(made, list) else [made], as_json=as_json, columns=_CHANGES)
+
+
+async def _divided(connection: Connection, plan: Plan, mix: str) -> Plan:
+    """The plan divided by the mix that was given; a preset else by what was measured. Raises PlanError."""
+    if mix:
+        return warmup_plans.weighted(plan, warmup_plans.read_mix(mix))
+    if plan.name not in {one.name for one in PRESETS}:
+        return plan
+    measured = await library.measured_mix(connection)
+    return plan.with_weights(weights_of_mix(measured, plan.stages[0])) if measured else plan
+
+
+async def _status(database: Database) -> list[IpToday]:
+    async with database.connection() as connection:
+        row = await (await connection.execute("SELECT now()")).fetchone()
+        assert row is not None
+        return await status(connection, row[0])
+
+
+def _show_started(warmup: Warmup, as_json: bool) -> None:
+    plan = warmup.plan
+    record: dict[str, Any] = {
+        "ip": warmup.ip,
+        "plan": plan.name,
+        "stages": list(plan.stages),
+        "weights": dict(plan.weights),
+        "zone": plan.zone,
+        "transactional": warmup.transactional.value,
+        "moved_from": warmup.moved_from,
+        "started_at": warmup.started_at,
+    }
+    columns = (
+        Column("ip", "IP", style="bold"),
+        Column("plan"),
+        Column("stages", "mails a day", show=_stages),
+        Column("weights", "divided", show=_weights),
+        Column("zone"),
+        Column("transactional"),
+        Column("moved_from", "takes over from"),
+    )
+    emit(record, as_json=as_json, columns=columns)
+
+
+def _line(one: IpToday) -> dict[str, object]:
+    return {
+        "ip": one.ip,
+        "state": one.state.value,
+        "plan": one.plan,
+        "stage": f"{one.stage} of {one.stages}",
+        "today": f"{one.used:,}" if one.cap is None else f"{one.used:,} of {one.cap:,}",
+        "tracks": ", ".join(f"{_name(track.track)} {_use(track)}" for track in one.tracks if track.cap or track.used),
+        "ends": _ends(one),
+    }
+
+
+def _tracks(one: IpToday) -> Table:
+    table = Table(
+        title=f"{one.ip}: {one.state.value}, plan {one.plan}, {_ends(one)}",
+        title_justify="left", box=None, pad_edge=False, header_style="bold",
+    )  # fmt: skip
+    for heading, justify in (("provider", "left"), ("stage", "right"), ("since", "left"), ("used today", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of Rich's literals
+    table.add_column("", width=20)
+    table.add_column("last mail")
+    for track in one.tracks:
+        table.add_row(
+            _name(track.track), f"{track.stage} of {track.stages}", str(track.stage_since), _use(track), _bar(track),
+            shown(track.last_used),
+        )  # fmt: skip
+    return table
+
+
+def _use(track: TrackToday) -> str:
+    return "no cap" if track.cap is None else f"{track.used:,}/{track.cap:,}"
+
+
+def _bar(track: TrackToday) -> str:
+    if not track.cap:
+        return ""
+    full = min(20, round(20 * track.used / track.cap))
+    return "█" * full + "░" * (20 - full)
+
+
+def _ends(one: IpToday) -> str:
+    if one.earliest_end is None:
+        return "done"
+    likely = f", at this pace {one.likely_end}" if one.likely_end else ""
+    return f"{one.earliest_end} at the earliest{likely}"
+
+
+def _stages(stages: list[int]) -> str:
+    few = [f"{cap:,}" for cap in stages]
+    return ", ".join(few if len(few) <= 8 else [*few[:5], "…", few[-1]]) + f" ({len(stages)} stages)"
+
+
+def _weights(weights: dict[str, float]) -> str:
+    return ", ".join(f"{_name(track)} {100 * weight:.3g} %" for track, weight in weights.items())
+
+
+def _name(track: str) -> str:
+    return "others" if track == REST else track

@@ -1,0 +1,235 @@
+"""Step 3 of `workers/pipeline`: every message of a batch gets its pool and its IP, or waits, and says for what.
+
+What no IP can take within the next moments goes back to the queue with the reason. What only a rate holds up for less
+than that is paced: it stays in the batch and is sent as the rate allows, so that a slow provider costs no database
+work.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from accounts.senders import Sender
+from core.errors import ConfigurationError
+from core.queues import Lane
+from messages.model import Claimed
+from messages.states import Event
+from mta.model import Response, Route
+from outcomes.kinds import EventKind
+from pools.grants import Ask, Granted, Leave, deal
+from pools.model import Pool, Rest, Wait
+from warmup.engagement import order_for_warming
+from workers.batch import Batch, Collaborators, Job
+from workers.concluding import end, hold, stumble, unrouted
+
+PACE_SECONDS = 5.0
+"""A batch sends at a limited rate for so long; then what is left goes back to the queue."""
+
+SHORT_SECONDS = 2.0
+"""A wait up to this is sat out in the batch, a longer one in the queue."""
+
+SOONEST = timedelta(seconds=1)
+"""Mail that goes back to the queue is not claimed again before this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message with all that is known before it gets an IP."""
+
+    message: Claimed
+    route: Route
+    pool: Pool
+    sender: Sender
+
+
+_Group = tuple[UUID, str, str]
+
+
+async def assign(
+    batch: Batch, messages: Sequence[Claimed], routes: dict[str, Route | Response], c: Collaborators
+) -> tuple[list[Job], list[Ready]]:
+    """Jobs with an IP, and messages that a rate holds up for a moment: `paced` makes jobs of those. Messages without a
+    route or a sender domain end here; messages without an IP go back to the queue."""
+    ready = [one for message in messages if (one := await _ready(batch, message, routes[message.destination], c))]
+    waiting: list[tuple[Claimed, Wait]] = []
+    free: list[Ready] = []
+    for one in ready:
+        rest = c.throttles.domain_rest(one.sender.name, one.route.site, batch.now())
+        if rest is None:
+            free.append(one)
+        else:
+            waiting.append((one.message, _domain_wait(one, rest)))
+    jobs, left = await _same_ips(batch, free, c)
+    more, slow = await _shares(batch, left, c)
+    paced = _admit_to_pace(batch, slow, c)
+    kept = {one.message.ref for one in paced}
+    waiting.extend(_later(batch, (pair for pair in slow if pair[0].message.ref not in kept)))
+    await hold(batch, waiting, c)
+    return jobs + more, paced
+
+
+async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncGenerator[list[Job]]:
+    """Jobs for these messages as their rates allow. What is left after `PACE_SECONDS` goes back to the queue."""
+    places = {(batch.lane, one.route.site) for one in slow}
+    until = time.monotonic() + PACE_SECONDS
+    left, waits = list(slow), {}
+    try:
+        pause = 0.0
+        while left and time.monotonic() + pause < until and not batch.permit.stopped():
+            await asyncio.sleep(pause)
+            jobs, late = await _shares(batch, left, c)
+            if jobs:
+                yield jobs
+            left, waits = [one for one, _ in late], {one.message.ref: wait for one, wait in late}
+            pause = min((_seconds(batch, wait) for wait in waits.values()), default=0.0)
+            if pause > SHORT_SECONDS:
+                break
+    finally:
+        c.pacing.difference_update(places)
+        batch.permit.aside = 0
+        await hold(batch, _later(batch, ((one, waits[one.message.ref]) for one in left if waits)), c)
+
+
+async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collaborators) -> Leave | Wait:
+    """The next IP for a mail whose IP was throttled under it."""
+    rest = c.throttles.domain_rest(job.sender.name, job.route.site, batch.now())
+    if rest is not None:
+        return Wait(rest.until, rest.reason)
+    ask = _ask(job.pool, job.route, 1, _limited(job.sender, job.route, batch, c))
+    granted = (await c.granter.grant([replace(ask, avoid=avoid)], batch.lane, batch.now()))[0]
+    if granted.leaves:
+        _count_tickets(batch, granted)
+        return granted.leaves[0]
+    assert granted.wait is not None
+    return _with_rests(granted.wait, job, avoid, batch, c)
+
+
+def _with_rests(wait: Wait, job: Job, avoid: frozenset[str], batch: Batch, c: Collaborators) -> Wait:
+    """The IPs that were tried in this round return too, and one of them may be the first."""
+    rests = {ip: c.throttles.rest(ip, job.route.site, batch.now()) for ip in sorted(avoid)}
+    ends = [rest.until for rest in rests.values() if rest and rest.until]
+    if wait.until is not None:
+        ends.append(wait.until)
+    tried = "; ".join(f"{ip}: {rest.reason}" for ip, rest in rests.items() if rest)
+    return Wait(min(ends, default=None), f"{wait.reason} (tried: {tried})" if tried else wait.reason)
+
+
+async def _ready(batch: Batch, message: Claimed, route: Route | Response, c: Collaborators) -> Ready | None:
+    if isinstance(route, Response):
+        unrouted(batch, message, route, c)
+        return None
+    email, _ = batch.emails[message.ref.email_id]
+    try:
+        sender = await c.senders.sender(email.domain_id)
+        pool = await c.pools.pool_for(batch.lane, email.pool_id, email.domain_id, email.application_id)
+    except ConfigurationError as error:
+        stumble(batch, message, error, c)
+        return None
+    if sender is None:
+        end(batch, message, Event.FAIL, EventKind.FAILED, "its sender domain was deleted", c)
+        return None
+    return Ready(message, route, pool, sender)
+
+
+async def _same_ips(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tuple[list[Job], list[Ready]]:
+    """A greylisted message goes back through the IP it was greylisted on, if that can take it; and all others."""
+    returning: dict[tuple[UUID, str, str], list[Ready]] = defaultdict(list)
+    others: list[Ready] = []
+    for one in ready:
+        if one.message.last_ip is None:
+            others.append(one)
+        else:
+            returning[one.pool.id, one.route.site, one.message.last_ip].append(one)
+    if not returning:
+        return [], others
+    asks = [
+        Ask(group[0].pool, group[0].route.provider, site, len(group), only=ip)
+        for (_, site, ip), group in returning.items()
+    ]
+    jobs: list[Job] = []
+    answers = await c.granter.grant(asks, batch.lane, batch.now())
+    for group, granted in zip(returning.values(), answers, strict=True):
+        jobs.extend(_jobs(batch, group, granted))
+        others.extend(group[len(granted.leaves) :])
+    return jobs, others
+
+
+async def _shares(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tuple[list[Job], list[tuple[Ready, Wait]]]:
+    """An IP for each message, and those that got none with the reason."""
+    groups: dict[_Group, list[Ready]] = defaultdict(list)
+    for one in ready:
+        groups[one.pool.id, one.route.site, _limited(one.sender, one.route, batch, c)].append(one)
+    if not groups:
+        return [], []
+    asks = [_ask(group[0].pool, group[0].route, len(group), domain) for (_, _, domain), group in groups.items()]
+    jobs: list[Job] = []
+    late: list[tuple[Ready, Wait]] = []
+    answers = await c.granter.grant(asks, batch.lane, batch.now())
+    for group, granted in zip(groups.values(), answers, strict=True):
+        jobs.extend(_jobs(batch, group, granted))
+        if granted.wait is not None:
+            late.extend((one, granted.wait) for one in group[len(granted.leaves) :])
+    return jobs, late
+
+
+def _ask(pool: Pool, route: Route, n: int, domain: str) -> Ask:
+    return Ask(pool, route.provider, route.site, n, domain)
+
+
+def _limited(sender: Sender, route: Route, batch: Batch, c: Collaborators) -> str:
+    """The sender domain when it has a rate of its own at this site, else ""."""
+    return sender.name if c.throttles.domain_rate(sender.name, route.site, batch.now()) is not None else ""
+
+
+def _jobs(batch: Batch, group: list[Ready], granted: Granted) -> list[Job]:
+    """The first messages of the group with the leaves granted; the most engaged recipients on warming IPs, which come
+    first. Sorts `group`."""
+    leaves = deal(granted.leaves)
+    if leaves and leaves[0].ticket is not None and batch.lane is Lane.MARKETING:
+        group[:] = order_for_warming(group, lambda one: one.message.engaged_at, batch.now())
+    _count_tickets(batch, granted)
+    return [_job(batch, one, leave) for one, leave in zip(group, leaves, strict=False)]
+
+
+def _job(batch: Batch, one: Ready, leave: Leave) -> Job:
+    email, content = batch.emails[one.message.ref.email_id]
+    return Job(one.message, email, content, one.sender, one.route, one.pool, leave.ip, leave.ticket)
+
+
+def _count_tickets(batch: Batch, granted: Granted) -> None:
+    for leave in granted.leaves:
+        if leave.ticket is None:
+            break  # those of warming IPs come first
+        batch.tickets[leave.ticket] += 1
+
+
+def _admit_to_pace(batch: Batch, slow: Sequence[tuple[Ready, Wait]], c: Collaborators) -> list[Ready]:
+    """Of one lane and site one batch at a time is paced; what others claim meanwhile goes back to the queue."""
+    paced: list[Ready] = []
+    mine: set[tuple[Lane, str]] = set()
+    for one, wait in slow:
+        place = (batch.lane, one.route.site)
+        if _seconds(batch, wait) <= SHORT_SECONDS and (place in mine or place not in c.pacing):
+            mine.add(place)
+            paced.append(one)
+    c.pacing.update(mine)
+    batch.permit.aside = len(paced)
+    return paced
+
+
+def _later(batch: Batch, slow: Iterable[tuple[Ready, Wait]]) -> list[tuple[Claimed, Wait]]:
+    """Messages that go back to the queue, for a second at least: what is due at once would be claimed at once."""
+    soonest = batch.now() + SOONEST
+    return [(one.message, replace(wait, until=max(wait.until, soonest)) if wait.until else wait) for one, wait in slow]
+
+
+def _seconds(batch: Batch, wait: Wait) -> float:
+    return float("inf") if wait.until is None else max(0.0, (wait.until - batch.now()).total_seconds())
+
+
+def _domain_wait(one: Ready, rest: Rest) -> Wait:
+    return Wait(rest.until, f"mail from {one.sender.name} rests at {one.route.site}: {rest.reason}")

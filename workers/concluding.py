@@ -1,0 +1,234 @@
+"""Step 7 of `workers/pipeline`: what became of a message, as an outcome for the recorder.
+
+A message leaves a batch in one of three ways: with an outcome that ends or defers it, held for an IP (no attempt
+counted), or given back untried. A throttled mail that changes its IP leaves only a note in its timeline.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from core.logs import get_logger
+from messages import claim, retry, states
+from messages.model import Claimed, MessageRef, StoredEmail
+from mta.deliver import Delivery
+from mta.model import Action, Response, Scope, Verdict
+from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from pools.model import Wait
+from store.database import DatabaseUnavailableError
+from suppression.rules import suppression_for
+from workers import watch
+from workers.batch import Batch, Collaborators, Job
+
+_log = get_logger(__name__)
+
+NO_IP_RETRY = timedelta(seconds=30)
+"""Mail that no IP can take is looked at again after this, when nobody says when one can."""
+
+FAILURE_PAUSE = timedelta(minutes=1)
+"""Mail whose batch failed through a bug of ours comes back after this, not in a tight circle."""
+
+DETAIL_LENGTH = 500
+"""Characters of an internal error, or of a reason to wait, that are kept."""
+
+
+def facts_of(job: Job, delivery: Delivery, verdict: Verdict) -> AttemptFacts:
+    """What is kept of one attempt."""
+    response = delivery.response
+    return AttemptFacts(
+        ip=job.ip.address,
+        provider=job.route.provider,
+        mx=delivery.host_name,
+        tls=delivery.tls,
+        phase=response.phase.value,
+        code=response.code,
+        enhanced=response.enhanced,
+        reply=response.text or (response.trouble.value if response.trouble else ""),
+        action=verdict.action.value,
+        klass=verdict.klass,
+        scope=verdict.scope.value,
+        rule=verdict.rule,
+        duration_ms=round(delivery.milliseconds),
+    )
+
+
+def written(response: Response) -> str:
+    """The reply as it stands in a log, or what was seen instead of one."""
+    if response.trouble is not None:
+        return f"{response.trouble.value}: {response.text}" if response.text else response.trouble.value
+    return " ".join(part for part in (str(response.code), response.enhanced, response.text) if part)
+
+
+def unrouted(batch: Batch, message: Claimed, response: Response, c: Collaborators) -> None:
+    """DNS gave no server to try: that is an attempt too."""
+    verdict = c.rules.classify(response, "")
+    facts = AttemptFacts(
+        "", "", "", "", response.phase.value, 0, response.enhanced,
+        response.text or (response.trouble.value if response.trouble else ""),
+        verdict.action.value, verdict.klass, verdict.scope.value, verdict.rule, 0,
+    )  # fmt: skip
+    conclude(batch, message, batch.emails[message.ref.email_id][0], response, verdict, facts, c)
+
+
+def conclude(
+    batch: Batch,
+    message: Claimed,
+    email: StoredEmail,
+    response: Response,
+    verdict: Verdict,
+    facts: AttemptFacts,
+    c: Collaborators,
+) -> None:
+    """Verdict → outcome: ended, or deferred until its next time."""
+    now = batch.now()
+    attempts = message.attempts + 1
+    event = states.event_for(verdict)
+    due = None
+    if event is states.Event.DEFER:
+        due = retry.next_attempt(attempts, accepted_at(email), now, verdict, message.expires_at, random.random())
+        if due is None:
+            event = states.Event.EXPIRE
+    state = states.move(states.State.QUEUED, event)
+    outcome = Outcome(
+        ref=message.ref,
+        address=message.address,
+        lane=batch.lane,
+        at=now,
+        kind=EventKind(state.value),
+        state=state,
+        attempts=attempts,
+        worker=c.worker,
+        attempt=facts,
+        next_attempt_at=due,
+        suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
+    )
+    _put(batch, outcome, c)
+    if verdict.uncertain:
+        watch.UNCERTAIN.labels(batch.lane.value).inc()
+    delivered = state is states.State.DELIVERED
+    watch.attempt(batch.lane, facts, (now - accepted_at(email)).total_seconds() if delivered else None)
+    _log_attempt(batch, message, facts, state.value, c)
+
+
+def rerouted(batch: Batch, message: Claimed, facts: AttemptFacts, c: Collaborators) -> None:
+    """An IP was throttled under this message, which goes on through another one: a note, no outcome."""
+    c.recorder.note(
+        Outcome(
+            message.ref, message.address, batch.lane, batch.now(), EventKind.REROUTED, states.State.QUEUED,
+            message.attempts, c.worker, facts,
+        )
+    )  # fmt: skip
+    watch.attempt(batch.lane, facts, None)
+    _log_attempt(batch, message, facts, EventKind.REROUTED.value, c)
+
+
+def throttled_everywhere(
+    batch: Batch, message: Claimed, email: StoredEmail, facts: AttemptFacts, wait: Wait, c: Collaborators
+) -> None:
+    """The last IP that could take it was throttled, or its sending domain was: deferred until one returns. That was
+    not the message's fault and costs it no attempt."""
+    due = _held_until(batch, message, email, wait)
+    state = states.State.DEFERRED if due else states.State.EXPIRED
+    outcome = Outcome(
+        message.ref, message.address, batch.lane, batch.now(), EventKind(state.value), state, message.attempts,
+        c.worker, facts, due, wait.reason[:DETAIL_LENGTH],
+    )  # fmt: skip
+    _put(batch, outcome, c)
+    watch.attempt(batch.lane, facts, None)
+    _log_attempt(batch, message, facts, state.value, c)
+
+
+def end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, detail: str, c: Collaborators) -> None:
+    """End a message that was not tried."""
+    state = states.move(states.State.QUEUED, event)
+    _put(
+        batch,
+        Outcome(
+            message.ref, message.address, batch.lane, batch.now(), kind, state, message.attempts, c.worker,
+            detail=detail,
+        ),
+        c,
+    )  # fmt: skip
+    _log.info("ended_unsent", message_id=str(message.ref), lane=batch.lane.value, state=state.value, detail=detail)
+
+
+def stumble(batch: Batch, message: Claimed, error: Exception, c: Collaborators, *, sent: bool = False) -> None:
+    """A bug of ours, or a setting that is wrong for this message: it waits by the retry clock, for a repaired worker
+    can send it. With `sent` its server may have taken it, and a quick repeat would be a flood."""
+    _log.error("send_failed", message_id=str(message.ref), lane=batch.lane.value, exc_info=error)
+    if message.ref not in batch.permit.left():
+        return  # its outcome had been put before
+    email, _ = batch.emails[message.ref.email_id]
+    now, attempts = batch.now(), message.attempts + 1
+    verdict = Verdict(Action.RETRY_LATER, "internal", Scope.LOCAL, "internal_error", uncertain=sent)
+    due = retry.next_attempt(attempts, accepted_at(email), now, verdict, message.expires_at, random.random())
+    state = states.State.DEFERRED if due else states.State.FAILED
+    outcome = Outcome(
+        message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
+        next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
+    )  # fmt: skip
+    _put(batch, outcome, c)
+
+
+async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collaborators) -> None:
+    """No IP can take these now: back to the queue until one can, saying why. No attempt, and no event: a long queue
+    behind a limit would fill the timeline with nothing new. The reason is kept with the queue row."""
+    held: list[tuple[MessageRef, datetime, str]] = []
+    for message, wait in waiting:
+        email, _ = batch.emails[message.ref.email_id]
+        due = _held_until(batch, message, email, wait)
+        if due is None:
+            end(batch, message, states.Event.EXPIRE, EventKind.EXPIRED, f"its time is over: {wait.reason}", c)
+            continue
+        held.append((message.ref, due, wait.reason[:DETAIL_LENGTH]))
+        batch.limited.add(message.destination)
+    if not held:
+        return
+    watch.HELD.labels(batch.lane.value).inc(len(held))
+    try:
+        async with c.database.connection() as connection:
+            await claim.hold(connection, held, c.worker)
+    except DatabaseUnavailableError as error:
+        _log.warning("leases_left_to_expire", messages=len(held), error=str(error))
+    for ref, _, _ in held:
+        batch.permit.done(ref)
+    c.leases.let_go(ref for ref, _, _ in held)
+
+
+async def give_back(batch: Batch, c: Collaborators) -> None:
+    """Return what was claimed and not tried (time was up, a suppression came, a step failed), and allowances of
+    warming IPs that were not used."""
+    untried = batch.permit.left()
+    try:
+        if untried:
+            c.leases.let_go(untried)
+            async with c.database.connection() as connection:
+                due = batch.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
+                await claim.give_back(connection, list(untried), c.worker, due)
+        if batch.tickets:
+            await c.granter.give_back((ticket, n) for ticket, n in batch.tickets.items() if n > 0)
+    except DatabaseUnavailableError as error:
+        _log.warning("leases_left_to_expire", messages=len(untried), error=str(error))
+
+
+def accepted_at(email: StoredEmail) -> datetime:
+    """When a message's clock began."""
+    return email.scheduled_at or email.created_at
+
+
+def _held_until(batch: Batch, message: Claimed, email: StoredEmail, wait: Wait) -> datetime | None:
+    now = batch.now()
+    return retry.hold_until(wait.until or now + NO_IP_RETRY, accepted_at(email), now, message.expires_at)
+
+
+def _put(batch: Batch, outcome: Outcome, c: Collaborators) -> None:
+    c.recorder.put(outcome)
+    batch.permit.done(outcome.ref)  # its lease is kept until the outcome is committed
+
+
+def _log_attempt(batch: Batch, message: Claimed, facts: AttemptFacts, state: str, c: Collaborators) -> None:
+    _log.info(
+        "attempt", message_id=str(message.ref), lane=batch.lane.value, recipient=message.recipient, ip=facts.ip,
+        mx=facts.mx, provider=facts.provider, tls=facts.tls, code=facts.code, enhanced=facts.enhanced,
+        reply=facts.reply, verdict=facts.action, rule=facts.rule, state=state, attempt=message.attempts + 1,
+    )  # fmt: skip
