@@ -1,4 +1,4 @@
-"""Bodies and answers of `/pools` and `/ips`, by type and shape. What they do is in the routes.
+"""Bodies and answers of `/pools`, by type and shape, and of a throttle. What they do is in the routes.
 
 Unknown fields are refused: a misspelt `weight` would give an IP a share that nobody meant.
 """
@@ -11,7 +11,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.queues import Lane
-from mta.socks import masked
 from pools.administration import PoolRow
 from pools.assignments import Assignment, SubjectKind
 from pools.model import MAX_WEIGHT
@@ -22,7 +21,7 @@ _LaneField = Annotated[Lane, Field(strict=False)]
 _Weight = Annotated[
     int, Field(ge=0, le=MAX_WEIGHT, description="Share relative to the other IPs; 0 takes it out of use.")
 ]
-_Text = Annotated[str, Field(max_length=300)]
+Text = Annotated[str, Field(max_length=300)]
 
 IpState = Literal["paused", "unusable", "throttled", "recovering", "warming", "active"]
 
@@ -36,26 +35,26 @@ class Strict(BaseModel):
 class CreatePool(Strict):
     """A pool to make."""
 
-    name: _Text = Field(examples=["receipts"])
+    name: Text = Field(examples=["receipts"])
     lane: _LaneField
     default: bool = Field(False, description="Mail of the lane that names no pool leaves here. The first pool is it.")
     reserved: bool = Field(False, description="Takes only mail that names it.")
-    overflow: _Text | None = Field(None, description="Name or id of the pool that takes what this one cannot.")
+    overflow: Text | None = Field(None, description="Name or id of the pool that takes what this one cannot.")
 
 
 class UpdatePool(Strict):
     """What to change; a field that is left out stays."""
 
-    name: _Text | None = None
+    name: Text | None = None
     default: bool | None = None
     reserved: bool | None = None
-    overflow: _Text | None = Field(None, description='Name or id of a pool; "" ends the overflow.')
+    overflow: Text | None = Field(None, description='Name or id of a pool; "" ends the overflow.')
 
 
 class AttachIp(Strict):
     """An IP to put into a pool."""
 
-    ip: _Text = Field(examples=["192.0.2.10"])
+    ip: Text = Field(examples=["192.0.2.10"])
     weight: _Weight = 1
 
 
@@ -69,46 +68,9 @@ class AssignPool(Strict):
     """Who uses which pool."""
 
     kind: SubjectKind
-    subject: _Text = Field(description="Id or name of the application or domain.")
-    pool: _Text = Field(description="Name or id of the pool; its lane is the one it is used for.")
+    subject: Text = Field(description="Id or name of the application or domain.")
+    pool: Text = Field(description="Name or id of the pool; its lane is the one it is used for.")
     lane: _LaneField | None = Field(None, description="Refused when it is not the pool's.")
-
-
-class CreateIp(Strict):
-    """One of our sending addresses."""
-
-    address: _Text = Field(description="The public IPv4 or IPv6 address.", examples=["192.0.2.10"])
-    ehlo_name: _Text = Field(
-        description="The name it says in EHLO: that of its PTR record.", examples=["m1.example.com"]
-    )
-    bind_address: _Text = Field("", description="What the socket is bound to, where that differs (NAT).")
-    via: _Text = Field("local", description="`local`, or `socks5://[user:password@]host:port`.")
-    elsewhere: bool = Field(False, description="It lives on another worker's host: do not try it from this one.")
-
-
-class UpdateIp(Strict):
-    """What to change; a field that is left out stays."""
-
-    ehlo_name: _Text | None = None
-    bind_address: _Text | None = None
-    via: _Text | None = None
-    elsewhere: bool = Field(False, description="Do not try it from this host.")
-
-
-class Pause(Strict):
-    """Why an IP sends no more."""
-
-    reason: Annotated[str, Field(max_length=500)]
-
-
-class PostReputation(Strict):
-    """A figure of somebody else."""
-
-    provider: _Text = Field("*", description="Whose opinion it is; `*` when it is nobody's in particular.")
-    source: _Text = Field(examples=["sender_score", "snds", "postmaster"])
-    figure: float | _Text = Field(description="0 (worst) to 100; or green, yellow, red, high, medium, low, bad.")
-    note: Annotated[str, Field(max_length=500)] = ""
-    at: Annotated[datetime, Field(strict=False)] | None = Field(None, description="Of when it is; now by default.")
 
 
 class ThrottleAnswer(BaseModel):
@@ -220,156 +182,6 @@ class AdviceList(BaseModel):
     data: list[AdviceAnswer]
 
 
-class InPoolAnswer(BaseModel):
-    """A pool the IP is in."""
-
-    name: str
-    lane: Lane
-    weight: int
-
-
-class TrackAnswer(BaseModel):
-    """One provider's part of a warm-up; `*` is everybody without one."""
-
-    track: str
-    stage: int
-    complete: bool
-    cap: int | None = Field(description="Mails today; null when it is complete.")
-    granted: int
-
-
-class WarmingAnswer(BaseModel):
-    """A warm-up that is not over."""
-
-    state: Literal["active", "paused"]
-    plan: str
-    stage: str
-    stages: int
-    tracks: list[TrackAnswer]
-
-
-class UseAnswer(BaseModel):
-    """Today's cap and use at one provider (or warm-up track)."""
-
-    provider: str
-    sent: int
-    deferred: int
-    cap: int | None
-    granted: int | None
-
-
-class IpAnswer(BaseModel):
-    """One of our IPs."""
-
-    object: Literal["ip"] = "ip"
-    id: str = Field(description="The address.")
-    address: str
-    ehlo_name: str
-    bind_address: str
-    via: str = Field(description="Without the password.")
-    state: IpState
-    paused_reason: str | None
-    pools: list[InPoolAnswer]
-    warmup: WarmingAnswer | None
-    throttles: list[ThrottleAnswer]
-    today: list[UseAnswer]
-    created_at: datetime
-    changed_at: datetime | None
-
-
-class IpList(BaseModel):
-    """Our IPs, in the order of the numbers."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[IpAnswer]
-
-
-class IpDeleted(BaseModel):
-    """The IP is gone."""
-
-    object: Literal["ip"] = "ip"
-    id: str
-    deleted: Literal[True] = True
-
-
-class StoryLine(BaseModel):
-    """One change."""
-
-    at: datetime
-    source: Literal["throttle", "warmup"]
-    site: str
-    was: str
-    became: str
-    text: str
-    rule: str
-    reply: str
-    rest_until: datetime | None
-    rate: float | None
-    by: str
-
-
-class StoryAnswer(BaseModel):
-    """How an IP stands, and how it came to that."""
-
-    object: Literal["story"] = "story"
-    ip: str
-    provider: str | None
-    now: list[str]
-    changes: list[StoryLine] = Field(description="Newest first.")
-
-
-class PartAnswer(BaseModel):
-    """What one part of the evidence costs."""
-
-    name: str
-    rate: float
-    cost: float
-
-
-class EvidenceAnswer(BaseModel):
-    """What was counted."""
-
-    days: int
-    delivered: int
-    bounced: int
-    blocked: int
-    deferred: int
-    complained: int
-    throttled_days: int
-    engaged: int | None
-
-
-class ReputationAt(BaseModel):
-    """The name of an IP at one provider."""
-
-    provider: str
-    score: int | None = Field(description="0 to 100; null when there is too little to judge by.")
-    reason: str
-    parts: list[PartAnswer]
-    evidence: EvidenceAnswer
-
-
-class ImportedAnswer(BaseModel):
-    """A figure of somebody else."""
-
-    provider: str
-    source: str
-    figure: float
-    note: str
-    at: datetime
-
-
-class ReputationAnswer(BaseModel):
-    """The name of an IP by our own evidence, and what others say, the newest of each."""
-
-    object: Literal["reputation"] = "reputation"
-    ip: str
-    days: int
-    providers: list[ReputationAt]
-    imported: list[ImportedAnswer]
-
-
 def throttle_answer(row: ThrottleRow) -> dict[str, object]:
     """A throttle as `ThrottleAnswer`."""
     condition = row.condition
@@ -431,32 +243,4 @@ def assignment_answer(one: Assignment) -> dict[str, object]:
         "lane": one.lane,
         "pool_id": one.pool_id,
         "pool": one.pool,
-    }
-
-
-def ip_answer(one: Standing) -> dict[str, object]:
-    """An IP as `IpAnswer`. The password of a proxy stays inside."""
-    warming = one.warming
-    return {
-        "object": "ip",
-        "id": one.ip.address,
-        "address": one.ip.address,
-        "ehlo_name": one.ip.ehlo_name,
-        "bind_address": one.ip.bind_address,
-        "via": masked(one.ip.via),
-        "state": one.state,
-        "paused_reason": None if one.ip.active else one.ip.paused_reason,
-        "pools": one.pools,
-        "warmup": warming
-        and {
-            "state": warming.state,
-            "plan": warming.plan,
-            "stage": warming.stage,
-            "stages": warming.stages,
-            "tracks": warming.tracks,
-        },
-        "throttles": [throttle_answer(row) for row in one.throttles],
-        "today": one.uses,
-        "created_at": one.ip.created_at,
-        "changed_at": one.ip.changed_at,
     }

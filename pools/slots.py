@@ -96,7 +96,7 @@ class ConnectionSlots:
     async def stop(self) -> None:
         """Give back what was released, and end. Close the session pool before; what it still holds runs out."""
         if self._task is not None:
-            # Not cancelled: a call under way could swallow that, and leave its connection in an unknown state.
+            # Not cancelled: what a call under way was granted is to be known, and given back.
             self._stopping = True
             self._wake.set()
             await self._task
@@ -220,7 +220,7 @@ class ConnectionSlots:
                 await asyncio.sleep(RENEW_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
-        """Until somebody needs something, or the end. Cut off, nobody is listened to: their keys stay dirty until Redis answers."""
+        """Until somebody needs something, or the end. Cut off, nobody is listened to: what they need stays noted."""
         if self._cut_off:
             await asyncio.sleep(POLL_SECONDS)
             return

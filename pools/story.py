@@ -24,7 +24,9 @@ SELECT at, site, was, became, reason, rule, reply, rest_until, rate, by, 'thrott
 UNION ALL
 SELECT at, track, coalesce(from_stage::text, ''), coalesce(to_stage::text, ''), reason, change, '', NULL, NULL, by,
        'warmup', id FROM warmup_changes
- WHERE ip = %(ip)s AND (%(all)s OR track = ANY(%(sites)s) OR track = '')
+ WHERE ip = %(ip)s AND (%(all)s OR track = '' OR track =
+   CASE WHEN EXISTS (SELECT FROM warmup_tracks t WHERE t.ip = %(ip)s AND t.track = %(site)s)
+        THEN %(site)s ELSE '*' END)
  ORDER BY at DESC, id DESC LIMIT %(limit)s
 """
 
@@ -58,7 +60,7 @@ async def story(connection: Connection, ip: str, site: str, limit: int) -> list[
     """The last changes of an IP at a site (or provider), newest first; at all of them when `site` is ""."""
     cursor = await connection.execute(
         _CHANGES,
-        {"ip": ip, "all": not site, "sites": [site, EVERYWHERE], "other": site == OTHER, "limit": limit},
+        {"ip": ip, "site": site, "all": not site, "sites": [site, EVERYWHERE], "other": site == OTHER, "limit": limit},
     )
     return [_line(*row[:-1]) for row in await cursor.fetchall()]
 

@@ -1,9 +1,9 @@
 """What a plan does with a volume of mail, day by day and provider by provider. Pure, and fast: no clock, no store.
 
-The model: every IP of the pool, warming or warm, is offered an equal share of each day's mail. A warming IP takes its
-share up to its cap; what is above goes to the warm IPs at once, or, when there are none, waits for the next day.
-Nothing is deferred or refused, so the result is the earliest a plan can end; the practice internet shows how providers
-answer.
+The model is the one by which `pools/choose` divides a batch: a warming IP is offered up to twice its equal share of the
+mail, and takes it up to its cap; what is above goes to the warm IPs at once, or, when there are none, waits for the next
+day. A complete one has its equal share. Nothing is deferred or refused, so the result is the earliest a plan can end; the
+practice internet shows how providers answer.
 """
 
 import math
@@ -105,12 +105,11 @@ def _one_day(
     for provider, fresh in mails.items():
         state = states[provider]
         mail = fresh + waiting[provider]
-        offered = mail * volume.warming_ips // (volume.warming_ips + volume.warm_ips)
         if state.status is TrackStatus.COMPLETE:
-            warming = offered
+            warming = mail * volume.warming_ips // (volume.warming_ips + volume.warm_ips)
         else:
             room = left.setdefault(state.track, plan.cap(state.stage, state.track) * volume.warming_ips)
-            warming = min(offered, room)
+            warming = min(_offered(volume, mail), room)
             left[state.track] = room - warming
         used[state.track] = used.get(state.track, 0) + warming
         warm = mail - warming if volume.warm_ips else 0
@@ -123,6 +122,12 @@ def _one_day(
         row = Row(number, provider, state.stage, plan.last_stage, cap, mail, warming, warm, rest, decision.reason)
         found.append((row, decision.state))
     return found
+
+
+def _offered(volume: Volume, mail: int) -> int:
+    """How much of the mail the warming IPs together are offered; the rule is `pools.choose.warming_share`."""
+    twice = 2 * mail * volume.warming_ips // (volume.warming_ips + volume.warm_ips)
+    return min(mail, twice) if volume.warm_ips else mail
 
 
 def _per_provider(volume: Volume) -> dict[str, int]:
@@ -143,11 +148,11 @@ def _stuck(plan: Plan, volume: Volume, mails: Mapping[str, int], states: Mapping
         by_track[track] = by_track.get(track, 0) + mail
     found = []
     for state in {state.track: state for state in states.values()}.values():
-        offered = by_track[state.track] // (volume.warming_ips + volume.warm_ips)
+        offered = _offered(volume, by_track[state.track]) // volume.warming_ips
         cap = plan.cap(state.stage, state.track)
         if state.status is TrackStatus.ACTIVE and offered < plan.thresholds.advance_share * cap:
             found.append(
-                f"{state.track}: an IP gets {offered:,} a day, too few for stage {state.stage} of {plan.last_stage}"
+                f"{state.track}: an IP is offered {offered:,} a day, too few for stage {state.stage} of {plan.last_stage}"
                 f" ({cap:,})"
             )
     return tuple(found)

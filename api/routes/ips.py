@@ -13,7 +13,7 @@ from api.answers import json_answer
 from api.errors import invalid_field
 from api.openapi import errors
 from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of
-from api.schemas_pools import (
+from api.schemas_ips import (
     CreateIp,
     ImportedAnswer,
     IpAnswer,

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.schemas_pools import IpAnswer, IpList, ReputationAnswer, StoryAnswer
+from api.schemas_ips import IpAnswer, IpList, ReputationAnswer, StoryAnswer
 from api.schemas_throttles import AlarmList, Explained, ProviderList, ThrottleList
 from pools import alarms
 from pools.alarms import AlarmKind

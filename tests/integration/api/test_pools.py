@@ -1,5 +1,6 @@
 """`/pools` on the real application: rules of pools, members, assignments, and who may."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -140,6 +141,15 @@ async def test_mail_never_overflows_in_a_circle(ops: httpx.AsyncClient, database
     ended = await ops.patch("/pools/c", json={"overflow": ""})
     assert ended.json()["overflow"] is None
     assert (await ops.patch("/pools/a", json={"overflow": "c"})).status_code == 200
+
+
+async def test_two_changes_at_once_make_no_circle_either(ops: httpx.AsyncClient) -> None:
+    await create(ops, "a")
+    await create(ops, "b")
+    answers = await asyncio.gather(
+        ops.patch("/pools/a", json={"overflow": "b"}), ops.patch("/pools/b", json={"overflow": "a"})
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 422]
 
 
 async def test_the_default_moves_and_never_vanishes(ops: httpx.AsyncClient) -> None:

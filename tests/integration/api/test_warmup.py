@@ -42,6 +42,7 @@ async def test_a_warm_up_is_started_held_moved_and_completed(ops: httpx.AsyncCli
     changes = (await ops.get(f"/warmup/{ip}/changes")).json()["data"]
     assert {"start", "pause", "resume", "skip", "step_back", "complete"} <= {one["change"] for one in changes}
     story = (await ops.get(f"/ips/{ip}/why", params={"provider": "gmail"})).json()["changes"]
+    assert {one["site"] for one in story} == {"", "gmail"}
     assert "warm-up for gmail: skip, stage 1 → 2: known" in [one["text"] for one in story]
 
 

@@ -194,6 +194,7 @@ async def test_a_dead_process_gives_back_within_the_lease(redis_url: str) -> Non
         await asyncio.sleep(0.05)
         assert dying._task is not None
         dying._task.cancel()  # it says nothing any more, as if it had been killed
+        dying._task = None
         begun = time.monotonic()
         await asyncio.wait_for(living.wait(KEY, 4), 5)
         assert 1.5 < time.monotonic() - begun <= 3.3
@@ -273,7 +274,7 @@ async def test_processes_share_their_connections(redis_url: str, limit: int, pro
     ):
         results = await asyncio.gather(*map(result, started))
     assert sink.journal.most_open["127.0.1.1"] <= limit
-    assert min(one["served"] for one in results) > 50
+    assert min(one["served"] for one in results) > 50, results
     assert all(one["left"] == 0 for one in results)
 
 

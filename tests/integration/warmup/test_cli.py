@@ -1,6 +1,7 @@
 """`postlane warmup` as commands, on the real database."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,9 +121,7 @@ def test_simulate_and_presets_need_no_server(warmup: Postlane, monkeypatch: pyte
 
 
 def test_tables_for_people(warmup: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.output.wants_json", lambda as_json: as_json)
-    for module in ("cli.warmup", "cli.warmup_plans"):
-        monkeypatch.setattr(f"{module}.wants_json", lambda as_json: as_json)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
     assert "takes over from" in warmup("start", IP, "--plan", "plus-30").out
     assert "1 of 21" in warmup("list").out

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import pytest
 
+from pools.choose import warming_share
 from warmup.plan import REST, PlanError, parse, weights_of_mix
 from warmup.presets import preset
 from warmup.simulate import Row, Volume, simulate
@@ -44,6 +45,15 @@ def test_without_a_warm_ip_mail_waits_and_is_sent_later() -> None:
     assert sum(row.warming for row in result.rows) == 3000
 
 
+def test_the_offer_is_that_of_the_pool() -> None:
+    """Up to twice the equal share, as the lanes do it."""
+    plan = parse({"name": "a", "stages": [10_000], "weights": {"*": 1}})
+    for warming, warm in ((1, 1), (1, 3), (2, 3), (3, 1), (4, 0)):
+        (row,) = simulate(plan, Volume(6_000, {}, warming, warm), 1).rows
+        members = warming + warm
+        assert row.warming == warming_share(6_000, warming, members) * warming
+
+
 def test_several_ips_have_a_cap_each() -> None:
     plan = parse({"name": "a", "stages": [100, 200], "weights": {"*": 1}})
     result = simulate(plan, Volume(1000, {}, warming_ips=3, warm_ips=1), 1)
@@ -54,7 +64,7 @@ def test_a_plan_that_asks_for_more_than_comes_never_ends_and_says_so() -> None:
     result = simulate(preset("stages-29"), Volume(10_000, {"gmail": 1.0}), 90)
     assert result.ends_on is None
     (why,) = result.stuck
-    assert why.startswith("gmail: an IP gets 5,000 a day, too few for stage 7 of 29")
+    assert why.startswith("gmail: an IP is offered 10,000 a day, too few for stage 7 of 29")
 
 
 def test_twenty_providers_and_half_a_year_take_well_under_a_second() -> None:

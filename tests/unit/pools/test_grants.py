@@ -1,0 +1,260 @@
+"""Leave to send: within rests, rates and allowances, and nobody is left out while somebody can take it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.queues import Lane
+from mta.model import EgressIp
+from mta.providers import Providers, load_providers
+from pools.grants import Ask, Granted, Granter, deal
+from pools.health import Rate
+from pools.model import Pool, PoolMember, Rest
+from pools.rates import RateRequest, Taken
+from warmup.ledger import Reserved, Returned, Wanted, Warming
+from warmup.plan import Transactional
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=10)
+
+
+def ip(n: int) -> EgressIp:
+    return EgressIp(f"127.0.1.{n}", f"127.0.1.{n}", f"out{n}.example.net")
+
+
+def pool(*numbers: int, name: str = "main", key: int = 1, overflow: int = 0, **changes: object) -> Pool:
+    there = tuple(PoolMember(ip(n)) for n in numbers)
+    more = UUID(int=overflow) if overflow else None
+    return replace(Pool(UUID(int=key), name, Lane.MARKETING, there, more), **changes)  # type: ignore[arg-type]
+
+
+class World:
+    """Twins of everything a `Granter` asks: rests, rates in tokens, and allowances, all from dictionaries."""
+
+    def __init__(self, *overflows: Pool) -> None:
+        self.overflows = {one.id: one for one in overflows}
+        self.rests: dict[str, Rest] = {}
+        self.domain_limit: Rate | None = None
+        self.tokens: dict[str, int] = {}
+        self.allowance: dict[str, int] = {}
+        self.transactional = Transactional.SHARE
+        self.calls = Counter[str]()
+        self.returned = Counter[str]()
+
+    def overflow_of(self, one: Pool) -> Pool | None:
+        return self.overflows.get(one.overflow_id) if one.overflow_id else None
+
+    def rest(self, address: str, site: str, now: datetime) -> Rest | None:
+        return self.rests.get(address)
+
+    def rate(self, address: str, site: str, now: datetime) -> Rate | None:
+        return None
+
+    def domain_rate(self, domain: str, site: str, now: datetime) -> Rate | None:
+        return self.domain_limit
+
+    async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]:
+        self.calls["take"] += 1
+        answers = []
+        for request in wanted:
+            there = self.tokens.get(request.key.split("|")[0], 10**6)
+            granted = min(request.n, there)
+            self.tokens[request.key.split("|")[0]] = there - granted
+            answers.append(Taken(granted, 0.0 if granted == request.n else 3.0))
+        return answers
+
+    def warming(self, address: str, provider: str) -> Warming | None:
+        known = address in self.allowance
+        return Warming(address, "*", 1, 29, self.transactional) if known else None
+
+    async def reserve(self, wanted: Sequence[Wanted]) -> list[Reserved]:
+        self.calls["reserve"] += 1
+        answers = []
+        for one in wanted:
+            granted = min(one.n, self.allowance[one.ip])
+            self.allowance[one.ip] -= granted
+            until = None if granted == one.n else LATER
+            answers.append(Reserved(one.ip, one.provider, "*", date(2026, 3, 1), granted, until, "share used"))
+        return answers
+
+    async def give_back(self, unused: Sequence[Returned]) -> None:
+        for one in unused:
+            self.returned[one.ip] += one.n
+            self.allowance[one.ip] += one.n
+
+    async def ask(self, *asks: Ask, lane: Lane = Lane.MARKETING, providers: Providers | None = None) -> list[Granted]:
+        granter = Granter(self, self, self, self, providers or load_providers())
+        return await granter.grant(asks, lane, NOON)
+
+
+def by_ip(granted: Granted) -> Counter[str]:
+    return Counter(leave.ip.address for leave in granted.leaves)
+
+
+async def test_equal_shares_cost_one_call() -> None:
+    world = World()
+    (granted,) = await world.ask(Ask(pool(1, 2, 3), "gmail", "gmail", 9))
+    assert by_ip(granted) == {"127.0.1.1": 3, "127.0.1.2": 3, "127.0.1.3": 3}
+    assert granted.wait is None
+    assert world.calls == {"take": 1}
+
+
+async def test_a_resting_ip_leaves_its_share_to_the_others() -> None:
+    world = World()
+    world.rests["127.0.1.1"] = Rest(LATER, "gmail-ip-rate")
+    (granted,) = await world.ask(Ask(pool(1, 2, 3, 4), "gmail", "gmail", 300))
+    assert by_ip(granted) == {"127.0.1.2": 100, "127.0.1.3": 100, "127.0.1.4": 100}
+
+
+async def test_what_one_rate_cannot_take_goes_to_the_others_at_once() -> None:
+    world = World()
+    world.tokens["127.0.1.1"] = 2
+    (granted,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 20))
+    assert by_ip(granted) == {"127.0.1.1": 2, "127.0.1.2": 18}
+    assert granted.wait is None
+
+
+async def test_when_nobody_can_the_first_to_return_is_waited_for_and_all_say_why() -> None:
+    world = World()
+    world.rests["127.0.1.1"] = Rest(LATER, "gmail-ip-rate")
+    world.tokens["127.0.1.2"] = 1
+    (granted,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 5))
+    assert by_ip(granted) == {"127.0.1.2": 1}
+    assert granted.wait is not None
+    assert granted.wait.until == NOON + timedelta(seconds=3)
+    assert "127.0.1.1: gmail-ip-rate" in granted.wait.reason
+    assert "127.0.1.2: its rate at gmail is used up" in granted.wait.reason
+
+
+async def test_overflow_takes_the_rest_and_a_loop_ends() -> None:
+    spare = pool(8, 9, name="spare", key=2, overflow=1)
+    first = pool(1, overflow=2)
+    world = World(spare, first)
+    world.tokens["127.0.1.1"] = 3
+    (granted,) = await world.ask(Ask(first, "gmail", "gmail", 9))
+    assert by_ip(granted) == {"127.0.1.1": 3, "127.0.1.8": 3, "127.0.1.9": 3}
+    world.tokens |= {"127.0.1.1": 0, "127.0.1.8": 0, "127.0.1.9": 0}
+    (nobody,) = await world.ask(Ask(first, "gmail", "gmail", 9))
+    assert nobody.wait is not None
+    assert "no IP of pool main and spare can take mail" in nobody.wait.reason
+
+
+async def test_a_warming_ip_comes_first_as_far_as_its_ledger_goes() -> None:
+    world = World()
+    world.allowance["127.0.1.1"] = 5
+    (granted,) = await world.ask(Ask(pool(1, 2, 3), "gmail", "gmail", 30))
+    assert by_ip(granted)["127.0.1.1"] == 5
+    assert sum(by_ip(granted).values()) == 30
+    dealt = deal(granted.leaves)
+    assert [leave.ip.address for leave in dealt[:5]] == ["127.0.1.1"] * 5
+    assert all(leave.ticket for leave in dealt[:5])
+    assert not any(leave.ticket for leave in dealt[5:])
+
+
+async def test_an_allowance_that_the_rate_cannot_carry_is_returned() -> None:
+    world = World()
+    world.allowance["127.0.1.1"] = 10
+    world.tokens["127.0.1.1"] = 4
+    (granted,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 20))
+    assert by_ip(granted) == {"127.0.1.1": 4, "127.0.1.2": 16}
+    assert world.returned["127.0.1.1"] == 6
+    assert world.allowance["127.0.1.1"] == 6
+
+
+async def test_only_warming_ips_say_when_there_is_more() -> None:
+    world = World()
+    world.allowance["127.0.1.1"] = 2
+    (granted,) = await world.ask(Ask(pool(1), "gmail", "gmail", 5))
+    assert by_ip(granted) == {"127.0.1.1": 2}
+    assert granted.wait is not None
+    assert (granted.wait.until, "share used" in granted.wait.reason) == (LATER, True)
+
+
+async def test_transactional_mail_may_be_kept_off_warming_ips() -> None:
+    world = World()
+    world.allowance["127.0.1.1"] = 50
+    world.transactional = Transactional.AVOID
+    (kept,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10), lane=Lane.TRANSACTIONAL)
+    assert by_ip(kept) == {"127.0.1.2": 10}
+    (marketing,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10))
+    assert "127.0.1.1" in by_ip(marketing)
+
+
+async def test_a_tried_ip_is_avoided_and_a_greylisted_mail_gets_its_own() -> None:
+    world = World()
+    (other,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 1, avoid=frozenset({"127.0.1.1"})))
+    assert by_ip(other) == {"127.0.1.2": 1}
+    (nobody,) = await world.ask(Ask(pool(1), "gmail", "gmail", 1, avoid=frozenset({"127.0.1.1"})))
+    assert nobody.wait is not None
+    assert nobody.wait.reason == "pool main has no other IP"
+    (same,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 3, only="127.0.1.2"))
+    assert by_ip(same) == {"127.0.1.2": 3}
+
+
+async def test_a_limited_domain_takes_no_more_than_its_rate() -> None:
+    world = World()
+    world.domain_limit = Rate(0.5, 3)
+    world.tokens["d"] = 3
+    (granted,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10, domain="acme.example"))
+    assert len(granted.leaves) == 3
+    assert granted.wait is not None
+    assert "slowed mail of this domain down" in granted.wait.reason
+
+
+async def test_sites_without_any_limit_ask_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "none.toml"
+    file.write_text("[default]\nmessages_per_second = 0\n")
+    world = World()
+    (granted,) = await world.ask(Ask(pool(1, 2), "other", "mx:a", 10), providers=load_providers(file))
+    assert len(granted.leaves) == 10
+    assert not world.calls
+
+
+async def test_a_pool_without_an_active_ip_says_why() -> None:
+    off = replace(pool(1), members=(PoolMember(ip(1), active=False, why="paused: new rack"),))
+    (granted,) = await World().ask(Ask(off, "gmail", "gmail", 1))
+    assert granted.wait is not None
+    assert "127.0.1.1: paused: new rack" in granted.wait.reason
+    (empty,) = await World().ask(Ask(pool(), "gmail", "gmail", 1))
+    assert empty.wait is not None
+    assert empty.wait.reason == "pool main has no active IP"
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.integers(1, 120), min_size=1, max_size=4),
+    st.dictionaries(st.integers(1, 5), st.integers(0, 60)),
+    st.dictionaries(st.integers(1, 5), st.integers(0, 60)),
+    st.sets(st.integers(1, 5)),
+)
+async def test_no_limit_is_passed_and_nobody_waits_while_somebody_could(
+    sizes: list[int], tokens: dict[int, int], allowances: dict[int, int], resting: set[int]
+) -> None:
+    world = World()
+    world.tokens = {ip(n).address: count for n, count in tokens.items()}
+    world.allowance = {ip(n).address: count for n, count in allowances.items()}
+    world.rests = {ip(n).address: Rest(LATER, "rest") for n in resting}
+    first_tokens, first_allowance = dict(world.tokens), dict(world.allowance)
+    answers = await world.ask(*(Ask(pool(1, 2, 3, 4, 5), "gmail", f"site{n}", size) for n, size in enumerate(sizes)))
+
+    used = Counter[str]()
+    for answer, size in zip(answers, sizes, strict=True):
+        assert len(answer.leaves) + (0 if answer.wait is None else size - len(answer.leaves)) == size
+        used.update(by_ip(answer))
+    for address, count in used.items():
+        assert count <= first_tokens.get(address, 10**6)
+        assert count <= first_allowance.get(address, 10**6)
+        assert address not in world.rests
+    if any(answer.wait for answer in answers):
+        able = [ip(n).address for n in range(1, 6) if n not in resting]
+        assert all(
+            min(world.tokens.get(a, 10**6), world.allowance.get(a, 10**6)) == 0 for a in able
+        ), "somebody could have taken more"
+    for address, count in first_allowance.items():
+        assert world.allowance[address] == count - used[address], "what was not used is back"
