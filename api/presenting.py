@@ -42,6 +42,7 @@ def detail(email: EmailDetail) -> dict[str, Any]:
                 "attempts": r.attempts,
                 "updated_at": r.updated_at,
                 "next_attempt_at": r.next_attempt_at,
+                "waits_for": r.waits_for,
             }
             for r in email.recipients
         ],

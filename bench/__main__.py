@@ -34,12 +34,9 @@ def bench(
     messages: Annotated[int | None, typer.Option(min=1000, help="Mails of one delivery run, in thousands.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Runs of each figure; the median counts.")] = None,
     out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("build/bench.json"),
-    quickly: Annotated[bool, typer.Option("--quick", help="Smaller sizes, one run: under three minutes.")] = False,
+    quickly: Annotated[bool, typer.Option("--quick", help="Smaller sizes, one run: about three minutes.")] = False,
     marketing_workers: Annotated[int, typer.Option(min=1, help="Marketing worker processes.")] = 2,
     backlog: Annotated[int | None, typer.Option(min=20_000, help="Mails queued for backlog_ratio.")] = None,
-    milter: Annotated[
-        str, typer.Option(help="How Postfix talks to OpenDKIM: unix (Debian's default) or inet.")
-    ] = "unix",
     folder: Annotated[Path, typer.Option(help="Databases, queues, logs; about 15 GB for the default sizes.")] = Path(
         "build/bench"
     ),
@@ -49,11 +46,12 @@ def bench(
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     with _stopped_like_ctrl_c():
-        options = replace(quick(folder) if quickly else Options(folder=folder), milter=milter)
+        options = quick(folder) if quickly else Options(folder=folder)
         options = replace(
             options,
             messages=messages or options.messages,
             runs=runs or options.runs,
+            limits_runs=runs or options.limits_runs,
             backlog=backlog or options.backlog,
             marketing_workers=marketing_workers,
         )

@@ -140,6 +140,12 @@ def database_url(server_url: str, name: str) -> str:
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
+def pool_addresses(lane: Lane) -> list[str]:
+    """The IPs of a lane's pool: a block of its own."""
+    first = 1 + list(Lane).index(lane) * POOL_IPS
+    return [f"127.0.1.{first + n}" for n in range(POOL_IPS)]
+
+
 async def _seed(connection: psycopg.AsyncConnection[tuple[object, ...]], secret: InstanceSecret) -> Tenant:
     """Application, key, a verified sender domain that signs with RSA only, a pool for each lane."""
     application = await accounts.create_application(connection, "bench")
@@ -155,9 +161,8 @@ async def _seed(connection: psycopg.AsyncConnection[tuple[object, ...]], secret:
         raise BenchError("the sender domain exists already")
     await accounts.store_checks(connection, domain.id, "verified", {})
     _, token = await accounts.create_key(connection, accounts.KeyRequest(application.id, "bench"))
-    for offset, lane in enumerate(Lane):
-        addresses = [f"127.0.1.{1 + offset * POOL_IPS + n}" for n in range(POOL_IPS)]
-        ips = [EgressIp(a, a, f"out{a.rpartition('.')[2]}.{mail.SENDER_DOMAIN}") for a in addresses]
+    for lane in Lane:
+        ips = [EgressIp(a, a, f"out{a.rpartition('.')[2]}.{mail.SENDER_DOMAIN}") for a in pool_addresses(lane)]
         await ensure_pool(connection, lane.value, lane, ips)
     key = keys[0]
     return Tenant(

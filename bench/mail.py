@@ -28,8 +28,12 @@ def domain(number: int, zone: str, domains: int) -> str:
 def recipient(number: int, zone: str, domains: int, run: str = "") -> str:
     """The recipient of mail `number` of a run. Local parts are hashes: look-ups then fall anywhere in an index of
     the suppression list, as those of real addresses do, and not on one page of it."""
-    local = md5(f"{run}/{number}".encode(), usedforsecurity=False).hexdigest()[:20]
-    return f"{local}@{domain(number, zone, domains)}"
+    return f"{local_part(number, run)}@{domain(number, zone, domains)}"
+
+
+def local_part(number: int, run: str) -> str:
+    """20 hexadecimal digits, others for each mail of each run."""
+    return md5(f"{run}/{number}".encode(), usedforsecurity=False).hexdigest()[:20]
 
 
 class MailBodies:

@@ -16,6 +16,16 @@ class Options:
     runs: int = 3
     postfix_messages: int = 6_000
     """Postfix with OpenDKIM is slower: fewer messages give the same seconds."""
+    postfix_inet_messages: int = 3_000
+    """The same with OpenDKIM on a TCP socket, which is slower again."""
+    limits_messages: int = 20_000
+    """Of one side of one pair of `limits_ratio`."""
+    limits_runs: int = 5
+    """Pairs of `limits_ratio`: a ratio near one wants more of them."""
+    reroute_messages: int = 1_500
+    """Of one round of `reroute_ms_*`; a round throttles one IP."""
+    reroute_rounds: int = 3
+    """Rounds of one run on each stack: a provider takes few connections, so a round meets few throttles."""
     batch_messages: int = 30_000
     """Of one run of `api_batch_per_s`."""
     single_seconds: float = 6.0
@@ -37,12 +47,10 @@ class Options:
     claims: int = 300
     """Claims timed by `suppression_cost`, on each list."""
     domains: int = 1_000
-    """Recipient domains, each with an MX record of its own name."""
+    """Recipient domains, each with a mail server of its own name: so many sites, as limits and health count."""
     marketing_workers: int = 2
     batch_clients: int = 2
     """HTTP connections that post batches."""
-    milter: str = "unix"
-    """How Postfix talks to OpenDKIM: `unix` (Debian's default) or `inet`."""
     folder: Path = Path("build/bench")
     """For databases, queues and logs; must be on a disk, for fsync to mean something."""
 
@@ -57,11 +65,16 @@ MARKETING_ONLY = 200
 
 
 def quick(folder: Path) -> Options:
-    """Sizes for a look in under three minutes. The figures are rougher, and JSON and table say so."""
+    """Sizes for a look in about three minutes. The figures are rougher, and JSON and table say so."""
     return Options(
         messages=6_000,
         runs=1,
         postfix_messages=2_000,
+        postfix_inet_messages=1_000,
+        limits_messages=6_000,
+        limits_runs=1,
+        reroute_messages=1_000,
+        reroute_rounds=2,
         batch_messages=10_000,
         single_seconds=3.0,
         latency_seconds=6.0,

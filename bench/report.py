@@ -72,4 +72,7 @@ def _asked(budget: Budget | None, digits: int) -> tuple[str, str]:
         return "", ""
     sign = "≥" if budget.better is Better.HIGHER else "≤"
     places = min(digits, 2)
-    return f"{sign} {number(budget.least, places)}", f"{sign} {number(budget.aim, places)}"
+    least, aim = (
+        f"{sign} {number(asked, places)}" if asked is not None else "" for asked in (budget.least, budget.aim)
+    )
+    return least, aim

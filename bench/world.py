@@ -2,7 +2,7 @@
 
 Owns their start and their end: on leaving the `with` block, by Ctrl-C too, nothing is left running. Servers are the
 embedded ones of `postlane up`, processes those of `cli/stack`; nothing here is a stand-in for a part of the product.
-DNS answers come from the practice internet's DNS server with zones of our own.
+DNS answers come from the practice internet's DNS server with zones of our own; its mail servers stand ready too.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
@@ -27,13 +28,12 @@ from cli.processes import Process, Service, log_tail, wait_until
 from cli.stack import Shape, Stack, build
 from cli.supervisor import Status, Supervisor
 from core.secrets import InstanceSecret
-from simulator.state import read_state
+from simulator.state import SimulatorState, read_state
 
 SINK_HOST = "127.0.0.1"
 SINK_NAME = "mx.bench.sim"
 TIMED_HOST = "127.0.0.2"
 """The same port as the sink, since Postlane has one port for all mail servers."""
-TIMED_NAME = "mx.timed.sim"
 
 _READY_SECONDS = 30.0
 _ROOT = Path(__file__).parent.parent
@@ -65,17 +65,29 @@ class Running:
         return {state.name: state.pid for state in self.supervisor.states() if state.pid is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What one stack has to itself."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Environment that differs from `World.environment`."""
+    redis_database: int = 0
+
+
 class World:
     """Use `opened`. What stays the same for all figures."""
 
-    def __init__(self, options: Options, servers: Servers, sink: CountingSink, dns_port: int, smtp_port: int) -> None:
+    def __init__(
+        self, options: Options, servers: Servers, sink: CountingSink, practice: SimulatorState, smtp_port: int
+    ) -> None:
         self.options = options
         self.servers = servers
         self.sink = sink
         self.smtp_port = smtp_port
         self.databases = Databases(servers.database_url, servers.postgres.admin_url, options.domains)
         self.secret = InstanceSecret.generate()
-        self._dns_port = dns_port
+        self.practice = practice
+        """The practice internet: DNS of every figure, mail servers of the few that say so."""
 
     def server_pids(self) -> dict[str, int]:
         """Process ids of the servers and the sink."""
@@ -83,15 +95,21 @@ class World:
         return {name: pid for name, pid in found.items() if pid is not None}
 
     @contextlib.contextmanager
-    def stack(self, database: BenchDatabase, shape: Callable[[int], Shape]) -> Iterator[Running]:
-        """Postlane's processes on `database`, all ready. `shape` is given a free port for the API."""
-        with redis.Redis.from_url(self.servers.redis_url) as client:
-            client.flushall()  # hints of the figure before would be coalesced with ours
+    def stack(
+        self, database: BenchDatabase, shape: Callable[[int], Shape], own: Own | None = None
+    ) -> Iterator[Running]:
+        """Postlane's processes on `database`, all ready. `shape` is given a free port for the API; two stacks at a time
+        need a Redis database each."""
+        own = own or Own()
+        redis_url = self.redis_url(own)
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushdb()  # hints of the figure before would be coalesced with ours
         data = self.options.folder / "data" / database.name
         shutil.rmtree(data, ignore_errors=True)  # outcome journals of an earlier run
         data.mkdir(parents=True)
         logs = self.options.folder / "logs" / database.name
-        stack = build(shape(take(1)[0]), self.environment(database, data))
+        env = {**self.environment(database, data), "POSTLANE_REDIS_URL": redis_url, **own.settings}
+        stack = build(shape(take(1)[0]), env)
         supervisor = Supervisor(stack.services, logs)
         try:
             supervisor.start()
@@ -99,16 +117,20 @@ class World:
         finally:
             supervisor.stop()
 
+    def redis_url(self, own: Own) -> str:
+        """URL of the Redis database that a stack uses."""
+        return urlunsplit(urlsplit(self.servers.redis_url)._replace(path=f"/{own.redis_database}"))
+
     def environment(self, database: BenchDatabase, data: Path) -> Mapping[str, str]:
         """Settings that differ from the defaults. No figure of the product's is among them: limits, batches, logging
-        are what a user gets."""
+        are what a user gets. A case that needs others says so in the settings of its figure."""
         return {
             "POSTLANE_DATABASE_URL": database.url,
             "POSTLANE_REDIS_URL": self.servers.redis_url,
             "POSTLANE_SECRET": self.secret,
             "POSTLANE_DATA_DIR": str(data),
             "POSTLANE_SIMULATOR": "true",
-            "POSTLANE_DNS_SERVERS": json.dumps([f"127.0.0.1:{self._dns_port}"]),
+            "POSTLANE_DNS_SERVERS": json.dumps([f"{self.practice.dns_address}:{self.practice.dns_port}"]),
             "POSTLANE_SMTP_PORT": str(self.smtp_port),
             "POSTLANE_API_REQUESTS_PER_SECOND": "0",
         }
@@ -124,8 +146,8 @@ def opened(options: Options) -> Iterator[World]:
         smtp_port = free_port((SINK_HOST, TIMED_HOST))
         sink = CountingSink(SINK_HOST, smtp_port, SINK_NAME, folder)
         run_process(stack, sink.process)
-        dns_port = _start_dns(stack, folder, options.domains)
-        world = World(options, servers, sink, dns_port, smtp_port)
+        practice = _start_practice(stack, folder, options.domains)
+        world = World(options, servers, sink, practice, smtp_port)
         world.databases.drop_all()
         stack.callback(world.databases.drop_all)
         yield world
@@ -155,18 +177,22 @@ def free_port(hosts: tuple[str, ...]) -> int:
 
 
 def zones(domains: int) -> dict[str, dict[str, list[str]]]:
-    """DNS of the benchmark: every recipient domain has an MX record, and all of a zone lead to one host."""
-    found = {SINK_NAME: {"A": [SINK_HOST]}, TIMED_NAME: {"A": [TIMED_HOST]}}
-    for zone, name in ((mail.BULK_ZONE, SINK_NAME), (mail.TIMED_ZONE, TIMED_NAME)):
-        found |= {mail.domain(number, zone, domains): {"MX": [f"10 {name}"]} for number in range(domains)}
+    """DNS of the benchmark: every recipient domain has a mail server of its own name, so that Postlane's limits see as
+    many sites as there are domains; all names of a zone lead to one address."""
+    found = {}
+    for zone, host in ((mail.BULK_ZONE, SINK_HOST), (mail.TIMED_ZONE, TIMED_HOST)):
+        for number in range(domains):
+            domain = mail.domain(number, zone, domains)
+            found[domain] = {"MX": [f"10 mx.{domain}"]}
+            found[f"mx.{domain}"] = {"A": [host]}
     return found
 
 
-def _start_dns(stack: contextlib.ExitStack, folder: Path, domains: int) -> int:
+def _start_practice(stack: contextlib.ExitStack, folder: Path, domains: int) -> SimulatorState:
     file, state = folder / "zones.json", folder / "simulator.json"
     file.write_text(json.dumps(zones(domains)))
     state.unlink(missing_ok=True)
     command = (sys.executable, "-m", "simulator", "run", "--zones", str(file), "--state", str(state))
-    service = Service("dns", command, {"PYTHONPATH": str(_ROOT)}, ready=state.exists)
-    run_process(stack, Process(service, folder / "logs" / "dns.log"))
-    return read_state(state).dns_port
+    service = Service("practice internet", command, {"PYTHONPATH": str(_ROOT)}, ready=state.exists)
+    run_process(stack, Process(service, folder / "logs" / "practice.log"))
+    return read_state(state)

@@ -154,6 +154,8 @@ def _story(row: search.MessageRow, events: list[EventView]) -> list[str]:
     told += [_sentence(event) for event in events if event.recipient == row.recipient]
     if row.next_attempt_at is not None:
         told.append(f"next attempt {row.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC")
+        if row.waits_for:
+            told.append(f"it waits because {row.waits_for}")
     elif row.state in (State.QUEUED, State.DEFERRED, State.SCHEDULED):
         told.append("a worker holds it right now")
     return told

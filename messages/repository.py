@@ -38,7 +38,7 @@ SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject,
 # A claim moves due_at ahead as its lease: that is no next attempt.
 _RECIPIENTS = """
 SELECT m.recipient, m.kind, m.state, m.attempts, m.updated_at,
-       CASE WHEN q.claimed_by IS NULL AND q.due_at > now() THEN q.due_at END
+       CASE WHEN q.claimed_by IS NULL AND q.due_at > now() THEN q.due_at END, q.hold
   FROM messages m LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE m.email_id = %(email)s ORDER BY m.position
 """
@@ -104,6 +104,8 @@ class RecipientView:
     updated_at: datetime
     next_attempt_at: datetime | None
     """None when it is due now, under way, or ended."""
+    waits_for: str | None = None
+    """Why no IP could take it when it was looked at last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,8 @@ async def find_email(connection: Connection, application_id: UUID, email_id: UUI
     if row is None:
         return None
     recipients = tuple(
-        RecipientView(recipient, kind, State(state), attempts, updated, due)
-        for recipient, kind, state, attempts, updated, due in await (
+        RecipientView(recipient, kind, State(state), attempts, updated, due, hold)
+        for recipient, kind, state, attempts, updated, due, hold in await (
             await connection.execute(_RECIPIENTS, names)
         ).fetchall()
     )

@@ -36,6 +36,8 @@ class MessageRow:
     attempts: int
     next_attempt_at: datetime | None
     """When it is due, None when it has ended or is being worked on."""
+    waits_for: str | None = None
+    """Why no IP could take it when it was looked at last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class DueRow:
 
 _LIST = """
 SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipient, e.subject, m.state, m.attempts,
-       CASE WHEN q.claimed_by IS NULL OR q.due_at <= now() THEN q.due_at END
+       CASE WHEN q.claimed_by IS NULL OR q.due_at <= now() THEN q.due_at END, q.hold
   FROM messages m JOIN emails e ON e.id = m.email_id
   LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE (%(address)s = '' OR m.address = %(address)s) AND (%(state)s = '' OR m.state = %(state)s)
@@ -61,7 +63,7 @@ SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipi
 
 _ONE = """
 SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipient, e.subject, m.state, m.attempts,
-       CASE WHEN q.claimed_by IS NULL OR q.due_at <= now() THEN q.due_at END
+       CASE WHEN q.claimed_by IS NULL OR q.due_at <= now() THEN q.due_at END, q.hold
   FROM messages m JOIN emails e ON e.id = m.email_id
   LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE m.email_id = %(email)s AND e.id = %(email)s ORDER BY m.position

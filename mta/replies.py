@@ -10,7 +10,7 @@ then those for everybody, and the first that fits decides; the shipped `generic.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -88,14 +88,17 @@ class RuleTable:
         return (*own, *(rule for rule in fitting if not rule.providers))
 
 
-def load_rules(*paths: RuleFile) -> RuleTable:
+def load_rules(*paths: RuleFile, providers: Collection[str] | None = None) -> RuleTable:
     """A table of these files, in this order; of the shipped files when none is given.
 
     An operator's file goes before the shipped ones: `load_rules(own, *shipped_files())`. A table that loads is whole:
-    each rule decides its own samples and leaves its near misses alone, ids are unique, and every 2xx, 4xx, 5xx and
-    trouble reaches a last rule in each phase. Anything else raises `ConfigurationError` naming file, rule and field.
+    each rule decides its own samples and leaves its near misses alone, ids are unique, every provider is one of
+    `providers` (when those are given), and every 2xx, 4xx, 5xx and trouble reaches a last rule in each phase. Anything
+    else raises `ConfigurationError` naming file, rule and field.
     """
     rules = [rule for path in paths or shipped_files() for rule in read_rules(path)]
+    if providers is not None:
+        _check_providers(rules, providers)
     seen: dict[str, Rule] = {}
     for rule in rules:
         if rule.id in seen:
@@ -135,6 +138,13 @@ def asked_wait(text: str) -> timedelta | None:
     else:
         return None
     return min(max(timedelta(seconds=seconds), SHORTEST_WAIT), LONGEST_WAIT)
+
+
+def _check_providers(rules: Iterable[Rule], known: Collection[str]) -> None:
+    for rule in rules:
+        for name in rule.providers:
+            if name not in known:
+                raise _wrong(rule, "provider", f"{name!r} is none of {', '.join(sorted(known))}")
 
 
 def _check_samples(table: RuleTable) -> None:

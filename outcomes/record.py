@@ -156,9 +156,15 @@ async def _count(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     await counters.add(
         connection,
         Counter(
-            Counted(
-                o.lane.value, o.attempt.provider if o.attempt else "", o.attempt.ip if o.attempt else "", o.kind.value
-            )
+            Counted(o.lane.value, o.attempt.provider, o.attempt.ip, _counted_as(o))
+            if o.attempt
+            else Counted(o.lane.value, "", "", o.kind.value)
             for o in outcomes
         ),
     )
+
+
+def _counted_as(outcome: Outcome) -> str:
+    """A refusal of the message or the IP says nothing about the recipient: it is no hard bounce in the figures."""
+    blocked = outcome.kind is EventKind.BOUNCED and outcome.attempt and outcome.attempt.action == Action.BLOCK
+    return "blocked" if blocked else outcome.kind.value

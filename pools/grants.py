@@ -72,6 +72,8 @@ class Ask:
     """The sending domain, when its own rate at the site is limited just now."""
     avoid: frozenset[str] = frozenset()
     """Addresses of IPs that these mails were already throttled on."""
+    urgent: bool = False
+    """A mail whose IP was throttled under it: it does not wait behind the queue that the rates hold up."""
     only: str = ""
     """The one IP that will do: a greylisted mail goes back to it, or is asked for again without."""
 
@@ -261,7 +263,7 @@ class Granter:
         limited: list[tuple[_Open, EgressIp, list[Leave]]] = []
         for o in busy:
             for ip, leaves in o.drawn:
-                request = self._request(ip.address, o.ask.site, len(leaves), now)
+                request = self._request(ip.address, o.ask, len(leaves), now)
                 if request is None:
                     o.leaves.extend(leaves)
                     o.left -= len(leaves)
@@ -283,7 +285,8 @@ class Granter:
                     unused[ticket] = unused.get(ticket, 0) + len(leaves) - got.granted
         await self.give_back(unused.items())
 
-    def _request(self, address: str, site: str, n: int, now: datetime) -> RateRequest | None:
+    def _request(self, address: str, ask: Ask, n: int, now: datetime) -> RateRequest | None:
+        site = ask.site
         limits = self._providers.limits_of_site(site)
         per_second = limits.messages_per_second
         own = self._throttles.rate(address, site, now)
@@ -291,7 +294,9 @@ class Granter:
             return RateRequest(f"{address}|{site}", n, own.per_second, limits.messages_per_hour, own.burst)
         if not per_second and not limits.messages_per_hour:
             return None
-        return RateRequest(f"{address}|{site}", n, per_second, limits.messages_per_hour, max(1, round(per_second)))
+        burst = max(1, round(per_second))
+        ahead = burst if ask.urgent else 0
+        return RateRequest(f"{address}|{site}", n, per_second, limits.messages_per_hour, burst, ahead)
 
     # Why not
 

@@ -3,7 +3,7 @@
 --
 --   KEYS     the clock, then the keys of the buckets
 --   ARGV[2]  't' take, 'r' return, 'o' observe
---   ARGV[3]  take: per key n, per_second, per_hour, burst ('<I4dI4I4'); return: per key n ('<I4')
+--   ARGV[3]  take: per key n, per_second, per_hour, burst, ahead ('<I4dI4I4I4'); return: per key n ('<I4')
 --   answer   take: per key granted, seconds until the next one ('<If'); observe: per key per second ('<f')
 --
 -- A string is HEAD, and RING behind it for a key with an hourly limit. RING: the number of the last part of an hour that
@@ -65,7 +65,7 @@ local function save(key, keep, tokens, burst, since, used, before, counts)
   call('SET', key, state, 'EX', keep)
 end
 
-local function take(key, n, per_second, per_hour, burst)
+local function take(key, n, per_second, per_hour, burst, ahead)
   local state = call('GET', key)
   local tokens, at, since, used, before, counts, sum = burst, now, now, 0, -1, nil, 0
   if state then
@@ -76,7 +76,7 @@ local function take(key, n, per_second, per_hour, burst)
     since, used, before = window(since, used, before)
   end
   local granted = n
-  if per_second > 0 then granted = math.min(granted, math.max(floor(tokens + ALMOST), 0)) end
+  if per_second > 0 then granted = math.min(granted, math.max(floor(tokens + ahead + ALMOST), 0)) end
   if per_hour > 0 or state and #state > HEAD_SIZE then counts, sum = ring(state) end
   if per_hour > 0 then
     granted = math.min(granted, math.max(per_hour - sum, 0))
@@ -135,9 +135,9 @@ end
 local answers, position = {}, 1
 for index = 2, #KEYS do
   if operation == 't' then
-    local n, per_second, per_hour, burst
-    n, per_second, per_hour, burst, position = struct_unpack('<I4dI4I4', packed, position)
-    answers[index - 1] = take(KEYS[index], n, per_second, per_hour, burst)
+    local n, per_second, per_hour, burst, ahead
+    n, per_second, per_hour, burst, ahead, position = struct_unpack('<I4dI4I4I4', packed, position)
+    answers[index - 1] = take(KEYS[index], n, per_second, per_hour, burst, ahead)
   elseif operation == 'r' then
     local n
     n, position = struct_unpack('<I4', packed, position)

@@ -27,7 +27,7 @@ LONGEST_WAIT = 5.0
 
 _LOCAL_KEYS = 50_000
 _PREFIX = b"postlane:rate:"
-_WANTED = struct.Struct("<IdII")
+_WANTED = struct.Struct("<IdIII")
 _TAKEN = struct.Struct("<If")
 _MOST = 2**32 - 1
 
@@ -44,6 +44,9 @@ class RateRequest:
     """Mails in any hour; 0: no such limit."""
     burst: int
     """Mails that may leave at once after a pause; at least 1 is taken."""
+    ahead: int = 0
+    """Tokens this request may take before they are there. Those who come after it wait the longer, so on the long run
+    the rate stays what it is: for a mail that must not wait behind a queue."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.n <= _MOST and 0 <= self.per_hour <= _MOST and self.burst <= _MOST):
@@ -142,7 +145,7 @@ class Rates:
         """
         if not wanted:
             return []
-        packed = b"".join([_WANTED.pack(r.n, r.per_second, r.per_hour, max(r.burst, 1)) for r in wanted])
+        packed = b"".join([_WANTED.pack(r.n, r.per_second, r.per_hour, max(r.burst, 1), r.ahead) for r in wanted])
         answer = await self._script.run([_PREFIX + r.key.encode() for r in wanted], b"t", packed)
         if answer is None:
             return [self._local.take(request) for request in wanted]

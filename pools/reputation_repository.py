@@ -46,7 +46,8 @@ SELECT CASE WHEN site LIKE 'mx:%%' THEN 'other' ELSE site END, count(DISTINCT at
 
 _VOLUMES: Final = """
 SELECT ip, provider, (hour AT TIME ZONE 'UTC')::date, sum(n)::bigint FROM outcome_counts
- WHERE ip <> '' AND outcome IN ('delivered', 'bounced') AND hour >= date_trunc('day', now()) - make_interval(days => %s)
+ WHERE ip <> '' AND outcome IN ('delivered', 'bounced', 'blocked')
+   AND hour >= date_trunc('day', now()) - make_interval(days => %s)
  GROUP BY 1, 2, 3
 """
 

@@ -11,8 +11,9 @@
 -- After a time without any call (a new or wiped Redis, or one that was away) nobody knows who holds what until all have
 -- called: for GRACE seconds a process gets its first connection of a key and no more.
 
-local ENTRY, SIZE = '<c8I2I2dddI2d', 46  -- name, held, wants, held until, waits since, waits until, asked, asked until
-local WAITS, ASKED, GRACE = 2, 3, 2
+-- 1 name, 2 held, 3 wants, 4 held until, 5 waits since, 6 waits until, 7 asked of others, 8 asked until, 9 holds since
+local ENTRY, SIZE = '<c8I2I2dddI2dd', 54
+local WAITS, ASKED, GRACE, TURN = 2, 3, 2, 1
 local KEEP = 3600
 
 local now, since = clock()
@@ -27,7 +28,7 @@ local function load(key)
   local state = call('GET', key) or ''
   for position = 1, #state, SIZE do
     local entry = {struct_unpack(ENTRY, state, position)}
-    entry[9] = nil  -- where the next one begins
+    entry[10] = nil  -- where the next one begins
     if entry[4] < now then entry[2] = 0 end
     if entry[6] < now then entry[3] = 0 end
     if entry[8] < now then entry[7] = 0 end
@@ -40,7 +41,7 @@ local function load(key)
     end
   end
   if not mine then
-    mine, before = {name, 0, 0, 0, now, 0, 0, 0}, others
+    mine, before = {name, 0, 0, 0, now, 0, 0, 0, now}, others
     entries[#entries + 1] = mine
   end
   return entries, mine, before, others
@@ -61,17 +62,26 @@ local function reserved(entries, mine)
   return kept
 end
 
-local function grant(entries, mine, want, free)
+-- Also settles what others were asked for: whoever gets a connection, it was perhaps the one that was ended.
+-- `own` are connections that it just closed itself, in its turn, and may open anew before others get any.
+local function grant(entries, mine, want, free, own)
   local granted = 0
   while granted < want and free > 0 do
-    if known and free <= reserved(entries, mine) or not known and mine[2] > 0 then break end
+    if not known and mine[2] > 0 then break end
+    if known and granted >= own and free <= reserved(entries, mine) then break end
     mine[2], granted, free = mine[2] + 1, granted + 1, free - 1
+  end
+  local unsettled = granted - math.min(granted, mine[7])
+  mine[7] = mine[7] - (granted - unsettled)
+  for _, other in ipairs(entries) do
+    local settled = math.min(unsettled, other[7])
+    other[7], unsettled = other[7] - settled, unsettled - settled
   end
   return granted
 end
 
--- How many to end for those who wait: half the difference, or the last one when somebody has none at all. Only who
--- holds the most is asked, and not twice for the same wish.
+-- How many to end for those who wait: half the difference, or one when somebody has none at all and ours had its turn.
+-- Only who holds the most is asked, and not twice for the same wish.
 local function owed(entries, mine)
   local most, give = mine[2], 0
   for _, other in ipairs(entries) do
@@ -81,7 +91,7 @@ local function owed(entries, mine)
     local wish = other == mine and 0 or other[3] - other[7]
     if wish > 0 then
       local part = math.floor((mine[2] - give - other[2] - other[7]) / 2)
-      if other[2] + other[7] == 0 and mine[2] - give > 0 then part = math.max(part, 1) end
+      if other[2] + other[7] == 0 and mine[2] - give > 0 and now - mine[9] >= TURN then part = math.max(part, 1) end
       part = math.max(math.min(part, wish), 0)
       if part > 0 then other[7], other[8], give = other[7] + part, now + ASKED, give + part end
     end
@@ -104,10 +114,12 @@ end
 local function sync(key, held, want, limit)
   local entries, mine, before, others = load(key)
   if want > 0 and mine[3] == 0 then mine[5] = now end
+  if mine[2] == 0 then mine[9] = now end
+  local own = now - mine[9] < TURN and mine[2] - held or 0
   mine[2], mine[4] = held, now + lease
   local free = limit - others - held
-  local granted = grant(entries, mine, want, free)
-  mine[3], mine[6], mine[7] = want - granted, now + WAITS, math.max(mine[7] - granted, 0)
+  local granted = grant(entries, mine, want, free, own)
+  mine[3], mine[6] = want - granted, now + WAITS
   local give = 0
   if free < 0 then
     give = math.max(math.min(before + held - limit, held), 0)

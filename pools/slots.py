@@ -39,6 +39,9 @@ RENEW_SECONDS = 1.0
 POLL_SECONDS = 0.1
 """Between two tries for a connection that others hold."""
 
+RELEASE_SECONDS = 0.005
+"""A lease goes back after this, so that a connection that is to be replaced by a new one is told in one call."""
+
 _OWED_SECONDS = 3.0
 """A wish of another process is forgotten after this; slots.lua (ASKED) repeats it then."""
 
@@ -128,7 +131,8 @@ class ConnectionSlots:
         else:
             for book in (self._held, self._owed, self._leaving):
                 book.pop(key, None)
-        self._touch(key)
+        self._dirty.add(key)
+        asyncio.get_running_loop().call_later(RELEASE_SECONDS, self._wake.set)
 
     def wanted(self, key: Key) -> bool:
         """True when a connection of `key` that is handed back should end; each True settles one of those asked for."""

@@ -32,8 +32,8 @@ SELECT t.ip, w.state, w.plan->>'name', jsonb_array_length(w.plan->'stages'), t.t
 """
 
 _TODAY: Final = """
-SELECT ip, provider, coalesce(sum(n) FILTER (WHERE outcome IN ('delivered', 'bounced')), 0)::bigint,
-       coalesce(sum(n) FILTER (WHERE outcome = 'deferred'), 0)::bigint
+SELECT ip, provider, coalesce(sum(n) FILTER (WHERE outcome IN ('delivered', 'bounced', 'blocked')), 0)::bigint,
+       coalesce(sum(n) FILTER (WHERE outcome IN ('deferred', 'rerouted')), 0)::bigint
   FROM outcome_counts WHERE hour >= date_trunc('day', now()) AND ip <> '' AND provider <> '' GROUP BY 1, 2 ORDER BY 1, 2
 """
 

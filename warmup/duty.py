@@ -59,7 +59,7 @@ async def no_alarms(_connection: Connection, alarm: Alarm) -> None:
 _FIGURES = """
 SELECT provider, outcome, sum(n)::bigint FROM outcome_counts
  WHERE hour >= %s AND hour < %s AND ip = %s
-   AND outcome IN ('delivered', 'deferred', 'rerouted', 'bounced', 'late_bounced', 'complained')
+   AND outcome IN ('delivered', 'deferred', 'rerouted', 'blocked', 'bounced', 'late_bounced', 'complained')
  GROUP BY provider, outcome
 """
 
@@ -67,6 +67,7 @@ _FIELD: Final = {
     "delivered": "delivered",
     "deferred": "deferred",
     "rerouted": "deferred",
+    "blocked": "deferred",
     "bounced": "bounced",
     "late_bounced": "bounced",
     "complained": "complained",
@@ -74,8 +75,8 @@ _FIELD: Final = {
 
 
 async def outcome_figures(connection: Connection, ip: str, since: datetime, until: datetime) -> dict[str, DayFigures]:
-    """Figures by provider from the counters. A re-routed mail was deferred for this IP; refusals of the IP or message
-    count as hard bounces too, because the counters do not tell them apart and they are no better news."""
+    """Figures by provider from the counters. A re-routed mail was deferred for this IP; one that was refused for its
+    content or its IP tells of the same distrust."""
     found: dict[str, DayFigures] = {}
     for provider, outcome, n in await (await connection.execute(_FIGURES, [since, until, ip])).fetchall():
         found[provider] = found.get(provider, DayFigures()) + DayFigures(**{_FIELD[outcome]: int(n)})

@@ -1,9 +1,9 @@
 """What a plan does with a volume of mail, day by day and provider by provider. Pure, and fast: no clock, no store.
 
 The model is the one by which `pools/choose` divides a batch: a warming IP is offered up to twice its equal share of the
-mail, and takes it up to its cap; what is above goes to the warm IPs at once, or, when there are none, waits for the next
-day. A complete one has its equal share. Nothing is deferred or refused, so the result is the earliest a plan can end; the
-practice internet shows how providers answer.
+mail, and takes it up to its cap; what is above goes to the warm IPs at once, or, when there are none, waits for the
+next day. A complete one has its equal share. Nothing is deferred or refused, so the result is the earliest a plan can
+end; the practice internet shows how providers answer.
 """
 
 import math
@@ -151,10 +151,8 @@ def _stuck(plan: Plan, volume: Volume, mails: Mapping[str, int], states: Mapping
         offered = _offered(volume, by_track[state.track]) // volume.warming_ips
         cap = plan.cap(state.stage, state.track)
         if state.status is TrackStatus.ACTIVE and offered < plan.thresholds.advance_share * cap:
-            found.append(
-                f"{state.track}: an IP is offered {offered:,} a day, too few for stage {state.stage} of {plan.last_stage}"
-                f" ({cap:,})"
-            )
+            where = f"stage {state.stage} of {plan.last_stage} ({cap:,})"
+            found.append(f"{state.track}: an IP is offered {offered:,} a day, too few for {where}")
     return tuple(found)
 
 

@@ -32,6 +32,9 @@ PACE_SECONDS = 5.0
 SHORT_SECONDS = 2.0
 """A wait up to this is sat out in the batch, a longer one in the queue."""
 
+PORTION_SECONDS = 0.05
+"""What a rate lets through in this time is sent together: asking for every single token would cost more than sending."""
+
 SOONEST = timedelta(seconds=1)
 """Mail that goes back to the queue is not claimed again before this."""
 
@@ -85,7 +88,7 @@ async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncG
             if jobs:
                 yield jobs
             left, waits = [one for one, _ in late], {one.message.ref: wait for one, wait in late}
-            pause = min((_seconds(batch, wait) for wait in waits.values()), default=0.0)
+            pause = max(min((_seconds(batch, wait) for wait in waits.values()), default=0.0), PORTION_SECONDS)
             if pause > SHORT_SECONDS:
                 break
     finally:
@@ -100,7 +103,7 @@ async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collabora
     if rest is not None:
         return Wait(rest.until, rest.reason)
     ask = _ask(job.pool, job.route, 1, _limited(job.sender, job.route, batch, c))
-    granted = (await c.granter.grant([replace(ask, avoid=avoid)], batch.lane, batch.now()))[0]
+    granted = (await c.granter.grant([replace(ask, avoid=avoid, urgent=True)], batch.lane, batch.now()))[0]
     if granted.leaves:
         _count_tickets(batch, granted)
         return granted.leaves[0]

@@ -21,6 +21,7 @@ from outcomes.inbound import forget_inbound
 from store import partitions
 from store.database import Connection, Database, DatabaseUnavailableError
 from suppression.repository import remove_expired
+from workers import upkeep
 
 _log = get_logger(__name__)
 
@@ -130,6 +131,9 @@ async def _work(duties: Duties, holder: Connection) -> None:
         group.create_task(_repeat(lambda: scan_due(duties), SCAN_SECONDS))
         group.create_task(_repeat(lambda: keep_partitions(duties), DAILY_CHECK_SECONDS))
         group.create_task(_repeat(lambda: count_queue(duties), FIGURES_SECONDS, FIGURES_SHARE))
+        group.create_task(_repeat(lambda: upkeep.judge_warmups(duties.database), upkeep.WARMUP_SECONDS))
+        group.create_task(_repeat(lambda: upkeep.show_pools(duties.database), upkeep.FIGURES_SECONDS))
+        group.create_task(_repeat(lambda: upkeep.forget(duties.database), upkeep.FORGET_SECONDS))
         group.create_task(_hold(holder))
 
 

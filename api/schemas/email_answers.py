@@ -60,6 +60,9 @@ class RecipientAnswer(BaseModel):
     attempts: int = Field(description="Attempts to deliver that have ended.")
     updated_at: datetime
     next_attempt_at: datetime | None = Field(description="When it is tried next; null when it is due, or has ended.")
+    waits_for: str | None = Field(
+        None, description="Why no sending IP could take it when it was looked at last; null when nothing holds it up."
+    )
 
 
 class EmailSummary(BaseModel):

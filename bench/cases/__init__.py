@@ -6,11 +6,13 @@ database, and a process that ended by itself spoils the run.
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.cases import api, backlog, latency, suppression, throughput
+from bench.cases import api, backlog, latency, limits, reroute, suppression, throughput
 from bench.session import Session
 
 ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] = {
     "throughput": (throughput.KEYS, throughput.measure),
+    "limits": (limits.KEYS, limits.measure),
+    "reroute": (reroute.KEYS, reroute.measure),
     "api": (api.KEYS, api.measure),
     "latency": (latency.IDLE_KEYS, latency.measure_idle),
     "backlog": (backlog.KEYS, backlog.measure),

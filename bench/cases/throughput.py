@@ -6,18 +6,23 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench import load, mail, postfix, processor, rows, rsa
-from bench.options import BATCH
+from bench.options import BATCH, Options
+from bench.postfix import Milter, Postfix
 from bench.session import Session, expect
 from bench.sink import wait_for_count
 from bench.world import Running
 from cli.stack import Shape
 
 POSTLANE_KEYS = ("delivered_per_s", "rsa_limit_share", "worker_memory_growth_mb")
-PEER_KEYS = ("postfix_opendkim_per_s",)
-KEYS = (*POSTLANE_KEYS, *PEER_KEYS, "ratio")
+PEERS = {
+    Milter.UNIX: ("postfix_opendkim_per_s", "ratio"),
+    Milter.INET: ("postfix_opendkim_inet_per_s", "ratio_inet"),
+}
+"""Figures of each peer: its own, and ours against it."""
+KEYS = (*POSTLANE_KEYS, *(key for keys in PEERS.values() for key in keys))
 
 WARM_UP = 3_000
 """Mails before the first run: connections, prepared statements and DNS answers are there then, as in any other hour."""
@@ -36,30 +41,51 @@ class Pass:
     """Processor microseconds of a message by process."""
 
 
+@dataclass(slots=True)
+class _Rival:
+    """One peer while it is measured."""
+
+    milter: Milter
+    server: Postfix
+    messages: int
+    """Of one run."""
+    size: int
+    """Bytes of a mail on the wire."""
+    turns: list[postfix.Turn] = field(default_factory=list)
+
+
 async def measure(session: Session) -> None:
     """All figures of this module."""
-    ours = session.wants(*POSTLANE_KEYS, "ratio", "suppression_cost")
+    ratios = [ratio for _, ratio in PEERS.values()]
+    ours = session.wants(*POSTLANE_KEYS, *ratios, "suppression_cost")
     why = postfix.missing()
-    for key in (*PEER_KEYS, "ratio"):
-        if why and session.wants(key):
-            session.omitted[key] = why
-    peer = not why and session.wants(*PEER_KEYS, "ratio")
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(_postlane(session)) if ours else None
-        rival = stack.enter_context(postfix.running(session.world)) if peer else None
-        await _take_turns(session, running, rival)
+        rivals = []
+        for milter, keys in PEERS.items():
+            wanted = [key for key in keys if session.wants(key)]
+            if why:
+                session.omitted |= dict.fromkeys(wanted, why)
+            elif wanted:
+                server = stack.enter_context(postfix.running(session.world, milter))
+                size = await server.check_signature()
+                rivals.append(_Rival(milter, server, peer_messages(session.options, milter), size))
+        await _take_turns(session, running, rivals)
 
 
-async def _take_turns(session: Session, running: Running | None, rival: postfix.Postfix | None) -> None:
+def peer_messages(options: Options, milter: Milter) -> int:
+    """Mails of one run of a peer."""
+    return options.postfix_messages if milter is Milter.UNIX else options.postfix_inet_messages
+
+
+async def _take_turns(session: Session, running: Running | None, rivals: list[_Rival]) -> None:
     options = session.options
     passes: list[Pass] = []
     limits: list[float] = []
     memory: list[float] = []
-    turns: list[postfix.Turn] = []
     if running is not None:
         session.say("warming up")
         await deliver(session, running, WARM_UP, "warm-up")
-    size = await rival.check_signature() if rival else 0
     for turn in range(options.runs):
         if running is not None:
             session.say(f"run {turn + 1} of {options.runs}: signatures that the cores can make")
@@ -67,26 +93,29 @@ async def _take_turns(session: Session, running: Running | None, rival: postfix.
             session.say(f"run {turn + 1} of {options.runs}: {options.messages:,} mails through Postlane")
             passes.append(await deliver(session, running, options.messages, f"run{turn}"))
             memory.append(_worker_memory(running))
-        if rival is not None:
-            session.say(f"run {turn + 1} of {options.runs}: {options.postfix_messages:,} mails through Postfix")
-            turns.append(await rival.run(session.world.sink, options.postfix_messages))
+        for rival in rivals:
+            said = f"{rival.messages:,} mails through Postfix ({rival.milter.value})"
+            session.say(f"run {turn + 1} of {options.runs}: {said}")
+            rival.turns.append(await rival.server.run(session.world.sink, rival.messages))
     if running is not None:
         _add_ours(session, passes, limits, memory)
-    if rival is not None:
-        _add_peer(session, rival, turns, size)
-    if running is not None and rival is not None:
-        session.add("ratio", [ours.per_second / theirs.per_second for ours, theirs in zip(passes, turns, strict=True)])
+    for rival in rivals:
+        _add_peer(session, rival, passes)
 
 
-def _add_peer(session: Session, rival: postfix.Postfix, turns: list[postfix.Turn], size: int) -> None:
+def _add_peer(session: Session, rival: _Rival, ours: list[Pass]) -> None:
+    own, ratio = PEERS[rival.milter]
+    turns = rival.turns
     session.add(
-        "postfix_opendkim_per_s", [turn.per_second for turn in turns], messages=session.options.postfix_messages,
-        accepted_per_s=[turn.accepted_per_second for turn in turns], version=rival.version,
-        milter=session.options.milter, sessions=postfix.SESSIONS, bytes_on_the_wire=size,
+        own, [turn.per_second for turn in turns], messages=rival.messages,
+        accepted_per_s=[turn.accepted_per_second for turn in turns], version=rival.server.version,
+        milter=rival.milter.value, sessions=postfix.SESSIONS, bytes_on_the_wire=rival.size,
         signature="rsa-sha256 2048, relaxed/relaxed, verified by dkimpy",
         cpu_microseconds_per_message=turns[-1].cpu,
         note="Postlane's processes are idle meanwhile; one destination, kept-open sessions, queue synced to disk",
     )  # fmt: skip
+    if ours:
+        session.add(ratio, [one.per_second / turn.per_second for one, turn in zip(ours, turns, strict=True)])
 
 
 def _add_ours(session: Session, passes: list[Pass], limits: list[float], memory: list[float]) -> None:

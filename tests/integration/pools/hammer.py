@@ -57,6 +57,7 @@ async def slots(
             session = await pool.take(FIRST, host, ceiling)
             if isinstance(session, Session):
                 longest = max(longest, time.monotonic() - asked)
+                session.carried += 1
                 await asyncio.sleep(hold / 1000)
                 pool.give_back(session)
                 served += 1

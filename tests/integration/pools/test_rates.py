@@ -294,3 +294,13 @@ async def test_a_cancelled_caller_is_cancelled_whenever_it_comes(rates: Rates) -
             with pytest.raises(asyncio.CancelledError):
                 await asking
     assert (await take(rates, "c", 1)).granted == 1
+
+
+async def test_who_takes_ahead_is_served_now_and_the_others_wait_for_it(rates: Rates, client: redis.Redis) -> None:
+    assert (await take(rates, "a", 10, 1.0, 0, 10)).granted == 10
+    urgent = (await rates.take([RateRequest("a", 3, 1.0, 0, 10, ahead=2)]))[0]
+    assert urgent.granted == 2
+    pass_time(client, 2.01)
+    assert (await take(rates, "a", 1, 1.0, 0, 10)).granted == 0, "the two seconds were taken ahead"
+    pass_time(client, 1.0)
+    assert (await take(rates, "a", 5, 1.0, 0, 10)).granted == 1

@@ -244,7 +244,11 @@ async def use(pool: SessionPool, ceiling: Ceiling = FOUR, host: int = 0) -> Sess
 
 async def test_an_unused_session_ends_for_another_process(redis_url: str) -> None:
     one = Ceiling(1, 1000)
-    async with SmtpSink(address="0.0.0.0") as sink, sessions(redis_url, sink) as idle, sessions(redis_url, sink) as busy:
+    async with (
+        SmtpSink(address="0.0.0.0") as sink,
+        sessions(redis_url, sink) as idle,
+        sessions(redis_url, sink) as busy,
+    ):
         idle.give_back(await use(idle, one))
         begun = time.monotonic()
         busy.give_back(await asyncio.wait_for(use(busy, one), 4))
@@ -255,7 +259,11 @@ async def test_an_unused_session_ends_for_another_process(redis_url: str) -> Non
 
 async def test_a_session_in_use_ends_for_another_process_when_it_comes_back(redis_url: str) -> None:
     one = Ceiling(1, 1000)
-    async with SmtpSink(address="0.0.0.0") as sink, sessions(redis_url, sink) as here, sessions(redis_url, sink) as there:
+    async with (
+        SmtpSink(address="0.0.0.0") as sink,
+        sessions(redis_url, sink) as here,
+        sessions(redis_url, sink) as there,
+    ):
         held = await use(here, one)
         waiting = asyncio.ensure_future(use(there, one))
         await asyncio.sleep(1.5)

@@ -260,5 +260,3 @@ async def _assign(database: Database, kind: str, subject: object, pool: object) 
         "INSERT INTO pool_assignments (kind, subject_id, lane, pool_id) VALUES (%s, %s, %s, %s)",
         [kind, subject, Lane.TRANSACTIONAL.value, pool],
     )
-
-

@@ -112,7 +112,7 @@ async def test_its_sql_makes_pools_that_workers_find(database: Database) -> None
         for statement in _blocks("sql")[0].split(";\n"):
             if statement.strip():
                 await connection.execute(statement.encode())
-        _, defaults = await read_pools(connection)
+        defaults = (await read_pools(connection)).defaults
 
     assert {lane: len(pool.members) for lane, pool in defaults.items()} == {Lane.TRANSACTIONAL: 2, Lane.MARKETING: 2}
     assert defaults[Lane.MARKETING].members[0].ip.ehlo_name == "m1.mail.example.com"

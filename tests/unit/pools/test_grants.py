@@ -253,8 +253,22 @@ async def test_no_limit_is_passed_and_nobody_waits_while_somebody_could(
         assert address not in world.rests
     if any(answer.wait for answer in answers):
         able = [ip(n).address for n in range(1, 6) if n not in resting]
-        assert all(
-            min(world.tokens.get(a, 10**6), world.allowance.get(a, 10**6)) == 0 for a in able
-        ), "somebody could have taken more"
+        assert all(min(world.tokens.get(a, 10**6), world.allowance.get(a, 10**6)) == 0 for a in able), (
+            "somebody could have taken more"
+        )
     for address, count in first_allowance.items():
         assert world.allowance[address] == count - used[address], "what was not used is back"
+
+
+async def test_a_throttled_mail_does_not_wait_behind_the_queue() -> None:
+    asked: list[int] = []
+
+    class Asked(World):
+        async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]:
+            asked.extend(request.ahead for request in wanted)
+            return await super().take(wanted)
+
+    world = Asked()
+    await world.ask(Ask(pool(1), "gmail", "gmail", 1))
+    await world.ask(Ask(pool(1), "gmail", "gmail", 1, urgent=True))
+    assert asked == [0, 100], "as much as a second gives"

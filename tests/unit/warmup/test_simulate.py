@@ -64,7 +64,7 @@ def test_a_plan_that_asks_for_more_than_comes_never_ends_and_says_so() -> None:
     result = simulate(preset("stages-29"), Volume(10_000, {"gmail": 1.0}), 90)
     assert result.ends_on is None
     (why,) = result.stuck
-    assert why.startswith("gmail: an IP is offered 10,000 a day, too few for stage 7 of 29")
+    assert why.startswith("gmail: an IP is offered 10,000 a day, too few for stage 8 of 29 (20,040)")
 
 
 def test_twenty_providers_and_half_a_year_take_well_under_a_second() -> None:

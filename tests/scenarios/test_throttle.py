@@ -1,0 +1,164 @@
+"""The throttled IP rests, the mail does not (promise 4).
+
+Path: 5,000 marketing mails to the Gmail-like provider leave through three IPs; at about mail 500 the provider throttles
+one of them. Later it lets it in again. In the second story it throttles all three.
+Expectation: everything is delivered and nothing waits; the first re-routed mail is through within a second; the IP goes
+on delivering to the Yahoo-like provider; it comes back step by step to its full share, and `ips why` tells all of it.
+When all three are throttled the mail waits, nothing bounces, and all of it is delivered after.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from simulator import client as simulator
+from tests.stack import SENDER, Options, RunningStack, running_stack
+
+COUNT = 5000
+IPS = ("127.0.1.11", "127.0.1.12", "127.0.1.13")
+THROTTLED = IPS[1]
+TEXT = (
+    "421 4.7.28 Gmail has detected an unusual rate of mail originating from your IP address."
+    " Try again in 30 seconds - gsmtp"
+)
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[RunningStack]:
+    """A Postlane that takes its steps back faster than one for real mail would."""
+    with running_stack(Options(env={"POSTLANE_RECOVERY_STEP_SECONDS": "1", "POSTLANE_LOG_LEVEL": "warning"})) as stack:
+        yield stack
+
+
+def mails(count: int, host: str, name: str) -> list[dict[str, object]]:
+    return [
+        {"from": SENDER, "to": f"{name}{n}@{host}", "subject": "x", "text": "x", "stream": "marketing"}
+        for n in range(count)
+    ]
+
+
+@pytest.mark.scenario
+def test_one_throttled_ip_keeps_no_mail_waiting_and_comes_back(busy: RunningStack) -> None:
+    sim = busy.simulator
+    assert sim is not None
+    campaign = busy.submit(mails(COUNT, "gmail.sim", "fan"))
+    busy.until(lambda: _taken(busy, "gmail") >= 500, 60, "500 mails at the Gmail-like provider")
+    simulator.set_rule(sim, "throttle", provider="gmail", client=THROTTLED, text=TEXT, stage="dot", name="slow-down")
+    ids = campaign.ids(60)
+    # The other provider goes on taking mail from the very same IP.
+    others = busy.enqueue(mails(60, "yahoo.sim", "friend"))
+    busy.until_ended([*ids, *others], 120)
+
+    assert _states(busy, ids) == {"delivered": COUNT}
+    kinds = Counter(dict(_events(busy, ids)))
+    assert kinds["rerouted"] > 0
+    assert set(kinds) == {"delivered", "rerouted"}, "something waited, or ended otherwise"
+    first, slowest = _reroute_seconds(busy, ids)
+    assert first < 1.0, f"the first re-routed mail took {first:.3f} s, the slowest {slowest:.3f} s"
+    assert THROTTLED in {ip for (ip,) in busy.sql(
+        "SELECT ip FROM events WHERE email_id = ANY(%s::uuid[]) AND kind = 'delivered'", [others])}  # fmt: skip
+    throttled_at = busy.one("SELECT min(at) FROM events WHERE kind = 'rerouted'")
+    late = busy.one(
+        "SELECT count(*) FROM events WHERE kind = 'delivered' AND provider = 'gmail' AND ip = %s"
+        " AND at > %s::timestamptz + interval '3 seconds'",
+        [THROTTLED, throttled_at],
+    )
+    assert late == 0, "the resting IP was used"
+
+    simulator.clear_rules(sim, "slow-down")
+    _comes_back(busy)
+    _full_share(busy)
+    _story(busy)
+
+
+def _comes_back(stack: RunningStack) -> None:
+    """Its rest of 30 seconds, the probes and the steps of its rate, with a little mail all the time."""
+    deadline = time.monotonic() + 120
+    number = 0
+    while stack.one("SELECT count(*) FROM throttles WHERE subject = %s", [THROTTLED]):
+        assert time.monotonic() < deadline, stack.sql("SELECT * FROM throttles")
+        number += 1
+        ids = stack.enqueue(mails(30, "gmail.sim", f"later{number}."))
+        stack.until_ended(ids, 30)
+
+
+def _full_share(stack: RunningStack) -> None:
+    time.sleep(1.0)  # the news of its health reaches every worker
+    ids = stack.enqueue(mails(600, "gmail.sim", "again"))
+    stack.until_ended(ids, 60)
+    used = Counter(dict(stack.sql(
+        "SELECT ip, count(*) FROM events WHERE email_id = ANY(%s::uuid[]) AND kind = 'delivered' GROUP BY ip",
+        [ids])))  # fmt: skip
+    assert set(used) == set(IPS)
+    assert min(used.values()) >= 600 / 3 * 0.9, used
+
+
+def _story(stack: RunningStack) -> None:
+    """Every step with its reason, in the words of `postlane ips why`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "ips", "why", THROTTLED, "gmail", "--json"],
+        env=os.environ | {"POSTLANE_DATABASE_URL": stack.database_url, "POSTLANE_REDIS_URL": stack.redis_url},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    told = json.dumps(json.loads(done.stdout))
+    for word in ("throttled", "probing", "recovering", "healthy", "gmail-ip-rate", "unusual rate"):
+        assert word in told, told
+
+
+@pytest.mark.scenario
+def test_when_all_are_throttled_the_mail_waits_and_nothing_bounces(busy: RunningStack) -> None:
+    sim = busy.simulator
+    assert sim is not None
+    simulator.set_rule(sim, "throttle", provider="gmail", text=TEXT, stage="dot", name="nobody")
+    ids = busy.enqueue(mails(300, "gmail.sim", "patient"))
+    busy.until(lambda: _resting(busy) == set(IPS), 30, "all three IPs to rest at the Gmail-like provider")
+    busy.until(lambda: _waiting_with_reason(busy) == 300, 30, "all mail to wait and to say why")
+    assert set(_states(busy, ids)) <= {"deferred", "queued"}
+    simulator.clear_rules(sim, "nobody")
+    busy.until_ended(ids, 120)
+    assert _states(busy, ids) == {"delivered": 300}
+
+
+def _taken(stack: RunningStack, provider: str) -> int:
+    assert stack.simulator is not None
+    return sum(int(row.get("accepted", 0)) for row in simulator.counts(stack.simulator) if row["provider"] == provider)
+
+
+def _states(stack: RunningStack, ids: Sequence[str]) -> Counter[str]:
+    found = stack.sql(
+        "SELECT state, count(*) FROM messages WHERE email_id = ANY(%s::uuid[]) GROUP BY state", [list(ids)]
+    )
+    return Counter(dict(found))
+
+
+def _events(stack: RunningStack, ids: Sequence[str]) -> list[tuple[str, int]]:
+    return [(kind, n) for kind, n in stack.sql(
+        "SELECT kind, count(*) FROM events WHERE email_id = ANY(%s::uuid[]) GROUP BY kind", [list(ids)])]  # fmt: skip
+
+
+def _reroute_seconds(stack: RunningStack, ids: Sequence[str]) -> tuple[float, float]:
+    """From a throttle reply to the delivery of the same message: of the first reply, and the longest."""
+    found = stack.sql(
+        "SELECT extract(epoch FROM d.at - r.at)::float8 FROM events r JOIN events d"
+        " ON d.email_id = r.email_id AND d.position = r.position AND d.kind = 'delivered'"
+        " WHERE r.kind = 'rerouted' AND r.email_id = ANY(%s::uuid[]) ORDER BY r.at",
+        [list(ids)],
+    )
+    return found[0][0], max(seconds for (seconds,) in found)
+
+
+def _resting(stack: RunningStack) -> set[str]:
+    return {ip for (ip,) in stack.sql("SELECT subject FROM throttles WHERE site = 'gmail' AND state = 'throttled'")}
+
+
+def _waiting_with_reason(stack: RunningStack) -> int:
+    """Those that met the throttle say it in their timeline, those that did not in the queue."""
+    return int(stack.one(
+        "SELECT count(*) FROM delivery_queue q LEFT JOIN messages m USING (email_id, position)"
+        " WHERE q.hold IS NOT NULL OR m.state = 'deferred'"))  # fmt: skip

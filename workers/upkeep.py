@@ -1,0 +1,90 @@
+"""What the scheduler does for pools: the daily judgement of warm-ups, figures for metrics, and forgetting.
+
+Each function is one duty of `workers/periodic`, run by the leading scheduler only.
+"""
+
+from datetime import UTC, datetime
+
+from prometheus_client import Gauge
+
+from core.logs import get_logger
+from pools import alarms, throttle_repository
+from pools.alarms import AlarmKind
+from store.database import Connection, Database
+from warmup import duty, status
+from warmup.model import WarmupState
+
+_log = get_logger(__name__)
+
+WARMUP_SECONDS = 60.0
+FIGURES_SECONDS = 15.0
+FORGET_SECONDS = 3600.0
+
+KEPT_CHANGES_DAYS = 400
+"""The story of an IP is kept for more than a year: last season's rests are what this season's plan is made from."""
+
+HEALTH = Gauge(
+    "postlane_ip_health",
+    "State of an IP (kind ip) or sending domain at a provider: 3 rests, 2 probing, 1 recovering; absent when healthy",
+    ["kind", "subject", "provider", "state"],
+)
+RATE = Gauge(
+    "postlane_rate_in_force", "Messages/s that an IP or sending domain may send on its way back; 0 while it rests",
+    ["kind", "subject", "provider"],
+)  # fmt: skip
+WARMUP_CAP = Gauge("postlane_warmup_cap", "Mails a warming IP may carry today", ["ip", "provider"])
+WARMUP_USED = Gauge("postlane_warmup_used", "Mails granted to a warming IP today", ["ip", "provider"])
+WARMUP_STAGE = Gauge("postlane_warmup_stage", "Stage of a warming IP", ["ip", "provider"])
+ALARMS = Gauge("postlane_alarms_open", "Open alarms", ["kind"])
+
+
+async def judge_warmups(database: Database) -> None:
+    """Move, hold or step back every warm-up whose day has ended."""
+    async with database.connection() as connection:
+        for change in await duty.evaluate_due(connection, alarms=_tell):
+            _log.info(
+                "warmup_change", ip=change.ip, track=change.track, change=change.change, reason=change.reason,
+                from_stage=change.from_stage, to_stage=change.to_stage,
+            )  # fmt: skip
+
+
+async def show_pools(database: Database) -> None:
+    """Set the gauges of rests, rates, allowances and alarms."""
+    async with database.connection() as connection:
+        figures = await throttle_repository.figures(connection)
+        warming = await status.status(connection, datetime.now(UTC))
+        opened = await alarms.open_alarms(connection)
+    for gauge in (HEALTH, RATE, WARMUP_CAP, WARMUP_USED, WARMUP_STAGE, ALARMS):
+        gauge.clear()
+    for figure in figures:
+        HEALTH.labels(figure.kind, figure.subject, figure.site, figure.state.value).set(figure.severity)
+        RATE.labels(figure.kind, figure.subject, figure.site).set(figure.rate)
+    for ip in warming:
+        for track in ip.tracks if ip.state is not WarmupState.COMPLETE else ():
+            if track.cap is not None:
+                WARMUP_CAP.labels(ip.ip, track.track).set(track.cap)
+                WARMUP_USED.labels(ip.ip, track.track).set(track.used)
+                WARMUP_STAGE.labels(ip.ip, track.track).set(track.stage)
+    for kind in {alarm.kind for alarm in opened}:
+        ALARMS.labels(kind).set(sum(alarm.kind == kind for alarm in opened))
+
+
+async def forget(database: Database) -> None:
+    """Drop what nobody will ask for: idle throttles, old changes, alarms that are over, old days of the ledger."""
+    async with database.transaction() as connection:
+        await throttle_repository.forget_idle(connection)
+        for statement in (
+            "DELETE FROM throttle_changes WHERE at < now() - make_interval(days => %s)",
+            "DELETE FROM warmup_changes WHERE at < now() - make_interval(days => %s)",
+            "DELETE FROM alarms WHERE cleared_at < now() - make_interval(days => %s)",
+            "DELETE FROM warmup_days WHERE day < (now() - make_interval(days => %s))::date",
+        ):
+            await connection.execute(statement, [KEPT_CHANGES_DAYS])
+
+
+async def _tell(connection: Connection, alarm: duty.Alarm) -> None:
+    kind = AlarmKind(alarm.kind)
+    if alarm.over:
+        await alarms.clear(connection, [kind], alarm.subject)
+    elif await alarms.raise_alarm(connection, kind, alarm.subject, alarm.detail):
+        _log.warning("alarm", kind=alarm.kind, subject=alarm.subject, detail=alarm.detail)
