@@ -51,6 +51,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("pools", "cli.pools:app", "Pools of IPs: make, fill, weigh, assign, advice.", _OPERATE),
     Entry("ips", "cli.ips:app", "Sending addresses: state, warm-up, why, reputation.", _OPERATE),
     Entry("warmup", "cli.warmup:app", "Ramps of new IPs: plans, projection, start, progress.", _OPERATE),
+    Entry("providers", "cli.providers:app", "Mailbox providers: limits, reply rules, explain, check.", _OPERATE),
     Entry("throttles", "cli.throttles:app", "Who rests at which provider; end a rest.", _OPERATE),
     Entry("alarms", "cli.alarms:app", "What a person has to look at.", _OPERATE),
     Entry("send", "cli.send:send", "Send one mail.", _LOOK),

@@ -1,13 +1,19 @@
-"""Resolver and providers as the settings describe them, for every process that needs them."""
+"""Resolver, providers and reply rules as the settings describe them, for every process that needs them."""
 
 from core.settings import Settings
 from mta.providers import Providers, load_providers
 from mta.resolve import Resolver, TargetPolicy
+from mta.rule_book import RuleBook
 
 
 def known_providers(settings: Settings) -> Providers:
     """The shipped mailbox providers and the operator's own file. Raises ConfigurationError for a bad file."""
     return load_providers(*([settings.providers_file] if settings.providers_file else []))
+
+
+def rules_in_force(settings: Settings) -> RuleBook:
+    """The shipped reply rules behind the operator's own file. Raises ConfigurationError for a bad file."""
+    return RuleBook(settings.rules_file, known_providers(settings).names)
 
 
 def make_resolver(settings: Settings, providers: Providers) -> Resolver:

@@ -25,7 +25,8 @@ _log = get_logger(__name__)
 
 
 class RuleBook:
-    """The table in force. `own` is the operator's file (None: only the shipped rules), `providers` the names it may use.
+    """The table in force. `own` is the operator's file (None: only the shipped rules), `providers` the names it
+    may use.
 
     A wrong file at the start raises `ConfigurationError`: nothing runs yet, so the operator is there to see it. Later
     it leaves the table in force as it is and says so once per edit, in the log and in `trouble`.

@@ -116,6 +116,7 @@ local function sync(key, held, want, limit)
   if want > 0 and mine[3] == 0 then mine[5] = now end
   if mine[2] == 0 then mine[9] = now end
   local own = now - mine[9] < TURN and mine[2] - held or 0
+  for _, other in ipairs(entries) do own = own - other[7] end  -- those were ended for others
   mine[2], mine[4] = held, now + lease
   local free = limit - others - held
   local granted = grant(entries, mine, want, free, own)

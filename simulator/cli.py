@@ -25,6 +25,8 @@ from simulator.main import run as run_simulator
 
 app = typer.Typer(name="simulator", help="The practice internet: simulated mailbox providers on loopback.")
 app.info.no_args_is_help = True
+reputation = typer.Typer(help="Let the providers judge IPs by age, volume jumps and complaints.", no_args_is_help=True)
+app.add_typer(reputation, name="reputation")
 
 StateOption = Annotated[Path, typer.Option("--state", help="State file of the running simulator.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
@@ -131,6 +133,47 @@ def domains(state: StateOption = _DEFAULT_STATE, as_json: JsonOption = False) ->
         for domain in entry["domains"]
     ]
     _show(rows, ("domain", "provider"), "Simulated domains", as_json)
+
+
+@reputation.command("on")
+def reputation_on(
+    day_seconds: Annotated[
+        float, typer.Option("--day-seconds", min=0.01, help="Seconds in which a simulated day passes.")
+    ] = 86_400.0,
+    strictness: Annotated[float, typer.Option(min=0.01, help="2 halves what providers give to newcomers.")] = 1.0,
+    complaints: Annotated[float, typer.Option(min=0, max=0.99, help="Part of the mail reported as spam.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=1, help="For the small differences from day to day.")] = 1,
+    state: StateOption = _DEFAULT_STATE,
+    as_json: JsonOption = False,
+) -> None:
+    """Switch it on; every IP is new to every provider."""
+    with _errors():
+        running = client.read_state(state)
+        found = client.judge_ips(
+            running, day_seconds=day_seconds, strictness=strictness, complaints=complaints, seed=seed
+        )
+    _show([found], tuple(found), "IPs are judged", as_json)
+
+
+@reputation.command("off")
+def reputation_off(state: StateOption = _DEFAULT_STATE, as_json: JsonOption = False) -> None:
+    """Switch it off and forget what was thought of IPs."""
+    with _errors():
+        client.judge_no_ips(client.read_state(state))
+    _show([{"on": False}], ("on",), "IPs are not judged", as_json)
+
+
+@reputation.command("show")
+def reputation_show(state: StateOption = _DEFAULT_STATE, as_json: JsonOption = False) -> None:
+    """What each provider thinks of each IP."""
+    with _errors():
+        found = client.reputation(client.read_state(state))
+    title = f"Day {int(found['days']) + 1}" if found["on"] else "IPs are not judged: `postlane simulator reputation on`"
+    shown = (
+        "site", "ip", "judgement", "age_days", "allowance", "accepted", "refused", "complaints", "blocks",
+        "blocked_days", "why",
+    )  # fmt: skip
+    _show(found["opinions"], shown, title, as_json)
 
 
 def _announce(running: client.SimulatorState) -> None:

@@ -27,10 +27,13 @@ __all__ = [
     "call_async",
     "clear_rules",
     "counts",
+    "judge_ips",
+    "judge_no_ips",
     "keep_ledger",
     "mailbox",
     "read_state",
     "recipients",
+    "reputation",
     "reset",
     "rules",
     "set_rule",
@@ -153,6 +156,29 @@ def rules(state: SimulatorState) -> list[dict[str, Any]]:
 def clear_rules(state: SimulatorState, name: str | None = None) -> int:
     """Take one rule, or all, out of force; how many there were."""
     return int(call(state, "rule.clear", name=name)["cleared"])
+
+
+def judge_ips(
+    state: SimulatorState,
+    *,
+    day_seconds: float = 86_400.0,
+    seed: int = 1,
+    strictness: float = 1.0,
+    complaints: float = 0.0,
+) -> dict[str, Any]:
+    """Let the providers judge client IPs, each of them new, a day passing in `day_seconds`; what is in force now."""
+    fields = {"day_seconds": day_seconds, "seed": seed, "strictness": strictness, "complaints": complaints}
+    return call(state, "reputation.set", on=True, **fields)
+
+
+def judge_no_ips(state: SimulatorState) -> None:
+    """End that; what was thought of IPs is forgotten."""
+    call(state, "reputation.set", on=False)
+
+
+def reputation(state: SimulatorState) -> dict[str, Any]:
+    """`on`; and then the settings, simulated `days` passed, and `opinions` as in `simulator.reputation.Opinion`."""
+    return call(state, "reputation")
 
 
 def keep_ledger(state: SimulatorState, path: Path | None) -> None:

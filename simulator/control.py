@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from simulator.judging import ReputationSettings
 from simulator.mailroom import Mailroom
 from simulator.model import StoredMail
 from simulator.rules import Rule, RuleError, rule_from
@@ -130,6 +131,26 @@ class ControlServer:
         self._mailroom.keep_ledger(Path(str(path)) if path is not None else None)
         return {"path": path}
 
+    def _op_reputation_set(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if request.get("on") is not True:
+            self._mailroom.judge_ips(None)
+            return {"on": False}
+        settings = ReputationSettings(
+            day_seconds=_positive(request, "day_seconds", 86_400.0),
+            seed=int(_positive(request, "seed", 1.0)),
+            strictness=_positive(request, "strictness", 1.0),
+            complaints=_rate(request, "complaints"),
+        )
+        self._mailroom.judge_ips(settings)
+        return {"on": True, **asdict(settings)}
+
+    def _op_reputation(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        judging, now = self._mailroom.judging, self._mailroom.now()
+        if judging is None:
+            return {"on": False, "opinions": []}
+        opinions = [asdict(one) for one in judging.opinions(now)]
+        return {"on": True, **asdict(judging.settings), "days": round(judging.days(now), 2), "opinions": opinions}
+
     def _op_reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._mailroom.reset()
         return {}
@@ -144,8 +165,24 @@ _OPERATIONS: dict[str, Callable[[ControlServer, Mapping[str, Any]], dict[str, An
     "rule.clear": ControlServer._op_rule_clear,
     "rule.list": ControlServer._op_rule_list,
     "ledger": ControlServer._op_ledger,
+    "reputation.set": ControlServer._op_reputation_set,
+    "reputation": ControlServer._op_reputation,
     "reset": ControlServer._op_reset,
 }
+
+
+def _positive(request: Mapping[str, Any], key: str, default: float) -> float:
+    value = request.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise RuleError(f"{key}: must be a number above 0")
+    return float(value)
+
+
+def _rate(request: Mapping[str, Any], key: str) -> float:
+    value = request.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise RuleError(f"{key}: must be a part of 1, such as 0.001")
+    return float(value)
 
 
 def _error(text: str) -> dict[str, Any]:

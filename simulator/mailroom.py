@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from simulator.behaviour import plan_for, seconds, times
+from simulator.judging import Judging, ReputationSettings
 from simulator.ledger import Ledger, LedgerEntry, message_id_of
 from simulator.mailboxes import Counts, Limits, Mailboxes
 from simulator.model import Behaviour, Door, MailDomain, Plan, Recipient, Stage, StoredMail, TlsKind
 from simulator.replies import STYLES, fill, wire
+from simulator.reputation import Judgement
 from simulator.rules import RuleBook, Who
 from simulator.world import World
 
@@ -26,6 +28,7 @@ V = TypeVar("V")
 RELAY_DENIED = "550 5.7.1 <{rcpt}>: Relay access denied, this server does not receive for {domain}"
 _REMEMBERED = 200_000
 """Greylist and attempt entries kept; the oldest go first."""
+_AS_JUDGED = Plan(Behaviour.ACCEPT, Stage.RCPT)
 _REFUSALS = {
     Behaviour.UNKNOWN: "unknown_user",
     Behaviour.FULL: "mailbox_full",
@@ -80,6 +83,7 @@ class Mailroom:
         self.mailboxes = Mailboxes(self.settings.limits)
         self.ledger: Ledger | None = None
         self.now = now
+        self.judging: Judging | None = None
         self._greylist: dict[tuple[str, str, str], float] = {}
         self._attempts: dict[tuple[Behaviour, str], int] = {}
         self._numbers = itertools.count(1)
@@ -91,6 +95,12 @@ class Mailroom:
         self.mailboxes.clear()
         self._greylist.clear()
         self._attempts.clear()
+        if self.judging is not None:
+            self.judge_ips(self.judging.settings)
+
+    def judge_ips(self, settings: ReputationSettings | None) -> None:
+        """Let the providers judge client IPs from now on, every IP being new to them; None: no more."""
+        self.judging = Judging(settings, self.now()) if settings is not None else None
 
     def keep_ledger(self, path: Path | None) -> None:
         """Write the ledger to `path` from now on, or stop writing one. Raises OSError for an impossible path."""
@@ -105,6 +115,8 @@ class Mailroom:
         if visit.door.provider is not None:
             self.counts.add(visit.door.provider, visit.client, "connections")
         refusal = self._rule_before_rcpt((Stage.BANNER,), visit)
+        if refusal is None and self.judging is not None:
+            refusal = self._judged_early(self.judging, Stage.BANNER, visit)
         if refusal is not None:
             return refusal
         return Verdict(wire(self._fill(STYLES[visit.door.style].banner, visit)))
@@ -127,7 +139,10 @@ class Mailroom:
     def on_mail(self, visit: Visit) -> Verdict | None:
         """A refusal at MAIL FROM, or None."""
         # A rule for the banner also reaches a client whose connection is older than the rule.
-        return self._rule_before_rcpt((Stage.BANNER, Stage.MAIL), visit)
+        refusal = self._rule_before_rcpt((Stage.BANNER, Stage.MAIL), visit)
+        if refusal is None and self.judging is not None:
+            return self._judged_early(self.judging, Stage.MAIL, visit)
+        return refusal
 
     def on_rcpt(self, visit: Visit, mail_from: str, address: str) -> Recipient | Verdict:
         """Take a recipient (`address` in lower case), or refuse it."""
@@ -140,6 +155,10 @@ class Mailroom:
             return Verdict(wire(RELAY_DENIED.format(rcpt=address, domain=name)))
         plan = self._plan(visit, domain, local_part, address)
         recipient = Recipient(address, domain.provider, domain.style, plan)
+        if self.judging is not None:
+            judged = self._judged_at_rcpt(self.judging, visit, recipient)
+            if judged is not None:
+                return judged
         if plan.stage <= Stage.RCPT:
             refusal = self._refuse(visit, recipient, mail_from)
             if refusal is not None:
@@ -159,6 +178,10 @@ class Mailroom:
                 refusal = self._refuse(visit, recipient, mail_from, data)
                 if refusal is not None:
                     return refusal
+        if self.judging is not None:
+            judged = self._judged_at_dot(self.judging, visit, recipients)
+            if judged is not None:
+                return judged
         number = 0
         for recipient in recipients:
             number = self._keep(visit, mail_from, recipient, data)
@@ -183,6 +206,47 @@ class Mailroom:
             return None
         nobody = Recipient("", visit.door.provider, visit.door.style, plan)
         return self._refuse(visit, nobody, "")
+
+    def _judged_early(self, judging: Judging, stage: Stage, visit: Visit) -> Verdict | None:
+        """The refusal of an IP before anybody is named, by providers that refuse so early; None: not here, not now."""
+        door = visit.door
+        habit = STYLES[door.style].throttle_stage
+        # A connection that is older than the refusal meets it at MAIL.
+        if door.provider is None or habit not in (Stage.BANNER, Stage.MAIL) or stage < habit:
+            return None
+        nobody = Recipient("", door.provider, door.style, _AS_JUDGED)
+        if judging.look(_site(visit, nobody), visit.client, self.now()) is Judgement.ACCEPT:
+            return None
+        return self._judged(judging, visit, nobody)
+
+    def _judged_at_rcpt(self, judging: Judging, visit: Visit, recipient: Recipient) -> Verdict | None:
+        """A refusal at RCPT: of blocked IPs by everybody, of throttled ones where the dot is not the place for it."""
+        site, now = _site(visit, recipient), self.now()
+        if recipient.plan.behaviour is Behaviour.UNKNOWN:
+            judging.unknown(site, visit.client, now)
+        look = judging.look(site, visit.client, now)
+        late = STYLES[recipient.style].throttle_stage is Stage.DOT
+        if look is Judgement.ACCEPT or (look is Judgement.THROTTLE and late):
+            return None
+        return self._judged(judging, visit, recipient)
+
+    def _judged_at_dot(self, judging: Judging, visit: Visit, recipients: Sequence[Recipient]) -> Verdict | None:
+        """Counts the mail, once for each recipient; the first refusal refuses all."""
+        for recipient in recipients:
+            refusal = self._judged(judging, visit, recipient)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _judged(self, judging: Judging, visit: Visit, recipient: Recipient) -> Verdict | None:
+        """Count one mail with the judge; the refusal that it meets, in the provider's own words."""
+        met = judging.meet(_site(visit, recipient), visit.client, self.now())
+        if met is Judgement.ACCEPT:
+            return None
+        style, blocked = STYLES[recipient.style], met is Judgement.BLOCK
+        self.counts.add(recipient.provider, visit.client, "blocked" if blocked else "throttled")
+        text = self._fill(style.block if blocked else style.throttle, visit, recipient.address)
+        return Verdict(wire(text), hang_up=text.startswith("421"))
 
     def _refuse(self, visit: Visit, recipient: Recipient, mail_from: str, data: bytes | None = None) -> Verdict | None:
         """The refusal that a plan leads to, counted; None when the plan lets this one pass."""
@@ -281,6 +345,13 @@ class Mailroom:
             domain=address.rpartition("@")[2],
             seconds=wait,
         )
+
+
+def _site(visit: Visit, recipient: Recipient) -> str:
+    """Who judges: a provider as a whole, or a small server by itself."""
+    if recipient.style != "small":
+        return recipient.provider
+    return visit.door.name if visit.door.provider is not None else recipient.address.rpartition("@")[2]
 
 
 def _words(recipient: Recipient) -> str:

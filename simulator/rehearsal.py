@@ -32,7 +32,11 @@ FAIR: Final = 0.95
 
 def rehearse(scenario: Scenario, providers: Providers, ways: Sequence[Way] = tuple(Way)) -> list[Result]:
     """What comes of the scenario in each way. `providers` has the limits of one IP (the shipped table, or your own)."""
-    return [_run(scenario, providers, way) for way in ways]
+    state = random.getstate()
+    try:
+        return [_run(scenario, providers, way) for way in ways]
+    finally:
+        random.setstate(state)
 
 
 def addresses(scenario: Scenario) -> tuple[list[str], list[str]]:
@@ -41,6 +45,8 @@ def addresses(scenario: Scenario) -> tuple[list[str], list[str]]:
 
 
 def _run(scenario: Scenario, providers: Providers, way: Way) -> Result:
+    # In production each worker begins the turn of a pool somewhere (pools/grants); here at a place of the seed.
+    random.seed(f"{scenario.seed}|turns")
     new, warm = addresses(scenario)
     plan = replace(scenario.plan, zone="UTC")
     sites = sorted(site for site, share in scenario.mix.items() if share > 0)

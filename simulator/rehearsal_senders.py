@@ -6,10 +6,12 @@ what has to wait. Mails are counts with the minute they arrived in, never single
 """
 
 import random
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from functools import partial
+from operator import is_not
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -164,10 +166,10 @@ class Managed:
         """Use the leaves. The IPs that were refused something; what they did not get is still in the backlog."""
         refused: set[str] = set()
         connections = self._providers.limits_of_site(site).connections
-        for address, run in groupby(leaves, key=_address):
-            mine = list(run)
+        for leave, count in _runs(leaves):
+            address = leave.ip.address
             # The mails on the wire when the first refusal comes meet it too; all others see the rest in time.
-            n = min(len(mine), self._field.room(site, address, minute) + connections)
+            n = min(count, self._field.room(site, address, minute) + connections)
             if address in refused:
                 n = 0
             offered = self._field.offer(site, address, n, minute)
@@ -175,7 +177,7 @@ class Managed:
             if offered.refused:
                 refused.add(address)
             used = n - (offered.refused if self._field.replies[site].phase in _BEFORE_MAIL else 0)
-            self._return(mine, len(mine) - used)
+            self._return(leave, count - used)
         return frozenset(refused)
 
     def _conclude(self, site: str, address: str, offered: Offered, minute: int) -> None:
@@ -212,18 +214,23 @@ class Managed:
                 backlog.popleft()
         return found
 
-    def _return(self, leaves: Sequence[Leave], unused: int) -> None:
-        ticket = leaves[0].ticket
-        if ticket is not None and unused:
-            at_once(self._granter.give_back([(ticket, unused)]))
+    def _return(self, leave: Leave, unused: int) -> None:
+        if leave.ticket is not None and unused:
+            at_once(self._granter.give_back([(leave.ticket, unused)]))
 
 
 def _member(ip: str) -> PoolMember:
     return PoolMember(EgressIp(ip, ip, f"mta.{ip}.rehearsal"))
 
 
-def _address(leave: Leave) -> str:
-    return leave.ip.address
+def _runs(leaves: Sequence[Leave]) -> Iterable[tuple[Leave, int]]:
+    """Equal leaves with their number. `Granter` repeats one object for an IP's share, so a run is found by halving."""
+    start = 0
+    while start < len(leaves):
+        first = leaves[start]
+        end = bisect_left(leaves, True, start, key=partial(is_not, first))
+        yield first, end - start
+        start = end
 
 
 def _woken(granted: Granted, minute: int) -> int:

@@ -33,7 +33,7 @@ SHORT_SECONDS = 2.0
 """A wait up to this is sat out in the batch, a longer one in the queue."""
 
 PORTION_SECONDS = 0.05
-"""What a rate lets through in this time is sent together: asking for every single token would cost more than sending."""
+"""What a rate lets through in this time is sent together: asking for each token by itself costs more than sending."""
 
 SOONEST = timedelta(seconds=1)
 """Mail that goes back to the queue is not claimed again before this."""

@@ -21,7 +21,7 @@ from core.publish import celery_app
 from core.queues import BACKGROUND, TASK_BOUNCE, TASK_VERIFY_DOMAIN
 from core.secrets import InstanceSecret
 from core.settings import Settings
-from mta.replies import shipped_rules
+from mta.from_settings import rules_in_force
 from outcomes.inbound import waiting_inbound
 from store.database import Database
 from workers.app import START_SECONDS, STOP_SECONDS, TASK_SECONDS, LoopThread, worker_arguments
@@ -114,7 +114,7 @@ class BackgroundWorker:
     async def _open(self) -> None:
         database = Database(self._settings.database_url, self._settings.database_pool_size, f"postlane-{self._name}")
         await database.open()
-        self._tools = FeedbackTools(database, self._secret, shipped_rules(), SystemClock())
+        self._tools = FeedbackTools(database, self._secret, rules_in_force(self._settings), SystemClock())
         self._sweeping = asyncio.create_task(self._sweep_for_ever(self._tools), name="sweep")
 
     async def _sweep_for_ever(self, tools: FeedbackTools) -> None:

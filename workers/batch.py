@@ -14,8 +14,8 @@ from core.secrets import InstanceSecret
 from messages.model import Claimed, StoredContent, StoredEmail
 from mta.deliver import Courier
 from mta.model import EgressIp, Envelope, Route
-from mta.replies import RuleTable
 from mta.resolve import Resolver
+from mta.rule_book import RuleBook
 from outcomes.recorder import Recorder
 from pools.grants import Granter, Ticket
 from pools.model import Pool
@@ -83,7 +83,7 @@ class Collaborators:
     shared: Shared
     resolver: Resolver
     courier: Courier
-    rules: RuleTable
+    rules: RuleBook
     recorder: Recorder
     leases: LeaseKeeper
     signing: Executor

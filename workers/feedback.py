@@ -29,7 +29,7 @@ from messages.model import MessageRef
 from messages.states import State
 from mta import return_path
 from mta.bounces import BounceReport, RecipientReport, ReportKind, parse_bounce
-from mta.replies import RuleTable
+from mta.rule_book import RuleBook
 from outcomes.inbound import InboundMail, finish_inbound, load_inbound
 from outcomes.late import KnownMessage, LateKind, LateNews, find_message, record_late_bounce, record_late_news
 from store.database import Connection, Database
@@ -68,7 +68,7 @@ class FeedbackTools:
 
     database: Database
     secret: InstanceSecret
-    rules: RuleTable
+    rules: RuleBook
     clock: Clock
 
 
@@ -77,6 +77,7 @@ async def work_through(identifier: UUID, tools: FeedbackTools) -> Result | None:
 
     Raises `DatabaseUnavailableError`; the mail then waits for the sweep.
     """
+    tools.rules.refresh()
     async with tools.database.connection() as connection:
         mail = await load_inbound(connection, identifier)
     if mail is None:

@@ -17,6 +17,7 @@ from core.logs import get_logger
 from core.publish import HintPublisher
 from core.queues import Lane
 from messages.accept import KEY_LIFETIME
+from mta.rule_book import RuleBook
 from outcomes.inbound import forget_inbound
 from store import partitions
 from store.database import Connection, Database, DatabaseUnavailableError
@@ -58,6 +59,7 @@ class Duties:
     hints: HintPublisher
     clock: Clock
     retention: partitions.Retention
+    rules: RuleBook
 
 
 async def scan_due(duties: Duties) -> dict[Lane, int]:
@@ -133,6 +135,7 @@ async def _work(duties: Duties, holder: Connection) -> None:
         group.create_task(_repeat(lambda: count_queue(duties), FIGURES_SECONDS, FIGURES_SHARE))
         group.create_task(_repeat(lambda: upkeep.judge_warmups(duties.database), upkeep.WARMUP_SECONDS))
         group.create_task(_repeat(lambda: upkeep.show_pools(duties.database), upkeep.FIGURES_SECONDS))
+        group.create_task(_repeat(lambda: upkeep.watch_rules(duties.database, duties.rules), upkeep.FIGURES_SECONDS))
         group.create_task(_repeat(lambda: upkeep.forget(duties.database), upkeep.FORGET_SECONDS))
         group.create_task(_hold(holder))
 

@@ -67,6 +67,7 @@ _BEFORE_MAIL = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.BANNER, Phase.EHLO
 
 async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
     """Send what is due for these destinations, one batch; returns the destinations that may have more."""
+    c.rules.refresh()
     await _admit(c)
     try:
         with watch.step(lane, "claim"):

@@ -10,6 +10,7 @@ from core.clock import SystemClock
 from core.logs import get_logger
 from core.publish import HintPublisher
 from core.settings import Settings
+from mta.from_settings import rules_in_force
 from store.database import Database
 from workers.periodic import Duties, lead, retention
 
@@ -26,7 +27,13 @@ async def _run(settings: Settings) -> None:
     await database.open()
     hints = HintPublisher(settings.redis_url)
     hints.start()
-    duties = Duties(database, hints, SystemClock(), retention(settings.content_days, settings.event_days))
+    duties = Duties(
+        database,
+        hints,
+        SystemClock(),
+        retention(settings.content_days, settings.event_days),
+        rules_in_force(settings),
+    )
     leading = asyncio.create_task(lead(duties), name="lead")
     server = metrics.serve(
         settings.metrics_host,

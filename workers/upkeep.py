@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from prometheus_client import Gauge
 
 from core.logs import get_logger
+from mta.rule_book import RuleBook
 from pools import alarms, throttle_repository
 from pools.alarms import AlarmKind
 from store.database import Connection, Database
@@ -22,6 +23,8 @@ FORGET_SECONDS = 3600.0
 
 KEPT_CHANGES_DAYS = 400
 """The story of an IP is kept for more than a year: last season's rests are what this season's plan is made from."""
+
+RULES_SUBJECT = "POSTLANE_RULES_FILE"
 
 HEALTH = Gauge(
     "postlane_ip_health",
@@ -67,6 +70,17 @@ async def show_pools(database: Database) -> None:
                 WARMUP_STAGE.labels(ip.ip, track.track).set(track.stage)
     for kind in {alarm.kind for alarm in opened}:
         ALARMS.labels(kind).set(sum(alarm.kind == kind for alarm in opened))
+
+
+async def watch_rules(database: Database, rules: RuleBook) -> None:
+    """Tell of an edit of the operator's reply rules that cannot be read; those before it stay in force everywhere."""
+    before = rules.trouble
+    read = rules.refresh()
+    async with database.transaction() as connection:
+        if rules.trouble and rules.trouble != before:
+            await alarms.raise_alarm(connection, AlarmKind.RULES_FILE, RULES_SUBJECT, rules.trouble)
+        elif read:
+            await alarms.clear(connection, [AlarmKind.RULES_FILE], RULES_SUBJECT)
 
 
 async def forget(database: Database) -> None:

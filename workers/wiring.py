@@ -17,9 +17,8 @@ from core.settings import Settings, worker_name
 from messages import claim
 from mta.connect import reachable
 from mta.deliver import Courier, CourierSettings
-from mta.from_settings import known_providers, make_resolver
+from mta.from_settings import known_providers, make_resolver, rules_in_force
 from mta.providers import Providers
-from mta.replies import shipped_rules
 from outcomes.journal import Journal
 from outcomes.kinds import Outcome
 from outcomes.record import Recorded
@@ -81,7 +80,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         shared=shared,
         resolver=make_resolver(settings, providers),
         courier=_courier(settings, providers, shared.slots),
-        rules=shipped_rules(),
+        rules=rules_in_force(settings),
         recorder=recorder,
         leases=leases,
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),

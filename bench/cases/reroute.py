@@ -1,7 +1,7 @@
 """How long a mail that meets a throttle takes to be delivered through another IP of its pool.
 
 A marketing pool of three IPs sends to the practice internet's Gmail as fast as it may; in the middle of a round that
-Gmail begins to refuse one of the IPs, in the words and at the place (after the final dot) that the real one is known by.
+Gmail begins to refuse one of the IPs, in the words and at the place (after the final dot) the real one is known for.
 What is measured stands in the table of events: of each mail that was refused so, the time from its first throttle reply
 (`rerouted`, or `deferred` when it had to wait after all) to its `delivered`.
 
@@ -163,7 +163,10 @@ def _add(session: Session, runs: list[list[_Round]]) -> None:
     settings = {
         "rerouted": sum(one.rerouted for one in shifts),
         "waited": sum(one.waited for one in shifts),
-        "rounds": {name: _told([one for one in rounds if one.name == name]) for name in {one.name for one in rounds}},
+        "rounds": {
+            name: _told([one for one in rounds if one.name == name])
+            for name in dict.fromkeys(one.name for one in rounds)
+        },
         "messages_per_round": session.options.reroute_messages,
         "ips": len(pool_addresses(Lane.MARKETING)),
         "provider": "the practice internet's Gmail: 421 4.7.28 after the dot; TLS, 5 connections from an IP",

@@ -24,7 +24,7 @@ from messages.model import MessageRef, NewEmail, Recipient
 from messages.states import State
 from mta import return_path
 from mta.inbound_server import Listener
-from mta.replies import shipped_rules
+from mta.rule_book import RuleBook
 from outcomes.kinds import AttemptFacts, EventKind, Outcome
 from outcomes.record import record
 from store.database import Database
@@ -94,7 +94,7 @@ async def server(settings: Settings) -> AsyncIterator[InboundServer]:
 
 @pytest.fixture
 def tools(database: Database) -> FeedbackTools:
-    return FeedbackTools(database, InstanceSecret.from_text(SECRET), shipped_rules(), SystemClock())
+    return FeedbackTools(database, InstanceSecret.from_text(SECRET), RuleBook(None, ()), SystemClock())
 
 
 async def talk_to(listener: Listener, talk: Callable[[smtplib.SMTP], T]) -> T:

@@ -1,7 +1,8 @@
 """Mail through the proxy that operators use: Debian's danted, on loopback, and between machines in network namespaces.
 
-Needs the package dante-server. Without it these tests are skipped, which continuous integration does not allow. The
-namespaces take root; where they are not to be had, loopback is the proof and the last test does not exist.
+Needs the package dante-server, which takes root to install: conftest.py leaves this file out where there is neither,
+and test_socks.py with a SOCKS server of our own is the proof. The namespaces take root too; where they are not to be
+had, loopback is the proof and the last test does not exist.
 """
 
 import asyncio

@@ -1,11 +1,11 @@
 """Starts `hammer` processes for a test, and a Valkey that a test may stop and kill."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -50,22 +50,24 @@ async def result(process: Process) -> dict[str, float]:
 
 
 @contextmanager
-def own_valkey(folder: Path) -> Iterator[EmbeddedValkey]:
+def own_valkey() -> Iterator[EmbeddedValkey]:
     """A Valkey of this test alone."""
-    server = start_valkey(folder)
-    try:
-        yield server
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(server.process.pid, signal.SIGCONT)
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="postlane-test-") as folder:
+        os.chmod(folder, 0o711)  # as root, the server's own account has to get to its data in there
+        server = start_valkey(Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @contextmanager
 def stopped(server: EmbeddedValkey) -> Iterator[None]:
     """It takes connections (the kernel does) and answers nothing."""
-    os.kill(server.process.pid, signal.SIGSTOP)
+    pid = server.process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(server.process.pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)

@@ -5,7 +5,6 @@ import math
 import struct
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -243,8 +242,8 @@ async def test_processes_together_stay_within_the_rate(redis_url: str) -> None:
     assert sum(one["calls"] for one in results) > 200
 
 
-async def test_a_stopped_redis_makes_it_slow_and_holds_nobody(tmp_path: Path) -> None:
-    with own_valkey(tmp_path) as server:
+async def test_a_stopped_redis_makes_it_slow_and_holds_nobody() -> None:
+    with own_valkey() as server:
         rates = Rates(server.url)
         await rates.start()
         await take(rates, "s", 10, 50.0, 0, 10)
@@ -267,8 +266,8 @@ async def test_a_stopped_redis_makes_it_slow_and_holds_nobody(tmp_path: Path) ->
         await rates.stop()
 
 
-async def test_a_killed_redis_comes_back_by_itself(tmp_path: Path) -> None:
-    with own_valkey(tmp_path) as server:
+async def test_a_killed_redis_comes_back_by_itself() -> None:
+    with own_valkey() as server:
         rates = Rates(server.url)
         await take(rates, "k", 4, 0.001, 0, 10)
         await asyncio.sleep(1.1)  # the append-only file is synced each second

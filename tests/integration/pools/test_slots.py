@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import redis
@@ -201,8 +200,8 @@ async def test_a_dead_process_gives_back_within_the_lease(redis_url: str) -> Non
         assert await acquired(living, 3) == 3
 
 
-async def test_without_redis_one_connection_per_key(tmp_path: Path) -> None:
-    with own_valkey(tmp_path) as server:
+async def test_without_redis_one_connection_per_key() -> None:
+    with own_valkey() as server:
         async with process(server.url, lease=3.0) as slots:
             assert await acquired(slots, 3) == 3
             ended: list[int] = []

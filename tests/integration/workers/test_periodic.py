@@ -18,6 +18,7 @@ from core.queues import Lane
 from messages import claim
 from messages.accept import settle_keys
 from messages.model import Idempotency
+from mta.rule_book import RuleBook
 from store.database import Database
 from tests.integration.messages.emails import (
     execute,
@@ -69,7 +70,7 @@ async def second_database(database_url: str) -> AsyncIterator[Database]:
 
 
 def duties_of(database: Database, hints: HintPublisher, clock: Clock | None = None) -> Duties:
-    return Duties(database, hints, clock or Noon(), retention(7, 90))
+    return Duties(database, hints, clock or Noon(), retention(7, 90), RuleBook(None, ()))
 
 
 async def until(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 8.0) -> None:

@@ -58,9 +58,20 @@ def test_without_a_budget_there_is_no_standing() -> None:
 
 def test_every_aim_is_harder_than_its_least() -> None:
     budgets = {key: kind.budget for key, kind in KINDS.items() if kind.budget}
-    assert len(budgets) == 10
+    assert len(budgets) == 14
     for key, budget in budgets.items():
-        assert (budget.aim > budget.least) is (budget.better is Better.HIGHER), key
+        if budget.aim is not None:
+            assert (budget.aim > budget.least) is (budget.better is Better.HIGHER), key
+
+
+def test_a_budget_without_an_aim_is_met_or_missed() -> None:
+    budget = Budget(0.9, None)
+    assert standing(0.9, budget) is standing(1.2, budget) is Standing.ENOUGH
+    assert standing(0.89, budget) is Standing.BELOW
+
+
+def test_both_peers_are_held_to_the_same_budget() -> None:
+    assert KINDS["ratio"].budget == KINDS["ratio_inet"].budget == Budget(6, 14)
 
 
 def test_a_figure_is_its_median_with_its_spread() -> None:

@@ -17,6 +17,7 @@ _FOUND = [
     Figure("delivered_per_s", (1500.0, 1600.0, 1400.0), {"messages": 30000}),
     Figure("ratio", (5.0,), {}),
     Figure("tx_idle_p50_ms", (4.0, 4.5), {}),
+    Figure("limits_ratio", (0.97, 0.95, 0.96), {}),
 ]
 _OMITTED = {"postfix_opendkim_per_s": "Postfix needs root"}
 
@@ -30,7 +31,8 @@ def _printed() -> str:
 def test_keys_are_those_of_the_specification() -> None:
     asked = (
         "delivered_per_s postfix_opendkim_per_s ratio rsa_limit_share api_single_per_s api_batch_per_s tx_idle_p50_ms"
-        " tx_idle_p99_ms tx_loaded_p99_ms backlog_ratio suppression_cost"
+        " tx_idle_p99_ms tx_loaded_p99_ms backlog_ratio suppression_cost reroute_ms_p50 reroute_ms_p99 limits_ratio"
+        " postfix_opendkim_inet_per_s ratio_inet"
     )
     assert set(asked.split()) <= set(KINDS)
 
@@ -43,6 +45,8 @@ def test_the_table_shows_median_spread_and_standing() -> None:
     assert "1 run" in lines["ratio"]
     assert "≤ 10.0" in lines["tx_idle_p50_ms"]
     assert "aim" in lines["tx_idle_p50_ms"]
+    cells = [cell.strip() for cell in lines["limits_ratio"].split("│")]
+    assert cells[4:7] == ["≥ 0.90", "", "at least"]
 
 
 def test_the_table_says_what_is_missing_and_why() -> None:
@@ -69,7 +73,8 @@ def test_json_has_plain_values_on_top_and_details_below(tmp_path: Path) -> None:
 
 def test_quick_is_smaller_in_every_size() -> None:
     small, full = quick(Path("x")), Options()
-    for name in ("messages", "runs", "postfix_messages", "backlog", "suppressions", "many_suppressions", "claims"):
+    sizes = "messages runs postfix_messages postfix_inet_messages limits_messages limits_runs reroute_messages"
+    for name in (*sizes.split(), "reroute_rounds", "backlog", "suppressions", "many_suppressions", "claims"):
         assert getattr(small, name) < getattr(full, name), name
 
 

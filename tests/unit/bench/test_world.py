@@ -7,12 +7,13 @@ import time
 import pytest
 
 from bench.cases.suppression import _destinations
-from bench.databases import database_url
+from bench.databases import POOL_IPS, database_url, pool_addresses
 from bench.mail import BULK_ZONE, TIMED_ZONE, MailBodies, domain, recipient
 from bench.processor import CpuSample, memory_mb, microseconds_per_message, sample
 from bench.rows import chunks
 from bench.world import SINK_HOST, TIMED_HOST, free_port, zones
 from core.publish import DESTINATIONS_PER_TASK
+from core.queues import Lane
 
 
 def test_a_batch_is_json_and_no_two_mails_are_alike() -> None:
@@ -46,6 +47,17 @@ def test_every_recipient_domain_leads_to_its_sink() -> None:
         for number in range(3):
             (record,) = found[domain(number, zone, 3)]["MX"]
             assert found[record.split()[1]] == {"A": [host]}
+
+
+def test_every_recipient_domain_is_a_site_of_its_own() -> None:
+    servers = [record for entry in zones(5).values() for record in entry.get("MX", [])]
+    assert len(servers) == len(set(servers)) == 10
+
+
+def test_the_pools_of_the_lanes_share_no_ip() -> None:
+    addresses = [address for lane in Lane for address in pool_addresses(lane)]
+    assert len(set(addresses)) == POOL_IPS * len(Lane)
+    assert all(address.startswith("127.0.1.") for address in addresses)
 
 
 @pytest.mark.parametrize(
