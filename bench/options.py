@@ -18,10 +18,10 @@ class Options:
     """Postfix with OpenDKIM is slower: fewer messages give the same seconds."""
     postfix_inet_messages: int = 3_000
     """The same with OpenDKIM on a TCP socket, which is slower again."""
-    limits_messages: int = 20_000
+    limits_messages: int = 10_000
     """Of one side of one pair of `limits_ratio`."""
-    limits_runs: int = 5
-    """Pairs of `limits_ratio`: a ratio near one wants more of them."""
+    limits_runs: int = 7
+    """Pairs of `limits_ratio`: a ratio near one wants many of them, each short, so that both see the same machine."""
     reroute_messages: int = 1_500
     """Of one round of `reroute_ms_*`; a round throttles one IP."""
     reroute_rounds: int = 3

@@ -240,7 +240,7 @@ def _fields(line: bytes) -> tuple[str, str, int, str, str]:
         code = int(code)
     if not isinstance(code, int) or isinstance(code, bool) or not (200 <= code < 600 or (code == 0 and enhanced)):
         raise ValueError("`code` is the SMTP code, 200 to 599")
-    if phase not in _PHASES:
+    if not isinstance(phase, str) or phase not in _PHASES:
         raise ValueError(f"`phase` is one of {', '.join(Phase)}")
     if not enhanced and text[:1] in ("2", "4", "5") and (found := _ENHANCED.match(text)) is not None:
         enhanced, text = found[1], text[found.end() :]

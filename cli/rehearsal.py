@@ -1,7 +1,7 @@
 """`postlane warmup rehearse`: a plan followed by Postlane against a blast, in front of providers that judge IPs.
 
-Needs no server and sends nothing: the simulated providers of `simulator/reputation` and Postlane's own deciding code run
-weeks of mail in virtual time (`simulator/rehearsal`). docs/warmup-rehearsal.md has its tables and says what they assume.
+Needs no server and sends nothing: the simulated providers of `simulator/reputation` and Postlane's own deciding code
+run weeks of mail in virtual time (`simulator/rehearsal`). docs/warmup-rehearsal.md has the tables and what they assume.
 """
 
 import re
@@ -20,6 +20,7 @@ from cli.warmup_plans import FirstOption, MixOption, TargetOption, read_mix, rea
 from mta.providers import load_providers
 from simulator.rehearsal import rehearse as run
 from simulator.rehearsal_model import DEFAULT_MIX, OTHER, DayResult, Result, Scenario, Tally, Way
+from simulator.rehearsal_senders import STEP
 from store.database import Database
 from warmup import library
 from warmup.plan import REST, Plan, PlanError, as_dict
@@ -50,6 +51,9 @@ def rehearse(
     strictness: Annotated[
         float, typer.Option("--strictness", min=0.1, max=10, help="Of the providers; 2 halves what newcomers get.")
     ] = 1.0,
+    blocks: Annotated[
+        bool, typer.Option("--blocks/--no-blocks", help="Whether providers block who ignores their throttles.")
+    ] = True,
     complaints: Annotated[float, typer.Option("--complaints", min=0, max=50, help="In percent of the mail.")] = 0.03,
     first: FirstOption = None,
     target: TargetOption = None,
@@ -62,7 +66,7 @@ def rehearse(
     found = _plan(plan, first, target, share)
     if plan in {one.name for one in PRESETS} or mix:
         found = weighted(found, {REST if name == OTHER else name: part for name, part in shares.items()})
-    scenario = Scenario(found, per_day, shares, ips, warm_ips, days, seed, strictness, complaints / 100)
+    scenario = Scenario(found, per_day, shares, ips, warm_ips, days, seed, strictness, blocks, complaints / 100)
     if not wants_json(as_json):
         say(f"Rehearsing {days} days of {per_day:,} mails in {len(Way)} ways …", style="dim")
     file = context.read().providers_file
@@ -117,7 +121,7 @@ def _columns(result: Result) -> list[tuple[str, Callable[[int], str]]]:
 
     columns = [("by new", count(lambda day: day.tally.by_new)), ("refused", count(lambda day: _refused(day.tally)))]
     if result.way is Way.PLAN:
-        columns.insert(0, ("stage", lambda number: str(days[number].stage or "–")))
+        columns.insert(0, ("stage", lambda number: str(days[number].stage or "-")))
     for heading, figure in (("lost", lambda day: _lost(day.tally)), ("waiting", lambda day: day.waiting)):
         if any(figure(day) for day in days):
             columns.append((heading, count(figure)))
@@ -137,7 +141,9 @@ def _of_mail(n: int, result: Result) -> str:
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if 60 * hours >= STEP else f"< {STEP} min"
 
 
 _FIGURES: Final[tuple[tuple[str, Callable[[Result], str]], ...]] = (
@@ -152,8 +158,8 @@ _FIGURES: Final[tuple[tuple[str, Callable[[Result], str]], ...]] = (
     ("blocklist refusals met", lambda one: f"{one.total.blocked:,}"),
     ("delay, median / 95 %", lambda one: f"{_hours(one.delay_p50)} / {_hours(one.delay_p95)}"),
     ("new IPs at full rate from day", lambda one: str(one.full_rate_day or "not reached")),
-    ("plan complete on day", lambda one: str(one.plan_done_day or "–")),
-    ("mails above a cap", lambda one: f"{one.cap_exceeded:,}" if one.way is Way.PLAN else "–"),
+    ("plan complete on day", lambda one: str(one.plan_done_day or "-")),
+    ("mails above a cap", lambda one: f"{one.cap_exceeded:,}" if one.way is Way.PLAN else "-"),
 )
 
 

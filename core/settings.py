@@ -74,7 +74,11 @@ class Settings(BaseSettings):
         None, description="CA bundle for outgoing STARTTLS; empty takes the system's."
     )
     connections_per_host: int = Field(
-        10, ge=1, le=1000, description="Connections one worker process opens from one IP to one mail server."
+        10,
+        ge=1,
+        le=1000,
+        description="Connections all workers together open from one IP to one mail server; a provider's own limit "
+        "holds when it is lower.",
     )
     messages_per_connection: int = Field(500, ge=1, description="Mails sent through a connection before a new one.")
     connection_idle_seconds: float = Field(30.0, gt=0, description="Seconds an unused connection is kept open.")

@@ -187,7 +187,7 @@ def keep_ledger(state: SimulatorState, path: Path | None) -> None:
 
 
 def reset(state: SimulatorState) -> None:
-    """Forget rules, counts, mailboxes and greylist."""
+    """Forget rules, counts, mailboxes and greylist; IPs are judged no more."""
     call(state, "reset")
 
 

@@ -89,14 +89,13 @@ class Mailroom:
         self._numbers = itertools.count(1)
 
     def reset(self) -> None:
-        """Forget rules, counts, mails, greylist and attempts. The ledger file is left alone."""
+        """Forget rules, counts, mails, greylist, attempts and what is thought of IPs. The ledger file is left alone."""
         self.rules.clear()
         self.counts.clear()
         self.mailboxes.clear()
         self._greylist.clear()
         self._attempts.clear()
-        if self.judging is not None:
-            self.judge_ips(self.judging.settings)
+        self.judging = None
 
     def judge_ips(self, settings: ReputationSettings | None) -> None:
         """Let the providers judge client IPs from now on, every IP being new to them; None: no more."""

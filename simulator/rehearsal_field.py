@@ -64,7 +64,7 @@ class Field:
     def __init__(self, scenario: Scenario, new: Sequence[str], warm: Sequence[str], sites: Iterable[str]) -> None:
         self.sites = tuple(sites)
         self.replies = {site: _replies(site) for site in self.sites}
-        self.judge = Judge(scenario.seed, scenario.strictness)
+        self.judge = Judge(scenario.seed, scenario.strictness, blocks=scenario.blocks)
         self.tally = Tally()
         self.figures: dict[tuple[str, str], DayFigures] = {}
         """By IP and provider: what the plan is told about a day."""

@@ -50,6 +50,8 @@ class Scenario:
     seed: int = 1
     strictness: float = 1.0
     """Of the providers: 2 halves what they give to newcomers, how fast they let them grow, and their patience."""
+    blocks: bool = True
+    """Whether providers block who ignores their throttles, or throttle for ever."""
     complaints: float = 0.0003
     unknown: float = 0.003
     """Of the recipients, mailboxes that do not exist."""

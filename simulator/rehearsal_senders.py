@@ -30,7 +30,7 @@ START: Final = datetime(2001, 1, 1, tzinfo=UTC)
 """Any day: only differences count."""
 
 STEP: Final = 5
-"""Minutes that are worked on at once; while anything is throttled, every single one."""
+"""Minutes that are worked on at once; while an IP comes back from a throttle, every single one."""
 
 _GIVE_UP: Final = GIVE_UP_AFTER // timedelta(minutes=1)
 _BATCH: Final = 50_000
@@ -133,7 +133,7 @@ class Managed:
         return sum(self._sizes.values())
 
     def work(self, site: str, fresh: int, minute: int) -> None:
-        parts = STEP if self._throttles.troubled(site) else 1
+        parts = STEP if self._throttles.moving(site, _at(minute + STEP)) else 1
         for part in range(parts):
             share = fresh * (part + 1) // parts - fresh * part // parts
             self._part(site, share, minute + part, 60 * STEP // parts)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 from pools import health
-from pools.health import Condition, Evidence, Policy, Rate
+from pools.health import Condition, Evidence, Policy, Rate, State
 from pools.model import Pool, Rest
 from pools.rates import RateRequest, Taken
 from warmup.ledger import Reserved, Returned, Wanted, Warming
@@ -52,9 +52,12 @@ class Throttles:
         self._conditions: dict[tuple[str, str], Condition] = {}
         self._troubles: dict[str, int] = defaultdict(int)
 
-    def troubled(self, site: str) -> bool:
-        """Whether any IP rests or comes back there."""
-        return self._troubles[site] > 0
+    def moving(self, site: str, until: datetime) -> bool:
+        """Whether any IP comes back there, or will before `until`: then every minute counts."""
+        if not self._troubles[site]:
+            return False
+        found = (condition for (_, place), condition in self._conditions.items() if place == site)
+        return any(one.state is not State.THROTTLED or one.rest_until is None or one.rest_until < until for one in found)
 
     def rest(self, ip: str, site: str, now: datetime) -> Rest | None:
         """The rest in force."""

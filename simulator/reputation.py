@@ -160,13 +160,17 @@ class Opinion:
 class Judge:
     """The memory and the decisions of all providers. A `site` that is not in `habits` is judged mildly."""
 
-    def __init__(self, seed: int = 1, strictness: float = 1.0, habits: Mapping[str, Habits] = HABITS) -> None:
-        """`strictness` 2 halves newcomers' allowance, growth and patience; ValueError unless it is above 0."""
+    def __init__(
+        self, seed: int = 1, strictness: float = 1.0, habits: Mapping[str, Habits] = HABITS, *, blocks: bool = True
+    ) -> None:
+        """`strictness` 2 halves newcomers' allowance, growth and patience; ValueError unless it is above 0. Without
+        `blocks` the providers only throttle, whatever comes."""
         if not strictness > 0:
             raise ValueError(f"strictness must be above 0, not {strictness}")
         self._seed = seed
         self._strictness = strictness
         self._habits = habits
+        self._blocks = blocks
         self._files: dict[tuple[str, str], _File] = {}
 
     def room(self, site: str, ip: str, now: float) -> int:
@@ -195,7 +199,7 @@ class Judge:
             return Met(accepted, 0, refused)
         left = max(0, self._patience(site, file) - today.refused)
         today.refused += refused
-        if refused <= left:
+        if refused <= left or not self._blocks:
             return Met(accepted, refused, 0)
         self._block(site, file, now)
         return Met(accepted, left, refused - left)

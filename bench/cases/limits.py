@@ -77,6 +77,7 @@ async def measure(session: Session) -> None:
         without_limits_per_s=[one.per_second for one in free.passes], messages=options.limits_messages,
         sites=options.domains, rate_buckets=buckets, warming_ip_allowance=allowance, warming_ip_mails=carried,
         cpu_microseconds_per_message={"with": limited.passes[-1].cpu, "without": free.passes[-1].cpu},
+        all_cpu_microseconds={"with": _all_cpu(limited), "without": _all_cpu(free)},
         with_limits="shipped providers.toml (100/s from an IP to a site), one of three IPs warms up",
         without_limits=f"own providers file: {NO_RATES!r}, no warm-up",
         note="both stacks run all the time, one delivers; every recipient domain is a site of its own",
@@ -121,6 +122,11 @@ async def _used(connection: Connection, ip: str) -> tuple[datetime, int, int]:
     assert row is not None
     at: datetime = row[0]
     return at.astimezone(UTC), int(row[1]), int(row[2])
+
+
+def _all_cpu(side: _Side) -> list[int]:
+    """Processor time of a message over all processes, one value a run: what a busy machine hardly changes."""
+    return [round(sum(one.cpu.values())) for one in side.passes]
 
 
 def _start(session: Session, stack: ExitStack, name: str, own: Own) -> _Side:

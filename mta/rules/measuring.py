@@ -3,7 +3,8 @@
 Owns the format of a corpus, JSON lines of real replies with what each of them means:
 
     {"provider": "gmail", "phase": "rcpt", "code": 550, "enhanced": "5.1.1", "text": "...",
-     "class": "invalid_recipient", "action": "bounce", "scope": "recipient", "suppress": true, "source": "where it was seen"}
+     "class": "invalid_recipient", "action": "bounce", "scope": "recipient", "suppress": true,
+     "source": "where it was seen"}
 
 Does not decide anything: a table does. Called by `postlane providers check` and by the tests.
 """

@@ -16,7 +16,21 @@ from mta.rules import CLASSES
 from mta.rules.reading import Rule
 
 TABLE = shipped_rules()
-PROVIDERS = ["gmail", "microsoft", "microsoft365", "yahoo", "apple", "gmx", "comcast"]
+PROVIDERS = [
+    "gmail",
+    "microsoft",
+    "microsoft365",
+    "yahoo",
+    "apple",
+    "gmx",
+    "comcast",
+    "orange",
+    "qq",
+    "netease",
+    "mimecast",
+    "proofpoint",
+    "barracuda",
+]
 
 
 def reply(code: int, enhanced: str = "", text: str = "", phase: Phase = Phase.RCPT) -> Response:
@@ -56,7 +70,7 @@ def test_only_bounces_of_the_recipient_suppress() -> None:
     for rule in suppressing:
         assert (rule.verdict.action, rule.verdict.scope) == (Action.BOUNCE, Scope.RECIPIENT)
         assert rule.phases, f"{rule.id} would suppress on a reply to MAIL or a banner"
-        assert set(rule.phases) <= {Phase.RCPT, Phase.DOT}
+        assert set(rule.phases) <= {Phase.RCPT, Phase.DATA, Phase.DOT}
         assert 4 not in rule.codes
 
 
@@ -82,8 +96,8 @@ def decided(response: Response, provider: str = "") -> str:
         ("", reply(550, "5.2.1", "no"), "bounce inactive_mailbox recipient suppress"),
         ("", reply(552, "5.2.2", "Over quota"), "bounce mailbox_full recipient"),
         ("", reply(452, "4.2.2", "Over quota"), "retry_later mailbox_full recipient"),
-        ("", reply(550, "5.7.1", "User unknown"), "block policy message"),
-        ("", reply(554, "5.7.1", "blocked using bl.spamcop.net"), "block blocklisted ip"),
+        ("", reply(550, "5.7.1", "User unknown"), "bounce invalid_recipient recipient"),
+        ("", reply(554, "5.7.1", "blocked using bl.spamcop.net"), "throttle_ip blocklisted ip"),
         ("", reply(550, "5.1.1", "spam detected", Phase.DOT), "block spam_content message"),
         ("", reply(550, "5.1.1", "refused", Phase.DOT), "bounce mailbox_trouble recipient"),
         ("", reply(421, "4.7.0", "come back"), "throttle_ip rate_limited ip"),
@@ -109,7 +123,11 @@ def decided(response: Response, provider: str = "") -> str:
         ("", reply(550, "5.4.1", "Recipient address rejected: Access denied."), "block policy message"),
         ("microsoft365", reply(451, "4.7.650", "has been temporarily rate limited"), "throttle_ip ip_reputation ip"),
         ("yahoo", reply(421, "4.7.0", "[TSS04] Messages deferred"), "throttle_ip ip_reputation ip"),
-        ("apple", reply(550, "5.1.1", "<b@icloud.com>: inactive email address"), "bounce inactive_mailbox recipient"),
+        (
+            "apple",
+            reply(550, "5.1.1", "<b@icloud.com>: inactive email address"),
+            "bounce inactive_mailbox recipient suppress",
+        ),
         (
             "gmx",
             reply(550, "", "<b@gmx.de>: Requested action not taken: mailbox unavailable"),
