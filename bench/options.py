@@ -20,7 +20,7 @@ class Options:
     """The same with OpenDKIM on a TCP socket, which is slower again."""
     limits_messages: int = 10_000
     """Of one side of one pair of `limits_ratio`."""
-    limits_runs: int = 7
+    limits_runs: int = 5
     """Pairs of `limits_ratio`: a ratio near one wants many of them, each short, so that both see the same machine."""
     reroute_messages: int = 1_500
     """Of one round of `reroute_ms_*`; a round throttles one IP."""

@@ -14,6 +14,7 @@ from uuid import UUID
 from core.queues import Lane
 from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
 from mta.model import Attachment
+from store import arrays
 from store.database import Connection
 
 INLINE_CONTENT = 64 * 1024
@@ -51,13 +52,13 @@ SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_a
     SELECT CASE WHEN size <= %(inline)s THEN html END AS html, CASE WHEN size <= %(inline)s THEN body END AS body,
            headers, CASE WHEN size <= %(inline)s THEN raw END AS raw, attachment_count, size
       FROM contents WHERE id = e.content_id OFFSET 0) c ON true
- WHERE e.id = ANY(%(ids)s)
+ WHERE e.id = ANY(%(ids)s::uuid[])
 """
 
 _STILL_MINE = """
 SELECT q.email_id, q.position FROM delivery_queue q
  WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
-   AND q.email_id = ANY(%(emails)s) AND q.claimed_by = %(worker)s AND q.due_at > now()
+   AND q.email_id = ANY(%(emails)s::uuid[]) AND q.claimed_by = %(worker)s AND q.due_at > now()
    AND NOT EXISTS (
      SELECT FROM suppressions s
       WHERE s.address = q.address AND s.scope IN ('all', q.lane) AND (s.expires_at IS NULL OR s.expires_at > now()))
@@ -68,7 +69,7 @@ _RENEW = """
 UPDATE delivery_queue q SET due_at = now() + %(lease)s
   FROM (SELECT email_id, position FROM delivery_queue
          WHERE (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
-           AND email_id = ANY(%(emails)s) AND claimed_by = %(worker)s FOR UPDATE SKIP LOCKED) AS mine
+           AND email_id = ANY(%(emails)s::uuid[]) AND claimed_by = %(worker)s FOR UPDATE SKIP LOCKED) AS mine
  WHERE q.email_id = mine.email_id AND q.position = mine.position
 """
 
@@ -120,7 +121,7 @@ async def load(
     connection: Connection, email_ids: Iterable[UUID]
 ) -> dict[UUID, tuple[StoredEmail, StoredContent | None]]:
     """The emails with their content, None where it is large or has attachments. A missing email is left out."""
-    cursor = await connection.execute(_LOAD, {"ids": list(set(email_ids)), "inline": INLINE_CONTENT})
+    cursor = await connection.execute(_LOAD, {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT})
     found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
     for row in await cursor.fetchall():
         html, body, headers, raw, attachments, size = row[14:]
@@ -164,7 +165,11 @@ async def give_back(connection: Connection, refs: Sequence[MessageRef], worker: 
 
 async def hold(connection: Connection, held: Sequence[tuple[MessageRef, datetime, str]], worker: UUID) -> None:
     """Return messages that no IP can take now: each due at its time, with the reason, no attempt counted."""
-    columns = {"due": [due for _, due, _ in held], "holds": [reason for _, _, reason in held], "worker": worker}
+    columns = {
+        "due": arrays.moments([due for _, due, _ in held]),
+        "holds": [reason for _, _, reason in held],
+        "worker": worker,
+    }
     await connection.execute(_HOLD, _columns([ref for ref, _, _ in held]) | columns)
 
 
@@ -178,7 +183,10 @@ async def release_worker(connection: Connection, worker: UUID) -> int:
 
 
 def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
-    return {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
+    return {
+        "emails": arrays.uuids(ref.email_id for ref in refs),
+        "positions": arrays.integers(ref.position for ref in refs),
+    }
 
 
 def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:

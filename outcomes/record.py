@@ -12,7 +12,7 @@ from core.ids import uuid7
 from messages.states import TERMINAL, State
 from mta.model import Action
 from outcomes.kinds import EventKind, Outcome
-from store import counters
+from store import arrays, counters
 from store.counters import Counted
 from store.database import Connection
 
@@ -26,7 +26,7 @@ WITH ended AS (
 ), moved AS (
   UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
     FROM ended u JOIN gone USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s))
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
 SELECT email_id, position FROM gone
 """
 
@@ -43,7 +43,7 @@ WITH later AS (
 ), moved AS (
   UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
     FROM later u JOIN kept USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s))
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
 SELECT email_id, position FROM kept
 """
 
@@ -98,20 +98,20 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
-        "emails": [o.ref.email_id for o in outcomes],
-        "positions": [o.ref.position for o in outcomes],
+        "emails": arrays.uuids(o.ref.email_id for o in outcomes),
+        "positions": arrays.integers(o.ref.position for o in outcomes),
         "states": [o.state.value for o in outcomes],
-        "attempts": [o.attempts for o in outcomes],
-        "times": [o.at for o in outcomes],
+        "attempts": arrays.integers(o.attempts for o in outcomes),
+        "times": arrays.moments([o.at for o in outcomes]),
     }
 
 
 def _later(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
-        "due": [o.next_attempt_at or o.at for o in outcomes],
+        "due": arrays.moments([o.next_attempt_at or o.at for o in outcomes]),
         # Only a greylisted message must come back through the IP that was greylisted.
         "ips": [o.attempt.ip if o.attempt and o.attempt.action == Action.RETRY_SAME_IP else "" for o in outcomes],
-        "workers": [o.worker for o in outcomes],
+        "workers": arrays.uuids(o.worker for o in outcomes),
     }
 
 

@@ -57,7 +57,9 @@ class Throttles:
         if not self._troubles[site]:
             return False
         found = (condition for (_, place), condition in self._conditions.items() if place == site)
-        return any(one.state is not State.THROTTLED or one.rest_until is None or one.rest_until < until for one in found)
+        return any(
+            one.state is not State.THROTTLED or one.rest_until is None or one.rest_until < until for one in found
+        )
 
     def rest(self, ip: str, site: str, now: datetime) -> Rest | None:
         """The rest in force."""

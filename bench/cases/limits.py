@@ -34,6 +34,7 @@ NO_RATES = "[default]\nmessages_per_second = 0\nmessages_per_hour = 0\n"
 """An operator's providers file: the default row holds for every provider without a figure of its own, and no shipped
 row that mail of the benchmark goes to has one."""
 
+KNOWN_SECONDS = REFRESH_SECONDS + 1
 HOURS = 24
 USED_AT_LEAST = 0.9
 """Share of its allowance that the warming IP has to carry, or the plan was not in force."""
@@ -56,16 +57,16 @@ async def measure(session: Session) -> None:
     with ExitStack() as stack:
         free = _start(session, stack, "bench_free", Own({"POSTLANE_PROVIDERS_FILE": str(_file(session))}))
         limited = _start(session, stack, "bench_limited", Own(redis_database=1))
-        for side in (free, limited):
-            session.say("warming up")
-            await deliver(session, side.running, WARM_UP, "warm-up")
         allowance = options.limits_messages // POOL_IPS
         for turn in range(options.limits_runs):
             for side in (free, limited) if turn % 2 else (limited, free):
                 name = "with limits" if side is limited else "without limits"
                 session.say(f"pair {turn + 1} of {options.limits_runs}: {options.limits_messages:,} mails {name}")
+                # While the other side ran, this one's DNS answers and connections have run out.
+                await deliver(session, side.running, WARM_UP, f"warm-up{turn}")
                 if side is limited:
                     await _allow(side.running.database, warming, allowance)
+                await asyncio.sleep(KNOWN_SECONDS)
                 before = _carried(side.running.database, warming)
                 side.passes.append(await deliver(session, side.running, options.limits_messages, f"run{turn}"))
                 if side is limited:
@@ -94,7 +95,7 @@ def cap_for(allowance: int, at: datetime, granted: int, base: int) -> int:
 
 
 async def _allow(database: BenchDatabase, ip: str, allowance: int) -> None:
-    """Let the IP warm up anew by a plan that allows so much more now, and wait until all workers know."""
+    """Let the IP warm up anew by a plan that allows so much more now. Workers know after `KNOWN_SECONDS`."""
     opened = Database(database.url, size=1, name="bench")
     await opened.open()
     try:
@@ -107,7 +108,6 @@ async def _allow(database: BenchDatabase, ip: str, allowance: int) -> None:
             await warmups.start(connection, ip, plan, by="bench")
     finally:
         await opened.close()
-    await asyncio.sleep(REFRESH_SECONDS + 1)
 
 
 async def _used(connection: Connection, ip: str) -> tuple[datetime, int, int]:

@@ -64,8 +64,9 @@ CREATE TABLE warmup_tracks (
   state text NOT NULL CHECK (state IN ('active', 'complete')), stage_since date NOT NULL, progress_at date NOT NULL,
   last_used date, PRIMARY KEY (ip, track));
 CREATE TABLE warmup_days (
-  ip text NOT NULL, track text NOT NULL, day date NOT NULL, stage integer NOT NULL, cap bigint NOT NULL CHECK (cap >= 0),
-  granted bigint NOT NULL DEFAULT 0, hour smallint NOT NULL DEFAULT -1, hour_base bigint NOT NULL DEFAULT 0,
+  ip text NOT NULL, track text NOT NULL, day date NOT NULL, stage integer NOT NULL,
+  cap bigint NOT NULL CHECK (cap >= 0), granted bigint NOT NULL DEFAULT 0,
+  hour smallint NOT NULL DEFAULT -1, hour_base bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (ip, track, day), CHECK (granted BETWEEN 0 AND cap)) WITH (fillfactor = 50);
 CREATE TABLE warmup_changes (
   id uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), ip text NOT NULL, track text NOT NULL, day date,

@@ -1,5 +1,9 @@
 """The judge at work in the mailroom: off by default, and each provider in its own manner when it is on."""
 
+import json
+from typing import Any
+
+from simulator.control import ControlServer
 from simulator.judging import ReputationSettings
 from simulator.mailroom import Mailroom
 from simulator.reputation import Judgement
@@ -93,3 +97,23 @@ def test_complaints_and_unknown_users_are_remembered() -> None:
     clock.seconds += 60
     (tomorrow,) = room.judging.opinions(clock())
     assert tomorrow.why == "as much as a newcomer may", "a hundred mails and a dozen complaints: no growth"
+
+
+def test_control_switches_it_on_shows_it_and_refuses_nonsense() -> None:
+    room = Mailroom(WORLD, now=Clock())
+    control = ControlServer(room, dict)
+
+    def ask(**fields: object) -> dict[str, Any]:
+        return control.handle(json.dumps(fields).encode())
+
+    assert ask(op="reputation") == {"ok": True, "on": False, "opinions": []}
+    assert ask(op="reputation.set", on=True, day_seconds=60, strictness=2)["strictness"] == 2
+    deliver(room, "joe@gmail.sim")
+    shown = ask(op="reputation")
+    assert [(one["site"], one["ip"], one["accepted"]) for one in shown["opinions"]] == [("gmail", "127.0.1.2", 1)]
+    for wrong in ({"day_seconds": 0}, {"strictness": "very"}, {"complaints": 1}, {"seed": True}):
+        answer = ask(op="reputation.set", on=True, **wrong)
+        assert not answer["ok"]
+        assert next(iter(wrong)) in answer["error"]
+    assert ask(op="reputation.set", on=False) == {"ok": True, "on": False}
+    assert room.judging is None

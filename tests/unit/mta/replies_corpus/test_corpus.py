@@ -18,14 +18,41 @@ TABLE = shipped_rules()
 RATES = ("rate_limited", "recipient_rate", "domain_rate_limited", "too_many_connections")
 
 OWN_SAMPLES_ONLY = frozenset(
-    """
-    apple-ip-deferred gmx-overload microsoft-wrong-region orange-ptr-or-ehlo orange-authentication
-    orange-domain-listed proofpoint-local-policy yahoo-authentication dot-unanswered domain-not-there
-    domain-takes-no-mail target-not-public dns-later source-not-bindable source-proxy-away needs-smtputf8
-    tls-broken not-understood no-answer yes-too-early full-for-now-code domain-too-fast starttls-later
-    policy-on-arrival-later full-code ptr-missing-code domain-too-fast-permanent too-fast-permanent
-    sender-code policy-on-arrival recipients-too-many routing-refused mailbox-refused
-    """.split()
+    [
+        "apple-ip-deferred",
+        "gmx-overload",
+        "microsoft-wrong-region",
+        "orange-ptr-or-ehlo",
+        "orange-authentication",
+        "orange-domain-listed",
+        "proofpoint-local-policy",
+        "yahoo-authentication",
+        "dot-unanswered",
+        "domain-not-there",
+        "domain-takes-no-mail",
+        "target-not-public",
+        "dns-later",
+        "source-not-bindable",
+        "source-proxy-away",
+        "needs-smtputf8",
+        "tls-broken",
+        "not-understood",
+        "no-answer",
+        "yes-too-early",
+        "full-for-now-code",
+        "domain-too-fast",
+        "starttls-later",
+        "policy-on-arrival-later",
+        "full-code",
+        "ptr-missing-code",
+        "domain-too-fast-permanent",
+        "too-fast-permanent",
+        "sender-code",
+        "policy-on-arrival",
+        "recipients-too-many",
+        "routing-refused",
+        "mailbox-refused",
+    ]
 )
 """Rules that no public reply in the corpus reaches: only their own samples prove them. The list may only shrink."""
 
@@ -128,7 +155,7 @@ def test_too_fast_is_never_suppressed(
     sample: Sample, code: int, enhanced: str, phase: Phase, provider: str, upper: bool, tail: str
 ) -> None:
     """A provider may give the same words with another code, at another step or with a link after them. The codes that
-    mean a dead mailbox all by themselves (5.1.1 and its like) are left out: they are not a variant but another reply."""
+    mean a dead mailbox all by themselves (5.1.1 and its like) are left out: with one it is another reply."""
     text = (sample.response.text.upper() if upper else sample.response.text) + tail
     codes = sample.response.enhanced if enhanced == "keep" else enhanced
     response = Response(phase, code or sample.response.code, codes, text)
@@ -145,7 +172,7 @@ def test_too_fast_is_never_suppressed(
 )
 @pytest.mark.parametrize("provider", ["gmail", "", "microsoft365", "proofpoint"])
 def test_the_receiver_that_gets_mail_too_fast(code: int, enhanced: str, speed: str, provider: str) -> None:
-    text = f"The user you are trying to contact is receiving mail {speed}."
-    for phase in (Phase.RCPT, Phase.DATA, Phase.DOT):
-        verdict = TABLE.classify(Response(phase, code, enhanced, text), provider)
-        assert (verdict.suppress, verdict.klass) == (False, "recipient_rate")
+    for text in (f"The user you are trying to contact is receiving mail {speed}.", f"... receiving mail {speed}"):
+        for phase in (Phase.RCPT, Phase.DATA, Phase.DOT):
+            verdict = TABLE.classify(Response(phase, code, enhanced, text), provider)
+            assert (verdict.suppress, verdict.klass) == (False, "recipient_rate")

@@ -1,0 +1,37 @@
+"""Array parameters written by hand arrive as what they were."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from core.ids import uuid7
+from store import arrays
+from store.database import Database
+
+
+async def test_they_come_back_as_they_were(database: Database) -> None:
+    ids = [uuid7() for _ in range(3)]
+    times = [
+        datetime(2026, 3, 1, 12, 30, 15, 250, tzinfo=UTC),
+        datetime(2026, 3, 1, tzinfo=timezone(timedelta(hours=-3))),
+    ]
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT %s::uuid[], %s::timestamptz[], %s::smallint[]",
+            [arrays.uuids(ids), arrays.moments(times), arrays.integers([-1, 0, 32767])],
+        )
+        assert await cursor.fetchone() == (ids, times, [-1, 0, 32767])
+
+
+async def test_nothing_is_an_empty_array(database: Database) -> None:
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT %s::uuid[], %s::timestamptz[], %s::smallint[]",
+            [arrays.uuids([]), arrays.moments([]), arrays.integers([])],
+        )
+        assert await cursor.fetchone() == ([], [], [])
+
+
+def test_a_time_without_zone_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        arrays.moments([datetime(2026, 3, 1)])  # noqa: DTZ001
