@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cli import warmup_plans
 from cli.output import Column, JsonOption, emit, say, shown, wants_json
+from cli.rehearsal import rehearse
 from cli.sessions import with_database
 from cli.warmup_plans import FirstOption, MixOption, TargetOption
 from store.database import Connection, Database
@@ -24,6 +25,7 @@ from warmup.status import status
 app = typer.Typer(help="Let an IP grow to its normal volume.", no_args_is_help=True)
 app.command("presets")(warmup_plans.presets)
 app.command("simulate")(warmup_plans.simulate_plan)
+app.command("rehearse")(rehearse)
 app.add_typer(warmup_plans.plans, name="plans")
 
 Ip = Annotated[str, typer.Argument(metavar="IP", help="Address of the IP.")]
