@@ -20,6 +20,7 @@ import psycopg
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
+from core.tasks import end
 from messages.model import NewEmail, Submission
 from messages.states import State
 from store import counters
@@ -89,9 +90,7 @@ class Acceptor:
 
     async def stop(self) -> None:
         """End the committers. Submissions still waiting fail with CancelledError: they were never answered."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         for waiting in self._waiting:
             waiting.done.cancel()
 

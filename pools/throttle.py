@@ -22,11 +22,12 @@ from typing import Final
 from prometheus_client import Counter
 
 from core.logs import get_logger
+from core.tasks import end
 from pools import health
 from pools.health import Condition, Evidence, Policy, Rate, State
 from pools.model import EVERYWHERE, Rest
 from pools.throttle_repository import Key, Kind, Step, ThrottleRow, label, move, read
-from pools.throttle_watch import REREAD_SECONDS, ThrottleWatch, end
+from pools.throttle_watch import REREAD_SECONDS, ThrottleWatch
 from store.database import Database, DatabaseUnavailableError
 
 __all__ = ["Rate", "ThrottleBook"]

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from core.logs import get_logger
+from core.tasks import end
 from pools.throttle_repository import CHANNEL, Key, parse_key
 from store.database import LOST, Connection, Database, DatabaseUnavailableError
 
@@ -23,22 +24,11 @@ REREAD_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 30.0
 """A connection that says nothing for so long is asked whether it is still there: a firewall may have forgotten it."""
 
-_CANCEL_SECONDS = 0.5
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
 Reread = Callable[[Collection[Key] | None], Awaitable[None]]
 """Reads these keys, or everything (None), from the store. May raise DatabaseUnavailableError."""
-
-
-async def end(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended. Once is not enough: before Python 3.12 `asyncio.wait_for`, with which
-    psycopg_pool waits for a connection, swallows a cancellation that comes together with what it waited for."""
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
 
 class ThrottleWatch:

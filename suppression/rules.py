@@ -12,10 +12,10 @@ from core.queues import Lane
 from mta.model import Action, Phase, Scope, Verdict
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
-SPEAKING_PHASES: Final = (Phase.RCPT, Phase.DOT)
-"""Where a reply can be about the mailbox. Our transactions carry one recipient each, so a refusal after the final dot
-names it as surely as one at RCPT: Yahoo says "this user doesn't have an account" only there. Whether a reply at the
-dot is about the mailbox is the rule's decision (`Verdict.suppress`)."""
+SPEAKING_PHASES: Final = (Phase.RCPT, Phase.DATA, Phase.DOT)
+"""Where a reply can be about the mailbox. Our transactions carry one recipient each, so a refusal at DATA (Proofpoint)
+or after the final dot names it as surely as one at RCPT: Yahoo says "this user doesn't have an account" only there.
+Whether such a reply is about the mailbox is the rule's decision (`Verdict.suppress`)."""
 
 DETAIL_LENGTH: Final = 500
 """Characters of `detail`: a reply of the usual length fits, and a list of a million entries stays small."""

@@ -15,7 +15,6 @@ reserved, and a `reserve` that gets no answer raises.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from psycopg.rows import dict_row
 
 from core.logs import get_logger
 from core.queues import Lane
+from core.tasks import end
 from store.database import Database, DatabaseUnavailableError
 from warmup.plan import REST, Plan, Transactional, parse
 from warmup.reserving import GIVE_BACK, RESERVE, SNAPSHOT
@@ -118,9 +118,7 @@ class Ledger:
     async def stop(self) -> None:
         """Stop reading. What is reserved stays reserved: the caller gives back what he has not used."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end([self._task])
             self._task = None
 
     def warming(self, ip: str, provider: str) -> Warming | None:

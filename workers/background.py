@@ -21,6 +21,7 @@ from core.publish import celery_app
 from core.queues import BACKGROUND, TASK_BOUNCE, TASK_VERIFY_DOMAIN
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from core.tasks import end
 from mta.from_settings import rules_in_force
 from outcomes.inbound import waiting_inbound
 from store.database import Database
@@ -143,8 +144,7 @@ class BackgroundWorker:
 
     async def _close(self) -> None:
         if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+            await end([self._sweeping])
         if self._tools is not None:
             await self._tools.database.close()
 

@@ -7,6 +7,7 @@ counted), or given back untried. A throttled mail that changes its IP leaves onl
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from core.logs import get_logger
 from messages import claim, retry, states
@@ -110,12 +111,20 @@ def conclude(
     _log_attempt(batch, message, facts, state.value, c)
 
 
-def rerouted(batch: Batch, message: Claimed, facts: AttemptFacts, c: Collaborators) -> None:
+class Throttled(NamedTuple):
+    """An attempt that throttled its IP or its sending domain, and when its reply came."""
+
+    facts: AttemptFacts
+    at: datetime
+
+
+def rerouted(batch: Batch, message: Claimed, throttled: Throttled, c: Collaborators) -> None:
     """An IP was throttled under this message, which goes on through another one: a note, no outcome."""
+    facts, at = throttled
     c.recorder.note(
         Outcome(
-            message.ref, message.address, batch.lane, batch.now(), EventKind.REROUTED, states.State.QUEUED,
-            message.attempts, c.worker, facts,
+            message.ref, message.address, batch.lane, at, EventKind.REROUTED, states.State.QUEUED, message.attempts,
+            c.worker, facts,
         )
     )  # fmt: skip
     watch.attempt(batch.lane, facts, None)
@@ -123,14 +132,15 @@ def rerouted(batch: Batch, message: Claimed, facts: AttemptFacts, c: Collaborato
 
 
 def throttled_everywhere(
-    batch: Batch, message: Claimed, email: StoredEmail, facts: AttemptFacts, wait: Wait, c: Collaborators
+    batch: Batch, message: Claimed, email: StoredEmail, throttled: Throttled, wait: Wait, c: Collaborators
 ) -> None:
     """The last IP that could take it was throttled, or its sending domain was: deferred until one returns. That was
     not the message's fault and costs it no attempt."""
+    facts, at = throttled
     due = _held_until(batch, message, email, wait)
     state = states.State.DEFERRED if due else states.State.EXPIRED
     outcome = Outcome(
-        message.ref, message.address, batch.lane, batch.now(), EventKind(state.value), state, message.attempts,
+        message.ref, message.address, batch.lane, at, EventKind(state.value), state, message.attempts,
         c.worker, facts, due, wait.reason[:DETAIL_LENGTH],
     )  # fmt: skip
     _put(batch, outcome, c)

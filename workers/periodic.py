@@ -16,6 +16,7 @@ from core.clock import Clock
 from core.logs import get_logger
 from core.publish import HintPublisher
 from core.queues import Lane
+from core.tasks import heed_cancellation
 from messages.accept import KEY_LIFETIME
 from mta.rule_book import RuleBook
 from outcomes.inbound import forget_inbound
@@ -164,6 +165,7 @@ async def _repeat(duty: Callable[[], Awaitable[object]], seconds: float, share: 
             raise
         except Exception as error:  # a bug in one duty may not stop the others
             _log.error("duty_failed", exc_info=error)
+        heed_cancellation()
         took = time.monotonic() - started
         await asyncio.sleep(max(seconds - took, took / share - took, 0.0))
 

@@ -39,6 +39,7 @@ from workers import watch
 from workers.assigning import Ready, another_ip, assign, paced
 from workers.batch import Batch, Collaborators, Job
 from workers.concluding import (
+    Throttled,
     conclude,
     end,
     facts_of,
@@ -255,7 +256,7 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
     # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
     envelope, job.envelope = job.envelope, None
     assert envelope is not None
-    throttled: tuple[Delivery, Verdict] | None = None
+    throttled: Throttled | None = None
     tried: frozenset[str] = frozenset()
     while await batch.permit.allows(job.claimed.ref):
         rested = c.throttles.rest(job.ip.address, job.route.site, batch.now()) is not None
@@ -267,12 +268,13 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
             if rested and c.throttles.rest(job.ip.address, job.route.site, batch.now()) is None:
                 return  # not the IP: a suppression came, or the batch's time is up
             if not rested:
+                replied = batch.now()
                 verdict = c.rules.classify(delivery.response, job.route.provider)
                 if not await _blames_us(batch, job, delivery, verdict, c):
                     facts = facts_of(job, delivery, verdict)
                     conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)
                     return
-                throttled = delivery, verdict
+                throttled = Throttled(facts_of(job, delivery, verdict), replied)
         tried |= {job.ip.address}
         if not await _moved(batch, job, tried, throttled, c):
             return
@@ -339,22 +341,19 @@ async def _observed(batch: Batch, job: Job, c: Collaborators) -> float:
     return (await c.shared.rates.observed([f"{job.ip.address}|{job.route.site}"]))[0]
 
 
-async def _moved(
-    batch: Batch, job: Job, tried: frozenset[str], throttled: tuple[Delivery, Verdict] | None, c: Collaborators
-) -> bool:
+async def _moved(batch: Batch, job: Job, tried: frozenset[str], throttled: Throttled | None, c: Collaborators) -> bool:
     """Give the message its next IP. False: nobody can take it, and it waits for the first that returns.
 
     `throttled` is what its last IP was told, None when that rested before this message was tried on it.
     """
-    facts = facts_of(job, *throttled) if throttled else None
     leave = await another_ip(batch, job, tried, c)
     if isinstance(leave, Wait):
-        if facts is not None:
-            throttled_everywhere(batch, job.claimed, job.email, facts, leave, c)
+        if throttled is not None:
+            throttled_everywhere(batch, job.claimed, job.email, throttled, leave, c)
         else:
             await hold(batch, [(job.claimed, leave)], c)
         return False
-    if facts is not None:
-        rerouted(batch, job.claimed, facts, c)
+    if throttled is not None:
+        rerouted(batch, job.claimed, throttled, c)
     job.ip, job.ticket = leave
     return True

@@ -10,6 +10,7 @@ from core.clock import SystemClock
 from core.logs import get_logger
 from core.publish import HintPublisher
 from core.settings import Settings
+from core.tasks import end
 from mta.from_settings import rules_in_force
 from store.database import Database
 from workers.periodic import Duties, lead, retention
@@ -48,7 +49,6 @@ async def _run(settings: Settings) -> None:
     await asyncio.wait({leading, stop}, return_when=asyncio.FIRST_COMPLETED)
     if leading.done():
         _log.critical("scheduler_failed", exc_info=leading.exception())
-    leading.cancel()
-    await asyncio.gather(leading, stop, return_exceptions=True)
+    await end([leading, stop])
     hints.stop()
     await database.close()

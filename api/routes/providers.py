@@ -16,6 +16,7 @@ from api.openapi import errors
 from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, known_site, page, page_of, providers_of
 from api.schemas_throttles import Explained, ExplainReply, ProviderAnswer, ProviderList, limits_answer
 from core.errors import ConfigurationError
+from mta.from_settings import known_providers
 from mta.model import Phase
 from mta.model import Response as Response_
 from mta.providers import OTHER, Providers
@@ -82,7 +83,7 @@ def _rules(given: Deps) -> RuleTable:
     if own is None:
         return shipped_rules()
     try:
-        return load_rules(own, *shipped_files())
+        return load_rules(own, *shipped_files(), providers=known_providers(given.settings).names)
     except ConfigurationError as error:
         raise ApiError("conflict", f"The rules cannot be read, so those loaded before are in force: {error}") from error
 

@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.ids import uuid7
 from core.publish import DESTINATIONS_PER_TASK, HintPublisher, marker
 from core.queues import Lane
+from core.tasks import end
 from messages import claim
 from messages.accept import settle_keys
 from messages.model import Idempotency
@@ -224,8 +225,7 @@ async def leading(duties: Duties) -> AsyncIterator[asyncio.Task[None]]:
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
 
 @pytest.fixture
@@ -263,8 +263,7 @@ async def test_of_two_schedulers_one_works_and_the_other_takes_over(
         async with leading(duties_of(second_database, two)):
             await asyncio.sleep(0.3)
             assert len(await lock_holders(database)) == 1
-            first.cancel()
-            await asyncio.gather(first, return_exceptions=True)
+            await end([first])
             await hinted_again(database, client)
             assert len(await lock_holders(database)) == 1
     one.stop()

@@ -34,7 +34,7 @@ def test_the_detail_is_bounded() -> None:
     assert len(entry.detail) == DETAIL_LENGTH
 
 
-@pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.RCPT, Phase.DOT}))
+@pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.RCPT, Phase.DATA, Phase.DOT}))
 def test_no_other_phase_speaks_about_the_mailbox(phase: Phase) -> None:
     assert suppression_for(DEAD, phase, Lane.TRANSACTIONAL) is None
 
