@@ -7,7 +7,7 @@ Redis, and a process that is alone needs none. `LeaseLine` owns who in this proc
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -24,6 +24,10 @@ GiveUp = Callable[[Key, int], int]
 PROMISE_SECONDS = 2.0
 """How long an ended connection may take to make room; after that another one is ended. A QUIT takes a round trip, but
 the lease may go to another process."""
+
+
+GRACE_SECONDS = 0.25
+"""How long a lease is still asked for when nobody waits any more."""
 
 
 class ConnectionLeases(Protocol):
@@ -52,26 +56,43 @@ class ConnectionLeases(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Asking:
+class _Waiter:
     server: Key
     lease: Key
     future: "asyncio.Future[Session | None]"
     """Resolves to None: the lease is yours; or to a session that was handed back meanwhile."""
+    number: int
+    """Grows with every waiter: the smallest has waited longest."""
     refused: bool = False
     """There was none when it was asked for."""
     promised_until: float = 0.0
     """Loop time until which a connection is being ended to make room for this one."""
 
 
+@dataclass(slots=True, eq=False)
+class _Asker:
+    """Asks for the leases of one key, one after the other, as long as somebody waits."""
+
+    task: "asyncio.Task[None] | None" = None
+    refused: bool = False
+    dismissal: asyncio.TimerHandle | None = None
+
+
 class LeaseLine:
-    """Those of one session pool who wait for a lease. Each is served by its lease, or by a session handed back."""
+    """Those of one session pool who wait for a lease. Each is served by its lease, or by a session handed back.
+
+    There is one question at a time per key, whoever waits: under load every mail waits for a moment and is served by a
+    session handed back, and a question for each of them cost a fifth of a worker's time.
+    """
 
     def __init__(self, leases: ConnectionLeases, give_up: GiveUp, give_back: Callable[[Session], None]) -> None:
         """`give_up` ends unused sessions of the pool; `give_back` takes a session whose receiver was cancelled."""
         self._leases = leases
         self._give_up = give_up
         self._give_back = give_back
-        self._line: dict[Key, deque[_Asking]] = {}
+        self._line: dict[Key, deque[_Waiter]] = {}
+        self._askers: dict[Key, _Asker] = {}
+        self._number = 0
         leases.attach(give_up)
 
     def __len__(self) -> int:
@@ -80,25 +101,24 @@ class LeaseLine:
     async def wait(self, server: Key, lease: Key, limit: int) -> Session | None:
         """None once the lease is had: release it after the connection is closed. Or a session to that server, which
         came first; then there is no lease. When cancelled, neither is left over."""
-        loop = asyncio.get_running_loop()
-        asking = _Asking(server, lease, loop.create_future())
-        self._line.setdefault(server, deque()).append(asking)
-        task = loop.create_task(self._ask(asking, limit))
-        task.add_done_callback(partial(self._answered, asking))
+        self._number += 1
+        waiter = _Waiter(server, lease, asyncio.get_running_loop().create_future(), self._number)
+        self._line.setdefault(server, deque()).append(waiter)
+        self._engage(waiter, limit)
         try:
-            return await asking.future
+            return await waiter.future
         except asyncio.CancelledError:
-            self._withdraw(asking)
+            self._withdraw(waiter)
             raise
         finally:
-            task.cancel()
+            self._dismiss_later(lease)
 
     def hand_over(self, server: Key, session: Session) -> bool:
         """Give a session to who has waited longest for this server; False when nobody does."""
-        for asking in list(self._line.get(server, ())):
-            self._leave(asking)
-            if not asking.future.done():
-                asking.future.set_result(session)
+        for waiter in list(self._line.get(server, ())):
+            self._leave(waiter)
+            if not waiter.future.done():
+                waiter.future.set_result(session)
                 return True
         return False
 
@@ -113,61 +133,111 @@ class LeaseLine:
 
     def close(self, error: Exception) -> None:
         """Nobody gets anything any more."""
-        for asking in list(chain(*self._line.values())):
-            self._leave(asking)
-            if not asking.future.done():
-                asking.future.set_exception(error)
+        self._fail(list(chain(*self._line.values())), error)
+        for asker in self._askers.values():
+            if asker.task is not None:
+                asker.task.cancel()
 
-    async def _ask(self, asking: _Asking, limit: int) -> None:
-        if not await self._leases.acquire(asking.lease, limit):
-            asking.refused = True
-            if self._give_up(asking.lease, 1):
-                self._promise(asking)
-            await self._leases.wait(asking.lease, limit)
+    # Asking
 
-    def _answered(self, asking: _Asking, task: "asyncio.Task[None]") -> None:
-        """The lease is granted, or something broke, which must not leave anybody waiting."""
-        if task.cancelled():
-            return
-        error = task.exception()
-        if asking.future.done():
-            if error is None:
-                self._leases.release(asking.lease)
-            return
-        self._leave(asking)
+    def _engage(self, waiter: _Waiter, limit: int) -> None:
+        asker = self._askers.get(waiter.lease)
+        if asker is None:
+            asker = self._askers[waiter.lease] = _Asker()
+            asker.task = asyncio.get_running_loop().create_task(self._ask(waiter.lease, limit, asker))
+            asker.task.add_done_callback(partial(self._ended, waiter.lease, asker))
+        elif asker.refused:
+            self._refuse(waiter)
+
+    async def _ask(self, lease: Key, limit: int, asker: _Asker) -> None:
+        while self._first(lease) is not None:
+            if not await self._leases.acquire(lease, limit):
+                asker.refused = True
+                for waiter in self._of(lease):
+                    self._refuse(waiter)
+                await self._leases.wait(lease, limit)
+                asker.refused = False
+            first = self._first(lease)
+            if first is None:
+                self._leases.release(lease)
+                break
+            self._leave(first)
+            first.future.set_result(None)
+        self._forget(lease, asker)  # at once: whoever comes now starts a new one
+
+    def _ended(self, lease: Key, asker: _Asker, task: "asyncio.Task[None]") -> None:
+        """Nobody waited any more, or something broke, which must not leave anybody waiting."""
+        self._forget(lease, asker)
+        error = None if task.cancelled() else task.exception()
         if error is not None:
-            asking.future.set_exception(error)
-        else:
-            asking.future.set_result(None)
+            self._fail(self._of(lease), error)
 
-    def _withdraw(self, asking: _Asking) -> None:
+    def _dismiss_later(self, lease: Key) -> None:
+        """Nobody waits just now: ask for a moment longer, because the next mail often comes at once."""
+        asker = self._askers.get(lease)
+        if asker is not None and asker.dismissal is None and self._first(lease) is None:
+            asker.dismissal = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._dismiss, lease, asker)
+
+    def _dismiss(self, lease: Key, asker: _Asker) -> None:
+        asker.dismissal = None
+        if self._first(lease) is None and asker.task is not None:
+            self._forget(lease, asker)
+            asker.task.cancel()
+
+    def _forget(self, lease: Key, asker: _Asker) -> None:
+        if asker.dismissal is not None:
+            asker.dismissal.cancel()
+            asker.dismissal = None
+        if self._askers.get(lease) is asker:
+            del self._askers[lease]
+
+    def _refuse(self, waiter: _Waiter) -> None:
+        waiter.refused = True
+        if self._give_up(waiter.lease, 1):
+            self._promise(waiter)
+
+    # The line
+
+    def _of(self, lease: Key) -> list[_Waiter]:
+        return [one for one in chain(*self._line.values()) if one.lease == lease and not one.future.done()]
+
+    def _first(self, lease: Key) -> _Waiter | None:
+        return min(self._of(lease), key=lambda one: one.number, default=None) if self._line else None
+
+    def _fail(self, waiters: Iterable[_Waiter], error: BaseException) -> None:
+        for waiter in waiters:
+            self._leave(waiter)
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
+
+    def _withdraw(self, waiter: _Waiter) -> None:
         """The caller was cancelled, perhaps after it had already been served."""
-        self._leave(asking)
-        future = asking.future
+        self._leave(waiter)
+        future = waiter.future
         if future.cancelled() or not future.done() or future.exception() is not None:
             return
         session = future.result()
         if session is None:
-            self._leases.release(asking.lease)
+            self._leases.release(waiter.lease)
         else:
             self._give_back(session)
 
-    def _leave(self, asking: _Asking) -> None:
-        queue = self._line.get(asking.server)
-        if queue is not None and asking in queue:
-            queue.remove(asking)
+    def _leave(self, waiter: _Waiter) -> None:
+        queue = self._line.get(waiter.server)
+        if queue is not None and waiter in queue:
+            queue.remove(waiter)
             if not queue:
-                del self._line[asking.server]
+                del self._line[waiter.server]
 
     def _missed(self, server: Key, lease: Key) -> bool:
         if server in self._line:
             return False
         now = asyncio.get_running_loop().time()
-        for asking in chain(*self._line.values()):
-            if asking.lease == lease and asking.refused and asking.promised_until < now:
-                self._promise(asking)
+        for waiter in chain(*self._line.values()):
+            if waiter.lease == lease and waiter.refused and waiter.promised_until < now:
+                self._promise(waiter)
                 return True
         return False
 
-    def _promise(self, asking: _Asking) -> None:
-        asking.promised_until = asyncio.get_running_loop().time() + PROMISE_SECONDS
+    def _promise(self, waiter: _Waiter) -> None:
+        waiter.promised_until = asyncio.get_running_loop().time() + PROMISE_SECONDS

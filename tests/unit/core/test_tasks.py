@@ -1,6 +1,7 @@
 """Tasks that swallow a cancellation end all the same."""
 
 import asyncio
+import contextlib
 
 from core.tasks import end, heed_cancellation
 
@@ -37,10 +38,8 @@ async def test_one_that_has_failed_is_left_as_it_is() -> None:
 async def test_a_loop_that_looks_ends_by_itself() -> None:
     async def loop() -> None:
         while True:
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                pass  # swallowed
             heed_cancellation()
 
     task = asyncio.create_task(loop())
