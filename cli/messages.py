@@ -16,6 +16,7 @@ from core.queues import Lane
 from messages import repository, search
 from messages.repository import EventView
 from messages.states import State
+from outcomes.kinds import EventKind
 from store.database import Database
 
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
@@ -168,4 +169,6 @@ def _sentence(event: EventView) -> str:
     way = f" from {event.ip} to {event.mx} ({event.tls})" if event.ip else ""
     answer = " ".join(str(part) for part in (event.code or "", event.enhanced or "", event.reply or "") if part)
     decided = f"rule {event.rule} says {event.action} ({event.klass})"
-    return f"{when} attempt {event.attempt}{way}, at {event.phase}: “{answer}” → {event.kind}; {decided}"
+    # A throttled IP costs the message no attempt.
+    what = "tried" if event.kind == EventKind.REROUTED or not event.attempt else f"attempt {event.attempt}"
+    return f"{when} {what}{way}, at {event.phase}: “{answer}” → {event.kind}; {decided}"

@@ -19,7 +19,7 @@ COMMITS = Histogram("postlane_outcome_commit_seconds", "Time of one commit of ou
 COMMITTED = Counter("postlane_outcomes_committed_total", "Outcomes committed, by what became of them", ["result"])
 """result: ended, deferred, repeat (told of a message that had ended before)."""
 REPLIES = Counter(
-    "postlane_smtp_replies_total", "Final replies of attempts", ["lane", "provider", "ip", "code", "verdict"]
+    "postlane_smtp_replies_total", "Final replies of attempts", ["lane", "provider", "ip", "code", "verdict", "class"]
 )
 DELIVERY = Histogram(
     "postlane_accepted_to_delivered_seconds", "From acceptance (or schedule) to the remote 250", ["lane"],
@@ -47,12 +47,12 @@ def step(lane: Lane, name: str) -> Iterator[None]:
 
 def attempt(lane: Lane, facts: AttemptFacts, delivered_after: float | None) -> None:
     """Count one attempt; `delivered_after` (seconds since acceptance) when it delivered."""
-    _replies(lane.value, facts.provider, facts.ip, facts.code, facts.action).inc()
+    _replies(lane.value, facts.provider, facts.ip, facts.code, facts.action, facts.klass).inc()
     if delivered_after is not None:
         _DELIVERED[lane].observe(delivered_after)
 
 
 @lru_cache(maxsize=4096)
-def _replies(lane: str, provider: str, ip: str, code: int, verdict: str) -> Counter:
+def _replies(lane: str, provider: str, ip: str, code: int, verdict: str, klass: str) -> Counter:
     """Finding a child by its labels costs more than moving it."""
-    return REPLIES.labels(lane, provider, ip, str(code), verdict)
+    return REPLIES.labels(lane, provider, ip, str(code), verdict, klass)
