@@ -43,12 +43,33 @@ _REMEMBERED: Final = 20_000
 ProviderOption = Annotated[str, typer.Option("--provider", metavar="NAME", help="Whose reply it is: `list` has names.")]
 
 
+_HEADINGS = {
+    "messages_per_connection": "mails/conn.",
+    "messages_per_second": "mails/s",
+    "messages_per_hour": "mails/h",
+    "provider_wide": "servers count",
+}
+"""What fits above a column of figures."""
+
+
+def _limit(value: object) -> str:
+    """A limit as a person reads it; 0 is none."""
+    if isinstance(value, bool):
+        return "together" if value else "each"
+    if isinstance(value, int | float):
+        return f"{value:g}" if value else "-"
+    return str(value)
+
+
 @app.command("list")
 def list_(as_json: JsonOption = False) -> None:
     """Show the providers, the mail servers they are known by, and their limits for one IP."""
     known = known_providers(context.read())
     rows = [_provider(known, name) for name in (*sorted(known.names), OTHER)]
-    limits = [Column(key) for key in rows[0] if key not in ("name", "mx_suffixes")]
+    limits = [
+        Column(key, _HEADINGS.get(key, key), show=_limit)
+        for key in rows[0] if key not in ("name", "mx_suffixes")
+    ]  # fmt: skip
     emit(rows, as_json=as_json, columns=(Column("name", style="bold"), Column("mx_suffixes"), *limits))
 
 
