@@ -68,7 +68,11 @@ def moment(plan: Plan, day: date, hour: int) -> datetime:
 
 
 def window(plan: Plan, day: date) -> Window:
-    """The sending hours of a day."""
+    """The sending hours of a day.
+
+    Where clocks go back over midnight (Havana), the hour that is passed twice is the next day's by the calendar and
+    this day's by its length: nothing is sent in its first passing, and this day's share of it stays unused.
+    """
     return Window(moment(plan, day, plan.first_hour), moment(plan, day, plan.last_hour))
 
 
