@@ -9,7 +9,8 @@ import pytest
 
 from core.queues import Lane
 from mta.model import EgressIp
-from pools.repository import ensure_pool
+from pools.model import EVERYWHERE
+from pools.repository import ensure_pool, everywhere
 from store.database import Database
 from tests.integration.messages.emails import execute, refs, rows, waiting
 from tests.integration.workers.lane import IPS, LANE, LaneTest, due_now, events_of, lane_test, until
@@ -148,20 +149,38 @@ async def test_a_throttled_sender_domain_waits_and_burns_no_other_ip(throttling:
     assert await conditions(lane) == [("domain", "acme.example", SITE, "throttled")]
 
 
-async def test_an_ip_that_cannot_be_bound_rests_for_everybody(
+async def _move_away(lane: LaneTest) -> None:
+    """The first IP's address is on this host no more."""
+    await execute(lane.database, "UPDATE egress_ips SET bind_address = '203.0.113.9' WHERE address = %s", [FIRST])
+    lane.collaborators.pools._loaded = float("-inf")
+
+
+async def test_a_worker_leaves_ips_alone_that_it_cannot_reach(
     database: Database, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with lane_test(database, database_url, redis_url, tmp_path) as lane:
-        await lane.put("warm@one.example")
-        await lane.deliver()  # the pools are read now
-        await execute(database, "UPDATE egress_ips SET bind_address = '203.0.113.9' WHERE address = %s", [FIRST])
-        lane.collaborators.pools._loaded = float("-inf")
-        lane.collaborators.pools._reach = {}
+        await _move_away(lane)
         for number in range(9):
             await lane.put(f"u{number}@one.example")
         await lane.deliver()
-        assert await states_of(lane) == {"delivered": 10}
-        assert FIRST not in {mail.source for mail in lane.sink.mails if mail.rcpt_to != ("warm@one.example",)}
+        assert await states_of(lane) == {"delivered": 9}
+        assert {mail.source for mail in lane.sink.mails} == {SECOND, THIRD}
+        assert await conditions(lane) == [], "another worker may reach it"
+
+
+async def test_an_ip_that_cannot_be_bound_any_more_rests_for_everybody(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with lane_test(database, database_url, redis_url, tmp_path) as lane:
+        lane.collaborators.pools._reachable = everywhere  # it was there when the worker looked
+        await _move_away(lane)
+        for number in range(9):
+            await lane.put(f"u{number}@one.example")
+        await lane.deliver()
+        assert await states_of(lane) == {"delivered": 9}
+        assert {mail.source for mail in lane.sink.mails} == {SECOND, THIRD}
+        assert await conditions(lane) == [("ip", FIRST, EVERYWHERE, "throttled")]
+        assert await rows(lane.database, "SELECT kind, subject FROM alarms") == [("local_address", FIRST)]
 
 
 @pytest.mark.parametrize("throttling", [tuple(throttle(ip) for ip in IPS)], indirect=True)
