@@ -21,7 +21,7 @@ from rich.text import Text
 from cli import context
 from cli.output import CliError, Column, JsonOption, emit, print_json, say, visible, wants_json
 from core.settings import Settings
-from mta.from_settings import known_providers
+from mta.from_settings import known_providers, rules_in_force
 from mta.model import Action, Phase, Response, Scope, Verdict
 from mta.providers import OTHER, Providers
 from mta.replies import UNREADABLE
@@ -200,8 +200,7 @@ def check(
 def _book() -> tuple[RuleBook, Providers]:
     """The rules in force and the providers, by the settings. Raises ConfigurationError for a wrong file."""
     settings: Settings = context.read()
-    known = known_providers(settings)
-    return RuleBook(settings.rules_file, known.names), known
+    return rules_in_force(settings), known_providers(settings)
 
 
 def _check_name(provider: str, known: Providers) -> None:

@@ -13,6 +13,8 @@ def known_providers(settings: Settings) -> Providers:
 
 def rules_in_force(settings: Settings) -> RuleBook:
     """The shipped reply rules behind the operator's own file. Raises ConfigurationError for a bad file."""
+    if settings.rules_file is None:
+        return RuleBook(None, ())
     return RuleBook(settings.rules_file, known_providers(settings).names)
 
 

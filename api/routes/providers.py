@@ -16,11 +16,11 @@ from api.openapi import errors
 from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, known_site, page, page_of, providers_of
 from api.schemas_throttles import Explained, ExplainReply, ProviderAnswer, ProviderList, limits_answer
 from core.errors import ConfigurationError
-from mta.from_settings import known_providers
+from mta.from_settings import rules_in_force
 from mta.model import Phase
 from mta.model import Response as Response_
 from mta.providers import OTHER, Providers
-from mta.replies import RuleTable, load_rules, shipped_files, shipped_rules
+from mta.replies import RuleTable
 from mta.reply_parser import Reply, response_of
 
 router = APIRouter(prefix="/providers", tags=["Providers"], route_class=OperatorRoute)
@@ -79,11 +79,8 @@ def _read(text: str, phase: Phase) -> Response_:
 
 def _rules(given: Deps) -> RuleTable:
     """The rules in force: the operator's own file before the shipped ones. Raises ApiError for a wrong file."""
-    own = given.settings.rules_file
-    if own is None:
-        return shipped_rules()
     try:
-        return load_rules(own, *shipped_files(), providers=known_providers(given.settings).names)
+        return rules_in_force(given.settings).table
     except ConfigurationError as error:
         raise ApiError("conflict", f"The rules cannot be read, so those loaded before are in force: {error}") from error
 
