@@ -30,9 +30,9 @@ from bench.errors import BenchError
 from bench.sink import CountingSink, TimedSink, program, wait_for_count
 from bench.verify import verified_by
 from bench.world import World, run_process
-from cli.free_ports import take
-from cli.processes import Process, Service
-from cli.supervisor import tcp_ready
+from cli.running.free_ports import take
+from cli.running.processes import Process, Service
+from cli.running.supervisor import tcp_ready
 from mta.sign import Algorithm, dns_record, generate_rsa
 
 DOMAIN = "bench.example"

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import BenchError
-from cli.processes import Process, Service
-from cli.supervisor import tcp_ready
+from cli.running.processes import Process, Service
+from cli.running.supervisor import tcp_ready
 
 POLL_SECONDS = 0.02
 """Between two looks at the count: the error of a measured time, against seconds."""

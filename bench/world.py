@@ -1,7 +1,7 @@
 """Everything a figure is measured in: servers, DNS, sinks, databases, and Postlane's own processes.
 
 Owns their start and their end: on leaving the `with` block, by Ctrl-C too, nothing is left running. Servers are the
-embedded ones of `postlane up`, processes those of `cli/stack`; nothing here is a stand-in for a part of the product.
+embedded ones of `postlane up`, processes those of `cli/running/stack`; nothing here is a stand-in for the product.
 DNS answers come from the practice internet's DNS server with zones of our own; its mail servers stand ready too.
 """
 
@@ -22,11 +22,11 @@ from bench.databases import BenchDatabase, Databases
 from bench.errors import BenchError
 from bench.options import Options
 from bench.sink import CountingSink
-from cli.embedded import Servers, start_servers
-from cli.free_ports import take
-from cli.processes import Process, Service, log_tail, wait_until
-from cli.stack import Shape, Stack, build
-from cli.supervisor import Status, Supervisor
+from cli.running.embedded import Servers, start_servers
+from cli.running.free_ports import take
+from cli.running.processes import Process, Service, log_tail, wait_until
+from cli.running.stack import Shape, Stack, build
+from cli.running.supervisor import Status, Supervisor
 from core.secrets import InstanceSecret
 from simulator.state import SimulatorState, read_state
 

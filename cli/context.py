@@ -12,10 +12,13 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from cli.embedded import running_urls
+from cli.running.embedded import running_urls
 from core import settings as core_settings
 from core.errors import ConfigurationError
 from core.settings import Settings
+
+CHECKOUT = Path(__file__).parent.parent
+"""Where our packages lie: a checkout, or the folder that wheels are installed in."""
 
 SECRET_FILE = "secret"  # a file name, not a secret
 

@@ -1,6 +1,6 @@
 """The values of a rehearsal: what is sent by whom, and what came of it. Frozen, without behaviour but sums.
 
-`simulator/rehearsal.py` makes results of scenarios, `cli/rehearsal.py` reads the one and prints the other.
+`simulator/rehearsal.py` makes results of scenarios, `cli/commands/rehearsal.py` reads the one and prints the other.
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from cli.embedded import start_servers, stop_requested
+from cli.running.embedded import start_servers, stop_requested
 from store import migrate
 
 TEMPLATE = "postlane_template"

@@ -1,6 +1,6 @@
 """A whole Postlane for one test: real PostgreSQL, real Valkey, the practice internet, and every process of the product.
 
-`running_stack` starts the same services as `postlane up --demo` (`cli.stack`, `cli.supervisor`, `cli.demo`), so what is
+`running_stack` starts the same services as `postlane up --demo` (`cli/running`), so what is
 killed here is what would be killed on a server. The supervisor lives in the test's main thread and works only while the
 test waits: use `until` for every wait. Never sleeps to synchronise, and never kills what it did not start.
 
@@ -30,11 +30,11 @@ from pydantic import SecretStr
 
 from accounts import repository as accounts
 from accounts.verify import fresh_resolver, verify_domain
-from cli import demo, free_ports
-from cli.embedded import start_servers
-from cli.processes import Service
-from cli.stack import Shape, build
-from cli.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
+from cli.running import demo, free_ports
+from cli.running.embedded import start_servers
+from cli.running.processes import Service
+from cli.running.stack import Shape, build
+from cli.running.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
 from core.settings import Settings
 from simulator import client as simulator
 from simulator.ledger import LedgerEntry, read_ledger

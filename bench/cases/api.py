@@ -9,7 +9,7 @@ from bench.databases import BenchDatabase
 from bench.options import BATCH, SINGLE_CLIENTS
 from bench.session import Session, expect
 from bench.world import Running
-from cli.stack import Shape
+from cli.running.stack import Shape
 
 KEYS = ("api_single_per_s", "api_batch_per_s")
 

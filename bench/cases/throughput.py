@@ -14,7 +14,7 @@ from bench.postfix import Milter, Postfix
 from bench.session import Session, expect
 from bench.sink import wait_for_count
 from bench.world import Running
-from cli.stack import Shape
+from cli.running.stack import Shape
 
 POSTLANE_KEYS = ("delivered_per_s", "rsa_limit_share", "worker_memory_growth_mb")
 PEERS = {

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from cli import demo
+from cli.running import demo
 from core.addresses import fold_address
 from core.ids import uuid7
 from core.queues import Lane

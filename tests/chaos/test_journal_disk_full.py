@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli.processes import Service
+from cli.running.processes import Service
 from tests.chaos.proof import MAILS, QUICK, mails, prove, suppress_blocked
 from tests.stack import MARKETING, Options, RunningStack, running_stack
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cli.stack import Shape
+from cli.running.stack import Shape
 from tests.chaos.proof import ENDED_SECONDS, MAILS, QUICK, mails, prove, suppress_blocked, until_delivered
 from tests.stack import Options, RunningStack, running_stack
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from cli.stack import Shape
+from cli.running.stack import Shape
 from tests.chaos.proof import (
     ENDED_SECONDS,
     MAILS,

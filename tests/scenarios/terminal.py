@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import free_ports
+from cli.running import free_ports
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0

@@ -194,7 +194,7 @@ def _is_datetime(function: ast.Attribute) -> bool:
 
 READERS = {
     "core/settings.py": "the one reader",
-    "cli/processes.py": "hands the environment on to child processes, and reads nothing from it",
+    "cli/running/processes.py": "hands the environment on to child processes, and reads nothing from it",
     "bench/sink.py": "looks for foreign programs along PATH, which is not a setting of ours",
 }
 

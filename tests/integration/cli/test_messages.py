@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli import messages as module
+from cli.commands import messages as module
 from core.ids import uuid7
 from core.queues import Lane
 from messages.model import NewEmail

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cli import ips as ips_module
-from cli import throttles as throttles_module
+from cli.commands import ips as ips_module
+from cli.commands import throttles as throttles_module
 from pools import alarms
 from pools.alarms import AlarmKind
 from store.database import Database

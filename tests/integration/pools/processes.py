@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from cli.embedded_valkey import EmbeddedValkey, start_valkey
+from cli.running.embedded_valkey import EmbeddedValkey, start_valkey
 
 Process = asyncio.subprocess.Process
 

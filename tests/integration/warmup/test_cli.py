@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.commands.warmup import app
 from cli.main import run as run_command
-from cli.warmup import app
 from core import settings
 from store.database import Database
 from tests.integration.cli.commands import Answer, Postlane, in_database

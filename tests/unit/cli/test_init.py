@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.init import init, write_env
+from cli.commands.init import init, write_env
 from cli.output import CliError
 
 SECRET = "ab" * 32

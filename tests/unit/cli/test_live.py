@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from cli import live
-from cli.live import FigureReader, Figures, LiveTerminal
-from cli.supervisor import ServiceState, Status
+from cli.running import live
+from cli.running.live import FigureReader, Figures, LiveTerminal
+from cli.running.supervisor import ServiceState, Status
 
 ROWS = [
     ("marketing", "", "", "accepted", 2000),

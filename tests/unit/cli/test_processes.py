@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import processes
-from cli.processes import Process, Service, log_tail, open_log, wait_until
+from cli.running import processes
+from cli.running.processes import Process, Service, log_tail, open_log, wait_until
 
 
 def _alive(pid: int) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.commands.providers import app
 from cli.output import CliError
-from cli.providers import app
 from core import settings as core_settings
 from core.errors import ConfigurationError
 from mta.providers import OTHER, load_providers

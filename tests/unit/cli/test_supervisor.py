@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import supervisor as supervisor_module
-from cli.processes import Process, wait_until
-from cli.supervisor import Service, ServiceState, Status, Supervisor, http_ready, restart_delay, tcp_ready
+from cli.running import supervisor as supervisor_module
+from cli.running.processes import Process, wait_until
+from cli.running.supervisor import Service, ServiceState, Status, Supervisor, http_ready, restart_delay, tcp_ready
 from core.errors import UnavailableError
 
 _DIARY = 'trap \'echo "stop {name}" >> diary; exit 0\' TERM; echo "start {name}" >> diary; touch {name}.ready; {rest}'
@@ -197,7 +197,7 @@ def test_names_are_unique(tmp_path: Path) -> None:
 _PROGRAM = """
 import sys
 from pathlib import Path
-from cli.supervisor import Service, Supervisor
+from cli.running.supervisor import Service, Supervisor
 
 folder = Path(sys.argv[1])
 script = "trap '' TERM HUP INT; while :; do sleep 0.02; done"

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from cli.init import write_env
+from cli.commands.init import write_env
 from cli.main import app
 from core.queues import QUEUES
 

@@ -8,7 +8,7 @@ import pytest
 import typer
 import yaml
 
-from cli import stack
+from cli.running import stack
 from core.queues import QUEUES
 from core.settings import Settings
 from deploy.settings_page import variables

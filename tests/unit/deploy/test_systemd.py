@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import stack
+from cli.running import stack
 from core.queues import QUEUES
 from deploy.settings_page import variables
 from tests.unit.deploy.commands import ROOT, consumed, parse

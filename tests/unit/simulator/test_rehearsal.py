@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from cli.commands.rehearsal import days_table, record, summary_table
+from cli.commands.rehearsal import rehearse as command
+from cli.commands.warmup_plans import weighted
 from cli.output import CliError
-from cli.rehearsal import days_table, record, summary_table
-from cli.rehearsal import rehearse as command
-from cli.warmup_plans import weighted
 from mta.providers import load_providers
 from simulator.rehearsal import addresses, rehearse
 from simulator.rehearsal_model import DEFAULT_MIX, OTHER, Result, Scenario, Way

@@ -6,7 +6,7 @@ database `postlane`. Never listens on TCP, never runs as root, never upgrades a 
 Authentication is `peer` with a map: the kernel tells the server which user connects, and only the user who started us
 may be `postlane` (or the superuser `postgres`). So no password exists that could leak through `ps`, a URL or a log.
 
-Called by `cli.embedded`. Production uses its own PostgreSQL through POSTLANE_DATABASE_URL.
+Production uses its own PostgreSQL through POSTLANE_DATABASE_URL.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from cli.embedded_place import (
+from cli.running.embedded_place import (
     FolderLock,
     Notice,
     Place,
@@ -32,7 +32,7 @@ from cli.embedded_place import (
     tell,
     wheel_folder,
 )
-from cli.processes import Process, Service, log_tail, wait_until
+from cli.running.processes import Process, Service, log_tail, wait_until
 from core.errors import ConfigurationError, UnavailableError
 
 READY_SECONDS = 120.0

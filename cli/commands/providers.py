@@ -33,7 +33,7 @@ from mta.rules.reading import Rule
 
 app = typer.Typer(help="Mailbox providers, and what their replies mean.", no_args_is_help=True)
 
-CORPUS: Final = Path(__file__).parent.parent / "tests" / "unit" / "mta" / "replies_corpus"
+CORPUS: Final = context.CHECKOUT / "tests" / "unit" / "mta" / "replies_corpus"
 """The labelled replies of a checkout. An installed package has none: name a file then."""
 
 _CODE: Final = re.compile(r"([245]\d\d)(?:[ -]|$)")

@@ -2,10 +2,10 @@
 
 Owns the mechanics of a single operating-system process: its own session (so that Ctrl-C in the terminal reaches only
 the supervisor), its log file, the account it runs as, and the signal it gets from the kernel should its parent be
-killed (Linux). Knows nothing of restarts or order: that is `cli.supervisor`. Never starts a thread.
+killed (Linux). Knows nothing of restarts or order: that is `supervisor`. Never starts a thread.
 
-Called by `cli.supervisor` and by the embedded servers. Start processes from a thread that lives as long as they do
-(the main thread): Linux ties the parent-death signal to the *thread* that forked, see prctl(2) PR_SET_PDEATHSIG.
+Start processes from a thread that lives as long as they do (the main thread): Linux ties the parent-death signal to the
+*thread* that forked, see prctl(2) PR_SET_PDEATHSIG.
 """
 
 import contextlib

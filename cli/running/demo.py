@@ -24,10 +24,11 @@ from accounts import repository as accounts
 from accounts.directory import Directory
 from accounts.records import domain_records, operator_spf
 from accounts.verify import fresh_resolver, verify_domain
-from cli import free_ports
-from cli.processes import Service
-from cli.stack import Stack, command
-from cli.supervisor import ServiceState, Status
+from cli.context import CHECKOUT
+from cli.running import free_ports
+from cli.running.processes import Service
+from cli.running.stack import Stack, command
+from cli.running.supervisor import ServiceState, Status
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -73,7 +74,7 @@ def prepare(settings: Settings) -> Practice:
         "POSTLANE_HOSTNAME": HOSTNAME,
         "POSTLANE_DNS_SERVERS": json.dumps([f"127.0.0.1:{dns}"]),
         "POSTLANE_SMTP_PORT": str(smtp),
-        "POSTLANE_PROVIDERS_FILE": str(Path(__file__).parent.parent / "simulator" / "providers.toml"),
+        "POSTLANE_PROVIDERS_FILE": str(CHECKOUT / "simulator" / "providers.toml"),
     }
     known = _known_key(data_dir)
     key, fresh = asyncio.run(_bootstrap(settings, known))
@@ -85,7 +86,7 @@ def prepare(settings: Settings) -> Practice:
             "simulator", "run", "--state", str(state), "--zones", str(_zones_file(data_dir)),
             "--dns-port", str(dns), "--smtp-port", str(smtp),
         ),
-        {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONUNBUFFERED": "1"},
+        {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"},
         ready=state.exists,
         ready_timeout=30.0,
     )  # fmt: skip

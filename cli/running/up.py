@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import context, demo, free_ports
-from cli.embedded import Servers, start_servers
-from cli.embedded_place import prepare_data_dir
-from cli.live import FigureReader, LiveTerminal
-from cli.processes import Process, Service
-from cli.stack import Shape, build
-from cli.supervisor import Supervisor
+from cli import context
+from cli.running import demo, free_ports
+from cli.running.embedded import Servers, start_servers
+from cli.running.embedded_place import prepare_data_dir
+from cli.running.live import FigureReader, LiveTerminal
+from cli.running.processes import Process, Service
+from cli.running.stack import Shape, build
+from cli.running.supervisor import Supervisor
 from core.settings import Settings
 from store.ready import make_ready
 

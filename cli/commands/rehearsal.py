@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import context
+from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption, read_mix, read_plan, weighted
 from cli.output import CliError, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
-from cli.warmup_plans import FirstOption, MixOption, TargetOption, read_mix, read_plan, weighted
 from mta.providers import load_providers
 from simulator.rehearsal import rehearse as run
 from simulator.rehearsal_model import DEFAULT_MIX, OTHER, DayResult, Result, Scenario, Tally, Way

@@ -17,7 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.supervisor import ServiceState, Status
+from cli.running.supervisor import ServiceState, Status
 
 REFRESH_SECONDS = 0.5
 PLAIN_SECONDS = 5.0

@@ -10,7 +10,7 @@ never decides *whether* servers are embedded, which is a matter of settings.
       logs/                postgres.log valkey.log and those of our own processes
       servers.json         the URLs while the servers run (0600), for commands in another terminal
 
-`python -m cli.embedded --data DIR` starts both, prints the URLs as JSON and stops them on SIGTERM or SIGINT.
+`python -m cli.running.embedded --data DIR` starts both, prints the URLs as JSON and stops them on SIGTERM or SIGINT.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded_place import AlreadyRunningError, FolderLock, Notice, lock_holder, tell
-from cli.embedded_postgres import EmbeddedPostgres, start_postgres
-from cli.embedded_valkey import EmbeddedValkey, start_valkey
-from cli.processes import Process
+from cli.running.embedded_place import AlreadyRunningError, FolderLock, Notice, lock_holder, tell
+from cli.running.embedded_postgres import EmbeddedPostgres, start_postgres
+from cli.running.embedded_valkey import EmbeddedValkey, start_valkey
+from cli.running.processes import Process
 from core.errors import PostlaneError
 
 __all__ = [
@@ -125,7 +125,7 @@ def stop_requested() -> Iterator[set[signal.Signals]]:
 def main() -> int:
     """Test mode: run both servers until a signal comes."""
     parser = argparse.ArgumentParser(
-        prog="python -m cli.embedded", description="Run the embedded servers by themselves."
+        prog="python -m cli.running.embedded", description="Run the embedded servers by themselves."
     )
     parser.add_argument("--data", type=Path, required=True, help="data folder, made when missing")
     with stop_requested() as stop:

@@ -5,7 +5,7 @@ a log that is synced each second; refuses writes rather than forget keys when me
 socket, because Celery's Redis transport wants `redis://host:port/db`; hence the password: any local user can connect
 to a loopback port. It is given to the server on standard input and so appears in no process list and no second file.
 
-Called by `cli.embedded`. Production uses its own server through POSTLANE_REDIS_URL.
+Production uses its own server through POSTLANE_REDIS_URL.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from cli.embedded_place import (
+from cli.running.embedded_place import (
     FolderLock,
     Notice,
     Place,
@@ -32,7 +32,7 @@ from cli.embedded_place import (
     tell,
     wheel_folder,
 )
-from cli.processes import Process, Service, log_tail, wait_until
+from cli.running.processes import Process, Service, log_tail, wait_until
 from core.errors import ConfigurationError, UnavailableError
 
 READY_SECONDS = 60.0

@@ -2,7 +2,7 @@
 
 Owns order, readiness, restarts and the state that the live terminal shows. Never knows what a service does, and never
 starts a thread: the one who calls `run` lends it the main thread and gets control back in `on_tick`. What one single
-process is, is `cli.processes`.
+process is, is `cli.running.processes`.
 
 Called by `postlane up`. Promise: after `stop` (at most 10 seconds) no process is left; and should the supervisor itself
 be killed, Linux ends its children (elsewhere the next start stops what is left of the embedded servers).
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from cli.processes import POLL_SECONDS, Process, Service, log_tail
+from cli.running.processes import POLL_SECONDS, Process, Service, log_tail
 from core.clock import Clock, SystemClock
 from core.errors import PostlaneError, UnavailableError
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.processes import Account
+from cli.running.processes import Account
 from core.errors import ConfigurationError, PostlaneError
 
 SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103

@@ -1,6 +1,6 @@
 """`postlane warmup`: let an IP grow to its normal volume. Start, look, pause, resume, skip, step back, complete, shift.
 
-Works on the database directly, with the functions the API uses. Plans and the simulation are in `cli/warmup_plans`.
+Works on the database directly, with the functions the API uses. Plans and the simulation are in `warmup_plans`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli import warmup_plans
+from cli.commands import warmup_plans
+from cli.commands.rehearsal import rehearse
+from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption
 from cli.output import Column, JsonOption, emit, say, shown, wants_json
-from cli.rehearsal import rehearse
 from cli.sessions import with_database
-from cli.warmup_plans import FirstOption, MixOption, TargetOption
 from store.database import Connection, Database
 from warmup import library, repository
 from warmup.model import Change, IpToday, TrackToday, Warmup

@@ -7,11 +7,11 @@ benchmark and the chaos tests, so that all three run the very same thing. Starts
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from cli import free_ports
-from cli.processes import Service
-from cli.supervisor import http_ready
+from cli.context import CHECKOUT
+from cli.running import free_ports
+from cli.running.processes import Service
+from cli.running.supervisor import http_ready
 from core.queues import BACKGROUND, Lane
 
 API_STOP_SECONDS = 5.0
@@ -57,7 +57,7 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
     inbound_port = shape.inbound_port or listeners[0]
     submission_port = shape.submission_port or listeners[1]
     api_url = f"http://127.0.0.1:{shape.api_port}"
-    root = str(Path(__file__).parent.parent)
+    root = str(CHECKOUT)
     shared = {**env, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1"}
     services = [
         Service(
