@@ -14,6 +14,7 @@ RUN python -m venv /opt/venv \
 # The checkout is used in place, as on a developer's machine: no build backend, no second copy.
 COPY pyproject.toml LICENSE /opt/postlane/
 COPY accounts /opt/postlane/accounts
+COPY alarms /opt/postlane/alarms
 COPY api /opt/postlane/api
 COPY cli /opt/postlane/cli
 COPY core /opt/postlane/core

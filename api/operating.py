@@ -17,11 +17,11 @@ from api.deps import Deps, deps
 from api.errors import ApiError
 from api.openapi import OPERATOR_KEY
 from core.errors import ConfigurationError
+from core.refusal import Refused
 from core.settings import Settings
 from mta.from_settings import known_providers
 from mta.providers import OTHER, Providers, load_providers
 from pools.model import EVERYWHERE
-from pools.refusal import Refused
 from warmup.model import WarmupError
 from warmup.plan import PlanError
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from api.schemas_pools import IpState, Strict, Text, ThrottleAnswer, throttle_answer
 from core.queues import Lane
 from mta.socks import masked
-from pools.standing import Standing
+from pools.ip_status import IpStatus
 
 
 class CreateIp(Strict):
@@ -198,7 +198,7 @@ class ReputationAnswer(BaseModel):
     imported: list[ImportedAnswer]
 
 
-def ip_answer(one: Standing) -> dict[str, object]:
+def ip_answer(one: IpStatus) -> dict[str, object]:
     """An IP as `IpAnswer`. The password of a proxy stays inside."""
     warming = one.warming
     return {

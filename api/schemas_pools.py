@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.queues import Lane
 from pools.administration import PoolRow
 from pools.assignments import Assignment, SubjectKind
+from pools.ip_status import IpStatus
 from pools.model import MAX_WEIGHT
-from pools.standing import Standing
 from pools.throttle_repository import ThrottleRow
 
 _LaneField = Annotated[Lane, Field(strict=False)]
@@ -201,7 +201,7 @@ def throttle_answer(row: ThrottleRow) -> dict[str, object]:
     }
 
 
-def pool_answer(row: PoolRow, standing: Mapping[str, Standing]) -> dict[str, object]:
+def pool_answer(row: PoolRow, standing: Mapping[str, IpStatus]) -> dict[str, object]:
     """A pool as `PoolAnswer`."""
     return {
         "object": "pool",

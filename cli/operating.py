@@ -11,8 +11,8 @@ from cli import context
 from cli.output import CliError
 from mta.from_settings import known_providers
 from mta.providers import OTHER
+from pools.ip_status import IpStatus, Use, ago
 from pools.model import EVERYWHERE
-from pools.standing import Standing, Use, ago
 from pools.throttle_repository import ThrottleRow
 
 PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Name or id of the pool.")]
@@ -68,7 +68,7 @@ def rests(found: Sequence[ThrottleRow]) -> str:
     return ", ".join(cells)
 
 
-def stage(one: Standing) -> str:
+def stage(one: IpStatus) -> str:
     """The warm-up as a cell: "4 of 29", "4 of 29, paused"."""
     if one.warming is None:
         return ""

@@ -18,8 +18,9 @@ from uuid import UUID
 
 from core.ids import uuid7
 from core.queues import Lane
+from core.refusal import Refused, conflict, invalid
+from pools.ips import no_ip
 from pools.model import MAX_WEIGHT
-from pools.refusal import conflict, invalid, no_ip, no_pool
 from store.database import Connection
 
 LONGEST_NAME: Final = 100
@@ -300,7 +301,9 @@ def _found(heads: _Heads, which: str, field: str = "") -> _Head:
     for head in heads.values():
         if head.id == identifier or head.name == which:
             return head
-    raise invalid(field, f"there is no pool {which!r}") if field else no_pool(which)
+    if field:
+        raise invalid(field, f"there is no pool {which!r}")
+    raise Refused("not_found", f"there is no pool {which!r}", hint="`postlane pools list` shows the pools.")
 
 
 def _as_uuid(text: str) -> UUID | None:

@@ -9,8 +9,8 @@ from typing import Final, Literal
 from uuid import UUID
 
 from core.queues import Lane
+from core.refusal import Refused, invalid
 from pools.administration import pool_head
-from pools.refusal import Refused, invalid
 from store.database import Connection
 
 SubjectKind = Literal["application", "domain"]

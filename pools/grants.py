@@ -40,7 +40,7 @@ class Throttles(Protocol):
     def domain_rate(self, domain: str, site: str, now: datetime) -> Rate | None: ...
 
 
-class RateSlots(Protocol):
+class RateSource(Protocol):
     """Rates shared by all workers; see `pools/rates.Rates`."""
 
     async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]: ...
@@ -124,7 +124,7 @@ class Granter:
     """Answers for one worker process. `turns` remembers whose turn it is, per pool and site."""
 
     def __init__(
-        self, pools: PoolSource, throttles: Throttles, rates: RateSlots, ledger: Allowances, providers: Providers
+        self, pools: PoolSource, throttles: Throttles, rates: RateSource, ledger: Allowances, providers: Providers
     ) -> None:
         self._pools = pools
         self._throttles = throttles

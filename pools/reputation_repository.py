@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from core.refusal import invalid
 from pools.advice import Volume
-from pools.refusal import invalid
 from pools.reputation import Evidence
 from store.database import Connection
 

@@ -17,9 +17,10 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 from psycopg.rows import TupleRow
 
+from alarms.model import AlarmKind
+from alarms.repository import clear_alarms, raise_alarm
 from core.ids import uuid7
-from pools import alarms, health
-from pools.alarms import AlarmKind
+from pools import health
 from pools.health import Condition, Event, State
 from pools.model import EVERYWHERE
 from store.database import Connection
@@ -271,15 +272,15 @@ async def _keep(connection: Connection, key: Key, after: Condition | None, facts
 
 async def _alarm(connection: Connection, key: Key, before: Condition | None, after: Condition | None) -> None:
     if after is None:
-        await alarms.clear(connection, (AlarmKind.BLOCKLISTED, AlarmKind.LOCAL_ADDRESS), key.named)
+        await clear_alarms(connection, (AlarmKind.BLOCKLISTED, AlarmKind.LOCAL_ADDRESS), key.named)
         return
     struck = before is None or after.strikes > before.strikes or after.klass != before.klass
     if not struck or after.klass == "manual":
         return
     if after.klass == health.BLOCKLISTED:
-        await alarms.raise_alarm(connection, AlarmKind.BLOCKLISTED, key.named, health.why(after))
+        await raise_alarm(connection, AlarmKind.BLOCKLISTED, key.named, health.why(after))
     elif key.kind == "ip" and key.site == EVERYWHERE:
-        await alarms.raise_alarm(connection, AlarmKind.LOCAL_ADDRESS, key.named, health.why(after))
+        await raise_alarm(connection, AlarmKind.LOCAL_ADDRESS, key.named, health.why(after))
 
 
 def _if_any(step: Callable[[Condition], Condition]) -> Step:

@@ -17,11 +17,11 @@ from mta.model import EgressIp, Envelope, Route
 from mta.resolve import Resolver
 from mta.rule_book import RuleBook
 from outcomes.recorder import Recorder
+from pools.connections import SharedConnections
 from pools.grants import Granter, Ticket
 from pools.model import Pool
 from pools.rates import Rates
 from pools.repository import PoolBook
-from pools.slots import ConnectionSlots
 from pools.throttle import ThrottleBook
 from store.database import Database
 from warmup.ledger import Ledger
@@ -57,16 +57,16 @@ class Shared:
     throttles: ThrottleBook
     rates: Rates
     ledger: Ledger
-    slots: ConnectionSlots
+    connections: SharedConnections
 
     async def start(self) -> None:
         """Read what is known. A server that is away is no error: each part has its own careful answer then."""
-        for part in (self.throttles, self.rates, self.ledger, self.slots):
+        for part in (self.throttles, self.rates, self.ledger, self.connections):
             await part.start()
 
     async def stop(self) -> None:
         """After the last mail, before the database is closed."""
-        for part in (self.slots, self.ledger, self.rates, self.throttles):
+        for part in (self.connections, self.ledger, self.rates, self.throttles):
             await part.stop()
 
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
+from alarms.model import AlarmKind
+from alarms.repository import clear_alarms, open_alarms, raise_alarm
 from core.logs import get_logger
 from mta.rule_book import RuleBook
-from pools import alarms, throttle_repository
-from pools.alarms import AlarmKind
+from pools import throttle_repository
 from store.database import Connection, Database
 from warmup import duty, status
 from warmup.model import WarmupState
@@ -56,7 +57,7 @@ async def show_pools(database: Database) -> None:
     async with database.connection() as connection:
         figures = await throttle_repository.figures(connection)
         warming = await status.status(connection, datetime.now(UTC))
-        opened = await alarms.open_alarms(connection)
+        opened = await open_alarms(connection)
     for gauge in (HEALTH, RATE, WARMUP_CAP, WARMUP_USED, WARMUP_STAGE, ALARMS):
         gauge.clear()
     for figure in figures:
@@ -78,9 +79,9 @@ async def watch_rules(database: Database, rules: RuleBook) -> None:
     read = rules.refresh()
     async with database.transaction() as connection:
         if rules.trouble and rules.trouble != before:
-            await alarms.raise_alarm(connection, AlarmKind.RULES_FILE, RULES_SUBJECT, rules.trouble)
+            await raise_alarm(connection, AlarmKind.RULES_FILE, RULES_SUBJECT, rules.trouble)
         elif read:
-            await alarms.clear(connection, [AlarmKind.RULES_FILE], RULES_SUBJECT)
+            await clear_alarms(connection, [AlarmKind.RULES_FILE], RULES_SUBJECT)
 
 
 async def forget(database: Database) -> None:
@@ -99,6 +100,6 @@ async def forget(database: Database) -> None:
 async def _tell(connection: Connection, alarm: duty.Alarm) -> None:
     kind = AlarmKind(alarm.kind)
     if alarm.over:
-        await alarms.clear(connection, [kind], alarm.subject)
-    elif await alarms.raise_alarm(connection, kind, alarm.subject, alarm.detail):
+        await clear_alarms(connection, [kind], alarm.subject)
+    elif await raise_alarm(connection, kind, alarm.subject, alarm.detail):
         _log.warning("alarm", kind=alarm.kind, subject=alarm.subject, detail=alarm.detail)

@@ -23,11 +23,11 @@ from outcomes.journal import Journal
 from outcomes.kinds import Outcome
 from outcomes.record import Recorded
 from outcomes.recorder import Recorder
+from pools.connections import SharedConnections
 from pools.grants import Granter
 from pools.health import Policy
 from pools.rates import Rates
 from pools.repository import PoolBook
-from pools.slots import ConnectionSlots
 from pools.throttle import ThrottleBook
 from store.database import Database
 from warmup.ledger import Ledger
@@ -66,7 +66,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         ),
         Rates(settings.redis_url),
         Ledger(database),
-        ConnectionSlots(settings.redis_url),
+        SharedConnections(settings.redis_url),
     )  # fmt: skip
     await shared.start()
     pools = PoolBook(database, reachable)
@@ -79,7 +79,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         granter=Granter(pools, shared.throttles, shared.rates, shared.ledger, providers),
         shared=shared,
         resolver=make_resolver(settings, providers),
-        courier=_courier(settings, providers, shared.slots),
+        courier=_courier(settings, providers, shared.connections),
         rules=rules_in_force(settings),
         recorder=recorder,
         leases=leases,
@@ -123,7 +123,7 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _courier(settings: Settings, providers: Providers, leases: ConnectionSlots) -> Courier:
+def _courier(settings: Settings, providers: Providers, leases: SharedConnections) -> Courier:
     return Courier(
         CourierSettings(
             port=settings.smtp_port,

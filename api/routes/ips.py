@@ -1,6 +1,6 @@
 """`/ips`: our sending addresses, how each stands and why, and its reputation.
 
-Thin: rules and storage are in `pools/addresses`, the picture in `pools/standing`, the story in `pools/story`. Every
+Thin: rules and storage are in `pools/ips`, the picture in `pools/ip_status`, the story in `pools/ip_history`. Every
 route wants an operator's key. Whether this host can send from an IP is tried before the transaction: it opens sockets.
 """
 
@@ -27,13 +27,12 @@ from api.schemas_ips import (
     ip_answer,
 )
 from mta.connect import reachable
-from pools import addresses, reputation_repository
-from pools.addresses import IpChange
-from pools.refusal import no_ip
+from pools import ips, reputation_repository
+from pools.ip_history import MOST, history, now_lines
+from pools.ip_status import IpStatus, ip_statuses
+from pools.ips import IpChange, no_ip
 from pools.reputation import reputation
 from pools.reputation_repository import GRADES, Imported
-from pools.standing import Standing, standings
-from pools.story import MOST, now_lines, story
 from store.database import Connection
 
 router = APIRouter(prefix="/ips", tags=["IPs"], route_class=OperatorRoute)
@@ -46,11 +45,11 @@ Days = Annotated[int, Query(ge=1, le=reputation_repository.MOST_DAYS, descriptio
 @router.post("", status_code=201, response_model=IpAnswer, responses=errors(*WRONG_BODY, "conflict"))
 async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
     """Adds an IP. It is tried first: this host must be able to bind it, or to reach its proxy, unless `elsewhere`."""
-    ip = addresses.egress_ip(body.address, body.ehlo_name, body.bind_address, body.via)
+    ip = ips.egress_ip(body.address, body.ehlo_name, body.bind_address, body.via)
     if not body.elsewhere:
-        await addresses.usable(ip, reachable)
+        await ips.usable(ip, reachable)
     async with given.database.transaction() as connection:
-        row = await addresses.add_ip(connection, ip)
+        row = await ips.add_ip(connection, ip)
         return json_answer(ip_answer(await _standing(connection, row.address)), 201)
 
 
@@ -58,7 +57,7 @@ async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
 async def list_ips(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
     """All IPs: state, pools, warm-up stage, today's cap and use by provider, rests."""
     async with given.database.connection() as connection:
-        found = page(await standings(connection), lambda one: one.ip.address, wanted)
+        found = page(await ip_statuses(connection), lambda one: one.ip.address, wanted)
     return json_answer(found | {"data": [ip_answer(one) for one in found["data"]]})
 
 
@@ -73,12 +72,12 @@ async def get_ip(address: str, who: Operator, given: With) -> Response:
 async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) -> Response:
     """Changes EHLO name, bound address or proxy of an IP."""
     async with given.database.connection() as connection:
-        row = await addresses.ip_row(connection, address)
-    ip = addresses.changed(row, IpChange(body.ehlo_name, body.bind_address, body.via))
+        row = await ips.ip_row(connection, address)
+    ip = ips.changed(row, IpChange(body.ehlo_name, body.bind_address, body.via))
     if not body.elsewhere:
-        await addresses.usable(ip, reachable)
+        await ips.usable(ip, reachable)
     async with given.database.transaction() as connection:
-        await addresses.change_ip(connection, ip)
+        await ips.change_ip(connection, ip)
         return json_answer(ip_answer(await _standing(connection, row.address)))
 
 
@@ -91,7 +90,7 @@ async def delete_ip(
 ) -> Response:
     """Forgets an IP."""
     async with given.database.transaction() as connection:
-        row = await addresses.remove_ip(connection, address, force=force)
+        row = await ips.remove_ip(connection, address, force=force)
     return json_answer({"object": "ip", "id": row.address, "deleted": True})
 
 
@@ -99,7 +98,7 @@ async def delete_ip(
 async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Response:
     """Sends nothing more through an IP until it is resumed; its mail leaves through the others of its pools."""
     async with given.database.transaction() as connection:
-        row = await addresses.pause_ip(connection, address, body.reason, by(who))
+        row = await ips.pause_ip(connection, address, body.reason, by(who))
         return json_answer(ip_answer(await _standing(connection, row.address)))
 
 
@@ -107,7 +106,7 @@ async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Res
 async def resume_ip(address: str, who: Operator, given: With) -> Response:
     """Ends a pause."""
     async with given.database.transaction() as connection:
-        row = await addresses.resume_ip(connection, address, by(who))
+        row = await ips.resume_ip(connection, address, by(who))
         return json_answer(ip_answer(await _standing(connection, row.address)))
 
 
@@ -125,7 +124,7 @@ async def why(
     site = known_site(given, provider) if provider is not None else ""
     async with given.database.connection() as connection:
         found = await _standing(connection, address)
-        changes = await story(connection, found.ip.address, site, limit)
+        changes = await history(connection, found.ip.address, site, limit)
     return json_answer(
         {
             "object": "story",
@@ -143,7 +142,7 @@ async def why(
 async def get_reputation(address: str, who: Operator, given: With, days: Days = 7) -> Response:
     """A score from 0 to 100 at each provider by our own evidence, and beside it the figures that others gave."""
     async with given.database.connection() as connection:
-        row = await addresses.ip_row(connection, address)
+        row = await ips.ip_row(connection, address)
         found = await reputation_repository.evidence(connection, row.address, days)
         imported = await reputation_repository.latest_imports(connection, row.address)
     providers = []
@@ -177,7 +176,7 @@ async def post_reputation(address: str, body: PostReputation, who: Operator, giv
         raise invalid_field(f"The `figure` field is not valid: it must be 0 to 100, or one of {', '.join(GRADES)}.")
     note = body.note or (body.figure if isinstance(body.figure, str) else "")
     async with given.database.transaction() as connection:
-        row = await addresses.ip_row(connection, address)
+        row = await ips.ip_row(connection, address)
         wanted = Imported(row.address, provider, body.source, figure, note, at)
         made = await reputation_repository.add_import(connection, wanted)
     return json_answer(_imported(made), 201)
@@ -187,10 +186,10 @@ def _imported(one: Imported) -> dict[str, object]:
     return {"provider": one.provider, "source": one.source, "figure": one.figure, "note": one.note, "at": one.at}
 
 
-async def _standing(connection: Connection, address: str) -> Standing:
+async def _standing(connection: Connection, address: str) -> IpStatus:
     """How one IP stands. Raises Refused."""
-    normal = addresses.normal_address(address)
-    for one in await standings(connection):
+    normal = ips.normal_address(address)
+    for one in await ip_statuses(connection):
         if one.ip.address == normal:
             return one
     raise no_ip(address)

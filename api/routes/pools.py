@@ -31,11 +31,11 @@ from api.schemas_pools import (
 )
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
-from pools.addresses import normal_address
 from pools.administration import NewPool, PoolChange, PoolRow
 from pools.advice import advise
 from pools.assignments import SubjectKind
-from pools.standing import standings
+from pools.ip_status import ip_statuses
+from pools.ips import normal_address
 from store.database import Connection
 
 router = APIRouter(prefix="/pools", tags=["Pools"], route_class=OperatorRoute)
@@ -58,7 +58,7 @@ async def list_pools(who: Operator, given: With, wanted: Annotated[PageOf, Depen
     """All pools with their IPs and how those stand, by name."""
     async with given.database.connection() as connection:
         found = page(await administration.all_pools(connection), lambda row: str(row.id), wanted)
-        standing = {one.ip.address: one for one in await standings(connection)}
+        standing = {one.ip.address: one for one in await ip_statuses(connection)}
     return json_answer(found | {"data": [pool_answer(row, standing) for row in found["data"]]})
 
 
@@ -157,4 +157,4 @@ async def detach_ip(pool: str, address: str, who: Operator, given: With) -> Resp
 
 
 async def _shown(connection: Connection, row: PoolRow) -> dict[str, object]:
-    return pool_answer(row, {one.ip.address: one for one in await standings(connection)})
+    return pool_answer(row, {one.ip.address: one for one in await ip_statuses(connection)})

@@ -1,7 +1,7 @@
 """`/throttles`: which IP or sending domain rests where, and what an operator may do about it.
 
-Thin: `pools/throttle_repository` stores, `pools/hand` checks. Every route wants an operator's key. All workers hear of
-a change when its transaction commits.
+Thin: `pools/throttle_repository` stores, `pools/throttle_administration` checks. Every route wants an operator's key.
+All workers hear of a change when its transaction commits.
 """
 
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by,
 from api.schemas_pools import ThrottleAnswer, throttle_answer
 from api.schemas_throttles import Override, RestNow, ThrottleList
 from mta.providers import OTHER
-from pools import hand, throttle_repository
+from pools import throttle_administration, throttle_repository
 from pools.throttle_repository import Key, ThrottleRow
 
 router = APIRouter(prefix="/throttles", tags=["Throttles"], route_class=OperatorRoute)
@@ -48,7 +48,7 @@ async def override(body: Override, who: Operator, given: With) -> Response:
     """Ends a rest. A few mails try the provider now; when it throttles again, the rest begins anew, and longer."""
     site = known_site(given, body.site, field="site", everywhere=True)
     async with given.database.transaction() as connection:
-        row = await hand.override(connection, body.kind, body.subject, site, body.reason, by(who))
+        row = await throttle_administration.override(connection, body.kind, body.subject, site, body.reason, by(who))
     return json_answer(throttle_answer(row))
 
 
@@ -57,7 +57,7 @@ async def rest(body: RestNow, who: Operator, given: With) -> Response:
     """Rests an IP or sending domain at a provider until a time, whatever the provider says."""
     site = known_site(given, body.site, field="site", everywhere=True)
     async with given.database.transaction() as connection:
-        row = await hand.rest(
+        row = await throttle_administration.rest(
             connection, Key(body.kind, body.subject, site), body.until, body.reason, by(who), given.clock.now()
         )
     return json_answer(throttle_answer(row))

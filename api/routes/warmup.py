@@ -37,8 +37,8 @@ from api.schemas_warmup import (
     preset_answers,
     warmup_answer,
 )
-from pools.addresses import normal_address
-from pools.story import MOST
+from pools.ip_history import MOST
+from pools.ips import normal_address
 from store.database import Connection
 from warmup import library, repository, status
 from warmup.plan import REST, Plan, Transactional, parse, weights_of_mix

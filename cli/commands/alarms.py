@@ -6,10 +6,10 @@ from uuid import UUID
 
 import typer
 
+from alarms.model import Alarm
+from alarms.repository import close_alarm, open_alarms
 from cli.output import CliError, Column, JsonOption, emit
 from cli.sessions import with_database
-from pools import alarms, hand
-from pools.alarms import Alarm
 from store.database import Database
 
 app = typer.Typer(help="What a person has to look at.", no_args_is_help=True)
@@ -30,7 +30,7 @@ def list_alarms(as_json: JsonOption = False) -> None:
 
     async def work(database: Database) -> list[Alarm]:
         async with database.connection() as connection:
-            return await alarms.open_alarms(connection)
+            return await open_alarms(connection)
 
     emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No alarms.")
 
@@ -44,8 +44,8 @@ def clear(
 
     async def work(database: Database) -> Alarm:
         async with database.transaction() as connection:
-            found = [one for one in await alarms.open_alarms(connection) if str(one.id).endswith(alarm.lower())]
-            return await hand.clear_alarm(connection, _only(found, alarm))
+            found = [one for one in await open_alarms(connection) if str(one.id).endswith(alarm.lower())]
+            return await close_alarm(connection, _only(found, alarm))
 
     closed = with_database(work)
     emit({"id": closed.id, "kind": closed.kind, "subject": closed.subject, "cleared": True}, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`postlane ips`: our sending addresses. Add, look, change, pause; why is it slow; how good is its name.
+"""`postlane ips`: our sending ips. Add, look, change, pause; why is it slow; how good is its name.
 
 Works on the database directly, with the functions the API uses. `add` and `update` try the IP from this host first.
 """
@@ -19,14 +19,13 @@ from cli.sessions import with_database
 from mta.connect import reachable
 from mta.model import EgressIp
 from mta.socks import masked
-from pools import addresses, reputation_repository
-from pools.addresses import IpChange, IpRow
+from pools import ips, reputation_repository
+from pools.ip_history import Line, history, now_lines
+from pools.ip_status import IpStatus, ip_statuses
+from pools.ips import IpChange, IpRow, no_ip
 from pools.model import EVERYWHERE
-from pools.refusal import no_ip
 from pools.reputation import Evidence, Reputation, reputation
 from pools.reputation_repository import GRADES, Imported
-from pools.standing import Standing, standings
-from pools.story import Line, now_lines, story
 from store.database import Connection, Database
 
 app = typer.Typer(help="Our sending addresses: state, warm-up, why, reputation.", no_args_is_help=True)
@@ -83,12 +82,12 @@ def add(
 
     Then: postlane pools attach POOL 192.0.2.10, and postlane warmup start 192.0.2.10
     """
-    wanted = addresses.egress_ip(ip, ehlo, bind, via)
+    wanted = ips.egress_ip(ip, ehlo, bind, via)
 
-    async def work(database: Database) -> Standing:
+    async def work(database: Database) -> IpStatus:
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
-            await addresses.add_ip(connection, wanted)
+            await ips.add_ip(connection, wanted)
             return await _standing(connection, wanted.address)
 
     _show(with_database(work), as_json)
@@ -98,9 +97,9 @@ def add(
 def list_ips(as_json: JsonOption = False) -> None:
     """All IPs: state, pools, warm-up stage, where they rest, and today's cap and use by provider."""
 
-    async def work(database: Database) -> list[Standing]:
+    async def work(database: Database) -> list[IpStatus]:
         async with database.connection() as connection:
-            return await standings(connection)
+            return await ip_statuses(connection)
 
     found = with_database(work)
     rows = [_record(one) if wants_json(as_json) else _row(one) for one in found]
@@ -111,7 +110,7 @@ def list_ips(as_json: JsonOption = False) -> None:
 def show(ip: IpArgument, as_json: JsonOption = False) -> None:
     """One IP with everything about it."""
 
-    async def work(database: Database) -> Standing:
+    async def work(database: Database) -> IpStatus:
         async with database.connection() as connection:
             return await _standing(connection, ip)
 
@@ -132,13 +131,13 @@ def update(
     Example: postlane ips update 192.0.2.10 --via socks5://10.0.0.2:1080
     """
 
-    async def work(database: Database) -> Standing:
+    async def work(database: Database) -> IpStatus:
         async with database.connection() as connection:
-            row = await addresses.ip_row(connection, ip)
-        wanted = addresses.changed(row, IpChange(ehlo, bind, via))
+            row = await ips.ip_row(connection, ip)
+        wanted = ips.changed(row, IpChange(ehlo, bind, via))
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
-            await addresses.change_ip(connection, wanted)
+            await ips.change_ip(connection, wanted)
             return await _standing(connection, wanted.address)
 
     _show(with_database(work), as_json)
@@ -150,13 +149,13 @@ def pause(ip: IpArgument, reason: ReasonOption, as_json: JsonOption = False) -> 
 
     Example: postlane ips pause 192.0.2.10 --reason "PTR record is being changed"
     """
-    _switch(ip, lambda connection: addresses.pause_ip(connection, ip, reason, by()), as_json)
+    _switch(ip, lambda connection: ips.pause_ip(connection, ip, reason, by()), as_json)
 
 
 @app.command("resume")
 def resume(ip: IpArgument, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """End a pause. What providers have against the IP, and its warm-up, stand as they did."""
-    _switch(ip, lambda connection: addresses.resume_ip(connection, ip, by(), reason), as_json)
+    _switch(ip, lambda connection: ips.resume_ip(connection, ip, by(), reason), as_json)
 
 
 @app.command("remove")
@@ -171,7 +170,7 @@ def remove(
 
     async def work(database: Database) -> IpRow:
         async with database.transaction() as connection:
-            return await addresses.remove_ip(connection, ip, force=force)
+            return await ips.remove_ip(connection, ip, force=force)
 
     emit({"ip": with_database(work).address, "deleted": True}, as_json=as_json)
 
@@ -189,10 +188,10 @@ def why(
     """
     site = site_named(provider, everywhere=True) if provider else ""
 
-    async def work(database: Database) -> tuple[Standing, list[Line]]:
+    async def work(database: Database) -> tuple[IpStatus, list[Line]]:
         async with database.connection() as connection:
             found = await _standing(connection, ip)
-            return found, await story(connection, found.ip.address, site, limit)
+            return found, await history(connection, found.ip.address, site, limit)
 
     found, lines = with_database(work)
     now = now_lines(found, site, datetime.now(UTC))
@@ -219,7 +218,7 @@ def show_reputation(
 
     async def work(database: Database) -> tuple[list[_Judged], list[Imported]]:
         async with database.connection() as connection:
-            row = await addresses.ip_row(connection, ip)
+            row = await ips.ip_row(connection, ip)
             found = await reputation_repository.evidence(connection, row.address, days)
             imported = await reputation_repository.latest_imports(connection, row.address)
         return [_Judged(name, one, reputation(one)) for name, one in found.items()], imported
@@ -266,7 +265,7 @@ def rate(
 
     async def work(database: Database) -> Imported:
         async with database.transaction() as connection:
-            row = await addresses.ip_row(connection, ip)
+            row = await ips.ip_row(connection, ip)
             said = note or (figure if figure.lower() in GRADES else "")
             wanted = Imported(row.address, site, source, value, said, datetime.now(UTC))
             return await reputation_repository.add_import(connection, wanted)
@@ -275,7 +274,7 @@ def rate(
 
 
 def _switch(ip: str, work: Callable[[Connection], Awaitable[IpRow]], as_json: bool) -> None:
-    async def change(database: Database) -> Standing:
+    async def change(database: Database) -> IpStatus:
         async with database.transaction() as connection:
             row = await work(connection)
             return await _standing(connection, row.address)
@@ -285,22 +284,22 @@ def _switch(ip: str, work: Callable[[Connection], Awaitable[IpRow]], as_json: bo
 
 async def _tried(ip: EgressIp, elsewhere: bool) -> None:
     if not elsewhere:
-        await addresses.usable(ip, reachable)
+        await ips.usable(ip, reachable)
 
 
-async def _standing(connection: Connection, ip: str) -> Standing:
-    address = addresses.normal_address(ip)
-    for one in await standings(connection):
+async def _standing(connection: Connection, ip: str) -> IpStatus:
+    address = ips.normal_address(ip)
+    for one in await ip_statuses(connection):
         if one.ip.address == address:
             return one
     raise no_ip(ip)
 
 
-def _show(one: Standing, as_json: bool) -> None:
+def _show(one: IpStatus, as_json: bool) -> None:
     emit(_record(one) if wants_json(as_json) else _row(one, _ALL), as_json=as_json, columns=_ONE)
 
 
-def _row(one: Standing, most: int = SHOWN_USES) -> dict[str, object]:
+def _row(one: IpStatus, most: int = SHOWN_USES) -> dict[str, object]:
     """An IP for people."""
     return {
         "address": one.ip.address,
@@ -317,7 +316,7 @@ def _row(one: Standing, most: int = SHOWN_USES) -> dict[str, object]:
     }
 
 
-def _record(one: Standing) -> dict[str, object]:
+def _record(one: IpStatus) -> dict[str, object]:
     """An IP for programs."""
     return _row(one) | {
         "pools": one.pools,

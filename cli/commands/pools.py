@@ -16,11 +16,11 @@ from cli.output import Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
-from pools.addresses import normal_address
 from pools.administration import NewPool, PoolChange, PoolRow
 from pools.advice import Advice, advise
 from pools.assignments import Assignment, SubjectKind
-from pools.standing import Standing, standings
+from pools.ip_status import IpStatus, ip_statuses
+from pools.ips import normal_address
 from store.database import Connection, Database
 
 app = typer.Typer(help="Pools of IPs: who sends what from where.", no_args_is_help=True)
@@ -259,7 +259,7 @@ def _show(record: dict[str, object], as_json: bool) -> None:
         say(f"used by {summary['assigned']}", style="dim")
 
 
-def _record(row: PoolRow, standing: dict[str, Standing]) -> dict[str, object]:
+def _record(row: PoolRow, standing: dict[str, IpStatus]) -> dict[str, object]:
     members = [
         {
             "ip": member.address,
@@ -297,5 +297,5 @@ def _subject(application: str, domain: str) -> tuple[SubjectKind, str]:
     return ("domain", domain) if domain else ("application", application)
 
 
-async def _standing(connection: Connection) -> dict[str, Standing]:
-    return {one.ip.address: one for one in await standings(connection)}
+async def _standing(connection: Connection) -> dict[str, IpStatus]:
+    return {one.ip.address: one for one in await ip_statuses(connection)}

@@ -13,10 +13,10 @@ from cli.operating import ReasonOption, SiteArgument, by, site_named
 from cli.output import Column, JsonOption, emit, wants_json
 from cli.sessions import with_database
 from mta.providers import OTHER
-from pools import hand, throttle_repository
+from pools import throttle_administration, throttle_repository
 from pools.health import State
-from pools.standing import ago
-from pools.story import place
+from pools.ip_history import place
+from pools.ip_status import ago
 from pools.throttle_repository import Key, ThrottleRow
 from store.database import Database
 
@@ -75,7 +75,7 @@ def override(
 
     async def work(database: Database) -> ThrottleRow:
         async with database.transaction() as connection:
-            return await hand.override(connection, kind, subject, site, reason, by())
+            return await throttle_administration.override(connection, kind, subject, site, reason, by())
 
     _show(with_database(work), as_json)
 
@@ -98,7 +98,7 @@ def rest(
 
     async def work(database: Database) -> ThrottleRow:
         async with database.transaction() as connection:
-            return await hand.rest(connection, Key(kind, subject, site), until, reason, by(), now)
+            return await throttle_administration.rest(connection, Key(kind, subject, site), until, reason, by(), now)
 
     _show(with_database(work), as_json)
 

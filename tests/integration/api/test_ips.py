@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from alarms import repository as alarms
+from alarms.model import AlarmKind
 from api.schemas_ips import IpAnswer, IpList, ReputationAnswer, StoryAnswer
 from api.schemas_throttles import AlarmList, Explained, ProviderList, ThrottleList
-from pools import alarms
-from pools.alarms import AlarmKind
 from store.database import Database
 from tests.integration.api.test_pools import add_ip, errors_of
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from alarms import repository as alarms
+from alarms.model import AlarmKind
 from cli.commands import ips as ips_module
 from cli.commands import throttles as throttles_module
-from pools import alarms
-from pools.alarms import AlarmKind
 from store.database import Database
 from tests.integration.cli.commands import Answer, Postlane, in_database
 

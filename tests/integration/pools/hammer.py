@@ -1,7 +1,7 @@
 """A worker process of the tests: takes from one bucket, or holds real SMTP sessions, as fast as it may.
 
     python -m tests.integration.pools.hammer rates <redis url> <seconds> <per second> <burst>
-    python -m tests.integration.pools.hammer slots <redis url> <seconds> <port> <limit> <tasks> <hold ms> [provider]
+    python -m tests.integration.pools.hammer connections <redis url> <seconds> <port> <limit> <tasks> <ms> [provider]
 
 Prints "ready" and begins when it reads a line, so that all processes begin together; prints one line of JSON last.
 """
@@ -16,8 +16,8 @@ from mta.model import Host
 from mta.session import Ceiling, SessionPool
 from mta.smtp_client import Timeouts
 from mta.tls import TlsPolicy
+from pools.connections import SharedConnections
 from pools.rates import RateRequest, Rates
-from pools.slots import ConnectionSlots
 from tests.integration.mta.couriers import FIRST
 
 HOSTS = [Host(f"mx{number}.test", f"127.0.0.{number}", 10) for number in range(1, 4)]
@@ -42,10 +42,10 @@ async def rates(url: str, seconds: float, per_second: float, burst: int) -> dict
     return {"granted": granted, "calls": calls, "begun": begun, "ended": time.monotonic()}
 
 
-async def slots(
+async def connections(
     url: str, seconds: float, port: int, limit: int, tasks: int, hold: float, provider: str = ""
 ) -> dict[str, float]:
-    leases = ConnectionSlots(url)
+    leases = SharedConnections(url)
     # With quick time-outs a busy machine gives connections up that the sink still counts as open.
     pool = SessionPool(Connector(port, Timeouts(), TlsPolicy()).open, leases=leases)
     ceiling = Ceiling(limit, 20, provider, limit if provider else 0)
@@ -77,5 +77,5 @@ if __name__ == "__main__":
         result = asyncio.run(rates(redis, float(numbers[0]), float(numbers[1]), int(numbers[2])))
     else:
         port, limit, tasks = map(int, numbers[1:4])
-        result = asyncio.run(slots(redis, float(numbers[0]), port, limit, tasks, float(numbers[4]), *numbers[5:]))
+        result = asyncio.run(connections(redis, float(numbers[0]), port, limit, tasks, float(numbers[4]), *numbers[5:]))
     print(json.dumps(result), flush=True)

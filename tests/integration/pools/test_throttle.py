@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from pools import alarms
+from alarms import repository as alarms
 from pools.health import Policy, Rate, State
 from pools.model import EVERYWHERE
 from pools.throttle import FLUSH_SECONDS, ThrottleBook

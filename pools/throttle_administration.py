@@ -1,20 +1,17 @@
-"""What an operator does to throttles and alarms by hand, checked: end a rest, rest something, close an alarm.
+"""What an operator does to throttles by hand, checked: end a rest, rest something.
 
-Called by `api/routes` and the command line inside their transactions. Adds to `pools/throttle_repository` and
-`pools/alarms` what a person can get wrong: a subject that is not ours, a time that is over, no reason. It raises
-`Refused` then.
+Works inside the caller's transaction. Adds to `pools/throttle_repository` what a person can get wrong: a subject that
+is not ours, a time that is over, no reason. It raises `Refused` then.
 """
 
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from core.addresses import AddressError, fold_domain
-from pools import alarms, throttle_repository
-from pools.addresses import ip_row, plain_reason
-from pools.alarms import Alarm, AlarmKind
-from pools.refusal import Refused, conflict, invalid
-from pools.story import place
+from core.refusal import conflict, invalid
+from pools import throttle_repository
+from pools.ip_history import place
+from pools.ips import ip_row, plain_reason
 from pools.throttle_repository import Key, Kind, ThrottleRow
 from store.database import Connection
 
@@ -45,15 +42,6 @@ async def rest(connection: Connection, key: Key, until: datetime, reason: str, b
         subject = (await ip_row(connection, subject)).address
     condition = await throttle_repository.rest_now(connection, kind, subject, site, until=until, reason=why, by=by)
     return ThrottleRow(Key(kind, subject, site), condition)
-
-
-async def clear_alarm(connection: Connection, alarm_id: UUID) -> Alarm:
-    """Close an open alarm. Raises Refused."""
-    for alarm in await alarms.open_alarms(connection):
-        if alarm.id == alarm_id:
-            await alarms.clear(connection, (AlarmKind(alarm.kind),), alarm.subject)
-            return alarm
-    raise Refused("not_found", f"there is no open alarm {alarm_id}", hint="`postlane alarms list` shows the open ones.")
 
 
 def _subject(kind: Kind, text: str) -> str:

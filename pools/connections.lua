@@ -1,4 +1,4 @@
--- Who holds how many connections of a key, and who waits for one. Driven by pools/slots.py, behind pools/clock.lua.
+-- Who holds how many connections of a key, and who waits for one. Driven by pools/connections.py, behind pools/clock.lua.
 --
 --   KEYS     the clock, then the keys
 --   ARGV[2]  eight bytes that name the process

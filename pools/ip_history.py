@@ -1,7 +1,7 @@
-"""The story of an IP at a provider: how it stands now, and the last changes with their rule and reply, in sentences.
+"""The history of an IP at a provider: how it stands now, and the last changes with their rule and reply, in sentences.
 
 Merges what providers and operators did to the IP (`throttle_changes`, pauses included) with its warm-up
-(`warmup_changes`). Called by `GET /ips/{address}/why` and `postlane ips why`. Reads only.
+(`warmup_changes`). Reads only.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from typing import Final
 
 from mta.providers import OTHER
 from pools.health import State
+from pools.ip_status import IpStatus, ago
 from pools.model import EVERYWHERE
-from pools.standing import Standing, ago
 from pools.throttle_repository import ThrottleRow
 from store.database import Connection
 
 MOST: Final = 500
-"""Lines of one story."""
+"""Lines of one history."""
 
 _CHANGES: Final = """
 SELECT at, site, was, became, reason, rule, reply, rest_until, rate, by, 'throttle' AS source, id FROM throttle_changes
@@ -56,7 +56,7 @@ class Line:
     """Who saw or did it."""
 
 
-async def story(connection: Connection, ip: str, site: str, limit: int) -> list[Line]:
+async def history(connection: Connection, ip: str, site: str, limit: int) -> list[Line]:
     """The last changes of an IP at a site (or provider), newest first; at all of them when `site` is ""."""
     cursor = await connection.execute(
         _CHANGES,
@@ -65,7 +65,7 @@ async def story(connection: Connection, ip: str, site: str, limit: int) -> list[
     return [_line(*row[:-1]) for row in await cursor.fetchall()]
 
 
-def now_lines(standing: Standing, site: str, now: datetime) -> list[str]:
+def now_lines(standing: IpStatus, site: str, now: datetime) -> list[str]:
     """How the IP stands at this moment, the gravest first; at all sites when `site` is ""."""
     lines = []
     if not standing.ip.active:

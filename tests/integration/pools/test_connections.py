@@ -13,8 +13,8 @@ import redis
 from mta.connect import Connector, Session
 from mta.session import Ceiling, SessionPool
 from mta.tls import TlsPolicy
+from pools.connections import SharedConnections
 from pools.scripts import CLOCK_KEY
-from pools.slots import ConnectionSlots
 from tests.integration.mta.couriers import FIRST, QUICK
 from tests.integration.pools.hammer import HOSTS
 from tests.integration.pools.processes import hammers, own_valkey, result, stopped
@@ -27,9 +27,9 @@ FOUR = Ceiling(4, 1000)
 
 
 @asynccontextmanager
-async def process(url: str, lease: float = 10.0, warm: bool = True) -> AsyncIterator[ConnectionSlots]:
+async def process(url: str, lease: float = 10.0, warm: bool = True) -> AsyncIterator[SharedConnections]:
     """What one worker process has. `warm`: after the first seconds of a new Redis, in which nobody knows anything."""
-    made = ConnectionSlots(url, lease)
+    made = SharedConnections(url, lease)
     made.attach(lambda key, n: 0)
     await made.start()
     if warm:
@@ -41,8 +41,8 @@ async def process(url: str, lease: float = 10.0, warm: bool = True) -> AsyncIter
     await made.stop()
 
 
-async def acquired(slots: ConnectionSlots, n: int, limit: int = 4) -> int:
-    return sum([await slots.acquire(KEY, limit) for _ in range(n)])
+async def acquired(connections: SharedConnections, n: int, limit: int = 4) -> int:
+    return sum([await connections.acquire(KEY, limit) for _ in range(n)])
 
 
 async def eventually(condition: object, seconds: float = 5.0) -> float:
@@ -68,8 +68,8 @@ async def test_all_processes_together_hold_no_more_than_the_limit(redis_url: str
 
 
 async def test_a_hundred_ask_at_once_in_one_call(redis_url: str) -> None:
-    async with process(redis_url) as slots:
-        granted = await asyncio.gather(*(slots.acquire(KEY, 40) for _ in range(100)))
+    async with process(redis_url) as connections:
+        granted = await asyncio.gather(*(connections.acquire(KEY, 40) for _ in range(100)))
         assert granted == [True] * 40 + [False] * 60
 
 
@@ -85,28 +85,28 @@ async def test_who_waits_gets_what_another_process_gives_back(redis_url: str) ->
 
 
 async def test_a_lease_given_back_goes_straight_to_who_waits_here(redis_url: str) -> None:
-    async with process(redis_url) as slots:
-        await acquired(slots, 4)
-        waiting = [asyncio.ensure_future(slots.wait(KEY, 4)) for _ in range(2)]
+    async with process(redis_url) as connections:
+        await acquired(connections, 4)
+        waiting = [asyncio.ensure_future(connections.wait(KEY, 4)) for _ in range(2)]
         await asyncio.sleep(0.05)
-        slots.release(KEY)
+        connections.release(KEY)
         await asyncio.sleep(0)
         assert [one.done() for one in waiting] == [True, False]
         waiting[1].cancel()
-        slots.release(KEY)
-        assert slots.held == 3
+        connections.release(KEY)
+        assert connections.held == 3
 
 
 async def test_a_waiter_cancelled_as_it_is_served_gives_the_lease_back(redis_url: str) -> None:
-    async with process(redis_url) as slots:
-        await acquired(slots, 4)
-        waiting = asyncio.ensure_future(slots.wait(KEY, 4))
+    async with process(redis_url) as connections:
+        await acquired(connections, 4)
+        waiting = asyncio.ensure_future(connections.wait(KEY, 4))
         await asyncio.sleep(0.05)
-        slots.release(KEY)  # served, but it has not run yet
+        connections.release(KEY)  # served, but it has not run yet
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert slots.held == 3
+        assert connections.held == 3
 
 
 async def test_a_process_with_more_is_asked_to_end_half_of_the_difference(redis_url: str) -> None:
@@ -147,10 +147,10 @@ async def test_a_free_connection_goes_to_who_has_fewest(redis_url: str) -> None:
 
 
 async def test_a_new_redis_gives_everyone_one_until_all_have_called(redis_url: str) -> None:
-    async with process(redis_url, warm=False) as slots:
+    async with process(redis_url, warm=False) as connections:
         begun = time.monotonic()
-        assert await acquired(slots, 4) == 1
-        await asyncio.wait_for(slots.wait(KEY, 4), 4)
+        assert await acquired(connections, 4) == 1
+        await asyncio.wait_for(connections.wait(KEY, 4), 4)
         assert 1 < time.monotonic() - begun < 4
 
 
@@ -171,10 +171,10 @@ async def test_a_wiped_redis_is_told_again_and_the_surplus_is_ended(redis_url: s
 
 
 async def test_a_flushed_script_is_there_again(redis_url: str) -> None:
-    async with process(redis_url) as slots:
+    async with process(redis_url) as connections:
         with redis.Redis.from_url(redis_url) as client:
             client.script_flush()
-        assert await acquired(slots, 5) == 4
+        assert await acquired(connections, 5) == 4
 
 
 async def test_a_jump_of_the_clock_ends_no_lease(redis_url: str) -> None:
@@ -202,25 +202,25 @@ async def test_a_dead_process_gives_back_within_the_lease(redis_url: str) -> Non
 
 async def test_without_redis_one_connection_per_key() -> None:
     with own_valkey() as server:
-        async with process(server.url, lease=3.0) as slots:
-            assert await acquired(slots, 3) == 3
+        async with process(server.url, lease=3.0) as connections:
+            assert await acquired(connections, 3) == 3
             ended: list[int] = []
-            slots.attach(lambda key, n: ended.append(n) or 0)  # type: ignore[func-returns-value]
+            connections.attach(lambda key, n: ended.append(n) or 0)  # type: ignore[func-returns-value]
             with stopped(server):
                 other = ("127.0.1.2", "127.0.0.1")
-                assert await asyncio.wait_for(slots.acquire(other, 4), 3)
-                assert not await asyncio.wait_for(slots.acquire(other, 4), 1)
-                assert not await slots.acquire(KEY, 4)
-                slots.release(other)
-                await asyncio.wait_for(slots.wait(other, 4), 1)
+                assert await asyncio.wait_for(connections.acquire(other, 4), 3)
+                assert not await asyncio.wait_for(connections.acquire(other, 4), 1)
+                assert not await connections.acquire(KEY, 4)
+                connections.release(other)
+                await asyncio.wait_for(connections.wait(other, 4), 1)
                 await eventually(lambda: ended, 4)
                 assert ended[0] == 2
-                assert [slots.wanted(KEY) for _ in range(3)] == [True, True, False]
-            slots.release(KEY)
-            slots.release(KEY)
-            waiting = [asyncio.ensure_future(slots.wait(other, 4)) for _ in range(3)]
+                assert [connections.wanted(KEY) for _ in range(3)] == [True, True, False]
+            connections.release(KEY)
+            connections.release(KEY)
+            waiting = [asyncio.ensure_future(connections.wait(other, 4)) for _ in range(3)]
             await asyncio.wait_for(asyncio.gather(*waiting), 6)
-            assert slots.held == 5
+            assert connections.held == 5
 
 
 # With real sessions
@@ -277,7 +277,7 @@ async def test_processes_share_their_connections(redis_url: str, limit: int, pro
     extra = (provider,) if provider else ()
     async with (
         SmtpSink(address="0.0.0.0") as sink,
-        hammers(processes, "slots", redis_url, 8.0, sink.port, limit, 6, 5, *extra) as started,
+        hammers(processes, "connections", redis_url, 8.0, sink.port, limit, 6, 5, *extra) as started,
     ):
         results = await asyncio.gather(*map(result, started))
     assert sink.journal.most_open["127.0.1.1"] <= limit
@@ -288,7 +288,7 @@ async def test_processes_share_their_connections(redis_url: str, limit: int, pro
 async def test_a_killed_process_gives_its_connections_back(redis_url: str) -> None:
     async with (
         SmtpSink(address="0.0.0.0") as sink,
-        hammers(1, "slots", redis_url, 30.0, sink.port, 4, 8, 5) as started,
+        hammers(1, "connections", redis_url, 30.0, sink.port, 4, 8, 5) as started,
         sessions(redis_url, sink) as living,
     ):
         await eventually(lambda: sink.journal.open["127.0.1.1"] == 4, 8)

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from pools import throttle_repository
-from pools.addresses import IpRow, in_order, ip_rows
 from pools.health import State
+from pools.ips import IpRow, in_order, ip_rows
 from pools.model import EVERYWHERE
 from pools.throttle_repository import ThrottleRow
 from store.database import Connection
@@ -103,7 +103,7 @@ class InPool:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class IpStatus:
     """One IP."""
 
     ip: IpRow
@@ -146,7 +146,7 @@ class Standing:
         return tuple(row for row in self.throttles if _rests(row))
 
 
-async def standings(connection: Connection) -> list[Standing]:
+async def ip_statuses(connection: Connection) -> list[IpStatus]:
     """Every IP, in the order of the numbers."""
     rows = await ip_rows(connection)
     pools = await _pools(connection)
@@ -154,7 +154,7 @@ async def standings(connection: Connection) -> list[Standing]:
     warming = await _warming(connection)
     today = await _today(connection)
     return [
-        Standing(
+        IpStatus(
             row, tuple(pools.get(row.id, ())), tuple(throttles.get(row.address, ())), warming.get(row.address),
             tuple(today.get(row.address, ())),
         )

@@ -1,4 +1,4 @@
-"""What an operator asked for cannot be done: one exception, with the field that is wrong and the reason.
+"""What somebody asked for cannot be done: one exception, with the field that is wrong and the reason.
 
 Raised inside the caller's transaction, so that the transaction rolls back and nothing stays half applied. The API turns
 it into 404, 409 or 422, the command line into one line with its code.
@@ -14,7 +14,7 @@ Kind = Literal["not_found", "conflict", "invalid"]
 class Refused(PostlaneError):
     """Nothing was changed. `code` says how to read it:
 
-    `not_found`: there is no such pool or IP. `conflict`: something else stands in the way, and `reason` names it.
+    `not_found`: there is no such thing. `conflict`: something else stands in the way, and `reason` names it.
     `invalid`: the value given for `field` cannot be.
     """
 
@@ -34,13 +34,3 @@ def invalid(field: str, reason: str) -> Refused:
 def conflict(reason: str, hint: str = "") -> Refused:
     """Something else stands in the way."""
     return Refused("conflict", reason, hint=hint)
-
-
-def no_pool(which: str) -> Refused:
-    """There is no such pool."""
-    return Refused("not_found", f"there is no pool {which!r}", hint="`postlane pools list` shows the pools.")
-
-
-def no_ip(address: str) -> Refused:
-    """We have no such IP."""
-    return Refused("not_found", f"there is no IP {address!r}", hint="`postlane ips list` shows the IPs.")

@@ -17,10 +17,10 @@ from uuid import UUID
 
 from core.addresses import AddressError, fold_domain
 from core.ids import uuid7
+from core.refusal import Refused, conflict, invalid
 from mta.model import EgressIp
 from mta.socks import LOCAL, parse_via
 from pools.model import EVERYWHERE
-from pools.refusal import Refused, conflict, invalid, no_ip
 from pools.repository import Reachable
 from store.database import Connection
 
@@ -57,6 +57,11 @@ class IpChange:
     ehlo_name: str | None = None
     bind_address: str | None = None
     via: str | None = None
+
+
+def no_ip(address: str) -> Refused:
+    """We have no such IP."""
+    return Refused("not_found", f"there is no IP {address!r}", hint="`postlane ips list` shows the IPs.")
 
 
 def egress_ip(address: str, ehlo_name: str, bind_address: str = "", via: str = LOCAL) -> EgressIp:

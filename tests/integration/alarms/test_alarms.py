@@ -2,8 +2,8 @@
 
 import asyncio
 
-from pools import alarms
-from pools.alarms import AlarmKind
+from alarms import repository as alarms
+from alarms.model import AlarmKind
 from store.database import Database
 
 
@@ -24,8 +24,8 @@ async def test_cleared_alarm_is_gone_and_opens_anew(database: Database) -> None:
         await alarms.raise_alarm(connection, AlarmKind.RULES_FILE, "rules.toml", "line 3")
         await alarms.raise_alarm(connection, AlarmKind.WARMUP_STALLED, "rules.toml", "same subject, another kind")
 
-        assert await alarms.clear(connection, [AlarmKind.RULES_FILE], "rules.toml") == 1
-        assert await alarms.clear(connection, [AlarmKind.RULES_FILE], "rules.toml") == 0
+        assert await alarms.clear_alarms(connection, [AlarmKind.RULES_FILE], "rules.toml") == 1
+        assert await alarms.clear_alarms(connection, [AlarmKind.RULES_FILE], "rules.toml") == 0
         assert [alarm.kind for alarm in await alarms.open_alarms(connection)] == ["warmup_stalled"]
         assert await alarms.raise_alarm(connection, AlarmKind.RULES_FILE, "rules.toml", "line 9")
 

@@ -4,9 +4,9 @@ The `ConnectionLeases` that `mta/session` asks before it opens a connection. Own
 their renewal, and whom of its own waiters a lease goes to; it opens and ends nothing, that is the session pool's.
 
 One task talks to Redis, one call at a time, and says of each key how many connections this process holds and how many
-more it wants (slots.lua). So nothing is lost or counted twice, whatever call fails; a dead process's leases run out
-within `lease` seconds; and what a wiped Redis forgot is back within `RENEW_SECONDS`. A call is made when a connection
-was opened or closed, while somebody waits, and each `RENEW_SECONDS`; a mail costs nothing.
+more it wants (connections.lua). So nothing is lost or counted twice, whatever call fails; a dead process's leases run
+out within `lease` seconds; and what a wiped Redis forgot is back within `RENEW_SECONDS`. A call is made when a
+connection was opened or closed, while somebody waits, and each `RENEW_SECONDS`; a mail costs nothing.
 
 Limits are shared fairly: a free connection goes to the waiting process that holds the fewest. A process that holds more
 is asked, with its next renewal, to end unused sessions, or those handed back next.
@@ -43,12 +43,12 @@ RELEASE_SECONDS = 0.005
 """A lease goes back after this, so that a connection that is to be replaced by a new one is told in one call."""
 
 _OWED_SECONDS = 3.0
-"""A wish of another process is forgotten after this; slots.lua (ASKED) repeats it then."""
+"""A wish of another process is forgotten after this; connections.lua (ASKED) repeats it then."""
 
 _KEYS_PER_CALL = 200
 """A key costs Redis some microseconds, in which it serves nobody else."""
 
-_PREFIX = "postlane:slot:"
+_PREFIX = "postlane:connections:"
 _TOLD = struct.Struct("<HHH")
 _ANSWER = struct.Struct("<HH")
 _MOST = 2**16 - 1
@@ -60,7 +60,7 @@ class _Ask:
     once: bool
 
 
-class ConnectionSlots:
+class SharedConnections:
     """The leases of one process. Used in one event loop, by one session pool."""
 
     def __init__(
@@ -71,7 +71,7 @@ class ConnectionSlots:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`lease`: seconds, more than twice RENEW_SECONDS. `timeout`: seconds that one call to Redis may take."""
-        self._script = Script(redis_url, "slots", timeout, monotonic)
+        self._script = Script(redis_url, "connections", timeout, monotonic)
         self._name = os.urandom(8)
         self._lease = lease
         self._monotonic = monotonic
@@ -220,7 +220,7 @@ class ConnectionSlots:
                 await self._round()
             except Exception as error:
                 # A bug. Without this task no connection is ever opened again, and nobody would see it stop.
-                _log.error("connection_slots_failed", exc_info=error)
+                _log.error("shared_connections_failed", exc_info=error)
                 await asyncio.sleep(RENEW_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

@@ -8,13 +8,12 @@ Never tells anybody by itself: the API, the command line and `/metrics` read the
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from alarms.model import Alarm, AlarmKind
 from core.ids import uuid7
+from core.refusal import Refused
 from store.database import Connection
 
 DETAIL_LENGTH: Final = 1000
@@ -32,34 +31,6 @@ SELECT id, kind, subject, detail, raised_at, last_at, count FROM alarms WHERE cl
 """
 
 
-class AlarmKind(StrEnum):
-    """What is wrong. The values are stored."""
-
-    BLOCKLISTED = "blocklisted"
-    """A provider refused mail because the IP or the sending domain is on a blocklist. Subject: who, and where."""
-    LOCAL_ADDRESS = "local_address"
-    """One of our addresses cannot be used from here: not on this host, or its proxy is away. Subject: the IP."""
-    WARMUP_STALLED = "warmup_stalled"
-    """A warm-up has made no progress for days."""
-    RULES_FILE = "rules_file"
-    """The operator's own reply rules cannot be read; those in force stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """An open alarm."""
-
-    id: UUID
-    kind: str
-    """An `AlarmKind`, or one of a newer version."""
-    subject: str
-    detail: str
-    """What was seen last."""
-    raised_at: datetime
-    last_at: datetime
-    count: int
-
-
 async def raise_alarm(connection: Connection, kind: AlarmKind, subject: str, detail: str) -> bool:
     """Open an alarm, or move the open one on. True when it was opened now."""
     text = detail.replace("\x00", "")[:DETAIL_LENGTH]
@@ -68,7 +39,7 @@ async def raise_alarm(connection: Connection, kind: AlarmKind, subject: str, det
     return bool(row and row[0])
 
 
-async def clear(connection: Connection, kinds: Collection[AlarmKind], subject: str) -> int:
+async def clear_alarms(connection: Connection, kinds: Collection[AlarmKind], subject: str) -> int:
     """The trouble is over: close the open alarms of these kinds about a subject. Returns how many there were."""
     cursor = await connection.execute(
         "UPDATE alarms SET cleared_at = now() WHERE kind = ANY(%s) AND subject = %s AND cleared_at IS NULL",
@@ -81,3 +52,12 @@ async def open_alarms(connection: Connection) -> list[Alarm]:
     """All open alarms, oldest first."""
     cursor = await connection.execute(_OPEN)
     return [Alarm(*row) for row in await cursor.fetchall()]
+
+
+async def close_alarm(connection: Connection, alarm_id: UUID) -> Alarm:
+    """An operator closes an open alarm. Raises Refused."""
+    for alarm in await open_alarms(connection):
+        if alarm.id == alarm_id:
+            await clear_alarms(connection, (AlarmKind(alarm.kind),), alarm.subject)
+            return alarm
+    raise Refused("not_found", f"there is no open alarm {alarm_id}", hint="`postlane alarms list` shows the open ones.")
