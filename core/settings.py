@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     dns_servers: tuple[str, ...] = Field(
         (), description='Name servers as `["127.0.0.1:5353"]`; empty takes the system\'s. Run a local cache.'
     )
+    ipv6: bool = Field(
+        True,
+        description="Send over IPv6 too, where a pool has an IPv6 address. Off: AAAA records are not seen.",
+    )
     providers_file: Path | None = Field(None, description="Own mailbox providers in TOML, read after the shipped ones.")
     rules_file: Path | None = Field(
         None, description="Own reply rules in TOML, asked before the shipped ones; re-read when it changes."

@@ -20,5 +20,6 @@ def rules_in_force(settings: Settings) -> RuleBook:
 
 def make_resolver(settings: Settings, providers: Providers) -> Resolver:
     """A resolver for one event loop. Raises ConfigurationError for an unusable list of name servers."""
-    policy = TargetPolicy(own_names=frozenset({settings.hostname.lower()}), allow_private=settings.simulator)
+    names = frozenset({settings.hostname.lower()})
+    policy = TargetPolicy(own_names=names, ipv6=settings.ipv6, allow_private=settings.simulator)
     return Resolver(providers, settings.dns_servers, policy)

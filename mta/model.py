@@ -1,4 +1,4 @@
-"""The values that travel through the wire layer. Frozen, typed, and free of behaviour.
+"""The values that travel through the wire layer. Frozen, typed, and free of behaviour but for what follows from them.
 
 `Response` is what a remote server said, or what we saw instead of an answer. `mta/replies` turns it into a
 `Verdict`; nothing else may interpret an SMTP reply.
@@ -7,6 +7,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 
 class Phase(StrEnum):
@@ -153,6 +154,16 @@ class Envelope:
     """The envelope or the headers carry non-ASCII addresses (RFC 6531)."""
 
 
+IPV4: Final = 4
+IPV6: Final = 6
+FAMILIES: Final = frozenset({IPV4, IPV6})
+
+
+def family_of(address: str) -> int:
+    """`IPV4` or `IPV6`, of a valid address."""
+    return IPV6 if ":" in address else IPV4
+
+
 @dataclass(frozen=True, slots=True)
 class EgressIp:
     """One of our sending addresses as a session needs it."""
@@ -165,6 +176,11 @@ class EgressIp:
     via: str = "local"
     """"local", or the proxy on the host that has the address: `socks5://[user:password@]host:port`."""
 
+    @property
+    def family(self) -> int:
+        """What it can connect to: that of the socket, whatever the public address looks like."""
+        return family_of(self.bind_address)
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -174,13 +190,23 @@ class Host:
     address: str
     preference: int
 
+    @property
+    def family(self) -> int:
+        """Which sources can connect to it."""
+        return family_of(self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where mail for one destination goes: hosts in the order to try them (at most 5), and the mailbox provider."""
+    """Where mail for one destination goes: hosts in the order to try them (at most 5 of a family), and the provider."""
 
     destination: str
     provider: str
     hosts: tuple[Host, ...]
     site: str = ""
     """What limits and health count by: the provider, and for those in no file `mx:` and their most preferred server."""
+
+    @property
+    def families(self) -> frozenset[int]:
+        """Families of which there is a host: an egress IP of another one cannot carry this mail."""
+        return frozenset(host.family for host in self.hosts)

@@ -5,10 +5,11 @@ may never be sent to. Recipient domains are chosen by strangers, so an MX that l
 connects to nobody. Called by `workers/pipeline` for routes, by domain verification and `postlane doctor` for records.
 """
 
+import asyncio
 import ipaddress
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import cast
@@ -24,7 +25,7 @@ from dns.rdtypes.ANY.TXT import TXT as TxtRecord
 
 from core.errors import UnavailableError
 from mta.dns_client import Answer, DnsClient, DnsSettings, Outcome
-from mta.model import Host, Phase, Response, Route, Trouble
+from mta.model import FAMILIES, IPV4, IPV6, Host, Phase, Response, Route, Trouble, family_of
 from mta.providers import OTHER, Providers
 
 HOSTS = 5
@@ -32,6 +33,10 @@ HOSTS = 5
 
 _KEPT = 100_000
 """Domains, and mail servers, kept ready in memory."""
+
+_HALF_KNOWN_SECONDS = 300.0
+"""A server of which one family is known and the other could not be asked for is looked up again after so long (the
+longest that RFC 2308 section 7 lets a failure be kept)."""
 
 
 class DnsUnavailableError(UnavailableError):
@@ -47,7 +52,7 @@ class TargetPolicy:
     own_addresses: frozenset[str] = frozenset()
     """Our own IP addresses, for the same reason."""
     ipv6: bool = False
-    """Look up AAAA records too."""
+    """Look up AAAA records too, for callers that can use them."""
     allow_private: bool = False
     """Private and loopback addresses may be targets: only for the practice internet and tests."""
 
@@ -69,6 +74,8 @@ class _Target:
 
     addresses: tuple[str, ...]
     expires: float
+    asked: frozenset[int]
+    """Families that were looked up."""
     failure: Response | None = None
     ours: bool = False
     """It is this server."""
@@ -93,11 +100,12 @@ class Resolver:
         self._plans: dict[str, _Plan] = {}
         self._targets: dict[str, _Target] = {}
 
-    async def route(self, domain: str) -> Route | Response:
-        """Hosts for a recipient domain in the order to try them, at most 5, equal ones shuffled anew by every call.
+    async def route(self, domain: str, families: Collection[int] = FAMILIES) -> Route | Response:
+        """Hosts for a recipient domain in the order to try them, equal ones shuffled anew by every call, at most 5 of
+        each family of addresses. `families` are those that somebody can send from.
 
         `domain` without dot at the end, IDNA or Unicode. A Response (phase RESOLVE) when there is none: NULL_MX,
-        NO_DOMAIN, DNS_TEMPORARY, FORBIDDEN_TARGET, or UNREACHABLE when only IPv6 leads there and IPv6 is off.
+        NO_DOMAIN, DNS_TEMPORARY, FORBIDDEN_TARGET, or UNREACHABLE when no such family leads there.
         """
         name = _ascii(domain)
         plan = self._plans.get(name)
@@ -106,7 +114,8 @@ class Resolver:
             if isinstance(planned, Response):
                 return planned
             plan = planned
-        hosts = await self._hosts(plan)
+        usable = frozenset(families if self._policy.ipv6 else {IPV4} & set(families))
+        hosts = await self._hosts(plan, usable)
         return hosts if isinstance(hosts, Response) else Route(domain, plan.provider, hosts, plan.site)
 
     async def mx(self, name: str) -> list[tuple[int, str]]:
@@ -172,35 +181,39 @@ class Resolver:
         site = f"mx:{usable[0][1]}" if provider == OTHER else provider
         return _Plan(provider, site, groups, answer.expires)
 
-    async def _hosts(self, plan: _Plan) -> tuple[Host, ...] | Response:
+    async def _hosts(self, plan: _Plan, families: frozenset[int]) -> tuple[Host, ...] | Response:
         """Addresses for the first servers of a plan; when none is left, the reason that says most."""
         share = max(1, HOSTS // sum(len(group) for _, group in plan.groups))
         hosts: list[Host] = []
         failed: list[Response] = []
         for preference, name in _in_order(plan):
-            if len(hosts) >= HOSTS:
-                break
-            target = self._targets.get(name)
-            if target is None or target.expires <= self._clock():
-                target = await self._look_up(name)
-            if target.failure is None:
-                addresses = target.addresses
-                if len(addresses) > 1:
-                    addresses = tuple(random.sample(addresses, min(share, len(addresses))))
-                hosts += [Host(name, address, preference) for address in addresses]
-            elif target.ours:
+            target = await self._target(name, families)
+            if target.ours:
                 hosts = [host for host in hosts if host.preference < preference]
-                failed.append(target.failure)
-                break
+            failure = target.failure or _out_of_reach(name, target, families)
+            if failure is None:
+                hosts += [Host(name, address, preference) for address in _chosen(target, families, share)]
             else:
-                failed.append(target.failure)
-        return tuple(hosts[:HOSTS]) or min(failed, key=lambda failure: _TELLING.index(failure.trouble))
+                failed.append(failure)
+            if target.ours:
+                break
+        return tuple(hosts) or min(failed, key=lambda failure: _TELLING.index(failure.trouble))
 
-    async def _look_up(self, name: str) -> _Target:
+    async def _target(self, name: str, families: frozenset[int]) -> _Target:
+        """One mail server, from the cache if all that is wanted of it is known."""
+        target = self._targets.get(name)
+        if target is None or target.expires <= self._clock() or not target.asked >= families:
+            target = await self._look_up(name, families)
+        return target
+
+    async def _look_up(self, name: str, families: frozenset[int]) -> _Target:
         """The addresses of one mail server, judged, from now on in the cache until their TTL ends."""
-        answers = [await self._dns.ask(name, A)]
-        if self._policy.ipv6 or answers[0].outcome is Outcome.NO_DATA:
-            answers.append(await self._dns.ask(name, AAAA))
+        if IPV6 in families:
+            answers = list(await asyncio.gather(self._dns.ask(name, A), self._dns.ask(name, AAAA)))
+        else:
+            answers = [await self._dns.ask(name, A)]
+            if answers[0].outcome is Outcome.NO_DATA:
+                answers.append(await self._dns.ask(name, AAAA))  # to say what is wrong
         target = self._judge(name, answers)
         if len(self._targets) >= _KEPT:
             del self._targets[next(iter(self._targets))]
@@ -208,24 +221,30 @@ class Resolver:
         return target
 
     def _judge(self, name: str, answers: list[Answer]) -> _Target:
-        expires = min(answer.expires for answer in answers)
+        asked = frozenset((IPV4, IPV6)[: len(answers)])
         found = [str(record.to_text()) for answer in answers for record in answer.records]
+        expires = self._expiry(answers, found)
         if not self._policy.own_addresses.isdisjoint(found):
             text = f"loop: {name} has an address of this server"
-            return _Target((), expires, _response(Trouble.FORBIDDEN_TARGET, text), ours=True)
-        reachable = [address for address in found if self._policy.ipv6 or ":" not in address]
-        allowed = [address for address in reachable if not is_forbidden(address, self._policy.allow_private)]
+            return _Target((), expires, asked, _response(Trouble.FORBIDDEN_TARGET, text), ours=True)
+        allowed = [address for address in found if not is_forbidden(address, self._policy.allow_private)]
         if allowed:
-            return _Target(tuple(allowed), expires)
-        if reachable:
-            text = f"{name} is at {reachable[0]}, which is not a public address"
-            return _Target((), expires, _response(Trouble.FORBIDDEN_TARGET, text))
+            return _Target(tuple(allowed), expires, asked)
         if found:
-            return _Target((), expires, _response(Trouble.UNREACHABLE, f"{name} has only IPv6, which is off"))
+            text = f"{name} is at {found[0]}, which is not a public address"
+            return _Target((), expires, asked, _response(Trouble.FORBIDDEN_TARGET, text))
         broken = next((answer for answer in answers if answer.outcome is Outcome.FAILED), None)
         if broken is not None:
-            return _Target((), expires, _response(Trouble.DNS_TEMPORARY, broken.reason))
-        return _Target((), expires, _response(Trouble.NO_DOMAIN, f"{name} has no address"))
+            return _Target((), expires, asked, _response(Trouble.DNS_TEMPORARY, broken.reason))
+        return _Target((), expires, asked, _response(Trouble.NO_DOMAIN, f"{name} has no address"))
+
+    def _expiry(self, answers: list[Answer], found: list[str]) -> float:
+        """Where one family was found and the question for the other failed, that is not repeated every few seconds:
+        some servers never answer for AAAA, and each time a mail would wait for them."""
+        if found:
+            known = min(answer.expires for answer in answers if answer.outcome is not Outcome.FAILED)
+            return min(known, self._clock() + _HALF_KNOWN_SECONDS) if _some_failed(answers) else known
+        return min(answer.expires for answer in answers)
 
 
 def is_forbidden(address: str, allow_private: bool = False) -> bool:
@@ -247,6 +266,26 @@ def is_forbidden(address: str, allow_private: bool = False) -> bool:
 
 _TELLING = (Trouble.DNS_TEMPORARY, Trouble.FORBIDDEN_TARGET, Trouble.UNREACHABLE, Trouble.NO_DOMAIN)
 """Of several servers' failures the one to report: what may pass by itself first."""
+
+
+def _some_failed(answers: list[Answer]) -> bool:
+    return any(answer.outcome is Outcome.FAILED for answer in answers)
+
+
+def _chosen(target: _Target, families: frozenset[int], share: int) -> list[str]:
+    """At most `share` addresses of each family."""
+    chosen: list[str] = []
+    for family in sorted(families):
+        of_family = [address for address in target.addresses if family_of(address) == family]
+        chosen += of_family if len(of_family) < 2 else random.sample(of_family, min(share, len(of_family)))
+    return chosen
+
+
+def _out_of_reach(name: str, target: _Target, families: frozenset[int]) -> Response | None:
+    if any(family_of(address) in families for address in target.addresses):
+        return None
+    has = " and ".join(sorted({f"IPv{family_of(address)}" for address in target.addresses}))
+    return _response(Trouble.UNREACHABLE, f"{name} has only {has}, which no IP here can send over")
 
 
 def _in_order(plan: _Plan) -> list[tuple[int, str]]:

@@ -78,8 +78,7 @@ class PoolBook:
 
         Raises ConfigurationError when the lane has no default pool.
         """
-        if time.monotonic() - self._loaded > _KEEP_SECONDS:
-            await self._load()
+        await self._load_if_old()
         pool = self._pools.choose(lane, wanted, domain, application)
         if pool is None:
             raise ConfigurationError(
@@ -91,6 +90,15 @@ class PoolBook:
         """The pool that takes what this one cannot, of the same lane and not reserved for other mail."""
         more = self._pools.by_id.get(pool.overflow_id) if pool.overflow_id else None
         return more if more is not None and more.lane is pool.lane and not more.reserved else None
+
+    async def families(self) -> frozenset[int]:
+        """IP versions of all egress IPs: for others no mail server need be looked up."""
+        await self._load_if_old()
+        return frozenset(member.ip.family for pool in self._pools.by_id.values() for member in pool.members)
+
+    async def _load_if_old(self) -> None:
+        if time.monotonic() - self._loaded > _KEEP_SECONDS:
+            await self._load()
 
     async def _load(self) -> None:
         async with self._database.connection() as connection:

@@ -187,7 +187,8 @@ def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:
 
 async def _routes(messages: Iterable[Claimed], c: Collaborators) -> dict[str, Route | Response]:
     destinations = sorted({message.destination for message in messages})
-    found = await asyncio.gather(*(c.resolver.route(destination) for destination in destinations))
+    families = await c.pools.families()
+    found = await asyncio.gather(*(c.resolver.route(destination, families) for destination in destinations))
     return dict(zip(destinations, found, strict=True))
 
 

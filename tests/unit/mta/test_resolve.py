@@ -169,6 +169,45 @@ class TestRoute:
         both = await hosts_of(records, TargetPolicy(ipv6=True))
         assert {host[1] for host in both} == {"8.8.0.1", "2600::1"}
 
+    async def test_a_route_has_hosts_of_the_families_that_can_be_sent_from(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["10 a.x.test.", "20 b.x.test."],
+            ("a.x.test", "A"): [f"8.8.0.{n}" for n in range(9)],
+            ("b.x.test", "AAAA"): [f"2600::{n}" for n in range(9)],
+        }
+        async with DnsTable(records) as table:
+            asking = resolver(table, TargetPolicy(ipv6=True))
+            found = [await asking.route("x.test", families) for families in ({4}, {4, 6}, {6}, {4})]
+        routes = [route for route in found if isinstance(route, Route)]
+        assert [route.families for route in routes] == [{4}, {4, 6}, {6}, {4}]
+        assert [{host.name for host in route.hosts} for route in routes[:3:2]] == [{"a.x.test"}, {"b.x.test"}]
+        assert all(sum(host.family == one for host in route.hosts) <= 5 for route in routes for one in (4, 6))
+
+    async def test_no_family_to_send_from_leads_there(self) -> None:
+        only4: Records = {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"]}
+        only6: Records = {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "AAAA"): ["2600::1"]}
+        for records, families in ((only4, {6}), (only6, {4})):
+            async with DnsTable(records) as table:
+                response = await resolver(table, TargetPolicy(ipv6=True)).route("x.test", families)
+            assert isinstance(response, Response)
+            assert response.trouble is Trouble.UNREACHABLE
+
+    async def test_a_server_that_never_answers_for_aaaa_is_waited_for_once(self) -> None:
+        records: Records = {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"]}
+        records["a.x.test", "AAAA"] = SERVFAIL
+        clock = HandSetClock()
+        async with DnsTable(records) as table:
+            asking = resolver(table, TargetPolicy(ipv6=True), clock=clock)
+            for at in (0, 10, 250):
+                clock.now = at
+                route = await asking.route("x.test")
+                assert isinstance(route, Route)
+                assert route.families == {4}
+            asked = table.asked["a.x.test", "AAAA"]
+            clock.now = 301
+            await asking.route("x.test")
+        assert (asked, table.asked["a.x.test", "AAAA"]) == (2, 4)
+
     async def test_only_ipv6_is_not_a_dead_domain(self) -> None:
         records: Records = {("x.test", "AAAA"): ["2600::1"]}
         assert await trouble_of(records) is Trouble.UNREACHABLE
