@@ -5,7 +5,7 @@ must not leave: Bcc (RFC 5322 section 3.6.3), Return-Path, and the headers that 
 
     X-Postlane-Stream            transactional (default) or marketing
     X-Postlane-Pool              name of an IP pool
-    X-Postlane-Expires-In        seconds after which the mail is worthless, up to 30 days
+    X-Postlane-Expires-In        seconds after which the mail is worthless, up to 72 hours
     X-Postlane-Idempotency-Key   1 to 256 characters, as the API's header; Resend-Idempotency-Key is the same
 
 Any other X-Postlane- header is refused: a mistyped one would send a campaign as if it were a receipt. Who is written to
@@ -27,17 +27,16 @@ import orjson
 
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.queues import Lane
+from messages.limits import MAX_EXPIRES, MAX_KEY, MAX_SUBJECT
 from messages.model import Idempotency, NewEmail, Recipient, RecipientKind
 from mta.compose import compose_raw
 from mta.mime_parts import crlf_bytes
 
 MAX_HOPS: Final = 50
 """Received headers; more is a loop (RFC 5321 section 6.3)."""
-LONGEST_LIFE: Final = 30 * 86_400
 _LISTED: Final = 1_000
 """Addresses of a header that are kept for showing."""
 _LIST_LENGTH: Final = 128 * 1024
-_SUBJECT: Final = 998
 _BOUNDARIES: Final = 20
 _BOUNDARIES_WITHIN: Final = 64 * 1024
 
@@ -46,7 +45,8 @@ _NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
 _COMMENT_NAME = re.compile(r"(\S{1,320})[ \t]{1,20}\(([^()]{0,200})\)")
 _BOUNDARY = re.compile(rb"boundary=\"?([^\"\s;]{1,70})", re.I)
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,256}")
+_SECONDS = re.compile(r"[1-9][0-9]{0,8}")
+_IDEMPOTENCY_KEY = re.compile(rf"[\x20-\x7e]{{1,{MAX_KEY}}}")
 _REMOVED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"resend-idempotency-key"})
 _OURS: Final = b"x-postlane-"
 _OPTIONS: Final = frozenset({"stream", "pool", "expires-in", "idempotency-key"})
@@ -120,11 +120,11 @@ def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail
     to, cc = _listed(texts.get("to", "")), _listed(texts.get("cc", ""))
     receivers = _recipients(recipients, {box.key for box in to}, {box.key for box in cc})
     message_id = _MESSAGE_ID.search(texts.get("message-id", ""))
-    lane, expires_in = Lane(options["stream"]), int(options["expires-in"])
+    lane, expires_in = Lane(options["stream"]), int(options["expires-in"] or 0)
     return SubmittedEmail(
         sender=sender,
         recipients=receivers,
-        subject=_decoded(texts.get("subject", ""))[:_SUBJECT],
+        subject=_decoded(texts.get("subject", ""))[:MAX_SUBJECT],
         to=tuple(box.header for box in to),
         cc=tuple(box.header for box in cc),
         reply_to=tuple(box.header for box in _listed(texts.get("reply-to", ""))),
@@ -186,8 +186,8 @@ def _texts(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _options(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Refusal:
-    """The headers that are meant for us, checked, with the defaults of those that are missing."""
-    options = {"stream": Lane.TRANSACTIONAL.value, "pool": "", "expires-in": "0", "idempotency-key": ""}
+    """The headers that are meant for us, checked, with the defaults of those that are missing or empty."""
+    options = {"stream": Lane.TRANSACTIONAL.value, "pool": "", "expires-in": "", "idempotency-key": ""}
     for name, field in fields:
         if name == b"resend-idempotency-key":
             option = "idempotency-key"
@@ -197,12 +197,12 @@ def _options(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Refusal:
             continue
         if option not in _OPTIONS:
             return Refusal(f"550 5.6.0 There is no header X-Postlane-{option.title()}")
-        options[option] = " ".join(field.partition(b":")[2].decode("utf-8", "replace").split())
+        options[option] = " ".join(field.partition(b":")[2].decode("utf-8", "replace").split()) or options[option]
     if options["stream"] not in list(Lane):
         return Refusal("550 5.6.0 X-Postlane-Stream must be transactional or marketing")
     expires = options["expires-in"]
-    if not (expires.isascii() and expires.isdigit() and len(expires) < 10 and int(expires) <= LONGEST_LIFE):
-        return Refusal("550 5.6.0 X-Postlane-Expires-In must be seconds, 30 days at most")
+    if expires and not (_SECONDS.fullmatch(expires) and int(expires) <= MAX_EXPIRES):
+        return Refusal(f"550 5.6.0 X-Postlane-Expires-In must be seconds, 1 to {MAX_EXPIRES}")
     key = options["idempotency-key"]
     if key and not _IDEMPOTENCY_KEY.fullmatch(key):
         return Refusal("550 5.6.0 The idempotency key must have 1 to 256 characters of ASCII")
@@ -265,7 +265,7 @@ def _decoded(value: str) -> str:
     text = value
     if "=?" in value:
         try:
-            text = "".join(_word(word, charset) for word, charset in decode_header(value[: 4 * _SUBJECT]))
+            text = "".join(_word(word, charset) for word, charset in decode_header(value[: 4 * MAX_SUBJECT]))
         except (HeaderParseError, ValueError):
             text = value
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -16,7 +16,7 @@ from typing import Any, Final
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from prometheus_client import Counter
 
-from core.addresses import AddressError, parse_mailbox
+from core.addresses import AddressError, fold_address
 from core.errors import UnavailableError
 from core.logs import get_logger
 from mta.inbound_gate import RateWindow
@@ -25,8 +25,6 @@ _log = get_logger(__name__)
 
 MAILS = Counter("postlane_inbound_mails_total", "Mails received, by listener and reply", ["listener", "code"])
 
-MAX_RECIPIENTS: Final = 1_000
-"""Of one submitted mail, as many as one API batch. RFC 5321 section 4.5.3.1.8 wants at least 100."""
 BOUNCE_BYTES: Final = 1024 * 1024
 """Kept of a bounce. A report stands in front of the mail it returns; the rest is read and dropped."""
 BOUNCE_RECIPIENTS: Final = 10
@@ -61,9 +59,11 @@ class SubmissionHandler:
 
     listener = "submission"
 
-    def __init__(self, log_in: LogIn, submit: Submit) -> None:
+    def __init__(self, log_in: LogIn, submit: Submit, max_recipients: int) -> None:
+        """`max_recipients` is of one mail, each counted once."""
         self.log_in = log_in
         self._submit = submit
+        self._max_recipients = max_recipients
 
     async def handle_MAIL(self, _server: SMTP, session: Session, envelope: Envelope, address: str, _o: object) -> str:
         """The sender of the envelope is only noted: bounces come to us, at a return path of our own."""
@@ -73,13 +73,15 @@ class SubmissionHandler:
         return "250 2.1.0 OK"
 
     async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _o: object) -> str:
-        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
-            return f"452 4.5.3 Not more than {MAX_RECIPIENTS} recipients in one mail"
+        """Who is named twice, in whatever case, is one recipient and answered as one."""
         try:
-            parse_mailbox(address)
+            key = fold_address(address)
         except AddressError as error:
             return _line(f"553 5.1.3 {error.reason}")
-        envelope.rcpt_tos.append(address)
+        if key not in map(fold_address, envelope.rcpt_tos):
+            if len(envelope.rcpt_tos) >= self._max_recipients:
+                return f"452 4.5.3 Not more than {self._max_recipients} recipients in one mail"
+            envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:

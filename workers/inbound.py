@@ -32,6 +32,7 @@ from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
+from messages.limits import MAX_RECIPIENTS
 from messages.submit import SubmissionDoor
 from mta import return_path
 from mta.inbound import BOUNCE_BYTES, BounceHandler, SubmissionHandler
@@ -164,7 +165,7 @@ async def start(settings: Settings) -> InboundServer:
         acceptor,
         hints,
         tasks,
-        Listener(SubmissionHandler(door.log_in, door.submit), options, Gate(SUBMISSION_GATE)),
+        Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), options, Gate(SUBMISSION_GATE)),
         Listener(_bounce_handler(secret, BounceStore(database, tasks), settings), kept, Gate(BOUNCE_GATE)),
     )
     try:

@@ -153,7 +153,8 @@ def test_senders_that_are_not_one_address(sender: str) -> None:
         "X-Postlane-Stream: bulk",
         "X-Postlane-Steam: marketing",
         "X-Postlane-Expires-In: soon",
-        "X-Postlane-Expires-In: 99999999",
+        "X-Postlane-Expires-In: 259201",
+        "X-Postlane-Expires-In: 0",
         "X-Postlane-Idempotency-Key: " + "k" * 257,
         "no colon here",
         "X-Long: " + "x" * 1200,
@@ -161,6 +162,16 @@ def test_senders_that_are_not_one_address(sender: str) -> None:
 )
 def test_headers_that_are_refused(header: str) -> None:
     assert _refused(_mail(header)).startswith("550 5.6.0 ")
+
+
+def test_the_longest_life_is_that_of_the_api() -> None:
+    assert _read("X-Postlane-Expires-In: 259200").expires_in == timedelta(hours=72)
+
+
+@pytest.mark.parametrize("option", ["Stream", "Pool", "Expires-In", "Idempotency-Key"])
+def test_an_empty_option_is_a_missing_one(option: str) -> None:
+    mail = _read(f"X-Postlane-{option}: ")
+    assert (mail.lane, mail.pool, mail.expires_in, mail.idempotency_key) == (Lane.TRANSACTIONAL, "", None, "")
 
 
 def test_a_mail_that_goes_round_in_circles() -> None:
