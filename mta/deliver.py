@@ -1,8 +1,8 @@
 """Delivers one mail: walks the hosts of a route until one of them has answered.
 
-Owns the order of hosts, the step to the next one, the replacement of a kept-open session that proves dead, and the
-last question before MAIL FROM (`gate`). It resolves nothing (`mta/resolve`), keeps no connections (`mta/session`) and
-does not interpret the answer (`mta/replies`). Called by `workers/pipeline`, one `Courier` per process.
+Owns the order of hosts, the step to the next one, the replacement of a kept-open session that proves dead, the last
+question before MAIL FROM (`gate`) and the moment at which a large mail is loaded. It resolves nothing (`mta/resolve`),
+keeps no connections (`mta/session`) and does not interpret the answer (`mta/replies`). One `Courier` per process.
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mta.connect import Connector, Session
-from mta.leases import ConnectionLeases
+from mta.connection_leases import ConnectionLeases
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
 from mta.providers import Limits, Providers, Tls
 from mta.session import Ceiling, PoolStats, SessionPool
@@ -26,8 +26,10 @@ SHUN_SECONDS = 60.0
 SHUN_HOSTS = 10_000
 
 Gate = Callable[[], Awaitable[bool]]
-Observer = Callable[[Route, EgressIp, Response], None]
-"""Told every final response of every host that was tried, also of those that another host made up for."""
+
+Load = Callable[[], Awaitable[Envelope | None]]
+"""Makes the envelope once its session is ready, so that a large mail is in memory only while it is sent. None: there is
+nothing to send after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Delivery:
     reuse_count: int = 0
     """Mails that the session had carried before this one."""
     refused_by_gate: bool = False
-    """`gate` said no: nothing about this mail was sent."""
+    """`gate` said no, or there was nothing to load: nothing about this mail was sent."""
+    out_of_reach: bool = False
+    """No server of the route has an address of the source's IP version: nothing was tried, and nobody is to blame."""
 
     @property
     def milliseconds(self) -> float:
@@ -77,58 +81,63 @@ class Delivery:
         return (self.ready - self.started) * 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Mail:
     """One call of `deliver`, whichever host it comes to."""
 
     source: EgressIp
-    envelope: Envelope
+    envelope: Envelope | Load
     gate: Gate | None
     ceiling: Ceiling
     started: float
+
+    async def at_hand(self) -> Envelope | None:
+        """The envelope, loaded at the first question and kept for a second host."""
+        if not isinstance(self.envelope, Envelope):
+            loaded = await self.envelope()
+            if loaded is None:
+                return None
+            self.envelope = loaded
+        return self.envelope
 
 
 class Courier:
     """The sending side of one process, used in one event loop."""
 
-    def __init__(
-        self,
-        settings: CourierSettings,
-        providers: Providers,
-        observer: Observer | None = None,
-        leases: ConnectionLeases | None = None,
-    ) -> None:
+    def __init__(self, settings: CourierSettings, providers: Providers, leases: ConnectionLeases | None = None) -> None:
         """Builds the TLS contexts, which costs some 40 ms. OSError when `ca_file` cannot be read."""
         self._settings = settings
         self._providers = providers
-        self._observer = observer
         connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file), providers.tls_of)
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
         self._ceilings: dict[str, Ceiling] = {}
         self._shunned: dict[tuple[str, str], float] = {}
 
-    async def deliver(self, route: Route, source: EgressIp, envelope: Envelope, gate: Gate | None = None) -> Delivery:
+    async def deliver(
+        self, route: Route, source: EgressIp, envelope: Envelope | Load, gate: Gate | None = None
+    ) -> Delivery:
         """Send one mail over `route` from `source` and return the deciding answer; never raises for what a server does.
 
         `gate` is awaited once the session is ready, right before MAIL FROM, and again before a session that replaces a
-        dead one; False sends nothing. Cancelling drops the connection and leaves open whether the mail was taken.
-        ValueError for an envelope that may not be sent; UnavailableError when the process is out of sockets or closing.
+        dead one; False sends nothing. A `Load` is awaited after it, once. What either raises comes out here, and
+        nothing is sent. Cancelling drops the connection and leaves open whether the mail was taken.
+
+        UnsendableError for an envelope that may not be sent; UnavailableError when the process is out of sockets or
+        closing.
         """
         mail = _Mail(source, envelope, gate, self._ceiling(route.provider), time.monotonic())
-        best: Delivery | None = None
+        if not route.hosts:
+            raise ValueError(f"the route to {route.destination} has no hosts")
+        best = _out_of_reach(route, mail)
         for host in self._order(route, source):
             delivery = await self._try(host, mail)
             response = delivery.response
-            if self._observer is not None and not delivery.refused_by_gate:
-                self._observer(route, source, response)
             if delivery.refused_by_gate or not _next_host_may_help(response):
                 return delivery
             if delivery.tls == "":
                 self._shun(source, host)
-            if best is None or (best.response.code == 0 and response.code != 0):
+            if best.out_of_reach or (best.response.code == 0 and response.code != 0):
                 best = delivery  # what a server said tells more than that another one said nothing
-        if best is None:
-            raise ValueError(f"the route to {route.destination} has no hosts")
         return best
 
     async def close(self) -> None:
@@ -163,23 +172,25 @@ class Courier:
         ready = time.monotonic()
         carried = session.carried
         try:
-            refused = mail.gate is not None and not await mail.gate()
-            if refused:
+            allowed = mail.gate is None or await mail.gate()
+            envelope = await mail.at_hand() if allowed else None
+            if envelope is None:
                 response = Response(Phase.MAIL)
             else:
                 session.carried += 1
-                response = await session.client.send(mail.envelope)
+                response = await session.client.send(envelope)
         except BaseException:
             self._pool.discard(session)
             raise
         self._pool.give_back(session)
         host, ended = session.host, time.monotonic()
-        return Delivery(response, host.name, host.address, session.tls, mail.started, ready, ended, carried, refused)
+        return Delivery(
+            response, host.name, host.address, session.tls, mail.started, ready, ended, carried, envelope is None
+        )
 
     def _order(self, route: Route, source: EgressIp) -> list[Host]:
         """Hosts to try: unreachable ones last, then by preference; among equals first the one with a session open."""
-        version6 = ":" in source.bind_address
-        hosts = [host for host in route.hosts if (":" in host.address) == version6] or list(route.hosts)
+        hosts = hosts_within_reach(source, route)
         if len(hosts) > 1:
             if self._shunned:
                 hosts.sort(key=lambda host: self._is_shunned(source, host))
@@ -212,6 +223,19 @@ class Courier:
             ceiling = _ceiling_of(provider, self._providers.limits(provider), self._settings)
             self._ceilings[provider] = ceiling
         return ceiling
+
+
+def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:
+    """The hosts that `source` can speak to: those with an address of its own IP version."""
+    version6 = ":" in source.bind_address
+    return [host for host in route.hosts if (":" in host.address) == version6]
+
+
+def _out_of_reach(route: Route, mail: _Mail) -> Delivery:
+    """What there is to say before the first host was tried."""
+    text = f"{mail.source.address} reaches no server of {route.destination}: different IP versions"
+    response = Response(Phase.CONNECT, text=text, trouble=Trouble.UNREACHABLE)
+    return Delivery(response, "", "", "", mail.started, mail.started, mail.started, out_of_reach=True)
 
 
 def _ceiling_of(provider: str, limits: Limits, settings: CourierSettings) -> Ceiling:

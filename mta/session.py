@@ -7,8 +7,9 @@ provider where the provider counts that way, and over all. It sends nothing (`mt
 Waiting is fair: who has waited longest among those whose limits have room comes first, so one busy server cannot starve
 another even when the process's overall limit is reached. All of it runs in one event loop; there are no locks.
 
-Where several processes share the limits, a new connection also needs a lease (`mta/leases`). Whoever waits for one has
-its place among the process's own limits already, and is served by a session that is handed back, if that comes first.
+Where several processes share the limits, a new connection also needs a lease (`mta/connection_leases`). Whoever waits
+for one has its place among the process's own limits already, and is served by a session that is handed back, if that
+comes first.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from core.errors import UnavailableError
 from mta.connect import Session
-from mta.leases import ConnectionLeases, Key, LeaseLine
+from mta.connection_leases import ConnectionLeases, Key, LeaseLine
 from mta.model import EgressIp, Host, Response
 
 Opener = Callable[[EgressIp, Host], Awaitable[Session | Response]]

@@ -11,20 +11,27 @@ A caller that cancels `send` does not learn which of the two it was, and has to 
 """
 
 import asyncio
+import math
 import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.errors import PostlaneError
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
 
 BLOCK = 128 * 1024
 """Bytes of a body written at once; larger ones wait for the peer between blocks."""
 
-_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]*")
-_EHLO_NAME = re.compile(r"[^\x00-\x20\x7f]+")
+_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>\ud800-\udfff]*")
+_EHLO_NAME = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]+")
+
+
+class UnsendableError(PostlaneError):
+    """No server can be given this envelope: an address that would smuggle a command, data without an end. Whatever made
+    it is at fault, and trying again cannot help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,14 @@ class Timeouts:
     dot: float = 600.0
     quit: float = 2.0
     """Nothing depends on the answer."""
+    opening: float = 300.0
+    """From the connection until the server is ready for mail, all steps together: RFC 5321 grants that much to the
+    banner alone, and a server that uses up each step's time would hold a mail for half an hour."""
+    whole: float = 600.0
+    """From MAIL to the end of the body, all steps together, plus the time that `slowest` grants to the size."""
+    slowest: int = 16 * 1024
+    """Bytes a second that a server must take on the average (Postfix's `smtp_min_data_rate` is 500): at this rate 40 MB
+    take 43 minutes."""
 
 
 class Upgrade(StrEnum):
@@ -66,6 +81,7 @@ class SmtpClient(asyncio.Protocol):
     __slots__ = (
         "_busy",
         "_can_write",
+        "_deadline",
         "_loop",
         "_lost",
         "_needs_reset",
@@ -92,6 +108,7 @@ class SmtpClient(asyncio.Protocol):
         self._busy = True
         self._can_write = True
         self._needs_reset = False
+        self._deadline = loop.time() + timeouts.opening
 
     # What asyncio calls
 
@@ -173,12 +190,14 @@ class SmtpClient(asyncio.Protocol):
     async def send(self, envelope: Envelope) -> Response:
         """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot.
 
-        In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never answered. ValueError for an address that
-        could smuggle a command, and for data that does not end in CRLF.
+        In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never answered. UnsendableError for an address
+        that could smuggle a command, and for data that does not end in CRLF.
         """
         commands = self._commands(envelope)
         if isinstance(commands, Response):
             return commands
+        timeouts = self._timeouts
+        self._deadline = self._loop.time() + timeouts.whole + len(envelope.data) / timeouts.slowest
         phase, reply = await self._open(commands)
         if phase is not Phase.DATA or reply.code != 354:
             return self._refusal(phase, reply)
@@ -187,12 +206,14 @@ class SmtpClient(asyncio.Protocol):
             # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
             self.abort()
             return self._refusal(Phase.DATA, early)
-        reply = await self._reply(self._timeouts.dot)
+        self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time-out
+        reply = await self._reply(timeouts.dot)
         return response_of(Phase.DOT, reply) if reply.code // 100 == 2 else self._refusal(Phase.DOT, reply)
 
     async def quit(self) -> None:
         """Say QUIT, wait a moment for the answer, close. Never fails."""
         if not self._lost:
+            self._deadline = math.inf
             await self._ask(b"QUIT\r\n", self._timeouts.quit)
         self.close()
 
@@ -215,7 +236,7 @@ class SmtpClient(asyncio.Protocol):
         _require(_ADDRESS, envelope.mail_from, "return path")
         _require(_ADDRESS, envelope.rcpt_to or "<>", "recipient")
         if not envelope.data.endswith(b"\r\n"):
-            raise ValueError("the data of an envelope must end in CRLF")
+            raise UnsendableError("the data of an envelope must end in CRLF")
         features = self.features
         mail = f"MAIL FROM:<{envelope.mail_from}>"
         if features.size:
@@ -305,8 +326,7 @@ class SmtpClient(asyncio.Protocol):
             if self._can_write:
                 return None
             if not await self._wait(self._timeouts.block):
-                self.abort()
-                return Reply(0, [], Trouble.TIMEOUT)
+                return self._too_late()
 
     async def _handshake(self, context: ssl.SSLContext, server_hostname: str) -> tuple[Upgrade, str]:
         assert self._transport is not None
@@ -357,15 +377,20 @@ class SmtpClient(asyncio.Protocol):
             if self._lost:
                 return Reply(0, [], Trouble.CLOSED)
             if not await self._wait(seconds):
-                self.abort()
-                return Reply(0, [], Trouble.TIMEOUT)
+                return self._too_late()
         return replies.popleft()
 
+    def _too_late(self) -> Reply:
+        self.abort()
+        late = self._loop.time() >= self._deadline
+        return Reply(0, [b"too slow: the time for the whole of it is up"] if late else [], Trouble.TIMEOUT)
+
     async def _wait(self, seconds: float) -> bool:
-        """Sleep until something happens on the connection; False when nothing did for `seconds`."""
+        """Sleep until something happens on the connection; False when nothing did for `seconds`, or until the deadline
+        of the mail."""
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
-        timer = self._loop.call_later(seconds, _settle, waiter, False)
+        timer = self._loop.call_at(min(self._loop.time() + seconds, self._deadline), _settle, waiter, False)
         try:
             return await waiter
         finally:
@@ -388,4 +413,4 @@ def _settle(waiter: "asyncio.Future[bool]", value: bool) -> None:
 
 def _require(allowed: re.Pattern[str], value: str, what: str) -> None:
     if allowed.fullmatch(value) is None:
-        raise ValueError(f"{what} {value!r} may not stand in an SMTP command")
+        raise UnsendableError(f"{what} {value!r} may not stand in an SMTP command")

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from core.logs import get_logger
-from mta.leases import GiveUp, Key
+from mta.connection_leases import GiveUp, Key
 from pools.scripts import TIMEOUT_SECONDS, Script
 
 _log = get_logger(__name__)

@@ -31,6 +31,7 @@ from messages import claim, prepare, states
 from messages.model import Claimed, StoredContent, StoredEmail
 from mta.deliver import Delivery
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
+from mta.smtp_client import UnsendableError
 from outcomes.kinds import EventKind
 from pools.health import Evidence
 from pools.model import EVERYWHERE, Wait
@@ -265,8 +266,8 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
             delivery = await _try(batch, job, envelope, c)
             if delivery is None:
                 return
-            rested = delivery.refused_by_gate
-            if rested and c.throttles.rest(job.ip.address, job.route.site, batch.now()) is None:
+            rested = delivery.refused_by_gate or delivery.out_of_reach
+            if delivery.refused_by_gate and c.throttles.rest(job.ip.address, job.route.site, batch.now()) is None:
                 return  # not the IP: a suppression came, or the batch's time is up
             if not rested:
                 replied = batch.now()
@@ -293,14 +294,14 @@ async def _try(batch: Batch, job: Job, envelope: Envelope, c: Collaborators) -> 
 
     try:
         delivery = await c.courier.deliver(job.route, job.ip, envelope, gate)
-    except ValueError as error:
+    except UnsendableError as error:
         end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return None
     except UnavailableError as error:
         batch.failed = not batch.permit.stopped()  # out of sockets, or stopping: the rest of the batch is given back
         _log.warning("courier_unavailable", lane=batch.lane.value, error=str(error))
         return None
-    if not delivery.refused_by_gate:
+    if not (delivery.refused_by_gate or delivery.out_of_reach):
         watch.SEND[batch.lane].observe(delivery.ended - delivery.ready)
         if job.ticket is not None and delivery.response.phase not in _BEFORE_MAIL:
             batch.tickets[job.ticket] -= 1

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from mta.deliver import Courier, CourierSettings, Observer
+from mta.deliver import Courier, CourierSettings
 from mta.model import EgressIp, Envelope, Host, Route
 from mta.providers import Limits, Providers, Tls
 from mta.smtp_client import Timeouts
@@ -39,12 +39,10 @@ def providers(wide: int = 0, connections: int = 10, messages: int = 1000) -> Pro
 
 
 @asynccontextmanager
-async def courier(
-    port: int, limits: Providers | None = None, observer: Observer | None = None, **settings: object
-) -> AsyncIterator[Courier]:
+async def courier(port: int, limits: Providers | None = None, **settings: object) -> AsyncIterator[Courier]:
     """A courier to this port, closed in the end, without any session left."""
     base = replace(CourierSettings(port=port, timeouts=QUICK), **settings)  # type: ignore[arg-type]
-    made = Courier(base, limits or providers(), observer)
+    made = Courier(base, limits or providers())
     try:
         yield made
     finally:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from mta.model import EgressIp, Host, Phase, Response, Route, Trouble
+from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
+from mta.smtp_client import UnsendableError
 from tests.integration.mta.couriers import FIRST, SECOND, courier, mail, providers, route
 from tests.smtp_sink import DROP, SILENCE, Offer, Rule, SmtpSink
 
@@ -96,34 +97,31 @@ async def test_of_several_failures_the_one_with_words_is_reported(sinks: list[Sm
     sinks[0].rules.append(Rule("connect", DROP))
     sinks[1].rules.append(Rule("connect", "421 4.7.0 too many from you"))
     sinks[2].rules.append(Rule("connect", SILENCE))
-    seen: list[Response] = []
-    async with courier(sinks[0].port, observer=lambda _route, _source, response: seen.append(response)) as out:
+    async with courier(sinks[0].port) as out:
         delivery = await out.deliver(ALL, FIRST, mail())
     assert delivery.response == Response(Phase.BANNER, 421, "4.7.0", "too many from you")
-    assert [(answer.code, answer.trouble) for answer in seen] == [
-        (0, Trouble.CLOSED),
-        (421, None),
-        (0, Trouble.TIMEOUT),
-    ]
+    assert [sink.journal.connections for sink in sinks] == [1, 1, 1]
 
 
 async def test_no_more_than_five_hosts_are_tried(sinks: list[SmtpSink]) -> None:
-    seen: list[Response] = []
-    many = route(*[f"127.0.0.{number}" for number in range(11, 19)])
-    async with courier(sinks[0].port, observer=lambda _route, _source, response: seen.append(response)) as out:
-        delivery = await out.deliver(many, FIRST, mail())
-    assert delivery.response.trouble is Trouble.REFUSED
+    more = [SmtpSink(Rule("connect", DROP), address=f"127.0.0.{n}", port=sinks[0].port) for n in range(11, 19)]
+    for sink in more:
+        await sink.start()
+    async with courier(sinks[0].port) as out:
+        delivery = await out.deliver(route(*[sink.address for sink in more]), FIRST, mail())
+    assert delivery.response.trouble is Trouble.CLOSED
     assert (delivery.host_name, delivery.tls) == ("mx0.test", "")
-    assert len(seen) == 5
+    assert [sink.journal.connections for sink in more] == [1, 1, 1, 1, 1, 0, 0, 0]
+    for sink in more:
+        await sink.stop()
 
 
 async def test_an_unreachable_host_is_tried_last_for_a_while(sinks: list[SmtpSink]) -> None:
-    seen: list[Response] = []
-    there = route("127.0.0.99", "127.0.0.2")
-    async with courier(sinks[0].port, observer=lambda _route, _source, response: seen.append(response)) as out:
+    sinks[0].rules.append(Rule("connect", DROP))
+    async with courier(sinks[0].port) as out:
         for _ in range(3):
-            assert (await out.deliver(there, FIRST, mail())).host_name == "mx1.test"
-    assert [answer.trouble for answer in seen] == [Trouble.REFUSED, None, None, None]
+            assert (await out.deliver(ALL, FIRST, mail())).host_name == "mx1.test"
+    assert [sink.journal.connections for sink in sinks] == [1, 1, 0]
 
 
 async def test_among_equals_the_host_with_an_open_session_comes_first(sinks: list[SmtpSink]) -> None:
@@ -163,18 +161,55 @@ async def test_a_gate_that_fails_sends_nothing(sinks: list[SmtpSink]) -> None:
     assert sinks[0].mails == []
 
 
+async def test_a_large_mail_is_loaded_once_when_the_session_stands_and_the_gate_has_passed(
+    sinks: list[SmtpSink],
+) -> None:
+    order: list[str] = []
+
+    async def gate() -> bool:
+        order.append("gate")
+        return True
+
+    async def load() -> Envelope:
+        order.append(f"load after {len(sinks[0].journal.commands)} commands")
+        return mail()
+
+    sinks[0].rules.append(Rule("mail", DROP))
+    async with courier(sinks[0].port) as out:
+        delivery = await out.deliver(ALL, FIRST, load, gate)
+    assert (delivery.response.code, delivery.host_name, delivery.refused_by_gate) == (250, "mx1.test", False)
+    assert order == ["gate", "load after 1 commands", "gate"]
+
+
+async def test_nothing_is_loaded_that_the_gate_refuses_and_nothing_sent_that_is_not_there(
+    sinks: list[SmtpSink],
+) -> None:
+    async def refuse() -> bool:
+        return False
+
+    async def load() -> Envelope | None:
+        loads.append(1)
+        return None
+
+    loads: list[int] = []
+    async with courier(sinks[0].port) as out:
+        assert (await out.deliver(ALL, FIRST, load, refuse)).refused_by_gate
+        assert loads == []
+        assert (await out.deliver(ALL, FIRST, load)).refused_by_gate
+        assert (await out.deliver(ALL, FIRST, mail())).reuse_count == 0
+    assert (len(sinks[0].mails), sinks[0].journal.connections) == (1, 1)
+
+
 @pytest.mark.parametrize("last_words", [b"", b"421 4.4.2 idle for too long\r\n"])
 async def test_a_session_that_died_at_rest_is_replaced_without_an_attempt(
     sinks: list[SmtpSink], last_words: bytes
 ) -> None:
-    seen: list[Response] = []
-    async with courier(sinks[0].port, observer=lambda _route, _source, response: seen.append(response)) as out:
+    async with courier(sinks[0].port) as out:
         assert (await out.deliver(ALL, FIRST, mail())).reuse_count == 0
         sinks[0].hang_up(last_words)  # not yet noticed when the next mail comes
         delivery = await out.deliver(ALL, FIRST, mail())
     assert (delivery.response.code, delivery.reuse_count, delivery.host_name) == (250, 0, "mx0.test")
-    assert [answer.code for answer in seen] == [250, 250]
-    assert sinks[0].journal.connections == 2
+    assert [sink.journal.connections for sink in sinks] == [2, 0, 0]
 
 
 async def test_a_session_that_dies_at_mail_is_replaced_and_the_gate_asked_again(sinks: list[SmtpSink]) -> None:
@@ -221,9 +256,11 @@ async def test_a_source_ip_we_do_not_have_is_our_own_trouble(sinks: list[SmtpSin
 async def test_hosts_of_the_other_ip_version_are_left_out(sinks: list[SmtpSink]) -> None:
     async with courier(sinks[0].port) as out:
         mixed = await out.deliver(route("::1", "127.0.0.1"), FIRST, mail())
+        assert (mixed.response.code, mixed.host_address, mixed.out_of_reach) == (250, "127.0.0.1", False)
         only6 = await out.deliver(route("::1"), FIRST, mail())
-    assert (mixed.response.code, mixed.host_address) == (250, "127.0.0.1")
-    assert only6.response.trouble is Trouble.UNREACHABLE
+    assert only6.out_of_reach
+    assert only6.response.text == "127.0.1.1 reaches no server of x.test: different IP versions"
+    assert (only6.host_name, only6.tls) == ("", "")
 
 
 async def test_a_route_without_hosts_is_a_bug(sinks: list[SmtpSink]) -> None:
@@ -234,7 +271,7 @@ async def test_a_route_without_hosts_is_a_bug(sinks: list[SmtpSink]) -> None:
 
 async def test_a_bad_address_costs_the_session_not_the_pool(sinks: list[SmtpSink]) -> None:
     async with courier(sinks[0].port) as out:
-        with pytest.raises(ValueError, match="recipient"):
+        with pytest.raises(UnsendableError, match="recipient"):
             await out.deliver(ALL, FIRST, mail("bob@x.test>\r\nRCPT TO:<eve@x.test"))
         assert (await out.deliver(ALL, FIRST, mail())).response.code == 250
     assert len(sinks[0].mails) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import UnavailableError
 from mta.connect import Connector, Session
-from mta.leases import GiveUp, Key
+from mta.connection_leases import GiveUp, Key
 from mta.model import Host
 from mta.session import Ceiling, SessionPool
 from mta.tls import TlsPolicy

@@ -1,8 +1,8 @@
-"""Connection limits that several processes share, as the session pool sees them.
+"""Connection leases: the limits on connections that several processes share, as the session pool sees them.
 
-`mta` speaks to no broker, so `ConnectionLeases` is only the shape of it: `pools/connections` has the one behind which
-stands Redis, and a process that is alone needs none. `LeaseLine` owns who in this process waits for a lease. Called by
-`mta/session`, for each connection opened and closed; what a mail costs is two look-ups in dictionaries.
+`mta` speaks to no broker, so `ConnectionLeases` is only the shape of it: behind the one of `pools` stands Redis, and a
+process that is alone needs none. `LeaseLine` owns who in this process waits for a lease. A lease is asked for with each
+connection opened and goes back when it is closed; what a mail costs is two look-ups in dictionaries.
 """
 
 import asyncio
