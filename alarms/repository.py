@@ -15,6 +15,7 @@ from alarms.model import Alarm, AlarmKind
 from core.ids import uuid7
 from core.refusal import Refused
 from store.database import Connection
+from store.partitions import STORY_DAYS
 
 DETAIL_LENGTH: Final = 1000
 """Characters of a detail that are kept."""
@@ -61,3 +62,8 @@ async def close_alarm(connection: Connection, alarm_id: UUID) -> Alarm:
             await clear_alarms(connection, (AlarmKind(alarm.kind),), alarm.subject)
             return alarm
     raise Refused("not_found", f"there is no open alarm {alarm_id}", hint="`postlane alarms list` shows the open ones.")
+
+
+async def forget(connection: Connection) -> None:
+    """Retention: alarms that have long been over."""
+    await connection.execute("DELETE FROM alarms WHERE cleared_at < now() - make_interval(days => %s)", [STORY_DAYS])

@@ -35,11 +35,6 @@ def _layout(stamp: int, random: int) -> int:
     return high << 64 | 0x8 << 60 | random & (1 << 62) - 1
 
 
-def time_of(identifier: UUID) -> datetime:
-    """The moment (UTC, milliseconds) in which the id was made."""
-    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)
-
-
 def lowest_at(moment: datetime) -> UUID:
     """A value below every id of that millisecond and above all before: a partition bound, or the start of a range."""
     return UUID(int=(moment - _EPOCH) // _MILLISECOND << 80)

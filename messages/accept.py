@@ -247,6 +247,11 @@ async def _stored_answer(connection: Connection, application_id: UUID, key: str,
     return await find_answer(connection, application_id, key, request_hash) or KeyInFlight()
 
 
+async def forget_keys(connection: Connection) -> None:
+    """Retention: idempotency keys whose time is over."""
+    await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - %s", [KEY_LIFETIME])
+
+
 async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> None:
     """COPY all rows of these emails. The caller's transaction commits them."""
     async with connection.cursor() as cursor:

@@ -1,8 +1,8 @@
 """What came back by mail: bounce reports (RFC 3464), complaints (RFC 5965), and what else is sent to a return path.
 
-Pure: bytes in, a value out; never raises, whatever the bytes. Called by `workers/feedback` for each stored mail. It
-says what the report says and judges nothing: `Response` goes to `mta/replies` like a reply of our own session; which
-message a report is about comes from the signed return path it was sent to, never from the report.
+Pure: bytes in, a value out; never raises, whatever the bytes. It says what the report says and judges nothing:
+`Response` goes to `mta/replies` like a reply of our own session; which message a report is about comes from the signed
+return path it was sent to, never from the report.
 
 Three kinds of failure notice are read, in this order: `message/delivery-status` and its UTF-8 form (RFC 6533) wherever
 it stands in the mail; the older notices of Exim and qmail; and, from a mail system's own address only, a text that

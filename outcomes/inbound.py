@@ -1,6 +1,6 @@
 """The table `inbound_mail`: what came to our return paths, from the moment it is taken until it is forgotten.
 
-Written by the inbound listener, worked through by `workers/feedback`, emptied by the scheduler. A row without `result`
+Written by the inbound listener, worked through by `outcomes/reports`. A row without `result`
 is still to be worked through; the raw mail stays for `KEPT`, so that a person can look at what no rule understood.
 Every function works on the caller's connection and never commits.
 """
@@ -69,6 +69,6 @@ async def waiting_inbound(connection: Connection, limit: int) -> list[UUID]:
 
 
 async def forget_inbound(connection: Connection) -> int:
-    """Delete what is older than `KEPT`; returns how many. For the scheduler, daily or more often."""
+    """Delete what is older than `KEPT`; returns how many."""
     cursor = await connection.execute("DELETE FROM inbound_mail WHERE received_at < now() - %s", [KEPT])
     return cursor.rowcount

@@ -1,6 +1,6 @@
 """What is heard about a message after its SMTP session: bounce reports, notices of delay, complaints.
 
-Called by `workers/feedback` in one transaction with the mark on the received mail, so that a report counts once. The
+Recorded in one transaction with the mark on the received mail (`outcomes/reports`), so that a report counts once. The
 one move of a state is `delivered` → `bounced` by the event `late_bounce`; every other state stays, and the event says
 what was heard. In particular a message that is still on its way is not ended: its queue row belongs to a worker, whose
 next attempt finds the truth, or the suppression entry that is written here ends it at the claim.

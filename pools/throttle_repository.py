@@ -5,7 +5,7 @@ puts the *stored* condition through a step of `pools/health`, writes what came o
 tells all workers when the transaction commits (`CHANNEL`). Two workers that meet the same throttle so write one.
 
 Called by `pools/throttle` in every worker, by the API and the command line (`current`, `changes`, `override`,
-`rest_now`), by `/metrics` (`figures`) and by the scheduler (`forget_idle`). Works on the caller's connection and never
+`rest_now`), by `/metrics` (`figures`) and by the scheduler (`forget`). Works on the caller's connection and never
 commits; every function that writes wants a transaction.
 """
 
@@ -24,6 +24,7 @@ from pools import health
 from pools.health import Condition, Event, State
 from pools.model import EVERYWHERE
 from store.database import Connection
+from store.partitions import STORY_DAYS
 
 CHANNEL: Final = "postlane_throttles"
 """Notifications carry `Key.text`."""
@@ -219,6 +220,12 @@ async def forget_idle(connection: Connection, days: int = IDLE_DAYS) -> int:
     for key in keys:
         await move(connection, key, partial(_lapsed, before=before), now, "scheduler", f"nothing sent for {days} days")
     return len(keys)
+
+
+async def forget(connection: Connection) -> None:
+    """Retention: subjects nobody has used lately, and changes past `STORY_DAYS`."""
+    await forget_idle(connection)
+    await connection.execute("DELETE FROM throttle_changes WHERE at < now() - make_interval(days => %s)", [STORY_DAYS])
 
 
 async def move(

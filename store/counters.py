@@ -35,3 +35,8 @@ async def add(connection: Connection, counts: Mapping[Counted, int]) -> None:
         " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n",
         [_SHARD, *(list(column) for column in zip(*(key for key, _ in rows), strict=True)), [n for _, n in rows]],
     )
+
+
+async def forget(connection: Connection, days: int) -> None:
+    """Retention: hours older than `days`."""
+    await connection.execute("DELETE FROM outcome_counts WHERE hour < now() - make_interval(days => %s)", [days])

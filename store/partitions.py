@@ -39,6 +39,13 @@ _MAKE = (
 _MAKING = 0x706F73746C6E02
 """Advisory lock: two that make partitions at once take turns."""
 
+STORY_DAYS = 400
+"""The story of an IP (rests, warm-up, alarms) is kept for more than a year: last season's rests are what this season's
+plan is made from."""
+
+SCHEDULE_DAYS = 30
+"""Mail may be scheduled so far ahead."""
+
 LOCK_SECONDS = 2.0
 """How long to wait for a table that is in use; mail that needs it waits behind."""
 
@@ -49,6 +56,19 @@ class Retention:
 
     content_days: int
     event_days: int
+
+
+def retention(content_days: int, event_days: int) -> Retention:
+    """Retention from settings, in days: events at least as long as content, and for the longest schedule ahead."""
+    return Retention(content_days, max(event_days, content_days, SCHEDULE_DAYS))
+
+
+async def keep(connection: Connection, today: date, kept: Retention) -> None:
+    """Make the partitions of the coming days, drop those past retention."""
+    made = await ensure(connection, today)
+    dropped = await drop_old(connection, today, kept)
+    if made or dropped:
+        _log.info("partitions", made=len(made), dropped=dropped)
 
 
 def bounds(day: date) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 
 from core.ids import uuid7
-from store.database import Connection
+from store.database import Connection, Database
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 LARGEST_BATCH: Final = 10_000
@@ -274,13 +274,20 @@ async def remove_addresses(
 
 
 async def remove_expired(connection: Connection, limit: int = LARGEST_BATCH) -> int:
-    """Delete up to `limit` entries whose time was over `EXPIRED_DAYS` ago; returns how many. For the scheduler."""
+    """Delete up to `limit` entries whose time was over `EXPIRED_DAYS` ago; returns how many."""
     cursor = await connection.execute(
         "DELETE FROM suppressions WHERE id IN (SELECT id FROM suppressions"
         " WHERE expires_at < now() - make_interval(days => %s) LIMIT %s FOR UPDATE SKIP LOCKED)",
         [EXPIRED_DAYS, limit],
     )
     return cursor.rowcount
+
+
+async def forget_expired(database: Database) -> None:
+    """Retention: all such entries, a batch a transaction."""
+    async with database.connection() as connection:
+        while await remove_expired(connection):
+            pass
 
 
 def _without_repeats(additions: Sequence[Addition]) -> dict[tuple[str, str], SuppressionEntry]:

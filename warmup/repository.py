@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from core.ids import uuid7
 from store.database import Connection
+from store.partitions import STORY_DAYS
 from warmup.model import Change, Day, Warmup, WarmupError, WarmupState
 from warmup.plan import Plan, PlanError, Transactional, as_dict, parse
 from warmup.progress import TrackState, TrackStatus
@@ -316,3 +317,11 @@ async def _today(connection: Connection, plan: Plan) -> date:
     assert row is not None
     found: date = row[0]
     return found
+
+
+async def forget_days(connection: Connection) -> None:
+    """Retention: days of the ledger and changes past `STORY_DAYS`."""
+    await connection.execute("DELETE FROM warmup_changes WHERE at < now() - make_interval(days => %s)", [STORY_DAYS])
+    await connection.execute(
+        "DELETE FROM warmup_days WHERE day < (now() - make_interval(days => %s))::date", [STORY_DAYS]
+    )

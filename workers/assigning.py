@@ -1,4 +1,4 @@
-"""Step 3 of `workers/pipeline`: every message of a batch gets its pool and its IP, or waits, and says for what.
+"""Every message of a batch gets its pool and its IP, or waits, and says for what.
 
 What no IP can take within the next moments goes back to the queue with the reason. What only a rate holds up for less
 than that is paced: it stays in the batch and is sent as the rate allows, so that a slow provider costs no database

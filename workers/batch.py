@@ -26,7 +26,7 @@ from pools.throttle import ThrottleBook
 from store.database import Database
 from warmup.ledger import Ledger
 from workers.budget import ByteBudget
-from workers.leases import LeaseKeeper, Permit
+from workers.claims import ClaimKeeper, Permit
 
 LARGE_BYTES = 128 * 1024 * 1024
 """Content of large mails that one process has in memory at a time; as composed mail it is about a third more."""
@@ -85,7 +85,7 @@ class Collaborators:
     courier: Courier
     rules: RuleBook
     recorder: Recorder
-    leases: LeaseKeeper
+    claims: ClaimKeeper
     signing: Executor
     limits: Limits
     permits: set[Permit] = field(default_factory=set)

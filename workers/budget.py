@@ -1,5 +1,5 @@
-"""How many bytes of large mail one worker process has in memory. Used by `workers/pipeline` for mail whose content was
-too large to come with its claim."""
+"""How many bytes of large mail one worker process has in memory. Of mail whose content was too
+large to come with its claim."""
 
 import asyncio
 from collections.abc import AsyncIterator

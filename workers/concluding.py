@@ -1,4 +1,4 @@
-"""Step 7 of `workers/pipeline`: what became of a message, as an outcome for the recorder.
+"""What became of a message, as an outcome for the recorder.
 
 A message leaves a batch in one of three ways: with an outcome that ends or defers it, held for an IP (no attempt
 counted), or given back untried. A throttled mail that changes its IP leaves only a note in its timeline.
@@ -202,7 +202,7 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
         _log.warning("leases_left_to_expire", messages=len(held), error=str(error))
     for ref, _, _ in held:
         batch.permit.done(ref)
-    c.leases.let_go(ref for ref, _, _ in held)
+    c.claims.let_go(ref for ref, _, _ in held)
 
 
 async def give_back(batch: Batch, c: Collaborators) -> None:
@@ -211,7 +211,7 @@ async def give_back(batch: Batch, c: Collaborators) -> None:
     untried = batch.permit.left()
     try:
         if untried:
-            c.leases.let_go(untried)
+            c.claims.let_go(untried)
             async with c.database.connection() as connection:
                 due = batch.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
                 await claim.give_back(connection, list(untried), c.worker, due)

@@ -1,59 +1,39 @@
-"""What happens by the clock: hints for due mail, partitions, retention, figures of the queue. Run by the scheduler.
+"""What happens by the clock, as a table: hints for due mail, partitions, retention, warm-ups, figures.
 
 Any number of schedulers may run; the one that holds a PostgreSQL advisory lock works, the others wait for it to go.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Final
 
 import psycopg
-from prometheus_client import Counter, Gauge
 
+from alarms import repository as alarm_repository
 from core.clock import Clock
 from core.logs import get_logger
 from core.publish import HintPublisher
-from core.queues import Lane
-from core.tasks import heed_cancellation
-from messages.accept import KEY_LIFETIME
+from messages.accept import forget_keys
+from messages.due import count_queue, scan_due
 from mta.rule_book import RuleBook
 from outcomes.inbound import forget_inbound
-from store import partitions
+from pools import throttle_repository, upkeep
+from store import counters, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
-from suppression.repository import remove_expired
-from workers import upkeep
+from suppression.repository import forget_expired
+from warmup.repository import forget_days
+from workers.duties import Duty, do_all
 
 _log = get_logger(__name__)
 
 LEADER_LOCK = 0x706F73746C6E01
-SCAN_SECONDS = 1.0
-DAILY_CHECK_SECONDS = 600.0
-FIGURES_SECONDS = 15.0
-FIGURES_SHARE = 0.01
-"""Counting the queue may take one percent of the scheduler's time: a long queue is counted less often."""
-
-DUE = Gauge("postlane_queue_destinations_due", "Destinations with due mail at the last scan", ["lane"])
-DEPTH = Gauge("postlane_queue_messages", "Messages on their way", ["lane"])
-OLDEST = Gauge("postlane_queue_oldest_due_seconds", "Age of the oldest due message", ["lane"])
-SCANS = Counter("postlane_scans_total", "Due scans done by this scheduler")
-
-# One probe of the index per destination, whatever the number of rows (a "loose index scan").
-_DUE_DESTINATIONS = """
-WITH RECURSIVE walk AS (
-  (SELECT destination, due_at FROM delivery_queue WHERE lane = %(lane)s ORDER BY destination, due_at LIMIT 1)
-  UNION ALL
-  SELECT next.destination, next.due_at FROM walk, LATERAL (
-    SELECT destination, due_at FROM delivery_queue q
-     WHERE q.lane = %(lane)s AND q.destination > walk.destination ORDER BY destination, due_at LIMIT 1) next
-)
-SELECT destination, extract(epoch FROM now() - due_at)::float8 FROM walk WHERE due_at <= now()
-"""
+LEAD_SECONDS = 1.0
+"""Between two looks at the lock, by the one that holds it and by those that want it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Duties:
+class Scheduler:
     """What the scheduler works with."""
 
     database: Database
@@ -62,64 +42,60 @@ class Duties:
     retention: partitions.Retention
     rules: RuleBook
 
+    async def partitions(self) -> None:
+        """Make the partitions of the coming days and drop those past retention."""
+        async with self.database.connection() as connection:
+            await partitions.keep(connection, self.clock.now().date(), self.retention)
 
-async def scan_due(duties: Duties) -> dict[Lane, int]:
-    """Hint every destination that has due mail; hints already waiting are coalesced. Returns destinations by lane."""
-    found: dict[Lane, int] = {}
-    async with duties.database.connection() as connection:
-        for lane in Lane:
-            cursor = await connection.execute(_DUE_DESTINATIONS, {"lane": lane.value})
-            rows = await cursor.fetchall()
-            found[lane] = len(rows)
-            DUE.labels(lane.value).set(len(rows))
-            OLDEST.labels(lane.value).set(max((age for _, age in rows), default=0.0))
-            if rows:
-                duties.hints.hint(lane, [destination for destination, _ in rows])
-    SCANS.inc()
-    return found
+    async def old_counters(self) -> None:
+        """Counters live as long as events."""
+        async with self.database.transaction() as connection:
+            await counters.forget(connection, self.retention.event_days)
 
 
-async def keep_partitions(duties: Duties) -> None:
-    """Make the partitions of the coming days, drop those past retention, forget old keys and counters."""
-    today = duties.clock.now().date()
-    async with duties.database.connection() as connection:
-        made = await partitions.ensure(connection, today)
-        dropped = await partitions.drop_old(connection, today, duties.retention)
-        await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - %s", [KEY_LIFETIME])
-        await connection.execute(
-            "DELETE FROM outcome_counts WHERE hour < now() - make_interval(days => %s)", [duties.retention.event_days]
-        )
-        await forget_inbound(connection)
-        while await remove_expired(connection):
-            pass
-    if made or dropped:
-        _log.info("partitions", made=len(made), dropped=dropped)
+def _transaction(do: Callable[[Connection], Awaitable[object]]) -> Callable[[Scheduler], Awaitable[object]]:
+    """What needs no more than that."""
+
+    async def in_transaction(scheduler: Scheduler) -> None:
+        async with scheduler.database.transaction() as connection:
+            await do(connection)
+
+    return in_transaction
 
 
-async def count_queue(duties: Duties) -> None:
-    """Exact figures of the queue."""
-    async with duties.database.connection() as connection:
-        cursor = await connection.execute("SELECT lane, count(*) FROM delivery_queue GROUP BY lane")
-        counts = {str(lane): int(n) for lane, n in await cursor.fetchall()}
-    for lane in Lane:
-        DEPTH.labels(lane.value).set(counts.get(lane.value, 0))
+DUTIES: Final[Sequence[Duty[Scheduler]]] = (
+    Duty("hints for due mail", 1.0, lambda s: scan_due(s.database, s.hints)),
+    Duty("figures of the queue", 15.0, _transaction(count_queue), share=0.01),
+    Duty("figures of the pools", 15.0, lambda s: upkeep.show_pools(s.database)),
+    Duty("reply rules", 15.0, lambda s: upkeep.watch_rules(s.database, s.rules)),
+    Duty("warm-ups", 60.0, lambda s: upkeep.judge_warmups(s.database)),
+    Duty("partitions", 600.0, Scheduler.partitions),
+    # Retention: each package deletes its own old rows.
+    Duty("old counters", 600.0, Scheduler.old_counters),
+    Duty("old idempotency keys", 600.0, _transaction(forget_keys)),
+    Duty("old reports", 600.0, _transaction(forget_inbound)),
+    Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
+    Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
+    Duty("old warm-up days", 3600.0, _transaction(forget_days)),
+    Duty("old alarms", 3600.0, _transaction(alarm_repository.forget)),
+)
 
 
-async def lead(duties: Duties) -> None:
+async def lead(scheduler: Scheduler, duties: Sequence[Duty[Scheduler]] = DUTIES) -> None:
     """Wait to become the leader, then work until the database connection that holds the lock is lost; again."""
     while True:
         try:
-            async with duties.database.connection() as connection:
+            async with scheduler.database.connection() as connection:
                 if await _locked(connection):
                     _log.info("scheduler_leads")
                     try:
-                        await _work(duties, connection)
+                        await do_all([*duties, _holding(connection)], scheduler)
                     finally:
                         # The lock is the connection's: back in the pool it would keep everybody from leading.
                         await connection.close()
         except* DatabaseUnavailableError as errors:
             _log.warning("scheduler_waits_for_database", error=str(errors.exceptions[0]))
-        await asyncio.sleep(SCAN_SECONDS)
+        await asyncio.sleep(LEAD_SECONDS)
 
 
 async def _locked(connection: Connection) -> bool:
@@ -128,48 +104,13 @@ async def _locked(connection: Connection) -> bool:
     return bool(row and row[0])
 
 
-async def _work(duties: Duties, holder: Connection) -> None:
-    """All duties side by side; the first that loses the database ends them all."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_repeat(lambda: scan_due(duties), SCAN_SECONDS))
-        group.create_task(_repeat(lambda: keep_partitions(duties), DAILY_CHECK_SECONDS))
-        group.create_task(_repeat(lambda: count_queue(duties), FIGURES_SECONDS, FIGURES_SHARE))
-        group.create_task(_repeat(lambda: upkeep.judge_warmups(duties.database), upkeep.WARMUP_SECONDS))
-        group.create_task(_repeat(lambda: upkeep.show_pools(duties.database), upkeep.FIGURES_SECONDS))
-        group.create_task(_repeat(lambda: upkeep.watch_rules(duties.database, duties.rules), upkeep.FIGURES_SECONDS))
-        group.create_task(_repeat(lambda: upkeep.forget(duties.database), upkeep.FORGET_SECONDS))
-        group.create_task(_hold(holder))
+def _holding(holder: Connection) -> Duty[Scheduler]:
+    """Ends the leadership when the connection with the lock is lost: from then on another scheduler may lead."""
 
-
-async def _hold(holder: Connection) -> None:
-    """End the leadership when the connection with the lock is lost: from then on another scheduler may lead."""
-    while True:
+    async def hold(_scheduler: Scheduler) -> None:
         try:
             await holder.execute("SELECT 1")
         except psycopg.Error as error:
             raise DatabaseUnavailableError(f"the lock of the leading scheduler is lost: {error}") from error
-        await asyncio.sleep(SCAN_SECONDS)
 
-
-async def _repeat(duty: Callable[[], Awaitable[object]], seconds: float, share: float = 1.0) -> None:
-    """Do a duty every `seconds`, or more rarely when it takes more than its share of the time.
-
-    What fails is logged and tried again next time: one duty's trouble may not stop the due scan. Only a database that
-    is away ends them all, and with them the leadership.
-    """
-    while True:
-        started = time.monotonic()
-        try:
-            await duty()
-        except DatabaseUnavailableError:
-            raise
-        except Exception as error:  # a bug in one duty may not stop the others
-            _log.error("duty_failed", exc_info=error)
-        heed_cancellation()
-        took = time.monotonic() - started
-        await asyncio.sleep(max(seconds - took, took / share - took, 0.0))
-
-
-def retention(content_days: int, event_days: int) -> partitions.Retention:
-    """Retention from settings, in days."""
-    return partitions.Retention(content_days, max(event_days, content_days, timedelta(days=30).days))
+    return Duty("lock", LEAD_SECONDS, hold)

@@ -39,6 +39,7 @@ from store.database import Connection
 from workers import watch
 from workers.assigning import Ready, another_ip, assign, paced
 from workers.batch import Batch, Collaborators, Job
+from workers.claims import Permit
 from workers.concluding import (
     Throttled,
     conclude,
@@ -51,7 +52,6 @@ from workers.concluding import (
     throttled_everywhere,
     written,
 )
-from workers.leases import Permit
 
 _log = get_logger(__name__)
 
@@ -100,7 +100,7 @@ async def _claim(
 ) -> tuple[list[Claimed], dict[UUID, tuple[StoredEmail, StoredContent | None]], list[str]]:
     async with c.database.connection() as connection:
         claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
-        fresh = c.leases.hold(message.ref for message in claimed)
+        fresh = c.claims.hold(message.ref for message in claimed)
         claimed = [message for message in claimed if message.ref in fresh]
         return claimed, await _emails(connection, claimed, c), more
 
@@ -111,7 +111,7 @@ async def _emails(
     try:
         return await claim.load(connection, {message.ref.email_id for message in claimed}) if claimed else {}
     except BaseException:
-        c.leases.let_go(message.ref for message in claimed)  # nobody will work on them: let their leases run out
+        c.claims.let_go(message.ref for message in claimed)  # nobody will work on them: let their leases run out
         raise
 
 

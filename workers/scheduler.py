@@ -13,7 +13,8 @@ from core.settings import Settings
 from core.tasks import end
 from mta.from_settings import rules_in_force
 from store.database import Database
-from workers.periodic import Duties, lead, retention
+from store.partitions import retention
+from workers.periodic import Scheduler, lead
 
 _log = get_logger(__name__)
 
@@ -28,14 +29,9 @@ async def _run(settings: Settings) -> None:
     await database.open()
     hints = HintPublisher(settings.redis_url)
     hints.start()
-    duties = Duties(
-        database,
-        hints,
-        SystemClock(),
-        retention(settings.content_days, settings.event_days),
-        rules_in_force(settings),
-    )
-    leading = asyncio.create_task(lead(duties), name="lead")
+    kept = retention(settings.content_days, settings.event_days)
+    scheduler = Scheduler(database, hints, SystemClock(), kept, rules_in_force(settings))
+    leading = asyncio.create_task(lead(scheduler), name="lead")
     server = metrics.serve(
         settings.metrics_host,
         settings.metrics_port,

@@ -33,7 +33,7 @@ from store.database import Database
 from warmup.ledger import Ledger
 from workers import watch
 from workers.batch import Collaborators, Limits, Shared
-from workers.leases import LeaseKeeper
+from workers.claims import ClaimKeeper
 
 _log = get_logger(__name__)
 
@@ -52,12 +52,12 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     await database.open()
     journal = Journal(settings.data_dir / "journals", f"{worker_name()}-{name}")
     lease = timedelta(seconds=settings.lease_seconds)
-    leases = LeaseKeeper(database, worker, lease)
-    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, partial(_committed, leases))
+    claims = ClaimKeeper(database, worker, lease)
+    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, partial(_committed, claims))
     await _take_over(database, journal, recorder)
     _begin(journal, worker)
     await recorder.start()
-    await leases.start()
+    await claims.start()
     providers = known_providers(settings)
     shared = Shared(
         ThrottleBook(
@@ -82,7 +82,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         courier=_courier(settings, providers, shared.connections),
         rules=rules_in_force(settings),
         recorder=recorder,
-        leases=leases,
+        claims=claims,
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
         limits=Limits(settings.claim_batch, lease, settings.batch_seconds),
     )
@@ -97,7 +97,7 @@ async def close(c: Collaborators, journal: Journal) -> None:
     settled = await _settled(c)
     await c.shared.stop()
     await c.recorder.close()
-    await c.leases.stop()
+    await c.claims.stop()
     if settled:
         async with c.database.connection() as connection:
             await claim.release_worker(connection, c.worker)
@@ -159,8 +159,8 @@ def _begin(journal: Journal, worker: UUID) -> None:
         _log.error("journal_not_begun", error=str(error))
 
 
-def _committed(leases: LeaseKeeper, outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
-    leases.let_go(outcome.ref for outcome in outcomes)
+def _committed(claims: ClaimKeeper, outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
+    claims.let_go(outcome.ref for outcome in outcomes)
     watch.COMMITS.observe(seconds)
     watch.COMMITTED.labels("ended").inc(recorded.ended)
     watch.COMMITTED.labels("deferred").inc(recorded.deferred)

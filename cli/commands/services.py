@@ -43,9 +43,9 @@ def worker(
     """Deliver the mail of one lane, or do the background work. Run one process per core and lane."""
     settings = _ready(f"worker-{queue.value}-{index}")
     if queue is WorkerQueue.BACKGROUND:
-        from workers.background import run as run_background
+        from workers.background import BackgroundWorker
 
-        run_background(settings, index)
+        BackgroundWorker(settings, index).run()
     else:
         from workers.app import LaneWorker
 

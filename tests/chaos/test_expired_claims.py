@@ -69,7 +69,7 @@ async def test_mail_whose_outcome_waits_for_its_commit_is_not_sent_again(
         await lane.let_lease_run_out(email_id)
         await lane.deliver(recipient)
         await _ended_once(lane, recipient)
-        assert lane.collaborators.leases.held() == 0, "a committed message must not be held for ever"
+        assert lane.collaborators.claims.held() == 0, "a committed message must not be held for ever"
 
 
 @pytest.mark.parametrize(("started", "takes_over"), [(LONG_AGO, True), (JUST_NOW, False)], ids=["long ago", "just now"])

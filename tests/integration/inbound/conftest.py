@@ -27,8 +27,8 @@ from mta.inbound_server import Listener
 from mta.rule_book import RuleBook
 from outcomes.kinds import AttemptFacts, EventKind, Outcome
 from outcomes.record import record
+from outcomes.reports import ReportTools
 from store.database import Database
-from workers.feedback import FeedbackTools
 from workers.inbound import InboundServer, start
 
 SECRET = "5e" * 32
@@ -93,8 +93,8 @@ async def server(settings: Settings) -> AsyncIterator[InboundServer]:
 
 
 @pytest.fixture
-def tools(database: Database) -> FeedbackTools:
-    return FeedbackTools(database, InstanceSecret.from_text(SECRET), RuleBook(None, ()), SystemClock())
+def tools(database: Database) -> ReportTools:
+    return ReportTools(database, InstanceSecret.from_text(SECRET), RuleBook(None, ()), SystemClock())
 
 
 async def talk_to(listener: Listener, talk: Callable[[smtplib.SMTP], T]) -> T:
@@ -196,7 +196,7 @@ async def delivered_mail(
     return mail
 
 
-def later(tools: FeedbackTools, moment: datetime) -> FeedbackTools:
+def later(tools: ReportTools, moment: datetime) -> ReportTools:
     """The same tools at another time."""
 
     class Fixed:

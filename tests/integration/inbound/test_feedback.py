@@ -12,6 +12,7 @@ from core.queues import Lane
 from core.settings import Settings
 from outcomes.inbound import KEPT, forget_inbound, store_inbound, waiting_inbound
 from outcomes.kinds import EventKind
+from outcomes.reports import WAIT_FOR_OUTCOME, ReportTools, Result, sweep, work_through
 from store.database import Database
 from tests.integration.inbound.conftest import (
     Account,
@@ -26,8 +27,6 @@ from tests.integration.inbound.conftest import (
     waiting_backend,
 )
 from tests.unit.mta.bounce_corpus import ARF_ABUSE, CORPUS
-from workers.background import sweep
-from workers.feedback import WAIT_FOR_OUTCOME, FeedbackTools, Result, work_through
 from workers.inbound import InboundServer, start
 
 pytestmark = pytest.mark.timeout(60)
@@ -55,7 +54,7 @@ _JANA = ("jana@firma.example", "all", "hard_bounce", "bounce_report")
 
 
 async def test_a_late_bounce_from_the_wire_to_the_list(
-    server: InboundServer, account: Account, database: Database, tools: FeedbackTools
+    server: InboundServer, account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail = await delivered_mail(database, account)
     raw = CORPUS["postfix, unknown user"].data
@@ -82,7 +81,7 @@ async def test_a_late_bounce_from_the_wire_to_the_list(
 
 
 async def test_the_same_row_twice_and_the_same_report_twice(
-    account: Account, database: Database, tools: FeedbackTools
+    account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail = await delivered_mail(database, account)
     first = await _received(database, mail, "postfix, unknown user")
@@ -97,7 +96,7 @@ async def test_the_same_row_twice_and_the_same_report_twice(
 
 @pytest.mark.parametrize("name", ["exim, with report", "appliance, one block", "expired in their queue"])
 async def test_a_bounce_that_says_nothing_about_the_mailbox(
-    account: Account, database: Database, tools: FeedbackTools, name: str
+    account: Account, database: Database, tools: ReportTools, name: str
 ) -> None:
     mail = await delivered_mail(database, account)
     assert await work_through(await _received(database, mail, name), tools) is Result.BOUNCED
@@ -105,7 +104,7 @@ async def test_a_bounce_that_says_nothing_about_the_mailbox(
 
 
 async def test_behind_a_forwarding_the_dead_mailbox_is_another(
-    account: Account, database: Database, tools: FeedbackTools
+    account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail = await delivered_mail(database, account, to="jana@forwarder.example")
     assert await work_through(await _received(database, mail, "postfix, unknown user"), tools) is Result.BOUNCED
@@ -113,7 +112,7 @@ async def test_behind_a_forwarding_the_dead_mailbox_is_another(
 
 
 async def test_a_report_that_overtakes_the_outcome_waits_for_it(
-    account: Account, database: Database, tools: FeedbackTools
+    account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail = await accepted_mail(database, account)
     identifier = await _received(database, mail, "postfix, unknown user")
@@ -125,7 +124,7 @@ async def test_a_report_that_overtakes_the_outcome_waits_for_it(
 
 
 async def test_a_message_that_stays_under_way_is_not_ended(
-    account: Account, database: Database, tools: FeedbackTools
+    account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail = await accepted_mail(database, account)
     identifier = await _received(database, mail, "postfix, unknown user")
@@ -138,7 +137,7 @@ async def test_a_message_that_stays_under_way_is_not_ended(
     assert await rows(database, "SELECT n FROM outcome_counts WHERE outcome = 'late_bounced'") == []
 
 
-async def test_a_delay_is_only_noted(account: Account, database: Database, tools: FeedbackTools) -> None:
+async def test_a_delay_is_only_noted(account: Account, database: Database, tools: ReportTools) -> None:
     mail = await delivered_mail(database, account)
     assert await work_through(await _received(database, mail, "postfix, delayed"), tools) is Result.DELAYED
     assert await _state(database, mail) == "delivered"
@@ -147,7 +146,7 @@ async def test_a_delay_is_only_noted(account: Account, database: Database, tools
 
 @pytest.mark.parametrize(("lane", "scope"), [(Lane.MARKETING, "marketing"), (Lane.TRANSACTIONAL, "all")])
 async def test_a_complaint(
-    server: InboundServer, account: Account, database: Database, tools: FeedbackTools, lane: Lane, scope: str
+    server: InboundServer, account: Account, database: Database, tools: ReportTools, lane: Lane, scope: str
 ) -> None:
     mail = await delivered_mail(database, account, lane)
     raw = ARF_ABUSE.lstrip().replace("b+token@bounce.shop.example", mail.path).encode()
@@ -165,14 +164,14 @@ async def test_a_complaint(
 
 @pytest.mark.parametrize("name", ["vacation", "a person", "read receipt", "not spam", "delivered"])
 async def test_what_is_no_bounce_changes_nothing(
-    account: Account, database: Database, tools: FeedbackTools, name: str
+    account: Account, database: Database, tools: ReportTools, name: str
 ) -> None:
     mail = await delivered_mail(database, account)
     assert await work_through(await _received(database, mail, name), tools) is Result.IGNORED
     assert await _kinds(database, mail) == ["delivered"]
 
 
-async def test_a_message_that_is_no_longer_stored(account: Account, database: Database, tools: FeedbackTools) -> None:
+async def test_a_message_that_is_no_longer_stored(account: Account, database: Database, tools: ReportTools) -> None:
     mail = await delivered_mail(database, account)
     await rows(database, "DELETE FROM messages RETURNING 1")
     assert await work_through(await _received(database, mail, "postfix, unknown user"), tools) is Result.UNKNOWN
@@ -214,7 +213,7 @@ async def test_only_old_mail_is_forgotten(account: Account, database: Database) 
 
 
 async def test_one_mail_that_brings_a_bug_to_light_does_not_stop_the_others(
-    account: Account, database: Database, tools: FeedbackTools
+    account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail, other = await delivered_mail(database, account), await delivered_mail(database, account)
     await _received(database, mail, "qmail")
@@ -227,7 +226,7 @@ async def test_one_mail_that_brings_a_bug_to_light_does_not_stop_the_others(
 
 
 async def test_bounces_are_taken_while_redis_is_away(
-    settings: Settings, account: Account, database: Database, tools: FeedbackTools
+    settings: Settings, account: Account, database: Database, tools: ReportTools
 ) -> None:
     mail = await delivered_mail(database, account)
     server = await start(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))

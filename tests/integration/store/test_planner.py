@@ -11,11 +11,10 @@ import psycopg
 import pytest
 
 from core.ids import uuid7
-from messages import claim
+from messages import claim, due
 from outcomes import record
 from store.database import Database
 from tests.integration.messages.emails import execute, make_partitions, rows
-from workers import periodic
 
 QUEUED = 20_000
 TABLES = ("delivery_queue", "messages", "emails", "contents", "suppressions")
@@ -58,7 +57,7 @@ async def ask_all(connection: psycopg.AsyncConnection[tuple[object, ...]], email
         (claim._GIVE_BACK, {**keys, "due": now}),
         (record._END, told),
         (record._DEFER, later),
-        (periodic._DUE_DESTINATIONS, {"lane": "marketing"}),
+        (due._DUE_DESTINATIONS, {"lane": "marketing"}),
     ):
         await connection.execute(statement, values)
 

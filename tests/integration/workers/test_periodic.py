@@ -16,11 +16,13 @@ from core.ids import uuid7
 from core.publish import DESTINATIONS_PER_TASK, HintPublisher, marker
 from core.queues import Lane
 from core.tasks import end
-from messages import claim
+from messages import claim, due
 from messages.accept import settle_keys
+from messages.due import scan_due
 from messages.model import Idempotency
 from mta.rule_book import RuleBook
 from store.database import Database
+from store.partitions import retention
 from tests.integration.messages.emails import (
     execute,
     make_partitions,
@@ -33,7 +35,8 @@ from tests.integration.messages.emails import (
 )
 from tests.integration.workers.lane import new_worker
 from workers import periodic
-from workers.periodic import Duties, count_queue, keep_partitions, lead, retention, scan_due
+from workers.duties import Duty
+from workers.periodic import DUTIES, Scheduler, lead
 
 NOW = datetime.now(UTC)
 
@@ -70,8 +73,15 @@ async def second_database(database_url: str) -> AsyncIterator[Database]:
     await made.close()
 
 
-def duties_of(database: Database, hints: HintPublisher, clock: Clock | None = None) -> Duties:
-    return Duties(database, hints, clock or Noon(), retention(7, 90), RuleBook(None, ()))
+def scheduler_of(database: Database, hints: HintPublisher, clock: Clock | None = None) -> Scheduler:
+    return Scheduler(database, hints, clock or Noon(), retention(7, 90), RuleBook(None, ()))
+
+
+async def do(scheduler: Scheduler, *names: str) -> None:
+    """These duties of the table, once."""
+    known = {duty.name: duty for duty in DUTIES}
+    for name in names:
+        await known[name].do(scheduler)
 
 
 async def until(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 8.0) -> None:
@@ -99,7 +109,7 @@ async def test_scan_finds_due_destinations_of_each_lane(
         new_email("e@mixed.example"),
         new_email("f@bulk.example", lane=Lane.MARKETING),
     )
-    found = await scan_due(duties_of(database, hints))
+    found = await scan_due(database, hints)
 
     assert found == {Lane.TRANSACTIONAL: 2, Lane.MARKETING: 1}
     await until(lambda: client.llen("transactional") == 1 and client.llen("marketing") == 1)
@@ -112,10 +122,10 @@ async def test_what_is_claimed_is_not_due_until_its_lease_ends(database: Databas
     await store(database, new_email("a@due.example"))
     async with database.connection() as connection:
         await claim.claim(connection, Lane.TRANSACTIONAL, ["due.example"], new_worker(), 10, timedelta(seconds=60))
-    assert (await scan_due(duties_of(database, hints)))[Lane.TRANSACTIONAL] == 0
+    assert (await scan_due(database, hints))[Lane.TRANSACTIONAL] == 0
     await execute(database, "UPDATE delivery_queue SET due_at = now() - interval '90 s'")
 
-    assert (await scan_due(duties_of(database, hints)))[Lane.TRANSACTIONAL] == 1
+    assert (await scan_due(database, hints))[Lane.TRANSACTIONAL] == 1
     oldest = REGISTRY.get_sample_value("postlane_queue_oldest_due_seconds", {"lane": "transactional"})
     assert oldest is not None
     assert 89 < oldest < 100
@@ -127,12 +137,11 @@ async def test_every_one_of_3000_destinations_is_hinted_once(
     await make_partitions(database)
     names = [f"d{number:04}.example" for number in range(3000)]
     await store(database, *(new_email(f"u@{name}", lane=Lane.MARKETING) for name in names))
-    duties = duties_of(database, hints)
-    assert (await scan_due(duties))[Lane.MARKETING] == 3000
+    assert (await scan_due(database, hints))[Lane.MARKETING] == 3000
     tasks = -(-3000 // DESTINATIONS_PER_TASK)
     await until(lambda: client.llen("marketing") == tasks)
     started = time.monotonic()
-    await scan_due(duties)
+    await scan_due(database, hints)
     took = time.monotonic() - started
     hints.stop()
 
@@ -154,18 +163,18 @@ async def test_scan_probes_the_index_and_never_reads_the_queue(database: Databas
     )
     async with database.connection() as connection:
         cursor = await connection.execute(
-            "EXPLAIN (ANALYZE, TIMING OFF) " + periodic._DUE_DESTINATIONS, {"lane": "marketing"}
+            "EXPLAIN (ANALYZE, TIMING OFF) " + due._DUE_DESTINATIONS, {"lane": "marketing"}
         )
         plan = "\n".join(row[0] for row in await cursor.fetchall())
 
     assert "Seq Scan on delivery_queue" not in plan
     assert "Sort" not in plan
-    assert (await scan_due(duties_of(database, hints)))[Lane.MARKETING] == 100
+    assert (await scan_due(database, hints))[Lane.MARKETING] == 100
 
 
 async def test_figures_of_the_queue(database: Database, hints: HintPublisher) -> None:
     await store(database, new_email(), new_email(lane=Lane.MARKETING), new_email(lane=Lane.MARKETING))
-    await count_queue(duties_of(database, hints))
+    await do(scheduler_of(database, hints), "figures of the queue")
     depth = [
         REGISTRY.get_sample_value("postlane_queue_messages", {"lane": lane.value})
         for lane in (Lane.TRANSACTIONAL, Lane.MARKETING)
@@ -178,8 +187,7 @@ async def test_figures_of_the_queue(database: Database, hints: HintPublisher) ->
 
 
 async def test_daily_work_keeps_scheduled_mail_and_forgets_the_rest(database: Database, hints: HintPublisher) -> None:
-    early = duties_of(database, hints, Noon(NOW - timedelta(days=20)))
-    await keep_partitions(early)
+    await do(scheduler_of(database, hints, Noon(NOW - timedelta(days=20))), "partitions")
     old = int((NOW - timedelta(days=20)).timestamp() * 1000)
     waits, ended = new_email(id=uuid7(old), scheduled_at=NOW), new_email(id=uuid7(old + 1))
     await store(database, waits, ended)
@@ -187,7 +195,7 @@ async def test_daily_work_keeps_scheduled_mail_and_forgets_the_rest(database: Da
     async with database.transaction() as connection:
         await settle_keys(connection, [submission(idempotency=Idempotency(key, b"h", b"r")) for key in ("old", "new")])
         await connection.execute("UPDATE idempotency_keys SET created_at = now() - interval '25 h' WHERE key = 'old'")
-    await keep_partitions(duties_of(database, hints))
+    await do(scheduler_of(database, hints), "partitions", "old idempotency keys")
 
     assert await rows(database, "SELECT id FROM contents") == [(waits.id,)]
     assert set(await waiting(database)) == set(refs(waits))
@@ -205,7 +213,7 @@ async def test_counters_are_kept_as_long_as_events(database: Database, hints: Hi
             " VALUES (now() - make_interval(days => %s), 'marketing', '', '', 'accepted', 0, 1)",
             [days],
         )
-    await keep_partitions(duties_of(database, hints))
+    await do(scheduler_of(database, hints), "old counters")
 
     assert await rows(database, "SELECT hour > now() - interval '2 days' FROM outcome_counts") == [(True,)]
 
@@ -220,8 +228,12 @@ def test_events_are_kept_at_least_as_long_as_content() -> None:
 
 
 @contextlib.asynccontextmanager
-async def leading(duties: Duties) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(lead(duties))
+async def leading(scheduler: Scheduler, *changed: Duty[Scheduler]) -> AsyncIterator[asyncio.Task[None]]:
+    """A scheduler; duties of the same name are replaced by `changed`."""
+    often: Duty[Scheduler] = Duty("hints for due mail", 0.05, lambda s: scan_due(s.database, s.hints))
+    others = {duty.name: duty for duty in (often, *changed)}
+    table = [others.get(duty.name, duty) for duty in DUTIES]
+    task = asyncio.create_task(lead(scheduler, table))
     try:
         yield task
     finally:
@@ -230,7 +242,7 @@ async def leading(duties: Duties) -> AsyncIterator[asyncio.Task[None]]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(periodic, "SCAN_SECONDS", 0.05)
+    monkeypatch.setattr(periodic, "LEAD_SECONDS", 0.05)
 
 
 async def lock_holders(database: Database) -> list[int]:
@@ -258,9 +270,9 @@ async def test_of_two_schedulers_one_works_and_the_other_takes_over(
     one, two = HintPublisher(redis_url), HintPublisher(redis_url)
     one.start()
     two.start()
-    async with leading(duties_of(database, one)) as first:
+    async with leading(scheduler_of(database, one)) as first:
         await until(lambda: bool(client.exists(marker(Lane.TRANSACTIONAL, "due.example"))))
-        async with leading(duties_of(second_database, two)):
+        async with leading(scheduler_of(second_database, two)):
             await asyncio.sleep(0.3)
             assert len(await lock_holders(database)) == 1
             await end([first])
@@ -275,7 +287,7 @@ async def test_leader_whose_lock_connection_is_lost_gives_up_and_leads_again(
     database: Database, hints: HintPublisher, client: redis.Redis, database_url: str
 ) -> None:
     await store(database, new_email("a@due.example"))
-    async with leading(duties_of(database, hints)) as task:
+    async with leading(scheduler_of(database, hints)) as task:
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
             await hinted_again(database, client)
             (holder,) = await lock_holders(database)
@@ -292,20 +304,19 @@ async def _leads_as_another(database: Database, before: int) -> bool:
 
 @pytest.mark.usefixtures("quick")
 async def test_leader_goes_on_after_a_duty_lost_its_connection(
-    database: Database, hints: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    database: Database, hints: HintPublisher, client: redis.Redis
 ) -> None:
     """The lock may not stay with a connection that lies unused in the pool: nobody could lead any more."""
     await store(database, new_email("a@due.example"))
-    count, broken = periodic.count_queue, iter([True])
+    broken = iter([True])
 
-    async def once_broken(duties: Duties) -> None:
+    async def once_broken(scheduler: Scheduler) -> None:
         if next(broken, False):
-            async with duties.database.connection():
+            async with scheduler.database.connection():
                 raise psycopg.OperationalError("canceling statement due to user request")
-        await count(duties)
 
-    monkeypatch.setattr(periodic, "count_queue", once_broken)
-    async with leading(duties_of(database, hints)) as task:
+    duty = Duty("figures of the queue", 0.05, once_broken)
+    async with leading(scheduler_of(database, hints), duty) as task:
         await asyncio.sleep(0.3)
         await hinted_again(database, client)
         await hinted_again(database, client)
@@ -315,14 +326,13 @@ async def test_leader_goes_on_after_a_duty_lost_its_connection(
 
 @pytest.mark.usefixtures("quick")
 async def test_a_bug_in_one_duty_does_not_stop_the_due_scan(
-    database: Database, hints: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    database: Database, hints: HintPublisher, client: redis.Redis
 ) -> None:
-    async def broken(_duties: Duties) -> None:
+    async def broken(_scheduler: Scheduler) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(periodic, "keep_partitions", broken)
     await store(database, new_email("a@due.example"))
-    async with leading(duties_of(database, hints)) as task:
+    async with leading(scheduler_of(database, hints), Duty("partitions", 0.05, broken)) as task:
         await hinted_again(database, client)
         await hinted_again(database, client)
         assert not task.done()
@@ -333,7 +343,7 @@ async def test_scheduler_waits_for_a_database_that_is_away(hints: HintPublisher)
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere", name="away")
     away._pool.timeout = 0.1
     await away.open()
-    async with leading(duties_of(away, hints)) as task:
+    async with leading(scheduler_of(away, hints)) as task:
         await asyncio.sleep(0.5)
         assert not task.done()
     await away.close()

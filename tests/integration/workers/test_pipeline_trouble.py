@@ -115,7 +115,7 @@ async def test_mail_under_way_is_not_given_back_when_the_batch_breaks(
 
     assert await lane.state(slow) == "delivered"
     assert await rows(lane.database, "SELECT email_id, claimed_by FROM delivery_queue") == [(untried.id, None)]
-    assert lane.collaborators.leases.held() == 0
+    assert lane.collaborators.claims.held() == 0
     await due_now(lane)
     await lane.deliver()
     assert await lane.state(untried) == "delivered"
@@ -253,6 +253,6 @@ async def test_all_outcomes_are_committed_or_kept(lane: LaneTest) -> None:
     assert [await lane.state(email) for email in emails] == [
         "delivered", "bounced", "deferred", "bounced", "deferred", "deferred",
     ]  # fmt: skip
-    assert lane.collaborators.leases.held() == 0
+    assert lane.collaborators.claims.held() == 0
     assert lane.collaborators.permits == set()
     assert await rows(lane.database, "SELECT count(*) FROM delivery_queue WHERE claimed_by IS NOT NULL") == [(0,)]

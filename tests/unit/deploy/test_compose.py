@@ -13,7 +13,7 @@ from core.queues import QUEUES
 from core.settings import Settings
 from deploy.settings_page import variables
 from tests.unit.deploy.commands import ROOT, consumed, parse, variables_of_init
-from workers.app import STOP_SECONDS
+from workers.loop import STOP_SECONDS
 
 FILE = ROOT / "docker-compose.yml"
 TEXT = FILE.read_text(encoding="utf-8")

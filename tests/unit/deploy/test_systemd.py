@@ -11,7 +11,7 @@ from cli.running import stack
 from core.queues import QUEUES
 from deploy.settings_page import variables
 from tests.unit.deploy.commands import ROOT, consumed, parse
-from workers.app import STOP_SECONDS
+from workers.loop import STOP_SECONDS
 
 FOLDER = ROOT / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))

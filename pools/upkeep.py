@@ -1,7 +1,4 @@
-"""What the scheduler does for pools: the daily judgement of warm-ups, figures for metrics, and forgetting.
-
-Each function is one duty of `workers/periodic`, run by the leading scheduler only.
-"""
+"""What is done for pools by the clock: warm-ups are judged, figures shown, the reply rules looked at."""
 
 from datetime import UTC, datetime
 
@@ -17,13 +14,6 @@ from warmup import duty, status
 from warmup.model import WarmupState
 
 _log = get_logger(__name__)
-
-WARMUP_SECONDS = 60.0
-FIGURES_SECONDS = 15.0
-FORGET_SECONDS = 3600.0
-
-KEPT_CHANGES_DAYS = 400
-"""The story of an IP is kept for more than a year: last season's rests are what this season's plan is made from."""
 
 RULES_SUBJECT = "POSTLANE_RULES_FILE"
 
@@ -82,19 +72,6 @@ async def watch_rules(database: Database, rules: RuleBook) -> None:
             await raise_alarm(connection, AlarmKind.RULES_FILE, RULES_SUBJECT, rules.trouble)
         elif read:
             await clear_alarms(connection, [AlarmKind.RULES_FILE], RULES_SUBJECT)
-
-
-async def forget(database: Database) -> None:
-    """Drop what nobody will ask for: idle throttles, old changes, alarms that are over, old days of the ledger."""
-    async with database.transaction() as connection:
-        await throttle_repository.forget_idle(connection)
-        for statement in (
-            "DELETE FROM throttle_changes WHERE at < now() - make_interval(days => %s)",
-            "DELETE FROM warmup_changes WHERE at < now() - make_interval(days => %s)",
-            "DELETE FROM alarms WHERE cleared_at < now() - make_interval(days => %s)",
-            "DELETE FROM warmup_days WHERE day < (now() - make_interval(days => %s))::date",
-        ):
-            await connection.execute(statement, [KEPT_CHANGES_DAYS])
 
 
 async def _tell(connection: Connection, alarm: duty.Alarm) -> None:

@@ -14,7 +14,7 @@ from messages import claim
 from messages.model import MessageRef
 from store.database import Database
 from tests.integration.messages.emails import execute, make_partitions, new_email, refs, rows, store, suppress, waiting
-from workers.leases import FRESH_SECONDS, LeaseKeeper, Permit
+from workers.claims import FRESH_SECONDS, ClaimKeeper, Permit
 
 WORKER = uuid7()
 LEASE = timedelta(seconds=60)
@@ -143,7 +143,7 @@ async def test_what_is_done_is_not_sent_again_and_not_left(database: Database, h
 
 async def test_leases_of_what_is_under_way_are_renewed(database: Database, held: list[MessageRef]) -> None:
     short = timedelta(seconds=0.4)
-    keeper = LeaseKeeper(database, WORKER, short)
+    keeper = ClaimKeeper(database, WORKER, short)
     assert keeper.hold(held[:2]) == set(held[:2])
     await keeper.start()
     await asyncio.sleep(1.0)
@@ -156,7 +156,7 @@ async def test_leases_of_what_is_under_way_are_renewed(database: Database, held:
 
 
 async def test_only_what_is_new_is_taken_into_work(database: Database, held: list[MessageRef]) -> None:
-    keeper = LeaseKeeper(database, WORKER, LEASE)
+    keeper = ClaimKeeper(database, WORKER, LEASE)
     keeper.hold(held[:2])
 
     assert keeper.hold(held) == {held[2]}
@@ -169,7 +169,7 @@ async def test_keeper_survives_errors_and_an_away_database(
     database: Database, held: list[MessageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its end would let every lease run out, and send all mail under way twice."""
-    keeper = LeaseKeeper(database, WORKER, timedelta(seconds=0.2))
+    keeper = ClaimKeeper(database, WORKER, timedelta(seconds=0.2))
     keeper.hold(held)
     await execute(database, "ALTER TABLE delivery_queue RENAME TO elsewhere")
     await keeper.start()

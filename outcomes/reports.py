@@ -1,6 +1,6 @@
 """Step by step through one mail that came to a return path: what it reports, about which message, and what follows.
 
-Called by the background worker, for a task or in its sweep. The mark on the mail is set in the transaction that records
+The mark on the mail is set in the transaction that records
 what follows from it, so the same mail twice does nothing, whoever repeats it: a task, the sweep, two workers at once.
 
 A report counts for the message its return path names (signed, so nobody can invent one). The verdict on the refusal it
@@ -22,6 +22,7 @@ from prometheus_client import Counter
 
 from core.addresses import AddressError, fold_address
 from core.clock import Clock
+from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from core.secrets import InstanceSecret
@@ -30,7 +31,7 @@ from messages.states import State
 from mta import return_path
 from mta.bounces import BounceReport, RecipientReport, ReportKind, parse_bounce
 from mta.rule_book import RuleBook
-from outcomes.inbound import InboundMail, finish_inbound, load_inbound
+from outcomes.inbound import InboundMail, finish_inbound, load_inbound, waiting_inbound
 from outcomes.late import KnownMessage, LateKind, LateNews, find_message, record_late_bounce, record_late_news
 from store.database import Connection, Database
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
@@ -43,6 +44,8 @@ REPORTS = Counter("postlane_inbound_reports_total", "Mails at return paths worke
 WAIT_FOR_OUTCOME: Final = timedelta(minutes=10)
 """A report can overtake the commit of the delivery it is about, and the outcome of a killed worker waits in its journal
 for the next start. So long a failure report about a message that is under way is left for the next sweep."""
+
+SWEEP_BATCH: Final = 500
 
 
 class Result(StrEnum):
@@ -63,7 +66,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FeedbackTools:
+class ReportTools:
     """What working through a report needs."""
 
     database: Database
@@ -72,7 +75,7 @@ class FeedbackTools:
     clock: Clock
 
 
-async def work_through(identifier: UUID, tools: FeedbackTools) -> Result | None:
+async def work_through(identifier: UUID, tools: ReportTools) -> Result | None:
     """Work through one mail and commit. None: nothing was left to do, or it is not yet time (see `WAIT_FOR_OUTCOME`).
 
     Raises `DatabaseUnavailableError`; the mail then waits for the sweep.
@@ -91,8 +94,35 @@ async def work_through(identifier: UUID, tools: FeedbackTools) -> Result | None:
     return result
 
 
+async def sweep(tools: ReportTools) -> int:
+    """Work through what waits, oldest first: mail whose task Redis lost, reports that came before the outcome they
+    speak about. Returns how many mails got their result."""
+    swept = 0
+    while True:
+        async with tools.database.connection() as connection:
+            waiting = await waiting_inbound(connection, SWEEP_BATCH)
+        done = [await _swept(identifier, tools) for identifier in waiting]
+        swept += sum(done)
+        if sum(done) < SWEEP_BATCH:
+            break
+    if swept:
+        _log.info("swept", mails=swept)
+    return swept
+
+
+async def _swept(identifier: UUID, tools: ReportTools) -> bool:
+    try:
+        return await work_through(identifier, tools) is not None
+    except UnavailableError:
+        raise
+    except Exception as error:
+        # A bug that one mail brings to light must not hold up the others; the mail waits, and is looked at again.
+        _log.error("report_failed", inbound=str(identifier), exc_info=error)
+        return False
+
+
 async def _decide(
-    connection: Connection, mail: InboundMail, report: BounceReport | None, tools: FeedbackTools
+    connection: Connection, mail: InboundMail, report: BounceReport | None, tools: ReportTools
 ) -> Result | None:
     if report is None or report.kind in (ReportKind.DONE, ReportKind.NO_COMPLAINT):
         return await _finish(connection, mail, Result.IGNORED)
@@ -108,7 +138,7 @@ async def _decide(
 
 
 async def _failed(
-    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: FeedbackTools
+    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: ReportTools
 ) -> Result | None:
     if message.under_way and tools.clock.now() - mail.received_at < WAIT_FOR_OUTCOME:
         return None
@@ -123,7 +153,7 @@ async def _failed(
 
 
 async def _delayed(
-    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: FeedbackTools
+    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: ReportTools
 ) -> Result | None:
     if await _finish(connection, mail, Result.DELAYED) is None:
         return None
@@ -175,7 +205,7 @@ def complaint_entry(lane: Lane, detail: str) -> SuppressionEntry:
 
 
 def _bounce_news(
-    mail: InboundMail, report: BounceReport, recipient: RecipientReport, message: KnownMessage, tools: FeedbackTools
+    mail: InboundMail, report: BounceReport, recipient: RecipientReport, message: KnownMessage, tools: ReportTools
 ) -> LateNews:
     response = recipient.response
     verdict = tools.rules.classify(response, message.provider)

@@ -1,4 +1,7 @@
-"""Keeps the claims of this process alive while their mail is on its way, and knows when they were last checked."""
+"""Keeps the claims of this process alive while their mail is on its way, and knows when they were last checked.
+
+A claim's lease is its `due_at`, moved ahead. Leases of connections are something else: `pools/connections`.
+"""
 
 import asyncio
 import time
@@ -14,14 +17,13 @@ from store.database import Database, DatabaseUnavailableError
 _log = get_logger(__name__)
 
 FRESH_SECONDS = 1.0
-"""A suppression check older than this is made again right before `MAIL FROM` (promise 2)."""
-
+"""A suppression check older than this is made again right before `MAIL FROM`."""
 
 YOUNG_SECONDS = 3.0
 """Mail that is not sent so long after its claim waits for a slow server, not for us."""
 
 
-class LeaseKeeper:
+class ClaimKeeper:
     """Renews the leases of everything in flight, four times a lease."""
 
     def __init__(self, database: Database, worker: UUID, lease: timedelta) -> None:
