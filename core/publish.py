@@ -1,8 +1,8 @@
 """Publish work to Celery by task name, without importing a worker. The one Celery door outside `workers/`.
 
 Mail hints are coalesced: while a hint for (lane, destination) waits in Redis, no second one is published. A marker
-key with a short life says so; the worker removes it when it starts on the destination. Redis being away costs
-nothing but time: the mail is in PostgreSQL and the scheduler's due scan gives the hint again.
+key with a short life says so; the worker removes it when it starts on the destination. Redis being away, or refusing
+writes, costs nothing but time: the mail is in PostgreSQL and the scheduler's due scan gives the hint again.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from prometheus_client import Counter
 
+from core.broker import keepalive, read
 from core.logs import get_logger
 from core.queues import BACKGROUND, TASK_DELIVER, Lane
 
@@ -43,13 +44,19 @@ _QUEUE_LIMIT = 10_000
 
 def celery_app(redis_url: str) -> Celery:
     """The Celery application with the settings every publisher and worker must share."""
-    app = Celery("postlane", broker=redis_url)
+    broker = read(redis_url)
+    app = Celery("postlane", broker=broker.celery_url)
     app.conf.update(
+        broker_use_ssl=dict(broker.tls) or None,
         task_ignore_result=True,
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=2,
+        # A server that refuses writes (MISCONF, OOM, READONLY) is away, not a reason to end the worker; and the worker
+        # waits for it as long as that takes.
+        broker_channel_error_retry=True,
+        broker_connection_max_retries=None,
         broker_transport_options={
             # One value everywhere: with several, the shortest wins. Tasks are bounded to 120 s.
             "visibility_timeout": 600,
@@ -83,7 +90,7 @@ class HintPublisher:
     def __init__(self, redis_url: str) -> None:
         self._app = celery_app(redis_url)
         self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=2, socket_connect_timeout=1, socket_keepalive=True, health_check_interval=30
+            redis_url, socket_timeout=2, socket_connect_timeout=1, health_check_interval=30, **keepalive(redis_url)
         )
         self._queue: queue.SimpleQueue[tuple[Lane, frozenset[str]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)

@@ -12,6 +12,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core import broker
+
 
 class Settings(BaseSettings):
     """Values in force for one process. Build it once at the edge and pass it (or parts of it) down."""
@@ -23,7 +25,9 @@ class Settings(BaseSettings):
         "", description="PostgreSQL 15 or newer, as `postgresql://user:password@host/db`. Empty: embedded server."
     )
     redis_url: str = Field(
-        "", description="Valkey or Redis 7 or newer, as `redis://:password@host:6379/0`. Empty: embedded server."
+        "",
+        description="Valkey or Redis 7 or newer: `redis://:password@host:6379/0`, `rediss://` for TLS (verified; "
+        "`?ssl_ca_certs=FILE` for a CA of your own), or `unix:///path/of.sock?db=0`. Empty: embedded server.",
     )
     data_dir: Path = Field(
         Path(".postlane"), description="Folder for embedded servers, outcome journals, logs and demo facts."
@@ -146,8 +150,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must be a URL that begins with redis://, rediss:// or unix://")
+        if value:
+            broker.read(value)
         return value
 
 

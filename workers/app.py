@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import redis
 
+from core.broker import keepalive
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.publish import HintPublisher, marker
@@ -47,7 +48,7 @@ class LaneWorker(QueueWorker):
         self._counting = threading.Lock()
         self._last_task = time.monotonic()
         self._redis = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=2, socket_connect_timeout=1, socket_keepalive=True
+            settings.redis_url, socket_timeout=2, socket_connect_timeout=1, **keepalive(settings.redis_url)
         )
         self._hints = HintPublisher(settings.redis_url)
         self._collaborators: Collaborators | None = None

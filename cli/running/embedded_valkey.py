@@ -49,7 +49,8 @@ requirepass {password}
 dir "{folder}"
 appendonly yes
 appendfsync everysec
-save 3600 1 300 100 60 10000
+save ""
+stop-writes-on-bgsave-error no
 maxmemory-policy noeviction
 tcp-backlog 128
 tcp-keepalive 60

@@ -1,0 +1,57 @@
+"""A front before a real Valkey: ends TLS or a Unix socket, hands the bytes on, and remembers what clients said.
+
+The Valkey of our wheels is built without TLS, so this is its TLS port.
+"""
+
+import contextlib
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Front:
+    """Listens on loopback (or on `path`) while it is entered."""
+
+    def __init__(self, redis_url: str, context: ssl.SSLContext | None = None, path: Path | None = None) -> None:
+        parts = urlsplit(redis_url)
+        self._server = (parts.hostname or "127.0.0.1", parts.port or 6379)
+        self._context = context
+        self._listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self._listener.bind(str(path) if path else ("127.0.0.1", 0))
+        self._listener.listen()
+        self.port = 0 if path else int(self._listener.getsockname()[1])
+        self.heard = b""
+        """Everything that clients said, decrypted."""
+        self.connections = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), plain:
+            client = self._context.wrap_socket(plain, server_side=True) if self._context else plain
+            with client, socket.create_connection(self._server) as server:
+                threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+                while data := client.recv(65536):
+                    self.heard += data
+                    server.sendall(data)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
