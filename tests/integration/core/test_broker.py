@@ -192,8 +192,8 @@ app = celery_app(sys.argv[1])
 def note(text):
     print(text, flush=True)
 
-words = "worker --pool=threads --concurrency=1 --queues=background --without-gossip --without-mingle --without-heartbeat"
-app.worker_main(words.split())
+without = "--without-gossip --without-mingle --without-heartbeat"
+app.worker_main(f"worker --pool=threads --concurrency=1 --queues=background {without}".split())
 """
 
 
