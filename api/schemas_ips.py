@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas_pools import IpState, Strict, Text, ThrottleAnswer, throttle_answer
 from core.queues import Lane
-from mta.socks import masked
+from mta.via import masked
 from pools.ip_status import IpStatus
 
 

@@ -1,4 +1,5 @@
-"""Opens one session: bind our source IP or go through its proxy, connect, read the banner, say EHLO, change to TLS.
+"""Opens one session: bind our source IP or go through its proxy, connect, read the banner, say EHLO, change to TLS;
+where the source is a relay, `mta/relay` does all that.
 
 Owns the way from nothing to "ready for MAIL FROM", including the second connection after a TLS failure, and whether
 plain text will do. It never keeps or shares a session (`mta/session`) and sends no mail (`mta/smtp_client`). Called by
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from core.errors import UnavailableError
 from mta.model import EgressIp, Host, Phase, Response, Trouble
 from mta.providers import Tls
+from mta.relay import RelayClient, Relays
 from mta.smtp_client import SmtpClient, Timeouts, Upgrade
-from mta.socks import ASK_SECONDS, EXHAUSTED, LOCAL, connect_through, greeting, parse_via
+from mta.socks import ASK_SECONDS, EXHAUSTED, connect_through, greeting
 from mta.tls import TlsMode, TlsPolicy
+from mta.via import LOCAL, is_relay, parse_via
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux (linux/in.h), not in the socket module of Python 3.11: the port is chosen at connect, so that each remote
@@ -39,7 +42,7 @@ TlsOf = Callable[[str], Tls]
 class Session:
     """One open connection, ready for mail."""
 
-    client: SmtpClient
+    client: SmtpClient | RelayClient
     source: EgressIp
     host: Host
     tls: str
@@ -54,9 +57,15 @@ class Connector:
     """Opens sessions to one port. Knows hosts with broken TLS through its `TlsPolicy`."""
 
     def __init__(
-        self, port: int, timeouts: Timeouts, tls: TlsPolicy, tls_of: TlsOf = lambda _name: Tls.OPPORTUNISTIC
+        self,
+        port: int,
+        timeouts: Timeouts,
+        tls: TlsPolicy,
+        tls_of: TlsOf = lambda _name: Tls.OPPORTUNISTIC,
+        relays: Relays | None = None,
     ) -> None:
         self._port = port
+        self._relays = relays or Relays(timeouts)
         self._timeouts = timeouts
         self._tls = tls
         self._tls_of = tls_of
@@ -68,6 +77,9 @@ class Connector:
         broken one. Where TLS is required plain text is no way out: phase STARTTLS, trouble TLS, so that the mail waits.
         UnavailableError when this process can open no more sockets.
         """
+        if is_relay(source.via):
+            client = await self._relays.open(source)
+            return client if isinstance(client, Response) else Session(client, source, host, client.tls)
         mode = self._tls.mode(host)
         while True:
             result = await self._attempt(source, host, mode)
@@ -196,6 +208,8 @@ async def reachable(source: EgressIp, seconds: float = ASK_SECONDS) -> str:
     via = parse_via(source.via)
     if isinstance(via, str):
         return via
+    if via.relay:
+        return ""  # its owner would not like a login every half minute: the next mail tells
     if via.host:
         why = await greeting(via, seconds)
         return f"proxy {via.masked}: {why}" if why else ""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
-from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
+from mta.model import EgressIp, Envelope, Host, Phase, RelayLimits, Response, Route, Trouble
 from mta.providers import Limits, Providers, Tls
+from mta.relay import Relays, relay_route
 from mta.session import Ceiling, PoolStats, SessionPool
 from mta.smtp_client import Timeouts
 from mta.tls import TlsPolicy
@@ -108,7 +109,8 @@ class Courier:
         """Builds the TLS contexts, which costs some 40 ms. OSError when `ca_file` cannot be read."""
         self._settings = settings
         self._providers = providers
-        connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file), providers.tls_of)
+        relays = Relays(settings.timeouts, settings.ca_file)
+        connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file), providers.tls_of, relays)
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
         self._ceilings: dict[str, Ceiling] = {}
         self._shunned: dict[tuple[str, str], float] = {}
@@ -125,7 +127,9 @@ class Courier:
         UnsendableError for an envelope that may not be sent; UnavailableError when the process is out of sockets or
         closing.
         """
-        mail = _Mail(source, envelope, gate, self._ceiling(route.provider), time.monotonic())
+        if source.limits is not None:
+            route = relay_route(route, source)
+        mail = _Mail(source, envelope, gate, self._ceiling(route.provider, source.limits), time.monotonic())
         if not route.hosts:
             raise ValueError(f"the route to {route.destination} has no hosts")
         best = _out_of_reach(route, mail)
@@ -217,7 +221,9 @@ class Courier:
             return False
         return True
 
-    def _ceiling(self, provider: str) -> Ceiling:
+    def _ceiling(self, provider: str, relay: RelayLimits | None) -> Ceiling:
+        if relay is not None:
+            return Ceiling(relay.connections, self._settings.messages_per_connection)
         ceiling = self._ceilings.get(provider)
         if ceiling is None:
             ceiling = _ceiling_of(provider, self._providers.limits(provider), self._settings)

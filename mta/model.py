@@ -37,7 +37,7 @@ class Trouble(StrEnum):
     LOCAL_ADDRESS = "local_address"
     """Our own source IP cannot be bound."""
     PROXY = "proxy"
-    """The SOCKS proxy that owns the source IP cannot be reached, or refuses us."""
+    """The SOCKS proxy that owns the source IP, or the relay, cannot be reached or refuses us."""
     NO_SMTPUTF8 = "no_smtputf8"
     """The address needs SMTPUTF8 (RFC 6531) and the server does not offer it."""
     NO_DOMAIN = "no_domain"
@@ -165,16 +165,28 @@ def family_of(address: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """How much a relay takes. 0: no limit."""
+
+    connections: int = 5
+    """At the same time, from all our processes."""
+    messages_per_second: float = 0.0
+    messages_per_hour: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EgressIp:
-    """One of our sending addresses as a session needs it."""
+    """One of our sending addresses, or a relay, as a session needs it."""
 
     address: str
-    """The public address, the name of this IP everywhere (statistics, health, logs)."""
+    """The public address, or the relay's name: how it is called everywhere (statistics, health, logs)."""
     bind_address: str
-    """What the socket is bound to; differs from `address` behind NAT and where only 127.0.0.1 exists."""
+    """What the socket is bound to; differs from `address` behind NAT and where only 127.0.0.1 exists. A relay: ""."""
     ehlo_name: str
     via: str = "local"
-    """"local", or the proxy on the host that has the address: `socks5://[user:password@]host:port`."""
+    """How it is used: by this process, through a proxy, or as a relay (`mta/via`). With its password."""
+    limits: RelayLimits | None = None
+    """What a relay's owner allows; None for an IP of our own, where the recipients' providers say it."""
 
     @property
     def family(self) -> int:

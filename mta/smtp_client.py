@@ -193,7 +193,7 @@ class SmtpClient(asyncio.Protocol):
         In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never answered. UnsendableError for an address
         that could smuggle a command, and for data that does not end in CRLF.
         """
-        commands = self._commands(envelope)
+        commands = opening(envelope, self.features)
         if isinstance(commands, Response):
             return commands
         timeouts = self._timeouts
@@ -230,24 +230,6 @@ class SmtpClient(asyncio.Protocol):
             self._transport.abort()
 
     # The parts
-
-    def _commands(self, envelope: Envelope) -> tuple[bytes, bytes] | Response:
-        """The MAIL and RCPT lines, with the parameters that are needed and offered."""
-        _require(_ADDRESS, envelope.mail_from, "return path")
-        _require(_ADDRESS, envelope.rcpt_to or "<>", "recipient")
-        if not envelope.data.endswith(b"\r\n"):
-            raise UnsendableError("the data of an envelope must end in CRLF")
-        features = self.features
-        mail = f"MAIL FROM:<{envelope.mail_from}>"
-        if features.size:
-            mail += f" SIZE={len(envelope.data)}"
-        if features.eight_bit and not envelope.data.isascii():
-            mail += " BODY=8BITMIME"
-        if envelope.smtputf8 or not (envelope.mail_from.isascii() and envelope.rcpt_to.isascii()):
-            if not features.smtputf8:
-                return Response(Phase.MAIL, text="the server does not offer SMTPUTF8", trouble=Trouble.NO_SMTPUTF8)
-            mail += " SMTPUTF8"
-        return f"{mail}\r\n".encode(), f"RCPT TO:<{envelope.rcpt_to}>\r\n".encode()
 
     async def _open(self, commands: tuple[bytes, bytes]) -> tuple[Phase, Reply]:
         """RSET if one is owed, then MAIL, RCPT, DATA. The first refusal with its phase, or DATA's 354."""
@@ -404,6 +386,24 @@ class SmtpClient(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if not self._lost and self._transport is not None:
             self._transport.write(data)
+
+
+def opening(envelope: Envelope, features: Features) -> tuple[bytes, bytes] | Response:
+    """The MAIL and RCPT lines, with the parameters that are needed and offered. UnsendableError as for `SmtpClient.send`."""
+    _require(_ADDRESS, envelope.mail_from, "return path")
+    _require(_ADDRESS, envelope.rcpt_to or "<>", "recipient")
+    if not envelope.data.endswith(b"\r\n"):
+        raise UnsendableError("the data of an envelope must end in CRLF")
+    mail = f"MAIL FROM:<{envelope.mail_from}>"
+    if features.size:
+        mail += f" SIZE={len(envelope.data)}"
+    if features.eight_bit and not envelope.data.isascii():
+        mail += " BODY=8BITMIME"
+    if envelope.smtputf8 or not (envelope.mail_from.isascii() and envelope.rcpt_to.isascii()):
+        if not features.smtputf8:
+            return Response(Phase.MAIL, text="the server does not offer SMTPUTF8", trouble=Trouble.NO_SMTPUTF8)
+        mail += " SMTPUTF8"
+    return f"{mail}\r\n".encode(), f"RCPT TO:<{envelope.rcpt_to}>\r\n".encode()
 
 
 def _settle(waiter: "asyncio.Future[bool]", value: bool) -> None:

@@ -1,29 +1,21 @@
 """The way to a mail server through the SOCKS5 proxy on the host that has the source IP (RFC 1928, RFC 1929).
 
-Owns `via`, the text that says how an IP is used (`local`, or `socks5://[user:password@]host:port`), the connection
-through a proxy, and the question whose fault a failed one is. The proxy's: the IP is of no use at all now. The mail
-server's: it is what a direct connection would have met. It binds nothing, because the proxy does that: one proxy, or
-one port of it, for each address. It speaks no SMTP. Called by `mta/connect`; `parse_via` and `masked` by whoever takes
-or shows a `via`. No text made here contains a password.
+Owns the connection through a proxy, and the question whose fault a failed one is. The proxy's: the IP is of no use at
+all now. The mail server's: it is what a direct connection would have met. It binds nothing, because the proxy does
+that: one proxy, or one port of it, for each address. It speaks no SMTP. No text made here contains a password.
 """
 
 import asyncio
 import errno
-import ipaddress
 import os
-import re
 import socket
-from dataclasses import dataclass, field
-from functools import lru_cache
-from urllib.parse import quote, unquote, urlsplit
 
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio import Proxy
 
 from core.errors import UnavailableError
 from mta.model import Phase, Response, Trouble
-
-LOCAL = "local"
+from mta.via import Via
 
 ASK_SECONDS = 3.0
 """How long a proxy may take to greet us. It is one of our own hosts, and a greeting needs nobody else."""
@@ -45,56 +37,6 @@ that a rule of the proxy (2) may forbid, and one such domain may not put an IP o
 is left out: who cannot CONNECT is no proxy for us."""
 
 _USERNAME, _NO_LOGIN, _NONE_FITS = 2, 0, 0xFF
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*")
-
-
-@dataclass(frozen=True, slots=True)
-class Via:
-    """How an IP is used: bound by this process (`host` is ""), or through the proxy that binds it."""
-
-    host: str = ""
-    port: int = 0
-    user: str = ""
-    password: str = field(default="", repr=False)
-
-    @property
-    def masked(self) -> str:
-        """For display and logs: everything but the password."""
-        if not self.host:
-            return LOCAL
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        login = f"{quote(self.user, safe='')}:***@" if self.user else ""
-        return f"socks5://{login}{host}:{self.port}"
-
-
-@lru_cache(maxsize=1024)
-def parse_via(text: str) -> Via | str:
-    """The `Via` that `text` describes, or why it describes none. User and password are percent-decoded."""
-    if text == LOCAL:
-        return Via()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return "via has a blank, a control character or a letter outside ASCII"
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return "via has a bad host or port; / ? # @ and [ in a password are written as %2F %3F %23 %40 and %5B"
-    if parts.scheme != "socks5":
-        return f"via must be {LOCAL!r} or socks5://[user:password@]host:port"
-    if parts.path or parts.query or parts.fragment:
-        return "via has something behind the port; / ? and # in a password are written as %2F %3F and %23"
-    if not _is_host(host):
-        return "via has no host name or IP address"
-    if not port:
-        return "via has no port from 1 to 65535"
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return _bad_login(user, password, given="@" in parts.netloc) or Via(host, port, user, password)
-
-
-def masked(text: str) -> str:
-    """A stored `via` for display, without its password."""
-    via = parse_via(text)
-    return via.masked if isinstance(via, Via) else "(unusable)"
 
 
 async def connect_through(via: Via, address: str, port: int, seconds: float) -> socket.socket | Response:
@@ -164,21 +106,3 @@ def _words(error: OSError) -> str:
     # asyncio puts its own words in place of the system's.
     number = error.errno or 0
     return os.strerror(number) if number in errno.errorcode else error.strerror or str(error)
-
-
-def _is_host(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        # What looks like an IPv4 address and is none, such as 10.0.0.256, is not a name either.
-        return _HOST_NAME.fullmatch(host) is not None and not host.rpartition(".")[2].isdigit()
-    return True
-
-
-def _bad_login(user: str, password: str, given: bool) -> str:
-    if given and not (user and password):
-        return "via has a user name without a password, or the other way round"
-    for word in (user, password):
-        if not word.isascii() or not word.isprintable() or len(word) > 255:
-            return "user and password of a proxy are at most 255 printable ASCII characters each (RFC 1929)"
-    return ""

@@ -19,7 +19,7 @@ from core.addresses import AddressError, fold_domain
 from core.ids import uuid7
 from core.refusal import Refused, conflict, invalid
 from mta.model import EgressIp
-from mta.socks import LOCAL, parse_via
+from mta.via import LOCAL, parse_via
 from pools.model import EVERYWHERE
 from pools.repository import Reachable
 from store.database import Connection

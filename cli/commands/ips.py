@@ -18,7 +18,7 @@ from cli.output import CliError, Column, JsonOption, emit, visible, wants_json
 from cli.sessions import with_database
 from mta.connect import reachable
 from mta.model import EgressIp
-from mta.socks import masked
+from mta.via import masked
 from pools import ips, reputation_repository
 from pools.ip_history import Line, history, now_lines
 from pools.ip_status import IpStatus, ip_statuses
