@@ -232,7 +232,9 @@ class Courier:
 
 
 def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:
-    """The hosts that `source` can speak to: those with an address of its own IP version."""
+    """The hosts that `source` can speak to: those with an address of its own IP version; a relay is its own host."""
+    if source.limits is not None:
+        return list(route.hosts)
     version6 = ":" in source.bind_address
     return [host for host in route.hosts if (":" in host.address) == version6]
 

@@ -67,13 +67,15 @@ class RelayClient:
         if isinstance(lines, Response):
             return lines
         phase = Phase.MAIL
+        timeouts = self._timeouts
         try:
-            for phase, line in zip((Phase.MAIL, Phase.RCPT), lines, strict=True):
-                answer = await self._smtp.execute_command(line.removesuffix(b"\r\n"), timeout=self._timeouts.mail)
-                if answer.code // 100 != 2:
-                    return await self._refused(phase, answer.code, answer.message)
-            phase = Phase.DOT
-            answer = await self._smtp.data(envelope.data, timeout=self._timeouts.dot)
+            async with asyncio.timeout(timeouts.whole + len(envelope.data) / timeouts.slowest):
+                for phase, line in zip((Phase.MAIL, Phase.RCPT), lines, strict=True):
+                    answer = await self._smtp.execute_command(line.removesuffix(b"\r\n"), timeout=timeouts.mail)
+                    if answer.code // 100 != 2:
+                        return await self._refused(phase, answer.code, answer.message)
+                phase = Phase.DOT
+                answer = await self._smtp.data(envelope.data, timeout=timeouts.dot)
         except SMTPResponseException as error:
             return await self._refused(phase, error.code, error.message)
         except (SMTPException, OSError) as error:

@@ -389,7 +389,7 @@ class SmtpClient(asyncio.Protocol):
 
 
 def opening(envelope: Envelope, features: Features) -> tuple[bytes, bytes] | Response:
-    """The MAIL and RCPT lines, with the parameters that are needed and offered. UnsendableError as for `SmtpClient.send`."""
+    """The MAIL and RCPT lines, with the parameters that are needed and offered. UnsendableError as for `send`."""
     _require(_ADDRESS, envelope.mail_from, "return path")
     _require(_ADDRESS, envelope.rcpt_to or "<>", "recipient")
     if not envelope.data.endswith(b"\r\n"):
