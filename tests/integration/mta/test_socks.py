@@ -248,5 +248,6 @@ async def test_what_is_no_proxy_is_not_reachable() -> None:
     assert await reachable(through(via)) == f"proxy {via}: Connection refused"
     assert await reachable(through("socks5://nowhere.invalid:1080")) != ""
     assert await reachable(through("http://127.0.0.1:1080")) == (
-        "via must be 'local', socks5://[user:password@]host:port, or a relay: smtp+tls://[user:password@]host[:port], smtps://…, smtp://host"
+        "via must be 'local', socks5://[user:password@]host:port, or a relay: "
+        "smtp+tls://[user:password@]host[:port], smtps://…, smtp://host"
     )
