@@ -1,10 +1,10 @@
 """Who is calling, and from which domain and pool they may send: the look-ups every request needs, kept for 5 seconds.
 
-Called by `api/auth`, SMTP submission and `messages/accept`. Answers come from PostgreSQL and are remembered, the
-negative ones too, so that a busy application costs one query per key in 5 seconds and process, and a wrong key that is
-tried in a loop costs no more. A change (a key deleted, a domain verified) is therefore felt everywhere 5 seconds later
-at most; the process that made it calls `forget` and feels it at once. Never changes an account, except for the time a
-key was last used, which is written beside the request and at most once a minute.
+Answers come from PostgreSQL and are remembered, the negative ones too, so that a busy application costs one query per
+key in 5 seconds and process, and a wrong key that is tried in a loop costs no more. A change (a key deleted, a domain
+verified) is therefore felt everywhere 5 seconds later at most; the process that made it calls `forget` and feels it at
+once. Never changes an account, except for the time a key was last used, which is written beside the request and at most
+once a minute.
 
 When PostgreSQL is away, what is remembered stays good for its 5 seconds; after that every question raises
 `store.database.DatabaseUnavailableError`: an answer that may be wrong is worse than a 503.
@@ -15,12 +15,13 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from psycopg.rows import TupleRow
 
 from core.queues import Lane
+from core.remembered import Remembered
 from store.database import Database, DatabaseUnavailableError
 
 KEEP_SECONDS: Final = 5.0
@@ -72,9 +73,9 @@ class Directory:
     def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._monotonic = monotonic
-        self._callers: _Remembered[bytes, Caller] = _Remembered(monotonic)
-        self._domains: _Remembered[tuple[UUID, str], SenderDomain] = _Remembered(monotonic)
-        self._pools: _Remembered[str, tuple[UUID, Lane]] = _Remembered(monotonic)
+        self._callers: Remembered[bytes, Caller | None] = _remembered(self._load_caller, monotonic)
+        self._domains: Remembered[tuple[UUID, str], SenderDomain | None] = _remembered(self._load_domain, monotonic)
+        self._pools: Remembered[str, tuple[UUID, Lane] | None] = _remembered(self._load_pool, monotonic)
         self._used_at: dict[UUID, float] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -94,23 +95,24 @@ class Directory:
         if not token or len(token) > _LONGEST_TOKEN:
             return None
         digest = token_hash(token)
-        caller = await self._callers.get(digest, self._load_caller)
+        caller = await self._callers.get(digest)
         if caller is not None:
             self._note_use(caller.key_id)
         return caller
 
     async def sender_domain(self, application_id: UUID, name: str) -> SenderDomain | None:
         """The application's domain of that name (as `core.addresses.fold_domain` writes it). No parent is tried."""
-        return await self._domains.get((application_id, name), self._load_domain)
+        return await self._domains.get((application_id, name))
 
     async def pool_id(self, name: str) -> tuple[UUID, Lane] | None:
         """A pool by its name, with the lane it serves."""
-        return await self._pools.get(name, self._load_pool)
+        return await self._pools.get(name)
 
     def forget(self) -> None:
         """The next question of each kind goes to PostgreSQL. Call it after changing an account in this process."""
-        for remembered in (self._callers, self._domains, self._pools):
-            remembered.clear()
+        self._callers.clear()
+        self._domains.clear()
+        self._pools.clear()
 
     async def settle(self) -> None:
         """Wait until noted uses of keys are written: at shutdown, so that no task is left behind."""
@@ -160,59 +162,5 @@ class Directory:
             return await cursor.fetchone()
 
 
-class _Remembered(Generic[K, V]):
-    """Answers by key for `KEEP_SECONDS`, one question under way per key however many ask.
-
-    Misses are kept apart from hits, so that a flood of wrong keys cannot push out the right ones.
-    """
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._hits: dict[K, tuple[float, V]] = {}
-        self._misses: dict[K, float] = {}
-        self._asking: dict[K, asyncio.Task[V | None]] = {}
-
-    async def get(self, key: K, load: Callable[[K], Awaitable[V | None]]) -> V | None:
-        now = self._monotonic()
-        hit = self._hits.get(key)
-        if hit is not None and now - hit[0] < KEEP_SECONDS:
-            return hit[1]
-        missed_at = self._misses.get(key)
-        if missed_at is not None and now - missed_at < KEEP_SECONDS:
-            return None
-        asking = self._asking.get(key)
-        if asking is None:
-            asking = asyncio.create_task(self._ask(key, load))
-            self._asking[key] = asking
-        # Shielded: a client that goes away must not take the answer from the others who wait for it.
-        return await asyncio.shield(asking)
-
-    async def _ask(self, key: K, load: Callable[[K], Awaitable[V | None]]) -> V | None:
-        hits, misses, asking = self._hits, self._misses, self._asking
-        # The age counts from before the question: an answer is never older than it says.
-        at = self._monotonic()
-        try:
-            answer = await load(key)
-        finally:
-            asking.pop(key, None)
-        hits.pop(key, None)
-        misses.pop(key, None)
-        if answer is None:
-            _put(misses, key, at)
-        else:
-            _put(hits, key, (at, answer))
-        return answer
-
-    def clear(self) -> None:
-        """New dictionaries instead of empty ones: an answer under way lands in the old ones and is not believed."""
-        self._hits, self._misses, self._asking = {}, {}, {}
-
-
-T = TypeVar("T")
-
-
-def _put(table: dict[K, T], key: K, value: T) -> None:
-    """Insert as the newest; a table at its bound loses its oldest entry."""
-    if len(table) >= REMEMBERED:
-        del table[next(iter(table))]
-    table[key] = value
+def _remembered(load: Callable[[K], Awaitable[V]], monotonic: Callable[[], float]) -> Remembered[K, V]:
+    return Remembered(load, KEEP_SECONDS, most=REMEMBERED, monotonic=monotonic)

@@ -3,10 +3,10 @@
 Keys are loaded once and kept for a minute; parsing an RSA key costs more than signing with it.
 """
 
-import time
 from dataclasses import dataclass
 from uuid import UUID
 
+from core.remembered import Remembered
 from core.secrets import InstanceSecret
 from mta.sign import DkimKey, load_key
 from store.database import Database
@@ -29,15 +29,11 @@ class SenderBook:
     def __init__(self, database: Database, secret: InstanceSecret) -> None:
         self._database = database
         self._secret = secret
-        self._known: dict[UUID, tuple[float, Sender | None]] = {}
+        self._known = Remembered(self._load, _KEEP_SECONDS)
 
     async def sender(self, domain_id: UUID) -> Sender | None:
         """The domain, or None when it was deleted."""
-        at, sender = self._known.get(domain_id, (float("-inf"), None))
-        if time.monotonic() - at > _KEEP_SECONDS:
-            sender = await self._load(domain_id)
-            self._known[domain_id] = (time.monotonic(), sender)
-        return sender
+        return await self._known.get(domain_id)
 
     async def _load(self, domain_id: UUID) -> Sender | None:
         async with self._database.connection() as connection:

@@ -1,23 +1,29 @@
 """Pools and their IPs as the store has them, kept for a few seconds by every worker. Reads; what changes them is
 `pools/administration`."""
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from core.errors import ConfigurationError
 from core.ids import uuid7
 from core.logs import get_logger
 from core.queues import Lane
+from core.remembered import Remembered
 from mta.model import EgressIp
 from pools.model import Pool, PoolMember
 from store.database import Connection, Database
 
 _log = get_logger(__name__)
 
-_KEEP_SECONDS = 5.0
-"""An operator's change is seen by all workers within this time."""
+_KEEP_SECONDS = 2.5
+_RENEW_SECONDS = 2.5
+"""Together the 5 seconds within which all workers see an operator's change: in the second half a worker reads anew, and
+batches need not wait for that."""
+
+_PAUSE_SECONDS = 0.5
+"""Between two tries while PostgreSQL is away."""
 
 _REACH_SECONDS = 30.0
 """How often a worker looks whether it can use an IP. One that it loses in between is seen at its next mail."""
@@ -60,16 +66,27 @@ class Pools:
                 return pool
         return self.defaults.get(lane)
 
+    def without(self, out_of_reach: Mapping[EgressIp, str]) -> "Pools":
+        """The same pools; these IPs are not active in them, for the reason given."""
+        if not out_of_reach:
+            return self
+        by_id = {key: replace(pool, members=_reached(pool.members, out_of_reach)) for key, pool in self.by_id.items()}
+        return replace(self, by_id=by_id, defaults={lane: by_id[pool.id] for lane, pool in self.defaults.items()})
+
 
 class PoolBook:
-    """All pools, as one process sees them: an IP out of its reach is not active."""
+    """Pools of one worker process. With PostgreSQL away it answers for its few seconds, then raises what the database
+    raises. IPs are looked at side by side, and no connection is held meanwhile: a dead proxy takes seconds to say so.
+    """
 
     def __init__(self, database: Database, reachable: Reachable = everywhere) -> None:
         self._database = database
-        self._reachable = reachable
-        self._pools = Pools()
-        self._loaded = float("-inf")
-        self._reach: dict[EgressIp, tuple[float, str]] = {}
+        self._pools: Remembered[None, Pools] = Remembered(
+            self._load, _KEEP_SECONDS, stale=_RENEW_SECONDS, pause=_PAUSE_SECONDS
+        )
+        self._reach: Remembered[EgressIp, str] = Remembered(reachable, _REACH_SECONDS, stale=_REACH_SECONDS)
+        self._out_of_reach: dict[EgressIp, str] = {}
+        self._latest = Pools()
 
     async def pool_for(
         self, lane: Lane, wanted: UUID | None, domain: UUID | None = None, application: UUID | None = None
@@ -78,8 +95,8 @@ class PoolBook:
 
         Raises ConfigurationError when the lane has no default pool.
         """
-        await self._load_if_old()
-        pool = self._pools.choose(lane, wanted, domain, application)
+        self._latest = await self._pools.get(None)
+        pool = self._latest.choose(lane, wanted, domain, application)
         if pool is None:
             raise ConfigurationError(
                 f"no default pool for the {lane.value} lane: make one with `postlane pools create --default`"
@@ -88,42 +105,34 @@ class PoolBook:
 
     def overflow_of(self, pool: Pool) -> Pool | None:
         """The pool that takes what this one cannot, of the same lane and not reserved for other mail."""
-        more = self._pools.by_id.get(pool.overflow_id) if pool.overflow_id else None
+        more = self._latest.by_id.get(pool.overflow_id) if pool.overflow_id else None
         return more if more is not None and more.lane is pool.lane and not more.reserved else None
 
     async def families(self) -> frozenset[int]:
         """IP versions of all egress IPs: for others no mail server need be looked up."""
-        await self._load_if_old()
-        return frozenset(member.ip.family for pool in self._pools.by_id.values() for member in pool.members)
+        pools = await self._pools.get(None)
+        return frozenset(member.ip.family for pool in pools.by_id.values() for member in pool.members)
 
-    async def _load_if_old(self) -> None:
-        if time.monotonic() - self._loaded > _KEEP_SECONDS:
-            await self._load()
-
-    async def _load(self) -> None:
+    async def _load(self, _: None) -> Pools:
         async with self._database.connection() as connection:
-            self._pools = await read_pools(connection, await self._reach_of(connection))
-        self._loaded = time.monotonic()
+            pools = await read_pools(connection)
+        ips = sorted({member.ip for pool in pools.by_id.values() for member in pool.members}, key=lambda ip: ip.address)
+        reasons = await asyncio.gather(*(self._reach.get(ip) for ip in ips))
+        out_of_reach = {ip: why for ip, why in zip(ips, reasons, strict=True) if why}
+        self._tell(out_of_reach)
+        return pools.without(out_of_reach)
 
-    async def _reach_of(self, connection: Connection) -> dict[str, str]:
-        """Why this process cannot use some addresses. Looked at now and then, and when an IP is new or changed."""
-        cursor = await connection.execute("SELECT address, bind_address, ehlo_name, via FROM egress_ips")
-        known, now = self._reach, time.monotonic()
-        self._reach = {}
-        for row in await cursor.fetchall():
-            ip = EgressIp(*row)
-            at, why = known.get(ip, (float("-inf"), ""))
-            if now - at > _REACH_SECONDS:
-                before, why = why, await self._reachable(ip)
-                at = now
-                if why != before:
-                    _log.warning("ip_out_of_reach" if why else "ip_within_reach", ip=ip.address, why=why)
-            self._reach[ip] = at, why
-        return {ip.address: why for ip, (_, why) in self._reach.items() if why}
+    def _tell(self, out_of_reach: dict[EgressIp, str]) -> None:
+        before, self._out_of_reach = self._out_of_reach, out_of_reach
+        for ip, why in out_of_reach.items():
+            if before.get(ip) != why:
+                _log.warning("ip_out_of_reach", ip=ip.address, why=why)
+        for ip in before.keys() - out_of_reach.keys():
+            _log.info("ip_within_reach", ip=ip.address)
 
 
-async def read_pools(connection: Connection, unreachable: dict[str, str] | None = None) -> Pools:
-    """All pools; IPs named in `unreachable` are not active, for the reason given."""
+async def read_pools(connection: Connection) -> Pools:
+    """All pools as they are stored."""
     members: dict[UUID, list[PoolMember]] = {}
     heads: dict[UUID, tuple[str, Lane, bool, UUID | None, bool]] = {}
     cursor = await connection.execute(_POOLS)
@@ -131,7 +140,7 @@ async def read_pools(connection: Connection, unreachable: dict[str, str] | None 
         heads[pool_id] = (name, Lane(lane), default, overflow, reserved)
         found = members.setdefault(pool_id, [])
         if rest[0]:
-            found.append(_member(rest, unreachable or {}))
+            found.append(_member(rest))
     pools = {
         key: Pool(key, name, lane, tuple(members[key]), overflow, reserved)
         for key, (name, lane, _, overflow, reserved) in heads.items()
@@ -142,12 +151,20 @@ async def read_pools(connection: Connection, unreachable: dict[str, str] | None 
     return Pools(pools, defaults, assigned)
 
 
-def _member(row: Sequence[object], unreachable: dict[str, str]) -> PoolMember:
+def _reached(members: Iterable[PoolMember], out_of_reach: Mapping[EgressIp, str]) -> tuple[PoolMember, ...]:
+    return tuple(
+        replace(member, active=False, why=out_of_reach[member.ip])
+        if member.active and member.ip in out_of_reach
+        else member
+        for member in members
+    )
+
+
+def _member(row: Sequence[object]) -> PoolMember:
     address, bind, ehlo, via, weight, active, reason = row
     assert isinstance(address, str) and isinstance(bind, str) and isinstance(ehlo, str) and isinstance(via, str)
     assert isinstance(weight, int)
     why = "" if active else f"paused: {reason}" if reason else "paused"
-    why = why or unreachable.get(address, "")
     return PoolMember(EgressIp(address, bind, ehlo, via), weight, not why, why)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.queues import Lane
+from core.remembered import Remembered
 from mta.model import EgressIp
 from pools.model import EVERYWHERE
 from pools.repository import ensure_pool, everywhere
@@ -172,7 +173,7 @@ async def test_an_ip_that_cannot_be_bound_any_more_rests_for_everybody(
     database: Database, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with lane_test(database, database_url, redis_url, tmp_path) as lane:
-        lane.collaborators.pools._reachable = everywhere  # it was there when the worker looked
+        lane.collaborators.pools._reach = Remembered(everywhere, 60.0)  # it was there when the worker looked
         await _move_away(lane)
         for number in range(9):
             await lane.put(f"u{number}@one.example")
