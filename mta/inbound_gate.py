@@ -1,9 +1,12 @@
-"""Who may connect to an inbound listener, how often, and how many at once. In memory, one `Gate` per listener.
+"""What an inbound listener lets in: connections, their rate, mails an address may get, and bytes held in memory.
 
-aiosmtpd bounds neither connections nor their rate and leaves that to its user on purpose. Counts are kept per key in
-fixed windows: twice the limit can pass around the change of a window, and forgetting is one `clear`.
+aiosmtpd bounds none of these and leaves them to its user on purpose. One `Gate` and one `ByteBudget` per listener, used
+from its event loop only. What is counted per stranger is bounded in number, and when it is full the key that was quiet
+longest is forgotten: a flood of new keys may make us forget, but never refuse those who come later.
 """
 
+import asyncio
+import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -12,18 +15,30 @@ from typing import Final
 
 MINUTE: Final = 60.0
 _REMEMBERED: Final = 100_000
-"""Keys counted in a window. A flood from more than that is no longer told apart, and refused."""
+"""Keys counted in a window: about 20 MB."""
+_IPV6_CUSTOMER: Final = 64
+"""Bits of an IPv6 address that name who has it: anybody's smallest network is a /64 (RFC 6177)."""
 
 
 class RateWindow:
-    """At most `limit` events per key within `seconds`."""
+    """At most `limit` events per key within `seconds`.
 
-    def __init__(self, limit: int, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Windows are fixed: twice the limit can pass around the change of one, and forgetting is one `clear`.
+    """
+
+    def __init__(
+        self, limit: int, seconds: float, monotonic: Callable[[], float] = time.monotonic, most: int = _REMEMBERED
+    ) -> None:
         self._limit = limit
         self._seconds = seconds
         self._monotonic = monotonic
+        self._most = most
         self._ends = monotonic() + seconds
-        self._counts: Counter[Hashable] = Counter()
+        self._counts: dict[Hashable, int] = {}
+        """The key that was quiet longest stands first."""
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def count(self, key: Hashable) -> bool:
         """Note one event; False when it is one too many."""
@@ -31,10 +46,11 @@ class RateWindow:
         if now >= self._ends:
             self._counts.clear()
             self._ends = now + self._seconds
-        if len(self._counts) >= _REMEMBERED and key not in self._counts:
-            return False
-        self._counts[key] += 1
-        return self._counts[key] <= self._limit
+        count = self._counts.pop(key, 0) + 1
+        if len(self._counts) >= self._most:
+            del self._counts[next(iter(self._counts))]
+        self._counts[key] = count
+        return count <= self._limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +58,91 @@ class GateLimits:
     """What one listener lets in."""
 
     connections: int
-    """Open at the same time, all addresses together: bounds memory, a connection holds one mail at most."""
+    """Open at the same time, all addresses together."""
     connections_per_ip: int
     new_per_minute: int
     """Connections an address may open in a minute."""
 
 
 class Gate:
-    """Counts the connections of one listener. Used from its event loop only."""
+    """Counts the connections of one listener by who has the address: an IPv4 address, an IPv6 network of 64 bits."""
 
     def __init__(self, limits: GateLimits, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._open: Counter[str] = Counter()
         self._new = RateWindow(limits.new_per_minute, MINUTE, monotonic)
 
-    def enter(self, address: str) -> str:
-        """Count a connection and return "" (call `leave` when it ends), or the reason to refuse it."""
-        if self._open.total() >= self._limits.connections:
-            return "too many connections"
-        if self._open[address] >= self._limits.connections_per_ip:
+    def enter(self, address: str, make_room: Callable[[], bool] = lambda: False) -> str:
+        """Count a connection and return "" (call `leave` when it ends), or the reason to refuse it. `make_room` is
+        asked when all are taken: whether somebody has left for this one."""
+        source = source_of(address)
+        if self._open[source] >= self._limits.connections_per_ip:
             return "too many connections from your address"
-        if not self._new.count(address):
+        if not self._new.count(source):
             return "too many new connections from your address"
-        self._open[address] += 1
+        if self.open() >= self._limits.connections and not make_room():
+            return "too many connections"
+        self._open[source] += 1
         return ""
 
     def leave(self, address: str) -> None:
         """A connection that had entered has ended."""
-        self._open[address] -= 1
-        if self._open[address] <= 0:
-            del self._open[address]
+        source = source_of(address)
+        self._open[source] -= 1
+        if self._open[source] <= 0:
+            del self._open[source]
 
     def open(self) -> int:
         """Connections that are open now."""
         return self._open.total()
+
+
+def source_of(address: str) -> str:
+    """The name under which an address is counted. What is no address (a test's socket) is its own."""
+    if ":" not in address:
+        return address
+    try:
+        ip = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((int(ip), _IPV6_CUSTOMER), strict=False))
+
+
+class ByteBudget:
+    """Bytes of mail that all connections of a listener may hold together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._room = asyncio.Event()
+
+    @property
+    def held(self) -> int:
+        """Bytes in use."""
+        return self._held
+
+    def take(self, size: int) -> bool:
+        """Count `size` more bytes; False, and nothing counted, when they are too many."""
+        if self._held + size > self._limit:
+            return False
+        self._held += size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """These bytes are no longer in memory."""
+        self._held -= size
+        self._room.set()
+
+    async def room(self, size: int, seconds: float) -> bool:
+        """Wait until `size` bytes could be taken, `seconds` at most. Takes nothing: who waits holds nothing either, so
+        that two who wait cannot wait for each other."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._held + size > self._limit:
+                    self._room.clear()
+                    await self._room.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -15,7 +15,6 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from kombu.exceptions import OperationalError
 from prometheus_client import Gauge
 
 from accounts.directory import Directory
+from accounts.return_paths import ReturnPathDomains
 from core import metrics
 from core.clock import SystemClock
 from core.logs import get_logger
@@ -35,9 +35,9 @@ from messages.accept import Acceptor
 from messages.limits import MAX_RECIPIENTS
 from messages.submit import SubmissionDoor
 from mta import return_path
-from mta.inbound import BOUNCE_BYTES, BounceHandler, SubmissionHandler
+from mta.inbound import BOUNCE_BYTES, BounceHandler, ServerOptions, SubmissionHandler
 from mta.inbound_gate import Gate
-from mta.inbound_server import BOUNCE_GATE, SUBMISSION_GATE, Listener, ServerOptions
+from mta.inbound_server import BOUNCE_GATE, SUBMISSION_GATE, Listener
 from mta.server_certificate import server_context
 from outcomes.inbound import store_inbound
 from store.database import Database
@@ -93,6 +93,22 @@ class BounceStore:
         async with self._database.transaction() as connection:
             identifiers = await store_inbound(connection, mails)
         self._tasks.publish(identifiers)
+
+
+class ReturnPaths:
+    """Which addresses the bounce listener takes mail at: signed by us, in a domain of ours."""
+
+    def __init__(self, secret: InstanceSecret, domains: ReturnPathDomains) -> None:
+        self._secret = secret
+        self._domains = domains
+
+    async def identify(self, address: str) -> tuple[UUID, int] | None:
+        """Email and position. The signature is asked first: strangers cause no query. Raises
+        DatabaseUnavailableError."""
+        named = return_path.parse(self._secret, address)
+        if named is None or not await self._domains.has(address.rpartition("@")[2].lower()):
+            return None
+        return named
 
 
 @dataclass(slots=True)
@@ -166,7 +182,7 @@ async def start(settings: Settings) -> InboundServer:
         hints,
         tasks,
         Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), options, Gate(SUBMISSION_GATE)),
-        Listener(_bounce_handler(secret, BounceStore(database, tasks), settings), kept, Gate(BOUNCE_GATE)),
+        Listener(_bounce_handler(secret, database, tasks, settings), kept, Gate(BOUNCE_GATE)),
     )
     try:
         await server.submission.start(settings.inbound_host, settings.submission_port)
@@ -187,10 +203,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _bounce_handler(secret: InstanceSecret, store: BounceStore, settings: Settings) -> BounceHandler:
-    is_return_path = partial(_signed, secret)
-    return BounceHandler(is_return_path, store.store, f"{FEEDBACK_LOCAL_PART}@{settings.hostname}")
-
-
-def _signed(secret: InstanceSecret, address: str) -> bool:
-    return return_path.parse(secret, address) is not None
+def _bounce_handler(
+    secret: InstanceSecret, database: Database, tasks: BounceTasks, settings: Settings
+) -> BounceHandler:
+    paths = ReturnPaths(secret, ReturnPathDomains(database))
+    feedback_address = f"{FEEDBACK_LOCAL_PART}@{settings.hostname}"
+    return BounceHandler(paths.identify, BounceStore(database, tasks).store, feedback_address)

@@ -5,99 +5,17 @@ import base64
 import smtplib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from core.errors import ConfigurationError, UnavailableError
-from mta import inbound_server
-from mta.inbound import BOUNCE_BYTES, BounceHandler, SubmissionHandler, SubmittedMail
-from mta.inbound_gate import Gate, GateLimits, RateWindow
-from mta.inbound_server import Listener, ServerOptions
+from core.errors import ConfigurationError
+from mta.inbound import BOUNCE_BYTES, ServerOptions, SubmissionHandler, SubmittedMail
+from mta.inbound_gate import Gate, GateLimits
+from mta.inbound_server import Listener
 from mta.server_certificate import server_context
-
-KEY = "pl_right"
-TOKEN = "b+" + "a" * 48 + "@bounce.shop.example"
-OTHER = "b+" + "b" * 48 + "@bounce.shop.example"
-T = TypeVar("T")
-
-LIMITS = GateLimits(connections=20, connections_per_ip=10, new_per_minute=200)
-
-
-class Desk:
-    """Takes submitted mail into a list. `away` stands for a database that does not answer."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[object, SubmittedMail]] = []
-        self.bounces: list[tuple[str, bytes]] = []
-        self.away = False
-        self.bug = False
-        self.gate: asyncio.Event | None = None
-
-    async def log_in(self, token: str) -> object | None:
-        if self.away:
-            raise UnavailableError("no database")
-        return "app" if token == KEY else None
-
-    async def submit(self, who: object, mail: SubmittedMail) -> str:
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.bug:
-            raise RuntimeError("a bug")
-        if self.away:
-            raise UnavailableError("no database")
-        self.mails.append((who, mail))
-        return "250 2.0.0 Accepted as\r\n1"
-
-    async def store(self, mails: Sequence[tuple[str, bytes]]) -> None:
-        if self.away:
-            raise UnavailableError("no database")
-        self.bounces += mails
-
-
-@pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(inbound_server, "WRONG_KEY_SECONDS", 0.0)
-    return Desk()
-
-
-@pytest.fixture
-def options() -> ServerOptions:
-    return ServerOptions("mail.test", 20_000, plain_log_in=True)
-
-
-@pytest.fixture
-async def submission(desk: Desk, options: ServerOptions) -> AsyncIterator[Listener]:
-    listener = Listener(SubmissionHandler(desk.log_in, desk.submit, 100), options, Gate(LIMITS))
-    await listener.start("127.0.0.1", 0)
-    yield listener
-    await listener.stop(0.2)
-
-
-@pytest.fixture
-async def bounces(desk: Desk, options: ServerOptions) -> AsyncIterator[Listener]:
-    handler = BounceHandler(lambda address: address in (TOKEN, OTHER), desk.store, "fbl@mail.test")
-    listener = Listener(handler, replace(options, max_bytes=BOUNCE_BYTES), Gate(LIMITS))
-    await listener.start("127.0.0.1", 0)
-    yield listener
-    await listener.stop(0.2)
-
-
-async def _client(listener: Listener, talk: Callable[[smtplib.SMTP], T]) -> T:
-    """Run a blocking client in a thread."""
-
-    def connect_and_talk() -> T:
-        client = smtplib.SMTP("127.0.0.1", listener.port, timeout=5)
-        try:
-            return talk(client)
-        finally:
-            client.close()
-
-    return await asyncio.to_thread(connect_and_talk)
+from tests.unit.mta.inbound.conftest import KEY, LIMITS, OTHER, TOKEN, Desk, client_of
 
 
 def _send(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
@@ -106,7 +24,7 @@ def _send(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
 
 
 async def test_a_mail_is_handed_over(submission: Listener, desk: Desk) -> None:
-    assert await _client(submission, _send) == {}
+    assert await client_of(submission, _send) == {}
     assert desk.mails == [("app", SubmittedMail(("a@x.example", "b@y.example"), b"Subject: hi\r\n\r\n.dot\r\n"))]
 
 
@@ -117,7 +35,7 @@ async def test_both_mechanisms(submission: Listener, method: str) -> None:
         client.user, client.password = "x", KEY
         return client.auth(method.removeprefix("auth_"), getattr(client, method))
 
-    code, _ = await _client(submission, talk)
+    code, _ = await client_of(submission, talk)
     assert code == 235
 
 
@@ -127,7 +45,7 @@ async def test_a_wrong_key(submission: Listener, desk: Desk) -> None:
             client.login("x", "pl_wrong")
         return caught.value
 
-    error = await _client(submission, talk)
+    error = await client_of(submission, talk)
     assert error.smtp_code == 535
     assert b"5.7.8" in error.smtp_error
     assert desk.mails == []
@@ -140,7 +58,7 @@ async def test_log_in_while_the_database_is_away(submission: Listener, desk: Des
         client.ehlo()
         return client.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0x\0" + KEY.encode()).decode())
 
-    code, text = await _client(submission, talk)
+    code, text = await client_of(submission, talk)
     assert (code, text[:5]) == (454, b"4.7.0")
 
 
@@ -149,7 +67,7 @@ async def test_nothing_without_a_log_in(submission: Listener, desk: Desk) -> Non
         client.ehlo()
         return [client.mail("me@shop.example")[0], client.rcpt("a@x.example")[0], client.docmd("DATA")[0]]
 
-    assert await _client(submission, talk) == [530, 503, 503]
+    assert await client_of(submission, talk) == [530, 503, 503]
     assert desk.mails == []
 
 
@@ -161,7 +79,7 @@ async def test_what_postfix_adds_to_mail_from(submission: Listener, parameters: 
         client.login("x", KEY)
         return client.docmd(f"MAIL FROM:<me@shop.example> {parameters}")
 
-    assert (await _client(submission, talk))[0] == 250
+    assert (await client_of(submission, talk))[0] == 250
 
 
 async def test_bad_recipients_are_refused_one_by_one(submission: Listener, desk: Desk) -> None:
@@ -169,7 +87,7 @@ async def test_bad_recipients_are_refused_one_by_one(submission: Listener, desk:
         client.login("x", KEY)
         return client.sendmail("me@shop.example", ["a@x.example", "b@localhost", "c@x..y"], b"Subject: hi\r\n\r\n")
 
-    refused = await _client(submission, talk)
+    refused = await client_of(submission, talk)
     assert {address: code for address, (code, _) in refused.items()} == {"b@localhost": 553, "c@x..y": 553}
     assert desk.mails[0][1].recipients == ("a@x.example",)
 
@@ -184,7 +102,7 @@ async def test_a_hundred_recipients_and_one(submission: Listener, desk: Desk) ->
             "me@shop.example", [*receivers, "u100@x.example", "U7@X.example"], b"Subject: hi\r\n\r\n"
         )
 
-    refused = await _client(submission, talk)
+    refused = await client_of(submission, talk)
     assert {address: code for address, (code, _) in refused.items()} == {"u100@x.example": 452}
     assert desk.mails[0][1].recipients == tuple(receivers)
 
@@ -201,7 +119,7 @@ async def test_a_mail_that_is_too_large(submission: Listener, desk: Desk) -> Non
         return client.data(b"Subject: hi\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 300)
 
     for talk in (announced, silently):
-        code, text = await _client(submission, talk)
+        code, text = await client_of(submission, talk)
         assert (code, text[:5]) == (552, b"5.3.4")
     assert desk.mails == []
 
@@ -216,7 +134,7 @@ async def test_after_a_mail_that_is_too_large_the_next_is_taken(submission: List
             codes.append(client.data(b"x" * (size - 2) + b"\r\n")[0])
         return codes
 
-    assert await _client(submission, talk) == [552, 250]
+    assert await client_of(submission, talk) == [552, 250]
     assert [len(mail.content) for _, mail in desk.mails] == [20_000]
 
 
@@ -231,7 +149,7 @@ async def test_no_250_when_it_cannot_be_stored(submission: Listener, desk: Desk)
             answers.append(client.data(b"Subject: hi\r\n\r\n"))
         return answers
 
-    assert [(code, text[:5]) for code, text in await _client(submission, talk)] == [(451, b"4.3.0")] * 2
+    assert [(code, text[:5]) for code, text in await client_of(submission, talk)] == [(451, b"4.3.0")] * 2
 
 
 async def test_many_mails_on_one_connection(submission: Listener, desk: Desk) -> None:
@@ -240,7 +158,7 @@ async def test_many_mails_on_one_connection(submission: Listener, desk: Desk) ->
         for n in range(60):
             client.sendmail("me@shop.example", ["a@x.example"], f"Subject: {n}\r\n\r\n".encode())
 
-    await _client(submission, talk)
+    await client_of(submission, talk)
     assert len(desk.mails) == 60
 
 
@@ -262,7 +180,7 @@ async def test_starttls_before_a_key_is_taken(desk: Desk, tmp_path: Path) -> Non
         client.quit()
         return offered, refused, version
 
-    offered, refused, version = await _client(listener, talk)
+    offered, refused, version = await client_of(listener, talk)
     await listener.stop(0.2)
     assert (offered, refused) == (False, 538)
     assert version in ("TLSv1.2", "TLSv1.3")
@@ -305,7 +223,7 @@ async def test_connections_per_address(desk: Desk, options: ServerOptions) -> No
 
 async def test_a_stop_lets_a_mail_finish(submission: Listener, desk: Desk) -> None:
     desk.gate = asyncio.Event()
-    sending = asyncio.create_task(_client(submission, _send))
+    sending = asyncio.create_task(client_of(submission, _send))
     idle = socket.create_connection(("127.0.0.1", submission.port), timeout=5)
     greeting = await asyncio.to_thread(idle.recv, 200)
     while not any(connection.busy for connection in submission.connections):
@@ -325,7 +243,7 @@ async def test_a_stop_lets_a_mail_finish(submission: Listener, desk: Desk) -> No
 
 async def test_a_stop_does_not_wait_for_ever(submission: Listener, desk: Desk) -> None:
     desk.gate = asyncio.Event()
-    sending = asyncio.create_task(_client(submission, _send))
+    sending = asyncio.create_task(client_of(submission, _send))
     while not any(connection.busy for connection in submission.connections):
         await asyncio.sleep(0.01)
     started = asyncio.get_running_loop().time()
@@ -341,7 +259,7 @@ async def test_a_stop_does_not_wait_for_ever(submission: Listener, desk: Desk) -
 
 async def test_a_bounce_is_stored_byte_for_byte(bounces: Listener, desk: Desk) -> None:
     raw = b"Subject: failed\r\n\r\n..two dots\r\n.one\r\n" + b"x" * 70_000 + b"\r\n\x00\xff\r\n"
-    await _client(bounces, lambda client: client.sendmail("", [TOKEN], raw))
+    await client_of(bounces, lambda client: client.sendmail("", [TOKEN], raw))
     assert desk.bounces == [(TOKEN, raw)]
 
 
@@ -352,7 +270,7 @@ async def test_only_signed_return_paths(bounces: Listener, desk: Desk, address: 
         client.mail("")
         return client.rcpt(address)
 
-    code, text = await _client(bounces, talk)
+    code, text = await client_of(bounces, talk)
     assert (code, text[:5]) == (550, b"5.1.1")
 
 
@@ -361,14 +279,14 @@ async def test_nobody_logs_in_to_report(bounces: Listener) -> None:
         client.ehlo()
         return client.has_extn("auth"), client.docmd("AUTH", "PLAIN AGEAYg==")[0]
 
-    offered, code = await _client(bounces, talk)
+    offered, code = await client_of(bounces, talk)
     assert not offered
     assert code >= 500
 
 
 async def test_the_beginning_of_a_large_bounce(bounces: Listener, desk: Desk) -> None:
     raw = b"Subject: failed\r\n\r\n" + b"0123456789abcdef\r\n" * 200_000
-    await _client(bounces, lambda client: client.sendmail("", [TOKEN], raw))
+    await client_of(bounces, lambda client: client.sendmail("", [TOKEN], raw))
     assert [(to, kept == raw[:BOUNCE_BYTES]) for to, kept in desk.bounces] == [(TOKEN, True)]
 
 
@@ -382,7 +300,7 @@ async def test_an_empty_bounce_and_another_after_it(bounces: Listener, desk: Des
             client.send(body + b".\r\n")
             assert client.getreply()[0] == 250
 
-    await _client(bounces, talk)
+    await client_of(bounces, talk)
     assert [raw for _, raw in desk.bounces] == [b"", b"x\r\n"]
 
 
@@ -395,7 +313,7 @@ async def test_bounces_wait_while_the_database_is_away(bounces: Listener, desk: 
         client.rcpt(TOKEN)
         return client.data(b"x")
 
-    code, text = await _client(bounces, talk)
+    code, text = await client_of(bounces, talk)
     assert (code, text[:5]) == (451, b"4.3.0")
 
 
@@ -412,7 +330,7 @@ async def test_a_feedback_report_is_stored_for_the_path_it_quotes(bounces: Liste
             codes.append(client.data(body + b"\r\n")[0])
         return codes
 
-    assert await _client(bounces, talk) == [250, 550, 550]
+    assert await client_of(bounces, talk) == [250, 550, 550]
     assert [to for to, _ in desk.bounces] == [TOKEN]
 
 
@@ -426,24 +344,4 @@ async def test_one_address_takes_so_much_an_hour(bounces: Listener, desk: Desk) 
             client.rset()
         return codes
 
-    assert await _client(bounces, talk) == [250] * 20 + [450, 250]
-
-
-# The gate
-
-
-def test_rate_window() -> None:
-    now = [0.0]
-    window = RateWindow(2, 60.0, lambda: now[0])
-    assert [window.count("a"), window.count("a"), window.count("a"), window.count("b")] == [True, True, False, True]
-    now[0] = 60.0
-    assert window.count("a")
-
-
-def test_gate_frees_what_has_left() -> None:
-    gate = Gate(GateLimits(connections=2, connections_per_ip=2, new_per_minute=100))
-    assert [gate.enter("a"), gate.enter("b")] == ["", ""]
-    assert gate.enter("c")
-    gate.leave("a")
-    assert gate.enter("c") == ""
-    assert gate.open() == 2
+    assert await client_of(bounces, talk) == [250] * 20 + [450, 250]
