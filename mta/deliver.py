@@ -13,7 +13,7 @@ from pathlib import Path
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
 from mta.model import EgressIp, Envelope, Host, Phase, RelayLimits, Response, Route, Trouble
-from mta.providers import Limits, Providers, Tls
+from mta.providers import OTHER, Limits, Providers, Tls
 from mta.relay import Relays, relay_route
 from mta.session import Ceiling, PoolStats, SessionPool
 from mta.smtp_client import Timeouts
@@ -58,6 +58,9 @@ class Delivery:
     """The deciding answer. With `refused_by_gate` it says only that the session was ready."""
     host_name: str
     host_address: str
+    provider: str
+    """To whom the server belongs by its name, whatever the route's other servers are: its words are read by the rules
+    of this provider, and blamed on it. A relay speaks for nobody else."""
     tls: str
     """"TLSv1.3 verified", "TLSv1.3 unverified", "none", "none (handshake failed)"; "" when no session came about."""
     started: float
@@ -89,7 +92,6 @@ class _Mail:
     source: EgressIp
     envelope: Envelope | Load
     gate: Gate | None
-    ceiling: Ceiling
     started: float
 
     async def at_hand(self) -> Envelope | None:
@@ -129,7 +131,7 @@ class Courier:
         """
         if source.limits is not None:
             route = relay_route(route, source)
-        mail = _Mail(source, envelope, gate, self._ceiling(route.provider, source.limits), time.monotonic())
+        mail = _Mail(source, envelope, gate, time.monotonic())
         if not route.hosts:
             raise ValueError(f"the route to {route.destination} has no hosts")
         best = _out_of_reach(route, mail)
@@ -154,15 +156,17 @@ class Courier:
 
     async def _try(self, host: Host, mail: _Mail) -> Delivery:
         """One host. A kept-open session that ended before it answered MAIL is no answer of the host: take another."""
+        relay = mail.source.limits
+        provider = OTHER if relay is not None else self._providers.provider_of([host.name])
         while True:
-            session = await self._pool.take(mail.source, host, mail.ceiling)
+            session = await self._pool.take(mail.source, host, self._ceiling(provider, relay))
             if isinstance(session, Response):
                 ended = time.monotonic()
-                return Delivery(session, host.name, host.address, "", mail.started, ended, ended)
+                return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
             if session.host.name != host.name and self._is_too_plain(session, host):
                 self._pool.discard(session)
                 continue
-            delivery = await self._send(session, mail)
+            delivery = await self._send(session, host, provider, mail)
             if delivery.reuse_count == 0 or not _was_stale(delivery.response):
                 return delivery
             # Sessions come back only after an answer, so a second stale one is rare, and each round uses one up.
@@ -172,7 +176,8 @@ class Courier:
         """True for plain text where TLS is required: the session was opened by another name of the same address."""
         return session.tls.startswith("none") and self._providers.tls_of(host.name) is Tls.REQUIRED
 
-    async def _send(self, session: Session, mail: _Mail) -> Delivery:
+    async def _send(self, session: Session, host: Host, provider: str, mail: _Mail) -> Delivery:
+        """Through a session to this address; some other domain's name for it may have opened it."""
         ready = time.monotonic()
         carried = session.carried
         try:
@@ -187,9 +192,18 @@ class Courier:
             self._pool.discard(session)
             raise
         self._pool.give_back(session)
-        host, ended = session.host, time.monotonic()
+        ended = time.monotonic()
         return Delivery(
-            response, host.name, host.address, session.tls, mail.started, ready, ended, carried, envelope is None
+            response,
+            host.name,
+            host.address,
+            provider,
+            session.tls,
+            mail.started,
+            ready,
+            ended,
+            carried,
+            envelope is None,
         )
 
     def _order(self, route: Route, source: EgressIp) -> list[Host]:
@@ -243,7 +257,7 @@ def _out_of_reach(route: Route, mail: _Mail) -> Delivery:
     """What there is to say before the first host was tried."""
     text = f"{mail.source.address} reaches no server of {route.destination}: different IP versions"
     response = Response(Phase.CONNECT, text=text, trouble=Trouble.UNREACHABLE)
-    return Delivery(response, "", "", "", mail.started, mail.started, mail.started, out_of_reach=True)
+    return Delivery(response, "", "", OTHER, "", mail.started, mail.started, mail.started, out_of_reach=True)
 
 
 def _ceiling_of(provider: str, limits: Limits, settings: CourierSettings) -> Ceiling:

@@ -216,7 +216,7 @@ class Route:
     provider: str
     hosts: tuple[Host, ...]
     site: str = ""
-    """What limits and health count by: the provider, and for those in no file `mx:` and their most preferred server."""
+    """What limits and health count by: the provider, or the set of servers (`Providers.site_of`)."""
 
     @property
     def families(self) -> frozenset[int]:

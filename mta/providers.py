@@ -5,8 +5,9 @@ domain, so a company domain hosted at Google counts as Google. It knows limits a
 counted by `mta/session` and `pools/connections`, rates by `pools/rates`. Called by `mta/resolve` (provider and site),
 `mta/connect` (TLS), `mta/deliver` and the lanes (limits), and by whoever checks a provider's name.
 
-A **site** is what limits and health count by: the provider's name, and for everybody else `mx:<server>`, because small
-domains share no server. Format of a file:
+A **site** is what limits and health count by: a provider's name, or for everybody else the exact set of mail servers.
+The set and nothing wider, for whoever can add a server to a site can make our IPs rest there: see docs/throttles.md.
+Format of a file:
 
     [default]
     connections = 10                # from one of our IPs to one server
@@ -23,10 +24,12 @@ domains share no server. Format of a file:
     tls = "required"
 """
 
+import base64
+import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -83,6 +86,16 @@ class Providers:
         names = {self._of(host) for host in hosts}
         return names.pop() if len(names) == 1 else OTHER
 
+    def site_of(self, hosts: Collection[str]) -> str:
+        """What mail for a domain with these MX host names is counted by: the provider to which all belong, else
+        `mx:<server>` for a single one, and for several the first by name with a fingerprint of all of them.
+        """
+        provider = self.provider_of(hosts)
+        if provider != OTHER:
+            return provider
+        names = sorted(set(hosts))
+        return f"mx:{names[0]}" if len(names) == 1 else f"mx:{names[0]}~{_fingerprint(names)}"
+
     @property
     def names(self) -> frozenset[str]:
         """All providers by name, without `OTHER`."""
@@ -109,6 +122,12 @@ class Providers:
                 return found
             name = name.partition(".")[2]
         return OTHER
+
+
+def _fingerprint(names: Iterable[str]) -> str:
+    """80 bits, so that nobody finds a set of servers with the fingerprint of another one."""
+    digest = hashlib.blake2b("\n".join(names).encode(), digest_size=10).digest()
+    return base64.b32encode(digest).decode().lower()
 
 
 def load_providers(*paths: Path) -> Providers:

@@ -8,6 +8,7 @@ connects to nobody. Called by `workers/pipeline` for routes, by domain verificat
 import asyncio
 import ipaddress
 import random
+import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,17 @@ from dns.rdtypes.ANY.TXT import TXT as TxtRecord
 from core.errors import UnavailableError
 from mta.dns_client import Answer, DnsClient, DnsSettings, Outcome
 from mta.model import FAMILIES, IPV4, IPV6, Host, Phase, Response, Route, Trouble, family_of
-from mta.providers import OTHER, Providers
+from mta.providers import Providers
 
 HOSTS = 5
 """Addresses in a route, and mail servers looked up for it (the same figure as Postfix's smtp_mx_address_limit)."""
+
+_SERVERS = 50
+"""Mail servers of a domain that are remembered, the preferred ones first; some answers hold thousands."""
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62}){0,126}")
+"""Letters, digits and hyphens (RFC 1123 section 2.1), and the underscore that some have in spite of it. DNS itself lets
+a label be any octets; TLS, logs and statistics do not."""
 
 _KEPT = 100_000
 """Domains, and mail servers, kept ready in memory."""
@@ -167,9 +175,9 @@ class Resolver:
             pairs = [(0, name)]  # no MX at all: the domain's own address (RFC 5321 section 5.1)
         elif all(host == "" for _, host in pairs):
             return _response(Trouble.NULL_MX, f"{name} accepts no mail (null MX)")
-        usable = [pair for pair in pairs if pair[1] and not _is_address(pair[1])]
+        usable = [pair for pair in pairs if _is_host_name(pair[1])][:_SERVERS]
         if not usable:
-            return _response(Trouble.NO_DOMAIN, f"the MX of {name} is an IP address, not a host name")
+            return _response(Trouble.NO_DOMAIN, f"no MX of {name} is a host name: {pairs[0][1][:100]}")
         ours = [preference for preference, host in usable if host in self._policy.own_names]
         if ours:
             # Whoever is no better than we are would hand the mail back to us.
@@ -177,17 +185,18 @@ class Resolver:
         if not usable:
             return _response(Trouble.FORBIDDEN_TARGET, f"loop: the MX of {name} leads back to this server")
         groups = tuple((key, tuple(host for _, host in group)) for key, group in groupby(usable, lambda pair: pair[0]))
-        provider = self._providers.provider_of(host for _, host in usable)
-        site = f"mx:{usable[0][1]}" if provider == OTHER else provider
-        return _Plan(provider, site, groups, answer.expires)
+        names = [host for _, host in usable]
+        return _Plan(self._providers.provider_of(names), self._providers.site_of(names), groups, answer.expires)
 
     async def _hosts(self, plan: _Plan, families: frozenset[int]) -> tuple[Host, ...] | Response:
         """Addresses for the first servers of a plan; when none is left, the reason that says most."""
         share = max(1, HOSTS // sum(len(group) for _, group in plan.groups))
         hosts: list[Host] = []
         failed: list[Response] = []
-        for preference, name in _in_order(plan):
-            target = await self._target(name, families)
+        order = _in_order(plan)
+        # Together: five servers whose names lead into a dead zone would otherwise cost five times the patience.
+        targets = await asyncio.gather(*(self._target(name, families) for _, name in order))
+        for (preference, name), target in zip(order, targets, strict=True):
             if target.ours:
                 hosts = [host for host in hosts if host.preference < preference]
             failure = target.failure or _out_of_reach(name, target, families)
@@ -319,9 +328,12 @@ def _ascii(domain: str) -> str:
         return name
 
 
-def _is_address(name: str) -> bool:
+def _is_host_name(name: str) -> bool:
+    """Whether mail can be sent to a server of this name: no IP address, no root, nothing that no host can be called."""
+    if _HOST_NAME.fullmatch(name) is None:
+        return False
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return False
-    return True
+        return True
+    return False

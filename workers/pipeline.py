@@ -31,10 +31,12 @@ from messages import claim, prepare, states
 from messages.model import Claimed, StoredContent, StoredEmail
 from mta.deliver import Delivery
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
+from mta.providers import OTHER
 from mta.smtp_client import UnsendableError
 from outcomes.kinds import EventKind
 from pools.health import Evidence
 from pools.model import EVERYWHERE, Wait
+from pools.throttle_repository import Kind
 from store.database import Connection
 from workers import watch
 from workers.assigning import Ready, another_ip, assign, paced
@@ -271,7 +273,7 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
                 return  # not the IP: a suppression came, or the batch's time is up
             if not rested:
                 replied = batch.now()
-                verdict = c.rules.classify(delivery.response, job.route.provider)
+                verdict = c.rules.classify(delivery.response, delivery.provider)
                 if not await _blames_us(batch, job, delivery, verdict, c):
                     facts = facts_of(job, delivery, verdict)
                     conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)
@@ -314,33 +316,39 @@ async def _try(batch: Batch, job: Job, envelope: Envelope, c: Collaborators) -> 
 
 async def _blames_us(batch: Batch, job: Job, delivery: Delivery, verdict: Verdict, c: Collaborators) -> bool:
     """Whether the verdict is about our IP or sending domain, and not about this message. Then that rests, at once."""
-    site, now = job.route.site, batch.now()
+    now, places = batch.now(), _answerable(job.route, delivery)
     if verdict.action is Action.DELIVERED:
-        c.throttles.delivered(job.ip.address, job.sender.name, site, now)
+        for place in places:
+            c.throttles.delivered(job.ip.address, job.sender.name, place, now)
         return False
     by_domain = verdict.action is Action.THROTTLE_DOMAIN
     if not by_domain and verdict.action is not Action.THROTTLE_IP and (verdict.action, verdict.scope) != _IP_BLOCKED:
         return False
     sent_at = now - timedelta(seconds=delivery.ended - delivery.ready)
-    place = EVERYWHERE if verdict.scope is Scope.LOCAL else site
-    observed = await _observed(batch, job, c)
-    evidence = Evidence(verdict.rule, verdict.klass, written(delivery.response), verdict.wait, observed)
-    if by_domain:
-        c.throttles.throttled("domain", job.sender.name, place, evidence, sent_at, now)
-    else:
-        c.throttles.throttled("ip", job.ip.address, place, evidence, sent_at, now)
+    kind: Kind = "domain" if by_domain else "ip"
+    subject = job.sender.name if by_domain else job.ip.address
+    for place in (EVERYWHERE,) if verdict.scope is Scope.LOCAL else places:
+        observed = await _observed(batch, job.ip.address, place, c)
+        evidence = Evidence(verdict.rule, verdict.klass, written(delivery.response), verdict.wait, observed)
+        c.throttles.throttled(kind, subject, place, evidence, sent_at, now)
     return True
+
+
+def _answerable(route: Route, delivery: Delivery) -> tuple[str, ...]:
+    """The sites that a reply speaks for. Among servers of different owners it is the provider whose server spoke, and
+    the set as such; never another owner in it, for a domain's owner may list whom he likes."""
+    return tuple(dict.fromkeys(site for site in (delivery.provider, route.site) if site != OTHER))
 
 
 _IP_BLOCKED = (Action.BLOCK, Scope.IP)
 
 
-async def _observed(batch: Batch, job: Job, c: Collaborators) -> float:
+async def _observed(batch: Batch, ip: str, site: str, c: Collaborators) -> float:
     """Mails a second that all workers sent through this IP to this site lately. Asked for the first throttle reply
     only: those that follow belong to the same throttle."""
-    if c.throttles.rest(job.ip.address, job.route.site, batch.now()) is not None:
+    if site == EVERYWHERE or c.throttles.rest(ip, site, batch.now()) is not None:
         return 0.0
-    return (await c.shared.rates.observed([f"{job.ip.address}|{job.route.site}"]))[0]
+    return (await c.shared.rates.observed([f"{ip}|{site}"]))[0]
 
 
 async def _moved(batch: Batch, job: Job, tried: frozenset[str], throttled: Throttled | None, c: Collaborators) -> bool:

@@ -125,23 +125,57 @@ class TestRoute:
         ("exchanges", "site"),
         [
             (["10 aspmx.l.google.com.", "20 alt1.aspmx.l.google.com."], "gmail"),
-            (["20 a.x.test.", "10 Z.x.test.", "10 M.X.test."], "mx:m.x.test"),
-            (["10 aspmx.l.google.com.", "20 backup.x.test."], "mx:aspmx.l.google.com"),
+            (["10 Z.x.test."], "mx:z.x.test"),
+            (["10 Z.x.test.", "20 z.X.test."], "mx:z.x.test"),
             ([], "mx:x.test"),
         ],
     )
-    async def test_a_site_is_the_provider_or_else_the_most_preferred_server(
-        self, exchanges: list[str], site: str
-    ) -> None:
-        names = [exchange.split()[1].lower().rstrip(".") for exchange in exchanges] or ["x.test"]
+    async def test_a_site_is_the_provider_or_the_only_server(self, exchanges: list[str], site: str) -> None:
+        assert await self.site_of(exchanges) == site
+
+    @staticmethod
+    async def site_of(exchanges: list[str], domain: str = "X.test") -> str:
+        names = [exchange.split()[1].lower().rstrip(".") for exchange in exchanges] or [domain.lower()]
         records: Records = {(name, "A"): ["8.8.0.1"] for name in names}
         if exchanges:
-            records["x.test", "MX"] = list(exchanges)
-        async with DnsTable(records) as table:
-            asking = resolver(table)
-            routes = [await asking.route("X.test") for _ in range(10)]
-        assert {route.site for route in routes if isinstance(route, Route)} == {site}
-        assert len(routes) == 10
+            records[domain.lower(), "MX"] = list(exchanges)
+        route = await routed(records, domain=domain)
+        assert isinstance(route, Route), route
+        return route.site
+
+    async def test_several_servers_are_one_site_whatever_their_preference_and_whosever_domain(self) -> None:
+        sites = {
+            await self.site_of(exchanges, domain)
+            for domain in ("one.test", "two.test")
+            for exchanges in (["10 a.host.test.", "20 b.host.test."], ["5 B.host.test.", "5 a.host.test."])
+        }
+        assert len(sites) == 1
+        assert sites.pop().startswith("mx:a.host.test~")
+
+    @pytest.mark.parametrize("others", [[], ["20 b-mx.victim.test."], ["20 aspmx.l.google.com."]])
+    @pytest.mark.parametrize(
+        "own", ["z.attacker.test.", "0.attacker.test.", "mx.z-victim.test.", "www.google.com.x.test."]
+    )
+    async def test_nobody_can_add_a_server_of_his_to_the_site_of_others(self, others: list[str], own: str) -> None:
+        """`attacker.test MX 10 a-mx.victim.test, 10 z.attacker.test`: what z says is no word of the victim."""
+        theirs = ["10 a-mx.victim.test.", *others]
+        victim = await self.site_of(theirs, "victim.test")
+        for preference in (0, 10, 99):
+            assert await self.site_of([*theirs, f"{preference} {own}"], "attacker.test") != victim
+        google = ["1 aspmx.l.google.com.", "5 alt1.aspmx.l.google.com."]
+        assert await self.site_of([*google, f"10 {own}"], "attacker.test") != await self.site_of(google)
+
+    async def test_an_alias_or_a_name_of_ones_own_for_others_servers_is_a_site_of_its_own(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["10 alias.x.test."],
+            ("alias.x.test", "CNAME"): ["aspmx.l.google.com."],
+            ("aspmx.l.google.com", "A"): ["8.8.0.1"],
+            ("y.test", "CNAME"): ["aspmx.l.google.com."],
+        }
+        for domain, site in (("x.test", "mx:alias.x.test"), ("y.test", "mx:y.test")):
+            route = await routed(records, domain=domain)
+            assert isinstance(route, Route)
+            assert (route.provider, route.site, route.hosts[0].address) == ("other", site, "8.8.0.1")
 
     async def test_unicode_and_upper_case_domains(self) -> None:
         records: Records = {("xn--bcher-kva.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"]}
