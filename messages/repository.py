@@ -6,22 +6,20 @@ being changed here, and a change waits for a claim that is being made; so a mess
 both. Called by `api/routes/emails` and the command line; the caller commits.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from messages import timeline
 from messages.states import Event, State, sources
+from messages.timeline import Entry, EventKind
+from store.counters import Counted
 from store.database import Connection
 
 MAX_EVENTS: Final = 5000
 """Events shown of one email: 50 recipients with all their attempts are about half of that."""
-
-_SHARD = os.getpid() % 16
-_CANCELLED: Final = State.CANCELLED.value
-_RESCHEDULED: Final = "rescheduled"
 
 _SUMMARY = """
 SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane
@@ -62,14 +60,8 @@ WITH gone AS (
 ), moved AS (
   UPDATE messages m SET state = %(state)s, updated_at = now() FROM gone
    WHERE m.email_id = %(email)s AND m.position = gone.position AND m.state = ANY(%(sources)s)
-), told AS (
-  INSERT INTO events (email_id, position, at, kind, detail)
-  SELECT %(email)s, position, now(), %(state)s, %(detail)s FROM gone
-), counted AS (
-  INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)
-  SELECT date_trunc('hour', now()), lane, '', '', %(state)s, %(shard)s, count(*) FROM gone GROUP BY lane
-  ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n)
-SELECT count(*) FROM gone
+)
+SELECT position, lane, now() FROM gone
 """
 
 # The email's row is locked first: two changes of one schedule take turns, so `expires_at` moves by the right amount.
@@ -86,10 +78,8 @@ WITH mail AS (
 ), shown AS (
   UPDATE emails e SET scheduled_at = %(at)s, expires_at = e.expires_at + (%(at)s - mail.scheduled_at)
     FROM mail WHERE e.id = mail.id AND e.id = %(email)s AND EXISTS (SELECT FROM moved)
-), told AS (
-  INSERT INTO events (email_id, position, at, kind, next_attempt_at)
-  SELECT %(email)s, position, now(), %(kind)s, %(at)s FROM moved)
-SELECT count(*) FROM moved
+)
+SELECT position, now() FROM moved
 """
 
 
@@ -229,26 +219,31 @@ async def cancel(connection: Connection, application_id: UUID, email_id: UUID, d
     """End what has not been sent of an email. None when the application has no such email."""
     if not await _owns(connection, application_id, email_id):
         return None
-    moved = await _count(
-        connection,
-        _CANCEL,
-        {
-            "email": email_id, "state": _CANCELLED, "detail": detail, "shard": _SHARD, "sources": _names(Event.CANCEL),
-        },
-    )  # fmt: skip
-    return Change(moved, (await _states(connection, [email_id])).get(email_id, ((), 0))[0])
+    names = {"email": email_id, "state": State.CANCELLED.value, "sources": _names(Event.CANCEL)}
+    gone = await (await connection.execute(_CANCEL, names)).fetchall()
+    kind = EventKind.CANCELLED
+    entries = [
+        Entry(email_id, position, at, kind, detail=detail, counted=Counted(lane, "", "", kind.value))
+        for position, lane, at in gone
+    ]
+    return await _changed(connection, email_id, entries)
 
 
 async def reschedule(connection: Connection, application_id: UUID, email_id: UUID, at: datetime) -> Change | None:
     """Move the schedule of an email that still waits for it; its expiry moves with it. None: no such email."""
     if not await _owns(connection, application_id, email_id):
         return None
-    moved = await _count(
-        connection,
-        _RESCHEDULE,
-        {"email": email_id, "at": at, "kind": _RESCHEDULED, "sources": _names(Event.RESCHEDULE)},
-    )
-    return Change(moved, (await _states(connection, [email_id])).get(email_id, ((), 0))[0])
+    names = {"email": email_id, "at": at, "sources": _names(Event.RESCHEDULE)}
+    moved = await (await connection.execute(_RESCHEDULE, names)).fetchall()
+    entries = [Entry(email_id, position, now, EventKind.RESCHEDULED, next_attempt_at=at) for position, now in moved]
+    return await _changed(connection, email_id, entries)
+
+
+async def _changed(connection: Connection, email_id: UUID, entries: Sequence[Entry]) -> Change:
+    """Tell the timeline of a change, one entry a moved message; the answer for the caller."""
+    await timeline.write(connection, entries)
+    states, _ = (await _states(connection, [email_id])).get(email_id, ((), 0))
+    return Change(len(entries), states)
 
 
 def _names(event: Event) -> list[str]:
@@ -260,11 +255,6 @@ async def _owns(connection: Connection, application_id: UUID, email_id: UUID) ->
         "SELECT 1 FROM emails WHERE id = %s AND application_id = %s", [email_id, application_id]
     )
     return await cursor.fetchone() is not None
-
-
-async def _count(connection: Connection, statement: str, names: dict[str, object]) -> int:
-    row = await (await connection.execute(statement, names)).fetchone()
-    return int(row[0]) if row else 0
 
 
 async def _states(connection: Connection, emails: Sequence[UUID]) -> dict[UUID, tuple[tuple[State, ...], int]]:

@@ -22,7 +22,8 @@ from core.errors import ConfigurationError
 from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
-from outcomes.kinds import AttemptFacts, EventKind, Outcome, storable
+from messages.timeline import EventKind
+from outcomes.kinds import AttemptFacts, Outcome, storable
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 

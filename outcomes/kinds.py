@@ -1,32 +1,15 @@
-"""Names of what can happen to a message, and the value it is recorded from."""
+"""The value that what happened to a message is recorded from."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
+from messages.timeline import EventKind
 from suppression.reasons import SuppressionEntry
-
-
-class EventKind(StrEnum):
-    """Kinds of events in the timeline of a message."""
-
-    DELIVERED = "delivered"
-    DEFERRED = "deferred"
-    BOUNCED = "bounced"
-    SUPPRESSED = "suppressed"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-    REROUTED = "rerouted"
-    RESCHEDULED = "rescheduled"
-    DELAYED = "delayed"
-    """A report by mail that the remote still tries."""
-    COMPLAINED = "complained"
 
 
 @dataclass(frozen=True, slots=True)

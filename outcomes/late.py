@@ -11,29 +11,20 @@ and both together would be more than was accepted. Provider and IP are those it 
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from core.queues import Lane
+from messages import timeline
 from messages.model import MessageRef
 from messages.states import TERMINAL, Event, State, sources
+from messages.timeline import Entry, EventKind
 from mta.model import Response, Verdict
-from store import counters
 from store.counters import Counted
 from store.database import Connection
 from suppression import repository as suppressions
 from suppression.reasons import SuppressionEntry
 
-
-class LateKind(StrEnum):
-    """Kinds of events that are recorded here. `bounced` is the one an SMTP refusal has."""
-
-    BOUNCED = "bounced"
-    DELAYED = "delayed"
-    COMPLAINED = "complained"
-
-
-_COUNTED: Final = {LateKind.BOUNCED: "late_bounced", LateKind.COMPLAINED: "complained"}
+_COUNTED: Final = {EventKind.BOUNCED: "late_bounced", EventKind.COMPLAINED: "complained"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +52,7 @@ class KnownMessage:
 class LateNews:
     """One thing heard about one message."""
 
-    kind: LateKind
+    kind: EventKind
     at: datetime
     detail: str
     """Who said it, in words for the timeline."""
@@ -81,7 +72,7 @@ async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage 
         " LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id"
         "  AND v.position = m.position AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true"
         " WHERE m.email_id = %s AND m.position = %s AND e.id = %s",
-        [LateKind.COMPLAINED.value, ref.email_id, ref.position, ref.email_id],
+        [EventKind.COMPLAINED.value, ref.email_id, ref.position, ref.email_id],
     )
     row = await cursor.fetchone()
     if row is None:
@@ -111,34 +102,27 @@ async def record_late_news(
     connection: Connection, message: KnownMessage, news: LateNews, *, counted: bool = True
 ) -> None:
     """Write event, counter and suppression of news that move no state."""
-    await _write_event(connection, message, news)
-    if counted and news.kind in _COUNTED:
-        key = Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind])
-        await counters.add(connection, {key: 1})
+    await timeline.write(connection, [_entry(message, news, counted=counted)])
     if news.suppress is not None:
         await suppressions.add(connection, [suppressions.Addition(message.address, news.suppress)])
 
 
-async def _write_event(connection: Connection, message: KnownMessage, news: LateNews) -> None:
-    response, verdict = news.response, news.verdict
-    await connection.execute(
-        "INSERT INTO events (email_id, position, at, kind, ip, provider, mx, code, enhanced, reply, action, class,"
-        " scope, rule, detail) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [
-            message.ref.email_id,
-            message.ref.position,
-            news.at,
-            news.kind.value,
-            message.ip or None,
-            message.provider or None,
-            news.mx or None,
-            response.code if response else None,
-            response.enhanced if response else None,
-            response.text if response else None,
-            verdict.action.value if verdict else None,
-            verdict.klass if verdict else None,
-            verdict.scope.value if verdict else None,
-            verdict.rule if verdict else None,
-            news.detail,
-        ],
+def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
+    counts = counted and news.kind in _COUNTED
+    entry = Entry(
+        *message.ref,
+        news.at,
+        news.kind,
+        ip=message.ip or None,
+        provider=message.provider or None,
+        mx=news.mx or None,
+        detail=news.detail,
+        counted=Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind]) if counts else None,
     )
+    if news.response is not None:
+        response = news.response
+        entry = entry._replace(code=response.code, enhanced=response.enhanced, reply=response.text)
+    if news.verdict is not None:
+        v = news.verdict
+        entry = entry._replace(action=v.action.value, klass=v.klass, scope=v.scope.value, rule=v.rule)
+    return entry

@@ -4,15 +4,16 @@ A terminal outcome deletes the queue row and moves the message's state in the sa
 exactly once however often the same outcome is told (journal replay, a second worker after a lost lease).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.ids import uuid7
+from messages import timeline
 from messages.states import TERMINAL, State
+from messages.timeline import Entry, EventKind
 from mta.model import Action
-from outcomes.kinds import EventKind, Outcome
-from store import arrays, counters
+from outcomes.kinds import Outcome
+from store import arrays
 from store.counters import Counted
 from store.database import Connection
 
@@ -83,8 +84,7 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
         kept.update(await cursor.fetchall())
     moved = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
     first = notes + moved
-    await _write_events(connection, first)
-    await _count(connection, first)
+    await timeline.write(connection, [_entry(o) for o in first])
     # In the order of the index, so that two writers never wait for each other in a circle.
     for outcome in sorted(first, key=lambda o: o.address):
         if outcome.suppress:
@@ -115,53 +115,17 @@ def _later(outcomes: Sequence[Outcome]) -> dict[str, object]:
     }
 
 
-async def _write_events(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    async with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY events (email_id, position, at, kind, attempt, ip, provider, mx, tls, phase, code, enhanced, reply,"
-            " action, class, scope, rule, detail, next_attempt_at, duration_ms) FROM STDIN"
-        ) as copy,
-    ):
-        for o in outcomes:
-            a = o.attempt
-            facts = (
-                (
-                    a.ip,
-                    a.provider,
-                    a.mx,
-                    a.tls,
-                    a.phase,
-                    a.code,
-                    a.enhanced,
-                    a.reply,
-                    a.action,
-                    a.klass,
-                    a.scope,
-                    a.rule,
-                )
-                if a
-                else (None,) * 12
-            )
-            await copy.write_row(
-                (
-                    o.ref.email_id, o.ref.position, o.at, o.kind.value, o.attempts if a else None, *facts,
-                    o.detail or None, o.next_attempt_at, a.duration_ms if a else None,
-                )
-            )  # fmt: skip
-
-
-async def _count(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Add to the counters per hour, lane, provider and IP."""
-    await counters.add(
-        connection,
-        Counter(
-            Counted(o.lane.value, o.attempt.provider, o.attempt.ip, _counted_as(o))
-            if o.attempt
-            else Counted(o.lane.value, "", "", o.kind.value)
-            for o in outcomes
-        ),
-    )
+def _entry(outcome: Outcome) -> Entry:
+    lane, a = outcome.lane.value, outcome.attempt
+    detail, later = outcome.detail or None, outcome.next_attempt_at
+    if a is None:
+        counted = Counted(lane, "", "", outcome.kind.value)
+        return Entry(*outcome.ref, outcome.at, outcome.kind, detail=detail, next_attempt_at=later, counted=counted)
+    return Entry(
+        *outcome.ref, outcome.at, outcome.kind, outcome.attempts, a.ip, a.provider, a.mx, a.tls, a.phase, a.code,
+        a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule, detail, later, a.duration_ms,
+        Counted(lane, a.provider, a.ip, _counted_as(outcome)),
+    )  # fmt: skip
 
 
 def _counted_as(outcome: Outcome) -> str:

@@ -28,11 +28,12 @@ from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.model import MessageRef
 from messages.states import State
+from messages.timeline import EventKind
 from mta import return_path
 from mta.bounces import BounceReport, RecipientReport, ReportKind, parse_bounce
 from mta.rule_book import RuleBook
 from outcomes.inbound import InboundMail, finish_inbound, load_inbound, waiting_inbound
-from outcomes.late import KnownMessage, LateKind, LateNews, find_message, record_late_bounce, record_late_news
+from outcomes.late import KnownMessage, LateNews, find_message, record_late_bounce, record_late_news
 from store.database import Connection, Database
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 from suppression.rules import DETAIL_LENGTH, suppression_for
@@ -160,7 +161,7 @@ async def _delayed(
     recipient = about(report, message.address)
     verdict = tools.rules.classify(recipient.response, message.provider)
     detail = _told_by(report, "delayed")
-    news = LateNews(LateKind.DELAYED, mail.received_at, detail, recipient.remote_mta, recipient.response, verdict)
+    news = LateNews(EventKind.DELAYED, mail.received_at, detail, recipient.remote_mta, recipient.response, verdict)
     await record_late_news(connection, message, news)
     return Result.DELAYED
 
@@ -174,7 +175,9 @@ async def _complained(
         return None
     detail = f"{report.feedback_type} report from {report.reporting_mta or 'a feedback loop'}"
     entry = complaint_entry(message.lane, detail)
-    await record_late_news(connection, message, LateNews(LateKind.COMPLAINED, mail.received_at, detail, suppress=entry))
+    await record_late_news(
+        connection, message, LateNews(EventKind.COMPLAINED, mail.received_at, detail, suppress=entry)
+    )
     return Result.COMPLAINED
 
 
@@ -216,7 +219,7 @@ def _bounce_news(
     detail = _told_by(report, "failed")
     if message.state is not State.DELIVERED:
         detail += f"; the message stays {message.state}"
-    return LateNews(LateKind.BOUNCED, mail.received_at, detail, recipient.remote_mta, response, verdict, entry)
+    return LateNews(EventKind.BOUNCED, mail.received_at, detail, recipient.remote_mta, response, verdict, entry)
 
 
 def _told_by(report: BounceReport, what: str) -> str:

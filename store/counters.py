@@ -1,6 +1,6 @@
 """Counters of what happened, per hour, lane, provider and IP, so that nobody has to count rows of mail.
 
-Added to in the transaction that makes the thing true: by `messages/accept`, `outcomes/record` and `outcomes/late`.
+Added to in the transaction that makes the thing true.
 """
 
 import os

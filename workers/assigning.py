@@ -18,8 +18,8 @@ from core.errors import ConfigurationError
 from core.queues import Lane
 from messages.model import Claimed
 from messages.states import Event
+from messages.timeline import EventKind
 from mta.model import Response, Route
-from outcomes.kinds import EventKind
 from pools.grants import Ask, Granted, Leave, deal
 from pools.model import Pool, Rest, Wait
 from warmup.engagement import order_for_warming

@@ -12,9 +12,10 @@ from typing import NamedTuple
 from core.logs import get_logger
 from messages import claim, retry, states
 from messages.model import Claimed, MessageRef, StoredEmail
+from messages.timeline import EventKind
 from mta.deliver import Delivery
 from mta.model import Action, Response, Scope, Verdict
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from outcomes.kinds import AttemptFacts, Outcome
 from pools.model import Wait
 from store.database import DatabaseUnavailableError
 from suppression.rules import suppression_for

@@ -29,11 +29,11 @@ from core.logs import get_logger
 from core.queues import Lane
 from messages import claim, prepare, states
 from messages.model import Claimed, StoredContent, StoredEmail
+from messages.timeline import EventKind
 from mta.deliver import Delivery
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
 from mta.providers import OTHER
 from mta.smtp_client import UnsendableError
-from outcomes.kinds import EventKind
 from pools.health import Evidence
 from pools.model import EVERYWHERE, Wait
 from pools.throttle_repository import Kind

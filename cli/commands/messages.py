@@ -16,7 +16,7 @@ from core.queues import Lane
 from messages import repository, search
 from messages.repository import EventView
 from messages.states import State
-from outcomes.kinds import EventKind
+from messages.timeline import EventKind
 from store.database import Database
 
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)

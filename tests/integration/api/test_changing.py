@@ -10,7 +10,7 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages.claim import claim
 from messages.states import State
-from outcomes.kinds import EventKind
+from messages.timeline import EventKind
 from store.database import Database
 from tests.integration.api.account import email
 from tests.integration.api.test_reading import happened, send

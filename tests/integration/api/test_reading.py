@@ -10,7 +10,8 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from messages.timeline import EventKind
+from outcomes.kinds import AttemptFacts, Outcome
 from outcomes.record import record
 from store.database import Database
 from tests.integration.api.account import Account, email

@@ -22,10 +22,11 @@ from core.settings import Settings
 from messages.accept import write_emails
 from messages.model import MessageRef, NewEmail, Recipient
 from messages.states import State
+from messages.timeline import EventKind
 from mta import return_path
 from mta.inbound_server import Listener
 from mta.rule_book import RuleBook
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from outcomes.kinds import AttemptFacts, Outcome
 from outcomes.record import record
 from outcomes.reports import ReportTools
 from store.database import Database

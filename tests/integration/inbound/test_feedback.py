@@ -10,8 +10,8 @@ import pytest
 
 from core.queues import Lane
 from core.settings import Settings
+from messages.timeline import EventKind
 from outcomes.inbound import KEPT, forget_inbound, store_inbound, waiting_inbound
-from outcomes.kinds import EventKind
 from outcomes.reports import WAIT_FOR_OUTCOME, ReportTools, Result, sweep, work_through
 from store.database import Database
 from tests.integration.inbound.conftest import (

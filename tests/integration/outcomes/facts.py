@@ -7,7 +7,8 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from messages.timeline import EventKind
+from outcomes.kinds import AttemptFacts, Outcome
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 WORKER = uuid7()

@@ -10,8 +10,9 @@ from core.queues import Lane
 from messages import claim
 from messages.model import MessageRef, NewEmail
 from messages.states import State
+from messages.timeline import EventKind
 from mta.model import Action
-from outcomes.kinds import EventKind, Outcome
+from outcomes.kinds import Outcome
 from outcomes.record import Recorded, record
 from store.database import Database
 from tests.integration.messages.emails import (

@@ -18,8 +18,9 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
+from messages.timeline import EventKind
 from outcomes.journal import Journal
-from outcomes.kinds import AttemptFacts, EventKind, Outcome
+from outcomes.kinds import AttemptFacts, Outcome
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 from tests.integration.outcomes.facts import WORKER, bounce, deferral, outcome
 
