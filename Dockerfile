@@ -26,6 +26,7 @@ COPY simulator /opt/postlane/simulator
 COPY store /opt/postlane/store
 COPY suppression /opt/postlane/suppression
 COPY warmup /opt/postlane/warmup
+COPY web /opt/postlane/web
 COPY workers /opt/postlane/workers
 # Bytecode now: the container's file system is read-only.
 RUN printf '#!/bin/sh\nexec /opt/venv/bin/python -m cli "$@"\n' > /opt/venv/bin/postlane \

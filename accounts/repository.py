@@ -26,6 +26,7 @@ from accounts.directory import OPERATOR, token_hash
 from accounts.records import PublicKey
 from accounts.senders import key_context
 from core.ids import uuid7
+from core.paging import Page, Window, cut
 from core.secrets import InstanceSecret
 from mta.sign import generate_ed25519, generate_rsa
 from store.database import Connection
@@ -121,16 +122,7 @@ class DomainRequest:
     keys: tuple[FreshKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which part of a list, newest first: `limit` rows (None: all) behind `after` or in front of `before`."""
-
-    limit: int | None = None
-    after: UUID | None = None
-    before: UUID | None = None
-
-
-ALL: Final = Window()
+ALL: Final[Window[UUID]] = Window()
 
 
 # Applications
@@ -202,10 +194,10 @@ async def create_key(connection: Connection, wanted: KeyRequest) -> tuple[ApiKey
     return ApiKey(*row), token
 
 
-async def keys(connection: Connection, application_id: UUID, window: Window = ALL) -> tuple[list[ApiKey], bool]:
-    """Keys of an application, and whether there are more in this direction."""
-    rows, more = await _window(connection, f"SELECT {_KEY_COLUMNS} FROM api_keys t", application_id, window)
-    return [ApiKey(*row) for row in rows], more
+async def keys(connection: Connection, application_id: UUID, window: Window[UUID] = ALL) -> Page[ApiKey]:
+    """Keys of an application, newest first."""
+    found = await _window(connection, f"SELECT {_KEY_COLUMNS} FROM api_keys t", application_id, window)
+    return found.map(lambda row: ApiKey(*row))
 
 
 async def rename_key(connection: Connection, application_id: UUID, key_id: UUID, name: str) -> bool:
@@ -285,10 +277,10 @@ async def domain_named(connection: Connection, application_id: UUID, name: str) 
     return (await _with_keys(connection, [row]))[0] if row else None
 
 
-async def domains(connection: Connection, application_id: UUID, window: Window = ALL) -> tuple[list[Domain], bool]:
-    """Domains of an application, and whether there are more in this direction."""
-    rows, more = await _window(connection, f"SELECT {_DOMAIN_COLUMNS} FROM domains t", application_id, window)
-    return await _with_keys(connection, rows), more
+async def domains(connection: Connection, application_id: UUID, window: Window[UUID] = ALL) -> Page[Domain]:
+    """Domains of an application, newest first."""
+    found = await _window(connection, f"SELECT {_DOMAIN_COLUMNS} FROM domains t", application_id, window)
+    return Page(await _with_keys(connection, found.entries), found.has_more)
 
 
 async def store_checks(
@@ -318,9 +310,7 @@ async def sending_addresses(connection: Connection) -> list[str]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def _window(
-    connection: Connection, select: str, application_id: UUID, window: Window
-) -> tuple[list[TupleRow], bool]:
+async def _window(connection: Connection, select: str, application_id: UUID, window: Window[UUID]) -> Page[TupleRow]:
     """Rows of `select` (a table named t) newest first; one more is read to know whether there are more."""
     back = window.before is not None
     cursor_id = window.before or window.after
@@ -330,10 +320,7 @@ async def _window(
         f" ORDER BY t.id {'' if back else 'DESC'} LIMIT %(limit)s",
         {"application": application_id, "cursor": cursor_id, "limit": window.limit and window.limit + 1},
     )
-    rows = await cursor.fetchall()
-    more = window.limit is not None and len(rows) > window.limit
-    rows = rows[: window.limit]
-    return (rows[::-1] if back else rows), more
+    return cut(await cursor.fetchall(), window)
 
 
 async def _with_keys(connection: Connection, rows: Sequence[TupleRow]) -> list[Domain]:

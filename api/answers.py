@@ -1,13 +1,11 @@
-"""JSON answers by orjson, and the answer to every exception that ends a request.
+"""The answer to every exception that ends a request.
 
 `answer_to` is the one place where an exception becomes an error of `api/errors`; `api/app` registers it for the routes
-that FastAPI runs, `api/edge` calls it for those that it runs itself.
+that FastAPI runs, `web/edge` calls it for those that it runs itself.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -15,20 +13,19 @@ from starlette.exceptions import HTTPException
 from api.errors import ERRORS, ApiError
 from api.validation import api_error
 from store.database import DatabaseUnavailableError
+from web.answers import json_answer
+from web.bodies import BodyTooLargeError
+from web.paging import PagingError
 
-EXPECTED: Final = (ApiError, DatabaseUnavailableError, RequestValidationError, HTTPException)
+EXPECTED: Final = (
+    ApiError,
+    BodyTooLargeError,
+    DatabaseUnavailableError,
+    HTTPException,
+    PagingError,
+    RequestValidationError,
+)
 """Exceptions that are part of how requests end. Any other is a bug."""
-
-
-class JsonBytes(Response):
-    """An answer whose JSON is already bytes."""
-
-    media_type = "application/json"
-
-
-def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> JsonBytes:
-    """`value` as JSON; UUIDs, datetimes (RFC 3339, UTC as `+00:00`), enums and dataclasses included."""
-    return JsonBytes(orjson.dumps(value), status, dict(headers) if headers else None)
 
 
 async def answer_to(request: Request, error: Exception) -> Response:
@@ -46,6 +43,10 @@ def _as_api_error(request: Request, error: Exception) -> ApiError:
             "The database does not answer. Nothing was accepted; try again.",
             {"retry-after": "2"},
         )
+    if isinstance(error, BodyTooLargeError):
+        return ApiError("payload_too_large", str(error), {"connection": "close"})
+    if isinstance(error, PagingError):
+        return ApiError("invalid_parameter", str(error))
     if isinstance(error, RequestValidationError):
         return api_error(error.errors())
     assert isinstance(error, HTTPException)

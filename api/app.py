@@ -11,14 +11,13 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp
 
 from accounts.directory import Directory
 from api import openapi
 from api.answers import EXPECTED, answer_to, answer_to_bug
 from api.deps import Deps
-from api.direct import direct_endpoints
-from api.edge import Edge, request_id
 from api.limits import RateLimiter, body_limit
 from api.routes import (
     alarms,
@@ -35,12 +34,15 @@ from api.routes import (
     warmup,
 )
 from core.clock import SystemClock
+from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from mta.from_settings import known_providers, make_resolver
 from store.database import Database
+from web.direct import direct_endpoints
+from web.edge import Edge, Manners, request_id
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
@@ -60,6 +62,19 @@ _TAGS: Final = [
     {"name": "Alarms", "description": "What a person has to look at. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]
+
+_MANNERS: Final = Manners(
+    seconds=Histogram(
+        "postlane_api_seconds",
+        "Time from the head of a request to the end of its answer",
+        ["route"],
+        buckets=STEP_BUCKETS,
+    ),
+    answers=Counter("postlane_api_answers_total", "Answers of the API", ["route", "status"]),
+    expected=EXPECTED,
+    answer=answer_to,
+    answer_bug=answer_to_bug,
+)
 
 
 @asynccontextmanager
@@ -94,7 +109,8 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called by Starlette at the first request."""
-        return Edge(super().build_middleware_stack(), self, direct_endpoints(module.router for module in _ROUTES))
+        direct = direct_endpoints(module.router for module in _ROUTES)
+        return Edge(super().build_middleware_stack(), self, direct, _MANNERS)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from api.errors import ApiError
-from api.schemas.email_requests import Attachment as AttachmentIn
+from api.schemas.emails import Attachment as AttachmentIn
 from mta.model import Attachment
 
 MAX_NAME = 255

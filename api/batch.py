@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError, invalid_field
 from api.intake import Intake, to_email
-from api.schemas.email_requests import BATCH, MAX_BATCH, SendEmail
+from api.schemas.emails import BATCH, MAX_BATCH, SendEmail
 from api.validation import api_error
 from messages.model import NewEmail
 

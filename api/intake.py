@@ -1,6 +1,6 @@
 """From the body of a request to emails that may be accepted, or the reason why not, naming the field.
 
-Owns every rule about what an email may hold, but for the types (`api/schemas/email_requests`) and for what addresses,
+Owns every rule about what an email may hold, but for the types (`api/schemas/emails`) and for what addresses,
 headers and schedules are (`core/addresses`, `mta/compose`, `messages/schedule_text`). Looks into the `Directory` for
 domain and pool; touches nothing else and stores nothing. Called by `api/routes/emails`.
 
@@ -19,7 +19,7 @@ from accounts.directory import Caller, Directory, SenderDomain
 from api.attachments import read_attachments
 from api.errors import ApiError, invalid_field
 from api.headers import message_id_in, read_headers
-from api.schemas.email_requests import MAX_RECIPIENTS, MAX_TAG_TEXT, MoveEmail, SendEmail, Tag
+from api.schemas.emails import MAX_RECIPIENTS, MAX_TAG_TEXT, MoveEmail, SendEmail, Tag
 from api.validation import api_error, missing
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7

@@ -2,7 +2,7 @@
 
 The rate is kept per process and key in a token bucket that holds one second's worth, so a burst of that size passes and
 the average does not exceed the setting. Several API processes each grant the full rate (the setting says so). The
-answer carries what is left in `ratelimit-*` (draft-ietf-httpapi-ratelimit-headers-06, as Resend does); `api/edge` adds
+answer carries what is left in `ratelimit-*` (draft-ietf-httpapi-ratelimit-headers-06, as Resend does); `web/edge` adds
 the headers to every answer of a request that took a token.
 """
 
@@ -15,9 +15,7 @@ from uuid import UUID
 from fastapi import Request
 
 from api.errors import ApiError
-
-BUDGET = "postlane.budget"
-"""Key in the ASGI scope under which a request's `Budget` waits for its answer."""
+from web.edge import ADDED_HEADERS
 
 _JSON_SLACK = 1024 * 1024
 """Bytes of a body beside its attachments and texts: names, quotes, addresses, headers."""
@@ -71,35 +69,15 @@ def take(request: Request, key: UUID) -> None:
     if budget is None:
         return
     if budget.remaining < 0:
-        request.scope[BUDGET] = Budget(budget.limit, 0, budget.reset)
+        request.scope[ADDED_HEADERS] = Budget(budget.limit, 0, budget.reset).headers()
         raise ApiError(
             "rate_limit_exceeded",
             f"Too many requests: this key may make {budget.limit} a second.",
             {"retry-after": str(budget.reset)},
         )
-    request.scope[BUDGET] = budget
+    request.scope[ADDED_HEADERS] = budget.headers()
 
 
 def body_limit(max_message_bytes: int) -> int:
     """Bytes a request body may have when an email may have `max_message_bytes`: base64 takes 4 for 3."""
     return max_message_bytes * 4 // 3 + _JSON_SLACK
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, or 413 as soon as it is known to be longer than `limit` bytes: by Content-Length, else on the way."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(limit: int) -> ApiError:
-    # The rest of the body is not read: the connection cannot be used again.
-    return ApiError("payload_too_large", f"The request body is larger than {limit:,} bytes.", {"connection": "close"})

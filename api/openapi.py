@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from api.errors import ABOUT, ERRORS, UNPROCESSABLE
-from api.schemas.email_requests import MoveEmail, SendEmail
+from api.schemas.emails import MoveEmail, SendEmail
 
 DESCRIPTION: Final = """\
 Send mail and see what became of it. The shapes are Resend's where both have the same noun, so its SDKs work with

@@ -1,22 +1,21 @@
-"""What the routes of operators share: the key they want, the answer to `Refused`, pages of lists, checks of names.
+"""What the routes of operators share: the key they want, the answer to `Refused`, checks of names.
 
 `/pools`, `/ips`, `/throttles`, `/warmup`, `/providers` and `/alarms` belong to the installation: they refuse the key of
 an application. Called by those routes only.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 
 from accounts.directory import Caller
 from api.auth import operator
-from api.bounded import BoundedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError
 from api.openapi import OPERATOR_KEY
 from core.errors import ConfigurationError
+from core.paging import Window
 from core.refusal import Refused
 from core.settings import Settings
 from mta.from_settings import known_providers
@@ -24,17 +23,19 @@ from mta.providers import OTHER, Providers, load_providers
 from pools.model import EVERYWHERE
 from warmup.model import WarmupError
 from warmup.plan import PlanError
+from web.bodies import BoundedRoute
+from web.paging import small_window
 
 Operator = Annotated[Caller, Depends(operator)]
 With = Annotated[Deps, Depends(deps)]
+Part = Annotated[Window[str], Depends(small_window)]
+"""Which part of a list."""
 
 WRONG_BODY: Final = ("validation_error", "missing_required_field", "payload_too_large")
 
 _UNKNOWN: Final = frozenset({"unknown_ip", "not_warming", "plan_not_found", "no_such_track"})
 """Codes of `WarmupError` that say that something is not there."""
 _LONGEST_SITE: Final = 260
-
-T = TypeVar("T")
 
 
 class OperatorRoute(BoundedRoute):
@@ -83,34 +84,6 @@ def providers_of(settings: Settings) -> Providers:
 def by(who: Caller) -> str:
     """Who did it, for the story."""
     return f"API key {who.key_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class PageOf:
-    """Which part of a list was asked for."""
-
-    limit: int
-    after: str
-
-
-def page_of(
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most entries to return.")] = 100,
-    after: Annotated[str, Query(max_length=400, description="Return what follows the entry with this `id`.")] = "",
-) -> PageOf:
-    """A FastAPI dependency for lists that are small enough to be read whole and may be long to look at."""
-    return PageOf(limit, after)
-
-
-def page(items: Sequence[T], identify: Callable[[T], str], wanted: PageOf) -> dict[str, Any]:
-    """`{object, has_more, data}` with the items asked for, `data` still as they came."""
-    start = 0
-    if wanted.after:
-        found = next((at for at, item in enumerate(items) if identify(item) == wanted.after), None)
-        if found is None:
-            raise ApiError("invalid_parameter", "The entry in `after` is gone: start again from the beginning.")
-        start = found + 1
-    end = start + wanted.limit
-    return {"object": "list", "has_more": len(items) > end, "data": list(items[start:end])}
 
 
 def known_site(given: Deps, text: str, *, field: str = "", everywhere: bool = False) -> str:

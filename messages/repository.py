@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from core.paging import Page, Window, cut
 from messages import timeline
 from messages.states import Event, State, sources
 from messages.timeline import Entry, EventKind
@@ -155,15 +156,6 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What part of a list is wanted: newest first, older than `after` or newer than `before` (email ids)."""
-
-    limit: int
-    after: UUID | None = None
-    before: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """How many messages a cancel or reschedule moved, and the states they are all in now."""
 
@@ -189,23 +181,22 @@ async def find_email(connection: Connection, application_id: UUID, email_id: UUI
     return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients)
 
 
-async def list_emails(connection: Connection, application_id: UUID, page: Page) -> tuple[list[EmailSummary], bool]:
-    """A page of the application's emails, newest first, and whether there are more in that direction."""
-    if page.before is not None:
+async def list_emails(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[EmailSummary]:
+    """The application's emails, newest first."""
+    if window.before is not None:
         condition, order = "AND e.id > %(before)s", "ASC"
     else:
-        condition, order = ("AND e.id < %(after)s" if page.after else ""), "DESC"
+        condition, order = ("AND e.id < %(after)s" if window.after else ""), "DESC"
     cursor = await connection.execute(
         f"{_SUMMARY} WHERE e.application_id = %(application)s {condition} ORDER BY e.id {order} LIMIT %(limit)s",
-        {"application": application_id, "after": page.after, "before": page.before, "limit": page.limit + 1},
-    )
-    rows = await cursor.fetchall()
-    more = len(rows) > page.limit
-    rows = rows[: page.limit]
-    if page.before is not None:
-        rows.reverse()
-    found = await _states(connection, [row[0] for row in rows])
-    return [_summary(row, *found.get(row[0], ((), 0))) for row in rows], more
+        {
+            "application": application_id, "after": window.after, "before": window.before,
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    page = cut(await cursor.fetchall(), window)
+    found = await _states(connection, [row[0] for row in page.entries])
+    return page.map(lambda row: _summary(row, *found.get(row[0], ((), 0))))
 
 
 async def read_events(connection: Connection, email_id: UUID) -> tuple[list[EventView], bool]:

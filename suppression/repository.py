@@ -20,6 +20,7 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 
 from core.ids import uuid7
+from core.paging import Page, Window, cut
 from store.database import Connection, Database
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
@@ -142,23 +143,6 @@ class Search:
     scopes: tuple[SuppressionScope, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PageOf:
-    """Which page: `limit` entries behind `after` or in front of `before` (ids of entries); at most one of them."""
-
-    limit: int
-    after: UUID | None = None
-    before: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Entries in the order of the list, and whether more follow in the direction of the question."""
-
-    entries: list[Suppression]
-    has_more: bool
-
-
 async def add(connection: Connection, additions: Sequence[Addition]) -> list[Added]:
     """Add entries, at most `LARGEST_BATCH`; returns one `Added` per different address and scope, in their order.
 
@@ -218,7 +202,7 @@ async def of_address(connection: Connection, address: str) -> list[Suppression]:
     return [_suppression(row) for row in await cursor.fetchall()]
 
 
-async def page(connection: Connection, search: Search, wanted: PageOf) -> Page | None:
+async def page(connection: Connection, search: Search, wanted: Window[UUID]) -> Page[Suppression] | None:
     """One page of the entries in force: newest first, or by address when `search.prefix` is given.
 
     None when a page of a search by prefix is asked for relative to an entry that is gone.
@@ -226,7 +210,7 @@ async def page(connection: Connection, search: Search, wanted: PageOf) -> Page |
     if search.prefix:
         return await _page_by_address(connection, search, wanted)
     parameters: dict[str, object] = {
-        "limit": wanted.limit + 1,
+        "limit": wanted.limit and wanted.limit + 1,
         "low": wanted.before or _LOWEST,
         "high": wanted.after or _HIGHEST,
     }
@@ -249,15 +233,15 @@ async def each_page(
     connection: Connection, search: Search, size: int = LARGEST_BATCH
 ) -> AsyncIterator[list[Suppression]]:
     """The whole result of a search, page by page, for an export. Holds no transaction open between pages."""
-    wanted = PageOf(size)
+    wanted = Window(size)
     while True:
         found = await page(connection, search, wanted)
         if found is None or not found.entries:
             return
-        yield found.entries
+        yield list(found.entries)
         if not found.has_more:
             return
-        wanted = PageOf(size, after=found.entries[-1].id)
+        wanted = Window(size, after=found.entries[-1].id)
 
 
 async def remove_ids(connection: Connection, identifiers: Sequence[UUID]) -> list[Removed]:
@@ -305,11 +289,11 @@ def _end(entry: SuppressionEntry) -> datetime:
     return entry.expires_at or datetime.max.replace(tzinfo=UTC)
 
 
-async def _page_by_address(connection: Connection, search: Search, wanted: PageOf) -> Page | None:
+async def _page_by_address(connection: Connection, search: Search, wanted: Window[UUID]) -> Page[Suppression] | None:
     """Pages of a range of addresses; (address, scope) is the key, the cursor's id only names it."""
     back = wanted.before is not None
     parameters: dict[str, object] = {
-        "limit": wanted.limit + 1,
+        "limit": wanted.limit and wanted.limit + 1,
         "from": search.prefix,
         # No address holds the last code point of Unicode, and byte order is code point order in UTF-8.
         "to": search.prefix + "\U0010ffff",
@@ -343,19 +327,17 @@ async def _fetch_page(
     statement: str,
     conditions: Sequence[str],
     parameters: Mapping[str, object],
-    wanted: PageOf,
+    wanted: Window[UUID],
     *,
     newest_first: bool = False,
-) -> Page:
+) -> Page[Suppression]:
     """One row more than wanted was asked for: it tells whether there are more. A backward page is turned round."""
     back = wanted.before is not None
     way = "DESC" if newest_first is not back else "ASC"
     cursor = await connection.execute(
         statement.format(columns=_COLUMNS, where=" AND ".join(conditions), way=way), parameters
     )
-    rows = await cursor.fetchall()
-    entries = [_suppression(row) for row in rows[: wanted.limit]]
-    return Page(entries[::-1] if back else entries, len(rows) > wanted.limit)
+    return cut(await cursor.fetchall(), wanted).map(_suppression)
 
 
 async def _remove(connection: Connection, which: str, parameters: list[object]) -> list[Removed]:

@@ -11,15 +11,17 @@ from fastapi import APIRouter, Depends, Response
 
 from accounts import repository
 from accounts.directory import Caller
-from accounts.repository import KeyRequest, Window
-from api.answers import json_answer
+from accounts.repository import KeyRequest
 from api.auth import full_access
-from api.bounded import BoundedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
-from api.paging import Paging, paging
-from api.schemas_accounts import CreateKey, KeyCreated, KeyDeleted, KeyList, KeyReference, RenameKey, key_answer
+from api.schemas.api_keys import CreateKey, KeyCreated, KeyDeleted, KeyList, KeyReference, RenameKey
+from core.paging import Window
+from web.answers import json_answer
+from web.bodies import BoundedRoute
+from web.faces.api_keys import key_face
+from web.paging import listed, window
 
 router = APIRouter(prefix="/api-keys", tags=["API keys"], route_class=BoundedRoute)
 
@@ -49,12 +51,11 @@ async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
 
 
 @router.get("", response_model=KeyList, responses=errors("invalid_parameter"))
-async def list_keys(who: FullAccess, given: With, page: Annotated[Paging, Depends(paging)]) -> Response:
+async def list_keys(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Keys, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
-        window = Window(page.limit, page.after, page.before)
-        found, more = await repository.keys(connection, who.application_id, window)
-    return json_answer({"object": "list", "has_more": more, "data": [key_answer(key) for key in found]})
+        found = await repository.keys(connection, who.application_id, wanted)
+    return json_answer(listed(found, key_face))
 
 
 @router.patch(

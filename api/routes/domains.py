@@ -12,26 +12,26 @@ from fastapi import APIRouter, Depends, Response
 from accounts import repository
 from accounts.directory import Caller
 from accounts.names import return_path_name, sender_domain_name
-from accounts.repository import Domain, DomainRequest, Window
+from accounts.repository import Domain, DomainRequest
 from accounts.verify import fresh_resolver, verify_domain
-from api.answers import json_answer
 from api.auth import full_access
-from api.bounded import BoundedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
-from api.paging import Paging, paging
-from api.schemas_accounts import (
+from api.schemas.domains import (
     CreateDomain,
     DomainAnswer,
     DomainDeleted,
     DomainList,
     DomainReference,
     UpdateDomain,
-    detail,
-    summary,
 )
 from core.addresses import AddressError
+from core.paging import Window
+from web.answers import json_answer
+from web.bodies import BoundedRoute
+from web.faces.domains import domain_detail, domain_face
+from web.paging import listed, window
 
 router = APIRouter(prefix="/domains", tags=["Domains"], route_class=BoundedRoute)
 
@@ -60,23 +60,21 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Res
     if created is None:
         raise taken
     given.directory.forget()
-    return json_answer(detail(created, given.settings.hostname), 201)
+    return json_answer(domain_detail(created, given.settings.hostname), 201)
 
 
 @router.get("", responses=errors("invalid_parameter"), response_model=DomainList)
-async def list_domains(who: FullAccess, given: With, page: Annotated[Paging, Depends(paging)]) -> Response:
+async def list_domains(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Domains, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
-        window = Window(page.limit, page.after, page.before)
-        found, more = await repository.domains(connection, who.application_id, window)
-    data = [summary(domain) for domain in found]
-    return json_answer({"object": "list", "has_more": more, "data": data})
+        found = await repository.domains(connection, who.application_id, wanted)
+    return json_answer(listed(found, domain_face))
 
 
 @router.get("/{domain_id}", responses=errors("invalid_parameter", "not_found"), response_model=DomainAnswer)
 async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """A domain with its records, and how they stood at the last check."""
-    return json_answer(detail(await _own(domain_id, who, given), given.settings.hostname))
+    return json_answer(domain_detail(await _own(domain_id, who, given), given.settings.hostname))
 
 
 @router.patch(

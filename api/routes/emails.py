@@ -4,35 +4,38 @@ The two POSTs that send are the hot path (`api/direct`): body → pydantic → `
 parse, one commit shared with whoever else is sending, and an answer written by hand, which leaves after the commit.
 """
 
+from dataclasses import replace
 from typing import Annotated, Final
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from accounts.directory import Caller
-from api.answers import JsonBytes, json_answer
 from api.auth import caller, full_access
 from api.batch import read_batch
 from api.deps import Deps, deps
-from api.direct import DirectRoute
 from api.errors import ApiError
 from api.idempotency import earlier_answer, idempotency_key, keyed, settled
 from api.intake import Intake, read_email, read_move, to_email
-from api.limits import read_body
 from api.openapi import BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
-from api.presenting import detail, event_list, summary, why_not
-from api.schemas.email_answers import EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
-from api.schemas.email_requests import MAX_BATCH
+from api.schemas.emails import MAX_BATCH, EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
+from core.paging import Page, Window
 from messages import repository
 from messages.model import NewEmail, Submission
 from messages.states import State
+from web.answers import JsonBytes, json_answer
+from web.bodies import read_body
+from web.direct import DirectRoute
+from web.faces.emails import email_detail, email_face, timeline, why_not
+from web.paging import listed, window
 
 router = APIRouter(tags=["Emails"])
 
 FullAccess = Annotated[Caller, Depends(full_access)]
 Collaborators = Annotated[Deps, Depends(deps)]
 
+_PAGE: Final = 20
 _MOVE_BYTES: Final = 64 * 1024
 _SENDING: Final = (
     "validation_error", "missing_required_field", "invalid_attachment", "invalid_from_address", "payload_too_large",
@@ -117,17 +120,13 @@ router.add_api_route(
 async def list_emails(
     who: FullAccess,
     collaborators: Collaborators,
-    limit: Annotated[int, Query(ge=1, le=100, description="Emails in the answer.")] = 20,
-    after: Annotated[UUID | None, Query(description="Id of an email: the page after it, which is older.")] = None,
-    before: Annotated[UUID | None, Query(description="Id of an email: the page before it, which is newer.")] = None,
+    wanted: Annotated[Window[UUID], Depends(window)],
 ) -> Response:
     """The emails of your application, newest first."""
-    if after is not None and before is not None:
-        raise ApiError("invalid_parameter", "The `after` and `before` parameters cannot be used together.")
     async with collaborators.database.connection() as connection:
-        page = repository.Page(limit, after, before)
-        emails, more = await repository.list_emails(connection, who.application_id, page)
-    return json_answer({"object": "list", "has_more": more, "data": [summary(email) for email in emails]})
+        wanted = replace(wanted, limit=wanted.limit or _PAGE)
+        found = await repository.list_emails(connection, who.application_id, wanted)
+    return json_answer(listed(found, email_face))
 
 
 @router.get(
@@ -138,7 +137,7 @@ async def list_emails(
 )
 async def get_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
     """An email with the state of every recipient. `last_event` is the worst of them once all have ended."""
-    return json_answer(detail(await _find(collaborators, who, email_id)))
+    return json_answer(email_detail(await _find(collaborators, who, email_id)))
 
 
 @router.get(
@@ -153,7 +152,7 @@ async def get_events(email_id: UUID, who: FullAccess, collaborators: Collaborato
     email = await _find(collaborators, who, email_id)
     async with collaborators.database.connection() as connection:
         events, more = await repository.read_events(connection, email_id)
-    return json_answer(event_list(email, events, more))
+    return json_answer(listed(Page(timeline(email, events), more), lambda event: event))
 
 
 @router.patch(

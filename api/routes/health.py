@@ -1,28 +1,22 @@
 """`/healthz` and `/metrics` of the API process: for load balancers, container health checks and Prometheus. No key."""
 
 import asyncio
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
 
-from api.answers import json_answer
 from api.deps import Deps, deps
 from api.errors import ApiError
+from api.schemas.health import Health
 from store.database import DatabaseUnavailableError
+from web.answers import json_answer
 
 router = APIRouter(tags=["Health"])
 
 _SECONDS: Final = 2.0
 """A health check has a deadline of its own, below that of those who ask (Docker: 30 s, load balancers: often 5 s)."""
-
-
-class Health(BaseModel):
-    """The process answers, and so does its database."""
-
-    status: Literal["ok"]
 
 
 @router.get("/healthz", response_model=Health, summary="Is it well?", openapi_extra={"security": []})

@@ -7,13 +7,12 @@ route wants an operator's key. Whether this host can send from an IP is tried be
 from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from api.answers import json_answer
 from api.errors import invalid_field
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of
-from api.schemas_ips import (
+from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site
+from api.schemas.ips import (
     CreateIp,
     ImportedAnswer,
     IpAnswer,
@@ -24,7 +23,6 @@ from api.schemas_ips import (
     ReputationAnswer,
     StoryAnswer,
     UpdateIp,
-    ip_answer,
 )
 from mta.connect import reachable
 from pools import ips, reputation_repository
@@ -34,6 +32,9 @@ from pools.ips import IpChange, no_ip
 from pools.reputation import reputation
 from pools.reputation_repository import GRADES, Imported
 from store.database import Connection
+from web.answers import json_answer
+from web.faces.ips import ip_face
+from web.paging import listed, page_of
 
 router = APIRouter(prefix="/ips", tags=["IPs"], route_class=OperatorRoute)
 
@@ -50,22 +51,22 @@ async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
         await ips.usable(ip, reachable)
     async with given.database.transaction() as connection:
         row = await ips.add_ip(connection, ip)
-        return json_answer(ip_answer(await _standing(connection, row.address)), 201)
+        return json_answer(ip_face(await _standing(connection, row.address)), 201)
 
 
 @router.get("", response_model=IpList, responses=errors("invalid_parameter"))
-async def list_ips(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+async def list_ips(who: Operator, given: With, wanted: Part) -> Response:
     """All IPs: state, pools, warm-up stage, today's cap and use by provider, rests."""
     async with given.database.connection() as connection:
-        found = page(await ip_statuses(connection), lambda one: one.ip.address, wanted)
-    return json_answer(found | {"data": [ip_answer(one) for one in found["data"]]})
+        found = page_of(await ip_statuses(connection), lambda one: one.ip.address, wanted)
+    return json_answer(listed(found, ip_face))
 
 
 @router.get("/{address}", response_model=IpAnswer, responses=errors("not_found"))
 async def get_ip(address: str, who: Operator, given: With) -> Response:
     """An IP by its address."""
     async with given.database.connection() as connection:
-        return json_answer(ip_answer(await _standing(connection, address)))
+        return json_answer(ip_face(await _standing(connection, address)))
 
 
 @router.patch("/{address}", response_model=IpAnswer, responses=errors(*WRONG_BODY, "not_found"))
@@ -78,7 +79,7 @@ async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) ->
         await ips.usable(ip, reachable)
     async with given.database.transaction() as connection:
         await ips.change_ip(connection, ip)
-        return json_answer(ip_answer(await _standing(connection, row.address)))
+        return json_answer(ip_face(await _standing(connection, row.address)))
 
 
 @router.delete("/{address}", response_model=IpDeleted, responses=errors("invalid_parameter", "not_found", "conflict"))
@@ -99,7 +100,7 @@ async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Res
     """Sends nothing more through an IP until it is resumed; its mail leaves through the others of its pools."""
     async with given.database.transaction() as connection:
         row = await ips.pause_ip(connection, address, body.reason, by(who))
-        return json_answer(ip_answer(await _standing(connection, row.address)))
+        return json_answer(ip_face(await _standing(connection, row.address)))
 
 
 @router.post("/{address}/resume", response_model=IpAnswer, responses=errors("not_found", "conflict"))
@@ -107,7 +108,7 @@ async def resume_ip(address: str, who: Operator, given: With) -> Response:
     """Ends a pause."""
     async with given.database.transaction() as connection:
         row = await ips.resume_ip(connection, address, by(who))
-        return json_answer(ip_answer(await _standing(connection, row.address)))
+        return json_answer(ip_face(await _standing(connection, row.address)))
 
 
 @router.get("/{address}/why", response_model=StoryAnswer, responses=errors("invalid_parameter", "not_found"))

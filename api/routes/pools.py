@@ -7,12 +7,11 @@ operator's key. A change is one transaction; workers see it within five seconds.
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from api.answers import json_answer
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, page, page_of
-from api.schemas_pools import (
+from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With
+from api.schemas.pools import (
     AdviceList,
     AssignmentAnswer,
     AssignmentDeleted,
@@ -25,10 +24,8 @@ from api.schemas_pools import (
     PoolList,
     SetWeight,
     UpdatePool,
-    assignment_answer,
-    assignment_id,
-    pool_answer,
 )
+from core.paging import Page
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
 from pools.administration import NewPool, PoolChange, PoolRow
@@ -37,6 +34,9 @@ from pools.assignments import SubjectKind
 from pools.ip_status import ip_statuses
 from pools.ips import normal_address
 from store.database import Connection
+from web.answers import json_answer
+from web.faces.pools import assignment_face, assignment_id, pool_face
+from web.paging import listed, page_of
 
 router = APIRouter(prefix="/pools", tags=["Pools"], route_class=OperatorRoute)
 
@@ -54,12 +54,12 @@ async def create_pool(body: CreatePool, who: Operator, given: With) -> Response:
 
 
 @router.get("", response_model=PoolList, responses=errors("invalid_parameter"))
-async def list_pools(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
     """All pools with their IPs and how those stand, by name."""
     async with given.database.connection() as connection:
-        found = page(await administration.all_pools(connection), lambda row: str(row.id), wanted)
+        found = page_of(await administration.all_pools(connection), lambda row: str(row.id), wanted)
         standing = {one.ip.address: one for one in await ip_statuses(connection)}
-    return json_answer(found | {"data": [pool_answer(row, standing) for row in found["data"]]})
+    return json_answer(listed(found, lambda row: pool_face(row, standing)))
 
 
 @router.get("/advice", response_model=AdviceList, responses=errors("invalid_parameter"))
@@ -74,15 +74,15 @@ async def pool_advice(
         rows = await administration.all_pools(connection)
     today = given.clock.now().date()
     data = [one for row in rows for one in advise(row.name, row.sending, volumes, today)]
-    return json_answer({"object": "list", "has_more": False, "data": data})
+    return json_answer(listed(Page(data), lambda one: one))
 
 
 @router.get("/assignments", response_model=AssignmentList, responses=errors("invalid_parameter"))
-async def list_assignments(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+async def list_assignments(who: Operator, given: With, wanted: Part) -> Response:
     """Which applications and domains have a pool of their own."""
     async with given.database.connection() as connection:
-        found = page(await assignments.assignments(connection), assignment_id, wanted)
-    return json_answer(found | {"data": [assignment_answer(one) for one in found["data"]]})
+        found = page_of(await assignments.assignments(connection), assignment_id, wanted)
+    return json_answer(listed(found, assignment_face))
 
 
 @router.put("/assignments", response_model=AssignmentAnswer, responses=errors(*WRONG_BODY, "not_found", "conflict"))
@@ -91,7 +91,7 @@ async def assign_pool(body: AssignPool, who: Operator, given: With) -> Response:
     async with given.database.transaction() as connection:
         subject = await assignments.subject_named(connection, body.kind, body.subject)
         made = await assignments.assign(connection, body.kind, subject, body.pool, body.lane)
-    return json_answer(assignment_answer(made))
+    return json_answer(assignment_face(made))
 
 
 @router.delete(
@@ -157,4 +157,4 @@ async def detach_ip(pool: str, address: str, who: Operator, given: With) -> Resp
 
 
 async def _shown(connection: Connection, row: PoolRow) -> dict[str, object]:
-    return pool_answer(row, {one.ip.address: one for one in await ip_statuses(connection)})
+    return pool_face(row, {one.ip.address: one for one in await ip_statuses(connection)})

@@ -5,23 +5,25 @@ they are now, so a change of a file is seen here before workers that have not re
 """
 
 import re
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
-from api.answers import json_answer
 from api.deps import Deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, known_site, page, page_of, providers_of
-from api.schemas_throttles import Explained, ExplainReply, ProviderAnswer, ProviderList, limits_answer
+from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, known_site, providers_of
+from api.schemas.providers import Explained, ExplainReply, ProviderAnswer, ProviderList
 from core.errors import ConfigurationError
 from mta.from_settings import rules_in_force
 from mta.model import Phase
 from mta.model import Response as Response_
-from mta.providers import OTHER, Providers
+from mta.providers import OTHER
 from mta.replies import RuleTable
 from mta.reply_parser import Reply, response_of
+from web.answers import json_answer
+from web.faces.providers import provider_face, verdict_face
+from web.paging import listed, page_of
 
 router = APIRouter(prefix="/providers", tags=["Providers"], route_class=OperatorRoute)
 
@@ -29,11 +31,11 @@ _CODE: Final = re.compile(r"\s*([245]\d\d)[ -]?")
 
 
 @router.get("", response_model=ProviderList, responses=errors("invalid_parameter"))
-async def list_providers(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+async def list_providers(who: Operator, given: With, wanted: Part) -> Response:
     """All providers by name with the limits of one IP, and `other` for everybody else."""
     providers = providers_of(given.settings)
-    found = page([*sorted(providers.names), OTHER], str, wanted)
-    return json_answer(found | {"data": [_answer(providers, name) for name in found["data"]]})
+    found = page_of([*sorted(providers.names), OTHER], str, wanted)
+    return json_answer(listed(found, lambda name: provider_face(providers, name)))
 
 
 @router.get("/{name}", response_model=ProviderAnswer, responses=errors("not_found"))
@@ -42,7 +44,7 @@ async def get_provider(name: str, who: Operator, given: With) -> Response:
     providers = providers_of(given.settings)
     if name != OTHER and name not in providers.names:
         raise ApiError("not_found", f"There is no provider {name[:60]!r}.")
-    return json_answer(_answer(providers, name))
+    return json_answer(provider_face(providers, name))
 
 
 @router.post("/explain", response_model=Explained, responses=errors(*WRONG_BODY, "conflict"))
@@ -50,22 +52,7 @@ async def explain(body: ExplainReply, who: Operator, given: With) -> Response:
     """Which rule decides about a reply, and what would happen to the mail."""
     provider = known_site(given, body.provider, field="provider")
     response = _read(body.reply, body.phase)
-    verdict = _rules(given).classify(response, provider)
-    return json_answer(
-        {
-            "object": "verdict",
-            "provider": provider,
-            "code": response.code,
-            "enhanced": response.enhanced,
-            "text": response.text,
-            "rule": verdict.rule,
-            "action": verdict.action,
-            "class": verdict.klass,
-            "scope": verdict.scope,
-            "suppress": verdict.suppress,
-            "wait_seconds": verdict.wait.total_seconds() if verdict.wait is not None else None,
-        }
-    )
+    return json_answer(verdict_face(provider, response, _rules(given).classify(response, provider)))
 
 
 def _read(text: str, phase: Phase) -> Response_:
@@ -83,13 +70,3 @@ def _rules(given: Deps) -> RuleTable:
         return rules_in_force(given.settings).table
     except ConfigurationError as error:
         raise ApiError("conflict", f"The rules cannot be read, so those loaded before are in force: {error}") from error
-
-
-def _answer(providers: Providers, name: str) -> dict[str, object]:
-    return {
-        "object": "provider",
-        "id": name,
-        "name": name,
-        "mx_suffixes": sorted(suffix for suffix, owner in providers.suffixes.items() if owner == name),
-        "limits": limits_answer(providers.limits(name)),
-    }

@@ -7,6 +7,7 @@ wants full access. A change counts from the commit: the next claim of a worker s
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -14,35 +15,34 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
 from accounts.directory import Caller
-from api.answers import json_answer
 from api.auth import full_access
-from api.bounded import BoundedRoute, largest_body
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
-from api.paging import Paging, paging
-from api.schemas_suppressions import (
+from api.schemas.suppressions import (
     LONGEST,
-    ORIGINS,
     AddMany,
     AddSuppression,
     BatchAdded,
     BatchRemoved,
-    Origin,
     RemoveMany,
     SuppressionAnswer,
     SuppressionList,
     SuppressionReference,
     SuppressionRemoved,
     Terms,
-    item,
 )
 from core.addresses import AddressError, fold_address
+from core.paging import Window
 from suppression import repository
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import LARGEST_BATCH, Added, Addition, PageOf, Removed, Suppression
+from suppression.repository import LARGEST_BATCH, Added, Addition, Removed, Suppression
 from suppression.search import SearchError, search_for
 from suppression.transfer import plain_detail
+from web.answers import json_answer
+from web.bodies import BoundedRoute, largest_body
+from web.faces.suppressions import ORIGINS, Origin, suppression_face
+from web.paging import listed, there, window
 
 router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=BoundedRoute)
 
@@ -86,7 +86,7 @@ async def add_suppression(body: AddSuppression, who: FullAccess, given: With) ->
 async def list_suppressions(
     who: FullAccess,
     given: With,
-    page: Annotated[Paging, Depends(paging)],
+    wanted: Annotated[Window[UUID], Depends(window)],
     q: Annotated[
         str | None, Query(max_length=320, description="The beginning of an address, or `@` and a whole domain.")
     ] = None,
@@ -105,10 +105,8 @@ async def list_suppressions(
     except SearchError as error:
         raise ApiError("invalid_parameter", f"The `q` parameter is not valid: {error}") from None
     async with given.database.connection() as connection:
-        found = await repository.page(connection, search, PageOf(page.limit or _PAGE, page.after, page.before))
-    if found is None:
-        raise ApiError("invalid_parameter", "The entry in `after` or `before` is gone: start again from the beginning.")
-    return json_answer({"object": "list", "has_more": found.has_more, "data": [item(one) for one in found.entries]})
+        found = await repository.page(connection, search, replace(wanted, limit=wanted.limit or _PAGE))
+    return json_answer(listed(there(found), suppression_face))
 
 
 @router.post("/batch", response_model=BatchAdded, responses=errors(*_WRONG_BODY))
@@ -251,8 +249,8 @@ def _scopes(scope: SuppressionScope | None) -> tuple[SuppressionScope, ...]:
 
 
 def _answer(entries: Sequence[Suppression], by_address: bool) -> dict[str, object]:
-    answer = {"object": "suppression"} | item(entries[0])
-    return answer | {"entries": [item(entry) for entry in entries]} if by_address else answer
+    answer = {"object": "suppression"} | suppression_face(entries[0])
+    return answer | {"entries": [suppression_face(entry) for entry in entries]} if by_address else answer
 
 
 def _added(one: Added) -> dict[str, object]:

@@ -6,16 +6,17 @@ All workers hear of a change when its transaction commits.
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from api.answers import json_answer
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of
-from api.schemas_pools import ThrottleAnswer, throttle_answer
-from api.schemas_throttles import Override, RestNow, ThrottleList
+from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site
+from api.schemas.throttles import Override, RestNow, ThrottleAnswer, ThrottleList
 from mta.providers import OTHER
 from pools import throttle_administration, throttle_repository
 from pools.throttle_repository import Key, ThrottleRow
+from web.answers import json_answer
+from web.faces.throttles import throttle_face
+from web.paging import listed, page_of
 
 router = APIRouter(prefix="/throttles", tags=["Throttles"], route_class=OperatorRoute)
 
@@ -24,7 +25,7 @@ router = APIRouter(prefix="/throttles", tags=["Throttles"], route_class=Operator
 async def list_throttles(
     who: Operator,
     given: With,
-    wanted: Annotated[PageOf, Depends(page_of)],
+    wanted: Part,
     ip: Annotated[str | None, Query(max_length=100, description="Only this IP.")] = None,
     provider: Annotated[str | None, Query(max_length=300, description="Only this provider or `mx:<server>`.")] = None,
     kind: Annotated[Literal["ip", "domain"] | None, Query(description="Only IPs, or only sending domains.")] = None,
@@ -39,8 +40,7 @@ async def list_throttles(
             and (ip is None or (row.key.kind == "ip" and row.key.subject == ip))
             and (site is None or _at(row, site))
         ]
-    found = page(rows, lambda row: "/".join(row.key), wanted)
-    return json_answer(found | {"data": [throttle_answer(row) for row in found["data"]]})
+    return json_answer(listed(page_of(rows, lambda row: "/".join(row.key), wanted), throttle_face))
 
 
 @router.post("/override", response_model=ThrottleAnswer, responses=errors(*WRONG_BODY, "conflict"))
@@ -49,7 +49,7 @@ async def override(body: Override, who: Operator, given: With) -> Response:
     site = known_site(given, body.site, field="site", everywhere=True)
     async with given.database.transaction() as connection:
         row = await throttle_administration.override(connection, body.kind, body.subject, site, body.reason, by(who))
-    return json_answer(throttle_answer(row))
+    return json_answer(throttle_face(row))
 
 
 @router.post("/rest", response_model=ThrottleAnswer, responses=errors(*WRONG_BODY, "not_found"))
@@ -60,7 +60,7 @@ async def rest(body: RestNow, who: Operator, given: With) -> Response:
         row = await throttle_administration.rest(
             connection, Key(body.kind, body.subject, site), body.until, body.reason, by(who), given.clock.now()
         )
-    return json_answer(throttle_answer(row))
+    return json_answer(throttle_face(row))
 
 
 def _at(row: ThrottleRow, site: str) -> bool:

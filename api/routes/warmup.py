@@ -9,15 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from accounts.directory import Caller
-from api.answers import json_answer
 from api.deps import Deps
 from api.errors import ApiError
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, PageOf, With, by, known_site, page, page_of, providers_of
-from api.schemas_warmup import (
+from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site, providers_of
+from api.schemas.warmup import (
     ChangeList,
     PlanAnswer,
     PlanBody,
@@ -32,11 +31,8 @@ from api.schemas_warmup import (
     WarmupList,
     WarmupReason,
     WarmupStep,
-    change_list,
-    plan_answer,
-    preset_answers,
-    warmup_answer,
 )
+from core.paging import Page
 from pools.ip_history import MOST
 from pools.ips import normal_address
 from store.database import Connection
@@ -44,6 +40,9 @@ from warmup import library, repository, status
 from warmup.plan import REST, Plan, Transactional, parse, weights_of_mix
 from warmup.presets import PRESETS
 from warmup.simulate import Simulation, Volume, simulate
+from web.answers import json_answer
+from web.faces.warmup import plan_face, preset_face, warmup_face
+from web.paging import listed, page_of
 
 router = APIRouter(prefix="/warmup", tags=["Warm-up"], route_class=OperatorRoute)
 
@@ -70,25 +69,25 @@ async def shift_traffic(body: ShiftTraffic, who: Operator, given: With) -> Respo
 
 
 @router.get("", response_model=WarmupList, responses=errors("invalid_parameter"))
-async def list_warmups(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+async def list_warmups(who: Operator, given: With, wanted: Part) -> Response:
     """All warm-ups: stage, today's caps and use, and when they end."""
     async with given.database.connection() as connection:
-        found = page(await status.status(connection, given.clock.now()), lambda one: one.ip, wanted)
-    return json_answer(found | {"data": [warmup_answer(one) for one in found["data"]]})
+        found = page_of(await status.status(connection, given.clock.now()), lambda one: one.ip, wanted)
+    return json_answer(listed(found, warmup_face))
 
 
 @router.get("/presets", response_model=PresetList)
 async def list_presets(who: Operator) -> Response:
     """Published schedules to start from."""
-    return json_answer({"object": "list", "has_more": False, "data": preset_answers()})
+    return json_answer(listed(Page(PRESETS), preset_face))
 
 
 @router.get("/plans", response_model=PlanList, responses=errors("invalid_parameter"))
-async def list_plans(who: Operator, given: With, wanted: Annotated[PageOf, Depends(page_of)]) -> Response:
+async def list_plans(who: Operator, given: With, wanted: Part) -> Response:
     """Your own plans, by name."""
     async with given.database.connection() as connection:
-        found = page(await library.stored(connection), lambda one: one.name, wanted)
-    return json_answer(found | {"data": [plan_answer(one.plan) for one in found["data"]]})
+        found = page_of(await library.stored(connection), lambda one: one.name, wanted)
+    return json_answer(listed(found, lambda one: plan_face(one.plan)))
 
 
 @router.post("/plans", status_code=201, response_model=PlanAnswer, responses=errors(*WRONG_BODY, "conflict"))
@@ -96,7 +95,7 @@ async def create_plan(body: PlanBody, who: Operator, given: With) -> Response:
     """Stores a plan of your own."""
     async with given.database.transaction() as connection:
         plan = await library.create(connection, body.definition(), providers_of(given.settings).names)
-    return json_answer(plan_answer(plan), 201)
+    return json_answer(plan_face(plan), 201)
 
 
 @router.delete("/plans/{name}", response_model=PlanDeleted, responses=errors("not_found", "conflict"))
@@ -146,7 +145,7 @@ async def warmup_changes(
     async with given.database.connection() as connection:
         await repository.get(connection, address)
         found = await repository.changes(connection, address, limit=limit + 1)
-    return json_answer(change_list(found[:limit], len(found) > limit))
+    return json_answer(listed(Page(found[:limit], len(found) > limit), lambda change: change))
 
 
 @router.post("/{ip}/pause", response_model=WarmupAnswer, responses=_CHANGING)
@@ -215,7 +214,7 @@ async def _change(given: Deps, ip: str, work: Callable[[Connection, str], Awaita
 async def _today(connection: Connection, given: Deps, ip: str) -> dict[str, object]:
     for one in await status.status(connection, given.clock.now()):
         if one.ip == ip:
-            return warmup_answer(one)
+            return warmup_face(one)
     raise ApiError("not_found", f"{ip} has no warm-up.")
 
 

@@ -77,7 +77,7 @@ def list_domains(application: ApplicationOption = "", as_json: JsonOption = Fals
     async def work(database: Database) -> list[dict[str, object]]:
         async with database.connection() as connection:
             owner = await chosen(connection, application)
-            return [_summary(domain) for domain in (await repository.domains(connection, owner.id))[0]]
+            return [_summary(domain) for domain in (await repository.domains(connection, owner.id)).entries]
 
     emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No domains yet.")
 

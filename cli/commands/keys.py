@@ -93,7 +93,7 @@ def list_keys(
     async def work(database: Database) -> list[ApiKey]:
         async with database.transaction() as connection:
             owner = await (repository.operators(connection) if operators else chosen(connection, application))
-            return (await repository.keys(connection, owner.id))[0]
+            return [*(await repository.keys(connection, owner.id)).entries]
 
     emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
 

@@ -20,10 +20,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from cli.output import CliError, Column, JsonOption, emit, say, visible
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
+from core.paging import Page, Window
 from store.database import Database
 from suppression import repository
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import LARGEST_BATCH, Addition, PageOf, Removed, Search, Suppression
+from suppression.repository import LARGEST_BATCH, Addition, Removed, Search, Suppression
 from suppression.search import search_for
 from suppression.transfer import Fault, plain_detail, read, write_header, write_rows
 
@@ -96,9 +97,9 @@ def list_suppressions(
     """Entries in force: newest first, or by address when the beginning of one is given."""
     wanted = search_for(search, (reason,) if reason else (), (scope,) if scope else ())
 
-    async def work(database: Database) -> repository.Page | None:
+    async def work(database: Database) -> Page[Suppression] | None:
         async with database.connection() as connection:
-            return await repository.page(connection, wanted, PageOf(limit, after))
+            return await repository.page(connection, wanted, Window(limit, after))
 
     page = with_database(work)
     if page is None:

@@ -73,7 +73,7 @@ async def new_key(database: Database, owner: Application) -> tuple[ApiKey, str]:
 
 async def last_used(database: Database, key: ApiKey) -> object:
     async with database.connection() as connection:
-        return (await repository.keys(connection, key.application_id))[0][0].last_used_at
+        return (await repository.keys(connection, key.application_id)).entries[0].last_used_at
 
 
 async def test_a_key_is_recognised_and_another_is_not(

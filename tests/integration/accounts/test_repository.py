@@ -6,9 +6,10 @@ import uuid
 import pytest
 
 from accounts import repository
-from accounts.repository import Application, Domain, DomainRequest, KeyRequest, RecordCheck, Window
+from accounts.repository import Application, Domain, DomainRequest, KeyRequest, RecordCheck
 from accounts.senders import SenderBook, key_context
 from core.errors import ConfigurationError
+from core.paging import Page, Window
 from core.secrets import InstanceSecret
 from mta.sign import Algorithm, generate_ed25519
 from store.database import Database
@@ -62,12 +63,12 @@ async def test_keys_of_another_application_do_not_exist(
     other = await new_application("other")
     async with database.connection() as connection:
         key, _ = await repository.create_key(connection, KeyRequest(shop.id, "web"))
-        assert await repository.keys(connection, other.id) == ([], False)
+        assert await repository.keys(connection, other.id) == Page([])
         assert not await repository.rename_key(connection, other.id, key.id, "mine")
         assert not await repository.delete_key(connection, other.id, key.id)
-        assert [one.name for one in (await repository.keys(connection, shop.id))[0]] == ["web"]
+        assert [one.name for one in (await repository.keys(connection, shop.id)).entries] == ["web"]
         assert await repository.rename_key(connection, shop.id, key.id, "new")
-        assert [one.name for one in (await repository.keys(connection, shop.id))[0]] == ["new"]
+        assert [one.name for one in (await repository.keys(connection, shop.id)).entries] == ["new"]
         assert await repository.delete_key(connection, shop.id, key.id)
         assert not await repository.delete_key(connection, shop.id, key.id)
 
@@ -77,9 +78,9 @@ async def test_lists_are_read_in_windows_both_ways(database: Database, shop: App
         made = [(await repository.create_key(connection, KeyRequest(shop.id, f"k{n}")))[0] for n in range(5)]
         newest = [key.id for key in reversed(made)]
 
-        async def ids(window: Window) -> tuple[list[uuid.UUID], bool]:
-            found, more = await repository.keys(connection, shop.id, window)
-            return [key.id for key in found], more
+        async def ids(window: Window[uuid.UUID]) -> tuple[list[uuid.UUID], bool]:
+            found = await repository.keys(connection, shop.id, window)
+            return [key.id for key in found.entries], found.has_more
 
         assert await ids(Window()) == (newest, False)
         assert await ids(Window(2)) == (newest[:2], True)
@@ -140,7 +141,7 @@ async def test_a_domain_is_registered_once_per_application(
         assert await repository.domain(connection, shop.id, first.id) == first
         assert await repository.domain_named(connection, shop.id, "shop.test") == first
         assert not await repository.delete_domain(connection, other.id, first.id)
-        assert await repository.domains(connection, shop.id) == ([first], False)
+        assert await repository.domains(connection, shop.id) == Page([first])
 
 
 async def test_checks_are_kept_with_the_domain(database: Database, shop: Application) -> None:
@@ -162,6 +163,6 @@ async def test_deleting_a_domain_takes_its_keys_with_it(database: Database, shop
         await repository.create_key(connection, KeyRequest(shop.id, "free"))
         assert await repository.delete_domain(connection, shop.id, made.id)
         assert not await repository.delete_domain(connection, shop.id, made.id)
-        assert [key.name for key in (await repository.keys(connection, shop.id))[0]] == ["free"]
+        assert [key.name for key in (await repository.keys(connection, shop.id)).entries] == ["free"]
         cursor = await connection.execute("SELECT count(*) FROM dkim_keys")
         assert await cursor.fetchone() == (0,)

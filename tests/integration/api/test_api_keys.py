@@ -8,7 +8,7 @@ import httpx
 import pytest
 import resend
 
-from api.schemas_accounts import KeyCreated, KeyList
+from api.schemas.api_keys import KeyCreated, KeyList
 from store.database import Database
 from tests.integration.api.account import Account, email
 from tests.integration.api.conftest import Server

@@ -11,7 +11,7 @@ import pytest
 import resend
 
 from accounts.senders import SenderBook
-from api.schemas_accounts import DomainAnswer, DomainList
+from api.schemas.domains import DomainAnswer, DomainList
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from store.database import Database

@@ -8,8 +8,10 @@ import pytest
 
 from alarms import repository as alarms
 from alarms.model import AlarmKind
-from api.schemas_ips import IpAnswer, IpList, ReputationAnswer, StoryAnswer
-from api.schemas_throttles import AlarmList, Explained, ProviderList, ThrottleList
+from api.schemas.alarms import AlarmList
+from api.schemas.ips import IpAnswer, IpList, ReputationAnswer, StoryAnswer
+from api.schemas.providers import Explained, ProviderList
+from api.schemas.throttles import ThrottleList
 from store.database import Database
 from tests.integration.api.test_pools import add_ip, errors_of
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.schemas_pools import AssignmentList, PoolAnswer, PoolList
+from api.schemas.pools import AssignmentList, PoolAnswer, PoolList
 from store.database import Database
 from tests.integration.api.account import Account, email
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import resend
 
-from api.schemas_suppressions import BatchAdded, SuppressionAnswer, SuppressionList
+from api.schemas.suppressions import BatchAdded, SuppressionAnswer, SuppressionList
 from store.database import Database
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server

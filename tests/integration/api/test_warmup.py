@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.schemas_warmup import PlanAnswer, PlanList, PresetList, Simulated, WarmupAnswer, WarmupList
+from api.schemas.warmup import PlanAnswer, PlanList, PresetList, Simulated, WarmupAnswer, WarmupList
 from tests.integration.api.test_pools import add_ip, errors_of
 
 OWN = {"name": "careful", "stages": [200, 500, 1000], "weights": {"gmail": 0.5, "*": 0.5}}

@@ -118,8 +118,8 @@ async def test_a_key_that_is_deleted_ends_its_sessions(
 
     async def revoke() -> None:
         async with database.connection() as connection:
-            [*_, key] = (await keys(connection, account.application_id))[0]
-            for found in (await keys(connection, account.application_id))[0]:
+            [*_, key] = (await keys(connection, account.application_id)).entries
+            for found in (await keys(connection, account.application_id)).entries:
                 await delete_key(connection, account.application_id, found.id)
         assert key.application_id == account.application_id
         server.directory.forget()

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.paging import Page, Window
 from core.queues import Lane
 from messages.claim import claim
 from store.database import Connection, Database
 from suppression import repository
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import Addition, PageOf, Search, Suppression
+from suppression.repository import Addition, Search, Suppression
 
 NOW = datetime.now(UTC)
 
@@ -88,7 +89,7 @@ async def test_an_entry_whose_time_is_over_counts_for_nothing(database: Database
     async with database.connection() as connection:
         assert await repository.get(connection, added.id) is None
         for search in (Search(), Search(prefix="a"), Search(domain="example.com"), Search(reasons=tuple(Reason))):
-            page = await repository.page(connection, search, PageOf(10))
+            page = await repository.page(connection, search, Window(10))
             assert page is not None
             assert page.entries == []
     await add(database, Addition("a@example.com", entry(reason=Reason.MANUAL, days=1)))
@@ -159,7 +160,7 @@ async def test_removing_by_address_scope_and_id(database: Database) -> None:
 async def walk(connection: Connection, search: Search, size: int) -> list[str]:
     """All addresses of a search, forwards page by page; then the same backwards, which must agree."""
     seen: list[Suppression] = []
-    wanted = PageOf(size)
+    wanted = Window(size)
     while True:
         page = await repository.page(connection, search, wanted)
         assert page is not None
@@ -167,10 +168,10 @@ async def walk(connection: Connection, search: Search, size: int) -> list[str]:
         seen += page.entries
         if not page.has_more:
             break
-        wanted = PageOf(size, after=seen[-1].id)
+        wanted = Window(size, after=seen[-1].id)
     back: list[Suppression] = []
     while seen and len(back) < len(seen) - 1:
-        page = await repository.page(connection, search, PageOf(size, before=back[0].id if back else seen[-1].id))
+        page = await repository.page(connection, search, Window(size, before=back[0].id if back else seen[-1].id))
         assert page is not None
         back = page.entries + back
         assert page.has_more == (len(back) < len(seen) - 1)
@@ -218,9 +219,9 @@ async def test_every_search_gives_every_entry_once_in_order(
 
 async def test_a_page_after_an_entry_that_is_gone(many: Database) -> None:
     async with many.connection() as connection:
-        assert await repository.page(connection, Search(prefix="user"), PageOf(3, after=uuid.uuid4())) is None
-        page = await repository.page(connection, Search(), PageOf(3, after=uuid.UUID(int=0)))
-        assert page == repository.Page([], False)
+        assert await repository.page(connection, Search(prefix="user"), Window(3, after=uuid.uuid4())) is None
+        page = await repository.page(connection, Search(), Window(3, after=uuid.UUID(int=0)))
+        assert page == Page([], False)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ async def test_searches_read_a_range_of_one_index(database: Database, search: Se
         await connection.execute("ANALYZE suppressions")
         seq_before, index_before = await _scans(connection, index)
         for _ in range(8):  # beyond the fifth execution the server may settle on a generic plan
-            page = await repository.page(connection, search, PageOf(10))
+            page = await repository.page(connection, search, Window(10))
             assert page is not None
         seq_after, index_after = await _scans(connection, index)
     assert seq_after == seq_before

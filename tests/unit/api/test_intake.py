@@ -13,7 +13,7 @@ from api.attachments import read_attachments
 from api.errors import ApiError
 from api.headers import message_id_in, read_headers
 from api.idempotency import Keyed, keyed, settled
-from api.schemas.email_requests import Attachment
+from api.schemas.emails import Attachment
 from core.ids import uuid7
 from messages.accept import Accepted, KeyInFlight, KeyReused, Replay
 

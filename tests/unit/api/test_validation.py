@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api.errors import ABOUT, ERRORS, ApiError
-from api.schemas.email_requests import BATCH, SendEmail
+from api.schemas.emails import BATCH, SendEmail
 from api.validation import api_error
 
 GOOD: dict[str, Any] = {"from": "a@b.example", "to": "c@d.example", "subject": "x", "text": "y"}

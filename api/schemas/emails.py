@@ -1,26 +1,37 @@
-"""Bodies of the routes that send and move mail: what JSON may hold, by type. What it may *mean* is `api/intake`.
+"""Bodies and answers of the email routes: what JSON may hold, by type. What it may *mean* is `api/intake`.
 
 Unknown fields are ignored, as Resend ignores them: its SDKs send fields that we have no use for yet (`topic_id`), and a
 newer SDK must not stop an application's mail. Known fields are strict: a number where a text belongs is refused, not
-turned into one.
+turned into one. Where Resend has the same noun, its fields are there with its names; `message_id`, `recipients`,
+`stream`, `pool` and the whole timeline are more than it gives.
 """
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from api.schemas.shapes import Listed
 from core.queues import Lane
+from messages.states import State
 
 MAX_RECIPIENTS = 50
 """Addresses in `to`, `cc` and `bcc` together (Resend: 50 in `to`)."""
+
 MAX_BATCH = 1000
+
 MAX_TAGS = 75
+
 MAX_TAG_TEXT = 256
+
 MAX_ATTACHMENTS = 100
+
 MAX_EXPIRES = 259_200
 """Seconds; 72 hours is also where the retry clock ends."""
 
 _ADDRESS_LIST = Annotated[list[str], Field(max_length=MAX_RECIPIENTS, fail_fast=True)]
+
 Addresses = str | _ADDRESS_LIST
 """One address, or up to 50 of them."""
 
@@ -104,3 +115,115 @@ BATCH: TypeAdapter[list[SendEmail]] = TypeAdapter(
     Annotated[list[SendEmail], Field(max_length=MAX_BATCH, fail_fast=True)]
 )
 """A whole batch; stops at its first mistake."""
+
+LastEvent = Literal[
+    "queued", "scheduled", "sent", "delivery_delayed", "delivered", "bounced", "suppressed", "failed", "canceled"
+]
+
+
+class SentEmail(BaseModel):
+    """Accepted: it is in the database."""
+
+    id: UUID
+
+
+class BatchError(BaseModel):
+    """Why one email of a permissive batch was not accepted."""
+
+    index: int = Field(description="Position in the request, from 0.")
+    message: str
+
+
+class SentBatch(BaseModel):
+    """The accepted emails in the order of the request."""
+
+    data: list[SentEmail]
+    errors: list[BatchError] | None = Field(None, description="Only with `x-batch-validation: permissive`.")
+
+
+class EmailReference(BaseModel):
+    """The email that was changed."""
+
+    object: Literal["email"]
+    id: UUID
+
+
+class TagAnswer(BaseModel):
+    """A label."""
+
+    name: str
+    value: str
+
+
+class RecipientAnswer(BaseModel):
+    """One receiver, with an outcome of its own."""
+
+    recipient: str
+    kind: Literal["to", "cc", "bcc"]
+    state: State
+    attempts: int = Field(description="Attempts to deliver that have ended.")
+    updated_at: datetime
+    next_attempt_at: datetime | None = Field(description="When it is tried next; null when it is due, or has ended.")
+    waits_for: str | None = Field(
+        None, description="Why no sending IP could take it when it was looked at last; null when nothing holds it up."
+    )
+
+
+class EmailSummary(BaseModel):
+    """An email in a list."""
+
+    id: UUID
+    message_id: str
+    sender: str = Field(alias="from")
+    to: list[str]
+    cc: list[str]
+    bcc: list[str]
+    reply_to: list[str]
+    subject: str
+    created_at: datetime
+    scheduled_at: datetime | None
+    last_event: LastEvent
+    stream: Literal["transactional", "marketing"]
+
+
+class EmailAnswer(EmailSummary):
+    """An email with its content and the state of every recipient."""
+
+    object: Literal["email"]
+    html: str | None = Field(description="Null when there is none, or its retention is over.")
+    text: str | None = Field(description="Null when there is none, or its retention is over.")
+    tags: list[TagAnswer]
+    expires_at: datetime | None
+    recipients: list[RecipientAnswer]
+
+
+class EmailList(Listed[EmailSummary]):
+    """A page of emails, newest first."""
+
+
+class EventAnswer(BaseModel):
+    """Something that happened to one recipient's message. The first, `queued` or `scheduled`, is for all of them."""
+
+    event: str = Field(description="queued, scheduled, delivered, deferred, bounced, rerouted, suppressed, expired …")
+    created_at: datetime
+    recipient: str | None
+    attempt: int | None = Field(description="Number of the attempt, from 1.")
+    ip: str | None = Field(description="Our IP.")
+    provider: str | None = Field(description="Mailbox provider, by MX.")
+    mx: str | None
+    tls: str | None
+    phase: str | None = Field(description="Where in the SMTP conversation the answer came.")
+    code: int | None = Field(description="SMTP reply code.")
+    enhanced: str | None = Field(description="Enhanced status code (RFC 3463).")
+    reply: str | None = Field(description="What the remote server said.")
+    action: str | None = Field(description="What was decided.")
+    class_: str | None = Field(alias="class", description="Kind of reply.")
+    scope: str | None = Field(description="Whom the reply is about.")
+    rule: str | None = Field(description="The rule that decided.")
+    detail: str | None
+    next_attempt_at: datetime | None
+    duration_ms: int | None
+
+
+class EventList(Listed[EventAnswer]):
+    """The timeline of an email, oldest first."""

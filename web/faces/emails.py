@@ -1,4 +1,4 @@
-"""Stored emails and events as the JSON the API gives. Pure; the fields are those of `api/schemas/email_answers`."""
+"""Stored emails and events as the JSON the API gives. Pure; the fields are those of `api/schemas/emails`."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -7,7 +7,7 @@ from messages.repository import EmailDetail, EmailSummary, EventView
 from messages.states import TERMINAL, State, last_event
 
 
-def summary(email: EmailSummary) -> dict[str, Any]:
+def email_face(email: EmailSummary) -> dict[str, Any]:
     """An email in a list."""
     return {
         "id": email.id,
@@ -25,11 +25,11 @@ def summary(email: EmailSummary) -> dict[str, Any]:
     }
 
 
-def detail(email: EmailDetail) -> dict[str, Any]:
+def email_detail(email: EmailDetail) -> dict[str, Any]:
     """An email by itself."""
     return {
         "object": "email",
-        **summary(email.summary),
+        **email_face(email.summary),
         "html": email.html,
         "text": email.text,
         "tags": [{"name": name, "value": value} for name, value in email.tags],
@@ -49,9 +49,9 @@ def detail(email: EmailDetail) -> dict[str, Any]:
     }
 
 
-def event_list(email: EmailDetail, events: Iterable[EventView], more: bool) -> dict[str, Any]:
-    """The timeline: the acceptance, which is told by the email itself, then what happened to each message."""
-    return {"object": "list", "has_more": more, "data": [_acceptance(email.summary), *map(_event, events)]}
+def timeline(email: EmailDetail, events: Iterable[EventView]) -> list[dict[str, Any]]:
+    """The acceptance, which is told by the email itself, then what happened to each message."""
+    return [_acceptance(email.summary), *map(_event, events)]
 
 
 def why_not(states: Iterable[State], verb: str) -> str:

@@ -10,22 +10,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.schemas.shapes import Listed
 from suppression.reasons import Reason, Source, SuppressionScope
-from suppression.repository import LARGEST_BATCH, Suppression
-
-Origin = Literal["bounce", "complaint", "manual"]
-
-ORIGINS: dict[Origin, tuple[Reason, ...]] = {
-    "bounce": (Reason.HARD_BOUNCE, Reason.SOFT_BOUNCES),
-    "complaint": (Reason.COMPLAINT,),
-    "manual": (Reason.UNSUBSCRIBE, Reason.MANUAL, Reason.IMPORT),
-}
-"""Resend's three words for our reasons."""
+from suppression.repository import LARGEST_BATCH
+from web.faces.suppressions import Origin
 
 LONGEST = timedelta(days=3650)
 """An end further away is a mistake; without one the entry holds for ever."""
 
 _Email = Annotated[str, Field(max_length=2000, examples=["person@example.com"])]
+
 _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 
 
@@ -104,12 +98,8 @@ class SuppressionRemoved(SuppressionReference):
     deleted: Literal[True] = True
 
 
-class SuppressionList(BaseModel):
+class SuppressionList(Listed[SuppressionItem]):
     """Entries, newest first; in the order of the addresses when `q` is the beginning of one."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[SuppressionItem]
 
 
 class ItemError(BaseModel):
@@ -137,20 +127,3 @@ class BatchRemoved(BaseModel):
     """The entries that were there and are gone."""
 
     data: list[SuppressionRemoved]
-
-
-def item(entry: Suppression) -> dict[str, object]:
-    """An entry as `SuppressionItem`."""
-    origin = next(name for name, reasons in ORIGINS.items() if entry.reason in reasons)
-    return {
-        "id": entry.id,
-        "email": entry.address,
-        "origin": origin,
-        "source_id": None,
-        "created_at": entry.created_at,
-        "scope": entry.scope,
-        "reason": entry.reason,
-        "source": entry.source,
-        "detail": entry.detail,
-        "expires_at": entry.expires_at,
-    }

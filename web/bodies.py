@@ -1,7 +1,7 @@
-"""Routes whose body FastAPI reads, but not without end: 413 before more than the limit is in memory.
+"""How much of a request's body is read: never more than a bound, and 413 as soon as it is known to be longer.
 
-The routes that send read their bodies themselves (`api/limits.read_body`); everything else takes `BoundedRoute` as the
-`route_class` of its router. The bound is `SMALL` unless the endpoint carries another one (`largest_body`).
+Routes that FastAPI reads for take `BoundedRoute` as the `route_class` of their router. The bound is `SMALL` unless the
+endpoint carries another one (`largest_body`). Routes that read by themselves call `read_body`.
 """
 
 from collections.abc import Callable, Coroutine
@@ -11,8 +11,6 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Message, Receive
 
-from api.limits import read_body
-
 SMALL: Final = 64 * 1024
 """Bytes; a domain, a key or a suppression has a hundredth of it."""
 
@@ -20,6 +18,29 @@ _ATTRIBUTE: Final = "postlane_largest_body"
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class BodyTooLargeError(Exception):
+    """The body is longer than `limit` bytes. The rest is not read: the connection cannot be used again."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is larger than {limit:,} bytes.")
+        self.limit = limit
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, or BodyTooLargeError as soon as it is known to be too long: by Content-Length, else on the way."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise BodyTooLargeError(limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLargeError(limit)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def largest_body(size: int) -> Callable[[Endpoint], Endpoint]:

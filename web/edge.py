@@ -1,48 +1,58 @@
-"""What surrounds every request: the clock, the `ratelimit-*` headers, metrics, the log, and the last net for bugs.
+"""What surrounds every request: the clock, added headers, metrics, the log, and the last net for bugs.
 
-The outermost ASGI layer, made by `api/app`. It runs the direct routes (`api/direct`) itself and hands everything else
+The outermost ASGI layer of an application. It runs the direct routes (`web/direct`) itself and hands everything else
 to FastAPI. It logs only what somebody should look at: answers of 500 and above, and slow requests; a line for each of
 3,000 requests a second would cost more than it tells. It never logs bodies, keys or addresses.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import Request
+from fastapi import Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.answers import EXPECTED, answer_to, answer_to_bug
-from api.direct import Endpoint
-from api.limits import BUDGET, Budget
 from core.ids import uuid7
 from core.logs import get_logger
-from core.metrics import STEP_BUCKETS
+from web.direct import Endpoint
 
 _log = get_logger(__name__)
-
-SECONDS: Final = Histogram(
-    "postlane_api_seconds", "Time from the head of a request to the end of its answer", ["route"], buckets=STEP_BUCKETS
-)
-ANSWERS: Final = Counter("postlane_api_answers_total", "Answers of the API", ["route", "status"])
 
 SLOW_SECONDS: Final = 1.0
 """A request that took longer is logged: the database or the machine is in trouble."""
 
+ADDED_HEADERS: Final = "postlane.headers"
+"""Key in the ASGI scope of header pairs that go onto whatever this request is answered with."""
 _REQUEST_ID: Final = "postlane.request_id"
 _GONE: Final = 499
 """What nginx counts when the client left before the answer. It is never sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How an application answers what went wrong, and where it is counted."""
+
+    seconds: Histogram
+    answers: Counter
+    expected: tuple[type[Exception], ...]
+    """Exceptions that are part of how requests end. Any other is a bug."""
+    answer: Callable[[Request, Exception], Awaitable[Response]]
+    """The answer to one of `expected`."""
+    answer_bug: Callable[[str], Response]
+    """The answer when something broke, with the request's number in the log."""
+
+
 class Edge:
     """ASGI application around another one. `app` is the FastAPI application that direct endpoints belong to."""
 
-    def __init__(self, inner: ASGIApp, app: Any, direct: Mapping[tuple[str, str], Endpoint]) -> None:
+    def __init__(self, inner: ASGIApp, app: Any, direct: Mapping[tuple[str, str], Endpoint], manners: Manners) -> None:
         self._inner = inner
         self._app = app
         self._direct = direct
+        self._manners = manners
         self._seconds: dict[str, Histogram] = {}
         self._answers: dict[tuple[str, int], Counter] = {}
 
@@ -57,9 +67,9 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                budget: Budget | None = scope.get(BUDGET)
-                if budget is not None:
-                    message["headers"] = [*message["headers"], *budget.headers()]
+                added = scope.get(ADDED_HEADERS)
+                if added is not None:
+                    message["headers"] = [*message["headers"], *added]
             await send(message)
 
         endpoint = self._direct.get((scope["method"], scope["path"]))
@@ -68,23 +78,30 @@ class Edge:
                 await self._inner(scope, receive, watched)
             else:
                 scope["app"] = self._app
-                await _run(endpoint, Request(scope, receive, watched), watched)
+                await self._run(endpoint, Request(scope, receive, watched), watched)
         except ClientDisconnect:
             status = status or _GONE
         except Exception as error:  # the last net: a bug ends one request with a number to look for, not the process
             _log.error("request_crashed", request_id=request_id(scope), route=_route(scope, endpoint), exc_info=error)
             if not status:
-                await answer_to_bug(request_id(scope))(scope, receive, watched)
+                await self._manners.answer_bug(request_id(scope))(scope, receive, watched)
         self._count(scope["method"], _route(scope, endpoint), status, time.perf_counter() - started)
+
+    async def _run(self, endpoint: Endpoint, request: Request, send: Send) -> None:
+        try:
+            response = await endpoint(request)
+        except self._manners.expected as error:
+            response = await self._manners.answer(request, error)
+        await response(request.scope, request.receive, send)
 
     def _count(self, method: str, route: str, status: int, seconds: float) -> None:
         histogram = self._seconds.get(route)
         if histogram is None:
-            histogram = self._seconds[route] = SECONDS.labels(route)
+            histogram = self._seconds[route] = self._manners.seconds.labels(route)
         histogram.observe(seconds)
         counter = self._answers.get((route, status))
         if counter is None:
-            counter = self._answers[route, status] = ANSWERS.labels(route, str(status))
+            counter = self._answers[route, status] = self._manners.answers.labels(route, str(status))
         counter.inc()
         if status >= 500:
             _log.warning("request_failed", method=method, route=route, status=status, seconds=round(seconds, 3))
@@ -98,14 +115,6 @@ def request_id(scope: Scope) -> str:
         scope[_REQUEST_ID] = uuid7().hex
     found: str = scope[_REQUEST_ID]
     return found
-
-
-async def _run(endpoint: Endpoint, request: Request, send: Send) -> None:
-    try:
-        response = await endpoint(request)
-    except EXPECTED as error:
-        response = await answer_to(request, error)
-    await response(request.scope, request.receive, send)
 
 
 def _route(scope: Scope, endpoint: Endpoint | None) -> str:

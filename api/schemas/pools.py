@@ -1,35 +1,23 @@
-"""Bodies and answers of `/pools`, by type and shape, and of a throttle. What they do is in the routes.
+"""Bodies and answers of `/pools`, by type and shape. What they do is in the routes. Unknown fields are refused."""
 
-Unknown fields are refused: a misspelt `weight` would give an IP a share that nobody meant.
-"""
-
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.schemas.shapes import Listed, Strict, Text
+from api.schemas.throttles import ThrottleAnswer
 from core.queues import Lane
-from pools.administration import PoolRow
-from pools.assignments import Assignment, SubjectKind
-from pools.ip_status import IpStatus
+from pools.assignments import SubjectKind
 from pools.model import MAX_WEIGHT
-from pools.throttle_repository import ThrottleRow
 
 _LaneField = Annotated[Lane, Field(strict=False)]
+
 _Weight = Annotated[
     int, Field(ge=0, le=MAX_WEIGHT, description="Share relative to the other IPs; 0 takes it out of use.")
 ]
-Text = Annotated[str, Field(max_length=300)]
 
 IpState = Literal["paused", "unusable", "throttled", "recovering", "warming", "active"]
-
-
-class Strict(BaseModel):
-    """A body whose fields are all known."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class CreatePool(Strict):
@@ -73,23 +61,6 @@ class AssignPool(Strict):
     lane: _LaneField | None = Field(None, description="Refused when it is not the pool's.")
 
 
-class ThrottleAnswer(BaseModel):
-    """An IP or sending domain that is not healthy somewhere."""
-
-    object: Literal["throttle"] = "throttle"
-    id: str
-    kind: Literal["ip", "domain"]
-    subject: str
-    site: str = Field(description="A provider, `mx:<server>` of one that is in no file, or `*` for everywhere.")
-    state: Literal["throttled", "probing", "recovering"]
-    since: datetime
-    rest_until: datetime | None
-    rate: float = Field(description="Messages a second, once it sends.")
-    strikes: int
-    rule: str
-    reply: str
-
-
 class MemberAnswer(BaseModel):
     """An IP in a pool."""
 
@@ -114,12 +85,8 @@ class PoolAnswer(BaseModel):
     members: list[MemberAnswer]
 
 
-class PoolList(BaseModel):
+class PoolList(Listed[PoolAnswer]):
     """All pools, by name."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[PoolAnswer]
 
 
 class PoolDeleted(BaseModel):
@@ -144,12 +111,8 @@ class AssignmentAnswer(BaseModel):
     pool: str
 
 
-class AssignmentList(BaseModel):
+class AssignmentList(Listed[AssignmentAnswer]):
     """All assignments, by kind and name."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[AssignmentAnswer]
 
 
 class AssignmentDeleted(BaseModel):
@@ -174,73 +137,5 @@ class AdviceAnswer(BaseModel):
     advice: str
 
 
-class AdviceList(BaseModel):
+class AdviceList(Listed[AdviceAnswer]):
     """Advice for all pools."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[AdviceAnswer]
-
-
-def throttle_answer(row: ThrottleRow) -> dict[str, object]:
-    """A throttle as `ThrottleAnswer`."""
-    condition = row.condition
-    return {
-        "object": "throttle",
-        "id": "/".join(row.key),
-        "kind": row.key.kind,
-        "subject": row.key.subject,
-        "site": row.key.site,
-        "state": condition.state,
-        "since": condition.since,
-        "rest_until": condition.rest_until,
-        "rate": condition.rate,
-        "strikes": condition.strikes,
-        "rule": condition.rule,
-        "reply": condition.reply,
-    }
-
-
-def pool_answer(row: PoolRow, standing: Mapping[str, IpStatus]) -> dict[str, object]:
-    """A pool as `PoolAnswer`."""
-    return {
-        "object": "pool",
-        "id": row.id,
-        "name": row.name,
-        "lane": row.lane,
-        "default": row.default,
-        "reserved": row.reserved,
-        "overflow": row.overflow,
-        "assigned": row.assigned,
-        "members": [
-            {
-                "ip": member.address,
-                "weight": member.weight,
-                "state": ip.state,
-                "stage": ip.warming.stage if ip.warming else None,
-                "rests": [throttle_answer(rest) for rest in ip.rests],
-            }
-            for member in row.members
-            if (ip := standing.get(member.address)) is not None
-        ],
-    }
-
-
-def assignment_id(one: Assignment) -> str:
-    """What an assignment is called in a list."""
-    return f"{one.kind}/{one.subject_id}/{one.lane}"
-
-
-def assignment_answer(one: Assignment) -> dict[str, object]:
-    """An assignment as `AssignmentAnswer`."""
-    return {
-        "object": "pool_assignment",
-        "id": assignment_id(one),
-        "kind": one.kind,
-        "subject_id": one.subject_id,
-        "subject": one.subject,
-        "application": one.application,
-        "lane": one.lane,
-        "pool_id": one.pool_id,
-        "pool": one.pool,
-    }

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas_pools import IpState, Strict, Text, ThrottleAnswer, throttle_answer
+from api.schemas.pools import IpState
+from api.schemas.shapes import Listed, Strict, Text
+from api.schemas.throttles import ThrottleAnswer
 from core.queues import Lane
-from mta.via import masked
-from pools.ip_status import IpStatus
 
 
 class CreateIp(Strict):
@@ -105,12 +105,8 @@ class IpAnswer(BaseModel):
     changed_at: datetime | None
 
 
-class IpList(BaseModel):
+class IpList(Listed[IpAnswer]):
     """Our IPs, in the order of the numbers."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[IpAnswer]
 
 
 class IpDeleted(BaseModel):
@@ -196,31 +192,3 @@ class ReputationAnswer(BaseModel):
     days: int
     providers: list[ReputationAt]
     imported: list[ImportedAnswer]
-
-
-def ip_answer(one: IpStatus) -> dict[str, object]:
-    """An IP as `IpAnswer`. The password of a proxy stays inside."""
-    warming = one.warming
-    return {
-        "object": "ip",
-        "id": one.ip.address,
-        "address": one.ip.address,
-        "ehlo_name": one.ip.ehlo_name,
-        "bind_address": one.ip.bind_address,
-        "via": masked(one.ip.via),
-        "state": one.state,
-        "paused_reason": None if one.ip.active else one.ip.paused_reason,
-        "pools": one.pools,
-        "warmup": warming
-        and {
-            "state": warming.state,
-            "plan": warming.plan,
-            "stage": warming.stage,
-            "stages": warming.stages,
-            "tracks": warming.tracks,
-        },
-        "throttles": [throttle_answer(row) for row in one.throttles],
-        "today": one.uses,
-        "created_at": one.ip.created_at,
-        "changed_at": one.ip.changed_at,
-    }

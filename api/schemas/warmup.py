@@ -6,27 +6,26 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.schemas_pools import Strict
-from warmup.model import Change, IpToday
-from warmup.plan import LARGEST_CAP, MOST_STAGES, Plan, Transactional, as_dict
-from warmup.presets import PRESETS, Preset
+from api.schemas.shapes import Listed, Reason, Strict, Text
+from warmup.plan import LARGEST_CAP, MOST_STAGES, Transactional
 from warmup.simulate import MOST_DAYS
 
-_Text = Annotated[str, Field(max_length=300)]
 _PlanName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
+
 _Cap = Annotated[int, Field(ge=1, le=LARGEST_CAP)]
+
 _Share = Annotated[float, Field(ge=0, le=1)]
+
 _Figure = Annotated[int, Field(ge=0, le=LARGEST_CAP)] | Annotated[float, Field(ge=0, le=1)]
-_Reason = Annotated[str, Field(max_length=500)]
 
 
 class PlanBody(Strict):
     """A plan of one's own."""
 
-    name: _Text = Field(examples=["careful"])
+    name: Text = Field(examples=["careful"])
     stages: list[_Cap] = Field(min_length=1, max_length=MOST_STAGES, description="Mails a day of one IP; rising.")
     weights: dict[str, _Share] | None = Field(None, max_length=100, description="Part of the cap by provider.")
-    zone: _Text = Field("UTC", examples=["Europe/Berlin"])
+    zone: Text = Field("UTC", examples=["Europe/Berlin"])
     hours: list[int] = Field([0, 24], min_length=2, max_length=2, description="When a warming IP sends, local time.")
     hour_limit: _Share = Field(0.5, description="Most of a day's cap that one hour may carry.")
     advance: Literal["evidence", "clock"] = "evidence"
@@ -61,7 +60,7 @@ class _Begun(_Chosen):
 class StartWarmup(_Begun):
     """An IP that is to warm up."""
 
-    ip: _Text
+    ip: Text
     transactional: Annotated[Transactional, Field(strict=False)] = Field(
         Transactional.SHARE, description="Transactional mail on it: as marketing, `avoid`, or `first`."
     )
@@ -70,21 +69,21 @@ class StartWarmup(_Begun):
 class ShiftTraffic(_Begun):
     """Traffic that moves from one IP to another, which warms up for it."""
 
-    from_: _Text = Field(alias="from", description="The IP that keeps what the new one may not carry yet.")
-    to: _Text
+    from_: Text = Field(alias="from", description="The IP that keeps what the new one may not carry yet.")
+    to: Text
     transactional: Annotated[Transactional, Field(strict=False)] = Transactional.SHARE
 
 
 class WarmupReason(Strict):
     """Why, for the story."""
 
-    reason: _Reason = ""
+    reason: Reason = ""
 
 
 class WarmupStep(WarmupReason):
     """Which part of a warm-up."""
 
-    track: _Text = Field("", description="A provider, `*` for all without a part of their own; all tracks by default.")
+    track: Text = Field("", description="A provider, `*` for all without a part of their own; all tracks by default.")
 
 
 class SimulateWarmup(_Chosen):
@@ -132,12 +131,8 @@ class WarmupAnswer(BaseModel):
     tracks: list[TrackToday]
 
 
-class WarmupList(BaseModel):
+class WarmupList(Listed[WarmupAnswer]):
     """All warm-ups, complete ones too."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[WarmupAnswer]
 
 
 class ChangeAnswer(BaseModel):
@@ -155,12 +150,8 @@ class ChangeAnswer(BaseModel):
     by: str
 
 
-class ChangeList(BaseModel):
+class ChangeList(Listed[ChangeAnswer]):
     """Changes of a warm-up."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[ChangeAnswer]
 
 
 class PlanAnswer(BaseModel):
@@ -180,12 +171,8 @@ class PlanAnswer(BaseModel):
     stall_days: int
 
 
-class PlanList(BaseModel):
+class PlanList(Listed[PlanAnswer]):
     """Stored plans, by name."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[PlanAnswer]
 
 
 class PlanDeleted(BaseModel):
@@ -208,12 +195,8 @@ class PresetAnswer(BaseModel):
     target: int
 
 
-class PresetList(BaseModel):
+class PresetList(Listed[PresetAnswer]):
     """All presets."""
-
-    object: Literal["list"] = "list"
-    has_more: bool
-    data: list[PresetAnswer]
 
 
 class SimulatedRow(BaseModel):
@@ -239,31 +222,3 @@ class Simulated(BaseModel):
     ends_on: int | None
     stuck: list[str]
     data: list[SimulatedRow]
-
-
-def warmup_answer(one: IpToday) -> dict[str, object]:
-    """A warm-up as `WarmupAnswer`."""
-    names = WarmupAnswer.model_fields.keys() - {"object", "id"}
-    return {"object": "warmup", "id": one.ip} | {name: getattr(one, name) for name in sorted(names)}
-
-
-def change_list(changes: list[Change], more: bool = False) -> dict[str, object]:
-    """Changes as `ChangeList`."""
-    return {"object": "list", "has_more": more, "data": changes}
-
-
-def plan_answer(plan: Plan) -> dict[str, object]:
-    """A plan as `PlanAnswer`."""
-    return {"object": "warmup_plan", "id": plan.name} | as_dict(plan)
-
-
-def preset_answers() -> list[dict[str, object]]:
-    """All presets as `PresetAnswer`."""
-    return [_preset(one) for one in PRESETS]
-
-
-def _preset(one: Preset) -> dict[str, object]:
-    return {
-        "object": "warmup_preset", "id": one.name, "name": one.name, "title": one.title, "source": one.source,
-        "start": one.start, "target": one.target,
-    }  # fmt: skip

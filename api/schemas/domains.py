@@ -1,0 +1,96 @@
+"""Bodies and answers of `/domains`, by type and shape. What they do is in the routes.
+
+Field names are Resend's where it has the noun. Unknown fields are ignored, as a newer SDK may send some.
+"""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.shapes import Listed
+from web.faces.domains import REGION
+
+
+class CreateDomain(BaseModel):
+    """A sender domain to register."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    name: str = Field(max_length=300, description="The domain behind the @ of your senders.", examples=["example.com"])
+    region: str | None = Field(None, max_length=100, description="Taken and not used: this server is the region.")
+    custom_return_path: str | None = Field(
+        None,
+        max_length=100,
+        description="Label below the domain that receives bounces; the server's setting by default.",
+        examples=["bounce"],
+    )
+    open_tracking: bool | None = Field(None, description="Only false for now: opens are not tracked.")
+    click_tracking: bool | None = Field(None, description="Only false for now: clicks are not tracked.")
+    tracking_subdomain: str | None = Field(None, max_length=100, description="Taken and not used without tracking.")
+    tls: Literal["opportunistic", "enforced"] | None = Field(None, description="Only `opportunistic` for now.")
+
+
+class UpdateDomain(BaseModel):
+    """Settings of a domain. Each may be sent; those that this server cannot do yet are refused, not ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    open_tracking: bool | None = Field(None, description="Only false for now.")
+    click_tracking: bool | None = Field(None, description="Only false for now.")
+    tracking_subdomain: str | None = Field(None, max_length=100, description="Taken and not used without tracking.")
+    tls: Literal["opportunistic", "enforced"] | None = Field(None, description="Only `opportunistic` for now.")
+
+
+class RecordAnswer(BaseModel):
+    """A DNS record to publish, and how it stood at the last check."""
+
+    record: Literal["DKIM", "SPF", "DMARC"]
+    name: str = Field(description="The full name, without a dot at the end.")
+    type: Literal["TXT", "MX"]
+    ttl: Literal["Auto"] = "Auto"
+    status: Literal["not_started", "pending", "verified", "failed", "temporary_failure"]
+    value: str
+    priority: int | None = Field(None, description="Of an MX record.")
+    required: bool = Field(description="Without it the domain is not verified.")
+    reason: str = Field(description="What is wrong, in a sentence; empty when nothing is.")
+    zone_line: str = Field(description="The record as a line of a zone file, long text cut into strings.")
+
+
+class DomainSummary(BaseModel):
+    """A sender domain without its records."""
+
+    object: Literal["domain"] = "domain"
+    id: UUID
+    name: str
+    status: Literal["not_started", "pending", "verified", "failed", "temporary_failure"]
+    created_at: datetime
+    region: str = REGION
+    open_tracking: bool = False
+    click_tracking: bool = False
+
+
+class DomainAnswer(DomainSummary):
+    """A sender domain."""
+
+    return_path: str = Field(description="The domain that receives the bounces.")
+    checked_at: datetime | None = Field(description="When the records were last checked.")
+    records: list[RecordAnswer]
+
+
+class DomainReference(BaseModel):
+    """The domain that was worked on."""
+
+    object: Literal["domain"] = "domain"
+    id: UUID
+
+
+class DomainDeleted(DomainReference):
+    """The domain is gone, with its keys."""
+
+    deleted: Literal[True] = True
+
+
+class DomainList(Listed[DomainSummary]):
+    """Domains, newest first."""

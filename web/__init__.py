@@ -1,0 +1,1 @@
+"""What every HTTP face shares: server, body bounds, edge, paging, JSON faces. Imports no application."""

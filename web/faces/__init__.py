@@ -1,0 +1,1 @@
+"""One JSON face per noun, the same in the API's answers and in `--json` of the command line."""

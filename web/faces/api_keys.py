@@ -1,0 +1,16 @@
+"""API keys as JSON, without the token. Pure."""
+
+from accounts.repository import ApiKey
+
+
+def key_face(key: ApiKey) -> dict[str, object]:
+    """A key as `KeyAnswer`."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+        "permission": key.permission,
+        "domain_id": key.domain_id,
+        "hint": key.hint,
+    }
