@@ -17,8 +17,9 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from core.queues import Lane
-from mta.model import EgressIp
+from mta.model import FAMILIES, EgressIp
 from mta.providers import Providers
+from mta.via import is_relay
 from pools.choose import choose, warming_share
 from pools.health import Rate
 from pools.model import Pool, PoolMember, Rest, Wait
@@ -44,6 +45,7 @@ class RateSource(Protocol):
     """Rates shared by all workers; see `pools/rates.Rates`."""
 
     async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]: ...
+    async def give_back(self, unused: Sequence[tuple[str, int]]) -> None: ...
 
 
 class Allowances(Protocol):
@@ -76,6 +78,8 @@ class Ask:
     """A mail whose IP was throttled under it: it does not wait behind the queue that the rates hold up."""
     only: str = ""
     """The one IP that will do: a greylisted mail goes back to it, or is asked for again without."""
+    families: frozenset[int] = FAMILIES
+    """IP versions that lead to the site's servers: an IP of another one is passed over."""
 
 
 class Ticket(NamedTuple):
@@ -114,6 +118,10 @@ class _Open:
     drawn: list[tuple[EgressIp, list[Leave]]] = field(default_factory=list)
     """Of this round, before the rates were asked."""
     refused: dict[str, Rest] = field(default_factory=dict)
+    unfit: set[str] = field(default_factory=set)
+    """Addresses of an IP version that leads to no server."""
+    domain_tokens: int = 0
+    """Taken from the sending domain's own rate; what no IP could carry goes back."""
     level: int = 0
 
     def refuse(self, address: str, until: datetime | None, reason: str) -> None:
@@ -137,14 +145,10 @@ class Granter:
         """An answer to each ask. `now` by the database's clock. Raises what the ledger's database raises."""
         opened = [_Open(ask, self._chain(ask), ask.n) for ask in asks]
         await self._limit_domains(opened, now)
-        for _ in range(MAX_ROUNDS):
-            busy = [o for o in opened if o.left and self._find_members(o, lane, now)]
-            if not busy:
-                break
-            await self._draw_allowances(busy, lane)
-            for o in busy:
-                self._spread(o)
-            await self._draw_rates(busy, now)
+        try:
+            await self._take(opened, lane, now)
+        finally:
+            await self._return_domain_tokens(opened)
         return [Granted(o.leaves, self._wait(o, now)) for o in opened]
 
     async def give_back(self, tickets: Iterable[tuple[Ticket, int]]) -> None:
@@ -175,6 +179,9 @@ class Granter:
         address, ask = member.ip.address, o.ask
         if address in o.refused or address in ask.avoid or member.weight == 0 or ask.only not in ("", address):
             return False
+        if not _leads_there(member.ip, ask.families):
+            o.unfit.add(address)
+            return False
         if not member.active:
             if member.why:
                 o.refuse(address, None, member.why)
@@ -191,6 +198,16 @@ class Granter:
 
     # Taking
 
+    async def _take(self, opened: Sequence[_Open], lane: Lane, now: datetime) -> None:
+        for _ in range(MAX_ROUNDS):
+            busy = [o for o in opened if o.left and self._find_members(o, lane, now)]
+            if not busy:
+                break
+            await self._draw_allowances(busy, lane)
+            for o in busy:
+                self._spread(o)
+            await self._draw_rates(busy, now)
+
     async def _limit_domains(self, opened: Sequence[_Open], now: datetime) -> None:
         """A sending domain that comes back from a throttle has a rate of its own, whatever IPs it uses."""
         limited = [
@@ -200,16 +217,20 @@ class Granter:
         if not limited:
             return
         taken = await self._rates.take(
-            [
-                RateRequest(f"d|{o.ask.domain}|{o.ask.site}", o.left, rate.per_second, 0, rate.burst)
-                for o, rate in limited
-            ]
+            [RateRequest(_domain_key(o.ask), o.left, rate.per_second, 0, rate.burst) for o, rate in limited]
         )
         for (o, _), got in zip(limited, taken, strict=True):
             if got.granted < o.left:
                 until = now + timedelta(seconds=got.wait_seconds)
                 o.refuse(o.ask.domain, until, f"{o.ask.site} slowed mail of this domain down")
-            o.left = got.granted
+            o.left = o.domain_tokens = got.granted
+
+    async def _return_domain_tokens(self, opened: Sequence[_Open]) -> None:
+        """A domain on its way back would else lose its rate to mail that never left."""
+        left = [(_domain_key(o.ask), o.domain_tokens - len(o.leaves)) for o in opened if o.domain_tokens]
+        unused = [(key, n) for key, n in left if n]
+        if unused:
+            await self._rates.give_back(unused)
 
     async def _draw_allowances(self, busy: Sequence[_Open], lane: Lane) -> None:
         """Warming IPs come first, as far as their ledgers allow. One statement for all of them."""
@@ -304,6 +325,9 @@ class Granter:
         if o.ask.n == len(o.leaves):
             return None
         names = " and ".join(pool.name for pool in o.chain)
+        if not o.refused and o.unfit:
+            versions = " and ".join(f"IPv{family}" for family in sorted(o.ask.families))
+            return Wait(None, f"pool {names} has no {versions} address, and the mail servers have no other")
         if not o.refused:
             if o.left and o.members:
                 return Wait(now + SHORT_WAIT, f"many IPs of pool {names} are used up at {o.ask.site}")
@@ -311,6 +335,15 @@ class Granter:
         ends = [rest.until for rest in o.refused.values() if rest.until is not None]
         why = "; ".join(f"{address}: {rest.reason}" for address, rest in o.refused.items())
         return Wait(min(ends, default=None), f"no IP of pool {names} can take mail for {o.ask.site} now ({why})")
+
+
+def _domain_key(ask: Ask) -> str:
+    return f"d|{ask.domain}|{ask.site}"
+
+
+def _leads_there(ip: EgressIp, families: frozenset[int]) -> bool:
+    """A relay finds its own way, from addresses of its own."""
+    return ip.family in families or is_relay(ip.via)
 
 
 def deal(leaves: Sequence[Leave]) -> list[Leave]:

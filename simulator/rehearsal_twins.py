@@ -118,6 +118,12 @@ class Rates:
         """What each request gets; what is left comes in the next part."""
         return [self._take(one) for one in wanted]
 
+    async def give_back(self, unused: Sequence[tuple[str, int]]) -> None:
+        """What was not used may be taken again in this part."""
+        for key, n in unused:
+            used, seconds = self._parts[key]
+            self._parts[key] = (used - n, seconds)
+
     def observed(self, key: str) -> float:
         """Messages/s in this part, or the one before if nothing was taken yet."""
         taken, seconds = self._parts[key] if self._parts[key][0] else self._before[key]

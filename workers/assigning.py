@@ -49,7 +49,7 @@ class Ready:
     sender: Sender
 
 
-_Group = tuple[UUID, str, str]
+_Group = tuple[UUID, str, str, frozenset[int]]
 
 
 async def assign(
@@ -140,18 +140,18 @@ async def _ready(batch: Batch, message: Claimed, route: Route | Response, c: Col
 
 async def _same_ips(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tuple[list[Job], list[Ready]]:
     """A greylisted message goes back through the IP it was greylisted on, if that can take it; and all others."""
-    returning: dict[tuple[UUID, str, str], list[Ready]] = defaultdict(list)
+    returning: dict[_Group, list[Ready]] = defaultdict(list)
     others: list[Ready] = []
     for one in ready:
         if one.message.last_ip is None:
             others.append(one)
         else:
-            returning[one.pool.id, one.route.site, one.message.last_ip].append(one)
+            returning[one.pool.id, one.route.site, one.message.last_ip, one.route.families].append(one)
     if not returning:
         return [], others
     asks = [
-        Ask(group[0].pool, group[0].route.provider, site, len(group), only=ip)
-        for (_, site, ip), group in returning.items()
+        replace(_ask(group[0].pool, group[0].route, len(group), ""), only=ip)
+        for (_, _, ip, _), group in returning.items()
     ]
     jobs: list[Job] = []
     answers = await c.granter.grant(asks, batch.lane, batch.now())
@@ -165,10 +165,10 @@ async def _shares(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tup
     """An IP for each message, and those that got none with the reason."""
     groups: dict[_Group, list[Ready]] = defaultdict(list)
     for one in ready:
-        groups[one.pool.id, one.route.site, _limited(one.sender, one.route, batch, c)].append(one)
+        groups[one.pool.id, one.route.site, _limited(one.sender, one.route, batch, c), one.route.families].append(one)
     if not groups:
         return [], []
-    asks = [_ask(group[0].pool, group[0].route, len(group), domain) for (_, _, domain), group in groups.items()]
+    asks = [_ask(group[0].pool, group[0].route, len(group), domain) for (_, _, domain, _), group in groups.items()]
     jobs: list[Job] = []
     late: list[tuple[Ready, Wait]] = []
     answers = await c.granter.grant(asks, batch.lane, batch.now())
@@ -180,7 +180,7 @@ async def _shares(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tup
 
 
 def _ask(pool: Pool, route: Route, n: int, domain: str) -> Ask:
-    return Ask(pool, route.provider, route.site, n, domain)
+    return Ask(pool, route.provider, route.site, n, domain, families=route.families)
 
 
 def _limited(sender: Sender, route: Route, batch: Batch, c: Collaborators) -> str:

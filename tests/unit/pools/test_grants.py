@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +16,9 @@ from mta.model import EgressIp
 from mta.providers import Providers, load_providers
 from pools.grants import Ask, Granted, Granter, deal
 from pools.health import Rate
-from pools.model import Pool, PoolMember, Rest
+from pools.model import Pool, PoolMember, Rest, Wait
 from pools.rates import RateRequest, Taken
+from store.database import DatabaseUnavailableError
 from warmup.ledger import Reserved, Returned, Wanted, Warming
 from warmup.plan import Transactional
 
@@ -34,6 +36,31 @@ def pool(*numbers: int, name: str = "main", key: int = 1, overflow: int = 0, **c
     return replace(Pool(UUID(int=key), name, Lane.MARKETING, there, more), **changes)  # type: ignore[arg-type]
 
 
+class Tokens(dict[str, int]):
+    """Twin of the rates: tokens by IP, and by `d` for the sending domain; what is not named has plenty."""
+
+    def __init__(self, calls: Counter[str]) -> None:
+        super().__init__()
+        self.asked: list[RateRequest] = []
+        self._calls = calls
+
+    async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]:
+        self._calls["take"] += 1
+        self.asked.extend(wanted)
+        answers = []
+        for request in wanted:
+            there = self.get(request.key.split("|")[0], 10**6)
+            granted = min(request.n, there)
+            self[request.key.split("|")[0]] = there - granted
+            answers.append(Taken(granted, 0.0 if granted == request.n else 3.0))
+        return answers
+
+    async def give_back(self, unused: Sequence[tuple[str, int]]) -> None:
+        for key, n in unused:
+            assert n > 0
+            self[key.split("|")[0]] += n
+
+
 class World:
     """Twins of everything a `Granter` asks: rests, rates in tokens, and allowances, all from dictionaries."""
 
@@ -41,10 +68,10 @@ class World:
         self.overflows = {one.id: one for one in overflows}
         self.rests: dict[str, Rest] = {}
         self.domain_limit: Rate | None = None
-        self.tokens: dict[str, int] = {}
+        self.calls = Counter[str]()
+        self.tokens = Tokens(self.calls)
         self.allowance: dict[str, int] = {}
         self.transactional = Transactional.SHARE
-        self.calls = Counter[str]()
         self.returned = Counter[str]()
 
     def overflow_of(self, one: Pool) -> Pool | None:
@@ -58,16 +85,6 @@ class World:
 
     def domain_rate(self, domain: str, site: str, now: datetime) -> Rate | None:
         return self.domain_limit
-
-    async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]:
-        self.calls["take"] += 1
-        answers = []
-        for request in wanted:
-            there = self.tokens.get(request.key.split("|")[0], 10**6)
-            granted = min(request.n, there)
-            self.tokens[request.key.split("|")[0]] = there - granted
-            answers.append(Taken(granted, 0.0 if granted == request.n else 3.0))
-        return answers
 
     def warming(self, address: str, provider: str) -> Warming | None:
         known = address in self.allowance
@@ -89,7 +106,7 @@ class World:
             self.allowance[one.ip] += one.n
 
     async def ask(self, *asks: Ask, lane: Lane = Lane.MARKETING, providers: Providers | None = None) -> list[Granted]:
-        granter = Granter(self, self, self, self, providers or load_providers())
+        granter = Granter(self, self, self.tokens, self, providers or load_providers())
         return await granter.grant(asks, lane, NOON)
 
 
@@ -207,6 +224,80 @@ async def test_a_limited_domain_takes_no_more_than_its_rate() -> None:
     assert "slowed mail of this domain down" in granted.wait.reason
 
 
+async def test_tokens_of_a_domain_go_back_when_no_ip_can_take_its_mail() -> None:
+    world = World()
+    world.domain_limit = Rate(0.5, 8)
+    world.tokens.update({"d": 8, "127.0.1.1": 2, "127.0.1.2": 1})
+    (some,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10, domain="acme.example"))
+    assert len(some.leaves) == 3
+    assert world.tokens["d"] == 5, "8 were taken and 3 mails leave"
+
+    world.rests |= {"127.0.1.1": Rest(LATER, "rate"), "127.0.1.2": Rest(LATER, "rate")}
+    (none,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10, domain="acme.example"))
+    assert not none.leaves
+    assert world.tokens["d"] == 5
+
+
+async def test_tokens_of_a_domain_go_back_when_the_ledger_cannot_be_asked() -> None:
+    class Away(World):
+        async def reserve(self, wanted: Sequence[Wanted]) -> list[Reserved]:
+            raise DatabaseUnavailableError("away")
+
+    world = Away()
+    world.domain_limit = Rate(0.5, 8)
+    world.tokens["d"] = 8
+    world.allowance["127.0.1.1"] = 5
+    with pytest.raises(DatabaseUnavailableError):
+        await world.ask(Ask(pool(1), "gmail", "gmail", 4, domain="acme.example"))
+    assert world.tokens["d"] == 8
+
+
+V6 = EgressIp("2001:db8::5", "2001:db8::5", "six.example.net")
+NAT64 = EgressIp("2001:db8::6", "127.0.1.6", "nat.example.net")
+RELAY = EgressIp("relay", "", "", "smtp+tls://u:p@smtp.example.com:587")
+
+
+def mixed(*ips: EgressIp, name: str = "main", key: int = 1, overflow: int = 0) -> Pool:
+    return replace(pool(name=name, key=key, overflow=overflow), members=tuple(PoolMember(one) for one in ips))
+
+
+@pytest.mark.parametrize(
+    ("families", "carrying"),
+    [({4}, {"127.0.1.1", NAT64.address, "relay"}), ({6}, {V6.address, "relay"}),
+     ({4, 6}, {"127.0.1.1", V6.address, NAT64.address, "relay"})],
+)  # fmt: skip
+async def test_an_ip_of_another_family_is_passed_over(families: set[int], carrying: set[str]) -> None:
+    """By what its socket is bound to. A relay has addresses of its own."""
+    world = World()
+    ask = Ask(mixed(ip(1), V6, NAT64, RELAY), "gmail", "gmail", 40, families=frozenset(families))
+    (granted,) = await world.ask(ask)
+
+    assert by_ip(granted).keys() == carrying
+    assert granted.wait is None
+    assert not world.tokens.keys() - {f"{one}" for one in carrying}, "nothing was asked for the others"
+
+
+async def test_the_overflow_pool_may_have_the_family_that_is_missing() -> None:
+    spare = mixed(V6, name="spare", key=2)
+    (granted,) = await World(spare).ask(Ask(mixed(ip(1), overflow=2), "g", "g", 3, families=frozenset({6})))
+    assert by_ip(granted) == {V6.address: 3}
+
+
+async def test_nobody_of_the_family_says_so() -> None:
+    (granted,) = await World().ask(Ask(mixed(ip(1), ip(2)), "g", "g", 3, families=frozenset({6})))
+    assert granted.wait is not None
+    assert granted.wait == Wait(None, "pool main has no IPv6 address, and the mail servers have no other")
+
+
+async def test_a_resting_ip_of_the_family_is_what_is_waited_for() -> None:
+    world = World()
+    world.rests[V6.address] = Rest(LATER, "gmail-ip-rate")
+    (granted,) = await world.ask(Ask(mixed(ip(1), V6), "g", "g", 3, families=frozenset({6})))
+    assert granted.wait is not None
+    assert granted.wait.until == LATER
+    assert "127.0.1.1" not in granted.wait.reason
+
+
 async def test_sites_without_any_limit_ask_nobody(tmp_path: Path) -> None:
     file = tmp_path / "none.toml"
     file.write_text("[default]\nmessages_per_second = 0\n")
@@ -237,7 +328,7 @@ async def test_no_limit_is_passed_and_nobody_waits_while_somebody_could(
     sizes: list[int], tokens: dict[int, int], allowances: dict[int, int], resting: set[int]
 ) -> None:
     world = World()
-    world.tokens = {ip(n).address: count for n, count in tokens.items()}
+    world.tokens.update({ip(n).address: count for n, count in tokens.items()})
     world.allowance = {ip(n).address: count for n, count in allowances.items()}
     world.rests = {ip(n).address: Rest(LATER, "rest") for n in resting}
     first_tokens, first_allowance = dict(world.tokens), dict(world.allowance)
@@ -261,14 +352,7 @@ async def test_no_limit_is_passed_and_nobody_waits_while_somebody_could(
 
 
 async def test_a_throttled_mail_does_not_wait_behind_the_queue() -> None:
-    asked: list[int] = []
-
-    class Asked(World):
-        async def take(self, wanted: Sequence[RateRequest]) -> list[Taken]:
-            asked.extend(request.ahead for request in wanted)
-            return await super().take(wanted)
-
-    world = Asked()
+    world = World()
     await world.ask(Ask(pool(1), "gmail", "gmail", 1))
     await world.ask(Ask(pool(1), "gmail", "gmail", 1, urgent=True))
-    assert asked == [0, 100], "as much as a second gives"
+    assert [request.ahead for request in world.tokens.asked] == [0, 100], "as much as a second gives"
