@@ -53,6 +53,11 @@ class Outcome:
     detail: str = ""
     suppress: SuppressionEntry | None = None
 
+    @property
+    def is_note(self) -> bool:
+        """Neither ends nor defers its message, which is still on its way under the same claim."""
+        return self.kind is EventKind.REROUTED
+
 
 def storable(outcome: Outcome) -> Outcome:
     """The outcome made fit for PostgreSQL and JSON: text without NUL and half surrogates, numbers within their column.
@@ -69,6 +74,12 @@ def storable(outcome: Outcome) -> Outcome:
         attempt=replace(attempt, **_fields(attempt)) if attempt else None,
         suppress=replace(suppress, detail=_storable(suppress.detail)) if suppress else None,
     )
+
+
+def bare(outcome: Outcome) -> Outcome:
+    """That the message has ended or waits, without anything said about it: what can be stored when nothing else can."""
+    plain = storable(outcome)
+    return replace(plain, attempt=None, suppress=None, detail="what was said about it could not be stored")
 
 
 def _fields(attempt: AttemptFacts) -> dict[str, Any]:

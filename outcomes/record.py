@@ -71,7 +71,7 @@ class Recorded:
 async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorded:
     """Write these outcomes within the caller's transaction."""
     # A replayed journal may tell of a message twice: its first end counts, and its last deferral.
-    notes = [o for o in outcomes if o.kind is EventKind.REROUTED]
+    notes = [o for o in outcomes if o.is_note]
     endings = list({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values())
     deferrals = list({o.ref: o for o in outcomes if o.state is State.DEFERRED}.values())
     ended: set[tuple[object, int]] = set()

@@ -100,7 +100,7 @@ class Leave(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The answer to one `Ask`: at most n leaves, those of warming IPs first; and why the rest has to wait."""
+    """The answer to one `Ask`: at most n leaves, in no order (see `deal`); and why the rest has to wait."""
 
     leaves: Sequence[Leave]
     wait: Wait | None

@@ -85,9 +85,10 @@ async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncG
         while left and time.monotonic() + pause < until and not batch.permit.stopped():
             await asyncio.sleep(pause)
             jobs, late = await _shares(batch, left, c)
+            # Before the others leave: whoever ends this here returns what is left, and only that.
+            left, waits = [one for one, _ in late], {one.message.ref: wait for one, wait in late}
             if jobs:
                 yield jobs
-            left, waits = [one for one, _ in late], {one.message.ref: wait for one, wait in late}
             pause = max(min((_seconds(batch, wait) for wait in waits.values()), default=0.0), PORTION_SECONDS)
             if pause > SHORT_SECONDS:
                 break
@@ -204,10 +205,7 @@ def _job(batch: Batch, one: Ready, leave: Leave) -> Job:
 
 
 def _count_tickets(batch: Batch, granted: Granted) -> None:
-    for leave in granted.leaves:
-        if leave.ticket is None:
-            break  # those of warming IPs come first
-        batch.tickets[leave.ticket] += 1
+    batch.tickets.update(leave.ticket for leave in granted.leaves if leave.ticket is not None)
 
 
 def _admit_to_pace(batch: Batch, slow: Sequence[tuple[Ready, Wait]], c: Collaborators) -> list[Ready]:

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from accounts.senders import Sender, SenderBook
@@ -132,6 +134,30 @@ class Batch:
     """Destinations of which some mail waits for an IP: they are not claimed again at once."""
     tickets: Counter[Ticket] = field(default_factory=Counter)
     """Allowances of warming IPs that were drawn for this batch and not used so far."""
+    sending: set["asyncio.Task[None]"] = field(default_factory=set)
+    """Everything that may have mail on the wire; the batch ends after the last of them."""
+
+    def start(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Let something send beside the others."""
+        self.sending.add(asyncio.create_task(sending))
+
+    async def settled(self) -> list[BaseException]:
+        """Wait until nothing sends any more, also what was started meanwhile; returns what failed. Being cancelled it
+        stops the batch and waits all the same: what is on the wire cannot be called back."""
+        failures: list[BaseException] = []
+        cancelled = False
+        while self.sending:
+            try:
+                ended, _ = await asyncio.wait(self.sending, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                cancelled = True
+                self.permit.stop()
+                continue
+            self.sending -= ended
+            failures.extend(error for task in ended if not task.cancelled() and (error := task.exception()))
+        if cancelled:
+            raise asyncio.CancelledError
+        return failures
 
     def now(self) -> datetime:
         """The database's time, which all processes share: this machine's clock may be wrong, or jump."""

@@ -79,7 +79,9 @@ class ClaimKeeper:
 
 class Permit:
     """May this message of a batch be sent now? The claim's own check serves for a second, then the store is asked
-    again for all that is left of the batch. Fails closed: no answer, no send."""
+    again for all that is left of the batch. Fails closed: no answer, no send.
+
+    It also knows what is on the wire, which only an outcome can take out of the batch."""
 
     def __init__(
         self, database: Database, worker: UUID, refs: Sequence[MessageRef], checked: float, until: float
@@ -88,6 +90,7 @@ class Permit:
         self._database = database
         self._worker = worker
         self._left = set(refs)
+        self._on_wire: set[MessageRef] = set()
         self._allowed = set(refs)
         self._claimed = checked
         self._checked = checked
@@ -97,7 +100,7 @@ class Permit:
         """Messages that wait for a rate, which the worker has no part in."""
 
     async def allows(self, ref: MessageRef) -> bool:
-        """True: send it within a second."""
+        """True: go on with it, and ask `departs` within a second."""
         came = time.monotonic()
         if came > self._until:
             return False
@@ -108,9 +111,34 @@ class Permit:
                     await self._ask()
         return time.monotonic() <= self._until and ref in self._allowed and ref in self._left
 
+    async def departs(self, ref: MessageRef) -> bool:
+        """The last question, right before `MAIL FROM`. True: it is on the wire from now on, and nobody can withdraw it
+        until `came_back` or `done`."""
+        allowed = await self.allows(ref)
+        if allowed:
+            self._on_wire.add(ref)
+        return allowed
+
+    def came_back(self, ref: MessageRef) -> None:
+        """Its server was not sent it, or did not take it: it may be withdrawn, or depart again."""
+        self._on_wire.discard(ref)
+
     def done(self, ref: MessageRef) -> None:
-        """Sent or given up: need not be asked about again."""
+        """Its outcome is put: need not be asked about again."""
         self._left.discard(ref)
+        self._on_wire.discard(ref)
+
+    def withdraw(self, ref: MessageRef) -> bool:
+        """Take it out of the batch, to give it back to the queue: it departs no more. False for what is on the wire, or
+        is no longer in the batch: its server may be taking it, and whoever gave it back would have it sent twice."""
+        if ref in self._on_wire or ref not in self._left:
+            return False
+        self._left.discard(ref)
+        return True
+
+    def on_wire(self, ref: MessageRef) -> bool:
+        """Whether a server may have it, or be about to."""
+        return ref in self._on_wire
 
     def young(self) -> int:
         """How many messages of this batch wait or are under way, while its claim is young."""
@@ -118,11 +146,11 @@ class Permit:
         return max(0, len(self._left) - self.aside) if young else 0
 
     def left(self) -> set[MessageRef]:
-        """Messages neither sent nor given up."""
+        """Messages without an outcome that were not withdrawn."""
         return set(self._left)
 
     def stop(self) -> None:
-        """Start no further mail of this batch."""
+        """Let no further mail of this batch depart."""
         self._until = float("-inf")
 
     def stopped(self) -> bool:

@@ -4,8 +4,9 @@ A message leaves a batch in one of three ways: with an outcome that ends or defe
 counted), or given back untried. A throttled mail that changes its IP leaves only a note in its timeline.
 """
 
+import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from mta.deliver import Delivery
 from mta.model import Action, Response, Scope, Verdict
 from outcomes.kinds import AttemptFacts, Outcome
 from pools.model import Wait
-from store.database import DatabaseUnavailableError
+from store.database import Connection, DatabaseUnavailableError
 from suppression.rules import suppression_for
 from workers import watch
 from workers.batch import Batch, Collaborators, Job
@@ -163,15 +164,17 @@ def end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, de
     _log.info("ended_unsent", message_id=str(message.ref), lane=batch.lane.value, state=state.value, detail=detail)
 
 
-def stumble(batch: Batch, message: Claimed, error: Exception, c: Collaborators, *, sent: bool = False) -> None:
+def stumble(batch: Batch, message: Claimed, error: BaseException, c: Collaborators) -> None:
     """A bug of ours, or a setting that is wrong for this message: it waits by the retry clock, for a repaired worker
-    can send it. With `sent` its server may have taken it, and a quick repeat would be a flood."""
+    can send it. When it is on the wire its server may have taken it, and a quick repeat would be a flood."""
     _log.error("send_failed", message_id=str(message.ref), lane=batch.lane.value, exc_info=error)
     if message.ref not in batch.permit.left():
         return  # its outcome had been put before
     email, _ = batch.emails[message.ref.email_id]
     now, attempts = batch.now(), message.attempts + 1
-    verdict = Verdict(Action.RETRY_LATER, "internal", Scope.LOCAL, "internal_error", uncertain=sent)
+    verdict = Verdict(
+        Action.RETRY_LATER, "internal", Scope.LOCAL, "internal_error", uncertain=batch.permit.on_wire(message.ref)
+    )
     due = retry.next_attempt(attempts, accepted_at(email), now, verdict, message.expires_at, random.random())
     state = states.State.DEFERRED if due else states.State.FAILED
     outcome = Outcome(
@@ -186,6 +189,8 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
     behind a limit would fill the timeline with nothing new. The reason is kept with the queue row."""
     held: list[tuple[MessageRef, datetime, str]] = []
     for message, wait in waiting:
+        if not batch.permit.withdraw(message.ref):
+            continue
         email, _ = batch.emails[message.ref.email_id]
         due = _held_until(batch, message, email, wait)
         if due is None:
@@ -196,30 +201,34 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
     if not held:
         return
     watch.HELD.labels(batch.lane.value).inc(len(held))
-    try:
-        async with c.database.connection() as connection:
-            await claim.hold(connection, held, c.worker)
-    except DatabaseUnavailableError as error:
-        _log.warning("leases_left_to_expire", messages=len(held), error=str(error))
-    for ref, _, _ in held:
-        batch.permit.done(ref)
-    c.claims.let_go(ref for ref, _, _ in held)
+    async with _released([ref for ref, _, _ in held], c) as connection:
+        await claim.hold(connection, held, c.worker)
 
 
 async def give_back(batch: Batch, c: Collaborators) -> None:
     """Return what was claimed and not tried (time was up, a suppression came, a step failed), and allowances of
     warming IPs that were not used."""
-    untried = batch.permit.left()
-    try:
-        if untried:
-            c.claims.let_go(untried)
-            async with c.database.connection() as connection:
-                due = batch.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
-                await claim.give_back(connection, list(untried), c.worker, due)
-        if batch.tickets:
+    untried = [ref for ref in batch.permit.left() if batch.permit.withdraw(ref)]
+    if untried:
+        async with _released(untried, c) as connection:
+            due = batch.now() + (FAILURE_PAUSE if batch.failed else timedelta(0))
+            await claim.give_back(connection, untried, c.worker, due)
+    if batch.tickets:
+        with contextlib.suppress(DatabaseUnavailableError):  # at worst a warming IP carries less today
             await c.granter.give_back((ticket, n) for ticket, n in batch.tickets.items() if n > 0)
+
+
+@contextlib.asynccontextmanager
+async def _released(refs: Sequence[MessageRef], c: Collaborators) -> AsyncIterator[Connection]:
+    """A connection to return these messages on. They are let go of afterwards, whatever came of it: what could not be
+    returned becomes due when its lease ends. Not before: claimed anew meanwhile, it would be sent and returned."""
+    try:
+        async with c.database.connection() as connection:
+            yield connection
     except DatabaseUnavailableError as error:
-        _log.warning("leases_left_to_expire", messages=len(untried), error=str(error))
+        _log.warning("leases_left_to_expire", messages=len(refs), error=str(error))
+    finally:
+        c.claims.let_go(refs)
 
 
 def accepted_at(email: StoredEmail) -> datetime:

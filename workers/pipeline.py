@@ -92,8 +92,10 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
         batch.failed = True
         raise
     finally:
-        c.permits.discard(batch.permit)
-        await give_back(batch, c)
+        try:
+            await give_back(batch, c)
+        finally:
+            c.permits.discard(batch.permit)
     return [destination for destination in more if destination not in batch.limited]
 
 
@@ -104,17 +106,17 @@ async def _claim(
         claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
         fresh = c.claims.hold(message.ref for message in claimed)
         claimed = [message for message in claimed if message.ref in fresh]
-        return claimed, await _emails(connection, claimed, c), more
+        try:
+            return claimed, await _emails(connection, claimed), more
+        except BaseException:
+            c.claims.let_go(fresh)  # nobody will work on them: let their leases run out
+            raise
 
 
 async def _emails(
-    connection: Connection, claimed: Sequence[Claimed], c: Collaborators
+    connection: Connection, claimed: Sequence[Claimed]
 ) -> dict[UUID, tuple[StoredEmail, StoredContent | None]]:
-    try:
-        return await claim.load(connection, {message.ref.email_id for message in claimed}) if claimed else {}
-    except BaseException:
-        c.claims.let_go(message.ref for message in claimed)  # nobody will work on them: let their leases run out
-        raise
+    return await claim.load(connection, {message.ref.email_id for message in claimed}) if claimed else {}
 
 
 async def _admit(c: Collaborators) -> None:
@@ -140,36 +142,30 @@ async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -
         routes = await _routes(sendable, c)
     with watch.step(batch.lane, "choose"):
         jobs, slow = await assign(batch, sendable, routes, c)
-    sending = [asyncio.create_task(_pace(batch, slow, c))] if slow else []
+    if slow:
+        batch.start(_pace(batch, slow, c))
     try:
-        await _start(batch, jobs, sending, c)
+        await _start(batch, jobs, c)
     finally:
-        # Also when a step broke: mail on the wire that was given back would be sent a second time.
-        ended = await asyncio.gather(*sending, return_exceptions=True)
-    for failure in ended:
-        if isinstance(failure, Exception):
+        for failure in await batch.settled():
             batch.failed = True
             _log.error("batch_failed", lane=batch.lane.value, error=str(failure), exc_info=failure)
 
 
-async def _start(batch: Batch, jobs: Sequence[Job], sending: list[asyncio.Task[None]], c: Collaborators) -> None:
-    """Prepare chunk after chunk, each on its way while the next one is prepared; adds its tasks to `sending`."""
-    sending.extend(asyncio.create_task(_send_large(batch, group, c)) for group in _large(jobs))
+async def _start(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
+    """Prepare chunk after chunk, each on its way while the next one is prepared."""
+    for group in _large(jobs):
+        batch.start(_send_large(batch, group, c))
     small = [job for job in jobs if job.content is not None]
     for start in range(0, len(small), PREPARE_CHUNK):
-        chunk = await _prepare(batch, small[start : start + PREPARE_CHUNK], c)
-        sending.append(asyncio.create_task(_send_all(batch, chunk, c)))
+        batch.start(_send_all(batch, await _prepare(batch, small[start : start + PREPARE_CHUNK], c), c))
 
 
 async def _pace(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> None:
     """Send what a rate holds up, as it allows."""
-    sending: list[asyncio.Task[None]] = []
-    try:
-        async with aclosing(paced(batch, slow, c)) as portions:
-            async for jobs in portions:
-                await _start(batch, jobs, sending, c)
-    finally:
-        await asyncio.gather(*sending)
+    async with aclosing(paced(batch, slow, c)) as portions:
+        async for jobs in portions:
+            await _start(batch, jobs, c)
 
 
 def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:
@@ -251,8 +247,8 @@ async def _send_all(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None
     """All at once; the sessions there may be bound it. A bug in one message's way does not hold up the others."""
     ended = await asyncio.gather(*(_send(batch, job, c) for job in jobs), return_exceptions=True)
     for job, failure in zip(jobs, ended, strict=True):
-        if isinstance(failure, Exception):
-            stumble(batch, job.claimed, failure, c, sent=True)
+        if failure is not None:
+            stumble(batch, job.claimed, failure, c)
 
 
 async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
@@ -279,6 +275,7 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
                     conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)
                     return
                 throttled = Throttled(facts_of(job, delivery, verdict), replied)
+                batch.permit.came_back(job.claimed.ref)
         tried |= {job.ip.address}
         if not await _moved(batch, job, tried, throttled, c):
             return
@@ -292,7 +289,7 @@ async def _try(batch: Batch, job: Job, envelope: Envelope, c: Collaborators) -> 
     async def gate() -> bool:
         # Others of this IP may have been throttled while this mail waited for its session.
         rested = c.throttles.rest(job.ip.address, site, batch.now()) is not None
-        return not rested and await batch.permit.allows(ref)
+        return not rested and await c.recorder.ready() and await batch.permit.departs(ref)
 
     try:
         delivery = await c.courier.deliver(job.route, job.ip, envelope, gate)
@@ -300,10 +297,13 @@ async def _try(batch: Batch, job: Job, envelope: Envelope, c: Collaborators) -> 
         end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return None
     except UnavailableError as error:
+        batch.permit.came_back(ref)
         batch.failed = not batch.permit.stopped()  # out of sockets, or stopping: the rest of the batch is given back
         _log.warning("courier_unavailable", lane=batch.lane.value, error=str(error))
         return None
-    if not (delivery.refused_by_gate or delivery.out_of_reach):
+    if delivery.refused_by_gate or delivery.out_of_reach:
+        batch.permit.came_back(ref)
+    else:
         watch.SEND[batch.lane].observe(delivery.ended - delivery.ready)
         if job.ticket is not None and delivery.response.phase not in _BEFORE_MAIL:
             batch.tickets[job.ticket] -= 1

@@ -3,8 +3,9 @@
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,10 +28,14 @@ class Commits:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.told: list[Outcome] = []
+        self.ended = 0
         self.repeats = 0
 
     def __call__(self, outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
         self.batches.append(len(outcomes))
+        self.told.extend(outcomes)
+        self.ended += recorded.ended
         self.repeats += recorded.repeats
         assert seconds >= 0
 
@@ -257,16 +262,96 @@ async def test_a_broken_schema_keeps_outcomes_until_it_is_mended(
     assert set((await states(database)).values()) == {"delivered"}
 
 
-async def test_a_journal_that_cannot_be_written_loses_no_outcome(
-    recorder: Recorder, database: Database, journal: Journal
+@pytest.mark.parametrize(
+    ("changes", "state", "ended"),
+    [({"attempt": attempt(duration_ms=-(2**40))}, "delivered", 1), ({"attempts": -(2**20)}, "queued", 0)],
+)
+async def test_a_mail_ends_whatever_is_said_about_it_and_is_let_go_of_at_the_last(
+    recorder: Recorder, database: Database, commits: Commits, changes: dict[str, Any], state: str, ended: int
 ) -> None:
-    found = await queued(database, 2)
+    """Nobody renews the claim of an outcome for ever: what cannot be stored in any form is told of too."""
+    (ref,) = await queued(database, 1)
+    recorder.put(outcome(ref, **changes))
+    await committed(recorder)
+
+    assert (await states(database))[ref] == state
+    assert [one.ref for one in commits.told] == [ref]
+    assert commits.ended == ended
+
+
+# The journal cannot be written
+
+
+@pytest.fixture
+def full_disk(journal: Journal) -> Iterator[Callable[[bool], None]]:
+    """Says whether the disk of the journal is full."""
     handles = journal._handles
-    journal._handles = (-1, -1)
-    for ref in found:
+
+    def is_full(full: bool) -> None:
+        journal._handles = (-1, -1) if full else handles
+
+    yield is_full
+    is_full(False)
+
+
+async def test_a_journal_that_cannot_be_written_loses_no_outcome(
+    recorder: Recorder, database: Database, full_disk: Callable[[bool], None]
+) -> None:
+    found = await queued(database, 3)
+    full_disk(True)
+    for ref in found[:2]:
         recorder.put(outcome(ref))
     await committed(recorder)
-    journal._handles = handles
+    assert "journal cannot be written" in recorder.trouble()
+    full_disk(False)
+    recorder.put(outcome(found[2]))
+    await committed(recorder)
 
     assert set((await states(database)).values()) == {"delivered"}
     assert recorder.trouble() == ""
+
+
+async def test_without_a_journal_few_outcomes_are_exposed_at_a_time(
+    recorder: Recorder, database: Database, database_url: str, full_disk: Callable[[bool], None]
+) -> None:
+    """A kill repeats what is in no journal and not committed."""
+    found = await queued(database, module.EXPOSED_AT)
+    full_disk(True)
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("LOCK TABLE delivery_queue IN ACCESS EXCLUSIVE MODE")
+        for ref in found[:-1]:
+            recorder.put(outcome(ref))
+        assert await recorder.ready()
+        recorder.put(outcome(found[-1]))
+        waiting = [asyncio.create_task(recorder.ready()), asyncio.create_task(recorder.room())]
+        await asyncio.sleep(0.1)
+        assert not any(one.done() for one in waiting)
+        await holder.rollback()
+        assert await asyncio.wait_for(waiting[0], 5)
+        await asyncio.wait_for(waiting[1], 5)
+
+
+@pytest.mark.parametrize("back", ["database", "disk"])
+async def test_no_mail_leaves_while_outcomes_can_be_kept_nowhere(
+    recorder: Recorder, database: Database, database_url: str, full_disk: Callable[[bool], None], back: str
+) -> None:
+    """The disk is full and PostgreSQL away: every mail that was sent would be sent again after a kill."""
+    database._pool.timeout = 0.2
+    found = await queued(database, 2)
+    full_disk(True)
+    await close_door(database_url, True)
+    recorder.put(outcome(found[0]))
+    await until(lambda: "no mail is sent" in recorder.trouble())
+    assert not await recorder.ready()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(recorder.room(), 0.1)
+    if back == "disk":
+        full_disk(False)
+    else:
+        await close_door(database_url, False)
+    await asyncio.wait_for(recorder.room(), 20)
+    assert await recorder.ready()
+    await close_door(database_url, False)
+    await until(lambda: recorder.depth() == 0, 20)
+
+    assert (await states(database))[found[0]] == "delivered"

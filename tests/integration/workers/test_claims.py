@@ -138,6 +138,27 @@ async def test_what_is_done_is_not_sent_again_and_not_left(database: Database, h
     assert asked.young() == 2
 
 
+async def test_what_is_on_the_wire_cannot_be_withdrawn(database: Database, held: list[MessageRef]) -> None:
+    """Its server may be taking it: returned to the queue it would be sent a second time."""
+    asked = permit(database, held)
+    assert await asked.departs(held[0])
+    assert [asked.withdraw(ref) for ref in held] == [False, True, True]
+    assert asked.left() == {held[0]}
+    asked.came_back(held[0])
+
+    assert asked.withdraw(held[0])
+    assert not asked.withdraw(held[0]), "it is gone already"
+
+
+async def test_what_was_withdrawn_departs_no_more(database: Database, held: list[MessageRef]) -> None:
+    asked = permit(database, held)
+    asked.withdraw(held[0])
+    asked.done(held[1])
+
+    assert [await asked.departs(ref) for ref in held] == [False, False, True]
+    assert [asked.on_wire(ref) for ref in held] == [False, False, True]
+
+
 # Leases
 
 

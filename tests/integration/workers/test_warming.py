@@ -2,10 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from core.queues import Lane
+from pools.grants import Ask, Granted, Granter
 from store.database import Database
 from tests.integration.messages.emails import execute, rows
 from tests.integration.workers.lane import IPS, LaneTest, lane_test
@@ -64,6 +68,35 @@ async def test_an_allowance_that_was_not_used_is_returned(
 
         by_ip = Counter(mail.source for mail in lane.sink.mails)
         assert (by_ip[FIRST], sum(by_ip.values())) == (0, 20)
+        assert await granted(lane) == 0
+
+
+class Shuffled:
+    """The granter, whose leaves come in another order: warm IPs first."""
+
+    def __init__(self, granter: Granter) -> None:
+        self._granter = granter
+        self.give_back = granter.give_back
+
+    async def grant(self, asks: Sequence[Ask], lane: Lane, now: datetime) -> list[Granted]:
+        answers = await self._granter.grant(asks, lane, now)
+        return [replace(one, leaves=sorted(one.leaves, key=lambda leave: leave.ticket is not None)) for one in answers]
+
+
+async def test_every_allowance_is_counted_in_whatever_order_it_came(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Of two rounds of asking the second one has leaves of warming IPs too, behind those of warm ones."""
+    refuses = Rule("connect", "421 4.7.0 Too many messages from this IP address, try again in 10 minutes", source=FIRST)
+    async with lane_test(database, database_url, redis_url, tmp_path, refuses) as lane:
+        await warm_up(lane, FIRST)
+        for number in range(20):
+            await lane.put(f"u{number}@one.example")
+        granter = cast(Granter, Shuffled(lane.collaborators.granter))
+        await deliver_due(Lane.TRANSACTIONAL, ["one.example"], replace(lane.collaborators, granter=granter))
+        await lane.committed()
+
+        assert Counter(mail.source for mail in lane.sink.mails).keys() == {SECOND, THIRD}
         assert await granted(lane) == 0
 
 
