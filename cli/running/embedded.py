@@ -104,7 +104,7 @@ def running_urls(data_dir: Path) -> Urls | None:
     """The URLs of the servers another process keeps running in this data folder; None when there are none."""
     try:
         urls = Urls(**json.loads((data_dir / URLS_FILE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, PermissionError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
     return urls if lock_holder(data_dir / "postgres.lock") else None
 

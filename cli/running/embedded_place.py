@@ -3,7 +3,8 @@
 An ordinary user's servers run as that user, with their data in the data folder. PostgreSQL refuses to run as root, so
 as root both servers run as `postgres` (if there is such an account) or `nobody`. That account may be unable to reach a
 checkout below `/root`; then data, and a copy of the program files, go to a folder of our own below `/var/lib`, named
-in `postgres.location` inside the data folder. Permissions of folders that are not ours are never changed.
+in `postgres.location` inside the data folder. That folder names its data folder in turn, so that a copy of the data
+folder gets no hold of the original's database. Permissions of folders that are not ours are never changed.
 
 Owns: accounts, folders, locks, socket paths. Never starts a server.
 """
@@ -30,6 +31,10 @@ SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103
 SOCKET_NAME = ".s.PGSQL.5432"
 
 LOCATION_FILE = "postgres.location"
+"""In the data folder: where its data is, when that is elsewhere."""
+
+OWNER_FILE = "data-folder"
+"""In that other place: path and identity of the one data folder it belongs to."""
 
 Notice = Callable[[str], None]
 """Takes one line for the person who started us."""
@@ -57,29 +62,35 @@ class Place:
 
 
 class FolderLock:
-    """One lock file in the data folder, held by one process at a time; the kernel lets go of it when we die."""
+    """Lock files held by one process at a time; the kernel lets go of them when we die."""
 
     def __init__(self, path: Path, what: str) -> None:
         """Takes the lock. Raises AlreadyRunningError when another process has it; `what` is its name in the message."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._what = what
+        self._held: list[int] = []
+        self.also(path)
+
+    def also(self, path: Path) -> None:
+        """Take a second one: that of the place where the data is, when that is not the data folder."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = int(os.read(self._fd, 20).strip() or b"0")
-            os.close(self._fd)
+            holder = int(os.read(fd, 20).strip() or b"0")
+            os.close(fd)
             raise AlreadyRunningError(
-                f"{what} of {path.parent} is already running, started by process {holder}. "
+                f"{self._what} of {path.parent} is already running, started by process {holder}. "
                 "Stop that one first (Ctrl-C in its terminal), or use another data folder.",
                 holder,
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        self._held.append(fd)
 
     def release(self) -> None:
-        """Let go. The file stays: removing it would let two processes hold two different files of that name."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Let go. The files stay: removing one would let two processes hold two different files of that name."""
+        while self._held:
+            os.close(self._held.pop())
 
 
 def lock_holder(path: Path) -> int | None:
@@ -88,7 +99,7 @@ def lock_holder(path: Path) -> int | None:
         lock = FolderLock(path, "")
     except AlreadyRunningError as held:
         return held.pid
-    except FileNotFoundError:
+    except OSError:  # there is no such file, or it is not ours
         return None
     lock.release()
     return None
@@ -98,18 +109,27 @@ def prepare_data_dir(data_dir: Path) -> Path:
     """Make the data folder when it is missing; its absolute path without symbolic links.
 
     Made by root it can be passed through (0711) by the account the servers run as, and listed by nobody else.
-    Raises ConfigurationError when it belongs to another user: files of two owners would lock one of them out.
+    Raises ConfigurationError when it cannot be written, or belongs to another user: files of two owners would lock one
+    of them out.
     """
-    if not data_dir.exists():
-        data_dir.mkdir(parents=True)
-        data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    try:
+        if not data_dir.exists():
+            data_dir.mkdir(parents=True)
+            data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    except OSError as error:
+        raise _unusable(data_dir, f"cannot be made: {error.strerror}") from error
+    if not data_dir.is_dir():
+        raise _unusable(data_dir, "is a file, not a folder")
     owner = data_dir.stat().st_uid
     if owner != os.geteuid():
-        raise ConfigurationError(
-            f"The data folder {data_dir} belongs to user {owner}, and we run as user {os.geteuid()}. "
-            "Run as its owner, or choose another folder."
-        )
+        raise _unusable(data_dir, f"belongs to user {owner}, and we run as user {os.geteuid()}: run as its owner")
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise _unusable(data_dir, "cannot be written: is its file system mounted read-only?")
     return data_dir.resolve()
+
+
+def _unusable(data_dir: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(f"The data folder {data_dir} {why}. POSTLANE_DATA_DIR names another one.")
 
 
 def wheel_folder(package: str) -> Path:
@@ -127,8 +147,7 @@ def choose_place(data_dir: Path, notice: Notice) -> Place:
     """Decide account and folder for the servers of `data_dir` (a path from `prepare_data_dir`)."""
     if os.geteuid() != 0:
         return Place(data_dir, None)
-    recorded = data_dir / LOCATION_FILE
-    base = Path(recorded.read_text(encoding="utf-8").strip()) if recorded.exists() else data_dir
+    base = _recorded_base(data_dir)
     account = _account_for(base / "postgres")
     if base == data_dir and not can_enter(account, base):
         if (base / "postgres").exists():
@@ -140,8 +159,49 @@ def choose_place(data_dir: Path, notice: Notice) -> Place:
         notice(f"{account.name} cannot reach {data_dir}; the servers' data is in {base}")
     if base != data_dir:
         own_folder(base, None, 0o711)
-    recorded.write_text(f"{base}\n", encoding="utf-8")
+        (base / OWNER_FILE).write_bytes(os.fsencode(f"{data_dir}\n{_identity(data_dir)}\n"))
+        (data_dir / LOCATION_FILE).write_bytes(os.fsencode(f"{base}\n"))
     return Place(base, account)
+
+
+def _recorded_base(data_dir: Path) -> Path:
+    """Where the data of this folder is: in it, or where it says, if that place says so too.
+
+    Raises ConfigurationError for a copied folder, whose data is that of the original, and when the data is gone.
+    """
+    recorded = _lines(data_dir / LOCATION_FILE)
+    if not recorded or (data_dir / "postgres").exists():
+        return data_dir
+    base = Path(recorded[0])
+    if not base.is_dir():
+        raise ConfigurationError(
+            f"The database of {data_dir} is in {base}, and that is not there. Bring it back, or remove "
+            f"{data_dir / LOCATION_FILE} to begin with an empty database."
+        )
+    owner = _lines(base / OWNER_FILE) or [str(data_dir) if base == _private_base(data_dir) else "", ""]
+    original = Path(owner[0])
+    moved = owner[1] == _identity(data_dir) or not _lines(original / LOCATION_FILE)
+    if original == data_dir or (moved and owner[0]):
+        return base
+    raise ConfigurationError(
+        f"{data_dir} is a copy of {owner[0] or 'another data folder'}, whose database is in {base} and was not copied. "
+        f"Use the original; or remove {data_dir / LOCATION_FILE} to begin with an empty database, and bring the data "
+        "over with pg_dump and psql."
+    )
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a small file of ours; none when it is missing."""
+    try:
+        return os.fsdecode(file.read_bytes()).split("\n")
+    except OSError:
+        return []
+
+
+def _identity(folder: Path) -> str:
+    """Stays with a folder that is renamed, and is another one for a copy."""
+    found = folder.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _private_base(data_dir: Path) -> Path:
@@ -246,11 +306,13 @@ def own_folder(folder: Path, account: Account | None, mode: int = 0o700) -> Path
 
 
 def socket_folder(place: Place) -> Path:
-    """A folder for PostgreSQL's socket whose path is short enough, 0700, owned by the server's account."""
+    """A folder for PostgreSQL's socket, 0700, owned by the server's account. Its path is short enough, and
+    plain: libpq reads one with a comma as a list of hosts."""
     short = f"postlane-{hashlib.sha256(os.fsencode(place.base)).hexdigest()[:12]}"
     runtime = Path(f"/run/user/{os.geteuid()}") if place.account is None else Path("/run")
     for folder in (place.base / "run", runtime / short, Path("/tmp") / short):
         fits = len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT
-        if fits and folder.parent.is_dir() and can_enter(place.account, folder.parent):
+        readable = str(folder).isprintable() and "," not in str(folder)
+        if fits and readable and folder.parent.is_dir() and can_enter(place.account, folder.parent):
             return own_folder(folder, place.account)
     raise ConfigurationError(f"No folder for a Unix socket: {place.base} is too long and /tmp cannot be entered.")

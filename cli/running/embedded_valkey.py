@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -65,10 +65,11 @@ loglevel notice
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach the server of one data folder."""
+    """How to reach the server of one data folder, and by which folder to know it."""
 
     port: int
     password: str
+    folder: Path
 
     @property
     def url(self) -> str:
@@ -106,13 +107,17 @@ def start_valkey(data_dir: Path, notice: Notice = tell) -> EmbeddedValkey:
 
 
 def _started(data_dir: Path, lock: FolderLock, notice: Notice) -> EmbeddedValkey:
+    place = choose_place(data_dir, notice)
+    if place.base != data_dir:
+        lock.also(place.base / "valkey.lock")
+    folder = own_folder(place.base / "valkey", place.account)
     remembered = data_dir / "valkey.json"
-    access = _recall(remembered)
+    access = _recall(remembered, folder)
     if access:
         _stop_orphan(access, notice)
     for _ in range(PORT_ATTEMPTS):
-        access = _with_free_port(access)
-        process = _process(data_dir, access, notice)
+        access = _with_free_port(access, folder)
+        process = _process(place, access, data_dir / "logs" / "valkey.log")
         if _came_up(process):
             _remember(remembered, access)
             return EmbeddedValkey(process, lock, access.url)
@@ -133,25 +138,25 @@ def _came_up(process: Process) -> bool:
     return False
 
 
-def _process(data_dir: Path, access: Access, notice: Notice) -> Process:
-    place = choose_place(data_dir, notice)
-    folder = own_folder(place.base / "valkey", place.account)
-    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+def _process(place: Place, access: Access, log: Path) -> Process:
+    quoted = str(access.folder).replace("\\", "\\\\").replace('"', '\\"')
     program = _program(place)
     process: Process
     service = Service(
         name="valkey",
         command=(str(program), "-"),
-        stdin=_CONFIG.format(port=access.port, password=access.password, folder=quoted).encode(),
+        stdin=_CONFIG.format(port=access.port, password=access.password, folder=quoted).encode(
+            "utf-8", "surrogateescape"
+        ),
         inherit_env=False,
         account=place.account,
-        cwd=folder,
+        cwd=access.folder,
         ready=lambda: _serving_pid(access) == process.pid,
         ready_timeout=READY_SECONDS,
         stop_timeout=5.0,
         death_signal=signal.SIGTERM,  # writes and syncs what it holds, then ends
     )
-    process = Process(service, data_dir / "logs" / "valkey.log")
+    process = Process(service, log)
     return process
 
 
@@ -171,15 +176,22 @@ def _client(access: Access) -> redis.Redis:
         password=access.password,
         socket_timeout=1.0,
         socket_connect_timeout=1.0,
+        decode_responses=True,
+        encoding_errors="surrogateescape",  # names of folders are bytes
         retry=Retry(NoBackoff(), 0),
     )
 
 
 def _serving_pid(access: Access) -> int:
-    """Process id of the server that takes our password on our port and has loaded its data; 0 when there is none."""
+    """Process id of the server that takes our password on our port, works in our folder and has loaded its data.
+
+    0 when there is none. The folder counts: a copied data folder brings port and password of the original's server.
+    """
     try:
         with _client(access) as client:
             client.ping()  # answers LOADING until the data is there
+            if not access.folder.samefile(client.config_get("dir")["dir"]):
+                return 0
             return int(client.info("server")["process_id"])
     except (redis.RedisError, OSError):
         return 0
@@ -197,20 +209,20 @@ def _stop_orphan(access: Access, notice: Notice) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _with_free_port(access: Access | None) -> Access:
+def _with_free_port(access: Access | None, folder: Path) -> Access:
     """The remembered port when it is free, so that a URL somebody copied stays right; else any free one."""
     password = access.password if access else secrets.token_urlsafe(24)
     for port in (access.port if access else 0, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return Access(int(probe.getsockname()[1]), password)
+            return Access(int(probe.getsockname()[1]), password, folder)
     raise UnavailableError("no free TCP port on 127.0.0.1")
 
 
-def _recall(path: Path) -> Access | None:
+def _recall(path: Path, folder: Path) -> Access | None:
     try:
-        return Access(**json.loads(path.read_text(encoding="utf-8")))
+        return Access(**json.loads(path.read_text(encoding="utf-8")), folder=folder)
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
@@ -218,5 +230,5 @@ def _recall(path: Path) -> Access | None:
 def _remember(path: Path, access: Access) -> None:
     fresh = path.with_name(f"{path.name}.fresh")
     with open(fresh, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        json.dump(asdict(access), file)
+        json.dump({"port": access.port, "password": access.password}, file)
     fresh.replace(path)
