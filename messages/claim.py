@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from core.queues import Lane
+from messages.held import FREE
 from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
 from mta.model import Attachment
 from store import arrays
@@ -20,15 +21,12 @@ from store.database import Connection
 INLINE_CONTENT = 64 * 1024
 """Content up to this size (bytes) is loaded with the batch; larger content one by one, right before sending."""
 
-# While PostgreSQL was away leases ran out under workers that live, with outcomes they could not commit. So a restart of
-# the server gives every older lease its time again, before others may take the mail and send it a second time.
-_CLAIM = """
+_CLAIM = f"""
 WITH due AS MATERIALIZED (
   SELECT d.email_id, d.position FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
     SELECT email_id, position FROM delivery_queue q
      WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
-       AND (q.claimed_by IS NULL OR q.claimed_at > pg_postmaster_start_time()
-            OR now() - pg_postmaster_start_time() > %(lease)s)
+       AND {FREE}
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
 ), claimed AS (
   UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL
@@ -66,7 +64,7 @@ SELECT q.email_id, q.position FROM delivery_queue q
 
 # A locked row is one whose outcome is being committed: waiting for it could be a deadlock.
 _RENEW = """
-UPDATE delivery_queue q SET due_at = now() + %(lease)s
+UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_at = now()
   FROM (SELECT email_id, position FROM delivery_queue
          WHERE (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
            AND email_id = ANY(%(emails)s::uuid[]) AND claimed_by = %(worker)s FOR UPDATE SKIP LOCKED) AS mine

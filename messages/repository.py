@@ -1,9 +1,9 @@
 """Emails as the API shows them, and the two things it may do to one on its way: cancel it, move its schedule.
 
-Reads never lock. `cancel` and `reschedule` are one statement each and touch only queue rows that no worker holds: a
-row under a live claim may be on the wire this very moment, and nobody can take that back. The claim skips a row that is
-being changed here, and a change waits for a claim that is being made; so a message is either sent or cancelled, not
-both. Called by `api/routes/emails` and the command line; the caller commits.
+Reads never lock. `cancel` and `reschedule` are one statement each and touch only queue rows that nobody holds
+(`messages/held`): a row under a live claim may be on the wire this very moment, and nobody can take that back. The
+claim skips a row that is being changed here, and a change waits for a claim that is being made; so a message is either
+sent or cancelled, not both. The caller commits.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from core.paging import Page, Window, cut
 from messages import timeline
+from messages.held import FREE, NEXT_ATTEMPT
 from messages.states import Event, State, sources
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
@@ -34,10 +35,9 @@ SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject,
  WHERE e.id = %(email)s AND e.application_id = %(application)s
 """
 
-# A claim moves due_at ahead as its lease: that is no next attempt.
-_RECIPIENTS = """
+_RECIPIENTS = f"""
 SELECT m.recipient, m.kind, m.state, m.attempts, m.updated_at,
-       CASE WHEN q.claimed_by IS NULL AND q.due_at > now() THEN q.due_at END, q.hold
+       CASE WHEN q.due_at > now() THEN {NEXT_ATTEMPT} END, q.hold
   FROM messages m LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE m.email_id = %(email)s ORDER BY m.position
 """
@@ -54,9 +54,9 @@ SELECT v.kind, v.at, m.recipient, v.attempt, v.ip, v.provider, v.mx, v.tls, v.ph
  WHERE v.email_id = %(email)s AND m.email_id = %(email)s ORDER BY v.at, v.position, v.attempt LIMIT %(limit)s
 """
 
-_CANCEL = """
+_CANCEL = f"""
 WITH gone AS (
-  DELETE FROM delivery_queue q WHERE q.email_id = %(email)s AND (q.claimed_by IS NULL OR q.due_at <= now())
+  DELETE FROM delivery_queue q WHERE q.email_id = %(email)s AND {FREE}
   RETURNING q.position, q.lane
 ), moved AS (
   UPDATE messages m SET state = %(state)s, updated_at = now() FROM gone
@@ -66,14 +66,14 @@ SELECT position, lane, now() FROM gone
 """
 
 # The email's row is locked first: two changes of one schedule take turns, so `expires_at` moves by the right amount.
-_RESCHEDULE = """
+_RESCHEDULE = f"""
 WITH mail AS (
   SELECT id, scheduled_at FROM emails WHERE id = %(email)s AND scheduled_at IS NOT NULL FOR UPDATE
 ), moved AS (
   UPDATE delivery_queue q SET due_at = %(at)s, claimed_by = NULL, claimed_at = NULL,
          expires_at = q.expires_at + (%(at)s - mail.scheduled_at)
     FROM mail, messages m
-   WHERE q.email_id = mail.id AND (q.claimed_by IS NULL OR q.due_at <= now())
+   WHERE q.email_id = mail.id AND {FREE}
      AND m.email_id = %(email)s AND m.position = q.position AND m.state = ANY(%(sources)s)
   RETURNING q.position
 ), shown AS (

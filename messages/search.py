@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from messages.held import FREE, NEXT_ATTEMPT
 from store.database import Connection
 
 
@@ -51,9 +52,9 @@ class DueRow:
     first_due_at: datetime
 
 
-_LIST = """
+_LIST = f"""
 SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipient, e.subject, m.state, m.attempts,
-       CASE WHEN q.claimed_by IS NULL OR q.due_at <= now() THEN q.due_at END, q.hold
+       {NEXT_ATTEMPT}, q.hold
   FROM messages m JOIN emails e ON e.id = m.email_id
   LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE (%(address)s = '' OR m.address = %(address)s) AND (%(state)s = '' OR m.state = %(state)s)
@@ -61,17 +62,17 @@ SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipi
  ORDER BY m.email_id DESC, m.position LIMIT %(limit)s
 """
 
-_ONE = """
+_ONE = f"""
 SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipient, e.subject, m.state, m.attempts,
-       CASE WHEN q.claimed_by IS NULL OR q.due_at <= now() THEN q.due_at END, q.hold
+       {NEXT_ATTEMPT}, q.hold
   FROM messages m JOIN emails e ON e.id = m.email_id
   LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE m.email_id = %(email)s AND e.id = %(email)s ORDER BY m.position
 """
 
-_WAITING = """
-SELECT lane, destination, count(*), count(*) FILTER (WHERE due_at <= now()), min(due_at)
-  FROM delivery_queue GROUP BY lane, destination ORDER BY count(*) DESC, destination LIMIT %(limit)s
+_WAITING = f"""
+SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND {FREE}), min(due_at)
+  FROM delivery_queue q GROUP BY lane, destination ORDER BY count(*) DESC, destination LIMIT %(limit)s
 """
 
 

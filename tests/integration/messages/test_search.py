@@ -67,7 +67,7 @@ async def test_next_attempt_is_shown_unless_a_worker_holds_it(database: Database
     for email, due, worker in ((waits, later, None), (held, later, uuid7()), (orphan, past, uuid7())):
         await execute(
             database,
-            "UPDATE delivery_queue SET due_at = %s, claimed_by = %s WHERE email_id = %s",
+            "UPDATE delivery_queue SET due_at = %s, claimed_by = %s, claimed_at = now() WHERE email_id = %s",
             [due, worker, email.id],
         )
     await execute(database, "DELETE FROM delivery_queue WHERE email_id = %s", [ended.id])
