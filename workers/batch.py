@@ -30,9 +30,6 @@ from warmup.ledger import Ledger
 from workers.budget import ByteBudget
 from workers.claims import ClaimKeeper, Permit
 
-LARGE_BYTES = 128 * 1024 * 1024
-"""Content of large mails that one process has in memory at a time; as composed mail it is about a third more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -92,7 +89,7 @@ class Collaborators:
     limits: Limits
     permits: set[Permit] = field(default_factory=set)
     admission: Admission = field(default_factory=Admission)
-    large: ByteBudget = field(default_factory=lambda: ByteBudget(LARGE_BYTES))
+    large: ByteBudget = field(default_factory=ByteBudget)
     pacing: set[tuple[Lane, str]] = field(default_factory=set)
     """Lanes and sites that a batch is sending to as fast as a limited rate allows."""
 

@@ -1,37 +1,88 @@
-"""How many bytes of large mail one worker process has in memory. Of mail whose content was too
-large to come with its claim."""
+"""How many bytes of large mail one worker process has in memory, shared out between the sites they go to.
+
+A site that takes its mail slowly, or not at all, uses up its own share and nobody else's. Within a site it is first
+come, first served; between sites whoever fits, but nobody overtakes a mail that only waits for room in all.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from dataclasses import dataclass
+
+LARGE_BYTES = 128 * 1024 * 1024
+"""Content of large mails that one process has in memory at a time; as composed mail it is about a third more."""
+
+SITE_BYTES = LARGE_BYTES // 8
+"""Of them, for one site. A mail larger than this goes alone."""
+
+SMALL_BYTES = 256 * 1024
+"""A mail up to this size waits for its own site only: many slow sites together may hold all the rest."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    site: str
+    size: int
+    let_in: "asyncio.Future[None]"
 
 
 class ByteBudget:
-    """Lets mails in until their sizes add up to the limit; the others wait, first come first served.
+    """Lets mails in until their sizes add up to a limit; the others wait. One that is larger than the limit goes alone,
+    so nothing waits for ever."""
 
-    A mail larger than the limit goes alone, so nothing waits for ever.
-    """
-
-    def __init__(self, limit: int) -> None:
-        """`limit` in bytes."""
+    def __init__(self, limit: int = LARGE_BYTES, each: int = SITE_BYTES, small: int = SMALL_BYTES) -> None:
+        """In bytes: of all sites, of one site, and of a mail that does not wait for other sites."""
         self._limit = limit
-        self._used = 0
-        self._changed = asyncio.Condition()
-        self._turn = asyncio.Lock()
+        self._each = each
+        self._small = small
+        self._used: Counter[str] = Counter()
+        self._waiting: list[_Waiting] = []
 
     def used(self) -> int:
         """Bytes of the mails that are in."""
-        return self._used
+        return self._used.total()
 
-    @asynccontextmanager
-    async def take(self, size: int) -> AsyncIterator[None]:
-        """Be in with `size` bytes for the length of the block."""
-        async with self._turn, self._changed:
-            await self._changed.wait_for(lambda: self._used == 0 or self._used + size <= self._limit)
-            self._used += size
+    async def take(self, site: str, size: int, seconds: float) -> bool:
+        """Be let in with `size` bytes, until `give_back`. False when that takes longer than `seconds`."""
+        waiting = _Waiting(site, size, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._let_in()
         try:
-            yield
-        finally:
-            self._used -= size
-            async with self._changed:
-                self._changed.notify_all()
+            await asyncio.wait({waiting.let_in}, timeout=seconds)
+        except asyncio.CancelledError:
+            if not self._left_out(waiting):
+                self.give_back(site, size)
+            raise
+        return not self._left_out(waiting)
+
+    def give_back(self, site: str, size: int) -> None:
+        """That mail is out of memory."""
+        self._used[site] -= size
+        if not self._used[site]:
+            del self._used[site]
+        self._let_in()
+
+    def _left_out(self, waiting: _Waiting) -> bool:
+        """Stop waiting; True when it was not let in."""
+        if waiting.let_in.done():
+            return False
+        self._waiting.remove(waiting)
+        self._let_in()
+        return True
+
+    def _let_in(self) -> None:
+        behind: set[str] = set()
+        crowded = False
+        for one in list(self._waiting):
+            small = one.size <= self._small
+            at_site = one.site not in behind and self._fits(one.size, self._used[one.site], self._each)
+            if at_site and (small or (not crowded and self._fits(one.size, self.used(), self._limit))):
+                self._waiting.remove(one)
+                self._used[one.site] += one.size
+                one.let_in.set_result(None)
+                continue
+            behind.add(one.site)
+            crowded = crowded or (at_site and not small)
+
+    @staticmethod
+    def _fits(size: int, used: int, limit: int) -> bool:
+        return used == 0 or used + size <= limit

@@ -18,19 +18,18 @@ queue untried or held for an IP, or the process dies and its lease runs out.
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from datetime import timedelta
 from uuid import UUID
 
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
-from messages import claim, prepare, states
+from messages import claim, states
 from messages.model import Claimed, StoredContent, StoredEmail
 from messages.timeline import EventKind
-from mta.deliver import Delivery
+from mta.deliver import Delivery, Load
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
 from mta.providers import OTHER
 from mta.smtp_client import UnsendableError
@@ -54,6 +53,7 @@ from workers.concluding import (
     throttled_everywhere,
     written,
 )
+from workers.preparing import large_emails, prepare_chunk
 
 _log = get_logger(__name__)
 
@@ -154,11 +154,12 @@ async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -
 
 async def _start(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
     """Prepare chunk after chunk, each on its way while the next one is prepared."""
-    for group in _large(jobs):
-        batch.start(_send_large(batch, group, c))
+    for email in large_emails(batch, jobs, c):
+        batch.start(_send_all(batch, [(job, email.for_one) for job in email.jobs], c))
     small = [job for job in jobs if job.content is not None]
     for start in range(0, len(small), PREPARE_CHUNK):
-        batch.start(_send_all(batch, await _prepare(batch, small[start : start + PREPARE_CHUNK], c), c))
+        chunk = await prepare_chunk(batch, small[start : start + PREPARE_CHUNK], c)
+        batch.start(_send_all(batch, [(job, _prepared(job)) for job in chunk], c))
 
 
 async def _pace(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> None:
@@ -191,77 +192,42 @@ async def _routes(messages: Iterable[Claimed], c: Collaborators) -> dict[str, Ro
     return dict(zip(destinations, found, strict=True))
 
 
-# 4 compose, 5 sign
-
-
-async def _prepare(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[Job]:
-    """Compose and sign a chunk in a thread: RSA releases the interpreter lock, so sending goes on meanwhile."""
-    work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
-    try:
-        with watch.step(batch.lane, "prepare"):
-            prepared = await asyncio.get_running_loop().run_in_executor(
-                c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now()
-            )
-    except Exception as error:
-        # A bug that one mail brings to light must not hold up the others.
-        if len(jobs) > 1:
-            return [ready for job in jobs for ready in await _prepare(batch, [job], c)]
-        stumble(batch, jobs[0].claimed, error, c)
-        return []
-    ready = []
-    for job, envelope in zip(jobs, prepared, strict=True):
-        if isinstance(envelope, str):
-            end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, envelope, c)
-        else:
-            job.envelope, job.content = envelope, None
-            ready.append(job)
-    return ready
-
-
 # 6 send
 
 
-def _large(jobs: Iterable[Job]) -> Iterable[list[Job]]:
-    """Mails whose content did not come with the claim, those of one email together."""
-    groups: dict[UUID, list[Job]] = defaultdict(list)
-    for job in jobs:
-        if job.content is None:
-            groups[job.email.id].append(job)
-    return groups.values()
+_Mail = Callable[[Job], AbstractAsyncContextManager[Load]]
+"""What makes the envelope of a job once its session is ready, and may keep it in memory during the block."""
 
 
-async def _send_large(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
-    """Load and compose one email when there is room for it, so that a batch of large mails never fills the memory."""
-    async with c.large.take(jobs[0].email.size):
-        jobs = [job for job in jobs if await batch.permit.allows(job.claimed.ref)]
-        if not jobs:
-            return
-        async with c.database.connection() as connection:
-            content = await claim.load_content(connection, jobs[0].email.content_id)
-        for job in jobs:
-            job.content = content
-        await _send_all(batch, await _prepare(batch, jobs, c), c)
+def _prepared(job: Job) -> _Mail:
+    # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
+    envelope, job.envelope = job.envelope, None
+
+    async def load() -> Envelope | None:
+        return envelope
+
+    return lambda _: nullcontext(load)
 
 
-async def _send_all(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
+async def _send_all(batch: Batch, mails: Sequence[tuple[Job, _Mail]], c: Collaborators) -> None:
     """All at once; the sessions there may be bound it. A bug in one message's way does not hold up the others."""
-    ended = await asyncio.gather(*(_send(batch, job, c) for job in jobs), return_exceptions=True)
+    sending = [_send(batch, job, mail, c) for job, mail in mails]
+    jobs = [job for job, _ in mails]
+    del mails
+    ended = await asyncio.gather(*sending, return_exceptions=True)
     for job, failure in zip(jobs, ended, strict=True):
         if failure is not None:
             stumble(batch, job.claimed, failure, c)
 
 
-async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
+async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
     """Through its IP, and when that is throttled through the next one, each at most once."""
-    # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
-    envelope, job.envelope = job.envelope, None
-    assert envelope is not None
     throttled: Throttled | None = None
     tried: frozenset[str] = frozenset()
     while await batch.permit.allows(job.claimed.ref):
         rested = c.throttles.rest(job.ip.address, job.route.site, batch.now()) is not None
         if not rested:
-            delivery = await _try(batch, job, envelope, c)
+            delivery = await _try(batch, job, mail, c)
             if delivery is None:
                 return
             rested = delivery.refused_by_gate or delivery.out_of_reach
@@ -282,17 +248,24 @@ async def _send(batch: Batch, job: Job, c: Collaborators) -> None:
         throttled = None
 
 
-async def _try(batch: Batch, job: Job, envelope: Envelope, c: Collaborators) -> Delivery | None:
+async def _try(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> Delivery | None:
     """One IP. None when there is no answer to judge: the message may not be sent, or the process has no room."""
     ref, site = job.claimed.ref, job.route.site
 
     async def gate() -> bool:
         # Others of this IP may have been throttled while this mail waited for its session.
         rested = c.throttles.rest(job.ip.address, site, batch.now()) is not None
-        return not rested and await c.recorder.ready() and await batch.permit.departs(ref)
+        return not rested and await batch.permit.allows(ref)
 
     try:
-        delivery = await c.courier.deliver(job.route, job.ip, envelope, gate)
+        async with mail(job) as load:
+
+            async def depart() -> Envelope | None:
+                envelope = await load()
+                leaves = envelope is not None and await c.recorder.ready() and await batch.permit.departs(ref)
+                return envelope if leaves else None
+
+            delivery = await c.courier.deliver(job.route, job.ip, depart, gate)
     except UnsendableError as error:
         end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return None

@@ -107,7 +107,7 @@ async def test_fifty_recipients_get_the_same_mail_each_with_its_own_outcome(
     signed.clear()
     await lane.put(*(f"u{number}@two.example" for number in range(50)), text="x" * 100_000)
     await lane.deliver()
-    assert len(signed) == 1, "large mail is composed once for all"
+    assert len(signed) == 1, "large mail is composed once for all whose sessions follow each other"
 
 
 async def test_large_content_and_attachments_arrive_whole(lane: LaneTest) -> None:

@@ -99,7 +99,7 @@ async def test_mail_under_way_is_not_given_back_when_the_batch_breaks(
     monkeypatch.setattr(pipeline, "PREPARE_CHUNK", 1)
     slow = await lane.put("slow@one.example")
     untried = await lane.put("ann@one.example")
-    prepared = pipeline._prepare
+    prepared = pipeline.prepare_chunk
 
     async def broken(batch: Any, jobs: Sequence[pipeline.Job], c: Any) -> list[pipeline.Job]:
         if jobs[0].claimed.recipient == "slow@one.example":
@@ -107,7 +107,7 @@ async def test_mail_under_way_is_not_given_back_when_the_batch_breaks(
         await until(lambda: bool(lane.sink.journal.open))
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(pipeline, "_prepare", broken)
+    monkeypatch.setattr(pipeline, "prepare_chunk", broken)
     with pytest.raises(RuntimeError):
         await lane.deliver("one.example")
     monkeypatch.undo()
@@ -132,8 +132,9 @@ async def test_content_that_cannot_be_loaded_holds_up_its_own_mail_only(
     large, small = await lane.put("large@one.example", text="x" * 100_000), await lane.put("small@one.example")
     await lane.deliver()
 
-    assert (await lane.state(large), await lane.state(small)) == ("queued", "delivered")
-    assert timedelta(seconds=50) < await due_in(lane, refs(large)[0]) < timedelta(minutes=2)
+    assert (await lane.state(large), await lane.state(small)) == ("deferred", "delivered")
+    assert timedelta(seconds=30) < await due_in(lane, refs(large)[0]) < timedelta(minutes=2), "it was not on the wire"
+    assert lane.collaborators.large.used() == 0
 
 
 async def test_away_database_while_content_is_loaded_gives_the_mail_back(
@@ -184,7 +185,7 @@ async def test_large_mails_are_in_memory_a_few_at_a_time(lane: LaneTest, monkeyp
     most = 0
     prepare_many = prepare.prepare_many
     budget = lane.collaborators.large
-    monkeypatch.setattr(budget, "_limit", 300_000)
+    monkeypatch.setattr(budget, "_each", 300_000)
 
     def counted(*arguments: Any) -> Any:
         nonlocal most
