@@ -305,8 +305,10 @@ async def delete_domain(connection: Connection, application_id: UUID, domain_id:
 
 
 async def sending_addresses(connection: Connection) -> list[str]:
-    """Public addresses of every active IP: what SPF has to cover."""
-    cursor = await connection.execute("SELECT address FROM egress_ips WHERE active ORDER BY address")
+    """Public addresses of every active IP: what SPF has to cover. A relay has none: its owner says what to include."""
+    cursor = await connection.execute(
+        "SELECT address FROM egress_ips WHERE active AND connections IS NULL ORDER BY address"
+    )
     return [row[0] for row in await cursor.fetchall()]
 
 

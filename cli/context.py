@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError
 from cli.running.embedded import running_urls
 from core import settings as core_settings
 from core.errors import ConfigurationError
+from core.secrets import InstanceSecret
 from core.settings import Settings
 
 CHECKOUT = Path(__file__).parent.parent
@@ -61,6 +62,11 @@ def complete(found: Settings) -> Settings:
     if not found.secret.get_secret_value() and secret.exists():
         update["secret"] = SecretStr(secret.read_text().strip())
     return found.model_copy(update=update) if update else found
+
+
+def instance_secret(found: Settings) -> InstanceSecret:
+    """What sealed values are opened with. Raises ConfigurationError saying what is wrong with it."""
+    return InstanceSecret.from_text(found.secret.get_secret_value())
 
 
 def kept_secret(data_dir: Path) -> str:

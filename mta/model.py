@@ -189,9 +189,10 @@ class EgressIp:
     """What a relay's owner allows; None for an IP of our own, where the recipients' providers say it."""
 
     @property
-    def family(self) -> int:
-        """What it can connect to: that of the socket, whatever the public address looks like."""
-        return family_of(self.bind_address)
+    def families(self) -> frozenset[int]:
+        """IP versions of the servers it can speak to: the socket's, whatever the public address looks like; a relay's
+        are all."""
+        return FAMILIES if self.limits is not None else frozenset((family_of(self.bind_address),))
 
 
 @dataclass(frozen=True, slots=True)

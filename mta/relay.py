@@ -28,6 +28,9 @@ from mta.via import Via, parse_via
 PREFERENCE: Final = 0
 """Of the only host that a relay's route has."""
 
+_ASKED: Final = Timeouts(connect=5.0, banner=5.0)
+"""When a person waits for the answer."""
+
 _NOT_OURS = frozenset({530, 534, 535, 538})
 """Codes that speak of our login, wherever they come (RFC 4954 section 6)."""
 _RELAYING = re.compile(
@@ -166,9 +169,9 @@ def relay_route(route: Route, source: EgressIp) -> Route:
     return Route(route.destination, route.provider, (Host(host, host, PREFERENCE),), route.site)
 
 
-async def relay_trouble(source: EgressIp, relays: Relays) -> str:
+async def relay_trouble(source: EgressIp, ca_file: Path | None = None) -> str:
     """Why the relay is of no use: connects, checks the certificate, logs in, and leaves. Empty when all is well."""
-    client = await relays.open(source)
+    client = await Relays(_ASKED, ca_file).open(source)
     if isinstance(client, Response):
         return client.text
     await client.quit()

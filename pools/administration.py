@@ -19,7 +19,7 @@ from uuid import UUID
 from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import Refused, conflict, invalid
-from pools.ips import no_ip
+from pools.ip_values import no_ip
 from pools.model import MAX_WEIGHT
 from store.database import Connection
 

@@ -17,12 +17,11 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from core.queues import Lane
-from mta.model import FAMILIES, EgressIp
+from mta.model import FAMILIES, EgressIp, RelayLimits
 from mta.providers import Providers
-from mta.via import is_relay
 from pools.choose import choose, warming_share
 from pools.health import Rate
-from pools.model import Pool, PoolMember, Rest, Wait
+from pools.model import EVERYWHERE, Pool, PoolMember, Rest, Wait
 from pools.rates import RateRequest, Taken
 from warmup.ledger import Reserved, Returned, Wanted, Warming
 
@@ -179,7 +178,7 @@ class Granter:
         address, ask = member.ip.address, o.ask
         if address in o.refused or address in ask.avoid or member.weight == 0 or ask.only not in ("", address):
             return False
-        if not _leads_there(member.ip, ask.families):
+        if not member.ip.families & ask.families:
             o.unfit.add(address)
             return False
         if not member.active:
@@ -284,7 +283,7 @@ class Granter:
         limited: list[tuple[_Open, EgressIp, list[Leave]]] = []
         for o in busy:
             for ip, leaves in o.drawn:
-                request = self._request(ip.address, o.ask, len(leaves), now)
+                request = self._request(ip, o.ask, len(leaves), now)
                 if request is None:
                     o.leaves.extend(leaves)
                     o.left -= len(leaves)
@@ -306,8 +305,10 @@ class Granter:
                     unused[ticket] = unused.get(ticket, 0) + len(leaves) - got.granted
         await self.give_back(unused.items())
 
-    def _request(self, address: str, ask: Ask, n: int, now: datetime) -> RateRequest | None:
-        site = ask.site
+    def _request(self, ip: EgressIp, ask: Ask, n: int, now: datetime) -> RateRequest | None:
+        address, site = ip.address, ask.site
+        if ip.limits is not None:
+            return _relay_request(ip.address, ip.limits, ask, n)
         limits = self._providers.limits_of_site(site)
         per_second = limits.messages_per_second
         own = self._throttles.rate(address, site, now)
@@ -341,9 +342,13 @@ def _domain_key(ask: Ask) -> str:
     return f"d|{ask.domain}|{ask.site}"
 
 
-def _leads_there(ip: EgressIp, families: frozenset[int]) -> bool:
-    """A relay finds its own way, from addresses of its own."""
-    return ip.family in families or is_relay(ip.via)
+def _relay_request(name: str, limits: RelayLimits, ask: Ask, n: int) -> RateRequest | None:
+    """What its owner allows it is for all recipients together."""
+    per_second, per_hour = limits.messages_per_second, limits.messages_per_hour
+    if not per_second and not per_hour:
+        return None
+    burst = max(1, round(per_second))
+    return RateRequest(f"{name}|{EVERYWHERE}", n, per_second, per_hour, burst, burst if ask.urgent else 0)
 
 
 def deal(leaves: Sequence[Leave]) -> list[Leave]:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pools import throttle_repository
 from pools.health import State
-from pools.ips import IpRow, in_order, ip_rows
+from pools.ip_values import in_order
+from pools.ips import IpRow, ip_rows
 from pools.model import EVERYWHERE
 from pools.throttle_repository import ThrottleRow
 from store.database import Connection

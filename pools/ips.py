@@ -1,32 +1,31 @@
-"""Our sending IPs as an operator changes them: add, change, pause, resume, remove.
+"""Our sending IPs and relays as an operator changes them: add, change, pause, resume, remove.
 
-Called by `api/routes/ips` and `cli/ips`, always inside a transaction of theirs; every function raises `Refused` before
-anything is half done. An IP is named by its public address everywhere. Whether a host can really send from it is asked
-before (`usable`), outside of any transaction: it opens sockets. It never decides where mail goes; workers re-read the
-IPs every five seconds.
+Works inside the caller's transaction; every function raises `Refused` before anything is half done. What an operator
+says is checked by `pools/ip_values` before, and whether a host can really send so: that opens sockets. It never decides
+where mail goes; workers re-read the IPs every five seconds.
 
 A pause and its end are written into `throttle_changes` with the site `*`, beside what providers did to the IP, so that
 `ips why` tells one story.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from core.addresses import AddressError, fold_domain
 from core.ids import uuid7
-from core.refusal import Refused, conflict, invalid
-from mta.model import EgressIp
-from mta.via import LOCAL, parse_via
+from core.refusal import conflict, invalid
+from core.secrets import InstanceSecret
+from mta.model import EgressIp, RelayLimits
+from pools import vias
+from pools.ip_values import in_order, no_ip, normal_address
 from pools.model import EVERYWHERE
-from pools.repository import Reachable
 from store.database import Connection
 
 LONGEST_REASON: Final = 500
 
-_COLUMNS: Final = "id, address, bind_address, ehlo_name, via, active, paused_reason, created_at, changed_at"
+_COLUMNS: Final = "id, address, bind_address, ehlo_name, active, paused_reason, created_at, changed_at, " + vias.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +37,21 @@ class IpRow:
     bind_address: str
     ehlo_name: str
     via: str
-    """`local` or a proxy's URL with its password: mask it (`mta.socks.masked`) before anybody sees it."""
+    """As `mta/via` has it, without its password; show it masked."""
     active: bool
     paused_reason: str
     created_at: datetime
     changed_at: datetime | None
 
-    @property
-    def egress(self) -> EgressIp:
-        """What a session needs of it."""
-        return EgressIp(self.address, self.bind_address, self.ehlo_name, self.via)
+    sealed_password: bytes | None = None
+    """Of a relay or a proxy."""
+    limits: RelayLimits | None = None
+    """What a relay takes; None for an IP of our own."""
 
-
-@dataclass(frozen=True, slots=True)
-class IpChange:
-    """What to change of an IP; None leaves a field as it is. An IP's address is its name and never changes."""
-
-    ehlo_name: str | None = None
-    bind_address: str | None = None
-    via: str | None = None
-
-
-def no_ip(address: str) -> Refused:
-    """We have no such IP."""
-    return Refused("not_found", f"there is no IP {address!r}", hint="`postlane ips list` shows the IPs.")
-
-
-def egress_ip(address: str, ehlo_name: str, bind_address: str = "", via: str = LOCAL) -> EgressIp:
-    """The IP that these texts describe, in normal form. Raises Refused naming the field."""
-    normal = _address(address, "address")
-    bound = _address(bind_address, "bind_address") if bind_address else normal
-    if normal.version != bound.version:
-        raise invalid("bind_address", f"{bound} is not of the same IP version as {normal}")
-    try:
-        name = fold_domain(ehlo_name)
-    except AddressError as error:
-        raise invalid("ehlo_name", f"it must be the host name of the IP's PTR record: {error.reason}") from None
-    way = parse_via(via or LOCAL)
-    if isinstance(way, str):
-        raise invalid("via", way)
-    return EgressIp(str(normal), str(bound), name, via or LOCAL)
-
-
-def changed(row: IpRow, change: IpChange) -> EgressIp:
-    """The IP as it would be. Raises Refused naming the field."""
-    return egress_ip(
-        row.address,
-        row.ehlo_name if change.ehlo_name is None else change.ehlo_name,
-        row.bind_address if change.bind_address is None else change.bind_address,
-        row.via if change.via is None else change.via,
-    )
-
-
-async def usable(ip: EgressIp, reachable: Reachable) -> None:
-    """Raise Refused, naming the field, when this host cannot send from the IP."""
-    problem = await reachable(ip)
-    if problem and ip.via == LOCAL:
-        raise invalid(
-            "bind_address" if ip.bind_address != ip.address else "address",
-            f"this host cannot send from it ({problem}); name a proxy in `via`, or say `elsewhere` when it belongs to"
-            " another worker's host",
-        )
-    if problem:
-        raise invalid("via", f"{problem}; say `elsewhere` when only another worker's host reaches the proxy")
+    def egress(self, secret: InstanceSecret) -> EgressIp:
+        """What a session needs of it, the password included."""
+        via = vias.opened(self.address, self.via, self.sealed_password, secret)
+        return EgressIp(self.address, self.bind_address, self.ehlo_name, via, self.limits)
 
 
 async def ip_row(connection: Connection, address: str, *, lock: bool = False) -> IpRow:
@@ -112,56 +63,39 @@ async def ip_row(connection: Connection, address: str, *, lock: bool = False) ->
     row = await cursor.fetchone()
     if row is None:
         raise no_ip(address)
-    return IpRow(*row)
+    return _ip_row(row)
 
 
 async def ip_rows(connection: Connection) -> list[IpRow]:
     """Every IP, IPv4 first, in the order of the numbers."""
     cursor = await connection.execute(f"SELECT {_COLUMNS} FROM egress_ips")
-    return sorted((IpRow(*row) for row in await cursor.fetchall()), key=lambda row: in_order(row.address))
+    return sorted((_ip_row(row) for row in await cursor.fetchall()), key=lambda row: in_order(row.address))
 
 
-def in_order(address: str) -> tuple[int, bytes, str]:
-    """A key to sort addresses by as numbers, not as text. What is no address comes last."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return 9, b"", address
-    return found.version, found.packed, ""
-
-
-def normal_address(text: str) -> str:
-    """The address as it is stored. Raises Refused: we have no such IP."""
-    try:
-        return str(_address(text, "address"))
-    except Refused:
-        raise no_ip(text) from None
-
-
-async def add_ip(connection: Connection, ip: EgressIp) -> IpRow:
-    """Store a new IP, switched on and in no pool. Raises Refused."""
+async def add_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret) -> IpRow:
+    """Store a new IP or relay, switched on and in no pool. Raises Refused."""
     cursor = await connection.execute(
-        "INSERT INTO egress_ips (id, address, bind_address, ehlo_name, via) VALUES (%s, %s, %s, %s, %s)"
-        f" ON CONFLICT (address) DO NOTHING RETURNING {_COLUMNS}",
-        [uuid7(), ip.address, ip.bind_address, ip.ehlo_name, ip.via],
+        f"INSERT INTO egress_ips (id, address, bind_address, ehlo_name, {vias.COLUMNS})"
+        f" VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (address) DO NOTHING RETURNING {_COLUMNS}",
+        [uuid7(), ip.address, ip.bind_address, ip.ehlo_name, *vias.stored(ip, secret)],
     )
     row = await cursor.fetchone()
     if row is None:
         raise conflict(f"{ip.address} is one of our IPs already", f"`postlane ips update {ip.address}` changes it.")
-    return IpRow(*row)
+    return _ip_row(row)
 
 
-async def change_ip(connection: Connection, ip: EgressIp) -> IpRow:
-    """Store a changed IP (`changed`). Raises Refused."""
+async def change_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret) -> IpRow:
+    """Store a changed IP (`ip_values.changed`). Raises Refused."""
     cursor = await connection.execute(
-        "UPDATE egress_ips SET bind_address = %s, ehlo_name = %s, via = %s, changed_at = now() WHERE address = %s"
-        f" RETURNING {_COLUMNS}",
-        [ip.bind_address, ip.ehlo_name, ip.via, ip.address],
+        f"UPDATE egress_ips SET bind_address = %s, ehlo_name = %s, ({vias.COLUMNS}) = (%s, %s, %s, %s, %s),"
+        f" changed_at = now() WHERE address = %s RETURNING {_COLUMNS}",
+        [ip.bind_address, ip.ehlo_name, *vias.stored(ip, secret), ip.address],
     )
     row = await cursor.fetchone()
     if row is None:
         raise no_ip(ip.address)
-    return IpRow(*row)
+    return _ip_row(row)
 
 
 async def pause_ip(connection: Connection, address: str, reason: str, by: str) -> IpRow:
@@ -227,14 +161,8 @@ async def _switch(connection: Connection, row: IpRow, on: bool, reason: str, by:
     return replace(row, active=on, paused_reason="" if on else reason)
 
 
-def _address(text: str, field: str) -> IPv4Address | IPv6Address:
-    """An address that mail can leave from. Raises Refused."""
-    try:
-        found = ip_address(text.strip())
-    except ValueError:
-        raise invalid(field, f"{text[:60]!r} is neither an IPv4 nor an IPv6 address") from None
-    if isinstance(found, IPv6Address) and (found.scope_id or found.ipv4_mapped):
-        raise invalid(field, "an IPv6 address is written without a zone, and an IPv4 address as such")
-    if found.is_unspecified or found.is_multicast or str(found) == "255.255.255.255":
-        raise invalid(field, f"mail cannot leave from {found}")
-    return found
+def _ip_row(row: Sequence[Any]) -> IpRow:
+    identifier, address, bind, ehlo, active, reason, created, changed, via, sealed, *limits = row
+    return IpRow(
+        identifier, address, bind, ehlo, via, active, reason, created, changed, sealed, vias.limits_of(*limits)
+    )

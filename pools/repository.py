@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from core.errors import ConfigurationError
@@ -11,7 +12,9 @@ from core.ids import uuid7
 from core.logs import get_logger
 from core.queues import Lane
 from core.remembered import Remembered
+from core.secrets import InstanceSecret
 from mta.model import EgressIp
+from pools import vias
 from pools.model import Pool, PoolMember
 from store.database import Connection, Database
 
@@ -30,7 +33,8 @@ _REACH_SECONDS = 30.0
 
 _POOLS = """
 SELECT p.id, p.name, p.lane, p.is_default, p.overflow_pool_id, p.reserved,
-       i.address, i.bind_address, i.ehlo_name, i.via, pi.weight, i.active, i.paused_reason
+       i.address, i.bind_address, i.ehlo_name, pi.weight, i.active, i.paused_reason,
+       i.via, i.sealed_password, i.connections, i.messages_per_second, i.messages_per_hour
   FROM pools p LEFT JOIN pool_ips pi ON pi.pool_id = p.id LEFT JOIN egress_ips i ON i.id = pi.egress_ip_id
  ORDER BY p.name, i.address
 """
@@ -79,8 +83,9 @@ class PoolBook:
     raises. IPs are looked at side by side, and no connection is held meanwhile: a dead proxy takes seconds to say so.
     """
 
-    def __init__(self, database: Database, reachable: Reachable = everywhere) -> None:
+    def __init__(self, database: Database, secret: InstanceSecret, reachable: Reachable = everywhere) -> None:
         self._database = database
+        self._secret = secret
         self._pools: Remembered[None, Pools] = Remembered(
             self._load, _KEEP_SECONDS, stale=_RENEW_SECONDS, pause=_PAUSE_SECONDS
         )
@@ -111,11 +116,11 @@ class PoolBook:
     async def families(self) -> frozenset[int]:
         """IP versions of all egress IPs: for others no mail server need be looked up."""
         pools = await self._pools.get(None)
-        return frozenset(member.ip.family for pool in pools.by_id.values() for member in pool.members)
+        return frozenset().union(*(member.ip.families for pool in pools.by_id.values() for member in pool.members))
 
     async def _load(self, _: None) -> Pools:
         async with self._database.connection() as connection:
-            pools = await read_pools(connection)
+            pools = await read_pools(connection, self._secret)
         ips = sorted({member.ip for pool in pools.by_id.values() for member in pool.members}, key=lambda ip: ip.address)
         reasons = await asyncio.gather(*(self._reach.get(ip) for ip in ips))
         out_of_reach = {ip: why for ip, why in zip(ips, reasons, strict=True) if why}
@@ -131,7 +136,7 @@ class PoolBook:
             _log.info("ip_within_reach", ip=ip.address)
 
 
-async def read_pools(connection: Connection) -> Pools:
+async def read_pools(connection: Connection, secret: InstanceSecret) -> Pools:
     """All pools as they are stored."""
     members: dict[UUID, list[PoolMember]] = {}
     heads: dict[UUID, tuple[str, Lane, bool, UUID | None, bool]] = {}
@@ -140,7 +145,7 @@ async def read_pools(connection: Connection) -> Pools:
         heads[pool_id] = (name, Lane(lane), default, overflow, reserved)
         found = members.setdefault(pool_id, [])
         if rest[0]:
-            found.append(_member(rest))
+            found.append(_member(rest, secret))
     pools = {
         key: Pool(key, name, lane, tuple(members[key]), overflow, reserved)
         for key, (name, lane, _, overflow, reserved) in heads.items()
@@ -160,12 +165,11 @@ def _reached(members: Iterable[PoolMember], out_of_reach: Mapping[EgressIp, str]
     )
 
 
-def _member(row: Sequence[object]) -> PoolMember:
-    address, bind, ehlo, via, weight, active, reason = row
-    assert isinstance(address, str) and isinstance(bind, str) and isinstance(ehlo, str) and isinstance(via, str)
-    assert isinstance(weight, int)
+def _member(row: Sequence[Any], secret: InstanceSecret) -> PoolMember:
+    address, bind, ehlo, weight, active, reason, via, sealed, *limits = row
     why = "" if active else f"paused: {reason}" if reason else "paused"
-    return PoolMember(EgressIp(address, bind, ehlo, via), weight, not why, why)
+    ip = EgressIp(address, bind, ehlo, vias.opened(address, via, sealed, secret), vias.limits_of(*limits))
+    return PoolMember(ip, weight, not why, why)
 
 
 async def ensure_pool(connection: Connection, name: str, lane: Lane, ips: Sequence[EgressIp]) -> None:

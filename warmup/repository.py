@@ -302,9 +302,12 @@ def _warmup(row: dict[str, Any]) -> Warmup:
 
 
 async def _must_exist(connection: Connection, ip: str) -> None:
-    cursor = await connection.execute("SELECT FROM egress_ips WHERE address = %s", [ip])
-    if await cursor.fetchone() is None:
+    cursor = await connection.execute("SELECT connections IS NOT NULL FROM egress_ips WHERE address = %s", [ip])
+    row = await cursor.fetchone()
+    if row is None:
         raise WarmupError("unknown_ip", f"there is no IP {ip}: create it first, with its EHLO name")
+    if row[0]:
+        raise WarmupError("relay", f"{ip} is a relay: its owner's IPs are warm, and its limits are `--per-hour`")
 
 
 async def _today(connection: Connection, plan: Plan) -> date:

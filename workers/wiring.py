@@ -69,7 +69,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         SharedConnections(settings.redis_url),
     )  # fmt: skip
     await shared.start()
-    pools = PoolBook(database, reachable)
+    pools = PoolBook(database, secret, reachable)
     collaborators = Collaborators(
         worker=worker,
         database=database,

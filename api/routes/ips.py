@@ -5,10 +5,12 @@ route wants an operator's key. Whether this host can send from an IP is tried be
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
+from api.deps import Deps
 from api.errors import invalid_field
 from api.openapi import errors
 from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site
@@ -25,10 +27,13 @@ from api.schemas.ips import (
     UpdateIp,
 )
 from mta.connect import reachable
+from mta.model import EgressIp
+from mta.relay import relay_trouble
+from mta.via import is_relay
 from pools import ips, reputation_repository
 from pools.ip_history import MOST, history, now_lines
 from pools.ip_status import IpStatus, ip_statuses
-from pools.ips import IpChange, no_ip
+from pools.ip_values import IpChange, LimitsChange, changed, egress_ip, no_ip, normal_address, usable
 from pools.reputation import reputation
 from pools.reputation_repository import GRADES, Imported
 from store.database import Connection
@@ -45,12 +50,13 @@ Days = Annotated[int, Query(ge=1, le=reputation_repository.MOST_DAYS, descriptio
 
 @router.post("", status_code=201, response_model=IpAnswer, responses=errors(*WRONG_BODY, "conflict"))
 async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
-    """Adds an IP. It is tried first: this host must be able to bind it, or to reach its proxy, unless `elsewhere`."""
-    ip = ips.egress_ip(body.address, body.ehlo_name, body.bind_address, body.via)
-    if not body.elsewhere:
-        await ips.usable(ip, reachable)
+    """Adds an IP, or a relay: somebody's mail server that takes mail after a login. It is tried first: this host must
+    be able to bind it, to reach its proxy or to log in to the relay, unless `elsewhere`."""
+    named = body.ehlo_name or (given.settings.hostname if is_relay(body.via) else "")
+    ip = egress_ip(body.address, named, body.bind_address, body.via, _limits(body))
+    await _tried(ip, body.elsewhere, given)
     async with given.database.transaction() as connection:
-        row = await ips.add_ip(connection, ip)
+        row = await ips.add_ip(connection, ip, given.secret)
         return json_answer(ip_face(await _standing(connection, row.address)), 201)
 
 
@@ -71,14 +77,13 @@ async def get_ip(address: str, who: Operator, given: With) -> Response:
 
 @router.patch("/{address}", response_model=IpAnswer, responses=errors(*WRONG_BODY, "not_found"))
 async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) -> Response:
-    """Changes EHLO name, bound address or proxy of an IP."""
+    """Changes EHLO name, bound address or proxy of an IP; login and limits of a relay."""
     async with given.database.connection() as connection:
         row = await ips.ip_row(connection, address)
-    ip = ips.changed(row, IpChange(body.ehlo_name, body.bind_address, body.via))
-    if not body.elsewhere:
-        await ips.usable(ip, reachable)
+    ip = changed(row.egress(given.secret), IpChange(body.ehlo_name, body.bind_address, body.via, _limits(body)))
+    await _tried(ip, body.elsewhere, given)
     async with given.database.transaction() as connection:
-        await ips.change_ip(connection, ip)
+        await ips.change_ip(connection, ip, given.secret)
         return json_answer(ip_face(await _standing(connection, row.address)))
 
 
@@ -189,8 +194,17 @@ def _imported(one: Imported) -> dict[str, object]:
 
 async def _standing(connection: Connection, address: str) -> IpStatus:
     """How one IP stands. Raises Refused."""
-    normal = ips.normal_address(address)
+    normal = normal_address(address)
     for one in await ip_statuses(connection):
         if one.ip.address == normal:
             return one
     raise no_ip(address)
+
+
+def _limits(body: CreateIp | UpdateIp) -> LimitsChange:
+    return LimitsChange(body.connections, body.messages_per_second, body.messages_per_hour)
+
+
+async def _tried(ip: EgressIp, elsewhere: bool, given: Deps) -> None:
+    if not elsewhere:
+        await usable(ip, reachable, partial(relay_trouble, ca_file=given.settings.tls_verify_store))

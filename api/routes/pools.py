@@ -32,7 +32,7 @@ from pools.administration import NewPool, PoolChange, PoolRow
 from pools.advice import advise
 from pools.assignments import SubjectKind
 from pools.ip_status import ip_statuses
-from pools.ips import normal_address
+from pools.ip_values import normal_address
 from store.database import Connection
 from web.answers import json_answer
 from web.faces.pools import assignment_face, assignment_id, pool_face

@@ -34,7 +34,7 @@ from api.schemas.warmup import (
 )
 from core.paging import Page
 from pools.ip_history import MOST
-from pools.ips import normal_address
+from pools.ip_values import normal_address
 from store.database import Connection
 from warmup import library, repository, status
 from warmup.plan import REST, Plan, Transactional, parse, weights_of_mix

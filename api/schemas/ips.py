@@ -14,12 +14,23 @@ from core.queues import Lane
 class CreateIp(Strict):
     """One of our sending addresses."""
 
-    address: Text = Field(description="The public IPv4 or IPv6 address.", examples=["192.0.2.10"])
+    address: Text = Field(
+        description="The public IPv4 or IPv6 address; a relay is called by a name of yours.", examples=["192.0.2.10"]
+    )
     ehlo_name: Text = Field(
-        description="The name it says in EHLO: that of its PTR record.", examples=["m1.example.com"]
+        "",
+        description="The name it says in EHLO: that of its PTR record. A relay may do without.",
+        examples=["m1.example.com"],
     )
     bind_address: Text = Field("", description="What the socket is bound to, where that differs (NAT).")
-    via: Text = Field("local", description="`local`, or `socks5://[user:password@]host:port`.")
+    via: Text = Field(
+        "local",
+        description="`local`; the proxy that has it, `socks5://[user:password@]host:port`; or the mail server that is"
+        " a relay, `smtp+tls://user:password@host:587`, `smtps://user:password@host:465`.",
+    )
+    connections: int | None = Field(None, description="Relay: connections at the same time; 5 unless it is said.")
+    messages_per_second: float | None = Field(None, description="Relay: what it takes in a second; 0: no limit.")
+    messages_per_hour: int | None = Field(None, description="Relay: what it takes in an hour; 0: no limit.")
     elsewhere: bool = Field(False, description="It lives on another worker's host: do not try it from this one.")
 
 
@@ -29,6 +40,9 @@ class UpdateIp(Strict):
     ehlo_name: Text | None = None
     bind_address: Text | None = None
     via: Text | None = None
+    connections: int | None = Field(None, description="Relay: connections at the same time; 5 unless it is said.")
+    messages_per_second: float | None = Field(None, description="Relay: what it takes in a second; 0: no limit.")
+    messages_per_hour: int | None = Field(None, description="Relay: what it takes in an hour; 0: no limit.")
     elsewhere: bool = Field(False, description="Do not try it from this host.")
 
 
@@ -86,8 +100,16 @@ class UseAnswer(BaseModel):
     granted: int | None
 
 
+class LimitsAnswer(BaseModel):
+    """What a relay takes; 0: no limit."""
+
+    connections: int = Field(description="At the same time, from all our processes.")
+    messages_per_second: float
+    messages_per_hour: int
+
+
 class IpAnswer(BaseModel):
-    """One of our IPs."""
+    """One of our IPs, or a relay."""
 
     object: Literal["ip"] = "ip"
     id: str = Field(description="The address.")
@@ -95,6 +117,7 @@ class IpAnswer(BaseModel):
     ehlo_name: str
     bind_address: str
     via: str = Field(description="Without the password.")
+    limits: LimitsAnswer | None = Field(description="Of a relay; null for an IP of our own.")
     state: IpState
     paused_reason: str | None
     pools: list[InPoolAnswer]

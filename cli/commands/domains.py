@@ -15,7 +15,6 @@ from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new,
 from cli.output import CliError, Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
-from core.secrets import InstanceSecret
 from core.settings import Settings
 from store.database import Connection, Database
 
@@ -56,7 +55,7 @@ def create(
         below = return_path_name(folded, return_path or settings.return_path_label)
     except AddressError as error:
         raise CliError("invalid_domain", error.reason) from None
-    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+    secret = context.instance_secret(settings)
 
     async def work(database: Database) -> Domain | None:
         keys = await repository.make_keys()

@@ -6,23 +6,27 @@ Works on the database directly, with the functions the API uses. `add` and `upda
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from cli import context
 from cli.application import YesOption, confirm
 from cli.operating import SHOWN_USES, IpArgument, ReasonOption, by, rests, site_named, stage, uses
 from cli.output import CliError, Column, JsonOption, emit, visible, wants_json
 from cli.sessions import with_database
 from mta.connect import reachable
-from mta.model import EgressIp
-from mta.via import masked
+from mta.model import EgressIp, RelayLimits
+from mta.relay import relay_trouble
+from mta.via import is_relay, masked
 from pools import ips, reputation_repository
 from pools.ip_history import Line, history, now_lines
 from pools.ip_status import IpStatus, ip_statuses
-from pools.ips import IpChange, IpRow, no_ip
+from pools.ip_values import IpChange, LimitsChange, changed, egress_ip, no_ip, normal_address, usable
+from pools.ips import IpRow
 from pools.model import EVERYWHERE
 from pools.reputation import Evidence, Reputation, reputation
 from pools.reputation_repository import GRADES, Imported
@@ -46,6 +50,7 @@ _ONE = (
     Column("ehlo_name", "EHLO name"),
     Column("bind_address", "bound to"),
     Column("via"),
+    Column("limits"),
     Column("stage", "warm-up"),
     Column("rests", "rests at"),
     Column("today", "today"),
@@ -61,33 +66,48 @@ _IMPORTED = (Column("source", style="bold"), Column("provider"), Column("figure"
 
 _ALL: Final = 1000
 
-EhloOption = Annotated[str, typer.Option("--ehlo", help="Host name it says in EHLO: that of its PTR record.")]
+_VIA: Final = (
+    "local; the proxy that has it, socks5://[user:password@]host:port; or a relay, smtp+tls://user:password@host:587."
+)
+EhloOption = Annotated[
+    str, typer.Option("--ehlo", help="Host name it says in EHLO: that of its PTR record. A relay may do without.")
+]
 BindOption = Annotated[str, typer.Option("--bind", help="Local address, where it differs from the public one (NAT).")]
-ViaOption = Annotated[str, typer.Option(help="local, or socks5://[user:password@]host:port.")]
+ViaOption = Annotated[str, typer.Option(help=_VIA)]
+ConnectionsOption = Annotated[int | None, typer.Option(help="Relay: connections at the same time (5).")]
+PerSecondOption = Annotated[float | None, typer.Option("--per-second", help="Relay: mails a second; 0: no limit.")]
+PerHourOption = Annotated[int | None, typer.Option("--per-hour", help="Relay: mails an hour; 0: no limit.")]
 ElsewhereOption = Annotated[bool, typer.Option("--elsewhere", help="Another worker's host has it: do not try it here.")]
 
 
 @app.command("add")
 def add(
     ip: IpArgument,
-    ehlo: EhloOption,
+    ehlo: EhloOption = "",
     bind: BindOption = "",
     via: ViaOption = "local",
+    connections: ConnectionsOption = None,
+    per_second: PerSecondOption = None,
+    per_hour: PerHourOption = None,
     elsewhere: ElsewhereOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a sending address. This host must be able to use it, unless it is elsewhere.
+    """Add a sending address, or a relay: somebody's mail server. It is tried from here, unless it is elsewhere.
 
     Example: postlane ips add 192.0.2.10 --ehlo m1.example.com
 
     Then: postlane pools attach POOL 192.0.2.10, and postlane warmup start 192.0.2.10
+
+    A relay: postlane ips add vendor --via smtp+tls://user:password@smtp.example.com:587 --per-second 14
     """
-    wanted = ips.egress_ip(ip, ehlo, bind, via)
+    settings = context.settings()
+    named = ehlo or (settings.hostname if is_relay(via) else "")
+    wanted = egress_ip(ip, named, bind, via, LimitsChange(connections, per_second, per_hour))
 
     async def work(database: Database) -> IpStatus:
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
-            await ips.add_ip(connection, wanted)
+            await ips.add_ip(connection, wanted, context.instance_secret(settings))
             return await _standing(connection, wanted.address)
 
     _show(with_database(work), as_json)
@@ -122,22 +142,28 @@ def update(
     ip: IpArgument,
     ehlo: Annotated[str | None, typer.Option("--ehlo", help="Another EHLO name.")] = None,
     bind: Annotated[str | None, typer.Option("--bind", help='Another local address; "" for the public one.')] = None,
-    via: Annotated[str | None, typer.Option(help="local, or socks5://[user:password@]host:port.")] = None,
+    via: Annotated[str | None, typer.Option(help=_VIA)] = None,
+    connections: ConnectionsOption = None,
+    per_second: PerSecondOption = None,
+    per_hour: PerHourOption = None,
     elsewhere: ElsewhereOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Change EHLO name, local address or proxy of an IP.
+    """Change EHLO name, local address or proxy of an IP; login and limits of a relay.
 
     Example: postlane ips update 192.0.2.10 --via socks5://10.0.0.2:1080
     """
 
+    secret = context.instance_secret(context.settings())
+    change = IpChange(ehlo, bind, via, LimitsChange(connections, per_second, per_hour))
+
     async def work(database: Database) -> IpStatus:
         async with database.connection() as connection:
             row = await ips.ip_row(connection, ip)
-        wanted = ips.changed(row, IpChange(ehlo, bind, via))
+        wanted = changed(row.egress(secret), change)
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
-            await ips.change_ip(connection, wanted)
+            await ips.change_ip(connection, wanted, secret)
             return await _standing(connection, wanted.address)
 
     _show(with_database(work), as_json)
@@ -284,11 +310,11 @@ def _switch(ip: str, work: Callable[[Connection], Awaitable[IpRow]], as_json: bo
 
 async def _tried(ip: EgressIp, elsewhere: bool) -> None:
     if not elsewhere:
-        await ips.usable(ip, reachable)
+        await usable(ip, reachable, partial(relay_trouble, ca_file=context.settings().tls_verify_store))
 
 
 async def _standing(connection: Connection, ip: str) -> IpStatus:
-    address = ips.normal_address(ip)
+    address = normal_address(ip)
     for one in await ip_statuses(connection):
         if one.ip.address == address:
             return one
@@ -309,11 +335,22 @@ def _row(one: IpStatus, most: int = SHOWN_USES) -> dict[str, object]:
         "ehlo_name": one.ip.ehlo_name,
         "bind_address": one.ip.bind_address,
         "via": masked(one.ip.via),
+        "limits": _limits(one.ip.limits),
         "stage": stage(one),
         "rests": rests(one.rests),
         "today": uses(one.uses, most) or "nothing sent",
         "created_at": one.ip.created_at,
     }
+
+
+def _limits(limits: RelayLimits | None) -> str:
+    """What a relay takes, as a cell: "5 connections, 14 a second, 50,000 an hour"."""
+    if limits is None:
+        return ""
+    cells = [f"{limits.connections} connection{'s' * (limits.connections != 1)}"]
+    cells += [f"{limits.messages_per_second:g} a second"] if limits.messages_per_second else []
+    cells += [f"{limits.messages_per_hour:,} an hour"] if limits.messages_per_hour else []
+    return ", ".join(cells)
 
 
 def _record(one: IpStatus) -> dict[str, object]:
@@ -327,6 +364,7 @@ def _record(one: IpStatus) -> dict[str, object]:
             for row in one.throttles
         ],
         "today": one.uses,
+        "limits": one.ip.limits,
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from pools.administration import NewPool, PoolChange, PoolRow
 from pools.advice import Advice, advise
 from pools.assignments import Assignment, SubjectKind
 from pools.ip_status import IpStatus, ip_statuses
-from pools.ips import normal_address
+from pools.ip_values import normal_address
 from store.database import Connection, Database
 
 app = typer.Typer(help="Pools of IPs: who sends what from where.", no_args_is_help=True)

@@ -15,6 +15,7 @@ def ip_face(one: IpStatus) -> dict[str, object]:
         "ehlo_name": one.ip.ehlo_name,
         "bind_address": one.ip.bind_address,
         "via": masked(one.ip.via),
+        "limits": one.ip.limits,
         "state": one.state,
         "paused_reason": None if one.ip.active else one.ip.paused_reason,
         "pools": one.pools,

@@ -57,6 +57,13 @@ async def test_an_ip_from_first_to_last(ops: httpx.AsyncClient) -> None:
         ({"ehlo_name": "a b.example"}, "ehlo_name"),
         ({"via": "http://proxy:80"}, "via"),
         ({"via": "socks5://ops:secret@127.0.0.1:1"}, "via"),
+        ({"via": "smtp+tls://ops:secret@127.0.0.1:1"}, "address"),
+        ({"address": "vendor", "via": "smtp+tls://ops:secret@127.0.0.1:1"}, "via"),
+        ({"address": "vendor", "via": "smtp://ops:secret@192.0.2.1"}, "via"),
+        ({"address": "vendor", "via": "smtps://192.0.2.1", "bind_address": "127.0.0.1"}, "bind_address"),
+        ({"address": "vendor", "via": "smtps://192.0.2.1", "connections": 0}, "connections"),
+        ({"address": "vendor", "via": "smtps://192.0.2.1", "messages_per_hour": -1}, "messages_per_hour"),
+        ({"connections": 3}, "via"),
         ({"weight": 1}, "weight"),
     ],
 )
@@ -74,6 +81,24 @@ async def test_an_ip_elsewhere_is_not_tried_and_its_password_stays_inside(ops: h
     assert made.status_code == 201
     assert made.json()["via"] == "socks5://ops:***@10.0.0.9:1080"
     assert "secret" not in (await ops.get("/ips")).text
+
+
+async def test_a_relay_is_an_ip_with_a_name_a_login_and_limits(ops: httpx.AsyncClient, database: Database) -> None:
+    body = {"address": "Vendor", "via": "smtp+tls://ops:secret@smtp.example.com", "elsewhere": True, "connections": 3}
+    made = await ops.post("/ips", json=body)
+    assert made.status_code == 201, made.text
+    assert (made.json()["address"], made.json()["via"]) == ("vendor", "smtp+tls://ops:***@smtp.example.com:587")
+    assert made.json()["limits"] == {"connections": 3, "messages_per_second": 0.0, "messages_per_hour": 0}
+    changed = await ops.patch("/ips/vendor", json={"messages_per_second": 14, "elsewhere": True})
+    assert changed.json()["limits"] == {"connections": 3, "messages_per_second": 14.0, "messages_per_hour": 0}
+    assert errors_of(await ops.patch("/ips/vendor", json={"via": "local"})) == (422, "validation_error")
+    warming = await ops.post("/warmup", json={"ip": "vendor", "target": 5000})
+    assert warming.status_code in (409, 422)
+    assert "is a relay" in warming.text
+    async with database.connection() as connection:
+        stored = await (await connection.execute("SELECT egress_ips::text FROM egress_ips")).fetchone()
+    assert "secret" not in f"{(await ops.get('/ips')).text}{stored}{stored and stored[0]}"
+    assert (await ops.delete("/ips/vendor")).json()["deleted"] is True
 
 
 async def test_pause_and_resume_tell_their_story(ops: httpx.AsyncClient) -> None:

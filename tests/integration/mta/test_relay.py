@@ -1,50 +1,22 @@
 """Relay egress against real servers that other people wrote: aiosmtpd with AUTH, by STARTTLS and by TLS."""
 
 import asyncio
-import ssl
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from mta.deliver import Courier, Delivery
 from mta.model import EgressIp, Host, Phase, RelayLimits, Route, Trouble
 from tests.integration.mta.couriers import BODY, courier, mail
+from tests.relay import LOGIN, Relay, serving
 
 ROUTE = Route("x.test", "gmail", (Host("mx.x.test", "127.0.0.9", 10),), "gmail")
 LIMITS = RelayLimits(connections=2)
-
-
-class Relay:
-    """What the server is told to say, and what it took."""
-
-    def __init__(self) -> None:
-        self.taken: list[Envelope] = []
-        self.rcpt = "250 OK"
-        self.dot = "250 2.0.0 Ok: queued as 4F1"
-        self.passwords = 0
-
-    async def handle_RCPT(
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _o: list[str]
-    ) -> str:
-        if self.rcpt.startswith("2"):
-            envelope.rcpt_tos.append(address)
-        return self.rcpt
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
-        self.taken.append(envelope)
-        return self.dot
-
-    def authenticate(self, _s: SMTP, _session: Session, _e: Envelope, _mechanism: str, data: Any) -> AuthResult:
-        self.passwords += 1
-        good = isinstance(data, LoginPassword) and (data.login, data.password) == (b"shop", b"p@ss/word")
-        return AuthResult(success=good, handled=False)
 
 
 @dataclass(frozen=True)
@@ -55,7 +27,7 @@ class Sender:
     port: int
     scheme: str
 
-    async def send(self, to: str = "bob@x.test", data: bytes = BODY, login: str = "shop:p%40ss%2Fword") -> Delivery:
+    async def send(self, to: str = "bob@x.test", data: bytes = BODY, login: str = LOGIN) -> Delivery:
         via = f"{self.scheme}://{login}@localhost:{self.port}"
         return await self.courier.deliver(ROUTE, EgressIp("vendor", "", "out.test", via, LIMITS), mail(to, data))
 
@@ -63,25 +35,8 @@ class Sender:
 @asynccontextmanager
 async def between(relay: Relay, certificate: trustme.LeafCert, scheme: str, ca_file: Path) -> AsyncIterator[Sender]:
     """A server for this scheme and a courier that trusts `ca_file`; the courier leaves first."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    # aiosmtpd knows TLS from STARTTLS only: behind implicit TLS it must not ask for it.
-    starttls = {"tls_context": context, "require_starttls": True} if scheme == "smtp+tls" else {}
-
-    def session() -> SMTP:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that AUTH without STARTTLS is unwise, which behind implicit TLS it is not
-            return SMTP(
-            relay, hostname="localhost", authenticator=relay.authenticate, auth_required=True,
-            auth_require_tls=scheme == "smtp+tls", loop=asyncio.get_running_loop(), **starttls,
-        )  # fmt: skip
-
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(session, "127.0.0.1", 0, ssl=context if scheme == "smtps" else None)
-    async with courier(25, ca_file=ca_file) as made:
-        yield Sender(made, server.sockets[0].getsockname()[1], scheme)
-    server.close()
-    await asyncio.sleep(0.05)  # the server's side sees the end of its connections
+    async with serving(relay, certificate, scheme) as port, courier(25, ca_file=ca_file) as made:
+        yield Sender(made, port, scheme)
 
 
 @pytest.fixture

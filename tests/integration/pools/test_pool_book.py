@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.queues import Lane
+from core.secrets import InstanceSecret
 from mta.model import EgressIp
 from pools import administration, ips
 from pools.repository import PoolBook, ensure_pool
 from store.database import Database
 
+SECRET = InstanceSecret(bytes(32))
 IPS = tuple(EgressIp(f"127.0.1.{n}", f"127.0.1.{n}", f"m{n}.example.com") for n in range(1, 7))
 
 
@@ -34,7 +36,7 @@ async def test_dead_proxies_take_no_connection_from_others_and_are_tried_side_by
         await asyncio.sleep(0.5)
         return "the proxy is silent"
 
-    book = PoolBook(narrow, silent)
+    book = PoolBook(narrow, SECRET, silent)
     batches = [asyncio.create_task(book.pool_for(Lane.TRANSACTIONAL, None)) for _ in range(16)]
     await asyncio.sleep(0.2)
     began = time.monotonic()
@@ -62,7 +64,7 @@ async def test_a_known_ip_keeps_no_batch_waiting_while_it_is_looked_at_again(
             await asyncio.sleep(30)
         return ""
 
-    book = PoolBook(narrow, reachable)
+    book = PoolBook(narrow, SECRET, reachable)
     await book.pool_for(Lane.TRANSACTIONAL, None)
     slow = True
     await asyncio.sleep(0.06)
@@ -80,7 +82,7 @@ async def test_a_change_is_seen_within_its_seconds_and_a_pause_keeps_its_reason(
     async def lost(ip: EgressIp) -> str:
         return "" if ip.address.endswith("1") else "gone"
 
-    book = PoolBook(narrow, lost)
+    book = PoolBook(narrow, SECRET, lost)
     await book.pool_for(Lane.TRANSACTIONAL, None)
     async with narrow.transaction() as connection:
         await ips.pause_ip(connection, "127.0.1.2", "new PTR", "ann")

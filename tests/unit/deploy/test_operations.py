@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.queues import Lane
+from core.secrets import InstanceSecret
 from deploy.settings_page import variables
 from pools.repository import Pools, read_pools
 from store.database import Database
@@ -136,6 +137,6 @@ async def _read(database_url: str) -> Pools:
     await database.open()
     try:
         async with database.connection() as connection:
-            return await read_pools(connection)
+            return await read_pools(connection, InstanceSecret(bytes(32)))
     finally:
         await database.close()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.queues import Lane
-from mta.model import EgressIp
+from mta.model import EgressIp, RelayLimits
 from mta.providers import Providers, load_providers
 from pools.grants import Ask, Granted, Granter, deal
 from pools.health import Rate
@@ -356,3 +356,14 @@ async def test_a_throttled_mail_does_not_wait_behind_the_queue() -> None:
     await world.ask(Ask(pool(1), "gmail", "gmail", 1))
     await world.ask(Ask(pool(1), "gmail", "gmail", 1, urgent=True))
     assert [request.ahead for request in world.tokens.asked] == [0, 100], "as much as a second gives"
+
+
+async def test_the_rate_of_a_relay_is_one_for_all_sites_and_its_owners() -> None:
+    relay = EgressIp("vendor", "", "out.example.net", "smtps://smtp.example.com:465", RelayLimits(5, 2.0, 100))
+    world = World()
+    one = Pool(UUID(int=1), "main", Lane.MARKETING, (PoolMember(relay),))
+    await world.ask(Ask(one, "gmail", "gmail", 3), Ask(one, "other", "mx:a.test", 1))
+    assert world.tokens.asked == [
+        RateRequest("vendor|*", 3, 2.0, 100, 2, 0),
+        RateRequest("vendor|*", 1, 2.0, 100, 2, 0),
+    ]
