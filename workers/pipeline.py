@@ -294,13 +294,14 @@ async def _blames_us(batch: Batch, job: Job, delivery: Delivery, verdict: Verdic
         for place in places:
             c.throttles.delivered(job.ip.address, job.sender.name, place, now)
         return False
-    by_domain = verdict.action is Action.THROTTLE_DOMAIN
-    if not by_domain and verdict.action is not Action.THROTTLE_IP and (verdict.action, verdict.scope) != _IP_BLOCKED:
+    relayed = job.ip.limits is not None  # whatever a relay says of its load or of us, it says for all sites
+    by_domain = verdict.action is Action.THROTTLE_DOMAIN and not relayed
+    if verdict.action not in _THROTTLES and (verdict.action, verdict.scope) != _IP_BLOCKED:
         return False
     sent_at = now - timedelta(seconds=delivery.ended - delivery.ready)
     kind: Kind = "domain" if by_domain else "ip"
     subject = job.sender.name if by_domain else job.ip.address
-    for place in (EVERYWHERE,) if verdict.scope is Scope.LOCAL else places:
+    for place in (EVERYWHERE,) if relayed or verdict.scope is Scope.LOCAL else places:
         observed = await _observed(batch, job.ip.address, place, c)
         evidence = Evidence(verdict.rule, verdict.klass, written(delivery.response), verdict.wait, observed)
         c.throttles.throttled(kind, subject, place, evidence, sent_at, now)
@@ -313,6 +314,7 @@ def _answerable(route: Route, delivery: Delivery) -> tuple[str, ...]:
     return tuple(dict.fromkeys(site for site in (delivery.provider, route.site) if site != OTHER))
 
 
+_THROTTLES = frozenset({Action.THROTTLE_IP, Action.THROTTLE_DOMAIN})
 _IP_BLOCKED = (Action.BLOCK, Scope.IP)
 
 
