@@ -1,7 +1,8 @@
 """A mail submitted over SMTP → `NewEmail`. Pure: bytes and facts in, values out; refusals are values with their reply.
 
-Called by `workers/inbound`, which asks who may send what. The content stays as the application wrote it, but for what
-must not leave: Bcc (RFC 5322 section 3.6.3), Return-Path, and the headers that are meant for us:
+The content stays as the application wrote it, but for what must not leave (Bcc, RFC 5322 section 3.6.3; Return-Path),
+for what not every server carries (`mta/seven_bit`), and for From: it is written anew from the mailbox that was read, so
+that nobody can read another one out of it. The headers that are meant for us go too:
 
     X-Postlane-Stream            transactional (default) or marketing
     X-Postlane-Pool              name of an IP pool
@@ -16,9 +17,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.errors import HeaderParseError
-from email.header import decode_header
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
 from uuid import UUID
@@ -29,25 +28,22 @@ from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.queues import Lane
 from messages.limits import MAX_EXPIRES, MAX_KEY, MAX_SUBJECT
 from messages.model import Idempotency, NewEmail, Recipient, RecipientKind
-from mta.compose import compose_raw
-from mta.mime_parts import crlf_bytes
+from mta.mime_headers import address_header
+from mta.raw_headers import decoded, listed, mailbox_of, text_of
+from mta.raw_mail import Field, join_mail, once, read_mail
+from mta.seven_bit import seven_bit
 
 MAX_HOPS: Final = 50
 """Received headers; more is a loop (RFC 5321 section 6.3)."""
-_LISTED: Final = 1_000
-"""Addresses of a header that are kept for showing."""
-_LIST_LENGTH: Final = 128 * 1024
 _BOUNDARIES: Final = 20
 _BOUNDARIES_WITHIN: Final = 64 * 1024
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
-_COMMENT_NAME = re.compile(r"(\S{1,320})[ \t]{1,20}\(([^()]{0,200})\)")
 _BOUNDARY = re.compile(rb"boundary=\"?([^\"\s;]{1,70})", re.I)
 _SECONDS = re.compile(r"[1-9][0-9]{0,8}")
 _IDEMPOTENCY_KEY = re.compile(rf"[\x20-\x7e]{{1,{MAX_KEY}}}")
 _REMOVED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"resend-idempotency-key"})
+_SHOWN: Final = frozenset({b"to", b"cc", b"reply-to", b"subject", b"message-id"})
 _OURS: Final = b"x-postlane-"
 _OPTIONS: Final = frozenset({"stream", "pool", "expires-in", "idempotency-key"})
 _CHANGES_WITH_EACH_TRY: Final = frozenset({b"date", b"message-id", b"content-type", b"received"})
@@ -100,39 +96,34 @@ class SubmissionFacts:
 def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail | Refusal:
     """The mail with its options, or the first reason to refuse it. `recipients` are those of the envelope, each a
     valid address; the same address twice counts once."""
-    head, _, body = crlf_bytes(content).partition(b"\r\n\r\n")
-    fields = [(_name(field), field) for field in _NEXT_FIELD.split(head.removesuffix(b"\r\n"))]
-    if sum(name == b"received" for name, _ in fields) > MAX_HOPS:
-        return Refusal("554 5.4.6 The mail has too many Received headers: it goes round in circles")
-    kept = [(name, field) for name, field in fields if name not in _REMOVED and not name.startswith(_OURS)]
-    clean = b"\r\n".join(field for _, field in kept) + b"\r\n\r\n" + body
     try:
-        compose_raw(clean, "<x@x.example>", datetime.now(UTC), "")
+        fields, body = read_mail(content)
+        if sum(name == b"received" for name, _ in fields) > MAX_HOPS:
+            return Refusal("554 5.4.6 The mail has too many Received headers: it goes round in circles")
+        kept = once(field for field in fields if field[0] not in _REMOVED and not field[0].startswith(_OURS))
+        sender = _sender(kept)
+        clean, clean_body = seven_bit(_leaving(kept, sender), body)
     except ValueError as error:
         return Refusal(f"550 5.6.0 {error}")
-    texts = _texts(kept)
-    sender = _sender(texts.get("from", ""))
     options = _options(fields)
-    if isinstance(sender, Refusal):
-        return sender
     if isinstance(options, Refusal):
         return options
-    to, cc = _listed(texts.get("to", "")), _listed(texts.get("cc", ""))
+    texts = {name: text_of(field) for name, field in reversed(clean) if name in _SHOWN}
+    to, cc = listed(texts.get(b"to", "")), listed(texts.get(b"cc", ""))
     receivers = _recipients(recipients, {box.key for box in to}, {box.key for box in cc})
-    message_id = _MESSAGE_ID.search(texts.get("message-id", ""))
-    lane, expires_in = Lane(options["stream"]), int(options["expires-in"] or 0)
+    message_id = _MESSAGE_ID.search(texts.get(b"message-id", ""))
     return SubmittedEmail(
         sender=sender,
         recipients=receivers,
-        subject=_decoded(texts.get("subject", ""))[:MAX_SUBJECT],
+        subject=decoded(texts.get(b"subject", ""))[:MAX_SUBJECT],
         to=tuple(box.header for box in to),
         cc=tuple(box.header for box in cc),
-        reply_to=tuple(box.header for box in _listed(texts.get("reply-to", ""))),
+        reply_to=tuple(box.header for box in listed(texts.get(b"reply-to", ""))),
         message_id=message_id[0] if message_id else "",
-        content=clean,
-        lane=lane,
+        content=join_mail(clean, clean_body),
+        lane=Lane(options["stream"]),
         pool=options["pool"],
-        expires_in=timedelta(seconds=expires_in) if expires_in else None,
+        expires_in=timedelta(seconds=int(options["expires-in"])) if options["expires-in"] else None,
         idempotency_key=options["idempotency-key"],
         fingerprint=_fingerprint(kept, body, receivers, options),
     )
@@ -170,22 +161,34 @@ def idempotency_of(mail: SubmittedEmail, email_id: UUID) -> Idempotency | None:
     return Idempotency(mail.idempotency_key, mail.fingerprint, orjson.dumps({"id": str(email_id)}))
 
 
-def _name(field: bytes) -> bytes:
-    match = _FIELD.match(field)
-    return match[1].lower() if match else b""
+def _sender(fields: Iterable[Field]) -> Mailbox:
+    """The one address of From. Read strictly: the domain checked must be the one that recipients see. Raises
+    ValueError."""
+    given = [field for name, field in fields if name == b"from"]
+    if len(given) != 1:
+        raise ValueError("a message has exactly one From header (RFC 5322 section 3.6)")
+    try:
+        return mailbox_of(text_of(given[0]))
+    except AddressError as error:
+        raise ValueError(f"The From header must hold one address: {error.reason}") from None
 
 
-def _texts(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The first of each header that is read here, unfolded, as text."""
-    texts: dict[str, str] = {}
+def _leaving(fields: Iterable[Field], sender: Mailbox) -> list[Field]:
+    """From written anew; Sender only if it is of the same domain, which is the one that will be checked."""
+    leaving = []
     for name, field in fields:
-        if name in (b"from", b"to", b"cc", b"reply-to", b"subject", b"message-id"):
-            value = field.partition(b":")[2][:_LIST_LENGTH].decode("utf-8", "replace")
-            texts.setdefault(name.decode("ascii"), " ".join(value.split()))
-    return texts
+        if name == b"from":
+            field = address_header("From", [sender]).removesuffix("\r\n").encode()
+        elif name == b"sender":
+            box = next(iter(listed(text_of(field))), None)
+            if box is None or box.domain != sender.domain:
+                continue
+            field = address_header("Sender", [box]).removesuffix("\r\n").encode()
+        leaving.append((name, field))
+    return leaving
 
 
-def _options(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Refusal:
+def _options(fields: Iterable[Field]) -> dict[str, str] | Refusal:
     """The headers that are meant for us, checked, with the defaults of those that are missing or empty."""
     options = {"stream": Lane.TRANSACTIONAL.value, "pool": "", "expires-in": "", "idempotency-key": ""}
     for name, field in fields:
@@ -197,7 +200,7 @@ def _options(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Refusal:
             continue
         if option not in _OPTIONS:
             return Refusal(f"550 5.6.0 There is no header X-Postlane-{option.title()}")
-        options[option] = " ".join(field.partition(b":")[2].decode("utf-8", "replace").split()) or options[option]
+        options[option] = " ".join(text_of(field).split()) or options[option]
     if options["stream"] not in list(Lane):
         return Refusal("550 5.6.0 X-Postlane-Stream must be transactional or marketing")
     expires = options["expires-in"]
@@ -207,77 +210,6 @@ def _options(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Refusal:
     if key and not _IDEMPOTENCY_KEY.fullmatch(key):
         return Refusal("550 5.6.0 The idempotency key must have 1 to 256 characters of ASCII")
     return options
-
-
-def _sender(value: str) -> Mailbox | Refusal:
-    """The one address of From. Read strictly: the domain checked must be the one that recipients see."""
-    try:
-        box = _mailbox(value)
-    except AddressError as error:
-        return Refusal(f"550 5.6.0 The From header must hold one address: {error.reason}")
-    return box
-
-
-def _mailbox(value: str) -> Mailbox:
-    """`Name <address>`, also with encoded-words, or `address (Name)` as old software writes it."""
-    old = _COMMENT_NAME.fullmatch(value)
-    if old is not None:
-        return _named(parse_mailbox(old[1]), old[2])
-    box = parse_mailbox(value)
-    return _named(box, box.name)
-
-
-def _named(box: Mailbox, name: str) -> Mailbox:
-    return Mailbox(_decoded(name), box.local, box.domain)
-
-
-def _listed(value: str) -> list[Mailbox]:
-    """The addresses of a header as far as they can be read: for showing, and for telling Cc from Bcc."""
-    boxes = []
-    for piece in _pieces(value)[:_LISTED]:
-        try:
-            boxes.append(_mailbox(piece.strip()))
-        except AddressError:
-            continue  # a group, or something that is no address; its people are in the envelope
-    return boxes
-
-
-def _pieces(value: str) -> list[str]:
-    """Split at commas outside quotation marks, in one pass."""
-    if '"' not in value:
-        return value.split(",")
-    pieces, start, quoted, escaped = [], 0, False, False
-    for at, character in enumerate(value):
-        if escaped:
-            escaped = False
-        elif quoted and character == "\\":
-            escaped = True
-        elif character == '"':
-            quoted = not quoted
-        elif character == "," and not quoted:
-            pieces.append(value[start:at])
-            start = at + 1
-    return [*pieces, value[start:]]
-
-
-def _decoded(value: str) -> str:
-    """Encoded-words (RFC 2047) decoded where they can be; one line that PostgreSQL can store."""
-    text = value
-    if "=?" in value:
-        try:
-            text = "".join(_word(word, charset) for word, charset in decode_header(value[: 4 * MAX_SUBJECT]))
-        except (HeaderParseError, ValueError):
-            text = value
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _word(word: str | bytes, charset: str | None) -> str:
-    if isinstance(word, str):
-        return word
-    try:
-        return word.decode(charset or "utf-8", "replace")
-    except (LookupError, ValueError):
-        return word.decode("utf-8", "replace")
 
 
 def _recipients(given: Sequence[str], to: set[str], cc: set[str]) -> tuple[Recipient, ...]:
@@ -292,7 +224,7 @@ def _kind(key: str, to: set[str], cc: set[str]) -> RecipientKind:
 
 
 def _fingerprint(
-    fields: Iterable[tuple[bytes, bytes]], body: bytes, recipients: Sequence[Recipient], options: dict[str, str]
+    fields: Iterable[Field], body: bytes, recipients: Sequence[Recipient], options: dict[str, str]
 ) -> bytes:
     """Programs that try again make a new date, Message-ID and boundaries; the mail is still the same."""
     if not options["idempotency-key"]:

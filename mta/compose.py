@@ -13,14 +13,14 @@ no line over 998 octets.
       attachment ...
 """
 
-import re
 from datetime import datetime
 from email.utils import format_datetime
 
 from core.addresses import AddressError, parse_mailbox
 from mta.mime_headers import MAX_LINE, address_header, check_name, check_value, text_header
-from mta.mime_parts import Part, attachment_part, crlf_bytes, longest_line, multipart, text_part
+from mta.mime_parts import Part, attachment_part, has_long_line, multipart, text_part
 from mta.model import Draft
+from mta.raw_mail import join_mail, read_mail
 
 FORBIDDEN_HEADERS = frozenset({"bcc", "resent-bcc", "dkim-signature", "return-path", "received"})
 """Lower-case names that an application may not set: they would leak recipients or forge what others wrote."""
@@ -30,8 +30,6 @@ OWN_HEADERS = frozenset({"from", "to", "cc", "subject", "mime-version"})
 
 _ONCE = frozenset({"message-id", "date", "reply-to", "sender", "in-reply-to", "references", "feedback-id"})
 _ADDRESS_HEADERS = frozenset({"sender", "reply-to", "disposition-notification-to"})
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
 
 
 def compose(draft: Draft) -> bytes:
@@ -71,19 +69,13 @@ def compose_raw(raw: bytes, message_id: str, date: datetime, feedback_id: str) -
     the header when missing. Everything else stays as it is, also Received and foreign DKIM signatures, 8-bit bodies
     included. Raises `ValueError` for NUL, a line over 998 octets, a broken header, and anything but one From.
     """
-    data = crlf_bytes(raw)
-    if b"\0" in data:
-        raise ValueError("the message holds a NUL")
-    if longest_line(data) > MAX_LINE:
-        raise ValueError(f"a line is longer than {MAX_LINE} octets (RFC 5322 section 2.1.1)")
-    head, _, body = data.partition(b"\r\n\r\n")
-    fields = [(_field_name(field), field) for field in _NEXT_FIELD.split(head.removesuffix(b"\r\n"))]
+    fields, body = read_mail(raw)
     names = [name for name, _ in fields]
     if names.count(b"from") != 1:
         raise ValueError("a message has exactly one From header (RFC 5322 section 3.6)")
-    kept = [field for name, field in fields if name not in (b"bcc", b"resent-bcc", b"return-path")]
+    kept = [field for field in fields if field[0] not in (b"bcc", b"resent-bcc", b"return-path")]
     kept += [
-        text_header(name, value).removesuffix("\r\n").encode()
+        (b"", text_header(name, value).removesuffix("\r\n").encode())
         for name, value in (
             ("Message-ID", message_id),
             ("Date", format_datetime(date)),
@@ -91,26 +83,21 @@ def compose_raw(raw: bytes, message_id: str, date: datetime, feedback_id: str) -
         )
         if value and name.lower().encode() not in names
     ]
-    end = b"" if body.endswith(b"\r\n") or not body else b"\r\n"
-    return b"\r\n".join(kept) + b"\r\n\r\n" + body + end
-
-
-def _field_name(field: bytes) -> bytes:
-    match = _FIELD.match(field)
-    if match is None:
-        raise ValueError(f"not a header line: {field[:40]!r}")
-    return match[1].lower()
+    data = join_mail(kept, body if body.endswith(b"\r\n") or not body else body + b"\r\n")
+    if b"\0" in data:
+        raise ValueError("the message holds a NUL")
+    if has_long_line(data):
+        raise ValueError(f"a line is longer than {MAX_LINE} octets (RFC 5322 section 2.1.1)")
+    return data
 
 
 def _head(draft: Draft) -> str:
     custom, names = _custom_headers(draft.headers)
     lines = [address_header("From", [parse_mailbox(draft.sender)])]
-    if draft.to:
-        lines.append(address_header("To", map(parse_mailbox, draft.to)))
-    if draft.cc:
-        lines.append(address_header("Cc", map(parse_mailbox, draft.cc)))
-    if draft.reply_to and "reply-to" not in names:
-        lines.append(address_header("Reply-To", map(parse_mailbox, draft.reply_to)))
+    reply_to = () if "reply-to" in names else draft.reply_to
+    for name, given in (("To", draft.to), ("Cc", draft.cc), ("Reply-To", reply_to)):
+        if boxes := [parse_mailbox(text) for text in given if text]:
+            lines.append(address_header(name, boxes))
     lines.append(text_header("Subject", draft.subject, literal=True))
     if "message-id" not in names:
         lines.append(text_header("Message-ID", draft.message_id))
@@ -156,11 +143,11 @@ def _has_utf8_local_part(text: str) -> bool:
 
 
 def _content(draft: Draft) -> Part:
-    """The tree of parts. A draft without any content becomes an empty text."""
-    inline = [item for item in draft.attachments if item.content_id and draft.html is not None]
-    attached = [item for item in draft.attachments if not (item.content_id and draft.html is not None)]
-    bodies = [] if draft.text is None else [text_part(draft.text, "plain")]
-    if draft.html is not None:
+    """The tree of parts. An empty text or HTML is none; a draft without any content becomes an empty text."""
+    inline = [item for item in draft.attachments if item.content_id and draft.html]
+    attached = [item for item in draft.attachments if not (item.content_id and draft.html)]
+    bodies = [text_part(draft.text, "plain")] if draft.text else []
+    if draft.html:
         html = text_part(draft.html, "html")
         files = [attachment_part(item, inline=True) for item in inline]
         bodies.append(multipart("related", [html, *files]) if files else html)

@@ -20,9 +20,13 @@ LINE = 78
 MAX_LINE = 998
 """Length no line may pass, without CRLF (RFC 5322 section 2.1.1)."""
 
+_LIKE_ADDRESS = re.compile(r"=\?|[@<>]")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,200}")
+_PARAMETER = re.compile(r';[ \t]*([A-Za-z0-9!#$&^_.+*-]{1,60})[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*)')
+_ESCAPED = re.compile(r"\\(.)")
 _PLAIN_FILENAME = re.compile(r"[A-Za-z0-9_.,+()@~-](?:[A-Za-z0-9_ .,+()@~-]{0,58}[A-Za-z0-9_.,+()@~-])?")
 _NO_ENCODED_WORD = frozenset({"message-id", "date", "in-reply-to", "references", "feedback-id", "content-type"})
 """Encoded-words would destroy these (RFC 2047 section 5), and every List- header but List-Id, whose phrase they may."""
@@ -47,17 +51,17 @@ def text_header(name: str, value: str, *, literal: bool = False) -> str:
     check_value(name, value)
     value = value.strip(" \t")
     words = value if _is_plain(value, literal) else _encode_stretch(name, value, literal)
-    folded = _fold(name, words)
+    folded = fold(name, words)
     if _longest_line(folded) <= MAX_LINE:
         return folded
-    if _is_structured(name):
+    if is_structured(name):
         raise ValueError(f"header {name}: a part without blanks is longer than {MAX_LINE} characters")
-    return _fold(name, _encoded_words(name, value))
+    return fold(name, encoded_words(name, value))
 
 
 def address_header(name: str, mailboxes: Iterable[Mailbox]) -> str:
     """One address list. International domains go out as punycode, UTF-8 local parts as they are (RFC 6532)."""
-    return _fold(name, ", ".join([_mailbox(name, box) for box in mailboxes]))
+    return fold(name, ", ".join([mailbox_text(name, box) for box in mailboxes]))
 
 
 def check_name(name: str) -> None:
@@ -83,14 +87,43 @@ def disposition_header(kind: str, filename: str) -> str:
     check_value(f"{name} filename", filename)
     if not filename:
         return f"{name}: {kind}\r\n"
-    if _PLAIN_FILENAME.fullmatch(filename):
-        return f'{name}: {kind};\r\n filename="{filename}"\r\n'
-    segments = _percent_segments(filename)
+    plain = _PLAIN_FILENAME.fullmatch(filename)
+    written = f'filename="{filename}"' if plain else ";\r\n ".join(_extended("filename", filename))
+    return f"{name}: {kind};\r\n {written}\r\n"
+
+
+def parameters(value: str) -> list[tuple[str, str]]:
+    """The parameters behind a type or disposition, without their quotation marks; what is none is left out."""
+    found = _PARAMETER.findall(value)
+    return [(key, _ESCAPED.sub(r"\1", text[1:-1]) if text[:1] == '"' else text.strip(" \t")) for key, text in found]
+
+
+def with_parameters(name: str, main: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """A field such as Content-Type, each of its parameters as it has to be written."""
+    field = f"{name}: {main}"
+    for key, text in pairs:
+        written = parameter(key, text)
+        room = LINE - len(field.rpartition("\n")[2]) - len("; ")
+        field += f"; {written}" if len(written) <= room else f";\r\n {written}"
+    return field + "\r\n"
+
+
+def parameter(key: str, text: str) -> str:
+    """One parameter with any text as its value: a token, quoted, or by RFC 2231, on more than one line if need be."""
+    if _TOKEN.fullmatch(text):
+        return f"{key}={text}"
+    if text.isascii() and text.isprintable() and len(text) <= 200:
+        return f"{key}={quoted(text)}"
+    return ";\r\n ".join(_extended(key, text))
+
+
+def _extended(key: str, text: str) -> list[str]:
+    """A parameter by RFC 2231, in pieces where one line does not hold it."""
+    segments = _percent_segments(text)
     if len(segments) == 1:
-        return f"{name}: {kind};\r\n filename*=utf-8''{segments[0]}\r\n"
-    numbered = [f"filename*{index}*={segment}" for index, segment in enumerate(segments)]
-    numbered[0] = f"filename*0*=utf-8''{segments[0]}"
-    return f"{name}: {kind};\r\n " + ";\r\n ".join(numbered) + "\r\n"
+        return [f"{key}*=utf-8''{segments[0]}"]
+    first = f"{key}*0*=utf-8''{segments[0]}"
+    return [first, *[f"{key}*{index}*={segment}" for index, segment in enumerate(segments[1:], 1)]]
 
 
 def _percent_segments(text: str) -> list[str]:
@@ -105,18 +138,20 @@ def _percent_segments(text: str) -> list[str]:
     return [*segments, current]
 
 
-def _mailbox(header: str, box: Mailbox) -> str:
+def mailbox_text(header: str, box: Mailbox) -> str:
+    """One mailbox as a header holds it. A name with `@` or angle brackets in it is encoded: software that searches a
+    header for an address, instead of parsing it, then finds the one that is there."""
     name = box.name
     if not name:
         return box.wire
-    if "=?" not in name and name.isascii() and name.isprintable():
+    if name.isascii() and name.isprintable() and not _LIKE_ADDRESS.search(name):
         if _ATOMS.fullmatch(name):
             return f"{name} <{box.wire}>"
         phrase = quoted(name)
         if len(phrase) <= LINE:
             return f"{phrase} <{box.wire}>"
     check_value(header, name)
-    return f"{_encoded_words(header, name)} <{box.wire}>"
+    return f"{encoded_words(header, name)} <{box.wire}>"
 
 
 def _is_plain(text: str, literal: bool) -> bool:
@@ -126,7 +161,8 @@ def _is_plain(text: str, literal: bool) -> bool:
     return text.isprintable() or text.replace("\t", " ").isprintable()
 
 
-def _is_structured(name: str) -> bool:
+def is_structured(name: str) -> bool:
+    """Whether encoded-words would destroy what this field means."""
     lower = name.lower()
     return lower in _NO_ENCODED_WORD or lower.startswith("list-")
 
@@ -136,7 +172,7 @@ def _encode_stretch(name: str, value: str, literal: bool) -> str:
 
     In List-Id or Sender the address beside a name therefore stays what it is.
     """
-    if _is_structured(name) and name.lower() != "list-id":
+    if is_structured(name) and name.lower() != "list-id":
         raise ValueError(f"header {name}: only printable ASCII is allowed")
     words = value.split(" ")
     marked = [index for index, word in enumerate(words) if not _is_plain(word, literal)]
@@ -146,11 +182,11 @@ def _encode_stretch(name: str, value: str, literal: bool) -> str:
         first -= 1
     while last + 1 < len(words) and not words[last + 1]:
         last += 1
-    encoded = _encoded_words(name, " ".join(words[first : last + 1]))
+    encoded = encoded_words(name, " ".join(words[first : last + 1]))
     return " ".join([*words[:first], encoded, *words[last + 1 :]])
 
 
-def _encoded_words(name: str, text: str) -> str:
+def encoded_words(name: str, text: str) -> str:
     """`text` as encoded-words with one blank between them: B or Q, whichever is shorter, whole characters in each."""
     room = max(min(_EW_MAX, LINE - 2 - len(name)), 40) - _EW_FRAME
     data = text.encode()
@@ -182,14 +218,14 @@ def _b_chunks(data: bytes, room: int) -> list[str]:
     return chunks
 
 
-def _fold(name: str, value: str) -> str:
+def fold(name: str, value: str) -> str:
     """One field, broken before words so that lines keep to 78 characters; never a line of blanks only."""
     if len(name) + 2 + len(value) <= LINE:
         return f"{name}: {value}\r\n"
     words = value.split(" ")
     out, length = [f"{name}: {words[0]}"], len(name) + 2 + len(words[0])
     for word in words[1:]:
-        if word and length + 1 + len(word) > LINE:
+        if word.strip("\t") and length + 1 + len(word) > LINE:
             out.append(f"\r\n {word}")
             length = 1 + len(word)
         else:

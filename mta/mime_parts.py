@@ -12,14 +12,16 @@ from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mta.mime_headers import MAX_LINE, check_value, disposition_header, text_header
+from mta.mime_headers import MAX_LINE, check_value, disposition_header, parameters, with_parameters
 from mta.model import Attachment
 
 _ENCODED_LINE = 76
 """Longest line in base64 and quoted-printable (RFC 2045 sections 6.7 and 6.8)."""
 _QP_LITERAL = bytes(code for code in range(33, 127) if code != ord("=")) + b" \t\r\n"
 _TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_MEDIA_TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})((?:; ?{_TOKEN}=(?:{_TOKEN}|\"[ !#-\[\]-~]*\"))*)")
+_MEDIA_TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})[ \t]*(?:;|$)")
+_PARAMETERS = 20
+_PARAMETER_LENGTH = 500
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
 _OCTETS = "application/octet-stream"
 
@@ -38,7 +40,7 @@ def text_part(text: str, subtype: str) -> Part:
         data = crlf(text).encode()
     except UnicodeEncodeError:
         raise ValueError(f"the {subtype} body is not valid Unicode") from None
-    encoding, body = _encode_text(data, ascii_only=text.isascii())
+    encoding, body = encode_text(data, ascii_only=text.isascii())
     headers = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
     return Part(headers.encode("ascii"), body)
 
@@ -49,17 +51,17 @@ def attachment_part(attachment: Attachment, *, inline: bool = False) -> Part:
     An attached message must not be base64 (RFC 2046 section 5.2.1): it stays as it is when it is plain ASCII, and
     otherwise goes out as a file of octets, as anything that calls itself multipart does.
     """
-    media_type = _media_type(attachment.content_type)
+    media_type, given = _media_type(attachment.content_type)
     encoding, body = "base64", b""
     if media_type.lower().startswith("message/"):
         data = attachment.data
-        if data.isascii() and b"\0" not in data and longest_line(crlf_bytes(data)) <= MAX_LINE:
+        if data.isascii() and b"\0" not in data and not has_long_line(crlf_bytes(data)):
             encoding, body = "7bit", crlf_bytes(data)
         else:
-            media_type = _OCTETS
+            media_type, given = _OCTETS, []
     if encoding == "base64":
-        body = _base64(attachment.data)
-    headers = text_header("Content-Type", media_type) + f"Content-Transfer-Encoding: {encoding}\r\n"
+        body = base64_lines(attachment.data)
+    headers = with_parameters("Content-Type", media_type, given) + f"Content-Transfer-Encoding: {encoding}\r\n"
     headers += disposition_header("inline" if inline else "attachment", attachment.filename)
     if attachment.content_id:
         headers += f"Content-ID: <{_content_id(attachment.content_id)}>\r\n"
@@ -97,19 +99,26 @@ def crlf_bytes(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
 
 
-def longest_line(data: bytes) -> int:
-    """Octets of the longest line of CRLF text, without its CRLF."""
-    return len(data) if len(data) <= MAX_LINE else max(map(len, data.split(b"\r\n")))
+def has_long_line(data: bytes) -> bool:
+    """Whether a line of CRLF text, without its CRLF, is longer than a server takes. Looks at few of the octets."""
+    start, end = 0, len(data)
+    while end - start > MAX_LINE:
+        at = data.rfind(b"\r\n", start, start + MAX_LINE + 2)
+        if at < 0:
+            return True
+        start = at + 2
+    return False
 
 
-def _encode_text(data: bytes, *, ascii_only: bool) -> tuple[str, bytes]:
-    if ascii_only and b"\0" not in data and longest_line(data) <= MAX_LINE:
+def encode_text(data: bytes, *, ascii_only: bool) -> tuple[str, bytes]:
+    """CRLF text in 7bit if it fits, else in the smaller of the two encodings; which, and the text."""
+    if ascii_only and b"\0" not in data and not has_long_line(data):
         return "7bit", data
     escapes = len(data.translate(None, _QP_LITERAL))
     # Quoted-printable adds two octets an escape and a soft break in about 73; base64 a third and a CRLF in 76.
     if (len(data) + 2 * escapes) * 76 // 73 <= len(data) * 4 // 3 * 78 // 76:
         return "quoted-printable", _quoted_printable(data)
-    return "base64", _base64(data)
+    return "base64", base64_lines(data)
 
 
 def _quoted_printable(data: bytes) -> bytes:
@@ -127,7 +136,8 @@ def _quoted_printable(data: bytes) -> bytes:
     return text[:-2]
 
 
-def _base64(data: bytes) -> bytes:
+def base64_lines(data: bytes) -> bytes:
+    """Octets in base64, lines of 76."""
     text = b2a_base64(data, newline=False)
     return b"\r\n".join([text[start : start + _ENCODED_LINE] for start in range(0, len(text), _ENCODED_LINE)])
 
@@ -140,14 +150,16 @@ def _boundary(parts: Sequence[Part]) -> bytes:
             return boundary
 
 
-def _media_type(given: str) -> str:
-    """The application's content type if it is one a part can have, else `application/octet-stream`."""
+def _media_type(given: str) -> tuple[str, list[tuple[str, str]]]:
+    """The application's content type with its parameters, `application/octet-stream` for one that no part can have.
+
+    A parameter that cannot be read costs itself, not the type; the charset of a text must reach the recipient.
+    """
     check_value("Content-Type", given)
-    match = _MEDIA_TYPE.fullmatch(given.strip())
+    match = _MEDIA_TYPE.match(given.strip())
     if match is None or match[1].lower().startswith("multipart/"):
-        return _OCTETS
-    parameters = match[2] if len(match[2]) <= 500 else ""
-    return match[1] + parameters
+        return _OCTETS, []
+    return match[1], [pair for pair in parameters(given) if len(pair[1]) <= _PARAMETER_LENGTH][:_PARAMETERS]
 
 
 def _content_id(given: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import smtplib
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import psycopg
@@ -95,13 +96,27 @@ async def test_a_key_of_one_domain(server: InboundServer, account: Account) -> N
     assert (code, text[:5]) == (550, "5.7.1")
 
 
-@pytest.mark.parametrize("line", ["x" * 999, "x" * 70_000, "a\0b"])
+@pytest.mark.parametrize("head", ["X-Nul: a\0b", "no header", "Message-ID: <" + "x" * 999 + "@shop.example>"])
 async def test_content_that_no_server_would_take(
-    server: InboundServer, account: Account, database: Database, line: str
+    server: InboundServer, account: Account, database: Database, head: str
 ) -> None:
-    code, text = await _send(server, account.key, _mail("a@shop.example") + line.encode() + b"\r\n")
+    code, text = await _send(server, account.key, _mail("a@shop.example", head))
     assert (code, text[:5]) == (550, "5.6.0")
     assert await rows(database, "SELECT count(*) FROM emails") == [(0,)]
+
+
+async def test_what_not_every_server_would_take_is_made_so_that_every_server_does(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    """Long lines, 8-bit text in the header and in the body: stored, and later signed, in 7-bit."""
+    mail = _mail("Jürgen <a@shop.example>", "X-Latin: Grüße") + b"x" * 70_000 + " a\0b Grüße\r\n".encode()
+    assert (await _send(server, account.key, mail))[0] == 250
+    [(raw,)] = await rows(database, "SELECT raw FROM contents")
+    assert isinstance(raw, bytes)
+    assert (raw.isascii(), max(map(len, raw.split(b"\r\n"))) <= 998) == (True, True)
+    parsed = message_from_bytes(raw, policy=policy.SMTP)
+    assert (parsed["From"], parsed["X-Latin"]) == ("Jürgen <a@shop.example>", "Grüße")
+    assert parsed.get_payload(decode=True) == mail.partition(b"\r\n\r\n")[2]
 
 
 async def test_a_wrong_key(server: InboundServer, account: Account, database: Database) -> None:

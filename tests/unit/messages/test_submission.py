@@ -1,7 +1,7 @@
 """Raw mail → `NewEmail`: what is read from the headers, what leaves, what is refused."""
 
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
+from email import message_from_bytes, policy
 from uuid import UUID, uuid4
 
 import orjson
@@ -92,7 +92,7 @@ def test_what_must_not_leave_does_not_leave() -> None:
 
 
 def test_the_rest_stays_as_it_was() -> None:
-    content = _mail("To: a@x.example", "X-Odd:  two  blanks", "Subject: fold", "\ted", body="caf\u00e9\r\n..\r\n.\r\n")
+    content = _mail("To: a@x.example", "X-Odd:  two  blanks", "Subject: fold", "\ted", body="cafe\r\n..\r\n.\r\n")
     read = read_submission(content, ("a@x.example",))
     assert isinstance(read, SubmittedEmail)
     assert read.content == content
@@ -157,7 +157,10 @@ def test_senders_that_are_not_one_address(sender: str) -> None:
         "X-Postlane-Expires-In: 0",
         "X-Postlane-Idempotency-Key: " + "k" * 257,
         "no colon here",
-        "X-Long: " + "x" * 1200,
+        "Message-ID: <" + "x" * 1200 + "@shop.example>",
+        "X-Nul: \x00",
+        "Subject: one\r\nSubject: another",
+        "Date: Sun, 22 Nov 2026 09:05:07 +0000\r\nDate: Mon, 23 Nov 2026 09:05:07 +0000",
     ],
 )
 def test_headers_that_are_refused(header: str) -> None:
@@ -172,6 +175,39 @@ def test_the_longest_life_is_that_of_the_api() -> None:
 def test_an_empty_option_is_a_missing_one(option: str) -> None:
     mail = _read(f"X-Postlane-{option}: ")
     assert (mail.lane, mail.pool, mail.expires_in, mail.idempotency_key) == (Lane.TRANSACTIONAL, "", None, "")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "cp1252"])
+def test_raw_text_in_headers_is_encoded_when_the_addresses_are_ascii(charset: str) -> None:
+    head = 'From: Jürgen <a@shop.example>\r\nTo: "Müller, Jörg" <j@x.example>\r\nSubject: Grüße €\r\n\r\nHi\r\n'
+    mail = read_submission(head.encode(charset), ("j@x.example",))
+    assert isinstance(mail, SubmittedEmail)
+    assert mail.content.isascii()
+    assert (mail.sender.name, mail.subject, mail.to) == ("Jürgen", "Grüße €", ('"Müller, Jörg" <j@x.example>',))
+    parsed = message_from_bytes(mail.content, policy=policy.SMTP)
+    assert (parsed["Subject"], parsed["To"]) == ("Grüße €", '"Müller, Jörg" <j@x.example>')
+    assert mail.recipients[0].kind == "to"
+
+
+def test_an_address_outside_ascii_stays_what_it_is() -> None:
+    mail = _read("To: Jürgen <jürgen@bücher.example>", to=("jürgen@bücher.example",))
+    assert "<jürgen@xn--bcher-kva.example>".encode() in mail.content
+    assert mail.recipients[0].kind == "to"
+
+
+def test_empty_headers_are_missing_ones() -> None:
+    mail = _read("Cc: ", "Reply-To:", "Message-ID: ", "Date:\r\n \r\n\t", "Subject:", "To: a@x.example")
+    assert mail.content == _mail("Subject:", "To: a@x.example", body="Hello\r\n")
+    email = _email(mail)
+    assert email.raw is not None
+    composed = message_from_bytes(compose_raw(email.raw, email.message_id, NOW, ""))
+    assert (composed["Date"], composed["Message-ID"]) == ("Sun, 22 Nov 2026 12:00:00 +0000", email.message_id)
+
+
+def test_recipients_in_several_headers_are_one_list() -> None:
+    mail = _read("To: a@x.example", "Subject : Hi", "To: b@x.example", to=("a@x.example", "b@x.example"))
+    assert mail.to == ("a@x.example", "b@x.example")
+    assert b"\r\nTo: a@x.example,\r\n b@x.example\r\nSubject: Hi\r\n" in mail.content
 
 
 def test_a_mail_that_goes_round_in_circles() -> None:

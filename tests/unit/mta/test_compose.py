@@ -93,7 +93,7 @@ def test_files_arrive_byte_for_byte_with_name_and_role() -> None:
         ("nonsense", "application/octet-stream"),
         ("", "application/octet-stream"),
         ("text/ünicode", "application/octet-stream"),
-        ("text/plain; broken parameter", "application/octet-stream"),
+        ("text/plain; broken parameter", "text/plain"),
     ],
 )
 def test_content_type_of_a_file(given: str, sent: str) -> None:

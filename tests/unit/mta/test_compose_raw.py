@@ -24,7 +24,7 @@ def test_missing_headers_are_added_at_the_end_and_line_ends_normalised() -> None
 def test_what_is_there_stays_byte_for_byte() -> None:
     raw = (
         b"Received: from x\r\n\tby y\r\nDKIM-Signature: v=1; d=other.example\r\nfrom: a@acme.example\r\n"
-        b"message-id : <theirs@acme.example>\r\nDATE: yesterday\r\nFeedback-ID: theirs\r\n"
+        b"message-id: <theirs@acme.example>\r\nDATE: yesterday\r\nFeedback-ID: theirs\r\n"
         b"Content-Transfer-Encoding: 8bit\r\n\r\n\xfc\xff  \r\n.\r\n"
     )
     assert _sent(raw) == raw
