@@ -6,7 +6,8 @@ bounce intake for each report, and by whoever explains a reply.
 
 How one is decided: with a 4xx or 5xx code the reply decides, otherwise the trouble does. A bounce report often has an
 enhanced code and no SMTP code; its first digit then stands for 450 or 550. The rules of the provider are asked first,
-then those for everybody, and the first that fits decides; the shipped `generic.toml` ends in rules that always fit.
+then those for everybody, and the first that fits decides; the shipped `generic.toml` ends in rules that always fit. At
+servers that belong to no known provider, what any provider says in words of its own is asked first.
 """
 
 import re
@@ -84,6 +85,8 @@ class RuleTable:
     def _bucket(self, name: str, key: int | Trouble) -> tuple[Rule, ...]:
         """The rules for one provider and one code or trouble, in the order they are asked."""
         fitting = [r for r in self.rules if (r.covers(key) if isinstance(key, int) else key in r.troubles)]
+        if not name:
+            return tuple(rule for rule in fitting if rule.anywhere or not rule.providers)
         own = [rule for rule in fitting if name in rule.providers]
         return (*own, *(rule for rule in fitting if not rule.providers))
 
@@ -150,7 +153,7 @@ def _check_providers(rules: Iterable[Rule], known: Collection[str]) -> None:
 def _check_samples(table: RuleTable) -> None:
     """A rule may only lose its sample to a rule of another file: that is how an operator overrides one."""
     for rule in table.rules:
-        for provider in rule.providers or ("",):
+        for provider in (*rule.providers, "") if rule.anywhere else rule.providers or ("",):
             for sample in rule.matches:
                 if not rule.fits(sample):
                     raise _wrong(rule, "matches", f"{_written(sample)!r} does not fit this rule")

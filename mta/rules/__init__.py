@@ -6,6 +6,7 @@ A file is a list of `[[rule]]` tables, and may start with `provider = ["gmail"]`
 
     id         unique name, shown wherever the rule decided something
     provider   providers it speaks for; without it, everybody
+    anywhere   true: the words or codes are the provider's own, and decide at servers that belong to nobody known too
     phase      phases it applies to ("rcpt", "dot", …); without it, all
     code       SMTP codes: 421 exactly, or a class as "4xx"
     enhanced   RFC 3463 codes: "5.1.1", "*.2.2", "5.7.*"; a reply without such a code then does not match
@@ -14,7 +15,8 @@ A file is a list of `[[rule]]` tables, and may start with `provider = ["gmail"]`
     action     one of mta.model.Action
     class      one of CLASSES
     scope      one of mta.model.Scope
-    suppress   true: the mailbox is dead. Needs action "bounce" and scope "recipient"; never applies to x.7.x codes
+    suppress   true: the mailbox is dead. Needs action "bounce" and scope "recipient"; never applies to x.7.x codes,
+               nor to words of rates, patience and trust: those speak about us
     wait       seconds to wait or to rest, 30 to 14400; a time in the reply's own words goes first
     uncertain  true: the mail may have been taken
     source     where such replies are documented
@@ -24,9 +26,10 @@ A file is a list of `[[rule]]` tables, and may start with `provider = ["gmail"]`
 All conditions that are there must hold. A sample is written as it stands in a log, `550 5.1.1 User unknown`, with the
 phase in front when it is not rcpt (`dot: 554 …`), and `!` for a trouble (`connect: !timeout`).
 
-**Order.** Rules that name the provider come before rules for everybody; within each, file by file in the order given
-to `load_rules`, and in a file from top to bottom. The first that fits decides. So the certain comes before the
-general, words before codes, and the last rule of `generic.toml` has no condition but the code.
+**Order.** Rules that name the provider come before rules for everybody; within each, file by file in the order given to
+`load_rules`, and in a file from top to bottom. The first that fits decides. So the certain comes before the general,
+words before codes, and the last rule of `generic.toml` has no condition but the code. For a server of nobody known all
+rules that hold `anywhere` stand among those for everybody, in the place of their file.
 
 **Patterns** are bounded, so that no reply can make the matcher slow: no `*`, `+` or open `{n,}`, no repeated groups, no
 back-references, no capitals, and the bounds of one pattern multiply to 10,000 at most. `.{0,40}` is the usual gap.

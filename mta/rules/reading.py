@@ -25,12 +25,21 @@ careless server hold mail for a day."""
 TEXT_LENGTH: Final = 1000
 """Characters of a reply that are looked at: the contract's bound, kept here too because a bound protects."""
 
-_CONDITIONS: Final = ("id", "provider", "phase", "code", "enhanced", "text", "trouble")
+_CONDITIONS: Final = ("id", "provider", "anywhere", "phase", "code", "enhanced", "text", "trouble")
 _DECISION: Final = ("action", "class", "scope", "suppress", "wait", "uncertain")
 _FIELDS: Final = frozenset((*_CONDITIONS, *_DECISION, "source", "matches", "near_miss"))
 _MOST_STEPS: Final = 10_000
 _POLICY_CODE: Final = re.compile(r"(?<![\d.])5\.7\.\d{1,3}(?![\d.])")
 """Such a code further on in the text, as qmail writes it: "no such user (#5.7.1)"."""
+_ABOUT_US: Final = re.compile(
+    r"\btoo (?:many|much|fast|quickly|often|frequent)|\brates?\b|\blimit(?:s|ed)?\b"
+    r"|\b(?:per|this|an|last) (?:hour|minute)\b"
+    r"|\b(?:hourly|daily)\b|\bslow(?:ing)?(?: |-)?down|\bthrottl|\b(?:try|come) (?:again|back)|\blater\b|\btemporar"
+    r"|\bgr[ae]y-? ?list|\b(?:block|black) ?list|\breputation\b|\bspam\b"
+    r"|\bip (?:address )?(?:is |was )?(?:block|reject)ed"
+)
+"""Words of patience, of amounts and of trust. A reply with them speaks of how we send, whatever its code says."""
+_BEHIND: Final = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)")
 _SAMPLE: Final = re.compile(
     r"(?:(?P<phase>[a-z]+): )?(?:!(?P<trouble>[a-z0-9_]+)|(?P<code>\d{3})(?: (?P<enhanced>\d\.\d{1,3}\.\d{1,3}))?)"
     r"(?: (?P<text>.*))?",
@@ -48,6 +57,8 @@ class Rule:
     file: str
     providers: tuple[str, ...]
     """Empty: everybody."""
+    anywhere: bool
+    """Of a provider, and in words or codes of its own: decides also for servers that belong to nobody known."""
     phases: tuple[Phase, ...]
     codes: tuple[int, ...]
     """Exact codes, and classes as one digit."""
@@ -74,10 +85,10 @@ class Rule:
         """Whether phase, enhanced code and text (`lowered`: cut and in lower case) fit; code and trouble aside."""
         if self.phases and response.phase not in self.phases:
             return False
-        if self.enhanced is not None and self.enhanced.fullmatch(response.enhanced) is None:
+        if self.enhanced is not None and self.enhanced.fullmatch(enhanced_code(response, lowered)) is None:
             return False
-        if self.verdict.suppress and (response.enhanced[1:3] == ".7" or _POLICY_CODE.search(lowered) is not None):
-            return False  # x.7.x speaks about us, never about the mailbox
+        if self.verdict.suppress and (response.enhanced[1:3] == ".7" or _speaks_about_us(lowered)):
+            return False  # it speaks about us, and proves nothing about the mailbox
         return self.text is None or self.text.search(lowered) is not None
 
 
@@ -88,9 +99,21 @@ def reply_code(response: Response) -> int:
     return {"2": 250, "4": 450, "5": 550}.get(response.enhanced[0], 0)
 
 
+def enhanced_code(response: Response, lowered: str) -> str:
+    """The enhanced code, also where it stands behind the words, as qmail writes it: "no such user (#5.1.1)"."""
+    if response.enhanced:
+        return response.enhanced
+    found = _BEHIND.search(lowered)
+    return found[1] if found is not None and found[1][0] == str(response.code)[0] else ""
+
+
 def searched_text(response: Response) -> str:
     """What patterns are searched in."""
     return response.text[:TEXT_LENGTH].lower()
+
+
+def _speaks_about_us(lowered: str) -> bool:
+    return _POLICY_CODE.search(lowered) is not None or _ABOUT_US.search(lowered) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +185,7 @@ def _rule(fields: _Fields, providers: tuple[str, ...]) -> Rule:
         id=fields.text("id"),
         file=fields.file,
         providers=fields.texts("provider", providers),
+        anywhere=fields.flag("anywhere"),
         phases=fields.words("phase", Phase),
         codes=_codes(fields),
         enhanced=_optional(fields, "enhanced", _enhanced),
@@ -174,6 +198,8 @@ def _rule(fields: _Fields, providers: tuple[str, ...]) -> Rule:
     )
     if not rule.codes and not rule.troubles:
         fields.wrong("code", "a rule needs a code or a trouble")
+    if rule.anywhere and (not rule.providers or (rule.text is None and rule.enhanced is None)):
+        fields.wrong("anywhere", "is for a provider's rule with words or enhanced codes")
     return rule
 
 

@@ -15,6 +15,8 @@ from mta.replies import UNREADABLE, asked_wait, classify, shipped_rules
 from mta.rules import CLASSES
 from mta.rules.reading import Rule
 
+S775 = "The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. (S775)"
+AMOUNT = "Our system has detected an unusual amount of unsolicited mail originating from your IP address."
 TABLE = shipped_rules()
 PROVIDERS = [
     "gmail",
@@ -115,13 +117,44 @@ def decided(response: Response, provider: str = "") -> str:
             "throttle_domain domain_rate_limited sender_domain",
         ),
         ("gmail", reply(421, "4.7.28", "unusual rate of mail from your IP address"), "throttle_ip rate_limited ip"),
-        (
-            "microsoft",
-            reply(550, "5.4.1", "Recipient address rejected: Access denied."),
-            "bounce invalid_recipient recipient suppress",
+        *(
+            (
+                name,
+                reply(550, "5.4.1", "Recipient address rejected: Access denied."),
+                "bounce invalid_recipient recipient",
+            )
+            for name in ("microsoft", "microsoft365", "")
         ),
-        ("", reply(550, "5.4.1", "Recipient address rejected: Access denied."), "block policy message"),
-        ("microsoft365", reply(451, "4.7.650", "has been temporarily rate limited"), "throttle_ip ip_reputation ip"),
+        *(
+            (name, reply(451, "4.7.650", S775, phase), "throttle_ip ip_reputation ip")
+            for name in ("microsoft", "microsoft365", "")
+            for phase in (Phase.MAIL, Phase.RCPT, Phase.DOT)
+        ),
+        *(
+            (
+                name,
+                reply(421, "4.7.0", "[TSS04] Messages from 192.0.2.1 temporarily deferred"),
+                "throttle_ip ip_reputation ip",
+            )
+            for name in ("yahoo", "")
+        ),
+        ("", reply(421, "4.16.55", "Messages from 192.0.2.1 temporarily deferred"), "throttle_ip ip_reputation ip"),
+        *(
+            (name, reply(421, code, AMOUNT, Phase.DOT), "throttle_ip rate_limited ip")
+            for name in ("gmail", "")
+            for code in ("4.7.0", "4.7.28")
+        ),
+        ("", reply(421, "", AMOUNT, Phase.DOT), "throttle_ip rate_limited ip"),
+        ("", reply(553, "5.7.1", "Invalid recipient"), "bounce invalid_recipient recipient"),
+        ("", reply(553, "", "sorry, invalid recipient (#5.7.1)"), "bounce invalid_recipient recipient"),
+        ("", reply(550, "", "sorry, no (#5.1.1)"), "bounce invalid_recipient recipient suppress"),
+        ("", reply(554, "", "b@example.net is no longer valid"), "bounce inactive_mailbox recipient suppress"),
+        ("", reply(554, "", "sender a@example.com is no longer valid"), "block sender_rejected sender_domain"),
+        (
+            "",
+            reply(550, "5.1.1", "<b@example.net> sent to too many recipients this hour"),
+            "throttle_ip rate_limited ip",
+        ),
         ("yahoo", reply(421, "4.7.0", "[TSS04] Messages deferred"), "throttle_ip ip_reputation ip"),
         (
             "apple",

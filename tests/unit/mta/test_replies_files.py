@@ -50,6 +50,7 @@ def written(path: Path, *rules: dict[str, str], head: str = "") -> Path:
         ({"wait": "true"}, "wait", "30 to 14400"),
         ({"suppress": "true"}, "suppress", "only a bounce"),
         ({"suppress": '"yes"'}, "suppress", "true or false"),
+        ({"anywhere": "true"}, "anywhere", "provider's rule"),
         ({"matches": "[]"}, "matches", "at least one"),
         ({"near_miss": "[]"}, "near_miss", "at least one"),
         ({"matches": '["no dogs here"]'}, "matches", "is not like"),
@@ -154,3 +155,22 @@ def test_rules_of_a_provider_go_before_rules_for_everybody_in_an_earlier_file(tm
     response = Response(Phase.CONNECT, 421, "", "Too many sessions opened")
     assert table.classify(response, "comcast").rule == "comcast-sessions"
     assert table.classify(response, "gmail").rule == "own"
+
+
+def test_a_providers_own_words_decide_at_servers_of_nobody_known_and_not_at_other_providers(tmp_path: Path) -> None:
+    own = written(
+        tmp_path / "own.toml",
+        RULE | {"id": '"marked"', "provider": '"gmail"', "anywhere": "true"},
+        RULE | {"id": '"plain"', "provider": '"gmail"', "text": "'no cats'", "matches": '["550 no cats"]',
+                "near_miss": '["550 no dogs"]'},
+    )  # fmt: skip
+    table = load_rules(own, *shipped_files())
+    dogs, cats = Response(Phase.RCPT, 550, "", "no dogs here"), Response(Phase.RCPT, 550, "", "no cats here")
+    assert [table.classify(dogs, name).rule == "marked" for name in ("gmail", "", "nobody", "yahoo")] == [1, 1, 1, 0]
+    assert [table.classify(cats, name).rule == "plain" for name in ("gmail", "", "nobody")] == [1, 0, 0]
+
+
+def test_an_operators_rule_for_everybody_goes_before_what_providers_say_anywhere(tmp_path: Path) -> None:
+    rule = RULE | {"code": "421", "text": "'tss04'", "matches": '["421 [TSS04]"]', "near_miss": '["421 no"]'}
+    table = load_rules(written(tmp_path / "own.toml", rule), *shipped_files())
+    assert table.classify(Response(Phase.MAIL, 421, "4.7.0", "[TSS04] deferred"), "").rule == "own"
