@@ -2,8 +2,7 @@
 where the source is a relay, `mta/relay` does all that.
 
 Owns the way from nothing to "ready for MAIL FROM", including the second connection after a TLS failure, and whether
-plain text will do. It never keeps or shares a session (`mta/session`) and sends no mail (`mta/smtp_client`). Called by
-the session pool; `reachable` by the workers for the IPs of their pools, and by the API before it takes an IP.
+plain text will do. It never keeps or shares a session (`mta/session`) and sends no mail (`mta/smtp_client`).
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.errors import UnavailableError
-from mta.model import EgressIp, Host, Phase, Response, Trouble
+from mta.model import IPV6, EgressIp, Host, Phase, Response, Trouble
 from mta.providers import Tls
 from mta.relay import RelayClient, Relays
 from mta.smtp_client import SmtpClient, Timeouts, Upgrade
@@ -47,10 +46,25 @@ class Session:
     host: Host
     tls: str
     """"TLSv1.3 verified", "TLSv1.3 unverified", "none" or "none (handshake failed)"."""
+    encryptable: bool = False
+    """It is in plain text although the server offers STARTTLS."""
     carried: int = 0
     """Mails it has carried so far, refused ones included."""
     idle_since: float = 0.0
     """Loop time in seconds at which it was last given back."""
+
+
+@dataclass(slots=True)
+class _Opening:
+    """One call of `open`, over up to three connections."""
+
+    source: EgressIp
+    host: Host
+    mode: TlsMode
+    """Only gets worse."""
+    encrypted_only: bool
+    failed: Upgrade | None = None
+    """How the last handshake failed, BROKEN or CUT."""
 
 
 class Connector:
@@ -80,75 +94,72 @@ class Connector:
         if is_relay(source.via):
             client = await self._relays.open(source)
             return client if isinstance(client, Response) else Session(client, source, host, client.tls)
-        mode = self._tls.mode(host)
+        required = self._tls_of(host.name) is Tls.REQUIRED or self._tls.is_demanded(host)
+        opening = _Opening(source, host, self._tls.mode(host), required)
         while True:
-            result = await self._attempt(source, host, mode)
-            if not isinstance(result, TlsMode):
+            result = await self._attempt(opening)
+            if result is not None:
                 return result
-            mode = result
 
-    async def _attempt(self, source: EgressIp, host: Host, mode: TlsMode) -> Session | Response | TlsMode:
-        """One connection. A TlsMode asks for another one in that mode; modes only get worse, so three at most."""
-        client = await self._connect(source, host)
+    async def _attempt(self, opening: _Opening) -> Session | Response | None:
+        """One connection. None asks for another one in the mode that `opening` has now."""
+        client = await self._connect(opening.source, opening.host)
         if isinstance(client, Response):
             return client
         try:
-            return await self._prepare(client, source, host, mode)
+            return await self._prepare(client, opening)
         except BaseException:
             # Cancelled by the caller: nobody else knows of this connection.
             client.abort()
             raise
 
-    async def _prepare(
-        self, client: SmtpClient, source: EgressIp, host: Host, mode: TlsMode
-    ) -> Session | Response | TlsMode:
-        refused = await client.greet(source.ehlo_name)
+    async def _prepare(self, client: SmtpClient, opening: _Opening) -> Session | Response | None:
+        refused = await client.greet(opening.source.ehlo_name)
         if refused is not None:
             client.close()
             return refused
-        if mode is TlsMode.PLAIN or not client.features.starttls:
-            failed = mode is TlsMode.PLAIN and client.features.starttls
-            tls = "none (handshake failed)" if failed else "none"
-            return self._plain(Session(client, source, host, tls), "offers no STARTTLS")
-        upgrade, why = await client.starttls(self._tls.context(mode), host.name)
+        if not client.features.starttls:
+            return self._plain(client, opening, "offers no STARTTLS")
+        if opening.mode is TlsMode.PLAIN:
+            return self._plain(client, opening, "has broken TLS")
+        upgraded = await client.starttls(self._tls.context(opening.mode), opening.host.name)
+        if isinstance(upgraded, Response):
+            return upgraded
+        upgrade, why = upgraded
         if upgrade is Upgrade.DECLINED:
-            return self._plain(Session(client, source, host, "none"), f"declines STARTTLS: {why}")
+            return self._plain(client, opening, f"declines STARTTLS: {why}")
         if upgrade is Upgrade.UNTRUSTED:
-            self._tls.untrusted(host)
-            return TlsMode.ENCRYPT
-        if upgrade is Upgrade.BROKEN:
-            return self._broken(host, f"no handshake: {why}")
-        return await self._hello_again(client, source, host, mode)
+            opening.mode = TlsMode.ENCRYPT
+            return None
+        if upgrade is not Upgrade.ENCRYPTED:
+            return _in_plain_next(opening, upgrade, f"no handshake: {why}")
+        return await self._hello_again(client, opening)
 
-    async def _hello_again(
-        self, client: SmtpClient, source: EgressIp, host: Host, mode: TlsMode
-    ) -> Session | Response | TlsMode:
-        refused = await client.hello(source.ehlo_name)
+    async def _hello_again(self, client: SmtpClient, opening: _Opening) -> Session | Response | None:
+        refused = await client.hello(opening.source.ehlo_name)
         if refused is None:
-            word = "verified" if mode is TlsMode.VERIFY else "unverified"
-            return Session(client, source, host, f"{client.tls_version} {word}")
+            word = "verified" if opening.mode is TlsMode.VERIFY else "unverified"
+            self._tls.worked(opening.host, opening.mode)
+            return Session(client, opening.source, opening.host, f"{client.tls_version} {word}")
         client.close()
-        if refused.trouble is not None:
+        if refused.trouble in (Trouble.CLOSED, Trouble.PROTOCOL):
             # In TLS 1.3 a server's objection to the handshake arrives after our end of it is done.
-            return self._broken(host, f"ended after the handshake: {refused.trouble}")
+            return _in_plain_next(opening, Upgrade.CUT, f"ended after the handshake: {refused.trouble}")
         return refused
 
-    def _plain(self, session: Session, why: str) -> Session | Response:
-        """The session that came about without TLS, where that will do."""
-        if self._tls_of(session.host.name) is Tls.OPPORTUNISTIC:
-            return session
-        session.client.close()
-        return _tls_missing(session.host, why)
-
-    def _broken(self, host: Host, why: str) -> TlsMode | Response:
-        """What to do after no TLS came about: plain text, remembered, where that will do."""
-        if self._tls_of(host.name) is Tls.REQUIRED:
-            return _tls_missing(host, why)
-        self._tls.broken(host)
-        return TlsMode.PLAIN
+    def _plain(self, client: SmtpClient, opening: _Opening, why: str) -> Session | Response:
+        """The session that came about without TLS, where that will do. A handshake that broke on the way to it is
+        remembered only now: a server that takes no mail either way has no broken TLS, it has trouble."""
+        if opening.encrypted_only:
+            client.close()
+            return _tls_missing(opening.host, why)
+        if opening.failed is not None:
+            self._tls.broken(opening.host, opening.failed is Upgrade.CUT)
+        tls = "none (handshake failed)" if opening.mode is TlsMode.PLAIN and client.features.starttls else "none"
+        return Session(client, opening.source, opening.host, tls, encryptable=client.features.starttls)
 
     async def _connect(self, source: EgressIp, host: Host) -> SmtpClient | Response:
-        if (":" in source.bind_address) != (":" in host.address):
+        if source.family != host.family:
             text = f"{source.bind_address} cannot reach {host.address}: different IP versions"
             return Response(Phase.CONNECT, text=text, trouble=Trouble.UNREACHABLE)
         loop = asyncio.get_running_loop()
@@ -174,7 +185,7 @@ class Connector:
     async def _directly(
         self, loop: asyncio.AbstractEventLoop, source: EgressIp, host: Host
     ) -> socket.socket | Response:
-        family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
+        family = socket.AF_INET6 if host.family == IPV6 else socket.AF_INET
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
@@ -229,6 +240,14 @@ def _bindable(address: str) -> str:
     return failed.text if failed is not None else ""
 
 
+def _in_plain_next(opening: _Opening, failed: Upgrade, why: str) -> Response | None:
+    """What to do after no TLS came about: None, for another connection in plain text, where that will do."""
+    if opening.encrypted_only:
+        return _tls_missing(opening.host, why)
+    opening.mode, opening.failed = TlsMode.PLAIN, failed
+    return None
+
+
 def _tls_missing(host: Host, why: str) -> Response:
     return Response(Phase.STARTTLS, text=f"TLS is required, and {host.name} {why}"[:1000], trouble=Trouble.TLS)
 
@@ -236,7 +255,7 @@ def _tls_missing(host: Host, why: str) -> Response:
 def _bind(sock: socket.socket, address: str) -> Response | None:
     sock.setblocking(False)
     try:
-        if sys.platform == "linux" and sock.family == socket.AF_INET:
+        if sys.platform == "linux":  # at this level for IPv6 as well
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((address, 0))
     except OSError as error:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
+from mta.memory import Memory
 from mta.model import EgressIp, Envelope, Host, Phase, RelayLimits, Response, Route, Trouble
 from mta.providers import OTHER, Limits, Providers, Tls
 from mta.relay import Relays, relay_route
 from mta.session import Ceiling, PoolStats, SessionPool
+from mta.session_replies import ended_by_count, ended_the_session, wants_tls
 from mta.smtp_client import Timeouts
 from mta.tls import TlsPolicy
 
@@ -111,11 +113,12 @@ class Courier:
         """Builds the TLS contexts, which costs some 40 ms. OSError when `ca_file` cannot be read."""
         self._settings = settings
         self._providers = providers
+        self._tls = TlsPolicy(settings.ca_file)
         relays = Relays(settings.timeouts, settings.ca_file)
-        connector = Connector(settings.port, settings.timeouts, TlsPolicy(settings.ca_file), providers.tls_of, relays)
+        connector = Connector(settings.port, settings.timeouts, self._tls, providers.tls_of, relays)
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
         self._ceilings: dict[str, Ceiling] = {}
-        self._shunned: dict[tuple[str, str], float] = {}
+        self._shunned: Memory[tuple[str, str], bool] = Memory(SHUN_HOSTS)
 
     async def deliver(
         self, route: Route, source: EgressIp, envelope: Envelope | Load, gate: Gate | None = None
@@ -155,29 +158,51 @@ class Courier:
         return self._pool.stats()
 
     async def _try(self, host: Host, mail: _Mail) -> Delivery:
-        """One host. A kept-open session that ended before it answered MAIL is no answer of the host: take another."""
-        relay = mail.source.limits
-        provider = OTHER if relay is not None else self._providers.provider_of([host.name])
-        while True:
-            session = await self._pool.take(mail.source, host, self._ceiling(provider, relay))
-            if isinstance(session, Response):
-                ended = time.monotonic()
-                return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
-            if session.host.name != host.name and self._is_too_plain(session, host):
-                self._pool.discard(session)
-                continue
+        """One host. Where only the session stood in the way, the mail goes on through a new one at once."""
+        provider = OTHER if mail.source.limits is not None else self._providers.provider_of([host.name])
+        session = await self._session(host, provider, mail)
+        ended_after = 0
+        while isinstance(session, Session):
             delivery = await self._send(session, host, provider, mail)
-            if delivery.reuse_count == 0 or not _was_stale(delivery.response):
+            if delivery.reuse_count and ended_the_session(delivery.response):
+                ended_after = delivery.reuse_count if ended_by_count(delivery.response) else 0
+                if not ended_after:
+                    self._pool.drop_idle(mail.source, host)  # it probably restarted
+            elif session.encryptable and wants_tls(delivery.response):
+                self._tls.demanded(host)
+            else:
+                self._pool.give_back(session)
+                self._learn(host, mail, delivery, ended_after)
                 return delivery
-            # Sessions come back only after an answer, so a second stale one is rare, and each round uses one up.
-            self._pool.drop_idle(mail.source, host)
+            session = await self._pool.replace(session, mail.source, host)
+        ended = time.monotonic()
+        return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
+
+    async def _session(self, host: Host, provider: str, mail: _Mail) -> Session | Response:
+        ceiling = self._ceiling(provider, mail.source.limits)
+        session = await self._pool.take(mail.source, host, ceiling)
+        while isinstance(session, Session) and self._is_too_plain(session, host):
+            self._pool.discard(session)
+            session = await self._pool.take(mail.source, host, ceiling)
+        return session
+
+    def _learn(self, host: Host, mail: _Mail, delivery: Delivery, ended_after: int) -> None:
+        """A session was ready, so the host can be reached; and one that was ended after so many mails, while the next
+        one took this mail, was ended because of their number."""
+        if self._shunned:
+            self._shunned.forget((mail.source.address, host.address))
+        if ended_after and delivery.response.code // 100 == 2:
+            self._pool.learn_length(mail.source, host, ended_after)
 
     def _is_too_plain(self, session: Session, host: Host) -> bool:
         """True for plain text where TLS is required: the session was opened by another name of the same address."""
+        if session.host.name == host.name:
+            return False
         return session.tls.startswith("none") and self._providers.tls_of(host.name) is Tls.REQUIRED
 
     async def _send(self, session: Session, host: Host, provider: str, mail: _Mail) -> Delivery:
-        """Through a session to this address; some other domain's name for it may have opened it."""
+        """Through a session to this address, which some other domain's name for it may have opened, and which is still
+        the caller's to give back."""
         ready = time.monotonic()
         carried = session.carried
         try:
@@ -191,20 +216,11 @@ class Courier:
         except BaseException:
             self._pool.discard(session)
             raise
-        self._pool.give_back(session)
         ended = time.monotonic()
         return Delivery(
-            response,
-            host.name,
-            host.address,
-            provider,
-            session.tls,
-            mail.started,
-            ready,
-            ended,
-            carried,
-            envelope is None,
-        )
+            response, host.name, host.address, provider, session.tls,
+            mail.started, ready, ended, carried, envelope is None,
+        )  # fmt: skip
 
     def _order(self, route: Route, source: EgressIp) -> list[Host]:
         """Hosts to try: unreachable ones last, then by preference; among equals first the one with a session open."""
@@ -222,18 +238,10 @@ class Courier:
         return hosts[:HOSTS_TRIED]
 
     def _shun(self, source: EgressIp, host: Host) -> None:
-        while len(self._shunned) >= SHUN_HOSTS:
-            del self._shunned[next(iter(self._shunned))]
-        self._shunned[source.address, host.address] = time.monotonic() + SHUN_SECONDS
+        self._shunned.note((source.address, host.address), True, SHUN_SECONDS)
 
     def _is_shunned(self, source: EgressIp, host: Host) -> bool:
-        until = self._shunned.get((source.address, host.address))
-        if until is None:
-            return False
-        if until < time.monotonic():
-            del self._shunned[source.address, host.address]
-            return False
-        return True
+        return self._shunned.get((source.address, host.address)) is not None
 
     def _ceiling(self, provider: str, relay: RelayLimits | None) -> Ceiling:
         if relay is not None:
@@ -249,8 +257,7 @@ def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:
     """The hosts that `source` can speak to: those with an address of its own IP version; a relay is its own host."""
     if source.limits is not None:
         return list(route.hosts)
-    version6 = ":" in source.bind_address
-    return [host for host in route.hosts if (":" in host.address) == version6]
+    return [host for host in route.hosts if host.family == source.family]
 
 
 def _out_of_reach(route: Route, mail: _Mail) -> Delivery:
@@ -276,10 +283,3 @@ def _next_host_may_help(response: Response) -> bool:
     if response.phase in (Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS):
         return response.code // 100 in (0, 4)
     return response.phase is Phase.MAIL and response.trouble in (Trouble.CLOSED, Trouble.TIMEOUT)
-
-
-def _was_stale(response: Response) -> bool:
-    """True when the server had ended the session before it saw this mail: gone, or "421 4.4.2 idle for too long"."""
-    if response.phase is not Phase.MAIL:
-        return False
-    return response.trouble is Trouble.CLOSED or (response.code == 421 and response.enhanced == "4.4.2")

@@ -28,12 +28,14 @@ class Reply:
     lines: list[bytes]
     """Text of each line, without code and line end."""
     trouble: Trouble | None = None
+    since: int = 0
+    """Index of the first line from which on every line has `code`: with a `220-` before a `521 ` that is not 0."""
 
 
 class ReplyParser:
     """Cuts a stream into replies. `replies` fills up in order; `fault` is set once the stream makes no sense."""
 
-    __slots__ = ("_code", "_held", "_lines", "_tail", "fault", "replies")
+    __slots__ = ("_code", "_held", "_lines", "_since", "_tail", "fault", "replies")
 
     def __init__(self) -> None:
         self.replies: deque[Reply] = deque()
@@ -42,6 +44,7 @@ class ReplyParser:
         self._code = b""
         self._lines: list[bytes] = []
         self._held = 0
+        self._since = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes, cut anywhere. Lines may end in CRLF or in a bare LF; what follows a fault is dropped."""
@@ -66,18 +69,22 @@ class ReplyParser:
         code = line[:3]
         mark = line[3:4]
         sensible = len(code) == 3 and code.isdigit() and b"200" <= code <= b"599" and mark in b" -\r\t"
-        if not sensible or code != (self._code or code):
+        if not sensible:
             self._fail(line)
-        elif mark == b"-":
-            self._code = code
+            return
+        if code != self._code:
+            # RFC 5321 section 4.2.1 wants one code in all lines. Where they differ the last one decides, as in Postfix:
+            # servers that greet in several lines put the refusal where the greeting would have ended.
+            self._code, self._since = code, len(self._lines)
+        if mark == b"-":
             self._held += len(line)
             self._lines.append(line[4:].rstrip(b"\r"))
             if self._held > MAX_REPLY:
                 self._fail(b"endless reply: " + line)
         else:
             self._lines.append(line[4:].rstrip(b"\r"))
-            self.replies.append(Reply(int(code), self._lines))
-            self._lines, self._code, self._held = [], b"", 0
+            self.replies.append(Reply(int(code), self._lines, since=self._since))
+            self._lines, self._code, self._held, self._since = [], b"", 0, 0
 
     def _fail(self, seen: bytes) -> None:
         self.fault = printable([seen]) or "empty line"
@@ -116,7 +123,7 @@ def response_of(phase: Phase, reply: Reply) -> Response:
     if reply.trouble is not None:
         return Response(phase, text=printable(reply.lines), trouble=reply.trouble)
     text = printable(reply.lines)
-    match = _ENHANCED.match(text)
+    match = _ENHANCED.match(text if not reply.since else printable(reply.lines[reply.since :]))
     if match is None:
         return Response(phase, reply.code, "", text)
     if len(reply.lines) > 1:

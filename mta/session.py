@@ -20,12 +20,18 @@ from dataclasses import dataclass
 from core.errors import UnavailableError
 from mta.connect import Session
 from mta.connection_leases import ConnectionLeases, Key, LeaseLine
+from mta.memory import Memory
 from mta.model import EgressIp, Host, Response
 
 Opener = Callable[[EgressIp, Host], Awaitable[Session | Response]]
 
 CLOSE_SECONDS = 5.0
 """How long `close` waits for QUITs. Nothing is lost by a connection that ends without one."""
+
+LENGTH_SECONDS = 600.0
+"""How long a server's number of mails per connection is believed. To find out again costs one reply a session."""
+
+LENGTHS = 10_000
 
 CLOSED = "the session pool is closed"
 
@@ -104,6 +110,7 @@ class SessionPool:
         self._idle_by_key: dict[Key, list[Session]] = {}
         self._waiting: dict[Key, deque[_Waiter]] = {}
         self._line = LeaseLine(leases, self._give_up, self.give_back) if leases is not None else None
+        self._lengths: Memory[Key, int] = Memory(LENGTHS)
         self._closing: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._opened_total = self._reused_total = self._waited_total = 0
@@ -139,7 +146,7 @@ class SessionPool:
         slot = self._slots[session]
         if not session.client.usable:
             self.discard(session)
-        elif self._closed or session.carried >= slot.ceiling.messages or self._should_end(slot):
+        elif self._closed or session.carried >= self._most(session, slot) or self._should_end(slot):
             self._end(session)
         elif not self._hand_over(session, slot):
             session.idle_since = asyncio.get_running_loop().time()
@@ -152,6 +159,27 @@ class SessionPool:
         """The session is of no more use, or in an unknown state: cut it off."""
         session.client.abort()
         self._free(self._slots.pop(session))
+
+    async def replace(self, session: Session, source: EgressIp, host: Host) -> Session | Response:
+        """A new connection at once, in the place and with the lease of one that its server has ended or has had enough
+        of. The old one is out of use in any case."""
+        try:
+            await session.client.quit()
+        except BaseException:
+            self.discard(session)
+            raise
+        session.client.abort()
+        slot = self._slots.pop(session)
+        if self._closed:
+            self._free(slot)
+            raise UnavailableError(CLOSED)
+        return await self._open(slot, source, host)
+
+    def learn_length(self, source: EgressIp, host: Host, mails: int) -> None:
+        """This server ended a session after so many mails and would take more through a new one: so many it gets."""
+        key = (source.address, host.address)
+        if mails > (self._lengths.get(key) or 0):
+            self._lengths.note(key, mails, LENGTH_SECONDS)
 
     def has_idle(self, source: EgressIp, host: Host) -> bool:
         """True when a mail to this host needs no new connection now."""
@@ -197,6 +225,17 @@ class SessionPool:
             session.client.abort()
 
     # Opening and ending
+
+    def _most(self, session: Session, slot: _Slot) -> int:
+        """Mails that this session may carry."""
+        if not self._lengths:
+            return slot.ceiling.messages
+        learned = self._lengths.get(slot.key)
+        if learned is None:
+            return slot.ceiling.messages
+        if session.carried > learned:
+            self._lengths.amend(slot.key, session.carried)  # it is still open: so many are welcome after all
+        return min(learned, slot.ceiling.messages)
 
     async def _open(self, slot: _Slot, source: EgressIp, host: Host) -> Session | Response:
         try:

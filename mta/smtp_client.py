@@ -72,7 +72,9 @@ class Upgrade(StrEnum):
     DECLINED = "declined"
     """The server answered STARTTLS with a refusal; the connection goes on in plain text."""
     BROKEN = "broken"
-    """No TLS came about. The connection is gone."""
+    """TLS itself failed: an alert, no common version, not TLS at all. The connection is gone."""
+    CUT = "cut"
+    """After its 220 the server hung up or fell silent. The connection is gone."""
 
 
 class SmtpClient(asyncio.Protocol):
@@ -173,10 +175,15 @@ class SmtpClient(asyncio.Protocol):
             reply = await self._ask(f"HELO {ehlo_name}\r\n".encode(), self._timeouts.ehlo)
         return None if reply.code == 250 else self._refusal(Phase.EHLO, reply)
 
-    async def starttls(self, context: ssl.SSLContext, server_hostname: str) -> tuple[Upgrade, str]:
-        """Change to TLS, checking the certificate as `context` says. How it ended, and why in words."""
+    async def starttls(self, context: ssl.SSLContext, server_hostname: str) -> tuple[Upgrade, str] | Response:
+        """Change to TLS, checking the certificate as `context` says. How it ended, and why in words.
+
+        A Response when the server ended the connection (421, closed) or did not answer, which says nothing about TLS.
+        """
         reply = await self._ask(b"STARTTLS\r\n", self._timeouts.tls)
-        if reply.code // 100 in (4, 5) and reply.code != 421:
+        if reply.code == 421 or reply.trouble in (Trouble.CLOSED, Trouble.TIMEOUT):
+            return self._refusal(Phase.STARTTLS, reply)
+        if reply.code // 100 in (4, 5):
             return Upgrade.DECLINED, printable(reply.lines)
         if reply.code != 220:
             self.abort()
@@ -245,11 +252,13 @@ class SmtpClient(asyncio.Protocol):
             self._write((b"RSET\r\n" if self._needs_reset else b"") + mail + rcpt + b"DATA\r\n")
         if self._needs_reset and not await self._reset(pipelined):
             return Phase.MAIL, Reply(0, [b"RSET was refused"], Trouble.CLOSED)
+        read: list[Reply] = []
         refused: tuple[Phase, Reply] | None = None
         for phase, command, seconds in steps:
             if not pipelined:
                 self._write(command)
             reply = await self._reply(seconds)
+            read.append(reply)
             accepted = reply.code == 354 if phase is Phase.DATA else reply.code // 100 == 2
             if refused is None and not accepted:
                 refused = phase, reply
@@ -257,17 +266,21 @@ class SmtpClient(asyncio.Protocol):
                 break
         if refused is None:
             return Phase.DATA, reply
-        await self._give_up(refused[0], phase, reply)
+        await self._give_up(refused[0], read)
         return refused
 
-    async def _give_up(self, refused: Phase, phase: Phase, last: Reply) -> None:
-        """End a refused mail so that the connection can carry the next one. `last`, to `phase`, was read last."""
+    async def _give_up(self, refused: Phase, read: list[Reply]) -> None:
+        """End a refused mail so that the connection can carry the next one, where that is safe."""
+        last = read[-1]
         if last.code in (0, 421):
             self.close()
-        elif phase is Phase.DATA and last.code == 354:
-            # The server waits for a body although nobody may receive it: it gets an empty one (RFC 2920 section 3.1).
-            await self._ask(b".\r\n", self._timeouts.dot)
-        elif refused is not Phase.MAIL:
+        elif len(read) == 3 and last.code // 100 not in (4, 5):
+            # The server waits for a body, or may do so. Where it refused the recipient it gets an empty one, which
+            # nobody receives (RFC 2920 section 3.1); where it took the recipient, an empty mail would be delivered.
+            refused_recipient = last.code == 354 and read[1].code // 100 in (4, 5)
+            if not refused_recipient or (await self._ask(b".\r\n", self._timeouts.dot)).code // 100 == 2:
+                self.abort()
+        elif refused is not Phase.MAIL or any(reply.code // 100 == 2 for reply in read):
             self._needs_reset = True
 
     async def _reset(self, pipelined: bool) -> bool:
@@ -326,10 +339,11 @@ class SmtpClient(asyncio.Protocol):
             return Upgrade.UNTRUSTED, error.verify_message
         except OSError as error:  # ssl.SSLError, resets and time-outs are all OSErrors
             self.abort()
-            return Upgrade.BROKEN, str(error) or type(error).__name__
+            by_tls = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
+            return Upgrade.BROKEN if by_tls else Upgrade.CUT, str(error) or type(error).__name__
         if transport is None or self._lost:
             self.abort()
-            return Upgrade.BROKEN, "closed during the handshake"
+            return Upgrade.CUT, "closed during the handshake"
         self.connection_made(transport)
         self.features = Features()
         self.tls_version = transport.get_extra_info("ssl_object").version() or "TLS"

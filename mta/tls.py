@@ -1,9 +1,9 @@
 """How far to trust a mail server's TLS: opportunistic encryption, and what is remembered about hosts.
 
-Owns the SSL contexts and the memory of hosts whose certificate cannot be verified or whose handshake breaks. It
-opens nothing and never speaks SMTP: `mta/connect` asks it for the mode of a host and tells it what happened. Whether
-plain text will do at all is for the provider's row to say (`Limits.tls`); where it will not, no host is told as broken.
-The memory is the process's own, bounded, and lost with it; a new one finds out again at the price of one connection.
+Owns the SSL contexts and the memory of hosts whose certificate cannot be verified, whose handshake breaks, or who
+refused mail in plain text. It opens nothing and never speaks SMTP: `mta/connect` and `mta/deliver` ask it for the mode
+of a host and tell it what they saw. Whether plain text will do at all is for the provider's row to say (`Limits.tls`).
+The memory is the process's own and bounded; a new one finds out again at the price of one connection.
 """
 
 import ssl
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mta.memory import Memory
 from mta.model import Host
 
-DAY = 86_400.0
+HOUR = 3_600.0
 
 
 class TlsMode(StrEnum):
@@ -25,17 +26,21 @@ class TlsMode(StrEnum):
     ENCRYPT = "encrypt"
     """Encrypt without checking the certificate: still safe from whoever only listens (RFC 7435)."""
     PLAIN = "plain"
-    """The handshake broke lately: better delivered in plain text than not at all."""
+    """The handshake broke: better delivered in plain text than not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsMemory:
-    """How long, in seconds, and for how many hosts the worse modes are kept."""
+    """How long, in seconds, and of how many hosts it is remembered."""
 
-    broken_seconds: float = 3 * DAY
-    """KumoMTA's default for a host with broken TLS."""
-    untrusted_seconds: float = DAY
+    broken: float = HOUR
+    """TLS itself failed. Each new look costs one connection an hour, each hour without costs privacy."""
+    cut: float = 300.0
+    """The server hung up or fell silent in the handshake: perhaps it does so with every one, perhaps it was the line.
+    Not to know costs 30 seconds a connection where it is silence."""
+    untrusted: float = 24 * HOUR
     """Certificates get repaired; once a day the full check is worth one more connection."""
+    demanded: float = HOUR
     hosts: int = 10_000
 
 
@@ -51,38 +56,42 @@ class TlsPolicy:
         """`ca_file` is a PEM bundle in place of the system's store; an unreadable one raises OSError."""
         self._contexts = {TlsMode.VERIFY: _verifying(ca_file), TlsMode.ENCRYPT: _trusting()}
         self._memory = memory or TlsMemory()
-        self._clock = clock
-        self._worse: dict[tuple[str, str], tuple[TlsMode, float]] = {}
+        self._worse: Memory[tuple[str, str], TlsMode] = Memory(self._memory.hosts, clock)
+        self._demanding: Memory[tuple[str, str], bool] = Memory(self._memory.hosts, clock)
 
     def mode(self, host: Host) -> TlsMode:
         """How to treat this host now."""
-        known = self._worse.get((host.name, host.address))
-        if known is None:
-            return TlsMode.VERIFY
-        mode, until = known
-        if until > self._clock():
-            return mode
-        del self._worse[host.name, host.address]
-        return TlsMode.VERIFY
+        return (self._worse and self._worse.get(_key(host))) or TlsMode.VERIFY
+
+    def is_demanded(self, host: Host) -> bool:
+        """True when this host refused mail in plain text lately: there is no point in trying it again."""
+        return bool(self._demanding) and self._demanding.get(_key(host)) is not None
 
     def context(self, mode: TlsMode) -> ssl.SSLContext:
         """The shared context of VERIFY or ENCRYPT."""
         return self._contexts[mode]
 
-    def untrusted(self, host: Host) -> None:
-        """Remember that this host's certificate does not verify."""
-        self._remember(host, TlsMode.ENCRYPT, self._memory.untrusted_seconds)
+    def worked(self, host: Host, mode: TlsMode) -> None:
+        """A session came about in VERIFY or ENCRYPT: whatever worse was known is refuted."""
+        self._demanding.forget(_key(host))
+        if mode is TlsMode.VERIFY:
+            self._worse.forget(_key(host))
+        elif self._worse.get(_key(host)) is not mode:  # else its end stays, so that the certificate is looked at again
+            self._worse.note(_key(host), mode, self._memory.untrusted)
 
-    def broken(self, host: Host) -> None:
-        """Remember that no handshake with this host came about."""
-        self._remember(host, TlsMode.PLAIN, self._memory.broken_seconds)
+    def broken(self, host: Host, cut: bool) -> None:
+        """No handshake came about, and without one the host takes mail. `cut`: for no reason of TLS itself."""
+        self._worse.note(_key(host), TlsMode.PLAIN, self._memory.cut if cut else self._memory.broken)
 
-    def _remember(self, host: Host, mode: TlsMode, seconds: float) -> None:
-        key = (host.name, host.address)
-        self._worse.pop(key, None)
-        while len(self._worse) >= self._memory.hosts:
-            del self._worse[next(iter(self._worse))]  # the oldest entry: dicts keep the order of insertion
-        self._worse[key] = (mode, self._clock() + seconds)
+    def demanded(self, host: Host) -> None:
+        """The host offers TLS and refused mail in plain text: from now on it is encrypted or not sent."""
+        if self._worse.get(_key(host)) is TlsMode.PLAIN:
+            self._worse.forget(_key(host))
+        self._demanding.note(_key(host), True, self._memory.demanded)
+
+
+def _key(host: Host) -> tuple[str, str]:
+    return host.name, host.address
 
 
 def _verifying(ca_file: Path | None) -> ssl.SSLContext:

@@ -256,9 +256,9 @@ class SinkSession(asyncio.Protocol):
 
     def _on_rcpt(self, rest: str) -> None:
         address, _ = _path(rest)
-        if not self._mail_from:
-            self._transport.write(b"503 5.5.1 MAIL first\r\n")
-        elif self._answer("rcpt", address.partition("@")[0], "250 2.1.5 ok"):
+        # Without MAIL only a rule takes it: there are servers that do.
+        usual = "250 2.1.5 ok" if self._mail_from else "503 5.5.1 MAIL first"
+        if self._answer("rcpt", address.partition("@")[0], usual):
             self._rcpts.append(address)
 
     def _on_data(self, _: str) -> None:

@@ -109,7 +109,8 @@ class SocksProxy:
                 far_reader, far_writer = await asyncio.open_connection(address, port, local_addr=(self.external, 0))
         except OSError as error:
             code = _CODES.get(error.errno or 0, 1)
-        writer.write(bytes((5, code, 0, 1)) + ipaddress.ip_address(self.external).packed + b"\0\0")
+        bound = ipaddress.ip_address(self.external)
+        writer.write(bytes((5, code, 0, 1 if bound.version == 4 else 4)) + bound.packed + b"\0\0")
         if code:
             await writer.drain()
             return

@@ -124,6 +124,18 @@ async def test_an_unreachable_host_is_tried_last_for_a_while(sinks: list[SmtpSin
     assert [sink.journal.connections for sink in sinks] == [1, 1, 0]
 
 
+async def test_an_unreachable_host_that_is_reached_again_is_tried_first_again(sinks: list[SmtpSink]) -> None:
+    sinks[0].rules.append(Rule("connect", DROP, times=1))
+    sinks[1].rules.append(Rule("mail", DROP, times=1))
+    async with courier(sinks[0].port) as out:
+        both = route("127.0.0.1", "127.0.0.2")
+        assert (await out.deliver(both, FIRST, mail())).response.trouble is Trouble.CLOSED  # each of them once
+        sinks[1].rules.append(Rule("connect", DROP, times=1))
+        sinks[1].rules.append(Rule("ehlo", DROP, times=1))
+        assert (await out.deliver(both, FIRST, mail())).host_name == "mx0.test"
+        assert (await out.deliver(both, FIRST, mail())).host_name == "mx0.test"
+
+
 async def test_among_equals_the_host_with_an_open_session_comes_first(sinks: list[SmtpSink]) -> None:
     one_way = route("127.0.0.1", "127.0.0.2", same=True)
     other_way = Route(one_way.destination, one_way.provider, one_way.hosts[::-1])
@@ -261,6 +273,19 @@ async def test_hosts_of_the_other_ip_version_are_left_out(sinks: list[SmtpSink])
     assert only6.out_of_reach
     assert only6.response.text == "127.0.1.1 reaches no server of x.test: different IP versions"
     assert (only6.host_name, only6.tls) == ("", "")
+
+
+async def test_ipv6_from_an_address_of_ours(sinks: list[SmtpSink]) -> None:
+    six = EgressIp("::1", "::1", "out6.test")
+    async with SmtpSink(address="::1", port=sinks[0].port) as sink, courier(sink.port) as out:
+        delivery = await out.deliver(route("127.0.0.1", "::1"), six, mail())
+        only4 = await out.deliver(route("127.0.0.1"), six, mail())
+        absent = await out.deliver(route("::1"), EgressIp("2001:db8::1", "2001:db8::1", "out6.test"), mail())
+    assert (delivery.response.code, delivery.host_address) == (250, "::1")
+    assert [(got.source, got.ehlo) for got in sink.mails] == [("::1", "out6.test")]
+    assert only4.out_of_reach
+    assert absent.response.trouble is Trouble.LOCAL_ADDRESS
+    assert sinks[0].journal.connections == 0
 
 
 async def test_a_route_without_hosts_is_a_bug(sinks: list[SmtpSink]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mta.model import Host, Phase, Route, Trouble
 from tests.integration.mta.couriers import FIRST, courier, mail
-from tests.smtp_sink import Certificates, Offer, Rule, SmtpSink
+from tests.smtp_sink import DROP, SILENCE, Certificates, Offer, Rule, SmtpSink
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(30)]
 
@@ -63,6 +63,76 @@ async def test_the_next_session_knows(certificates: Certificates, kind: str, sta
                 assert (await out.deliver(TO, FIRST, mail())).response.code == 250
         assert sink.journal.connections == 3
         assert [line for _, line in sink.journal.commands].count("STARTTLS") == starttls_said
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "trouble"),
+    [("421 4.3.2 busy", 421, None), (DROP, 0, Trouble.CLOSED), (SILENCE, 0, Trouble.TIMEOUT)],
+)
+async def test_a_connection_that_ends_at_starttls_says_nothing_about_tls(
+    certificates: Certificates, ca_file: Path, reply: str, code: int, trouble: Trouble | None
+) -> None:
+    rule = Rule("starttls", reply, times=1)
+    async with SmtpSink(rule, offer=Offer(starttls="good"), certificates=certificates) as sink:
+        async with courier(sink.port, ca_file=ca_file) as out:
+            ended = (await out.deliver(TO, FIRST, mail())).response
+            assert (ended.phase, ended.code, ended.trouble) == (Phase.STARTTLS, code, trouble)
+            assert (await out.deliver(TO, FIRST, mail())).tls == "TLSv1.3 verified"
+        assert [bool(got.tls) for got in sink.mails] == [True]
+
+
+async def test_a_server_with_trouble_in_the_handshake_and_after_it_has_no_broken_tls(
+    certificates: Certificates, ca_file: Path
+) -> None:
+    """It hung up in the handshake, and took no plain text either: it was going down."""
+    rules = Rule("connect", "220 hi", times=1), Rule("connect", "421 4.3.2 going down", times=1)
+    async with (
+        SmtpSink(*rules, offer=Offer(starttls="drop"), certificates=certificates) as sink,
+        courier(sink.port, ca_file=ca_file) as out,
+    ):
+        assert (await out.deliver(TO, FIRST, mail())).response.code == 421
+        sink.offer = Offer(starttls="good")
+        assert (await out.deliver(TO, FIRST, mail())).tls == "TLSv1.3 verified"
+
+
+class WantsTls(SmtpSink):
+    """Takes no mail in plain text."""
+
+    reply = "530 5.7.0 Must issue a STARTTLS command first"
+
+    def rule_for(self, phase: str, local: str, source: str, ehlo: str) -> Rule | None:
+        number = self.journal.commands[-1][0] if self.journal.commands else 0
+        encrypted = (number, "STARTTLS") in self.journal.commands
+        return Rule("mail", self.reply) if phase == "mail" and not encrypted else None
+
+
+@pytest.mark.parametrize("reply", [WantsTls.reply, "451 5.7.3 STARTTLS is required to send mail", "550 TLS required"])
+async def test_who_demands_tls_gets_the_same_mail_with_it_although_it_was_broken_before(
+    certificates: Certificates, ca_file: Path, reply: str
+) -> None:
+    async with SmtpSink(offer=Offer(starttls="garbage"), certificates=certificates) as sink:
+        async with courier(sink.port, ca_file=ca_file, messages_per_connection=1) as out:
+            assert (await out.deliver(TO, FIRST, mail())).tls == "none (handshake failed)"
+            sink.offer, sink.__class__ = Offer(starttls="good"), WantsTls
+            sink.reply = reply  # type: ignore[attr-defined]
+            deliveries = [await out.deliver(TO, FIRST, mail()) for _ in range(2)]
+        assert [(one.response.code, one.tls) for one in deliveries] == [(250, "TLSv1.3 verified")] * 2
+        assert sink.journal.connections == 2 + 2 + 1
+
+
+async def test_who_demands_tls_and_cannot_speak_it_makes_the_mail_wait(
+    certificates: Certificates, ca_file: Path
+) -> None:
+    async with WantsTls(offer=Offer(starttls="garbage"), certificates=certificates) as sink:
+        async with courier(sink.port, ca_file=ca_file) as out:
+            for kind, why in (("garbage", "no handshake"), ("declined", "declines"), ("", "offers no")):
+                sink.offer = Offer(starttls=kind)
+                response = (await out.deliver(TO, FIRST, mail())).response
+                assert (response.phase, response.trouble) == (Phase.STARTTLS, Trouble.TLS)
+                assert f"mx0.test {why}" in response.text
+            sink.offer = Offer(starttls="good")
+            assert (await out.deliver(TO, FIRST, mail())).tls == "TLSv1.3 verified"
+        assert len(sink.mails) == 1
 
 
 async def test_a_tls_1_2_server_is_called_so(certificates: Certificates, ca_file: Path) -> None:

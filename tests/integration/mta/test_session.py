@@ -309,3 +309,41 @@ async def test_a_crowd_over_few_places_is_served_within_all_limits() -> None:
         assert done >= 100
         assert sessions.stats().waiting == 0
         assert sum(sink.journal.most_open.values()) <= 10
+
+
+async def test_a_learned_number_of_mails_holds_until_a_longer_session_was_welcome() -> None:
+    async with pool() as (sessions, _):
+        sessions.learn_length(FIRST, HOSTS[0], 2)
+        sessions.learn_length(FIRST, HOSTS[0], 1)  # a server that restarts; two were welcome before
+        for carried, kept in ((1, True), (2, False), (5, False), (3, True), (5, False)):
+            session = await take(sessions)
+            session.carried = carried
+            sessions.give_back(session)
+            assert sessions.has_idle(FIRST, HOSTS[0]) == kept, carried
+            await settle()
+
+
+async def test_a_replaced_session_keeps_its_place_before_those_who_wait() -> None:
+    async with pool() as (sessions, sink):
+        first = await take(sessions)
+        waiting = asyncio.ensure_future(take(sessions))
+        await settle()
+        second = await sessions.replace(first, FIRST, HOSTS[0])
+        assert isinstance(second, Session)
+        assert (waiting.done(), first.client.usable, sessions.stats().open) == (False, False, 1)
+        sessions.give_back(second)
+        assert await waiting is second
+        sessions.give_back(second)
+        assert sink.journal.connections == 2
+
+
+async def test_a_cancelled_replacement_leaves_nothing() -> None:
+    async with pool() as (sessions, sink):
+        session = await take(sessions)
+        sink.rules.append(Rule("connect", SILENCE))
+        replacing = asyncio.ensure_future(sessions.replace(session, FIRST, HOSTS[0]))
+        await settle()
+        replacing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await replacing
+        assert sessions.stats().open == 0

@@ -72,6 +72,15 @@ async def test_one_proxy_for_each_address() -> None:
     assert sorted(got.source for got in sink.mails) == ["127.0.1.6"] * 10 + ["127.0.1.7"] * 10
 
 
+async def test_ipv6_through_a_proxy() -> None:
+    async with SmtpSink(address="::1") as sink, SocksProxy("::1") as proxy, courier(sink.port) as out:
+        source = through(proxy.via(), "2001:db8::5")
+        assert (await out.deliver(route("127.0.0.1", "::1"), source, mail())).host_address == "::1"
+        assert (await out.deliver(route("127.0.0.1"), source, mail())).out_of_reach
+    assert [got.source for got in sink.mails] == ["::1"]
+    assert proxy.targets == [("::1", sink.port)]
+
+
 @pytest.mark.parametrize("size", [10, 3_000_000])
 async def test_tls_and_large_bodies_go_through(size: int, tmp_path: Path) -> None:
     certificates = Certificates("mx0.test")

@@ -333,6 +333,8 @@ class HastyServer(DeafServer):
         (Rule("connect", DROP), Phase.BANNER, 0, Trouble.CLOSED),
         (Rule("connect", b"HTTP/1.1 400 Bad Request\r\n"), Phase.BANNER, 0, Trouble.PROTOCOL),
         (Rule("connect", "250 not a banner"), Phase.BANNER, 0, Trouble.PROTOCOL),
+        (Rule("connect", b"220-mx\r\n521 5.3.2 blocked\r\n"), Phase.BANNER, 521, None),
+        (Rule("ehlo", b"250-sink\r\n250-PIPELINING\r\n421 4.3.2 busy\r\n"), Phase.EHLO, 421, None),
         (Rule("ehlo", "451 4.3.0 not now"), Phase.EHLO, 451, None),
         (Rule("ehlo", "550 5.7.1 who?"), Phase.EHLO, 550, None),
         (Rule("ehlo", DROP), Phase.EHLO, 0, Trouble.CLOSED),

@@ -26,6 +26,8 @@ def parsed(*pieces: bytes) -> tuple[list[tuple[int, list[bytes]]], str]:
         (b"250-a\n250 b\n", [(250, [b"a", b"b"])]),
         (b"250 a\r\n354 b\r\n", [(250, [b"a"]), (354, [b"b"])]),
         (b"550\ttabbed\r\n", [(550, [b"tabbed"])]),
+        (b"220-mx\r\n521 blocked\r\n", [(521, [b"mx", b"blocked"])]),
+        (b"250-a\r\n451-b\r\n550 c\r\n250 ok\r\n", [(550, [b"a", b"b", b"c"]), (250, [b"ok"])]),
     ],
 )
 def test_reads_what_servers_send(wire: bytes, expected: list[tuple[int, list[bytes]]]) -> None:
@@ -43,7 +45,6 @@ def test_reads_what_servers_send(wire: bytes, expected: list[tuple[int, list[byt
         b"2500 no\r\n",
         b"250x no\r\n",
         b"-50 no\r\n",
-        b"250-a\r\n550 b\r\n",
         b"\x16\x03\x01\x02\r\n",
     ],
 )
@@ -100,6 +101,26 @@ def test_response_has_code_and_text_apart(lines: list[bytes], enhanced: str, tex
     assert (response.code, response.enhanced, response.text, response.trouble) == (550, enhanced, text, None)
 
 
+@pytest.mark.parametrize(
+    ("wire", "code", "enhanced", "text"),
+    [
+        (b"220-mx\r\n521 5.3.2 blocked\r\n", 521, "5.3.2", "mx blocked"),
+        (b"220-mx\r\n521 blocked\r\n", 521, "", "mx blocked"),
+        (b"250-2.1.5 bob ok\r\n550 5.1.1 eve unknown\r\n", 550, "5.1.1", "2.1.5 bob ok eve unknown"),
+        (b"250-2.1.5 bob ok\r\n550 eve unknown\r\n", 550, "", "2.1.5 bob ok eve unknown"),
+        (b"220-mx\r\n421-4.7.0 slow\r\n421 4.7.0 down\r\n", 421, "4.7.0", "mx slow down"),
+    ],
+)
+def test_of_differing_codes_the_last_decides_and_brings_its_enhanced_code(
+    wire: bytes, code: int, enhanced: str, text: str
+) -> None:
+    parser = ReplyParser()
+    parser.feed(wire)
+    response = response_of(Phase.BANNER, parser.replies[0])
+    assert (response.code, response.enhanced, response.text) == (code, enhanced, text)
+    assert not parser.fault
+
+
 def test_trouble_becomes_a_response_without_code() -> None:
     response = response_of(Phase.DOT, Reply(0, [], Trouble.TIMEOUT))
     assert (response.phase, response.code, response.trouble) == (Phase.DOT, 0, Trouble.TIMEOUT)
@@ -123,6 +144,15 @@ def test_never_raises_and_never_grows(pieces: list[bytes]) -> None:
 
 
 reply_lines = st.binary(max_size=60).map(lambda text: text.replace(b"\n", b"").rstrip(b"\r"))
+any_codes = st.lists(st.tuples(st.integers(200, 599), reply_lines), min_size=1, max_size=6)
+
+
+@given(any_codes)
+def test_the_last_line_has_the_last_word_whatever_stands_before(lines: list[tuple[int, bytes]]) -> None:
+    wire = b"".join(b"%d-%s\r\n" % line for line in lines[:-1]) + b"%d %s\r\n" % lines[-1]
+    assert parsed(wire) == ([(lines[-1][0], [text for _, text in lines])], "")
+
+
 any_reply = st.tuples(st.integers(200, 599), st.lists(reply_lines, min_size=1, max_size=5))
 
 
