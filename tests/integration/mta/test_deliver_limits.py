@@ -6,6 +6,7 @@ import pytest
 
 from mta.model import Host, Phase, Route, Trouble
 from mta.providers import Limits, Providers
+from mta.smtp_client import Timeouts
 from tests.integration.mta.couriers import FIRST, courier, mail, providers
 from tests.smtp_sink import DROP, Offer, Rule, SmtpSink
 
@@ -50,9 +51,9 @@ COUNTED = (
 @pytest.mark.parametrize("reply", [*COUNTED, DROP])
 async def test_all_mails_arrive_once_whatever_ends_a_session(reply: str, phase: str, offer: Offer) -> None:
     limits = providers(connections=2)
-    async with counting(reply, phase, offer) as sink, courier(sink.port, limits) as out:
+    async with counting(reply, phase, offer) as sink, courier(sink.port, limits, timeouts=Timeouts()) as out:
         deliveries = await asyncio.gather(*(out.deliver(TO, FIRST, mail(f"r{n}@x.test")) for n in range(60)))
-    assert {one.response.code for one in deliveries} == {250}
+    assert {str(one.response) for one in deliveries if one.response.code != 250} == set()
     assert sorted(got.rcpt_to[0] for got in sink.mails) == sorted(f"r{n}@x.test" for n in range(60))
     assert 12 <= sink.journal.connections <= 13  # two of them side by side may both end half used
     assert sink.journal.most_open["127.0.1.1"] == 2
