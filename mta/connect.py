@@ -159,7 +159,7 @@ class Connector:
         return Session(client, opening.source, opening.host, tls, encryptable=client.features.starttls)
 
     async def _connect(self, source: EgressIp, host: Host) -> SmtpClient | Response:
-        if source.family != host.family:
+        if host.family not in source.families:
             text = f"{source.bind_address} cannot reach {host.address}: different IP versions"
             return Response(Phase.CONNECT, text=text, trouble=Trouble.UNREACHABLE)
         loop = asyncio.get_running_loop()

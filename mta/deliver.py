@@ -255,9 +255,7 @@ class Courier:
 
 def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:
     """The hosts that `source` can speak to: those with an address of its own IP version; a relay is its own host."""
-    if source.limits is not None:
-        return list(route.hosts)
-    return [host for host in route.hosts if host.family == source.family]
+    return [host for host in route.hosts if host.family in source.families]
 
 
 def _out_of_reach(route: Route, mail: _Mail) -> Delivery:
