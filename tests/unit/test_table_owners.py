@@ -46,20 +46,11 @@ WRITER: Final = {
 }
 
 NOT_YET: Final = {
-    # messages/timeline takes these over
+    # the states of a message go to messages
     ("outcomes", "delivery_queue"),
-    ("outcomes", "events"),
     ("outcomes", "messages"),
-    ("messages", "outcome_counts"),
     # the one insert of suppression takes this over
     ("outcomes", "suppressions"),
-    # retention goes to the owners
-    ("workers", "alarms"),
-    ("workers", "idempotency_keys"),
-    ("workers", "outcome_counts"),
-    ("workers", "throttle_changes"),
-    ("workers", "warmup_changes"),
-    ("workers", "warmup_days"),
     # ending a warm-up goes to warmup
     ("pools", "warmups"),
 }

@@ -254,7 +254,7 @@ async def test_tokens_of_a_domain_go_back_when_the_ledger_cannot_be_asked() -> N
 
 V6 = EgressIp("2001:db8::5", "2001:db8::5", "six.example.net")
 NAT64 = EgressIp("2001:db8::6", "127.0.1.6", "nat.example.net")
-RELAY = EgressIp("relay", "", "", "smtp+tls://u:p@smtp.example.com:587")
+RELAY = EgressIp("relay", "", "", "smtp+tls://u:p@smtp.example.com:587", RelayLimits())
 
 
 def mixed(*ips: EgressIp, name: str = "main", key: int = 1, overflow: int = 0) -> Pool:
