@@ -11,6 +11,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,15 @@ from messages.timeline import EventKind
 from outcomes.kinds import AttemptFacts, Outcome, storable
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
+_FIRST, _SECOND = ".a.journal", ".b.journal"
+
 
 class Journal:
     """The journal of one worker. Its name must be unique on the machine; a lock enforces that."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Raises ConfigurationError when another living process uses this name, or the folder cannot be used."""
+    def __init__(self, folder: Path, name: str, patience: float = 0.0) -> None:
+        """Raises ConfigurationError when another living process uses this name (for longer than `patience` seconds), or
+        the folder cannot be used."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -39,15 +44,13 @@ class Journal:
             raise ConfigurationError(
                 f"the outcome journals in {folder} cannot be written ({error.strerror}): see POSTLANE_DATA_DIR"
             ) from error
-        self._files = (folder / f"{name}.a.journal", folder / f"{name}.b.journal")
+        self._files = (folder / f"{name}{_FIRST}", folder / f"{name}{_SECOND}")
         self._identity = folder / f"{name}.worker"
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _locked(self._lock, patience):
             os.close(self._lock)
             raise ConfigurationError(
                 f"a worker named {name!r} is already running here: give this one another POSTLANE_WORKER_NAME"
-            ) from error
+            )
         self._handles = tuple(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600) for file in self._files)
         self._active = 0
 
@@ -67,6 +70,12 @@ class Journal:
         replacement = self._identity.with_suffix(".new")
         replacement.write_text(str(worker))
         replacement.replace(self._identity)
+
+    def settled(self) -> None:
+        """What an owner left that does not run any more is committed: nothing is left of it to adopt."""
+        for handle in self._handles:
+            os.ftruncate(handle, 0)
+        self._identity.unlink(missing_ok=True)
 
     def append(self, outcome: Outcome) -> None:
         """Add one outcome, or nothing of it. Raises OSError when the disk is full."""
@@ -91,6 +100,30 @@ class Journal:
         for handle in (*self._handles, self._lock):
             with contextlib.suppress(OSError):
                 os.close(handle)
+
+
+def abandoned(folder: Path, own: str) -> Iterator[Journal]:
+    """Journals in this folder whose owner does not run, because it was given another name or there are fewer workers
+    now. Locked: close each. Without somebody who commits what they hold, mail that was taken would be sent again."""
+    for file in sorted(folder.glob(f"*{_FIRST}")):
+        name = file.name.removesuffix(_FIRST)
+        parts = (file, folder / f"{name}{_SECOND}", folder / f"{name}.worker")
+        if name != own and any(part.exists() and part.stat().st_size for part in parts):
+            with contextlib.suppress(ConfigurationError):
+                yield Journal(folder, name)
+
+
+def _locked(handle: int, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)  # at the start of a process: nothing else waits for it
+        else:
+            return True
 
 
 def _encode(outcome: Outcome) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 from accounts.senders import SenderBook
@@ -19,7 +20,7 @@ from mta.connect import reachable
 from mta.deliver import Courier, CourierSettings
 from mta.from_settings import known_providers, make_resolver, rules_in_force
 from mta.providers import Providers
-from outcomes.journal import Journal
+from outcomes.journal import Journal, abandoned
 from outcomes.kinds import Outcome
 from outcomes.record import Recorded
 from outcomes.recorder import Recorder
@@ -40,6 +41,9 @@ _log = get_logger(__name__)
 SETTLE_SECONDS = 2.0
 """How long a stopping worker waits for batches whose sessions were cut."""
 
+ADOPTION_SECONDS = 5.0
+"""How long a starting worker waits for somebody who commits its journal just now."""
+
 SIGNING_THREADS = 2
 """RSA releases the interpreter lock; more threads than that only take turns with the event loop."""
 
@@ -50,19 +54,21 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     secret = InstanceSecret.from_text(settings.secret.get_secret_value())
     database = Database(settings.database_url, settings.database_pool_size, f"postlane-{name}")
     await database.open()
-    journal = Journal(settings.data_dir / "journals", f"{worker_name()}-{name}")
+    folder, own = settings.data_dir / "journals", f"{worker_name()}-{name}"
+    journal = Journal(folder, own, ADOPTION_SECONDS)
     lease = timedelta(seconds=settings.lease_seconds)
     claims = ClaimKeeper(database, worker, lease)
     recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, partial(_committed, claims))
     await _take_over(database, journal, recorder)
     _begin(journal, worker)
+    await _adopt(database, folder, own, recorder)
     await recorder.start()
     await claims.start()
     providers = known_providers(settings)
     shared = Shared(
         ThrottleBook(
             database, _policy(settings), lambda site: providers.limits_of_site(site).messages_per_second,
-            f"{worker_name()}-{name}",
+            own,
         ),
         Rates(settings.redis_url),
         Ledger(database),
@@ -142,6 +148,17 @@ async def _take_over(database: Database, journal: Journal, recorder: Recorder) -
     await recorder.replay(outcomes)
     if previous is not None:
         await _release(database, previous, len(outcomes))
+
+
+async def _adopt(database: Database, folder: Path, own: str, recorder: Recorder) -> None:
+    """Commit and release what workers left that do not run, whatever they were called. One that starts just now does
+    the same itself, once it gets its lock."""
+    for journal in abandoned(folder, own):
+        try:
+            await _take_over(database, journal, recorder)
+            journal.settled()
+        finally:
+            journal.close()
 
 
 async def _release(database: Database, previous: UUID, replayed: int) -> None:

@@ -76,6 +76,7 @@ class SmtpClient(threading.Thread):
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(300 + 10 * KILLS)
 def test_every_mail_ends_once_whoever_is_killed_whenever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "LONGEST_RESTART_SECONDS", 1.0)  # nobody is at fault who is killed all the time
     chance = random.Random(SEED)

@@ -12,9 +12,11 @@ import pytest
 from core.ids import uuid7
 from messages import claim, prepare
 from mta.model import Envelope
+from outcomes.journal import Journal
 from outcomes.recorder import Recorder
 from store.database import Database, DatabaseUnavailableError
 from tests.integration.messages.emails import execute, refs, rows, states, store, waiting
+from tests.integration.outcomes.facts import outcome as delivered
 from tests.integration.workers.lane import RULES, LaneTest, due_in, due_now, events_of, lane_test, until
 from tests.smtp_sink import Rule
 from workers import pipeline, wiring
@@ -243,6 +245,34 @@ async def test_worker_takes_over_what_a_killed_one_left(
 
         assert await events_of(lane, refs(sent)[0]) == ["delivered"]
         assert [len(lane.mails_to(f"{name}.example")) for name in ("sent@one", "untried@two")] == [1, 1]
+
+
+async def test_the_journal_of_a_worker_that_was_renamed_is_adopted(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Nobody of its name will ever start again; what it sent would be sent once more when its claims run out. One that
+    runs is left alone."""
+    dead, alive = uuid7(), uuid7()
+    async with lane_test(database, database_url, redis_url, tmp_path) as lane:
+        sent, untried, others = [await lane.put(f"{name}@one.example") for name in ("sent", "untried", "others")]
+        left = {name: Journal(tmp_path / "journals", name) for name in ("old.host-marketing-7", "here-marketing-8")}
+        for (name, journal), worker, email in zip(left.items(), (dead, alive), (sent, others), strict=True):
+            journal.begin(worker)
+            journal.append(delivered(refs(email)[0], worker=worker))
+            if name.startswith("old"):
+                journal.close()
+        await execute(database, "UPDATE delivery_queue SET claimed_by = %s, due_at = now() + interval '1 h'", [dead])
+        successor, its_journal = await wiring.build(lane.settings, "transactional-1")
+        await wiring.close(successor, its_journal)
+
+        assert [await lane.state(email) for email in (sent, untried, others)] == ["delivered", "queued", "queued"]
+        waiting = await rows(database, "SELECT email_id, claimed_by, due_at <= now() FROM delivery_queue ORDER BY 1")
+        assert waiting == [(untried.id, None, True), (others.id, None, True)]
+        assert len(left["here-marketing-8"].left_behind()[1]) == 1
+        left["here-marketing-8"].close()
+        again = Journal(tmp_path / "journals", "old.host-marketing-7")
+        assert again.left_behind() == (None, [])
+        again.close()
 
 
 async def test_all_outcomes_are_committed_or_kept(lane: LaneTest) -> None:
