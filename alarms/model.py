@@ -1,4 +1,17 @@
-"""The values of an alarm. Frozen, no behaviour."""
+"""The values of an alarm. Frozen, no behaviour.
+
+Each kind has what raises it and what clears it; an operator may close any of them by hand.
+
+    kind            subject              raised when                     cleared when
+    blocklisted     IP or domain, site   a reply says so                 it is at full rate there again, was not used
+                                                                         for 30 days, or is removed
+    local_address   IP                   it cannot be bound, or its      five mails have left through it, it was not
+                                         proxy or relay is away          used for 30 days, or is removed
+    warmup_stalled  IP, or IP and track  no progress, or no mail, for    a judged day moves it or finds it in time,
+                                         `stall_days`                    mail comes, an operator moves, pauses or ends
+                                                                         it, the IP is removed
+    rules_file      name of the setting  an edit cannot be read          the file on disk is the one in force
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -49,6 +49,16 @@ async def clear_alarms(connection: Connection, kinds: Collection[AlarmKind], sub
     return cursor.rowcount
 
 
+async def clear_all_about(connection: Connection, kinds: Collection[AlarmKind], who: str) -> int:
+    """The same about whatever `who` does anywhere: "203.0.113.5", "203.0.113.5 gmail", "203.0.113.5 at gmail"."""
+    cursor = await connection.execute(
+        "UPDATE alarms SET cleared_at = now()"
+        " WHERE kind = ANY(%s) AND (subject = %s OR starts_with(subject, %s)) AND cleared_at IS NULL",
+        [[kind.value for kind in kinds], who, f"{who} "],
+    )
+    return cursor.rowcount
+
+
 async def open_alarms(connection: Connection) -> list[Alarm]:
     """All open alarms, oldest first."""
     cursor = await connection.execute(_OPEN)

@@ -30,9 +30,9 @@ _LOCK: Final = "LOCK TABLE pools IN SHARE ROW EXCLUSIVE MODE"
 
 _ROWS: Final = """
 SELECT p.id, p.name, p.lane, p.is_default, p.reserved, p.overflow_pool_id,
-       (SELECT array_agg(a.kind || ' ' || coalesce(ap.name, d.name, a.subject_id::text) ORDER BY 1)
+       (SELECT array_agg(a.kind || ' ' || coalesce(ap.name, d.name) ORDER BY 1)
           FROM pool_assignments a LEFT JOIN applications ap ON ap.id = a.subject_id
-          LEFT JOIN domains d ON d.id = a.subject_id WHERE a.pool_id = p.id)
+          LEFT JOIN domains d ON d.id = a.subject_id WHERE a.pool_id = p.id AND coalesce(ap.id, d.id) IS NOT NULL)
   FROM pools p ORDER BY p.name
 """
 

@@ -81,6 +81,15 @@ async def unassign(connection: Connection, kind: SubjectKind, subject_id: UUID, 
         raise Refused("not_found", f"the {kind} {subject_id} has no pool of its own in the {lane} lane")
 
 
+async def forget_gone(connection: Connection) -> None:
+    """Drop the assignments of applications and domains that were deleted."""
+    await connection.execute(
+        "DELETE FROM pool_assignments a WHERE CASE a.kind"
+        " WHEN 'application' THEN NOT EXISTS (SELECT FROM applications WHERE id = a.subject_id)"
+        " ELSE NOT EXISTS (SELECT FROM domains WHERE id = a.subject_id) END"
+    )
+
+
 async def subject_named(connection: Connection, kind: SubjectKind, text: str, application: str = "") -> UUID:
     """The id of an application or domain by its name or id. `application` tells domains of one name apart.
 

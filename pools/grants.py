@@ -29,6 +29,9 @@ MAX_ROUNDS = 8
 """Rounds of asking. Each marks at least one IP as used up, so only a pool with many used-up IPs needs more; what is
 left then waits a second and asks again."""
 
+_MOST_TURNS = 50_000
+"""Pools and sites whose turn is remembered: every small domain is a site of its own."""
+
 SHORT_WAIT = timedelta(seconds=1)
 
 
@@ -273,6 +276,8 @@ class Granter:
         key = (o.chain[o.level].id, o.ask.site)
         turn = self._turns.get(key)
         if turn is None:
+            if len(self._turns) >= _MOST_TURNS:
+                self._turns.clear()  # whoever comes next begins at a random turn, as after a start
             turn = random.randrange(1 << 20)
         self._turns[key] = turn + left
         o.drawn.extend((g.ip, [Leave(g.ip, None)] * g.count) for g in choose(o.members, left, turn))

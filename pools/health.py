@@ -37,6 +37,9 @@ REPLY_LENGTH: Final = 500
 RETURN_RATE: Final = 1.0
 """Messages/s with which a subject starts that an operator rested by hand, and of which no rate is known."""
 
+FULL_RATE: Final = 1000.0
+"""Messages/s that no provider's limit reaches: what limits then is the provider's own figure."""
+
 _WHY_LENGTH = 200
 _MOST_DOUBLINGS = 16
 
@@ -61,7 +64,7 @@ class Event(StrEnum):
     REST = "rest"
     """An operator rests it by hand."""
     OVERRIDE = "override"
-    """An operator ends the rest."""
+    """An operator ends the rest, or the slow return after it."""
     REST_OVER = "rest_over"
     PROVE = "prove"
     """The probes were delivered."""
@@ -97,6 +100,7 @@ MOVES: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
                 Event.THROTTLE: State.THROTTLED,
                 Event.REST: State.THROTTLED,
                 Event.STEP: State.RECOVERING,
+                Event.OVERRIDE: State.RECOVERING,
                 Event.RECOVER: State.HEALTHY,
                 Event.LAPSE: State.HEALTHY,
             }
@@ -274,8 +278,11 @@ def rested(condition: Condition | None, until: datetime, reason: str, now: datet
 
 
 def overridden(condition: Condition, now: datetime) -> Condition:
-    """An operator ends the rest: PROBING from now. The same object when it does not rest."""
+    """An operator ends the rest: PROBING from now; or a slow return: full rate from now, healthy with the next step.
+    Otherwise what `at` gives. Of a subject that probes nothing can be ended: a few mails decide."""
     condition = at(condition, now)
+    if condition.state is State.RECOVERING:
+        return replace(condition, rate=max(condition.rate, FULL_RATE), stepped_at=now, good=0)
     if condition.state is not State.THROTTLED:
         return condition
     return replace(condition, state=MOVES[condition.state][Event.OVERRIDE], since=now, rest_until=now, good=0)

@@ -18,10 +18,11 @@ from core.ids import uuid7
 from core.refusal import conflict, invalid
 from core.secrets import InstanceSecret
 from mta.model import EgressIp, RelayLimits
-from pools import vias
+from pools import throttle_repository, vias
 from pools.ip_values import in_order, no_ip, normal_address
 from pools.model import EVERYWHERE
 from store.database import Connection
+from warmup import repository as warmup
 
 LONGEST_REASON: Final = 500
 
@@ -95,6 +96,7 @@ async def change_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret
     row = await cursor.fetchone()
     if row is None:
         raise no_ip(ip.address)
+    await throttle_repository.try_anew(connection, ip.address, "operator")
     return _ip_row(row)
 
 
@@ -131,8 +133,8 @@ async def remove_ip(connection: Connection, address: str, *, force: bool = False
     holds += ["it is warming up"] * cursor.rowcount
     if holds and not force:
         raise conflict(f"{row.address} cannot be removed: {'; '.join(holds)}", "Detach it first, or force it.")
-    await connection.execute("DELETE FROM throttles WHERE kind = 'ip' AND subject = %s", [row.address])
-    await connection.execute("DELETE FROM warmups WHERE ip = %s", [row.address])
+    await throttle_repository.forget_ip(connection, row.address, "operator")
+    await warmup.forget_ip(connection, row.address)
     await connection.execute("DELETE FROM egress_ips WHERE id = %s", [row.id])
     return row
 

@@ -4,9 +4,7 @@ A row is there only while there is something to say. `move` is the one way to ch
 puts the *stored* condition through a step of `pools/health`, writes what came out with its history and alarms, and
 tells all workers when the transaction commits (`CHANNEL`). Two workers that meet the same throttle so write one.
 
-Called by `pools/throttle` in every worker, by the API and the command line (`current`, `changes`, `override`,
-`rest_now`), by `/metrics` (`figures`) and by the scheduler (`forget`). Works on the caller's connection and never
-commits; every function that writes wants a transaction.
+Works on the caller's connection and never commits; every function that writes wants a transaction.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 from psycopg.rows import TupleRow
 
 from alarms.model import AlarmKind
-from alarms.repository import clear_alarms, raise_alarm
+from alarms.repository import clear_alarms, clear_all_about, raise_alarm
 from core.ids import uuid7
 from pools import health
 from pools.health import Condition, Event, State
@@ -33,6 +31,7 @@ IDLE_DAYS: Final = 30
 """After so long without a change, what is known about a subject that does not rest is forgotten. An IP that was idle
 for 30 days warms up again from a lower stage anyway."""
 
+_ALARMS: Final = (AlarmKind.BLOCKLISTED, AlarmKind.LOCAL_ADDRESS)
 _REASON_LENGTH = 500
 _COLUMNS = "state, since, rest_until, rate, good, strikes, rule, class, reply, stepped_at"
 _WHERE = "WHERE kind = %s AND subject = %s AND site = %s"
@@ -56,6 +55,12 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 _CHANGES = """
 SELECT at, kind, subject, site, was, became, reason, rule, reply, rest_until, rate, by FROM throttle_changes
  WHERE kind = %s AND subject = %s AND (%s::text IS NULL OR site = %s) ORDER BY id DESC LIMIT %s
+"""
+_GONE = """
+SELECT kind, subject, site FROM throttles t
+ WHERE kind = 'ip' AND NOT EXISTS (SELECT FROM egress_ips WHERE address = t.subject)
+    OR kind = 'domain' AND rule <> 'operator' AND NOT EXISTS (SELECT FROM domains WHERE name = t.subject)
+ ORDER BY kind, subject, site
 """
 _IDLE = """
 SELECT kind, subject, site FROM throttles t
@@ -164,15 +169,14 @@ async def changes(
 async def override(
     connection: Connection, kind: Kind, subject: str, site: str, reason: str, by: str
 ) -> Condition | None:
-    """End a rest: probing from now, with the operator's reason written down. None, and nothing done, when it does not
-    rest."""
+    """End a rest (probing from now) or a slow return (full rate from now), with the operator's reason written down.
+    None, and nothing done, when there is neither."""
     now = await _now(connection)
     key = Key(kind, subject, site)
     was = (await read(connection, [key])).get(key)
-    if was is None or health.at(was, now).state is not State.THROTTLED:
+    if was is None or health.overridden(was, now) == health.at(was, now):
         return None
-    after = await move(connection, key, _if_any(partial(health.overridden, now=now)), now, by, f"override: {reason}")
-    return after if after is not None and after.state is State.PROBING else None
+    return await move(connection, key, _if_any(partial(health.overridden, now=now)), now, by, f"override: {reason}")
 
 
 async def rest_now(
@@ -222,6 +226,32 @@ async def forget_idle(connection: Connection, days: int = IDLE_DAYS) -> int:
     return len(keys)
 
 
+async def forget_ip(connection: Connection, address: str, by: str) -> None:
+    """An IP is removed: nothing rests any more, no alarm about it stays open, and all workers hear of it."""
+    cursor = await connection.execute("SELECT site FROM throttles WHERE kind = 'ip' AND subject = %s", [address])
+    for site in sorted(site for (site,) in await cursor.fetchall()):
+        await _drop(connection, Key("ip", address, site), by, "the IP was removed")
+    await clear_all_about(connection, _ALARMS, address)
+
+
+async def forget_gone(connection: Connection) -> int:
+    """The same for every IP and domain that is there no more; returns how many rows there were. A rest that an operator
+    asked for may be about a domain that is still to come."""
+    cursor = await connection.execute(_GONE)
+    keys = [Key(*row) for row in await cursor.fetchall()]
+    for key in keys:
+        await _drop(connection, key, "scheduler", "it was removed")
+    return len(keys)
+
+
+async def try_anew(connection: Connection, address: str, by: str) -> None:
+    """An IP is used in another way from now on: it rests no longer because its old way was broken."""
+    key = Key("ip", address, EVERYWHERE)
+    condition = (await read(connection, [key])).get(key)
+    if condition is not None and condition.rule != "operator":
+        await override(connection, *key, "the IP was changed", by)
+
+
 async def forget(connection: Connection) -> None:
     """Retention: subjects nobody has used lately, and changes past `STORY_DAYS`."""
     await forget_idle(connection)
@@ -253,6 +283,10 @@ async def move(
     return after
 
 
+async def _drop(connection: Connection, key: Key, by: str, reason: str) -> None:
+    await move(connection, key, lambda _: None, await _now(connection), by, reason)
+
+
 async def _store(connection: Connection, key: Key, after: Condition | None) -> None:
     if after is None:
         await connection.execute(f"DELETE FROM throttles {_WHERE}", key)
@@ -279,7 +313,7 @@ async def _keep(connection: Connection, key: Key, after: Condition | None, facts
 
 async def _alarm(connection: Connection, key: Key, before: Condition | None, after: Condition | None) -> None:
     if after is None:
-        await clear_alarms(connection, (AlarmKind.BLOCKLISTED, AlarmKind.LOCAL_ADDRESS), key.named)
+        await clear_alarms(connection, _ALARMS, key.named)
         return
     struck = before is None or after.strikes > before.strikes or after.klass != before.klass
     if not struck or after.klass == "manual":

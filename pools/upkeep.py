@@ -8,8 +8,8 @@ from alarms.model import AlarmKind
 from alarms.repository import clear_alarms, open_alarms, raise_alarm
 from core.logs import get_logger
 from mta.rule_book import RuleBook
-from pools import throttle_repository
-from store.database import Connection, Database
+from pools import assignments, throttle_repository
+from store.database import Database
 from warmup import duty, status
 from warmup.model import WarmupState
 
@@ -35,7 +35,7 @@ ALARMS = Gauge("postlane_alarms_open", "Open alarms", ["kind"])
 async def judge_warmups(database: Database) -> None:
     """Move, hold or step back every warm-up whose day has ended."""
     async with database.connection() as connection:
-        for change in await duty.evaluate_due(connection, alarms=_tell):
+        for change in await duty.evaluate_due(connection):
             _log.info(
                 "warmup_change", ip=change.ip, track=change.track, change=change.change, reason=change.reason,
                 from_stage=change.from_stage, to_stage=change.to_stage,
@@ -66,17 +66,17 @@ async def show_pools(database: Database) -> None:
 async def watch_rules(database: Database, rules: RuleBook) -> None:
     """Tell of an edit of the operator's reply rules that cannot be read; those before it stay in force everywhere."""
     before = rules.trouble
-    read = rules.refresh()
+    rules.refresh()
     async with database.transaction() as connection:
         if rules.trouble and rules.trouble != before:
             await raise_alarm(connection, AlarmKind.RULES_FILE, RULES_SUBJECT, rules.trouble)
-        elif read:
+        elif not rules.trouble:  # also when another scheduler raised it, before a restart
             await clear_alarms(connection, [AlarmKind.RULES_FILE], RULES_SUBJECT)
 
 
-async def _tell(connection: Connection, alarm: duty.Alarm) -> None:
-    kind = AlarmKind(alarm.kind)
-    if alarm.over:
-        await clear_alarms(connection, [kind], alarm.subject)
-    elif await raise_alarm(connection, kind, alarm.subject, alarm.detail):
-        _log.warning("alarm", kind=alarm.kind, subject=alarm.subject, detail=alarm.detail)
+async def forget_gone(database: Database) -> None:
+    """Drop what is remembered about IPs, domains and applications that are there no more. A worker may have heard a
+    reply for an IP after it was removed."""
+    async with database.transaction() as connection:
+        await throttle_repository.forget_gone(connection)
+        await assignments.forget_gone(connection)

@@ -3,15 +3,15 @@
 Run by the scheduler every minute or so, with a connection in autocommit mode: each warm-up and day is one transaction,
 and `warmups.evaluated_to` moves with it, so that a day is judged once however often this runs, and days that nobody was
 there to judge are made up for in their order. The figures come from `outcome_counts`, which are kept as long as events.
-
-An alarm is the business of whoever is handed in: this module only says when one begins and when its reason has gone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from alarms.model import AlarmKind
+from alarms.repository import clear_alarms, raise_alarm
 from core.logs import get_logger
 from store.database import Connection
 from warmup import repository
@@ -26,33 +26,12 @@ GRACE: Final = timedelta(minutes=5)
 """After midnight: outcomes of the last mails of the day are being committed."""
 
 BY: Final = "schedule"
-STALLED: Final = "warmup_stalled"
-"""Kind of the alarm."""
+_STALLED: Final = (AlarmKind.WARMUP_STALLED,)
 
 _DAY: Final = timedelta(days=1)
 
 Figures = Callable[[Connection, str, datetime, datetime], Awaitable[Mapping[str, DayFigures]]]
 """(connection, ip, since, until) → figures by provider; both are moments, `until` excluded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something an operator should look at, or (`over`) no longer."""
-
-    kind: str
-    subject: str
-    """The IP, or the IP and the track."""
-    detail: str
-    over: bool = False
-
-
-Alarms = Callable[[Connection, Alarm], Awaitable[None]]
-
-
-async def no_alarms(_connection: Connection, alarm: Alarm) -> None:
-    """For who has nobody to tell: a line in the log."""
-    if not alarm.over:
-        _log.warning("warmup_alarm", kind=alarm.kind, subject=alarm.subject, detail=alarm.detail)
 
 
 # Counters are by the hour: in a zone off by half an hour, an hour belongs to the day it begins in.
@@ -83,15 +62,13 @@ async def outcome_figures(connection: Connection, ip: str, since: datetime, unti
     return found
 
 
-async def evaluate_due(
-    connection: Connection, figures: Figures = outcome_figures, alarms: Alarms = no_alarms
-) -> list[Change]:
+async def evaluate_due(connection: Connection, figures: Figures = outcome_figures) -> list[Change]:
     """Judge every ended day of every warm-up; what changed, in order. The connection is in autocommit mode."""
     now = await _now(connection)
     made: list[Change] = []
     for ip in await _addresses(connection):
         try:
-            while (changes := await _next_day(connection, ip, now, figures, alarms)) is not None:
+            while (changes := await _next_day(connection, ip, now, figures)) is not None:
                 made.extend(changes)
         except PlanError as error:
             _log.error("warmup_plan_unreadable", ip=ip, error=str(error))
@@ -99,9 +76,7 @@ async def evaluate_due(
     return made
 
 
-async def _next_day(
-    connection: Connection, ip: str, now: datetime, figures: Figures, alarms: Alarms
-) -> list[Change] | None:
+async def _next_day(connection: Connection, ip: str, now: datetime, figures: Figures) -> list[Change] | None:
     """Judge the oldest day of an IP that is not judged yet; None when there is none."""
     async with connection.transaction():
         warmup = await repository.locked(connection, ip)
@@ -125,7 +100,7 @@ async def _next_day(
         changes += await _whole_ip(connection, warmup, decisions, day)
         await connection.execute("UPDATE warmups SET evaluated_to = %s WHERE ip = %s", [day, ip])
         if warmup.state is not WarmupState.PAUSED and day + _DAY >= local_day(warmup.plan, now):
-            await _tell(connection, warmup, decisions, day, alarms)
+            await _tell(connection, warmup, decisions, day)
         return changes
 
 
@@ -179,22 +154,27 @@ async def _whole_ip(connection: Connection, warmup: Warmup, decisions: list[Deci
     return [await repository.note(connection, warmup.ip, "", "active", f"it warms up again: {why}", by=BY, day=day)]
 
 
-async def _tell(connection: Connection, warmup: Warmup, decisions: list[Decision], day: date, alarms: Alarms) -> None:
+async def _tell(connection: Connection, warmup: Warmup, decisions: list[Decision], day: date) -> None:
     """Begin and end alarms by the newest day: one for each track that is stalled, one for an IP that gets no mail."""
     for decision in decisions:
         subject = f"{warmup.ip} {decision.state.track}"
         if decision.stalled:
-            await alarms(connection, Alarm(STALLED, subject, decision.stalled))
-        elif decision.move in (Move.ADVANCE, Move.COMPLETE, Move.REWARM):
-            await alarms(connection, Alarm(STALLED, subject, decision.reason, over=True))
+            await _stalled(connection, subject, decision.stalled)
+        elif decision.move is not Move.IDLE:
+            await clear_alarms(connection, _STALLED, subject)
     active = [one.state for one in decisions if one.state.status is TrackStatus.ACTIVE]
     last = max((one.state.last_used or one.state.progress_at for one in decisions), default=day)
     idle = (day - last).days
     if warmup.state is WarmupState.ACTIVE and active and idle >= warmup.plan.stall_days:
         detail = f"{warmup.ip} warms up but has had no mail for {idle} days: no progress without mail"
-        await alarms(connection, Alarm(STALLED, warmup.ip, detail))
+        await _stalled(connection, warmup.ip, detail)
     elif idle == 0:
-        await alarms(connection, Alarm(STALLED, warmup.ip, "it has mail again", over=True))
+        await clear_alarms(connection, _STALLED, warmup.ip)
+
+
+async def _stalled(connection: Connection, subject: str, detail: str) -> None:
+    if await raise_alarm(connection, AlarmKind.WARMUP_STALLED, subject, detail):
+        _log.warning("warmup_stalled", subject=subject, detail=detail)
 
 
 async def _now(connection: Connection) -> datetime:

@@ -14,6 +14,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from alarms.model import AlarmKind
+from alarms.repository import clear_all_about
 from core.ids import uuid7
 from store.database import Connection
 from store.partitions import STORY_DAYS
@@ -72,6 +74,7 @@ async def start(
             f"{ip} warms up by the plan {old.plan.name} already ({old.state.value}): complete it first",
         )
     await connection.execute("DELETE FROM warmup_tracks WHERE ip = %s", [ip])
+    await _looked_at(connection, ip)
     fresh = [TrackState(track, 1, TrackStatus.ACTIVE, today, today) for track in plan.weights]
     await write_tracks(connection, ip, fresh)
     moved = f", taking over from {moved_from}, which keeps what {ip} may not carry yet" if moved_from else ""
@@ -87,6 +90,7 @@ async def pause(connection: Connection, ip: str, *, reason: str = "", by: str = 
     if warmup.state is not WarmupState.ACTIVE:
         raise WarmupError("not_active", f"the warm-up of {ip} is {warmup.state.value}")
     await connection.execute("UPDATE warmups SET state = 'paused' WHERE ip = %s", [ip])
+    await _looked_at(connection, ip)
     return await note(connection, ip, _WHOLE_IP, "pause", reason or "paused by the operator", by=by)
 
 
@@ -126,6 +130,8 @@ async def complete(connection: Connection, ip: str, track: str = "", *, reason: 
     if not chosen:
         raise WarmupError("already_complete", f"the warm-up of {ip} is complete already")
     await write_tracks(connection, ip, [replace(one, status=TrackStatus.COMPLETE) for one in chosen])
+    for one in chosen:
+        await _looked_at(connection, ip, one.track)
     why = reason or "completed by the operator"
     changes = [
         await note(connection, ip, one.track, "complete", why, by=by, stages=(one.stage, warmup.plan.last_stage))
@@ -140,9 +146,17 @@ async def complete(connection: Connection, ip: str, track: str = "", *, reason: 
 async def finish(connection: Connection, warmup: Warmup, why: str, *, by: str = "", day: date | None = None) -> Change:
     """Mark the IP as a whole as complete, and say what becomes of the one it took over from."""
     await connection.execute("UPDATE warmups SET state = 'complete', ended_at = now() WHERE ip = %s", [warmup.ip])
+    await _looked_at(connection, warmup.ip)
     old = warmup.moved_from
     more = f"; {old}, whose traffic it took over, can be taken out of its pools or given less weight" if old else ""
     return await note(connection, warmup.ip, _WHOLE_IP, "complete", f"{why}{more}", by=by, day=day)
+
+
+async def forget_ip(connection: Connection, ip: str) -> None:
+    """The IP is removed: its warm-up ends, and nobody is told about it any more. The days of the ledger stay, so that
+    an IP that is added again the same day cannot send more than its cap."""
+    await connection.execute("DELETE FROM warmups WHERE ip = %s", [ip])
+    await _looked_at(connection, ip)
 
 
 async def get(connection: Connection, ip: str) -> Warmup:
@@ -261,6 +275,7 @@ async def _step(connection: Connection, ip: str, track: str, by_stages: int, rea
         progress = today if by_stages > 0 else one.progress_at
         moved = replace(one, stage=stage, status=TrackStatus.ACTIVE, stage_since=today, progress_at=progress)
         await write_tracks(connection, ip, [moved])
+        await _looked_at(connection, ip, one.track)
         change = "skip" if by_stages > 0 else "step_back"
         made.append(await note(connection, ip, one.track, change, reason, by=by, stages=(one.stage, stage)))
     if not made:
@@ -271,6 +286,11 @@ async def _step(connection: Connection, ip: str, track: str, by_stages: int, rea
         await connection.execute("UPDATE warmups SET state = 'active', ended_at = NULL WHERE ip = %s", [ip])
     await sync(connection, ip)
     return made
+
+
+async def _looked_at(connection: Connection, ip: str, track: str = "") -> None:
+    """Somebody has acted on a warm-up, or it is over: a stall that lasts is told anew by the next judgement."""
+    await clear_all_about(connection, [AlarmKind.WARMUP_STALLED], f"{ip} {track}" if track else ip)
 
 
 def _chosen(states: Sequence[TrackState], ip: str, track: str) -> list[TrackState]:

@@ -68,6 +68,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("figures of the queue", 15.0, _transaction(count_queue), share=0.01),
     Duty("figures of the pools", 15.0, lambda s: upkeep.show_pools(s.database)),
     Duty("reply rules", 15.0, lambda s: upkeep.watch_rules(s.database, s.rules)),
+    Duty("what is about nobody", 60.0, lambda s: upkeep.forget_gone(s.database)),
     Duty("warm-ups", 60.0, lambda s: upkeep.judge_warmups(s.database)),
     Duty("partitions", 600.0, Scheduler.partitions),
     # Retention: each package deletes its own old rows.

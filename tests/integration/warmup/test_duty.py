@@ -4,11 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from store.database import Connection, Database
+from alarms.model import Alarm, AlarmKind
+from alarms.repository import open_alarms, raise_alarm
+from store.database import Database
 from tests.integration.warmup.conftest import START
 from tests.integration.warmup.world import IP, OTHER_IP, granted, mails, plan_of, run, set_clock, unforgetting, warm_up
 from warmup import repository
-from warmup.duty import STALLED, Alarm, evaluate_due
+from warmup.duty import evaluate_due
 from warmup.model import Change, WarmupState
 from warmup.plan import Plan
 from warmup.progress import TrackState, TrackStatus
@@ -29,20 +31,15 @@ async def count(database: Database, at: datetime, provider: str, ip: str = IP, *
         )  # fmt: skip
 
 
-class Told:
-    """Takes alarms down."""
-
-    def __init__(self) -> None:
-        self.alarms: list[Alarm] = []
-
-    async def __call__(self, _connection: Connection, alarm: Alarm) -> None:
-        self.alarms.append(alarm)
-
-
-async def judge(database: Database, at: datetime, told: Told | None = None) -> list[Change]:
+async def judge(database: Database, at: datetime) -> list[Change]:
     await set_clock(database, at)
     async with database.connection() as connection:
-        return await evaluate_due(connection, alarms=told or Told())
+        return await evaluate_due(connection)
+
+
+async def alarms(database: Database) -> list[Alarm]:
+    async with database.connection() as connection:
+        return await open_alarms(connection)
 
 
 async def tracks(database: Database, ip: str = IP) -> dict[str, TrackState]:
@@ -185,31 +182,55 @@ async def test_thirty_idle_days_warm_a_complete_ip_again(clocked: Database) -> N
     assert answer.granted < 240
 
 
-async def test_no_progress_for_ten_days_is_an_alarm_until_it_moves(clocked: Database) -> None:
+async def stalled(clocked: Database) -> None:
+    """Ten days with too little mail."""
     await begin(clocked)
-    told = Told()
     for number in range(11):
+        assert await alarms(clocked) == []
         await count(clocked, START + number * DAY + MORNING, "gmail", delivered=50)
-        await judge(clocked, START + (number + 1) * DAY + MORNING, told)
-        assert bool([one for one in told.alarms if not one.over and one.subject.endswith("gmail")]) == (number >= 10)
-    (alarm,) = [one for one in told.alarms if not one.over]
-    assert (alarm.kind, alarm.subject) == (STALLED, f"{IP} gmail")
+        await judge(clocked, START + (number + 1) * DAY + MORNING)
+
+
+async def test_no_progress_for_ten_days_is_an_alarm_until_it_moves(clocked: Database) -> None:
+    await stalled(clocked)
+    (alarm,) = await alarms(clocked)
+    assert (alarm.kind, alarm.subject) == (AlarmKind.WARMUP_STALLED, f"{IP} gmail")
     assert "no progress at gmail for 10 days, stage 1 of 3" in alarm.detail
-    told.alarms.clear()
     await count(clocked, START + 11 * DAY + MORNING, "gmail", delivered=120)
-    await judge(clocked, START + 12 * DAY + MORNING, told)
-    assert [(one.subject, one.over) for one in told.alarms] == [(f"{IP} gmail", True), (IP, True)]
+    await judge(clocked, START + 12 * DAY + MORNING)
+    assert await alarms(clocked) == []
 
 
-async def test_an_ip_that_gets_no_mail_at_all_is_an_alarm_too(clocked: Database) -> None:
+async def test_an_ip_that_gets_no_mail_at_all_is_an_alarm_until_it_has_some(clocked: Database) -> None:
     await begin(clocked)
-    told = Told()
-    await judge(clocked, START + 10 * DAY + MORNING, told)
-    assert told.alarms == []
-    await judge(clocked, START + 11 * DAY + MORNING, told)
-    (alarm,) = told.alarms
-    assert (alarm.subject, alarm.over) == (IP, False)
+    await judge(clocked, START + 10 * DAY + MORNING)
+    assert await alarms(clocked) == []
+    await judge(clocked, START + 11 * DAY + MORNING)
+    (alarm,) = await alarms(clocked)
+    assert alarm.subject == IP
     assert "no mail for 10 days" in alarm.detail
+    await count(clocked, START + 11 * DAY + MORNING, "gmail", delivered=5)
+    await judge(clocked, START + 12 * DAY + MORNING)
+    assert [one.subject for one in await alarms(clocked)] == [f"{IP} gmail"], "that it moves nothing is another matter"
+
+
+@pytest.mark.parametrize("act", ["pause", "skip", "complete", "forget_ip"])
+async def test_what_an_operator_does_about_it_ends_the_alarm(clocked: Database, act: str) -> None:
+    await stalled(clocked)
+    async with clocked.transaction() as connection:
+        await raise_alarm(connection, AlarmKind.WARMUP_STALLED, f"{IP}0 gmail", "another IP with a longer name")
+        await getattr(repository, act)(connection, IP)
+
+    assert [one.subject for one in await alarms(clocked)] == [f"{IP}0 gmail"]
+
+
+async def test_a_step_of_one_track_leaves_the_alarm_of_another(clocked: Database) -> None:
+    await stalled(clocked)
+    async with clocked.transaction() as connection:
+        await raise_alarm(connection, AlarmKind.WARMUP_STALLED, f"{IP} *", "no progress")
+        await repository.skip(connection, IP, "gmail")
+
+    assert [one.subject for one in await alarms(clocked)] == [f"{IP} *"]
 
 
 async def test_one_broken_plan_does_not_stop_the_others(clocked: Database) -> None:

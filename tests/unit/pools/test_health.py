@@ -331,8 +331,17 @@ def test_override_ends_the_rest_and_mail_from_before_says_nothing_new() -> None:
     assert late is condition
 
 
-def test_override_of_what_does_not_rest_changes_nothing() -> None:
-    condition = recovering()
+def test_override_of_a_slow_return_gives_the_full_rate_and_the_next_step_is_the_last() -> None:
+    later = NOW + MINUTE
+    condition = health.overridden(recovering(), later)
+
+    assert condition == replace(recovering(), rate=health.FULL_RATE, stepped_at=later, good=0)
+    assert health.allowance(condition, POLICY).per_second == health.FULL_RATE
+    assert health.delivered(condition, 1, CEILING, later + timedelta(seconds=POLICY.step_seconds), POLICY) is None
+
+
+def test_override_of_what_probes_changes_nothing() -> None:
+    condition = replace(recovering(), state=State.PROBING)
 
     assert health.overridden(condition, NOW) is condition
 
