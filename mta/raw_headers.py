@@ -27,6 +27,7 @@ from mta.raw_mail import Field, value_of
 
 MAX_LISTED: Final = 1_000
 """Addresses of one header that are looked at."""
+_MOST_PARAMETERS: Final = 50
 _DECODED: Final = 8_000
 """Characters that are searched for encoded-words."""
 
@@ -102,7 +103,9 @@ def seven_bit_field(field: Field) -> Field:
 
 def _addresses(name: str, value: str) -> str:
     """A list of addresses, each written anew that is not ASCII. What cannot be read as an address is words."""
-    return fold(name, ", ".join([_address(name, piece.strip()) for piece in _pieces(value)]))
+    pieces = [piece.strip() for piece in _pieces(value)]
+    written = [_address(name, piece) for piece in pieces[:MAX_LISTED]]
+    return fold(name, ", ".join(written + [_words(name, piece) for piece in pieces[MAX_LISTED:]]))
 
 
 def _address(name: str, piece: str) -> str:
@@ -111,14 +114,20 @@ def _address(name: str, piece: str) -> str:
     try:
         return mailbox_text(name, mailbox_of(piece))
     except AddressError:
-        words = piece.replace('"', "").split(" ")
-        return " ".join([word if word.isascii() else encoded_words(name, word) for word in words])
+        return _words(name, piece)
+
+
+def _words(name: str, text: str) -> str:
+    """Text that is no address, each word that is not ASCII encoded on its own."""
+    if text.isascii():
+        return text
+    return " ".join([w if w.isascii() else encoded_words(name, w) for w in text.replace('"', "").split(" ")])
 
 
 def _parameters(name: str, value: str) -> str:
     """A value with parameters, those that are not ASCII by RFC 2231."""
     main = value.partition(";")[0].encode("ascii", "replace").decode("ascii").strip(" ")
-    return with_parameters(name, main, parameters(value))
+    return with_parameters(name, main, parameters(value)[:_MOST_PARAMETERS])
 
 
 def _pieces(value: str) -> list[str]:
