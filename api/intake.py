@@ -24,7 +24,7 @@ from api.validation import api_error, missing
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
-from messages.model import NewEmail, Recipient, RecipientKind
+from messages.model import NewEmail, Recipient, RecipientKind, receivers
 from messages.schedule_text import ScheduleError, parse_schedule
 
 MAX_SUBJECT = 2000
@@ -139,12 +139,8 @@ def _recipients(to: list[Mailbox], cc: list[Mailbox], bcc: list[Mailbox]) -> tup
     if total == 1:
         box = to[0]
         return (Recipient(box.wire, box.key, box.domain, "to"),)
-    found: dict[str, Recipient] = {}
     groups: Iterable[tuple[RecipientKind, list[Mailbox]]] = (("to", to), ("cc", cc), ("bcc", bcc))
-    for kind, boxes in groups:
-        for box in boxes:
-            found.setdefault(box.wire, Recipient(box.wire, box.key, box.domain, kind))
-    return tuple(found.values())
+    return receivers((kind, box) for kind, boxes in groups for box in boxes)
 
 
 def _subject(text: str | None) -> str:

@@ -69,10 +69,8 @@ class Mailbox:
 
     @property
     def key(self) -> str:
-        """What suppression and look-ups compare: `wire` in lower case and NFC. Dots and plus tags stay."""
-        if self.local.isascii():
-            return f"{self.local.lower()}@{self.domain}"
-        return f"{unicodedata.normalize('NFC', self.local.lower())}@{self.domain}"
+        """What suppression and look-ups compare: `wire` with its case folded. Dots and plus tags stay."""
+        return f"{folded_local(self.local)}@{self.domain}"
 
     @property
     def header(self) -> str:
@@ -82,6 +80,24 @@ class Mailbox:
         if _NAME_WITHOUT_QUOTES.fullmatch(self.name):
             return f"{self.name} <{self.wire}>"
         return f"{quoted(self.name)} <{self.wire}>"
+
+
+def folded_local(text: str) -> str:
+    """A local part (or its beginning) as it is compared: without case, in NFC. Never done in SQL.
+
+    Unicode's *simple* case folding: one character for one. So a Greek final sigma is a sigma, whether somebody wrote
+    the name in capitals or not; but "ß" is not "ss", and the Turkish dotless i is no "i": those are different
+    mailboxes, and who stands in one email with the other must not lose it.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = "".join([_simple(character) for character in unicodedata.normalize("NFC", text)])
+    return unicodedata.normalize("NFC", folded)
+
+
+def _simple(character: str) -> str:
+    folded = character.casefold()
+    return folded if len(folded) == 1 else character.lower()
 
 
 def quoted(text: str) -> str:

@@ -284,15 +284,18 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
                 for n, r in enumerate(e.recipients):
                     await copy.write_row((e.id, n, r.recipient, r.address, r.kind, state, e.created_at))
         async with cursor.copy(
-            "COPY delivery_queue (email_id, position, lane, destination, recipient, address, due_at, expires_at)"
-            " FROM STDIN"
+            "COPY delivery_queue (email_id, position, lane, application_id, destination, recipient, address, due_at,"
+            " expires_at) FROM STDIN"
         ) as copy:
             for e in emails:
                 due = e.scheduled_at or e.created_at - _CLOCK_SKEW
                 for n, r in enumerate(e.recipients):
                     await copy.write_row(
-                        (e.id, n, e.lane.value, r.destination, r.recipient, r.address, due, e.expires_at)
-                    )
+                        (
+                            e.id, n, e.lane.value, e.application_id, r.destination, r.recipient, r.address, due,
+                            e.expires_at,
+                        )
+                    )  # fmt: skip
     await _count_accepted(connection, emails)
 
 

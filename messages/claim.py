@@ -17,6 +17,7 @@ from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
 from mta.model import Attachment
 from store import arrays
 from store.database import Connection
+from suppression.predicate import forbidding
 
 INLINE_CONTENT = 64 * 1024
 """Content up to this size (bytes) is loaded with the batch; larger content one by one, right before sending."""
@@ -32,13 +33,11 @@ WITH due AS MATERIALIZED (
   UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL
     FROM due WHERE q.email_id = due.email_id AND q.position = due.position
   RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at,
-            q.engaged_at
+            q.engaged_at, q.lane, q.application_id
 )
-SELECT c.*, coalesce(c.expires_at <= now(), false), s.reason, now()
-  FROM claimed c LEFT JOIN LATERAL (
-    SELECT reason FROM suppressions s
-     WHERE s.address = c.address AND s.scope IN ('all', %(lane)s) AND (s.expires_at IS NULL OR s.expires_at > now())
-     LIMIT 1) s ON true
+SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts, c.last_ip, c.expires_at, c.engaged_at,
+       coalesce(c.expires_at <= now(), false), s.reason, now()
+  FROM claimed c LEFT JOIN LATERAL (SELECT s.reason {forbidding("c")} LIMIT 1) s ON true
 """
 
 # OFFSET 0 keeps the planner from flattening the subquery: a look-up per email is right at any table size.
@@ -53,13 +52,11 @@ SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_a
  WHERE e.id = ANY(%(ids)s::uuid[])
 """
 
-_STILL_MINE = """
+_STILL_MINE = f"""
 SELECT q.email_id, q.position FROM delivery_queue q
  WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
    AND q.email_id = ANY(%(emails)s::uuid[]) AND q.claimed_by = %(worker)s AND q.due_at > now()
-   AND NOT EXISTS (
-     SELECT FROM suppressions s
-      WHERE s.address = q.address AND s.scope IN ('all', q.lane) AND (s.expires_at IS NULL OR s.expires_at > now()))
+   AND NOT EXISTS (SELECT {forbidding("q")})
 """
 
 # A locked row is one whose outcome is being committed: waiting for it could be a deadlock.

@@ -4,11 +4,13 @@ An *email* is what an application hands over under one id; a *message* is one re
 A message is named by `(email_id, position)`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
 
+from core.addresses import Mailbox
 from core.queues import Lane
 from mta.model import Attachment
 
@@ -36,6 +38,15 @@ class Recipient:
     destination: str
     """ASCII domain, lower case."""
     kind: RecipientKind
+
+
+def receivers(boxes: Iterable[tuple[RecipientKind, Mailbox]]) -> tuple[Recipient, ...]:
+    """One for each mailbox, whatever the case it is written in: who is named twice gets the mail once, as the first
+    time. So hand in `to` before `cc` before `bcc`."""
+    found: dict[str, Recipient] = {}
+    for kind, box in boxes:
+        found.setdefault(box.key, Recipient(box.wire, box.key, box.domain, kind))
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,12 @@ async def _changed(connection: Connection, email_id: UUID, entries: Sequence[Ent
     return Change(len(entries), states)
 
 
+async def applications_of(connection: Connection, emails: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Whose emails these are; one that is no longer stored is left out."""
+    cursor = await connection.execute("SELECT id, application_id FROM emails WHERE id = ANY(%s)", [list(emails)])
+    return dict(await cursor.fetchall())
+
+
 def _names(event: Event) -> list[str]:
     return sorted(state.value for state in sources(event))
 

@@ -90,13 +90,6 @@ async def of_email(connection: Connection, email_id: UUID) -> list[MessageRow]:
     return [MessageRow(*row) for row in await cursor.fetchall()]
 
 
-async def application_of(connection: Connection, email_id: UUID) -> UUID | None:
-    """Whose email it is."""
-    cursor = await connection.execute("SELECT application_id FROM emails WHERE id = %s", [email_id])
-    row = await cursor.fetchone()
-    return row[0] if row else None
-
-
 async def waiting(connection: Connection, limit: int = 30) -> Sequence[DueRow]:
     """The longest queues, by lane and destination. Reads the whole queue: some 0.2 s per million messages."""
     cursor = await connection.execute(_WAITING, {"limit": limit})

@@ -27,7 +27,7 @@ import orjson
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.queues import Lane
 from messages.limits import MAX_EXPIRES, MAX_KEY, MAX_SUBJECT
-from messages.model import Idempotency, NewEmail, Recipient, RecipientKind
+from messages.model import Idempotency, NewEmail, Recipient, RecipientKind, receivers
 from mta.mime_headers import address_header
 from mta.raw_headers import decoded, listed, mailbox_of, text_of
 from mta.raw_mail import Field, join_mail, once, read_mail
@@ -213,8 +213,8 @@ def _options(fields: Iterable[Field]) -> dict[str, str] | Refusal:
 
 
 def _recipients(given: Sequence[str], to: set[str], cc: set[str]) -> tuple[Recipient, ...]:
-    unique = {box.key: box for box in map(parse_mailbox, given)}
-    return tuple(Recipient(box.wire, key, box.domain, _kind(key, to, cc)) for key, box in unique.items())
+    boxes = [parse_mailbox(text) for text in given]
+    return receivers((_kind(box.key, to, cc), box) for box in boxes)
 
 
 def _kind(key: str, to: set[str], cc: set[str]) -> RecipientKind:

@@ -12,11 +12,12 @@ and both together would be more than was accepted. Provider and IP are those it 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from core.queues import Lane
-from messages import timeline
+from messages import moves, timeline
 from messages.model import MessageRef
-from messages.states import TERMINAL, Event, State, sources
+from messages.states import TERMINAL, State
 from messages.timeline import Entry, EventKind
 from mta.model import Response, Verdict
 from store.counters import Counted
@@ -34,6 +35,7 @@ class KnownMessage:
     ref: MessageRef
     address: str
     """Folded address of its recipient."""
+    application_id: UUID
     lane: Lane
     state: State
     ip: str
@@ -66,7 +68,7 @@ class LateNews:
 async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage | None:
     """The message with the IP and provider it was delivered through; None when it is not, or no longer, stored."""
     cursor = await connection.execute(
-        "SELECT m.address, e.lane, m.state, d.ip, d.provider,"
+        "SELECT m.address, e.application_id, e.lane, m.state, d.ip, d.provider,"
         " EXISTS (SELECT FROM events v WHERE v.email_id = m.email_id AND v.position = m.position AND v.kind = %s)"
         " FROM messages m JOIN emails e ON e.id = m.email_id"
         " LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id"
@@ -77,23 +79,13 @@ async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage 
     row = await cursor.fetchone()
     if row is None:
         return None
-    address, lane, state, ip, provider, complained = row
-    return KnownMessage(ref, address, Lane(lane), State(state), ip or "", provider or "", bool(complained))
+    address, application, lane, state, ip, provider, complained = row
+    return KnownMessage(ref, address, application, Lane(lane), State(state), ip or "", provider or "", bool(complained))
 
 
 async def record_late_bounce(connection: Connection, message: KnownMessage, news: LateNews) -> bool:
     """Write event, counter and suppression of a failed delivery; returns whether the message moved to `bounced`."""
-    cursor = await connection.execute(
-        "UPDATE messages SET state = %s, updated_at = %s WHERE email_id = %s AND position = %s AND state = ANY(%s)",
-        [
-            State.BOUNCED.value,
-            news.at,
-            message.ref.email_id,
-            message.ref.position,
-            [state.value for state in sources(Event.LATE_BOUNCE)],
-        ],
-    )
-    moved = cursor.rowcount == 1
+    moved = await moves.bounce_late(connection, message.ref, news.at)
     await record_late_news(connection, message, news, counted=moved)
     return moved
 
@@ -104,7 +96,8 @@ async def record_late_news(
     """Write event, counter and suppression of news that move no state."""
     await timeline.write(connection, [_entry(message, news, counted=counted)])
     if news.suppress is not None:
-        await suppressions.add(connection, [suppressions.Addition(message.address, news.suppress)])
+        addition = suppressions.Addition(message.address, news.suppress, message.application_id)
+        await suppressions.add(connection, [addition])
 
 
 def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:

@@ -7,8 +7,9 @@ exactly once however often the same outcome is told (journal replay, a second wo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.ids import uuid7
-from messages import timeline
+from messages import moves, timeline
+from messages.model import MessageRef
+from messages.repository import applications_of
 from messages.states import TERMINAL, State
 from messages.timeline import Entry, EventKind
 from mta.model import Action
@@ -16,47 +17,9 @@ from outcomes.kinds import Outcome
 from store import arrays
 from store.counters import Counted
 from store.database import Connection
-
-_END = """
-WITH ended AS (
-  SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
-                       %(times)s::timestamptz[]) AS u(email_id, position, state, attempts, at)
-), gone AS (
-  DELETE FROM delivery_queue q USING ended u WHERE q.email_id = u.email_id AND q.position = u.position
-  RETURNING q.email_id, q.position
-), moved AS (
-  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
-    FROM ended u JOIN gone USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
-SELECT email_id, position FROM gone
-"""
-
-_DEFER = """
-WITH later AS (
-  SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
-                       %(times)s::timestamptz[], %(due)s::timestamptz[], %(ips)s::text[], %(workers)s::uuid[])
-                AS u(email_id, position, state, attempts, at, due_at, ip, worker)
-), kept AS (
-  UPDATE delivery_queue q SET due_at = u.due_at, attempts = u.attempts, last_ip = nullif(u.ip, ''),
-         claimed_by = NULL, claimed_at = NULL
-    FROM later u WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = u.worker
-  RETURNING q.email_id, q.position
-), moved AS (
-  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
-    FROM later u JOIN kept USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
-SELECT email_id, position FROM kept
-"""
-
-# Of two entries for an address the one that lasts longer stands, as in suppression/repository.
-_SUPPRESS = """
-INSERT INTO suppressions (id, address, scope, reason, source, detail, expires_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (address, scope) DO UPDATE
-  SET reason = excluded.reason, source = excluded.source, detail = excluded.detail, created_at = now(),
-      expires_at = excluded.expires_at
-  WHERE coalesce(excluded.expires_at, 'infinity') > coalesce(suppressions.expires_at, 'infinity')
-"""
+from suppression import repository as suppressions
+from suppression.reasons import SuppressionEntry
+from suppression.repository import Addition
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +37,25 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
     notes = [o for o in outcomes if o.is_note]
     endings = list({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values())
     deferrals = list({o.ref: o for o in outcomes if o.state is State.DEFERRED}.values())
-    ended: set[tuple[object, int]] = set()
-    kept: set[tuple[object, int]] = set()
+    ended: set[MessageRef] = set()
+    kept: set[MessageRef] = set()
     if endings:
-        cursor = await connection.execute(_END, _columns(endings))
-        ended.update(await cursor.fetchall())
+        ended = await moves.end(connection, _columns(endings))
     if deferrals:
-        cursor = await connection.execute(_DEFER, _columns(deferrals) | _later(deferrals))
-        kept.update(await cursor.fetchall())
+        kept = await moves.defer(connection, _columns(deferrals) | _later(deferrals))
     moved = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
     first = notes + moved
     await timeline.write(connection, [_entry(o) for o in first])
-    # In the order of the index, so that two writers never wait for each other in a circle.
-    for outcome in sorted(first, key=lambda o: o.address):
-        if outcome.suppress:
-            entry = outcome.suppress
-            await connection.execute(
-                _SUPPRESS,
-                [uuid7(), outcome.address, entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at],
-            )
+    await _suppress(connection, [(o, o.suppress) for o in first if o.suppress])
     return Recorded(len(ended), len(kept), len(outcomes) - len(first))
+
+
+async def _suppress(connection: Connection, told: Sequence[tuple[Outcome, SuppressionEntry]]) -> None:
+    """The entries belong to the applications whose mail it was."""
+    if told:
+        owners = await applications_of(connection, [outcome.ref.email_id for outcome, _ in told])
+        additions = [Addition(o.address, entry, owners.get(o.ref.email_id)) for o, entry in told]
+        await suppressions.add(connection, additions)
 
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:

@@ -12,7 +12,7 @@ Built for 10 million entries: every read is a range of one index, pages are foun
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -22,6 +22,7 @@ from psycopg.rows import TupleRow
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from store.database import Connection, Database
+from suppression.predicate import IN_FORCE
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 LARGEST_BATCH: Final = 10_000
@@ -34,14 +35,15 @@ for long by somebody's batch."""
 EXPIRED_DAYS: Final = 30
 """Days an entry stays in the table after its time is over, for whoever asks why a mail was not sent."""
 
-_COLUMNS = "s.id, s.address, s.scope, s.reason, s.source, s.detail, s.created_at, s.expires_at"
-_IN_FORCE = "(s.expires_at IS NULL OR s.expires_at > now())"
+_COLUMNS = "s.id, s.address, s.scope, s.reason, s.source, s.detail, s.created_at, s.expires_at, s.owner_id"
 
 _ADD = """
-INSERT INTO suppressions AS s (id, address, scope, reason, source, detail, expires_at)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+INSERT INTO suppressions AS s (id, address, scope, reason, source, detail, expires_at, owner_id)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+                     %s::uuid[])
 ON CONFLICT (address, scope) DO UPDATE SET reason = EXCLUDED.reason, source = EXCLUDED.source,
-  detail = EXCLUDED.detail, expires_at = EXCLUDED.expires_at, created_at = now()
+  detail = EXCLUDED.detail, expires_at = EXCLUDED.expires_at, owner_id = EXCLUDED.owner_id,
+  created_at = now()
   WHERE coalesce(EXCLUDED.expires_at, 'infinity') > coalesce(s.expires_at, 'infinity')
 RETURNING id, address, scope, xmax = 0
 """
@@ -54,7 +56,8 @@ SELECT s.id, s.address, s.scope FROM unnest(%s::text[], %s::text[]) AS given(add
 # Rows are locked in one order, as `add` does: two batches with the same addresses wait instead of deadlocking.
 _REMOVE = """
 DELETE FROM suppressions WHERE id IN (
-  SELECT s.id FROM suppressions s WHERE {which} AND s.scope = ANY(%s) ORDER BY s.address, s.scope FOR UPDATE)
+  SELECT s.id FROM suppressions s WHERE {which} AND (%(by)s::uuid IS NULL OR s.owner_id = %(by)s)
+   ORDER BY s.address, s.scope FOR UPDATE)
 RETURNING id, address, scope
 """
 
@@ -95,6 +98,15 @@ class Addition:
 
     address: str
     entry: SuppressionEntry
+    owner: UUID | None = None
+    """The application that may remove it: the one that adds it, or whose mail led to it. None: only an operator."""
+    only_for: UUID | None = None
+    """The application whose mail it forbids. None: everybody's."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is unique in the list."""
+        return self.address, scope_key(self.entry.scope, self.only_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,14 @@ class Suppression:
     detail: str
     created_at: datetime
     expires_at: datetime | None
+    owner: UUID | None = None
+    """The application that may remove it; None: only an operator."""
+    only_for: UUID | None = None
+    """The application whose mail it forbids; None: everybody's."""
+
+    def seen_by(self, application: UUID) -> "Suppression":
+        """As this application may see it: what led to an entry of another's is not its business."""
+        return self if self.owner == application else replace(self, detail="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +161,21 @@ class Search:
     """The part behind the "@" is this, in the form of `core.addresses.fold_domain`."""
     reasons: tuple[Reason, ...] = ()
     scopes: tuple[SuppressionScope, ...] = ()
+
+
+def scope_key(scope: SuppressionScope, only_for: UUID | None) -> str:
+    """The stored form of a scope: its word, or the application with the lane's word behind it."""
+    if only_for is None:
+        return scope.value
+    return str(only_for) if scope is SuppressionScope.ALL else f"{only_for} {scope}"
+
+
+def _scope(key: str) -> tuple[SuppressionScope, UUID | None]:
+    """What `scope_key` made."""
+    if key in tuple(SuppressionScope):
+        return SuppressionScope(key), None
+    application, _, lane = key.partition(" ")
+    return SuppressionScope(lane or SuppressionScope.ALL), UUID(application)
 
 
 async def add(connection: Connection, additions: Sequence[Addition]) -> list[Added]:
@@ -158,9 +193,10 @@ async def add(connection: Connection, additions: Sequence[Addition]) -> list[Add
 
 
 async def _add_step(
-    connection: Connection, keys: Sequence[tuple[str, str]], entries: Sequence[SuppressionEntry]
+    connection: Connection, keys: Sequence[tuple[str, str]], additions: Sequence[Addition]
 ) -> list[Added]:
-    """Add one step; `keys` are the (address, scope) of `entries`, sorted."""
+    """Add one step; `keys` are those of `additions`, sorted: two writers never wait for each other in a circle."""
+    entries = [addition.entry for addition in additions]
     addresses, scopes = [key[0] for key in keys], [key[1] for key in keys]
     cursor = await connection.execute(
         _ADD,
@@ -172,23 +208,22 @@ async def _add_step(
             [entry.source.value for entry in entries],
             [entry.detail for entry in entries],
             [entry.expires_at for entry in entries],
+            [addition.owner for addition in additions],
         ],
     )
-    added = {
-        (row[1], row[2]): Added(row[0], row[1], SuppressionScope(row[2]), row[3]) for row in await cursor.fetchall()
-    }
+    added = {(row[1], row[2]): Added(row[0], row[1], _scope(row[2])[0], row[3]) for row in await cursor.fetchall()}
     if len(added) < len(keys):
         # A second statement sees entries that another transaction committed while the first one waited for them.
         cursor = await connection.execute(_SAME, [addresses, scopes])
         for row in await cursor.fetchall():
-            added.setdefault((row[1], row[2]), Added(row[0], row[1], SuppressionScope(row[2]), False))
+            added.setdefault((row[1], row[2]), Added(row[0], row[1], _scope(row[2])[0], False))
     return [added[key] for key in keys if key in added]
 
 
 async def get(connection: Connection, identifier: UUID) -> Suppression | None:
     """The entry in force with this id."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.id = %s AND {_IN_FORCE}", [identifier]
+        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.id = %s AND {IN_FORCE}", [identifier]
     )
     row = await cursor.fetchone()
     return _suppression(row) if row else None
@@ -197,7 +232,7 @@ async def get(connection: Connection, identifier: UUID) -> Suppression | None:
 async def of_address(connection: Connection, address: str) -> list[Suppression]:
     """The entries in force for a folded address, the one with scope `all` first; [] when it is not suppressed."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.address = %s AND {_IN_FORCE} ORDER BY s.scope", [address]
+        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.address = %s AND {IN_FORCE} ORDER BY s.scope", [address]
     )
     return [_suppression(row) for row in await cursor.fetchall()]
 
@@ -214,7 +249,7 @@ async def page(connection: Connection, search: Search, wanted: Window[UUID]) -> 
         "low": wanted.before or _LOWEST,
         "high": wanted.after or _HIGHEST,
     }
-    conditions = [_IN_FORCE]
+    conditions = [IN_FORCE]
     if search.domain:
         statement = _BY_DOMAIN
         parameters["domain"] = search.domain
@@ -244,17 +279,22 @@ async def each_page(
         wanted = Window(size, after=found.entries[-1].id)
 
 
-async def remove_ids(connection: Connection, identifiers: Sequence[UUID]) -> list[Removed]:
-    """Delete entries by id; what is not there is left out of the answer."""
-    scopes = [scope.value for scope in SuppressionScope]
-    return await _remove(connection, "s.id = ANY(%s)", [list(identifiers), scopes])
+async def remove_ids(connection: Connection, identifiers: Sequence[UUID], by: UUID | None) -> list[Removed]:
+    """Delete entries by id. `by` is the application that asks, None an operator; what is not there, or another
+    application's, is left out of the answer."""
+    return await _remove(connection, "s.id = ANY(%(ids)s)", {"ids": list(identifiers), "by": by})
 
 
 async def remove_addresses(
-    connection: Connection, addresses: Sequence[str], scopes: Sequence[SuppressionScope] = tuple(SuppressionScope)
+    connection: Connection,
+    addresses: Sequence[str],
+    by: UUID | None,
+    scopes: Sequence[SuppressionScope] = tuple(SuppressionScope),
 ) -> list[Removed]:
-    """Delete the entries of folded addresses in these scopes; what is not there is left out of the answer."""
-    return await _remove(connection, "s.address = ANY(%s)", [list(addresses), [scope.value for scope in scopes]])
+    """Delete the entries of folded addresses in these scopes; `by` and the answer as in `remove_ids`."""
+    keys = [scope_key(scope, application) for scope in scopes for application in {None, by}]
+    which = "s.address = ANY(%(addresses)s) AND s.scope = ANY(%(scopes)s)"
+    return await _remove(connection, which, {"addresses": list(addresses), "scopes": keys, "by": by})
 
 
 async def remove_expired(connection: Connection, limit: int = LARGEST_BATCH) -> int:
@@ -274,14 +314,13 @@ async def forget_expired(database: Database) -> None:
             pass
 
 
-def _without_repeats(additions: Sequence[Addition]) -> dict[tuple[str, str], SuppressionEntry]:
+def _without_repeats(additions: Sequence[Addition]) -> dict[tuple[str, str], Addition]:
     """By address and scope, by the rule of the list: the longer one, between equals the first."""
-    wanted: dict[tuple[str, str], SuppressionEntry] = {}
+    wanted: dict[tuple[str, str], Addition] = {}
     for addition in additions:
-        key = (addition.address, addition.entry.scope.value)
-        known = wanted.get(key)
-        if known is None or _end(addition.entry) > _end(known):
-            wanted[key] = addition.entry
+        known = wanted.get(addition.key)
+        if known is None or _end(addition.entry) > _end(known.entry):
+            wanted[addition.key] = addition
     return wanted
 
 
@@ -298,7 +337,7 @@ async def _page_by_address(connection: Connection, search: Search, wanted: Windo
         # No address holds the last code point of Unicode, and byte order is code point order in UTF-8.
         "to": search.prefix + "\U0010ffff",
     }
-    conditions = [_IN_FORCE, *_filters(search, parameters)]
+    conditions = [IN_FORCE, *_filters(search, parameters)]
     identifier = wanted.before or wanted.after
     if identifier is not None:
         cursor = await connection.execute("SELECT address, scope FROM suppressions WHERE id = %s", [identifier])
@@ -340,13 +379,14 @@ async def _fetch_page(
     return cut(await cursor.fetchall(), wanted).map(_suppression)
 
 
-async def _remove(connection: Connection, which: str, parameters: list[object]) -> list[Removed]:
+async def _remove(connection: Connection, which: str, parameters: Mapping[str, object]) -> list[Removed]:
     cursor = await connection.execute(_REMOVE.format(which=which), parameters, prepare=False)
-    return [Removed(row[0], row[1], SuppressionScope(row[2])) for row in await cursor.fetchall()]
+    return [Removed(row[0], row[1], _scope(row[2])[0]) for row in await cursor.fetchall()]
 
 
 def _suppression(row: TupleRow) -> Suppression:
-    identifier, address, scope, reason, source, detail, created_at, expires_at = row
+    identifier, address, key, reason, source, detail, created_at, expires_at, owner = row
+    scope, only_for = _scope(key)
     return Suppression(
-        identifier, address, SuppressionScope(scope), Reason(reason), Source(source), detail, created_at, expires_at
+        identifier, address, scope, Reason(reason), Source(source), detail, created_at, expires_at, owner, only_for
     )

@@ -1,10 +1,9 @@
 """What a person types into the search of the suppression list, as a `Search`. Pure; used by the API and the CLI."""
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from core.addresses import AddressError, fold_address, fold_domain
+from core.addresses import AddressError, fold_address, fold_domain, folded_local
 from core.errors import PostlaneError
 from suppression.reasons import Reason, SuppressionScope
 from suppression.repository import Search
@@ -38,4 +37,4 @@ def _folded(text: str) -> str:
     try:
         return fold_address(text)
     except AddressError:
-        return unicodedata.normalize("NFC", text.lower())
+        return folded_local(text)

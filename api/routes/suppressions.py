@@ -106,7 +106,7 @@ async def list_suppressions(
         raise ApiError("invalid_parameter", f"The `q` parameter is not valid: {error}") from None
     async with given.database.connection() as connection:
         found = await repository.page(connection, search, replace(wanted, limit=wanted.limit or _PAGE))
-    return json_answer(listed(there(found), suppression_face))
+    return json_answer(listed(there(found), lambda entry: suppression_face(entry.seen_by(who.application_id))))
 
 
 @router.post("/batch", response_model=BatchAdded, responses=errors(*_WRONG_BODY))
@@ -139,9 +139,9 @@ async def remove_many(body: RemoveMany, who: FullAccess, given: With) -> Respons
     addresses = [_address(email, f"emails[{index}]") for index, email in enumerate(body.emails or ())]
     async with given.database.transaction() as connection:
         if body.ids is not None:
-            removed = await repository.remove_ids(connection, body.ids)
+            removed = await repository.remove_ids(connection, body.ids, who.application_id)
         else:
-            removed = await repository.remove_addresses(connection, addresses, _scopes(body.scope))
+            removed = await repository.remove_addresses(connection, addresses, who.application_id, _scopes(body.scope))
     return json_answer({"data": [_removed(one) for one in removed]})
 
 
@@ -157,7 +157,7 @@ async def get_suppression(id_or_email: str, who: FullAccess, given: With) -> Res
             entries = await repository.of_address(connection, _address(id_or_email, "", in_path=True))
     if not entries:
         raise _unknown(id_or_email)
-    return json_answer(_answer(entries, by_address=identifier is None))
+    return json_answer(_answer([entry.seen_by(who.application_id) for entry in entries], by_address=identifier is None))
 
 
 @router.delete(
@@ -173,10 +173,10 @@ async def remove_suppression(
     identifier = _uuid(id_or_email)
     async with given.database.transaction() as connection:
         if identifier is not None:
-            removed = await repository.remove_ids(connection, [identifier])
+            removed = await repository.remove_ids(connection, [identifier], who.application_id)
         else:
             address = _address(id_or_email, "", in_path=True)
-            removed = await repository.remove_addresses(connection, [address], _scopes(scope))
+            removed = await repository.remove_addresses(connection, [address], who.application_id, _scopes(scope))
     if not removed:
         raise _unknown(id_or_email)
     return json_answer(_removed(min(removed, key=lambda one: one.scope)))
@@ -208,7 +208,7 @@ def _addition(email: str, terms: Terms, who: Caller, now: datetime) -> Addition:
     """What to store. Raises ApiError naming the field."""
     detail = plain_detail(terms.detail) or f"added with API key {who.key_id}"
     entry = SuppressionEntry(terms.scope, terms.reason, Source.API, detail, _end(terms, now))
-    return Addition(_address(email, "email"), entry)
+    return Addition(_address(email, "email"), entry, who.application_id)
 
 
 def _end(terms: Terms, now: datetime) -> datetime | None:

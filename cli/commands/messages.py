@@ -106,10 +106,10 @@ def cancel(email: EmailArgument, as_json: JsonOption = False) -> None:
 
     async def work(database: Database) -> repository.Change | None:
         async with database.transaction() as connection:
-            application = await search.application_of(connection, email_id)
-            if application is None:
+            owners = await repository.applications_of(connection, [email_id])
+            if email_id not in owners:
                 return None
-            return await repository.cancel(connection, application, email_id, "cancelled by an operator")
+            return await repository.cancel(connection, owners[email_id], email_id, "cancelled by an operator")
 
     change = with_database(work)
     if change is None:

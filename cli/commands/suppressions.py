@@ -121,7 +121,7 @@ def remove(
 
     async def work(database: Database) -> list[Removed]:
         async with database.transaction() as connection:
-            return await repository.remove_addresses(connection, keys, scopes)
+            return await repository.remove_addresses(connection, keys, None, scopes)
 
     removed = with_database(work)
     if not removed:

@@ -45,13 +45,7 @@ WRITER: Final = {
     "warmups": "warmup",
 }
 
-NOT_YET: Final = {
-    # the states of a message go to messages
-    ("outcomes", "delivery_queue"),
-    ("outcomes", "messages"),
-    # the one insert of suppression takes this over
-    ("outcomes", "suppressions"),
-}
+NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset()
 """(package, table) that still breaks the rule. Only ever shorter; what is mended has to leave."""
 
 TEST_BENCHES: Final = {"bench", "tests"}

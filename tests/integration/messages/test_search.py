@@ -6,7 +6,7 @@ import pytest
 
 from core.ids import uuid7
 from core.queues import Lane
-from messages import search
+from messages import repository, search
 from messages.search import Filter
 from store.database import Database
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, refs, store
@@ -82,8 +82,7 @@ async def test_of_email_and_its_owner(database: Database) -> None:
     async with database.connection() as connection:
         assert [row.message for row in await search.of_email(connection, email.id)] == [str(ref) for ref in refs(email)]
         assert await search.of_email(connection, uuid7()) == []
-        assert await search.application_of(connection, email.id) == APPLICATION
-        assert await search.application_of(connection, uuid7()) is None
+        assert await repository.applications_of(connection, [email.id, uuid7()]) == {email.id: APPLICATION}
 
 
 async def test_longest_queues_come_first(database: Database) -> None:

@@ -16,6 +16,7 @@ from outcomes.kinds import Outcome
 from outcomes.record import Recorded, record
 from store.database import Database
 from tests.integration.messages.emails import (
+    APPLICATION,
     execute,
     make_partitions,
     new_email,
@@ -200,9 +201,9 @@ async def test_hard_bounce_suppresses_in_the_same_transaction(database: Database
     assert (await states(database))[ref] == "queued"
     await told(database, bounce(ref, "gone@example.com"))
 
-    assert await rows(database, "SELECT address, scope, reason, source, detail, expires_at FROM suppressions") == [
-        ("gone@example.com", "all", "hard_bounce", "smtp", HARD_BOUNCE.detail, None)
-    ]
+    assert await rows(
+        database, "SELECT address, scope, reason, source, detail, expires_at, owner_id FROM suppressions"
+    ) == [("gone@example.com", "all", "hard_bounce", "smtp", HARD_BOUNCE.detail, None, APPLICATION)]
 
 
 async def test_same_address_bouncing_twice_is_one_entry(database: Database) -> None:

@@ -3,10 +3,12 @@
 import concurrent.futures
 import uuid
 from collections.abc import Iterator
+from importlib import import_module
 
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import create_engine, text
 
 from core.errors import ConfigurationError
 from store import migrate
@@ -42,6 +44,22 @@ def test_empty_database_gets_every_table(empty_url: str) -> None:
     assert reached == migrate.newest() == migrate.current(empty_url) != ""
     assert tables(empty_url) >= TABLES - {"emails"}
     assert {"emails_default", "messages_default"} <= tables(empty_url)
+
+
+def test_stored_addresses_are_folded_anew(database_url: str) -> None:
+    """What the version before stored: the lower case of its time, with final sigmas."""
+    fold_anew = import_module("store.migrations.versions.0006_fold_anew")._fold_anew
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    add = "INSERT INTO suppressions (id, address, scope, reason, source) VALUES (gen_random_uuid(), '{}', '{}', '', '')"
+    with engine.begin() as connection:
+        for address, scope in (("ως@x.example", "all"), ("ωσ@x.example", "all"), ("ως@x.example", "marketing")):
+            connection.execute(text(add.format(address, scope)))
+        fold_anew(connection, "suppressions")
+        kept = connection.execute(text("SELECT address, scope FROM suppressions ORDER BY scope, address")).fetchall()
+    engine.dispose()
+    assert [tuple(row) for row in kept] == [
+        ("ως@x.example", "all"), ("ωσ@x.example", "all"), ("ωσ@x.example", "marketing"),
+    ]  # fmt: skip
 
 
 def test_again_changes_nothing(empty_url: str) -> None:

@@ -11,8 +11,7 @@ import psycopg
 import pytest
 
 from core.ids import uuid7
-from messages import claim, due
-from outcomes import record
+from messages import claim, due, moves
 from store.database import Database
 from tests.integration.messages.emails import execute, make_partitions, rows
 
@@ -55,8 +54,8 @@ async def ask_all(connection: psycopg.AsyncConnection[tuple[object, ...]], email
         (claim._STILL_MINE, {**keys, "positions": [0] * count}),
         (claim._RENEW, {**keys, "lease": timedelta(seconds=60)}),
         (claim._GIVE_BACK, {**keys, "due": now}),
-        (record._END, told),
-        (record._DEFER, later),
+        (moves._END, told),
+        (moves._DEFER, later),
         (due._DUE_DESTINATIONS, {"lane": "marketing"}),
     ):
         await connection.execute(statement, values)

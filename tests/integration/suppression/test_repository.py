@@ -7,15 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.ids import uuid7
 from core.paging import Page, Window
 from core.queues import Lane
-from messages.claim import claim
+from messages.claim import claim, still_sendable
 from store.database import Connection, Database
 from suppression import repository
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 from suppression.repository import Addition, Search, Suppression
+from tests.integration.messages.emails import make_partitions, new_email, store
 
 NOW = datetime.now(UTC)
+WORKER = uuid7()
 
 
 def entry(
@@ -131,9 +134,9 @@ async def test_two_batches_with_the_same_addresses_do_not_deadlock(database: Dat
         )
         assert [added.id for added in one] == [added.id for added in two]
         async with database.transaction() as first, database.transaction() as second:
-            removed = asyncio.create_task(repository.remove_addresses(first, addresses))
+            removed = asyncio.create_task(repository.remove_addresses(first, addresses, None))
             await removed
-            waiting = asyncio.create_task(repository.remove_addresses(second, list(reversed(addresses))))
+            waiting = asyncio.create_task(repository.remove_addresses(second, list(reversed(addresses)), None))
             await asyncio.sleep(0.01)
             await first.execute("COMMIT")
             await waiting
@@ -147,13 +150,13 @@ async def test_removing_by_address_scope_and_id(database: Database) -> None:
     )
     async with database.transaction() as connection:
         removed = await repository.remove_addresses(
-            connection, ["a@example.com", "nobody@example.com"], [SuppressionScope.MARKETING]
+            connection, ["a@example.com", "nobody@example.com"], None, [SuppressionScope.MARKETING]
         )
         assert [(one.address, one.scope) for one in removed] == [("a@example.com", "marketing")]
-        assert len(await repository.remove_addresses(connection, ["a@example.com"])) == 2
+        assert len(await repository.remove_addresses(connection, ["a@example.com"], None)) == 2
     (left,) = await of(database, "b@example.com")
     async with database.transaction() as connection:
-        assert [one.id for one in await repository.remove_ids(connection, [left.id, uuid.uuid4()])] == [left.id]
+        assert [one.id for one in await repository.remove_ids(connection, [left.id, uuid.uuid4()], None)] == [left.id]
     assert await of(database, "b@example.com") == []
 
 
@@ -306,3 +309,65 @@ async def test_the_next_claim_sees_what_was_committed(
     async with database.connection() as connection:
         claimed, _ = await claim(connection, lane, ["example.com"], uuid.uuid4(), 10, timedelta(seconds=60))
     assert [one.suppressed for one in claimed] == ["complaint" if stopped else None]
+
+
+ONE, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+@pytest.mark.parametrize(
+    ("owner", "by", "may"), [(ONE, ONE, True), (ONE, OTHER, False), (None, ONE, False), (ONE, None, True)]
+)
+async def test_only_its_owner_or_an_operator_removes_an_entry(
+    database: Database, owner: uuid.UUID | None, by: uuid.UUID | None, may: bool
+) -> None:
+    added = await add(database, *(Addition(f"{name}@x.example", entry(), owner) for name in "ab"))
+    async with database.transaction() as connection:
+        by_id = await repository.remove_ids(connection, [added[0].id], by)
+        by_address = await repository.remove_addresses(connection, ["b@x.example"], by)
+    assert [len(by_id), len(by_address)] == [may, may]
+    assert (await of(database, "a@x.example") == []) is may
+
+
+async def test_what_led_to_an_entry_is_its_owners_business(database: Database) -> None:
+    await add(database, Addition("a@x.example", entry(detail="complained about the sale"), ONE))
+    (found,) = await of(database, "a@x.example")
+    assert found.seen_by(ONE).detail == "complained about the sale"
+    assert found.seen_by(OTHER).detail == ""
+    assert found.seen_by(OTHER).reason == found.reason
+
+
+async def test_who_makes_an_entry_last_longer_owns_it(database: Database) -> None:
+    await add(database, Addition("a@x.example", entry(days=1), ONE))
+    await add(database, Addition("a@x.example", entry(days=2), OTHER))
+    await add(database, Addition("a@x.example", entry(days=1), ONE))
+    assert [found.owner for found in await of(database, "a@x.example")] == [OTHER]
+
+
+@pytest.mark.parametrize(
+    ("scope", "forbidden"),
+    [
+        (SuppressionScope.ALL, {(ONE, Lane.TRANSACTIONAL), (ONE, Lane.MARKETING)}),
+        (SuppressionScope.MARKETING, {(ONE, Lane.MARKETING)}),
+    ],
+)
+async def test_an_entry_for_one_application_forbids_its_mail_only(
+    database: Database, scope: SuppressionScope, forbidden: set[tuple[uuid.UUID, Lane]]
+) -> None:
+    await make_partitions(database)
+    await add(database, Addition("a@x.example", entry(scope), ONE, only_for=ONE))
+    whose = [(application, lane) for application in (ONE, OTHER) for lane in Lane]
+    mails = [new_email("a@x.example", application_id=application, lane=lane) for application, lane in whose]
+    await store(database, *mails)
+    claimed = []
+    async with database.connection() as connection:
+        for lane in Lane:
+            taken, _ = await claim(connection, lane, ["x.example"], WORKER, 10, timedelta(seconds=60))
+            claimed += taken
+        sendable = await still_sendable(connection, [one.ref for one in claimed], WORKER)
+    by_id = dict(zip([mail.id for mail in mails], whose, strict=True))
+    assert {by_id[one.ref.email_id] for one in claimed if one.suppressed} == forbidden
+    assert {by_id[ref.email_id] for ref in sendable} == set(whose) - forbidden
+    (found,) = await of(database, "a@x.example")
+    assert (found.scope, found.only_for) == (scope, ONE)
+    async with database.transaction() as connection:
+        assert len(await repository.remove_addresses(connection, ["a@x.example"], ONE)) == 1

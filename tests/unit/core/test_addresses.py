@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.addresses import AddressError, Mailbox, fold_address, fold_domain, parse_mailbox
+from core.addresses import AddressError, Mailbox, fold_address, fold_domain, folded_local, parse_mailbox
 
 _ATEXT = string.ascii_letters + string.digits + "!#$%&'*+/=?^_`{|}~-"
 _ADDRESS_LIKE = st.builds(
@@ -148,6 +148,20 @@ def test_key_folds_case_unicode_and_domain_but_no_dots_or_tags() -> None:
     assert fold_address("User.Name+Tag@Example.COM") == "user.name+tag@example.com"
     assert fold_address("JU\u0308RGEN@Bücher.example") == "jürgen@xn--bcher-kva.example"
     assert fold_address("Jürgen <JÜRGEN@XN--BCHER-KVA.example>") == "jürgen@xn--bcher-kva.example"
+
+
+def test_a_final_sigma_is_a_sigma_however_the_name_is_written() -> None:
+    """Lower case of a capital depends on where it stands; two spellings of one name must not be two keys."""
+    spellings = ("ΟΔΥΣΣΕΥΣ", "οδυσσευς", "οδυσσευσ", "ΟΔΥΣΣΕΥσ")
+    assert {fold_address(f"{local}@x.example") for local in spellings} == {"οδυσσευσ@x.example"}
+    assert folded_local("ΟΔΥΣ") == folded_local("ΟΔΥΣΣ")[:4], "what is typed so far begins what is stored"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("straße", "strasse"), ("\u0131lker", "ilker"), ("\u0130lker", "ilker"), ("\ufb01n", "fin")]
+)
+def test_different_mailboxes_keep_different_keys(one: str, other: str) -> None:
+    assert fold_address(f"{one}@x.example") != fold_address(f"{other}@x.example")
 
 
 def test_letters_composed_only_in_lower_case_have_one_key() -> None:

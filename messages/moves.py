@@ -1,0 +1,72 @@
+"""The statements that move a message by an outcome: they end it, put it off, or turn a delivery into a late bounce.
+
+Each works on the caller's transaction and says which messages really moved, so that what follows (timeline, counters,
+suppression) follows once, however often an outcome is told. Parameters come as columns, made by `outcomes/record`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from messages.model import MessageRef
+from messages.states import Event, State, sources
+from store.database import Connection
+
+_END = """
+WITH ended AS (
+  SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
+                       %(times)s::timestamptz[]) AS u(email_id, position, state, attempts, at)
+), gone AS (
+  DELETE FROM delivery_queue q USING ended u WHERE q.email_id = u.email_id AND q.position = u.position
+  RETURNING q.email_id, q.position
+), moved AS (
+  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
+    FROM ended u JOIN gone USING (email_id, position)
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
+SELECT email_id, position FROM gone
+"""
+
+_DEFER = """
+WITH later AS (
+  SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
+                       %(times)s::timestamptz[], %(due)s::timestamptz[], %(ips)s::text[], %(workers)s::uuid[])
+                AS u(email_id, position, state, attempts, at, due_at, ip, worker)
+), kept AS (
+  UPDATE delivery_queue q SET due_at = u.due_at, attempts = u.attempts, last_ip = nullif(u.ip, ''),
+         claimed_by = NULL, claimed_at = NULL
+    FROM later u WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = u.worker
+  RETURNING q.email_id, q.position
+), moved AS (
+  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
+    FROM later u JOIN kept USING (email_id, position)
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
+SELECT email_id, position FROM kept
+"""
+
+_LATE_BOUNCE = """
+UPDATE messages SET state = %(state)s, updated_at = %(at)s
+ WHERE email_id = %(email)s AND position = %(position)s AND state = ANY(%(sources)s)
+"""
+_BOUNCES_LATE: Final = sorted(state.value for state in sources(Event.LATE_BOUNCE))
+
+
+async def end(connection: Connection, columns: Mapping[str, object]) -> set[MessageRef]:
+    """Take these messages out of the queue into their last state; returns those that were in it."""
+    return await _moved(connection, _END, columns)
+
+
+async def defer(connection: Connection, columns: Mapping[str, object]) -> set[MessageRef]:
+    """Let go of these messages until they are due again; returns those whose claim was the worker's."""
+    return await _moved(connection, _DEFER, columns)
+
+
+async def bounce_late(connection: Connection, ref: MessageRef, at: datetime) -> bool:
+    """Turn a delivered message into a bounced one; False when it is in another state."""
+    names = {"email": ref.email_id, "position": ref.position, "at": at, "sources": _BOUNCES_LATE}
+    cursor = await connection.execute(_LATE_BOUNCE, names | {"state": State.BOUNCED.value})
+    return cursor.rowcount == 1
+
+
+async def _moved(connection: Connection, statement: str, columns: Mapping[str, object]) -> set[MessageRef]:
+    cursor = await connection.execute(statement, columns)
+    return {MessageRef(email, position) for email, position in await cursor.fetchall()}
