@@ -38,7 +38,7 @@ class Certificates:
         """The server context of a door; further names there or behind a shared door are served by SNI."""
         context = self._contexts.get(door.address)
         if context is None:
-            names = sorted(host.name for host in self._hosts.values() if host.address == door.address)
+            names = sorted(host.name for host in self._hosts.values() if door.address in (host.address, host.address6))
             self_signed = door.tls is TlsKind.SELF_SIGNED
             shared = door.provider is None
             context = self._load(door.address, [door.name] if shared else names, self_signed=self_signed)

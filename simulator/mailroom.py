@@ -17,7 +17,7 @@ from simulator.judging import Judging, ReputationSettings
 from simulator.ledger import Ledger, LedgerEntry, message_id_of
 from simulator.mailboxes import Counts, Limits, Mailboxes
 from simulator.model import Behaviour, Door, MailDomain, Plan, Recipient, Stage, StoredMail, TlsKind
-from simulator.replies import STYLES, fill, wire
+from simulator.replies import STYLES, fill, lines_of, wire
 from simulator.reputation import Judgement
 from simulator.rules import RuleBook, Who
 from simulator.world import World
@@ -49,6 +49,8 @@ class Visit:
     tls: bool = False
     client: str = field(default="")
     """Name in the counts: the IP, or the EHLO name in EHLO mode."""
+    carried: int = 0
+    """Mails taken on this connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ class Mailroom:
         for recipient in recipients:
             number = self._keep(visit, mail_from, recipient, data)
             self.counts.add(recipient.provider, visit.client, "accepted")
+        visit.carried += 1
         accepted = STYLES[recipients[0].style].accepted
         text = accepted.format(id=f"{number:08x}", host=visit.door.name)
         return Verdict(text.encode() + b"\r\n", delay=delay)
@@ -245,7 +248,7 @@ class Mailroom:
         style, blocked = STYLES[recipient.style], met is Judgement.BLOCK
         self.counts.add(recipient.provider, visit.client, "blocked" if blocked else "throttled")
         text = self._fill(style.block if blocked else style.throttle, visit, recipient.address)
-        return Verdict(wire(text), hang_up=text.startswith("421"))
+        return Verdict(wire(text), hang_up=_ends_connection(text))
 
     def _refuse(self, visit: Visit, recipient: Recipient, mail_from: str, data: bytes | None = None) -> Verdict | None:
         """The refusal that a plan leads to, counted; None when the plan lets this one pass."""
@@ -263,8 +266,8 @@ class Mailroom:
             if wait == 0:
                 return None
         self.counts.add(recipient.provider, visit.client, refusal)
-        text = recipient.plan.text or self._fill(_words(recipient), visit, recipient.address, wait)
-        return Verdict(wire(text), hang_up=text.startswith("421"))
+        text = lines_of(recipient.plan.text) or self._fill(_words(recipient), visit, recipient.address, wait)
+        return Verdict(wire(text), hang_up=_ends_connection(text))
 
     def _drop(self, visit: Visit, recipient: Recipient, mail_from: str, data: bytes | None) -> Verdict | None:
         if self._used_up(recipient):
@@ -332,6 +335,7 @@ class Mailroom:
             client=visit.client,
             recipient=address,
             shared_door=visit.door.provider is None,
+            carried=visit.carried,
         )
 
     def _fill(self, text: str, visit: Visit, address: str = "", wait: int = 0) -> str:
@@ -351,6 +355,11 @@ def _site(visit: Visit, recipient: Recipient) -> str:
     if recipient.style != "small":
         return recipient.provider
     return visit.door.name if visit.door.provider is not None else recipient.address.rpartition("@")[2]
+
+
+def _ends_connection(text: str) -> bool:
+    """A server that says 421 closes, and one that greets with a refusal has nothing more to say (RFC 5321 3.1, 3.8)."""
+    return text.rpartition("\n")[2].startswith(("421", "521"))
 
 
 def _words(recipient: Recipient) -> str:

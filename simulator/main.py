@@ -26,7 +26,7 @@ from simulator.dns_zone import Zone
 from simulator.mailroom import Mailroom, MailroomSettings
 from simulator.smtp_server import SmtpServer
 from simulator.state import SimulatorState, remove_state, write_state
-from simulator.world import PROVIDERS_FILE, World, build_world, mx_suffixes
+from simulator.world import ONLY_ADDRESS6, PROVIDERS_FILE, World, build_world, mx_suffixes
 
 _ATTEMPTS = 20
 _FILES = 65_536
@@ -84,7 +84,7 @@ async def running(config: SimulatorConfig) -> AsyncIterator[SimulatorState]:
     """A practice internet in the current event loop, listening while the block runs."""
     require_loopback(config.address)
     single = not can_bind("127.0.0.11") if config.single_address is None else config.single_address
-    world = build_world(single_address=single)
+    world = build_world(single_address=single, ipv6=can_bind(ONLY_ADDRESS6))
     for door in world.doors:
         require_loopback(door.address)
     mailroom = Mailroom(world, MailroomSettings(config.greylist_seconds, config.slow_seconds))
@@ -118,12 +118,13 @@ def require_loopback(address: str) -> None:
 
 def can_bind(address: str) -> bool:
     """Whether this machine lets a socket listen on `address`."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((address, 0))
-        except OSError:
-            return False
-        return True
+    except OSError:  # not this address, or not this family at all
+        return False
+    return True
 
 
 async def _listen(

@@ -54,6 +54,8 @@ class TlsKind(StrEnum):
     BROKEN = "broken"
     """STARTTLS is offered and the handshake fails."""
     NONE = "none"
+    REQUIRED = "required"
+    """A certificate as with `signed`; before STARTTLS every MAIL is refused with 530."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ class MxHost:
     style: str
     """Key into the reply table of `simulator/replies.py`."""
     tls: TlsKind = TlsKind.SIGNED
+    address6: str = ""
+    """IPv6 address beside the other one, or "". `address` may be an IPv6 one too."""
+    eight_bit: bool = True
+    """Whether 8BITMIME is offered; without it mail with 8-bit octets is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class Door:
     provider: str | None
     domains: frozenset[str]
     tls: TlsKind = TlsKind.SIGNED
+    eight_bit: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ postmaster.gmx.com/en/error-messages (several lines, a page for each case, no en
 KumoMTA's `shaping.toml` (TSS04, S775, S3150, HCM1, policy restrictions).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ _MICROSOFT = Style(
     full_permanent="552 5.2.2 Mailbox full; the quota of <{rcpt}> is used up; "
     "STOREDRV.Deliver.Exception:QuotaExceededException",
     greylist="451 4.7.1 Greylisted: server busy for this sender, try again in {seconds} seconds [{id}.{host}]",
-    throttle="421 4.7.650 The mail server [{ip}] has been temporarily rate limited due to IP reputation. "
+    throttle="451 4.7.650 The mail server [{ip}] has been temporarily rate limited due to IP reputation. "
     "For delivery information see https://postmaster.outlook-mx.sim (S775) [{id}.{host}]",
     spam="550 5.7.1 The content of this message was refused as spam (SCL 9). [{id}.{host}]",
     block="554 5.7.1 Unfortunately, messages from [{ip}] were refused, since part of their network is on our "
@@ -95,7 +96,7 @@ _APPLE = Style(
     throttle="421 4.7.1 [HCM1] Your mail from {ip} was deferred due to excessive volume. Try again later - "
     "https://support.apple-mx.sim/mail",
     spam="550 5.7.1 [CS01] Message rejected due to local policy on its content. See https://support.apple-mx.sim/mail",
-    block="554 5.7.1 [HM08] Message from {ip} rejected: the address is on a blocklist. "
+    block="554 5.7.1 Mail from IP {ip} was rejected due to listing in a practice blocklist. "
     "See https://support.apple-mx.sim/mail",
 )
 
@@ -143,6 +144,15 @@ STYLES: Mapping[str, Style] = {
 }
 
 
+_LINE_BEFORE = re.compile(r"[2-5][0-9]{2}-.*")
+_LAST_LINE = re.compile(r"[45][0-9]{2} .+")
+
+
+def lines_of(text: str) -> str:
+    """An own reply text (`is_reply`) as it is sent, without the closing line end."""
+    return text.replace("|", "\r\n")
+
+
 def fill(template: str, **values: str | int) -> str:
     """A template of this file with its blanks filled; lines are joined by CRLF, values cannot start a line."""
     return template.replace("|", "\r\n").format(**values)
@@ -154,12 +164,11 @@ def wire(text: str) -> bytes:
 
 
 def is_reply(text: str) -> bool:
-    """Whether an own reply text can be sent: a 4yz or 5yz code, a blank, then printable text on one line."""
-    return (
-        len(text) > 4
-        and text[0] in "45"
-        and text[:3].isascii()
-        and text[:3].isdigit()
-        and text[3] == " "
-        and (text.isprintable() and len(text) <= 500)
-    )
+    """Whether an own reply text can be sent: printable, its last line a 4yz or 5yz code, a blank and words.
+
+    Lines before it, divided by `|`, have a code and a hyphen; it may be another code, as some servers greet
+    (`220-mx|521 5.7.1 no`).
+    """
+    *before, last = text.split("|")
+    lines_fit = all(_LINE_BEFORE.fullmatch(line) for line in before) and _LAST_LINE.fullmatch(last)
+    return bool(lines_fit) and text.isprintable() and len(text) <= 500

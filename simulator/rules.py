@@ -28,7 +28,8 @@ class Rule:
 
     `client` is compared with the client's IP and with its EHLO name. `until` is in seconds since the epoch; `mails` is
     how often the rule may answer. With `above` the rule is a rate limit: it answers only what a client sends above so
-    many recipients in each `per` seconds.
+    many recipients in each `per` seconds. With `after` it is a limit of connections: it answers only on those that have
+    carried so many mails.
     """
 
     behaviour: Behaviour
@@ -42,6 +43,7 @@ class Rule:
     mails: int | None = None
     above: int | None = None
     per: float = 60.0
+    after: int | None = None
     name: str = ""
 
 
@@ -101,7 +103,12 @@ class RuleBook:
                 self.remove(rule.name)
                 continue
             stage = stage_of(rule, who)
-            if stage in stages and _matches(rule, who) and self._exceeded(rule, who.client, now):
+            if (
+                stage in stages
+                and _matches(rule, who)
+                and who.carried >= (rule.after or 0)
+                and self._exceeded(rule, who.client, now)
+            ):
                 self._count_answer(rule)
                 return Plan(rule.behaviour, stage, rule.argument, rule.text)
         return None
@@ -140,6 +147,8 @@ class Who:
     client: str
     recipient: str = ""
     shared_door: bool = False
+    carried: int = 0
+    """Mails that its connection has carried."""
 
 
 def stage_of(rule: Rule, who: Who) -> Stage:
@@ -177,10 +186,13 @@ def rule_from(fields: Mapping[str, Any]) -> Rule:
         mails=_count(fields, "mails"),
         above=_count(fields, "above"),
         per=_number(fields, "per") or 60.0,
+        after=_count(fields, "after"),
         name=_text(fields, "name", ""),
     )
     if rule.text and not is_reply(rule.text):
-        raise RuleError("text: must be one line such as '421 4.7.0 Slow down', with a 4yz or 5yz code")
+        raise RuleError(
+            "text: must be one line such as '421 4.7.0 Slow down', with a 4yz or 5yz code; lines before it as '220-mx|'"
+        )
     return rule
 
 

@@ -8,7 +8,7 @@ it, so that a sender with sloppy line ends finds out here. Decisions are the `Ma
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from simulator.mailroom import Mailroom, Verdict, Visit
@@ -59,6 +59,7 @@ class SmtpSession:
         "_buffer",
         "_errors",
         "_greeted",
+        "_later",
         "_mailroom",
         "_output",
         "_oversize",
@@ -79,6 +80,7 @@ class SmtpSession:
         self._errors = 0
         self._greeted = False
         self._transaction: _Transaction | None = None
+        self._later: Verdict | None = None
         self._body = False
         self._scanned = 0
         self._oversize = False
@@ -98,8 +100,11 @@ class SmtpSession:
         self._run()
 
     def resume(self) -> None:
-        """Go on after WAIT with what came in meanwhile."""
+        """Give the answer that was waited for, and go on with what came in meanwhile."""
         self.next = Next.READ
+        later, self._later = self._later, None
+        if later is not None:
+            self._say(replace(later, delay=0.0))
         self._run()
 
     def tls_established(self) -> None:
@@ -176,7 +181,9 @@ class SmtpSession:
 
     def _extensions(self) -> bytes:
         door = self.visit.door
-        lines = [f"{door.name} at your service, [{self.visit.ip}]", f"SIZE {MAX_SIZE}", "8BITMIME"]
+        lines = [f"{door.name} at your service, [{self.visit.ip}]", f"SIZE {MAX_SIZE}"]
+        if door.eight_bit:
+            lines.append("8BITMIME")
         if door.tls is not TlsKind.NONE and not self.visit.tls:
             lines.append("STARTTLS")
         if STYLES[door.style].enhanced:
@@ -204,8 +211,11 @@ class SmtpSession:
         if match is None:
             self._fail(b"501 5.5.4 Syntax: MAIL FROM:<address>\r\n")
             return
+        if self.visit.door.tls is TlsKind.REQUIRED and not self.visit.tls:
+            self._fail(b"530 5.7.0 Must issue a STARTTLS command first\r\n")
+            return
         parameters = match[2].upper().split()
-        refusal = _refused_parameter(parameters)
+        refusal = _refused_parameter(parameters, eight_bit=self.visit.door.eight_bit)
         sender = match[1] or ""
         if refusal is None and not sender.isascii() and "SMTPUTF8" not in parameters:
             refusal = b"553 5.6.7 Address needs SMTPUTF8\r\n"
@@ -288,6 +298,9 @@ class SmtpSession:
         if body.count(b"\n") != pairs or body.count(b"\r") != pairs:
             self._output.append(b"550 5.6.11 Bare CR or LF in the message (RFC 5321 2.3.8)\r\n")
             return
+        if not self.visit.door.eight_bit and not body.isascii():
+            self._output.append(b"554 5.6.1 8-bit data, and 8BITMIME is not offered here (RFC 6152 3)\r\n")
+            return
         if body.startswith(b"."):
             body = body[1:]
         if b"\r\n." in body:
@@ -323,22 +336,24 @@ class SmtpSession:
             self.next = Next.LINGER
 
     def _say(self, verdict: Verdict) -> None:
+        if verdict.delay > 0:
+            self._later, self.delay, self.next = verdict, verdict.delay, Next.WAIT
+            return
         self._output.append(verdict.reply)
         if verdict.hang_up:
             self.next = Next.LINGER if verdict.reply else Next.CLOSE
-        elif verdict.delay > 0:
-            self.delay = verdict.delay
-            self.next = Next.WAIT
 
 
-def _refused_parameter(parameters: list[str]) -> bytes | None:
+def _refused_parameter(parameters: list[str], *, eight_bit: bool) -> bytes | None:
     """The refusal of a MAIL parameter that is not known or asks too much, or None (RFC 1870, 6152, 6531)."""
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key == "SIZE" and value.isascii() and value.isdigit() and len(value) <= 20:
             if int(value) > MAX_SIZE:
                 return b"552 5.3.4 Message is larger than the limit\r\n"
-        elif not (key == "SMTPUTF8" and not value) and parameter not in ("BODY=7BIT", "BODY=8BITMIME"):
+        elif not (key == "SMTPUTF8" and not value) and parameter not in (
+            ("BODY=7BIT", "BODY=8BITMIME") if eight_bit else ()
+        ):
             return b"555 5.5.4 Parameter not known\r\n"
     return None
 

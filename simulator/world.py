@@ -3,20 +3,21 @@
 Pure: `build_world` makes it from nothing but the choice of one or many loopback addresses. Never listens and never
 decides about a mail. `simulator/main.py` builds it; DNS, SMTP and the state file read it.
 
-Addresses: large providers 127.0.0.11 to .19, odd hosts 127.0.0.21 to .25, small hosts 127.0.2.1 to .164; pool IPs are
-the client's business and live on 127.0.1.x. Nothing ever listens on 127.0.0.9 ("dead").
+Addresses: large providers 127.0.0.11 to .19, odd hosts 127.0.0.21 to .28 and ::1, small hosts 127.0.2.1 to .164;
+pool IPs are the client's business and live on 127.0.1.x. Nothing ever listens on 127.0.0.9 ("dead").
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulator.model import Door, MailDomain, MxHost, TlsKind
 
 PROVIDERS_FILE = Path(__file__).with_name("providers.toml")
 ONLY_ADDRESS = "127.0.0.1"
+ONLY_ADDRESS6 = "::1"
+"""IPv6 has no other loopback address: whoever is reached by IPv6 lives here."""
 DEAD_ADDRESS = "127.0.0.9"
 SMALL_DOMAINS = 200
 SMALL_OWN_HOSTS = 160
@@ -42,6 +43,12 @@ _ODD_HOSTS = (
     MxHost("mx.plain.sim", "127.0.0.23", "odd", "small", TlsKind.NONE),
     MxHost("nomx.sim", "127.0.0.24", "odd", "small"),
     MxHost("mx2.firstdead.sim", "127.0.0.25", "odd", "small"),
+    MxHost("mx.tlsonly.sim", "127.0.0.26", "odd", "small", TlsKind.REQUIRED),
+    MxHost("mx.sevenbit.sim", "127.0.0.27", "odd", "small", eight_bit=False),
+)
+_IPV6_HOSTS = (
+    MxHost("mx.six.sim", ONLY_ADDRESS6, "odd", "small"),
+    MxHost("mx.both.sim", "127.0.0.28", "odd", "small", address6=ONLY_ADDRESS6),
 )
 _GMAIL_MX = ((5, "mx1.google.sim"), (10, "mx2.google.sim"))
 _CORP_MX = ((0, "corp.outlook-mx.sim"),)
@@ -65,6 +72,12 @@ _DOMAINS = (
     MailDomain("plain.sim", "odd", "small", ((10, "mx.plain.sim"),)),
     MailDomain("nomx.sim", "odd", "small", ()),
     MailDomain("firstdead.sim", "odd", "small", ((5, "mx1.firstdead.sim"), (10, "mx2.firstdead.sim"))),
+    MailDomain("tlsonly.sim", "odd", "small", ((10, "mx.tlsonly.sim"),)),
+    MailDomain("sevenbit.sim", "odd", "small", ((10, "mx.sevenbit.sim"),)),
+)
+_IPV6_DOMAINS = (
+    MailDomain("six.sim", "odd", "small", ((10, "mx.six.sim"),)),
+    MailDomain("both.sim", "odd", "small", ((10, "mx.both.sim"),)),
 )
 _DEAD_RECORDS: Records = {
     "nullmx.sim": {"MX": ["0 ."]},
@@ -93,11 +106,12 @@ class World:
     records: Records
 
 
-def build_world(*, single_address: bool) -> World:
-    """The whole map; with `single_address` every mail host lives on 127.0.0.1 behind one door."""
-    hosts, domains = _everything()
+def build_world(*, single_address: bool, ipv6: bool = False) -> World:
+    """The whole map; with `single_address` every mail host lives on 127.0.0.1 behind one door. With `ipv6` there are
+    also `six.sim`, which has nothing else, and `both.sim`; not together with `single_address`."""
+    hosts, domains = _everything(ipv6=ipv6 and not single_address)
     if single_address:
-        hosts = [MxHost(h.name, ONLY_ADDRESS, h.provider, h.style, h.tls) for h in hosts]
+        hosts = [replace(host, address=ONLY_ADDRESS) for host in hosts]
         doors: tuple[Door, ...] = (
             Door(ONLY_ADDRESS, "mx.practice.sim", "small", None, frozenset(d.name for d in domains)),
         )
@@ -118,9 +132,9 @@ def mx_suffixes() -> dict[str, list[str]]:
     return {name: list(entry["mx_suffixes"]) for name, entry in table.items()}
 
 
-def _everything() -> tuple[list[MxHost], list[MailDomain]]:
-    hosts = [*_BIG_HOSTS, *_ODD_HOSTS]
-    domains = list(_DOMAINS)
+def _everything(*, ipv6: bool) -> tuple[list[MxHost], list[MailDomain]]:
+    hosts = [*_BIG_HOSTS, *_ODD_HOSTS, *(_IPV6_HOSTS if ipv6 else ())]
+    domains = [*_DOMAINS, *(_IPV6_DOMAINS if ipv6 else ())]
     for number in range(1, SMALL_DOMAINS + 1):
         host = _small_host(number)
         if host not in hosts:
@@ -142,12 +156,15 @@ def _doors(hosts: list[MxHost], domains: list[MailDomain]) -> tuple[Door, ...]:
     for domain in domains:
         for name in [name for _, name in domain.mx] or [domain.name]:
             served.setdefault(name, set()).add(domain.name)
+    at: dict[str, list[MxHost]] = {}
+    for host in hosts:
+        for address in filter(None, (host.address, host.address6)):
+            at.setdefault(address, []).append(host)
     doors = []
-    for address, group in groupby(hosts, key=lambda host: host.address):
-        sharing = list(group)
+    for address, sharing in at.items():
         names = frozenset[str]().union(*(served.get(host.name, set()) for host in sharing))
         first = sharing[0]
-        doors.append(Door(address, first.name, first.style, first.provider, names, first.tls))
+        doors.append(Door(address, first.name, first.style, first.provider, names, first.tls, first.eight_bit))
     return tuple(doors)
 
 
@@ -160,7 +177,8 @@ def _records(hosts: list[MxHost], domains: list[MailDomain]) -> Records:
         own["TXT"] = ["v=spf1 mx -all"]
         records[f"_dmarc.{domain.name}"] = {"TXT": ["v=DMARC1; p=reject"]}
     for host in hosts:
-        records.setdefault(host.name, {})["A"] = [host.address]
+        for address in filter(None, (host.address, host.address6)):
+            records.setdefault(host.name, {})["AAAA" if ":" in address else "A"] = [address]
     for last in range(1, 255):
         records[f"{last}.1.0.127.in-addr.arpa"] = {"PTR": [f"mta-{last}.pool.sim."]}
         records[f"mta-{last}.pool.sim"] = {"A": [f"127.0.1.{last}"]}

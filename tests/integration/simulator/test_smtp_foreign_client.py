@@ -71,7 +71,7 @@ def test_refusals(simulator: SimulatorState, address: str, local_part: str, code
     recipient = f"{local_part}@{DOMAINS[address]}"
     with connected(simulator, address) as smtp:
         got, text = refused(lambda: smtp.sendmail("shop@demo.sim", [recipient], MAIL))
-    assert got == code
+    assert got == (451 if address == MICROSOFT and local_part == "throttle" else code)
     if address == MICROSOFT and code == 550 and local_part.startswith("unknown"):
         enhanced = b"5.5.0"  # the code that the real one is known for
     assert text.startswith(enhanced) == (address != GMX)
@@ -103,11 +103,10 @@ def test_a_drop_hangs_up_after_the_dot(simulator: SimulatorState) -> None:
 
 
 def test_slow_waits_before_the_answer(simulator: SimulatorState) -> None:
-    start = time.monotonic()
     with connected(simulator, GMAIL) as smtp:
+        start = time.monotonic()
         smtp.sendmail("shop@demo.sim", ["slow+0.4@gmail.sim"], MAIL)
-        assert smtp.noop()[0] == 250
-    assert time.monotonic() - start >= 0.4
+        assert time.monotonic() - start >= 0.4
 
 
 def test_after_421_the_connection_is_closed(simulator: SimulatorState) -> None:
@@ -169,7 +168,8 @@ def test_a_provider_throttles_one_pool_ip_and_not_the_other(
     provider = next(name for name, entry in simulator.providers.items() if domain in entry["domains"])
     with connected(simulator, address) as before:
         name = client.throttle(simulator, provider, "127.0.1.2", for_seconds=60)
-        assert refused(lambda: before.sendmail("shop@demo.sim", [f"joe@{domain}"], MAIL))[0] == 421
+        code, _ = refused(lambda: before.sendmail("shop@demo.sim", [f"joe@{domain}"], MAIL))
+        assert code == (451 if address == MICROSOFT else 421)
     with connected(simulator, address, ip="127.0.1.3") as other:
         assert other.sendmail("shop@demo.sim", [f"joe@{domain}"], MAIL) == {}
     assert client.rules(simulator)[0]["answered"] == 1

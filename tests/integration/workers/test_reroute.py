@@ -22,6 +22,11 @@ SLOW_DOWN = "421 4.7.0 Too many messages from this IP address, try again in 10 m
 BLOCKED = "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org"
 DOMAIN = "421 4.7.0 unusual rate of mail from your DKIM domain, it was temporarily rate limited"
 SITE = "mx:mx.example"
+S775 = (
+    "451 4.7.650 The mail server [{ip}] has been temporarily rate limited due to IP reputation. For e-mail delivery"
+    " information, see https://aka.ms/postmaster (S775) [Name=Protocol Filter Agent][AGT=PFA]"
+)
+MICROSOFT = "one-example.mail.protection.outlook.com"
 
 
 @pytest.fixture
@@ -62,6 +67,40 @@ async def test_all_mail_leaves_at_once_and_the_ip_rests(throttling: LaneTest) ->
     assert attempts == [(1,)], "a throttled IP costs the message no attempt"
     told = await rows(lane.database, "SELECT DISTINCT ip, code, action FROM events WHERE kind = 'rerouted'")
     assert told == [(FIRST, 421, "throttle_ip")]
+
+
+async def _sent_into_the_wave(lane: LaneTest, throttled: int, site: str) -> None:
+    """Twelve mails while so many of our three good IPs are met by Microsoft's wave of February 2026."""
+    for number in range(12):
+        await lane.put(f"u{number}@one.example")
+    await lane.deliver()
+
+    assert await states_of(lane) == {"delivered": 12}
+    assert {mail.source for mail in lane.sink.mails} == set(IPS[throttled:])
+    assert await conditions(lane) == [("ip", ip, site, "throttled") for ip in IPS[:throttled]]
+    assert await rows(lane.database, "SELECT DISTINCT attempts FROM messages") == [(1,)]
+    assert await rows(lane.database, "SELECT count(*) FROM suppressions") == [(0,)]
+    told = await rows(lane.database, "SELECT DISTINCT code, enhanced, class FROM events WHERE kind = 'rerouted'")
+    assert told == [(451, "4.7.650", "ip_reputation")]
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "dot"])
+@pytest.mark.parametrize("throttled", [1, 2])
+async def test_the_wave_that_hits_good_ips_is_met_by_the_next_ip(
+    phase: str, throttled: int, database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    rules = [throttle(ip, S775.format(ip=ip), phase) for ip in IPS[:throttled]]
+    records = {("one.example", "MX"): [f"0 {MICROSOFT}."], (MICROSOFT, "A"): ["127.0.0.1"]}
+    async with lane_test(database, database_url, redis_url, tmp_path, *rules, records=records) as lane:
+        await _sent_into_the_wave(lane, throttled, "microsoft365")
+
+
+async def test_the_wave_behind_a_name_of_the_customers_own(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    rule = throttle(FIRST, S775.format(ip=FIRST), "mail")
+    async with lane_test(database, database_url, redis_url, tmp_path, rule) as lane:
+        await _sent_into_the_wave(lane, 1, SITE)
 
 
 @pytest.mark.parametrize("throttling", [(throttle(FIRST),)], indirect=True)

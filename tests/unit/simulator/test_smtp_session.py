@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.mailroom import Mailroom, Visit
+from simulator.model import Behaviour, Stage
+from simulator.rules import Rule
 from simulator.smtp_session import Next, SmtpSession
 from simulator.world import build_world
 
@@ -18,9 +20,12 @@ ENVELOPE = b"MAIL FROM:<b@demo.sim>\r\nRCPT TO:<joe@gmail.sim>\r\nDATA\r\n"
 class Talk:
     """A session with its mailroom, and what it said so far."""
 
-    def __init__(self, *, ehlo: bool = True) -> None:
+    def __init__(self, *, ehlo: bool = True, host: str = GMAIL_DOOR.name, rule: Rule | None = None) -> None:
         self.mailroom = Mailroom(WORLD)
-        self.session = SmtpSession(self.mailroom, Visit(GMAIL_DOOR, "127.0.1.2"))
+        if rule is not None:
+            self.mailroom.rules.add(rule)
+        door = next(door for door in WORLD.doors if door.name == host)
+        self.session = SmtpSession(self.mailroom, Visit(door, "127.0.1.2"))
         self.session.greet()
         self.banner = self.session.take_output()
         if ehlo:
@@ -232,3 +237,48 @@ def test_a_421_ends_the_connection_in_the_middle_of_a_pipeline() -> None:
     ]
     assert talk.say(b"Subject: x\r\n\r\n.\r\n" + ENVELOPE) == [421]
     assert talk.session.next is Next.LINGER
+
+
+def test_slow_keeps_back_the_answer_to_the_dot_and_all_after_it() -> None:
+    talk = Talk()
+    slow = ENVELOPE.replace(b"joe@", b"slow+7@") + b"Subject: hi\r\n\r\nx\r\n.\r\n"
+    assert talk.say(slow) == [250, 250, 354]
+    assert (talk.session.next, talk.session.delay) == (Next.WAIT, 7)
+    assert talk.say(b"NOOP\r\n") == []
+    talk.session.resume()
+    assert codes(talk.session.take_output()) == [250, 250]
+
+
+def test_a_greeting_of_two_codes() -> None:
+    rule = Rule(Behaviour.BLOCK, stage=Stage.BANNER, text="220-mx1.google.sim|521 5.7.1 blocked")
+    talk = Talk(ehlo=False, rule=rule)
+    assert talk.banner == b"220-mx1.google.sim\r\n521 5.7.1 blocked\r\n"
+    assert talk.session.next is Next.LINGER
+
+
+def test_a_limit_of_mails_per_connection() -> None:
+    rule = Rule(Behaviour.THROTTLE, stage=Stage.MAIL, after=2, text="421 4.7.0 Too many messages in this connection")
+    talk = Talk(rule=rule)
+    mail = ENVELOPE + b"Subject: hi\r\n\r\nx\r\n.\r\n"
+    assert talk.say(mail + mail) == [250, 250, 354, 250] * 2
+    assert talk.say(b"MAIL FROM:<b@demo.sim>\r\n") == [421]
+    assert Talk(rule=rule).say(mail) == [250, 250, 354, 250], "another connection begins anew"
+
+
+def test_a_host_that_takes_mail_only_inside_tls() -> None:
+    talk = Talk(host="mx.tlsonly.sim")
+    mail = b"MAIL FROM:<b@demo.sim>\r\n"
+    assert talk.say(mail) == [530]
+    assert talk.say(b"STARTTLS\r\n") == [220]
+    talk.session.tls_established()
+    assert talk.say(b"EHLO mta-2.pool.sim\r\n" + mail) == [250, 250]
+
+
+def test_a_host_without_8bitmime() -> None:
+    talk = Talk(ehlo=False, host="mx.sevenbit.sim")
+    talk.session.receive(b"EHLO mta-2.pool.sim\r\n")
+    assert b"8BITMIME" not in talk.session.take_output()
+    assert talk.say(b"MAIL FROM:<b@demo.sim> BODY=8BITMIME\r\n") == [555]
+    to = b"MAIL FROM:<b@demo.sim>\r\nRCPT TO:<joe@sevenbit.sim>\r\nDATA\r\n"
+    assert talk.say(to + b"Subject: hi\r\n\r\n\xc3\xa9\r\n.\r\n") == [250, 250, 354, 554]
+    assert talk.say(to + b"Subject: hi\r\n\r\n=C3=A9\r\n.\r\n") == [250, 250, 354, 250]

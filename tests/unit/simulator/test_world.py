@@ -7,13 +7,15 @@ from simulator.replies import STYLES, fill
 from simulator.world import DEAD_ADDRESS, build_world, mx_suffixes
 
 
+@pytest.mark.parametrize("ipv6", [False, True])
 @pytest.mark.parametrize("single_address", [False, True])
-def test_every_domain_is_served_at_every_address_it_publishes(single_address: bool) -> None:
-    world = build_world(single_address=single_address)
+def test_every_domain_is_served_at_every_address_it_publishes(single_address: bool, ipv6: bool) -> None:
+    world = build_world(single_address=single_address, ipv6=ipv6)
     doors = {door.address: door for door in world.doors}
     for domain in world.domains.values():
         names = [host for _, host in domain.mx] or [domain.name]
-        addresses = [address for name in names for address in world.records[name]["A"]]
+        kinds = [world.records[name] for name in names]
+        addresses = [address for kind in kinds for address in (*kind.get("A", ()), *kind.get("AAAA", ()))]
         served = [address for address in addresses if address != DEAD_ADDRESS]
         assert served
         assert all(domain.name in doors[address].domains for address in served)
@@ -38,8 +40,15 @@ def test_the_product_can_tell_each_large_provider_by_mx_suffix() -> None:
         assert told == ([host.provider] if host.provider in suffixes else [])
 
 
+def test_ipv6_adds_a_domain_that_has_nothing_else_and_one_that_has_both() -> None:
+    records = build_world(single_address=False, ipv6=True).records
+    assert records["mx.six.sim"] == {"AAAA": ["::1"]}
+    assert records["mx.both.sim"] == {"A": ["127.0.0.28"], "AAAA": ["::1"]}
+    assert not any("six" in name for name in build_world(single_address=False).records)
+
+
 def test_every_address_of_the_world_is_loopback_and_the_rest_is_refused() -> None:
-    for door in build_world(single_address=False).doors:
+    for door in build_world(single_address=False, ipv6=True).doors:
         require_loopback(door.address)
     for address in ("0.0.0.0", "10.0.0.1", "192.0.2.1", "::", "localhost", ""):
         with pytest.raises(NotLoopbackError):
@@ -56,7 +65,7 @@ def test_every_reply_text_is_a_well_formed_smtp_reply(style: str) -> None:
         "full": "452",
         "full_permanent": "552",
         "greylist": "451",
-        "throttle": "421",
+        "throttle": "451" if style == "microsoft" else "421",
         "spam": "550",
         "block": "554",
     }
