@@ -1,9 +1,8 @@
-"""Step 4 of the delivery: from a `Draft` (or a foreign message) to the bytes that are signed and sent.
+"""From a `Draft` (or a foreign message) to the bytes that are signed and sent.
 
 Owns which headers a mail has, their order, and the tree of its parts; `mta/mime_headers` writes the single header,
-`mta/mime_parts` the single part. Called by `workers/pipeline`, and by the API to check headers before it accepts. Never
-signs, never makes up a Message-ID, never reads a clock, and never writes a Bcc. The bytes have CRLF line ends only and
-no line over 998 octets.
+`mta/mime_parts` the single part. Never signs, never makes up a Message-ID, never reads a clock, and never writes a Bcc.
+The bytes have CRLF line ends only and no line over 998 octets.
 
     mixed                      with attachments
       alternative              with text and HTML

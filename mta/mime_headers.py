@@ -1,9 +1,9 @@
 """Header fields as text that may go on the wire: folded, encoded, and without a way to smuggle a line in.
 
-Owns RFC 5322 folding (section 2.2.3), RFC 2047 encoded-words, and RFC 2231 parameters. Called by `mta/compose` and
-`mta/mime_parts`. Never decides which headers a mail has. Each public function returns whole header fields that end
-with CRLF, keeps lines within 78 characters where the words allow it and within 998 always, and raises `ValueError` that
-names the header when a value holds CR, LF or NUL, or cannot be written within 998.
+Owns RFC 5322 folding (section 2.2.3), RFC 2047 encoded-words, and RFC 2231 parameters. Never decides which headers a
+mail has. The functions named after headers return whole fields that end with CRLF, keep lines within 78 characters
+where the words allow it and within 998 always, and raise `ValueError` that names the header when a value holds CR, LF
+or NUL, or cannot be written within 998.
 
 Written to round-trip: a reader that unfolds and decodes gets the text that was given, apart from blanks at its ends.
 """

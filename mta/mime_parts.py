@@ -1,8 +1,8 @@
 """MIME parts: bodies and files in the shortest transfer encoding that every server carries (RFC 2045, 2046).
 
-Owns line ends, 7bit, quoted-printable, base64, attachments and multipart containers. Called by `mta/compose` only.
-Never writes the headers of the whole message. Nothing here is 8-bit and no line is longer than 998, so that no relay
-has a reason to re-encode what we signed. The C functions of `binascii` do the work: the standard library's `email`
+Owns line ends, 7bit, quoted-printable, base64, attachments and multipart containers. Never writes the
+headers of the whole message. Nothing here is 8-bit and no line is longer than 998, so that no relay has a reason to
+re-encode what we signed. The C functions of `binascii` do the work: the standard library's `email`
 takes about 2.2 ms for a 5 KB mail of two parts (research of 2026-11, one 2-core machine).
 """
 

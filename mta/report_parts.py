@@ -1,6 +1,6 @@
 """A small reader of foreign MIME, for the few things a bounce or complaint report needs: headers, parts, text.
 
-Called by `mta/bounces` only. Never raises, and its work grows with the size of the mail and with nothing else: the
+Never raises, and its work grows with the size of the mail and with nothing else: the
 standard library's parser checks every line against every open boundary and splits parameters by copying the rest, so
 that one megabyte can be written that keeps it busy for minutes. Anybody who ever got a mail from us holds an address
 that reports are taken at, so the reader has to stand that. What is beyond its bounds is left out.

@@ -6,7 +6,7 @@ server takes it apart again when a bounce arrives. Never looks anything up: a to
 The token is base32 in lower case (servers may change the case of a local part, base32 does not mind) of 30 bytes: the
 email's UUID, the recipient's position as 16 bits, and 12 bytes of HMAC-SHA256 under the instance secret, so that nobody
 can invent a bounce. 30 bytes are 48 characters without padding or spare bits: exactly one spelling for each token.
-The domain is not in the MAC, so that mail already under way survives a change of the return path domain.
+The domain is not in the MAC: whether it is one of ours is for the listener to ask.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """The table `inbound_mail`: what came to our return paths, from the moment it is taken until it is forgotten.
 
-Written by the inbound listener, worked through by `outcomes/reports`. A row without `result`
-is still to be worked through; the raw mail stays for `KEPT`, so that a person can look at what no rule understood.
+A row without `result` is still to be worked through; the raw mail stays for `KEPT`, so that a person can look at what
+no rule understood.
 Every function works on the caller's connection and never commits.
 """
 

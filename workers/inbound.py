@@ -1,6 +1,6 @@
 """The inbound process: two SMTP listeners on one event loop, the acceptor behind one, `inbound_mail` behind the other.
 
-Run by `postlane inbound`. A bounce is answered after its commit; the task for it is a hint from a thread of its own, so
+A bounce is answered after its commit; the task for it is a hint from a thread of its own, so
 that Redis being away delays nothing: the background worker sweeps for what has no task.
 
 Both listeners bind `inbound_host`. On a loopback address API keys are taken without TLS; on any other only after

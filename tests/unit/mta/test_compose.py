@@ -103,6 +103,40 @@ def test_content_type_of_a_file(given: str, sent: str) -> None:
     assert part.get_payload(decode=True) == b"data\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "kind", "parameters"),
+    [
+        ('application/pdf; name="Rechnung 1.pdf"', "application/pdf", {"name": "Rechnung 1.pdf"}),
+        ('application/pdf;name="Prüfung.pdf"', "application/pdf", {"name": "Prüfung.pdf"}),
+        ("application/pdf ; name=a b.pdf;", "application/pdf", {"name": "a b.pdf"}),
+        ("text/csv; charset=iso-8859-1; header=present", "text/csv", {"charset": "iso-8859-1", "header": "present"}),
+        ('text/plain;charset="Windows-1252";  broken', "text/plain", {"charset": "Windows-1252"}),
+        ("text/plain; name=" + "x" * 600 + "; charset=koi8-r", "text/plain", {"charset": "koi8-r"}),
+    ],
+)
+def test_a_file_keeps_its_type_its_charset_and_its_bytes(given: str, kind: str, parameters: dict[str, str]) -> None:
+    message = _parsed(replace(_DRAFT, attachments=(Attachment("file", given, b"Gr\xfc\xdfe\n"),)))
+    part = next(message.iter_attachments())
+    assert (part.get_content_type(), dict(part["Content-Type"].params)) == (kind, parameters)
+    assert part.get_payload(decode=True) == b"Gr\xfc\xdfe\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "html", "tree"),
+    [
+        ("Hello", "", "text/plain"),
+        ("", "<p>", "text/html"),
+        ("", "", "text/plain"),
+        (None, "", "text/plain"),
+        ("", None, "text/plain"),
+    ],
+)
+def test_an_empty_part_is_no_part(text: str | None, html: str | None, tree: str) -> None:
+    """A mail program shows the last alternative: an empty HTML beside a text was a blank mail."""
+    message = _parsed(replace(_DRAFT, text=text, html=html, cc=("",), reply_to=("", "r@acme.example")))
+    assert (_tree(message), message["Cc"], message["Reply-To"]) == (tree, None, "r@acme.example")
+
+
 def test_an_attached_message_is_not_base64() -> None:
     inner = b"From: a@b.example\r\nSubject: inner\r\n\r\nbody\r\n"
     message = _parsed(replace(_DRAFT, attachments=(Attachment("m.eml", "message/rfc822", inner),)))

@@ -33,6 +33,18 @@ def test_no_line_of_blanks_only() -> None:
     assert all(line.strip() for line in lines)
 
 
+def test_no_line_of_tabs_only() -> None:
+    """Some readers take it for the end of the header."""
+    lines = _lines(text_header("X-Tabs", "a" * 68 + " \t\t \t " + "b" * 77))
+    assert all(line.strip() for line in lines)
+
+
+def test_a_name_that_looks_like_an_address_is_encoded() -> None:
+    for name in ("ceo@bank.example", "<ceo@bank.example>", "a > b", "=?utf-8?q?x?="):
+        written = address_header("From", [Mailbox(name, "a", "acme.sim")])
+        assert re.fullmatch(r"From: =\?utf-8\?[qb]\?[^@<>]+\?= <a@acme\.sim>\r\n", written)
+
+
 def test_each_encoded_word_stands_for_whole_characters() -> None:
     words = re.findall(r"=\?utf-8\?b\?([^?]*)\?=", text_header("Subject", "aa" + "日本語" * 60))
     assert len(words) > 3
