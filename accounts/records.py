@@ -47,6 +47,9 @@ REQUIRED: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.RETURN_PATH_MX, Rec
 """What a domain needs to be verified; the reasons stand above."""
 
 
+DKIM_KINDS: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.DKIM_ED25519})
+
+
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """The public half of a DKIM key."""

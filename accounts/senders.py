@@ -9,7 +9,7 @@ from uuid import UUID
 from core.remembered import Remembered
 from core.secrets import InstanceSecret
 from mta.sign import DkimKey, load_key
-from store.database import Database
+from store.database import Connection, Database
 
 _KEEP_SECONDS = 60.0
 
@@ -37,21 +37,26 @@ class SenderBook:
 
     async def _load(self, domain_id: UUID) -> Sender | None:
         async with self._database.connection() as connection:
-            cursor = await connection.execute(
-                "SELECT d.name, d.return_path_domain, k.selector, k.sealed_private_key FROM domains d"
-                " LEFT JOIN dkim_keys k ON k.domain_id = d.id WHERE d.id = %s ORDER BY k.algorithm DESC",
-                [domain_id],
-            )
-            rows = await cursor.fetchall()
-        if not rows:
-            return None
-        name, return_path = rows[0][0], rows[0][1]
-        keys = tuple(
-            load_key(name, selector, self._secret.open(bytes(sealed), key_context(domain_id, selector)))
-            for _, _, selector, sealed in rows
-            if selector
-        )
-        return Sender(name, return_path, keys)
+            return await load_sender(connection, self._secret, domain_id)
+
+
+async def load_sender(connection: Connection, secret: InstanceSecret, domain_id: UUID) -> Sender | None:
+    """The domain with its keys, None when there is none. ConfigurationError when the secret does not open a key."""
+    cursor = await connection.execute(
+        "SELECT d.name, d.return_path_domain, k.selector, k.sealed_private_key FROM domains d"
+        " LEFT JOIN dkim_keys k ON k.domain_id = d.id WHERE d.id = %s ORDER BY k.algorithm DESC",
+        [domain_id],
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        return None
+    name, return_path = rows[0][0], rows[0][1]
+    keys = tuple(
+        load_key(name, selector, secret.open(bytes(sealed), key_context(domain_id, selector)))
+        for _, _, selector, sealed in rows
+        if selector
+    )
+    return Sender(name, return_path, keys)
 
 
 def key_context(domain_id: UUID, selector: str) -> str:

@@ -12,20 +12,25 @@ A domain is `verified` when every required record is (`accounts/records` says wh
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
-from accounts.records import REQUIRED, DnsRecord, RecordKind, domain_records, operator_spf, spf_name
+from accounts.proof import refused_signatures
+from accounts.records import DKIM_KINDS, REQUIRED, DnsRecord, RecordKind, domain_records, operator_spf, spf_name
 from accounts.repository import Domain, RecordCheck, domain_by_id, sending_addresses, store_checks
-from core.errors import UnavailableError
+from accounts.senders import Sender, load_sender
+from core.errors import ConfigurationError, UnavailableError
+from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.dns_client import DnsSettings
 from mta.providers import Providers, load_providers
 from mta.resolve import Resolver
-from store.database import Database
+from mta.sign import DkimKey
+from store.database import Connection, Database
 
 CHECK_SECONDS: Final = 5.0
 """For all questions together, asked side by side: a person waits for the answer."""
@@ -71,27 +76,78 @@ def _no_matter_which() -> Providers:
     return load_providers()
 
 
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a check needs to know of this installation."""
+
+    hostname: str
+    secret: InstanceSecret
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Installation":
+        """As the settings have it. Raises ConfigurationError."""
+        return cls(settings.hostname, InstanceSecret.from_text(settings.secret.get_secret_value()))
+
+
 async def verify_domain(
-    database: Database, lookup: Lookup, hostname: str, domain_id: UUID, within: float = CHECK_SECONDS
+    database: Database, lookup: Lookup, ours: Installation, domain_id: UUID, within: float = CHECK_SECONDS
 ) -> Domain | None:
-    """Check all records within `within` seconds and store the result; the domain as it stands now, None if it is gone.
+    """Check all records within `within` seconds, and that a mail signed now verifies against the published keys; store
+    the result. The domain as it stands now, None if it is gone.
 
     Raises `DatabaseUnavailableError`; DNS trouble is part of the result. No transaction is open while DNS is asked.
     """
     async with database.connection() as connection:
         domain = await domain_by_id(connection, domain_id)
         addresses = await sending_addresses(connection)
+        keys = await _keys(connection, ours.secret, domain_id)
     if domain is None:
         return None
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname)
-    evidence = await collect(lookup, records, hostname, within)
-    checks = {record.kind.value: judge(record, evidence, hostname, addresses) for record in records}
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname)
+    evidence = await collect(lookup, records, ours.hostname, within)
+    checks = {record.kind.value: judge(record, evidence, ours.hostname, addresses) for record in records}
+    checks |= proved(records, checks, evidence, domain.name, keys)
     status = domain_status(domain.status, checks)
     async with database.connection() as connection:
         checked_at = await store_checks(connection, domain_id, status, checks)
     if checked_at is None:
         return None
     return replace(domain, status=status, checks=checks, checked_at=checked_at)
+
+
+async def refused_now(lookup: Lookup, sender: Sender, within: float = CHECK_SECONDS) -> dict[str, str] | None:
+    """Why mail signed now for this domain would not verify, by name of the record; None: no name server answered."""
+    names = [f"{key.selector}._domainkey.{key.domain}" for key in sender.keys]
+    txt = await _answers({name: lookup.txt(name) for name in names}, within)
+    return refused_signatures(sender.name, sender.keys, txt, datetime.now(UTC)) if txt or not names else None
+
+
+async def _keys(connection: Connection, secret: InstanceSecret, domain_id: UUID) -> tuple[DkimKey, ...] | str:
+    """The domain's private keys, or why they cannot be used."""
+    try:
+        sender = await load_sender(connection, secret, domain_id)
+    except ConfigurationError as error:
+        return str(error)
+    return sender.keys if sender is not None else ()
+
+
+def proved(
+    records: Sequence[DnsRecord],
+    checks: Mapping[str, RecordCheck],
+    evidence: Evidence,
+    domain: str,
+    keys: Sequence[DkimKey] | str,
+) -> dict[str, RecordCheck]:
+    """Checks of DKIM records that look right and do not make a signature valid. `keys`, or why there are none."""
+    right = [r for r in records if r.kind in DKIM_KINDS and checks[r.kind.value].status == CheckStatus.VERIFIED]
+    if isinstance(keys, str):
+        return {r.kind.value: _failed(f"Nothing can be signed for {domain}: {keys}") for r in right}
+    refused = refused_signatures(domain, keys, evidence.txt, datetime.now(UTC))
+    return {
+        r.kind.value: _failed(f"A mail signed now does not verify against {r.name}: {refused[r.name]}")
+        for r in right
+        if r.name in refused
+    }
 
 
 async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, within: float) -> Evidence:
@@ -155,6 +211,8 @@ def _judge_dkim(record: DnsRecord, texts: list[str]) -> RecordCheck:
         return _failed(f"The key at {record.name} is marked as revoked (empty p=).")
     if found.get("p") != wanted["p"] or found.get("k", "rsa") != wanted["k"]:
         return _failed(f"The TXT record at {record.name} holds another key or is incomplete.")
+    if "sha256" not in found.get("h", "sha256").lower().split(":"):
+        return _failed(f"The key at {record.name} does not allow sha256 (h=), which is what is signed with.")
     return _VERIFIED
 
 

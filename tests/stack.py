@@ -29,7 +29,7 @@ import psycopg
 from pydantic import SecretStr
 
 from accounts import repository as accounts
-from accounts.verify import fresh_resolver, verify_domain
+from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.running import demo, free_ports
 from cli.running.embedded import start_servers
 from cli.running.processes import Service
@@ -351,6 +351,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 async def _verify(settings: Settings) -> None:
+    ours = replace(Installation.of(settings), hostname=demo.HOSTNAME)
     database = Database(settings.database_url, size=2, name="postlane-test")
     await database.open()
     try:
@@ -359,7 +360,7 @@ async def _verify(settings: Settings) -> None:
             assert application is not None
             domain = await accounts.domain_named(connection, application.id, demo.DOMAIN)
         assert domain is not None
-        await verify_domain(database, fresh_resolver(settings), demo.HOSTNAME, domain.id)
+        await verify_domain(database, fresh_resolver(settings), ours, domain.id)
     finally:
         await database.close()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from accounts.verify import fresh_resolver, verify_domain
+from accounts.verify import Installation, fresh_resolver, verify_domain
 from core.clock import SystemClock
 from core.errors import UnavailableError
 from core.logs import get_logger
@@ -47,7 +47,9 @@ class Background:
     async def verify(self, domain: UUID) -> None:
         """Check the DNS records of one domain."""
         lookup = fresh_resolver(self.settings)
-        await verify_domain(self.reports.database, lookup, self.settings.hostname, domain)
+        await verify_domain(
+            self.reports.database, lookup, Installation(self.settings.hostname, self.reports.secret), domain
+        )
 
 
 TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {

@@ -13,7 +13,7 @@ from accounts import repository
 from accounts.directory import Caller
 from accounts.names import return_path_name, sender_domain_name
 from accounts.repository import Domain, DomainRequest
-from accounts.verify import fresh_resolver, verify_domain
+from accounts.verify import Installation, fresh_resolver, verify_domain
 from api.auth import full_access
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
@@ -94,7 +94,10 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Checks the records now, in at most five seconds; read the result from the domain."""
     await _own(domain_id, who, given)
     lookup = fresh_resolver(given.settings)
-    if await verify_domain(given.database, lookup, given.settings.hostname, domain_id) is None:
+    if (
+        await verify_domain(given.database, lookup, Installation(given.settings.hostname, given.secret), domain_id)
+        is None
+    ):
         raise _unknown(domain_id)
     given.directory.forget()
     return json_answer({"object": "domain", "id": domain_id})

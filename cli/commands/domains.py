@@ -9,7 +9,7 @@ from accounts import repository
 from accounts.names import return_path_name, sender_domain_name
 from accounts.records import domain_records, operator_spf
 from accounts.repository import Domain, DomainRequest
-from accounts.verify import fresh_resolver, verify_domain
+from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
 from cli.output import CliError, Column, JsonOption, emit, say, wants_json
@@ -113,7 +113,7 @@ def verify(domain: DomainArgument, application: ApplicationOption = "", as_json:
     async def work(database: Database) -> Domain | None:
         async with database.connection() as connection:
             known = await _found(connection, application, domain)
-        return await verify_domain(database, fresh_resolver(settings), settings.hostname, known.id)
+        return await verify_domain(database, fresh_resolver(settings), Installation.of(settings), known.id)
 
     found = with_database(work, settings)
     if found is None:

@@ -13,7 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from rich.text import Text
 from accounts import repository as accounts
 from accounts.directory import Directory
 from accounts.records import domain_records, operator_spf
-from accounts.verify import fresh_resolver, verify_domain
+from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.context import CHECKOUT
 from cli.running import free_ports
 from cli.running.processes import Service
@@ -212,6 +212,7 @@ class Show:
         self._lines = self._help()
 
     async def _verify(self) -> None:
+        ours = replace(Installation.of(self._settings), hostname=HOSTNAME)
         database = Database(self._settings.database_url, size=2, name="postlane-demo")
         await database.open()
         try:
@@ -219,7 +220,7 @@ class Show:
                 application = await accounts.application(connection, APPLICATION)
                 domain = application and await accounts.domain_named(connection, application.id, DOMAIN)
             if domain:
-                await verify_domain(database, fresh_resolver(self._settings), HOSTNAME, domain.id)
+                await verify_domain(database, fresh_resolver(self._settings), ours, domain.id)
         finally:
             await database.close()
 

@@ -6,7 +6,7 @@ import uuid
 from accounts import repository
 from accounts.records import domain_records, operator_spf
 from accounts.repository import Application, Domain, DomainRequest
-from accounts.verify import fresh_resolver, verify_domain
+from accounts.verify import Installation, fresh_resolver, verify_domain
 from core.settings import Settings
 from store.database import Database
 from tests.dns_table import DnsTable
@@ -14,6 +14,7 @@ from tests.integration.accounts.conftest import SECRET
 
 HOST = "mail.postlane.test"
 IP = "203.0.113.7"
+OURS = Installation(HOST, SECRET)
 
 
 async def new_domain(database: Database, owner: Application) -> Domain:
@@ -45,9 +46,9 @@ async def test_from_nothing_to_verified(database: Database, shop: Application) -
     domain = await new_domain(database, shop)
     async with DnsTable({}) as table:
         lookup = fresh_resolver(settings(table))
-        before = await verify_domain(database, lookup, HOST, domain.id)
+        before = await verify_domain(database, lookup, OURS, domain.id)
         table.records.update(published(domain))
-        after = await verify_domain(database, fresh_resolver(settings(table)), HOST, domain.id)
+        after = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
     assert before is not None
     assert before.status == "pending"
     assert {check.status for check in before.checks.values()} == {"pending"}
@@ -63,12 +64,12 @@ async def test_silent_name_servers_take_no_longer_than_asked_and_undo_nothing(
 ) -> None:
     domain = await new_domain(database, shop)
     async with DnsTable(published(domain)) as table:
-        verified = await verify_domain(database, fresh_resolver(settings(table)), HOST, domain.id)
+        verified = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
         assert verified is not None
         assert verified.status == "verified"
         table.records = dict.fromkeys(table.records)
         started = time.monotonic()
-        silent = await verify_domain(database, fresh_resolver(settings(table)), HOST, domain.id, within=0.3)
+        silent = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id, within=0.3)
         elapsed = time.monotonic() - started
     assert elapsed < 2
     assert silent is not None
@@ -80,9 +81,9 @@ async def test_a_key_that_is_gone_stops_a_verified_domain(database: Database, sh
     domain = await new_domain(database, shop)
     rsa = f"{domain.keys[0].selector}._domainkey.shop.test"
     async with DnsTable(published(domain)) as table:
-        await verify_domain(database, fresh_resolver(settings(table)), HOST, domain.id)
+        await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
         del table.records[rsa, "TXT"]
-        after = await verify_domain(database, fresh_resolver(settings(table)), HOST, domain.id)
+        after = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
     assert after is not None
     assert after.status == "temporary_failure"
     assert after.checks["dkim_rsa"].status == "pending"
@@ -98,7 +99,7 @@ async def test_a_new_address_that_spf_does_not_cover_is_found(database: Database
             [uuid.uuid4()],
         )
     async with DnsTable(published(domain)) as table:
-        found = await verify_domain(database, fresh_resolver(settings(table)), HOST, domain.id)
+        found = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
     assert found is not None
     assert found.status == "failed"
     assert "203.0.113.99" in found.checks["spf"].reason
@@ -106,5 +107,5 @@ async def test_a_new_address_that_spf_does_not_cover_is_found(database: Database
 
 async def test_a_domain_that_is_gone(database: Database) -> None:
     async with DnsTable({}) as table:
-        assert await verify_domain(database, fresh_resolver(settings(table)), HOST, uuid.uuid4()) is None
+        assert await verify_domain(database, fresh_resolver(settings(table)), OURS, uuid.uuid4()) is None
         assert not table.asked
