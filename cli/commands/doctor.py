@@ -19,7 +19,8 @@ import redis
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from accounts.senders import key_context
+from accounts.senders import Sender, key_context, verified_senders
+from accounts.verify import refused_now
 from cli import context
 from cli.main import version
 from cli.output import Column, JsonOption, emit
@@ -27,8 +28,12 @@ from core.errors import PostlaneError
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.from_settings import known_providers, make_resolver
+from mta.model import EgressIp
+from mta.relay import relay_trouble
 from mta.resolve import DnsUnavailableError, Resolver
+from pools.ips import ip_rows
 from store import migrate
+from store.database import Database
 
 CLOCK_SECONDS = 2.0
 """Clocks of servers may differ by this much; more and mail for now looks like mail for later."""
@@ -189,6 +194,7 @@ async def _network(settings: Settings) -> list[Finding]:
         return [Finding("dns", Level.FAILED, str(error), "check POSTLANE_DNS_SERVERS and the providers file")]
     findings = [finding async for finding in _dns(settings, resolver)]
     findings += [finding async for finding in _ips(settings, resolver)]
+    findings += await _sending(settings, resolver)
     if not settings.simulator:
         findings.append(await asyncio.to_thread(_port_25, settings))
     return findings
@@ -232,10 +238,51 @@ def _egress(settings: Settings) -> list[tuple[str, str, str]]:
         return []
     try:
         with psycopg.connect(settings.database_url, connect_timeout=3) as connection:
-            rows = connection.execute("SELECT address, bind_address, ehlo_name FROM egress_ips WHERE active ORDER BY 1")
+            rows = connection.execute(
+                "SELECT address, bind_address, ehlo_name FROM egress_ips"
+                " WHERE active AND connections IS NULL ORDER BY 1"
+            )
             return [(str(address), str(bind), str(ehlo)) for address, bind, ehlo in rows.fetchall()]
     except psycopg.Error:
         return []  # the database check has said so already
+
+
+async def _sending(settings: Settings, resolver: Resolver) -> list[Finding]:
+    """Relays let us in, and what is signed now for each verified domain verifies."""
+    try:
+        secret = context.instance_secret(settings)
+        database = Database(settings.database_url, size=1, name="postlane-doctor")
+        await database.open()
+    except PostlaneError:
+        return []  # said by the checks before
+    try:
+        async with database.connection() as connection:
+            relays = [row.egress(secret) for row in await ip_rows(connection) if row.active and row.limits is not None]
+            senders = await verified_senders(connection, secret)
+    except (PostlaneError, psycopg.Error):
+        return []  # no server, no schema or another secret: said by the checks before
+    finally:
+        await database.close()
+    found = [_relay(relay, await relay_trouble(relay, settings.tls_verify_store)) for relay in relays]
+    return found + [_signature(sender, await refused_now(resolver, sender)) for sender in senders]
+
+
+def _relay(relay: EgressIp, trouble: str) -> Finding:
+    if trouble:
+        return Finding(
+            f"relay {relay.address}", Level.FAILED, trouble, f"`postlane ips update {relay.address} --via …`"
+        )
+    return Finding(f"relay {relay.address}", Level.OK, "lets us in")
+
+
+def _signature(sender: Sender, refused: dict[str, str] | None) -> Finding:
+    check = f"dkim {sender.name}"
+    if refused is None:
+        return Finding(check, Level.WARNING, "no name server answered for its keys", "run the doctor again")
+    for name, why in refused.items():
+        do = f"`postlane domains verify {sender.name}` shows the record to publish"
+        return Finding(check, Level.FAILED, f"mail signed now does not verify against {name}: {why}", do)
+    return Finding(check, Level.OK, "mail signed now verifies")
 
 
 def _bindable(address: str, bind: str) -> Finding:

@@ -11,6 +11,8 @@ from core import settings
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from mta.model import EgressIp
+from pools import ips
+from pools.ip_values import egress_ip
 from pools.repository import ensure_pool
 from store.database import Database
 from tests.dns_table import DnsTable
@@ -51,8 +53,8 @@ def add_domain(url: str, secret: str) -> None:
             assert application is not None
             request = accounts.DomainRequest(application.id, "acme.example", "b.acme.example", _keys())
             await accounts.create_domain(connection, InstanceSecret.from_text(secret), request)
-            ips = [EgressIp("127.0.1.1", "127.0.1.1", "a.example"), EgressIp("192.0.2.1", "192.0.2.1", "b.example")]
-            await ensure_pool(connection, "main", Lane.TRANSACTIONAL, ips)
+            members = [EgressIp("127.0.1.1", "127.0.1.1", "a.example"), EgressIp("192.0.2.1", "192.0.2.1", "b.example")]
+            await ensure_pool(connection, "main", Lane.TRANSACTIONAL, members)
 
     in_database(url, work)
 
@@ -134,3 +136,28 @@ def test_resolver_that_lies_is_found(doctor: Any) -> None:
         answer = doctor(dns_servers=f'["{address}"]')
 
     assert "does not answer truly" in told(answer, "dns")
+
+
+def test_what_is_signed_is_verified_against_the_published_key(doctor: Any, database_url: str) -> None:
+    add_domain(database_url, "5e" * 32)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE domains SET status = 'verified'")
+    answer = doctor()
+
+    assert levels(answer)["dkim acme.example"] == "failed"
+    assert "mail signed now does not verify against" in told(answer, "dkim acme.example")
+
+
+def test_a_relay_that_does_not_let_us_in_is_told_without_its_password(doctor: Any, database_url: str) -> None:
+    async def work(database: Database) -> None:
+        async with database.transaction() as connection:
+            relay = egress_ip("vendor", "localhost", via="smtp+tls://shop:hunter2@127.0.0.1:9")
+            await ips.add_ip(connection, relay, InstanceSecret.from_text("5e" * 32))
+
+    in_database(database_url, work)
+    answer = doctor()
+
+    assert levels(answer)["relay vendor"] == "failed"
+    assert "ptr vendor" not in levels(answer)
+    assert "postlane ips update vendor" in told(answer, "relay vendor")
+    assert "hunter2" not in str(answer.out)
