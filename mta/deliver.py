@@ -26,7 +26,7 @@ HOSTS_TRIED = 5
 SHUN_SECONDS = 60.0
 """How long an unreachable server is tried last: otherwise each mail would wait for its connect time-out again."""
 
-SHUN_HOSTS = 10_000
+HOSTS_KEPT = 10_000
 
 Gate = Callable[[], Awaitable[bool]]
 
@@ -96,14 +96,12 @@ class _Mail:
     gate: Gate | None
     started: float
 
-    async def at_hand(self) -> Envelope | None:
-        """The envelope, loaded at the first question and kept for a second host."""
-        if not isinstance(self.envelope, Envelope):
-            loaded = await self.envelope()
-            if loaded is None:
-                return None
-            self.envelope = loaded
-        return self.envelope
+    async def loaded(self, load: Load) -> Envelope | None:
+        """The envelope, kept for a second host."""
+        envelope = await load()
+        if envelope is not None:
+            self.envelope = envelope
+        return envelope
 
 
 class Courier:
@@ -117,8 +115,8 @@ class Courier:
         relays = Relays(settings.timeouts, settings.ca_file)
         connector = Connector(settings.port, settings.timeouts, self._tls, providers.tls_of, relays)
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
-        self._ceilings: dict[str, Ceiling] = {}
-        self._shunned: Memory[tuple[str, str], bool] = Memory(SHUN_HOSTS)
+        self._known_terms: dict[str, tuple[str, Ceiling]] = {}
+        self._shunned: Memory[tuple[str, str], bool] = Memory(HOSTS_KEPT)
 
     async def deliver(
         self, route: Route, source: EgressIp, envelope: Envelope | Load, gate: Gate | None = None
@@ -137,7 +135,7 @@ class Courier:
         mail = _Mail(source, envelope, gate, time.monotonic())
         if not route.hosts:
             raise ValueError(f"the route to {route.destination} has no hosts")
-        best = _out_of_reach(route, mail)
+        best: Delivery | None = None
         for host in self._order(route, source):
             delivery = await self._try(host, mail)
             response = delivery.response
@@ -145,9 +143,9 @@ class Courier:
                 return delivery
             if delivery.tls == "":
                 self._shun(source, host)
-            if best.out_of_reach or (best.response.code == 0 and response.code != 0):
+            if best is None or (best.response.code == 0 and response.code != 0):
                 best = delivery  # what a server said tells more than that another one said nothing
-        return best
+        return best or _out_of_reach(route, mail)
 
     async def close(self) -> None:
         """End all sessions; a few seconds at most. Mails still under way are cut off, so stop giving out work first."""
@@ -159,8 +157,8 @@ class Courier:
 
     async def _try(self, host: Host, mail: _Mail) -> Delivery:
         """One host. Where only the session stood in the way, the mail goes on through a new one at once."""
-        provider = OTHER if mail.source.limits is not None else self._providers.provider_of([host.name])
-        session = await self._session(host, provider, mail)
+        provider, ceiling = self._terms(host, mail.source.limits)
+        session = await self._session(host, ceiling, mail.source)
         ended_after = 0
         while isinstance(session, Session):
             delivery = await self._send(session, host, provider, mail)
@@ -178,12 +176,11 @@ class Courier:
         ended = time.monotonic()
         return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
 
-    async def _session(self, host: Host, provider: str, mail: _Mail) -> Session | Response:
-        ceiling = self._ceiling(provider, mail.source.limits)
-        session = await self._pool.take(mail.source, host, ceiling)
+    async def _session(self, host: Host, ceiling: Ceiling, source: EgressIp) -> Session | Response:
+        session = await self._pool.take(source, host, ceiling)
         while isinstance(session, Session) and self._is_too_plain(session, host):
             self._pool.discard(session)
-            session = await self._pool.take(mail.source, host, ceiling)
+            session = await self._pool.take(source, host, ceiling)
         return session
 
     def _learn(self, host: Host, mail: _Mail, delivery: Delivery, ended_after: int) -> None:
@@ -206,8 +203,9 @@ class Courier:
         ready = time.monotonic()
         carried = session.carried
         try:
-            allowed = mail.gate is None or await mail.gate()
-            envelope = await mail.at_hand() if allowed else None
+            envelope = mail.envelope if mail.gate is None or await mail.gate() else None
+            if not (envelope is None or isinstance(envelope, Envelope)):
+                envelope = await mail.loaded(envelope)
             if envelope is None:
                 response = Response(Phase.MAIL)
             else:
@@ -243,19 +241,24 @@ class Courier:
     def _is_shunned(self, source: EgressIp, host: Host) -> bool:
         return self._shunned.get((source.address, host.address)) is not None
 
-    def _ceiling(self, provider: str, relay: RelayLimits | None) -> Ceiling:
+    def _terms(self, host: Host, relay: RelayLimits | None) -> tuple[str, Ceiling]:
+        """To whom a server belongs, and what it takes. Found by its name, which never changes within a process."""
         if relay is not None:
-            return Ceiling(relay.connections, self._settings.messages_per_connection)
-        ceiling = self._ceilings.get(provider)
-        if ceiling is None:
-            ceiling = _ceiling_of(provider, self._providers.limits(provider), self._settings)
-            self._ceilings[provider] = ceiling
-        return ceiling
+            return OTHER, Ceiling(relay.connections, self._settings.messages_per_connection)
+        terms = self._known_terms.get(host.name)
+        if terms is None:
+            if len(self._known_terms) >= HOSTS_KEPT:
+                self._known_terms.clear()
+            provider = self._providers.provider_of([host.name])
+            terms = provider, _ceiling_of(provider, self._providers.limits(provider), self._settings)
+            self._known_terms[host.name] = terms
+        return terms
 
 
 def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:
     """The hosts that `source` can speak to: those with an address of its own IP version; a relay is its own host."""
-    return [host for host in route.hosts if host.family in source.families]
+    families = source.families
+    return [host for host in route.hosts if host.family in families]
 
 
 def _out_of_reach(route: Route, mail: _Mail) -> Delivery:
