@@ -9,17 +9,21 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api.errors import ERRORS, ApiError
 from api.validation import api_error
 from store.database import DatabaseUnavailableError
 from web.answers import json_answer
-from web.bodies import BodyTooLargeError
+from web.bodies import BodyTooComplexError, BodyTooLargeError
+from web.edge import GONE
 from web.paging import PagingError
 
 EXPECTED: Final = (
     ApiError,
+    BodyTooComplexError,
     BodyTooLargeError,
+    ClientDisconnect,
     DatabaseUnavailableError,
     HTTPException,
     PagingError,
@@ -30,6 +34,8 @@ EXPECTED: Final = (
 
 async def answer_to(request: Request, error: Exception) -> Response:
     """The answer to one of `EXPECTED`."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=GONE)
     found = _as_api_error(request, error)
     return json_answer(found.body(), found.status, found.headers)
 
@@ -45,6 +51,8 @@ def _as_api_error(request: Request, error: Exception) -> ApiError:
         )
     if isinstance(error, BodyTooLargeError):
         return ApiError("payload_too_large", str(error), {"connection": "close"})
+    if isinstance(error, BodyTooComplexError):
+        return ApiError("payload_too_large", str(error))
     if isinstance(error, PagingError):
         return ApiError("invalid_parameter", str(error))
     if isinstance(error, RequestValidationError):

@@ -151,7 +151,8 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
 def _methods_at(path: str) -> list[str]:
     """All methods a path has, over all routes (RFC 9110 section 15.5.6); Starlette names those of the first route."""
     routes = [route for module in _ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
-    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
+    found = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 async def _on_bug(request: Request, _error: Exception) -> Response:

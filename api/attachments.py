@@ -7,10 +7,10 @@ its own network, so `path` is refused.
 import binascii
 import mimetypes
 import re
-from typing import Any
 
 from api.errors import ApiError
 from api.schemas.emails import Attachment as AttachmentIn
+from api.schemas.emails import NodeBuffer
 from mta.model import Attachment
 
 MAX_NAME = 255
@@ -28,7 +28,7 @@ def read_attachments(given: list[AttachmentIn] | None) -> tuple[Attachment, ...]
 
 
 def _read(field: str, given: AttachmentIn) -> Attachment:
-    if given.path is not None:
+    if given.path:
         raise _invalid(f"{field}.path", "files are not fetched from elsewhere; send the file itself in `content`")
     if given.content is None:
         raise ApiError("missing_required_field", f"Missing `{field}.content` field.")
@@ -51,18 +51,11 @@ def _content_id(field: str, given: AttachmentIn) -> str:
     return bare
 
 
-def _decode(field: str, content: Any) -> bytes:
+def _decode(field: str, content: str | list[int] | NodeBuffer) -> bytes:
     """Bytes from base64 text (line breaks allowed), a list of numbers, or what JSON makes of a Node Buffer."""
-    if isinstance(content, dict) and content.get("type") == "Buffer":
-        content = content.get("data")
-    if isinstance(content, str):
-        return _base64(field, content)
-    if not isinstance(content, list):
-        raise _invalid(field, "it must be base64, or a list of the bytes as numbers")
-    try:
-        return bytes(content)
-    except (ValueError, TypeError):
-        raise _invalid(field, "a list must hold numbers from 0 to 255 only") from None
+    if isinstance(content, NodeBuffer):
+        content = content.data
+    return _base64(field, content) if isinstance(content, str) else bytes(content)
 
 
 def _base64(field: str, text: str) -> bytes:

@@ -1,32 +1,36 @@
 """Who is calling, and may they: `Authorization: Bearer <API key>`, then the key's rate limit.
 
-Routes take `caller` (any key of an application: only the two POSTs that send), `full_access` (the rest of what an
-application has) or `operator` (pools, IPs, throttles, warm-up) as a dependency, so that the checks come before anything
-else of a request is read. An operator's key runs the machine and sees no application's mail; an application's key, full
-access included, changes nothing about the machine. What a key may send *from* is for `api/intake`.
+Four guards: `caller` (any key of an application: only the two POSTs that send), `full_access` (the rest of what an
+application has), `operator` (pools, IPs, throttles, warm-up, applications), `full_access_or_operator` (suppressions,
+which belong to the installation). A `KeyedRoute` asks its guard before a byte of the body is read; the same function as
+a dependency gives the endpoint who it was. An operator's key runs the machine and sees no application's mail; an
+application's key, full access included, changes nothing about the machine. What a key may send *from* is for
+`api/intake`.
 """
 
-from fastapi import Request
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, ClassVar, Final
+
+from fastapi import Depends, Request
 
 from accounts.directory import Caller
 from api.deps import Deps, deps
 from api.errors import ApiError
 from api.limits import take
+from api.openapi import GUARD
+from web.bodies import BoundedRoute
 
 _SCHEME = "bearer "
+_KNOWN: Final = "postlane.caller"
+"""Key in the ASGI scope: who was let in, by the guard that let them in."""
 
 
 async def caller(request: Request) -> Caller:
     """The application's key of this request. 401 without a key or for an operator's, 403 for a wrong one, 429 for too
     many requests."""
-    collaborators: Deps = deps(request)
-    token = _token(request)
-    found = await collaborators.directory.caller(token)
-    if found is None:
-        if await collaborators.directory.operator(token) is not None:
-            raise ApiError("restricted_api_key", "This API key is an operator's: it has no access to mail.")
-        raise _invalid()
-    take(request, found.key_id)
+    found = await _key(request)
+    if found.permission == "operator":
+        raise ApiError("restricted_api_key", "This API key is an operator's: it has no access to mail.")
     return found
 
 
@@ -40,19 +44,62 @@ async def full_access(request: Request) -> Caller:
 
 async def operator(request: Request) -> Caller:
     """The operator's key of this request. 403 for an application's key, whatever it may do there; else as `caller`."""
+    found = await _key(request)
+    if found.permission != "operator":
+        raise ApiError(
+            "restricted_api_key",
+            "This API key belongs to an application. An operator makes one for this with"
+            " `postlane keys create NAME --permission operator`.",
+            status=403,
+        )
+    return found
+
+
+async def full_access_or_operator(request: Request) -> Caller:
+    """Somebody who may look after what belongs to the installation and to applications alike."""
+    found = await _key(request)
+    if found.permission == "sending_access":
+        raise ApiError("restricted_api_key", "This API key is restricted to only send emails.")
+    return found
+
+
+FullAccess = Annotated[Caller, Depends(full_access)]
+Operator = Annotated[Caller, Depends(operator)]
+FullAccessOrOperator = Annotated[Caller, Depends(full_access_or_operator)]
+
+_GUARDS: Final[Mapping[str, Callable[[Request], Awaitable[Caller]]]] = {
+    "full_access": full_access,
+    "operator": operator,
+    "full_access_or_operator": full_access_or_operator,
+}
+
+
+class KeyedRoute(BoundedRoute):
+    """A route of applications: a wrong key costs no reading and no parsing, and is told before any other mistake."""
+
+    guard: ClassVar[str] = "full_access"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options["openapi_extra"] = {**(options.get("openapi_extra") or {}), GUARD: self.guard}
+        super().__init__(*arguments, **options)
+
+    async def before(self, request: Request) -> None:
+        """Ask the guard."""
+        await _GUARDS[self.guard](request)
+
+
+async def _key(request: Request) -> Caller:
+    """Whose key it is, asked and counted once a request, whoever asks."""
+    known: Caller | None = request.scope.get(_KNOWN)
+    if known is not None:
+        return known
     collaborators: Deps = deps(request)
     token = _token(request)
-    found = await collaborators.directory.operator(token)
+    found = await collaborators.directory.caller(token) or await collaborators.directory.operator(token)
     if found is None:
-        if await collaborators.directory.caller(token) is not None:
-            raise ApiError(
-                "restricted_api_key",
-                "This API key belongs to an application. An operator makes one for this with"
-                " `postlane keys create NAME --permission operator`.",
-                status=403,
-            )
-        raise _invalid()
+        raise ApiError("invalid_api_key", "The API key is not valid.")
     take(request, found.key_id)
+    request.scope[_KNOWN] = found
     return found
 
 
@@ -61,7 +108,3 @@ def _token(request: Request) -> str:
     if header[:7].lower() != _SCHEME:
         raise ApiError("missing_api_key", "Missing API key: send it as `Authorization: Bearer <key>`.")
     return header[7:].strip()
-
-
-def _invalid() -> ApiError:
-    return ApiError("invalid_api_key", "The API key is not valid.")

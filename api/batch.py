@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from api.errors import ApiError, invalid_field
 from api.intake import Intake, to_email
+from api.packing import in_bounds
 from api.schemas.emails import BATCH, MAX_BATCH, SendEmail
 from api.validation import api_error
 from messages.model import NewEmail
@@ -46,7 +47,7 @@ async def read_batch(raw: bytes, mode: str | None, intake: Intake) -> Batch:
     if mode is not None and mode not in MODES:
         raise ApiError("invalid_parameter", "The `x-batch-validation` header must be `strict` or `permissive`.")
     permissive = mode == "permissive"
-    items = _parse(raw, permissive)
+    items = _parse(in_bounds(raw), permissive)
     if not items:
         raise invalid_field("The batch is empty: send 1 to 1000 emails.")
     emails: list[NewEmail] = []

@@ -31,18 +31,19 @@ _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>", re.ASCII)
 
 
 def read_headers(given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """The headers as pairs, or ApiError that names the first one that cannot be used."""
+    """The headers as pairs, or ApiError that names the first one that cannot be used. An empty one is an absent one."""
     if not given:
         return ()
     if len(given) > MAX_HEADERS:
         raise invalid_field(f"The `headers` field is not valid: it may hold at most {MAX_HEADERS} entries.")
     size = 0
-    for name, value in given.items():
+    named = {name: value for name, value in given.items() if value}
+    for name, value in named.items():
         size += len(name) + len(value.encode("utf-8", "replace")) + 4
         if size > MAX_BYTES:
             raise invalid_field(f"The `headers` field is not valid: the headers are larger than {MAX_BYTES:,} bytes.")
         _check(name, value)
-    return tuple(given.items())
+    return tuple(named.items())
 
 
 def message_id_in(headers: tuple[tuple[str, str], ...]) -> str:

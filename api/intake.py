@@ -4,7 +4,7 @@ Owns every rule about what an email may hold, but for the types (`api/schemas/em
 headers and schedules are (`core/addresses`, `mta/compose`, `messages/schedule_text`). Looks into the `Directory` for
 domain and pool; touches nothing else and stores nothing. Called by `api/routes/emails`.
 
-Rules go from the cheap to the dear, the sender's domain last: a 403 means that the email itself was in order.
+Rules go cheap first, the sender's domain last: a 403 means that the email itself was in order.
 """
 
 import re
@@ -19,16 +19,15 @@ from accounts.directory import Caller, Directory, SenderDomain
 from api.attachments import read_attachments
 from api.errors import ApiError, invalid_field
 from api.headers import message_id_in, read_headers
-from api.schemas.emails import MAX_RECIPIENTS, MAX_TAG_TEXT, MoveEmail, SendEmail, Tag
+from api.packing import in_bounds
+from api.schemas.emails import MAX_TAG_TEXT, MoveEmail, SendEmail, Tag
 from api.validation import api_error, missing
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
+from messages.limits import MAX_RECIPIENTS, MAX_SUBJECT
 from messages.model import NewEmail, Recipient, RecipientKind, receivers
 from messages.schedule_text import ScheduleError, parse_schedule
-
-MAX_SUBJECT = 2000
-"""Characters. No client shows a tenth of it."""
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 _TAG_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TAG_TEXT}}}", re.ASCII)
@@ -49,7 +48,7 @@ class Intake:
 def read_email(raw: bytes) -> SendEmail:
     """The body of `POST /emails` by its types. Raises ApiError."""
     try:
-        return SendEmail.model_validate_json(raw)
+        return SendEmail.model_validate_json(in_bounds(raw))
     except ValidationError as error:
         raise api_error(error.errors(include_url=False)) from None
 
@@ -65,7 +64,7 @@ def read_move(raw: bytes, now: datetime) -> datetime:
 
 async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
     """The email to accept, with a new id. Raises ApiError, and DatabaseUnavailableError from the directory."""
-    if sent.template is not None:
+    if sent.template not in (None, ""):
         raise invalid_field("The `template` field is not available yet: send `html` or `text`.")
     sender = _mailbox("from", sent.sender)
     to, cc, bcc = _addresses("to", sent.to), _addresses("cc", sent.cc), _addresses("bcc", sent.bcc)
@@ -75,7 +74,7 @@ async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
     _check_bodies(sent)
     headers = read_headers(sent.headers)
     attachments = read_attachments(sent.attachments)
-    scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at is not None else None
+    scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at else None
     email_id = uuid7()
     email = NewEmail(
         id=email_id,
@@ -91,12 +90,12 @@ async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
         cc=_texts(sent.cc),
         bcc=_texts(sent.bcc),
         reply_to=tuple(box.header for box in reply_to),
-        html=sent.html,
-        text=sent.text,
+        html=sent.html or None,
+        text=sent.text or None,
         headers=headers,
         attachments=attachments,
         tags=_tags(sent.tags) if sent.tags else (),
-        pool_id=await _pool(sent.pool, sent.stream, intake.directory) if sent.pool is not None else None,
+        pool_id=await _pool(sent.pool, sent.stream, intake.directory) if sent.pool else None,
         scheduled_at=scheduled_at,
         expires_at=_expiry(sent.expires_in, scheduled_at or intake.now),
     )
@@ -113,34 +112,34 @@ def _mailbox(field: str, text: str) -> Mailbox:
 
 
 def _addresses(field: str, given: str | list[str] | None) -> list[Mailbox]:
-    if given is None:
+    if not given:
         return []
     if isinstance(given, str):
         return [_mailbox(field, given)]
-    return [_mailbox(f"{field}[{n}]", text) for n, text in enumerate(given)]
+    return [_mailbox(f"{field}[{n}]", text) for n, text in enumerate(given) if text]
 
 
 def _texts(given: str | list[str] | None) -> tuple[str, ...]:
     """Addresses as the application wrote them, which is how it gets them back."""
-    if given is None:
+    if not given:
         return ()
-    return tuple(text.strip(" \t") for text in ([given] if isinstance(given, str) else given))
+    return tuple(text.strip(" \t") for text in ([given] if isinstance(given, str) else given) if text)
 
 
 def _recipients(to: list[Mailbox], cc: list[Mailbox], bcc: list[Mailbox]) -> tuple[Recipient, ...]:
-    """One per address: who stands in two fields gets the mail once, as the first of them."""
+    """One per mailbox: who stands in two fields, or twice in one, gets the mail once, as the first of them."""
     if not to:
         raise missing("to")
-    total = len(to) + len(cc) + len(bcc)
-    if total > MAX_RECIPIENTS:
-        raise invalid_field(
-            f"The `to`, `cc` and `bcc` fields hold {total} addresses together; {MAX_RECIPIENTS} are allowed."
-        )
-    if total == 1:
+    if len(to) == 1 and not cc and not bcc:
         box = to[0]
         return (Recipient(box.wire, box.key, box.domain, "to"),)
     groups: Iterable[tuple[RecipientKind, list[Mailbox]]] = (("to", to), ("cc", cc), ("bcc", bcc))
-    return receivers((kind, box) for kind, boxes in groups for box in boxes)
+    found = receivers((kind, box) for kind, boxes in groups for box in boxes)
+    if len(found) > MAX_RECIPIENTS:
+        raise invalid_field(
+            f"The `to`, `cc` and `bcc` fields hold {len(found)} addresses together; {MAX_RECIPIENTS} are allowed."
+        )
+    return found
 
 
 def _subject(text: str | None) -> str:

@@ -4,7 +4,7 @@ A route says what it adds with `errors(...)`; what every route can answer is add
 FastAPI makes the rest from types. Called by `api/app` once, at the first request for `/openapi.json`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
+from api.described import tidy
 from api.errors import ABOUT, ERRORS, UNPROCESSABLE
 from api.schemas.emails import MoveEmail, SendEmail
 
@@ -33,8 +34,10 @@ own; a path that does not exist answers 404 `not_found`, a method it does not ha
 
 _KEYED: Final = ("rate_limit_exceeded", "missing_api_key", "restricted_api_key", "invalid_api_key")
 """What every route that wants a key can answer."""
-OPERATOR_KEY: Final = {"x-operator-key": True}
-"""In the `openapi_extra` of a route that wants an operator's key: its `restricted_api_key` is a 403."""
+GUARD: Final = "x-guard"
+"""In the `openapi_extra` of a route: its guard in `api/auth`. An operator's `restricted_api_key` is a 403."""
+_BODY: Final = ("validation_error", "missing_required_field")
+"""What every route with a body can answer."""
 _ALWAYS: Final = ("application_error", "service_unavailable")
 
 _RATE_HEADERS: Final = {
@@ -73,8 +76,7 @@ def errors(*names: str) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route that can answer these errors, besides those every route can answer."""
     answers: dict[int | str, dict[str, Any]] = {}
     for name in names:
-        statuses = [ERRORS[name], *([422] if name in UNPROCESSABLE else [])]
-        for status in statuses:
+        for status in _statuses(name):
             _add(answers, status, name)
     return answers
 
@@ -108,26 +110,43 @@ def describe(app: FastAPI) -> dict[str, Any]:
     }
     document["security"] = [{"key": []}]
     for path in document["paths"].values():
-        for operation in path.values():
-            _complete(operation)
+        for method, operation in path.items():
+            _complete(method, operation)
+    tidy(document)
     return document
 
 
-def _complete(operation: dict[str, Any]) -> None:
+def _complete(method: str, operation: dict[str, Any]) -> None:
     """Add the errors every route has, and the rate headers to every answer of a route that takes a key."""
     answers = operation.setdefault("responses", {})
     if "HTTPValidationError" in str(answers.get("422", "")):
-        # FastAPI's own shape, which `api/app` never lets out.
-        del answers["422"]
-        _add(answers, 422, "invalid_parameter")
+        del answers["422"]  # FastAPI's own shape, which `api/app` never lets out
     keyed = operation.get("security") != []
-    operators = operation.pop("x-operator-key", False)
-    for name in (*_ALWAYS, *(_KEYED if keyed else ())):
-        _add(answers, 403 if operators and name == "restricted_api_key" else ERRORS[name], name)
+    operators = operation.pop(GUARD, "") == "operator"
+    for name in (*_ALWAYS, *(_KEYED if keyed else ()), *_by_request(method, operation)):
+        for status in _statuses(name):
+            _add(answers, 403 if operators and name == "restricted_api_key" else status, name)
     if keyed:
         for answer in answers.values():
             answer.setdefault("headers", {}).update(_headers(_RATE_HEADERS))
     operation["responses"] = dict(sorted(answers.items(), key=lambda item: str(item[0])))
+
+
+def _by_request(method: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    """What can be wrong with the parts of a request that this operation has."""
+    parameters = operation.get("parameters", ())
+    if any(one["in"] == "path" for one in parameters):
+        yield "not_found"
+    if any(one["in"] != "path" and one["name"] != IDEMPOTENCY_HEADER["name"] for one in parameters):
+        yield "invalid_parameter"
+    if "requestBody" in operation:
+        yield from _BODY
+    if method != "get":
+        yield "payload_too_large"
+
+
+def _statuses(name: str) -> list[int]:
+    return [ERRORS[name], *([422] if name in UNPROCESSABLE else [])]
 
 
 def _add(answers: dict[Any, dict[str, Any]], status: int, name: str) -> None:

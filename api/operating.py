@@ -5,15 +5,14 @@ an application. Called by those routes only.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import Depends, Request, Response
 
 from accounts.directory import Caller
-from api.auth import operator
+from api.auth import KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError
-from api.openapi import OPERATOR_KEY
 from core.errors import ConfigurationError
 from core.paging import Window
 from core.refusal import Refused
@@ -23,27 +22,21 @@ from mta.providers import OTHER, Providers, load_providers
 from pools.model import EVERYWHERE
 from warmup.model import WarmupError
 from warmup.plan import PlanError
-from web.bodies import BoundedRoute
 from web.paging import small_window
 
-Operator = Annotated[Caller, Depends(operator)]
 With = Annotated[Deps, Depends(deps)]
 Part = Annotated[Window[str], Depends(small_window)]
 """Which part of a list."""
-
-WRONG_BODY: Final = ("validation_error", "missing_required_field", "payload_too_large")
 
 _UNKNOWN: Final = frozenset({"unknown_ip", "not_warming", "plan_not_found", "no_such_track"})
 """Codes of `WarmupError` that say that something is not there."""
 _LONGEST_SITE: Final = 260
 
 
-class OperatorRoute(BoundedRoute):
-    """A route for operators: says so in OpenAPI, and turns what `pools` and `warmup` refuse into our errors."""
+class OperatorRoute(KeyedRoute):
+    """A route for operators, which turns what `pools` and `warmup` refuse into our errors."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **OPERATOR_KEY}
-        super().__init__(*arguments, **options)
+    guard: ClassVar = "operator"
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The bounded handler; what it raises is translated."""

@@ -8,6 +8,7 @@ from api.app import create_app
 from core import settings as core_settings
 from core.logs import configure
 from core.settings import Settings
+from web.connections import ConnectionLimits
 from web.server import Service, serve
 
 
@@ -17,15 +18,20 @@ def run(settings: Settings, ready: Callable[[str, int], None] | None = None) -> 
     Raises ConfigurationError when the address cannot be bound. With several processes each reads the environment anew,
     so `settings` must be those of the environment then.
     """
-    service = Service(
+    serve(service_of(settings), ready)
+
+
+def service_of(settings: Settings) -> Service:
+    """The API as `web/server` serves it."""
+    return Service(
         name="API",
         host=settings.api_host,
         port=settings.api_port,
         make=lambda: create_app(settings),
         factory="api.serve:from_environment",
         processes=settings.api_workers,
+        limits=ConnectionLimits(settings.api_connections, settings.api_connections_per_client),
     )
-    serve(service, ready)
 
 
 def from_environment() -> FastAPI:

@@ -28,6 +28,9 @@ _PHRASES: Final[Mapping[str, str]] = {
 }
 
 
+_NO_FILE: Final = "it must be base64, or a list of the bytes as numbers"
+
+
 def api_error(problems: Sequence[Mapping[str, Any]]) -> ApiError:
     """The error for pydantic's list (`ValidationError.errors()`), which is never empty."""
     problem = _most_telling(problems)
@@ -35,14 +38,25 @@ def api_error(problems: Sequence[Mapping[str, Any]]) -> ApiError:
     if kind in _JSON_ERRORS:
         return ApiError("validation_error", f"The request body is not valid JSON: {_reason(problem)}.")
     where, location = (location[0], location[1:]) if location and location[0] in _PLACES else ("body", location)
-    if where in ("query", "path", "header", "cookie"):
+    if where == "path":
+        return ApiError(
+            "not_found", f"There is nothing here: `{_field(location)}` in the path {_names_nothing(problem)}."
+        )
+    if where in ("query", "header", "cookie"):
         return ApiError("invalid_parameter", f"The `{_field(location)}` parameter is not valid: {phrase(problem)}.")
     field = _field(location)
+    if "attachments" in location and "content" in location:
+        reason = "a list must hold numbers from 0 to 255 only" if "list" in str(location) else _NO_FILE
+        return ApiError("invalid_attachment", f"The `{field}` field is not valid: {reason}.")
     if kind == "missing":
         return missing(field) if field else ApiError("missing_required_field", "The request needs a JSON body.")
     if not field:
         return invalid_field(f"The request body is not valid: {phrase(problem)}.")
     return invalid_field(f"The `{field}` field is not valid: {phrase(problem)}.")
+
+
+def _names_nothing(problem: Mapping[str, Any]) -> str:
+    return "is not an id" if str(problem["type"]).startswith("uuid") else f"is not valid, {phrase(problem)}"
 
 
 def missing(field: str) -> ApiError:

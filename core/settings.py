@@ -46,6 +46,14 @@ class Settings(BaseSettings):
         5000, ge=0, description="Requests a second one API key may make to one API process; 0 is no limit."
     )
     api_workers: int = Field(1, ge=1, le=64, description="API processes behind one port.")
+    api_connections: int = Field(
+        800, ge=10, description="HTTP connections one API process keeps open; stay below its limit of open files."
+    )
+    api_connections_per_client: int = Field(
+        400,
+        ge=1,
+        description="HTTP connections to one API process from one IPv4 address or IPv6 /64; a reverse proxy is one.",
+    )
     max_message_bytes: int = Field(
         40 * 1024 * 1024, ge=1024, description="Largest email in bytes, attachments decoded and all parts together."
     )

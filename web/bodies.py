@@ -1,9 +1,11 @@
-"""How much of a request's body is read: never more than a bound, and 413 as soon as it is known to be longer.
+"""How much of a request's body is read: never more than a bound, 413 as soon as it is known to be longer, and no JSON
+that would be huge once it is parsed.
 
 Routes that FastAPI reads for take `BoundedRoute` as the `route_class` of their router. The bound is `SMALL` unless the
 endpoint carries another one (`largest_body`). Routes that read by themselves call `read_body`.
 """
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -13,6 +15,12 @@ from starlette.types import Message, Receive
 
 SMALL: Final = 64 * 1024
 """Bytes; a domain, a key or a suppression has a hundredth of it."""
+
+MOST_PARTS: Final = 1_000_000
+"""Values of a body, lists and objects counted as ten. A full batch of 1,000 ordinary emails has a tenth of it."""
+_DEAR: Final = 10
+_QUOTE, _COMMA = ord('"'), ord(",")
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{,]', re.DOTALL)
 
 _ATTRIBUTE: Final = "postlane_largest_body"
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -26,6 +34,28 @@ class BodyTooLargeError(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is larger than {limit:,} bytes.")
         self.limit = limit
+
+
+class BodyTooComplexError(Exception):
+    """The body has more parts than any request of ours needs."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The request body has more than {MOST_PARTS:,} parts.")
+
+
+def check_parts(raw: bytes) -> None:
+    """Raise BodyTooComplexError for JSON that is short and would be huge once it is parsed.
+
+    What stands in texts does not count; they are looked at only when a plain count finds too much.
+    """
+    if raw.count(b",") + _DEAR * (raw.count(b"[") + raw.count(b"{")) <= MOST_PARTS:
+        return
+    parts = 0
+    for found in _TOKEN.finditer(raw):
+        kind = raw[found.start()]
+        parts += 0 if kind == _QUOTE else 1 if kind == _COMMA else _DEAR
+        if parts > MOST_PARTS:
+            raise BodyTooComplexError
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -56,14 +86,19 @@ def largest_body(size: int) -> Callable[[Endpoint], Endpoint]:
 class BoundedRoute(APIRoute):
     """Reads the body up to the bound, then lets FastAPI work on what was read."""
 
+    async def before(self, request: Request) -> None:
+        """What must be in order before a byte of the body is read. It raises what the request ends with."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The usual handler behind the bound."""
         handle = super().get_route_handler()
         size: int = getattr(self.endpoint, _ATTRIBUTE, SMALL)
 
         async def bounded(request: Request) -> Response:
+            await self.before(request)
             if request.method in _WITH_BODY:
                 body = await read_body(request, size)
+                check_parts(body)
                 request = Request(request.scope, _again(body, request.receive))
             return await handle(request)
 

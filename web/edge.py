@@ -27,8 +27,8 @@ SLOW_SECONDS: Final = 1.0
 ADDED_HEADERS: Final = "postlane.headers"
 """Key in the ASGI scope of header pairs that go onto whatever this request is answered with."""
 _REQUEST_ID: Final = "postlane.request_id"
-_GONE: Final = 499
-"""What nginx counts when the client left before the answer. It is never sent."""
+GONE: Final = 499
+"""What nginx counts when the client left before the answer. Nobody reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,13 @@ class Edge:
                 added = scope.get(ADDED_HEADERS)
                 if added is not None:
                     message["headers"] = [*message["headers"], *added]
+            elif head:
+                message = {**message, "body": b""}
             await send(message)
 
+        head = scope["method"] == "HEAD"
+        if head:  # RFC 9110 section 9.3.2: whatever GET answers, without the content
+            scope = {**scope, "method": "GET"}
         endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
             if endpoint is None:
@@ -80,7 +85,7 @@ class Edge:
                 scope["app"] = self._app
                 await self._run(endpoint, Request(scope, receive, watched), watched)
         except ClientDisconnect:
-            status = status or _GONE
+            status = status or GONE
         except Exception as error:  # the last net: a bug ends one request with a number to look for, not the process
             _log.error("request_crashed", request_id=request_id(scope), route=_route(scope, endpoint), exc_info=error)
             if not status:

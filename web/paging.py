@@ -5,8 +5,10 @@ from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Query
+from pydantic import Field
 
 from core.paging import Page, Window, page_within
+from web.absent import Absent
 
 LARGEST_PAGE: Final = 100
 LARGEST_SMALL_PAGE: Final = 1000
@@ -14,9 +16,11 @@ LARGEST_SMALL_PAGE: Final = 1000
 
 T = TypeVar("T")
 
-After = Annotated[UUID | None, Query(description="Return what follows this entry.")]
-Before = Annotated[UUID | None, Query(description="Return what comes before this entry.")]
-Limit = Annotated[int | None, Query(ge=1, le=LARGEST_PAGE, description="Most entries to return.")]
+After = Annotated[UUID | None, Absent, Query(description="Return what follows this entry.")]
+Before = Annotated[UUID | None, Absent, Query(description="Return what comes before this entry.")]
+Limit = Annotated[
+    Annotated[int, Field(ge=1, le=LARGEST_PAGE)] | None, Absent, Query(description="Most entries to return.")
+]
 
 
 class PagingError(Exception):

@@ -16,6 +16,8 @@ from uvicorn.supervisors import Multiprocess
 
 from core.errors import ConfigurationError
 from core.logs import get_logger
+from web.connections import ConnectionLimits
+from web.protocol import BoundedConfig
 
 _GRACE_SECONDS = 3
 """Seconds for running requests at the end. Closing database, hints and acceptor takes up to two more."""
@@ -36,6 +38,8 @@ class Service:
     """The application, when this process serves alone."""
     factory: str
     """`module:function` that makes it in one of several processes; it reads the settings from the environment."""
+    limits: ConnectionLimits
+    """Of each process."""
     processes: int = 1
 
 
@@ -50,10 +54,10 @@ def serve(service: Service, ready: Callable[[str, int], None] | None = None) -> 
     if ready is not None:
         ready(host, port)
     if service.processes > 1:
-        Multiprocess(_config(service.factory, service), sockets=[listener]).run()
+        Multiprocess(config_of(service, service.factory), sockets=[listener]).run()
     else:
         _swallow_signals()
-        uvicorn.Server(_config(service.make(), service)).run(sockets=[listener])
+        uvicorn.Server(config_of(service, service.make())).run(sockets=[listener])
 
 
 def _swallow_signals() -> None:
@@ -64,13 +68,14 @@ def _swallow_signals() -> None:
             signal.signal(number, lambda *_: None)
 
 
-def _config(app: FastAPI | str, service: Service) -> uvicorn.Config:
-    return uvicorn.Config(
+def config_of(service: Service, app: FastAPI | str) -> BoundedConfig:
+    """uvicorn's configuration for a service."""
+    return BoundedConfig(
         app,
+        service.limits,
         factory=isinstance(app, str),
         workers=service.processes,
         loop="uvloop",
-        http="httptools",
         ws="none",
         lifespan="on",
         access_log=False,

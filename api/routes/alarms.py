@@ -8,8 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from alarms.repository import close_alarm, open_alarms
+from api.auth import Operator
 from api.openapi import errors
-from api.operating import Operator, OperatorRoute, Part, With
+from api.operating import OperatorRoute, Part, With
 from api.schemas.alarms import AlarmCleared, AlarmList
 from web.answers import json_answer
 from web.faces.alarms import alarm_face
@@ -18,7 +19,7 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/alarms", tags=["Alarms"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=AlarmList, responses=errors("invalid_parameter"))
+@router.get("", response_model=AlarmList)
 async def list_alarms(who: Operator, given: With, wanted: Part) -> Response:
     """Open alarms, oldest first."""
     async with given.database.connection() as connection:
@@ -26,7 +27,7 @@ async def list_alarms(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, alarm_face))
 
 
-@router.post("/{alarm_id}/clear", response_model=AlarmCleared, responses=errors("invalid_parameter", "not_found"))
+@router.post("/{alarm_id}/clear", response_model=AlarmCleared, responses=errors("not_found"))
 async def clear_alarm(alarm_id: UUID, who: Operator, given: With) -> Response:
     """Closes an alarm. When the same thing happens again, it is raised again."""
     async with given.database.transaction() as connection:

@@ -10,22 +10,19 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response
 
 from accounts import repository
-from accounts.directory import Caller
 from accounts.repository import KeyRequest
-from api.auth import full_access
+from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
 from api.schemas.api_keys import CreateKey, KeyCreated, KeyDeleted, KeyList, KeyReference, RenameKey
 from core.paging import Window
 from web.answers import json_answer
-from web.bodies import BoundedRoute
 from web.faces.api_keys import key_face
 from web.paging import listed, window
 
-router = APIRouter(prefix="/api-keys", tags=["API keys"], route_class=BoundedRoute)
+router = APIRouter(prefix="/api-keys", tags=["API keys"], route_class=KeyedRoute)
 
-FullAccess = Annotated[Caller, Depends(full_access)]
 With = Annotated[Deps, Depends(deps)]
 
 
@@ -33,7 +30,6 @@ With = Annotated[Deps, Depends(deps)]
     "",
     status_code=201,
     response_model=KeyCreated,
-    responses=errors("validation_error", "missing_required_field", "payload_too_large"),
 )
 async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
     """Makes a key. The token is in this answer and nowhere else: we keep only its hash."""
@@ -50,7 +46,7 @@ async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
     return json_answer({"id": key.id, "token": token}, 201)
 
 
-@router.get("", response_model=KeyList, responses=errors("invalid_parameter"))
+@router.get("", response_model=KeyList)
 async def list_keys(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Keys, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
@@ -61,7 +57,7 @@ async def list_keys(who: FullAccess, given: With, wanted: Annotated[Window[UUID]
 @router.patch(
     "/{key_id}",
     response_model=KeyReference,
-    responses=errors("validation_error", "missing_required_field", "not_found", "payload_too_large"),
+    responses=errors("not_found"),
 )
 async def rename_key(key_id: UUID, body: RenameKey, who: FullAccess, given: With) -> Response:
     """Gives a key another name."""
@@ -71,7 +67,7 @@ async def rename_key(key_id: UUID, body: RenameKey, who: FullAccess, given: With
     return json_answer({"object": "api_key", "id": key_id})
 
 
-@router.delete("/{key_id}", response_model=KeyDeleted, responses=errors("invalid_parameter", "not_found"))
+@router.delete("/{key_id}", response_model=KeyDeleted, responses=errors("not_found"))
 async def delete_key(key_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a key. Mail it has sent is not touched."""
     async with given.database.connection() as connection:

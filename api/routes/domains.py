@@ -14,7 +14,7 @@ from accounts.directory import Caller
 from accounts.names import return_path_name, sender_domain_name
 from accounts.repository import Domain, DomainRequest
 from accounts.verify import Installation, fresh_resolver, verify_domain
-from api.auth import full_access
+from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
@@ -29,20 +29,18 @@ from api.schemas.domains import (
 from core.addresses import AddressError
 from core.paging import Window
 from web.answers import json_answer
-from web.bodies import BoundedRoute
 from web.faces.domains import domain_detail, domain_face
 from web.paging import listed, window
 
-router = APIRouter(prefix="/domains", tags=["Domains"], route_class=BoundedRoute)
+router = APIRouter(prefix="/domains", tags=["Domains"], route_class=KeyedRoute)
 
-FullAccess = Annotated[Caller, Depends(full_access)]
 With = Annotated[Deps, Depends(deps)]
 
 
 @router.post(
     "",
     status_code=201,
-    responses=errors("validation_error", "conflict", "payload_too_large"),
+    responses=errors("conflict"),
     response_model=DomainAnswer,
 )
 async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Response:
@@ -63,7 +61,7 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Res
     return json_answer(domain_detail(created, given.settings.hostname), 201)
 
 
-@router.get("", responses=errors("invalid_parameter"), response_model=DomainList)
+@router.get("", response_model=DomainList)
 async def list_domains(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Domains, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
@@ -71,7 +69,7 @@ async def list_domains(who: FullAccess, given: With, wanted: Annotated[Window[UU
     return json_answer(listed(found, domain_face))
 
 
-@router.get("/{domain_id}", responses=errors("invalid_parameter", "not_found"), response_model=DomainAnswer)
+@router.get("/{domain_id}", responses=errors("not_found"), response_model=DomainAnswer)
 async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """A domain with its records, and how they stood at the last check."""
     return json_answer(domain_detail(await _own(domain_id, who, given), given.settings.hostname))
@@ -79,7 +77,7 @@ async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
 
 @router.patch(
     "/{domain_id}",
-    responses=errors("invalid_parameter", "validation_error", "not_found", "payload_too_large"),
+    responses=errors("not_found"),
     response_model=DomainReference,
 )
 async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, given: With) -> Response:
@@ -89,7 +87,7 @@ async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, gi
     return json_answer({"object": "domain", "id": domain.id})
 
 
-@router.post("/{domain_id}/verify", responses=errors("invalid_parameter", "not_found"), response_model=DomainReference)
+@router.post("/{domain_id}/verify", responses=errors("not_found"), response_model=DomainReference)
 async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Checks the records now, in at most five seconds; read the result from the domain."""
     await _own(domain_id, who, given)
@@ -103,7 +101,7 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     return json_answer({"object": "domain", "id": domain_id})
 
 
-@router.delete("/{domain_id}", responses=errors("invalid_parameter", "not_found"), response_model=DomainDeleted)
+@router.delete("/{domain_id}", responses=errors("not_found"), response_model=DomainDeleted)
 async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a domain, its DKIM keys, and the API keys that were bound to it."""
     async with given.database.connection() as connection:

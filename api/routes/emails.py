@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from accounts.directory import Caller
-from api.auth import caller, full_access
+from api.auth import FullAccess, KeyedRoute, caller
 from api.batch import read_batch
 from api.deps import Deps, deps
 from api.errors import ApiError
@@ -30,9 +30,8 @@ from web.direct import DirectRoute
 from web.faces.emails import email_detail, email_face, timeline, why_not
 from web.paging import listed, window
 
-router = APIRouter(tags=["Emails"])
+router = APIRouter(tags=["Emails"], route_class=KeyedRoute)
 
-FullAccess = Annotated[Caller, Depends(full_access)]
 Collaborators = Annotated[Deps, Depends(deps)]
 
 _PAGE: Final = 20
@@ -108,7 +107,7 @@ router.add_api_route(
     route_class_override=DirectRoute,
     summary="Send up to 1,000 emails",
     response_model=SentBatch,
-    responses=errors(*_SENDING, "invalid_parameter"),
+    responses=errors(*_SENDING),
     openapi_extra={
         "requestBody": body_of("SendEmail", many=MAX_BATCH),
         "parameters": [IDEMPOTENCY_HEADER, BATCH_HEADER],
@@ -116,7 +115,7 @@ router.add_api_route(
 )
 
 
-@router.get("/emails", response_model=EmailList, summary="List emails", responses=errors("invalid_parameter"))
+@router.get("/emails", response_model=EmailList, summary="List emails")
 async def list_emails(
     who: FullAccess,
     collaborators: Collaborators,
@@ -133,7 +132,7 @@ async def list_emails(
     "/emails/{email_id}",
     response_model=EmailAnswer,
     summary="Retrieve an email",
-    responses=errors("invalid_parameter", "not_found"),
+    responses=errors("not_found"),
 )
 async def get_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
     """An email with the state of every recipient. `last_event` is the worst of them once all have ended."""
@@ -144,7 +143,7 @@ async def get_email(email_id: UUID, who: FullAccess, collaborators: Collaborator
     "/emails/{email_id}/events",
     response_model=EventList,
     summary="The timeline of an email",
-    responses=errors("invalid_parameter", "not_found"),
+    responses=errors("not_found"),
 )
 async def get_events(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
     """Everything that happened to an email, oldest first: every attempt with the IP it left from, the server it went
@@ -159,9 +158,7 @@ async def get_events(email_id: UUID, who: FullAccess, collaborators: Collaborato
     "/emails/{email_id}",
     response_model=EmailReference,
     summary="Move the schedule of an email",
-    responses=errors(
-        "validation_error", "missing_required_field", "invalid_parameter", "not_found", "conflict", "payload_too_large"
-    ),
+    responses=errors("not_found", "conflict"),
     openapi_extra={"requestBody": body_of("MoveEmail")},
 )
 async def move_email(request: Request, email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
@@ -176,7 +173,7 @@ async def move_email(request: Request, email_id: UUID, who: FullAccess, collabor
     "/emails/{email_id}/cancel",
     response_model=EmailReference,
     summary="Cancel an email",
-    responses=errors("invalid_parameter", "not_found", "conflict"),
+    responses=errors("not_found", "conflict"),
 )
 async def cancel_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
     """Takes back what has not been sent: a scheduled email, and one that waits for its first or next attempt. With

@@ -10,10 +10,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
+from api.auth import Operator
 from api.deps import Deps
 from api.errors import invalid_field
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site
+from api.operating import OperatorRoute, Part, With, by, known_site
 from api.schemas.ips import (
     CreateIp,
     ImportedAnswer,
@@ -48,7 +49,7 @@ _OLDEST_FIGURE: Final = timedelta(days=3650)
 Days = Annotated[int, Query(ge=1, le=reputation_repository.MOST_DAYS, description="Days of evidence to look at.")]
 
 
-@router.post("", status_code=201, response_model=IpAnswer, responses=errors(*WRONG_BODY, "conflict"))
+@router.post("", status_code=201, response_model=IpAnswer, responses=errors("conflict"))
 async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
     """Adds an IP, or a relay: somebody's mail server that takes mail after a login. It is tried first: this host must
     be able to bind it, to reach its proxy or to log in to the relay, unless `elsewhere`."""
@@ -60,7 +61,7 @@ async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
         return json_answer(ip_face(await _standing(connection, row.address)), 201)
 
 
-@router.get("", response_model=IpList, responses=errors("invalid_parameter"))
+@router.get("", response_model=IpList)
 async def list_ips(who: Operator, given: With, wanted: Part) -> Response:
     """All IPs: state, pools, warm-up stage, today's cap and use by provider, rests."""
     async with given.database.connection() as connection:
@@ -75,7 +76,7 @@ async def get_ip(address: str, who: Operator, given: With) -> Response:
         return json_answer(ip_face(await _standing(connection, address)))
 
 
-@router.patch("/{address}", response_model=IpAnswer, responses=errors(*WRONG_BODY, "not_found"))
+@router.patch("/{address}", response_model=IpAnswer, responses=errors("not_found"))
 async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) -> Response:
     """Changes EHLO name, bound address or proxy of an IP; login and limits of a relay."""
     async with given.database.connection() as connection:
@@ -87,7 +88,7 @@ async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) ->
         return json_answer(ip_face(await _standing(connection, row.address)))
 
 
-@router.delete("/{address}", response_model=IpDeleted, responses=errors("invalid_parameter", "not_found", "conflict"))
+@router.delete("/{address}", response_model=IpDeleted, responses=errors("not_found", "conflict"))
 async def delete_ip(
     address: str,
     who: Operator,
@@ -100,7 +101,7 @@ async def delete_ip(
     return json_answer({"object": "ip", "id": row.address, "deleted": True})
 
 
-@router.post("/{address}/pause", response_model=IpAnswer, responses=errors(*WRONG_BODY, "not_found", "conflict"))
+@router.post("/{address}/pause", response_model=IpAnswer, responses=errors("not_found", "conflict"))
 async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Response:
     """Sends nothing more through an IP until it is resumed; its mail leaves through the others of its pools."""
     async with given.database.transaction() as connection:
@@ -116,7 +117,7 @@ async def resume_ip(address: str, who: Operator, given: With) -> Response:
         return json_answer(ip_face(await _standing(connection, row.address)))
 
 
-@router.get("/{address}/why", response_model=StoryAnswer, responses=errors("invalid_parameter", "not_found"))
+@router.get("/{address}/why", response_model=StoryAnswer, responses=errors("not_found"))
 async def why(
     address: str,
     who: Operator,
@@ -127,7 +128,7 @@ async def why(
     limit: Annotated[int, Query(ge=1, le=MOST, description="Most changes to return.")] = 50,
 ) -> Response:
     """How an IP stands, and the last changes with their rule and reply: throttles, pauses, warm-up; newest first."""
-    site = known_site(given, provider) if provider is not None else ""
+    site = known_site(given, provider) if provider else ""
     async with given.database.connection() as connection:
         found = await _standing(connection, address)
         changes = await history(connection, found.ip.address, site, limit)
@@ -142,9 +143,7 @@ async def why(
     )
 
 
-@router.get(
-    "/{address}/reputation", response_model=ReputationAnswer, responses=errors("invalid_parameter", "not_found")
-)
+@router.get("/{address}/reputation", response_model=ReputationAnswer, responses=errors("not_found"))
 async def get_reputation(address: str, who: Operator, given: With, days: Days = 7) -> Response:
     """A score from 0 to 100 at each provider by our own evidence, and beside it the figures that others gave."""
     async with given.database.connection() as connection:
@@ -167,9 +166,7 @@ async def get_reputation(address: str, who: Operator, given: With, days: Days = 
     return json_answer(answer | {"imported": [_imported(one) for one in imported]})
 
 
-@router.post(
-    "/{address}/reputation", status_code=201, response_model=ImportedAnswer, responses=errors(*WRONG_BODY, "not_found")
-)
+@router.post("/{address}/reputation", status_code=201, response_model=ImportedAnswer, responses=errors("not_found"))
 async def post_reputation(address: str, body: PostReputation, who: Operator, given: With) -> Response:
     """Keeps a figure of Sender Score, SNDS, Postmaster or whoever, beside our own score."""
     provider = known_site(given, body.provider, field="provider", everywhere=True)

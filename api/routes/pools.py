@@ -9,8 +9,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from api.auth import Operator
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With
+from api.operating import OperatorRoute, Part, With
 from api.schemas.pools import (
     AdviceList,
     AssignmentAnswer,
@@ -40,10 +41,10 @@ from web.paging import listed, page_of
 
 router = APIRouter(prefix="/pools", tags=["Pools"], route_class=OperatorRoute)
 
-_CHANGING = errors(*WRONG_BODY, "not_found", "conflict")
+_CHANGING = errors("not_found", "conflict")
 
 
-@router.post("", status_code=201, response_model=PoolAnswer, responses=errors(*WRONG_BODY, "conflict"))
+@router.post("", status_code=201, response_model=PoolAnswer, responses=errors("conflict"))
 async def create_pool(body: CreatePool, who: Operator, given: With) -> Response:
     """Makes a pool. The first one of a lane becomes its default, unless it is reserved."""
     wanted = NewPool(body.name, body.lane, body.default, body.reserved, body.overflow or "")
@@ -53,7 +54,7 @@ async def create_pool(body: CreatePool, who: Operator, given: With) -> Response:
     return json_answer(made, 201)
 
 
-@router.get("", response_model=PoolList, responses=errors("invalid_parameter"))
+@router.get("", response_model=PoolList)
 async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
     """All pools with their IPs and how those stand, by name."""
     async with given.database.connection() as connection:
@@ -62,7 +63,7 @@ async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, lambda row: pool_face(row, standing)))
 
 
-@router.get("/advice", response_model=AdviceList, responses=errors("invalid_parameter"))
+@router.get("/advice", response_model=AdviceList)
 async def pool_advice(
     who: Operator,
     given: With,
@@ -77,7 +78,7 @@ async def pool_advice(
     return json_answer(listed(Page(data), lambda one: one))
 
 
-@router.get("/assignments", response_model=AssignmentList, responses=errors("invalid_parameter"))
+@router.get("/assignments", response_model=AssignmentList)
 async def list_assignments(who: Operator, given: With, wanted: Part) -> Response:
     """Which applications and domains have a pool of their own."""
     async with given.database.connection() as connection:
@@ -85,7 +86,7 @@ async def list_assignments(who: Operator, given: With, wanted: Part) -> Response
     return json_answer(listed(found, assignment_face))
 
 
-@router.put("/assignments", response_model=AssignmentAnswer, responses=errors(*WRONG_BODY, "not_found", "conflict"))
+@router.put("/assignments", response_model=AssignmentAnswer, responses=errors("not_found", "conflict"))
 async def assign_pool(body: AssignPool, who: Operator, given: With) -> Response:
     """Gives an application or domain a pool in the pool's lane, instead of the one it had."""
     async with given.database.transaction() as connection:
@@ -97,7 +98,7 @@ async def assign_pool(body: AssignPool, who: Operator, given: With) -> Response:
 @router.delete(
     "/assignments/{kind}/{subject_id}/{lane}",
     response_model=AssignmentDeleted,
-    responses=errors("invalid_parameter", "not_found"),
+    responses=errors("not_found"),
 )
 async def unassign_pool(kind: SubjectKind, subject_id: UUID, lane: Lane, who: Operator, given: With) -> Response:
     """Back to the lane's default pool."""
@@ -140,7 +141,7 @@ async def attach_ip(pool: str, body: AttachIp, who: Operator, given: With) -> Re
         return json_answer(await _shown(connection, row), 201)
 
 
-@router.patch("/{pool}/ips/{address}", response_model=PoolAnswer, responses=errors(*WRONG_BODY, "not_found"))
+@router.patch("/{pool}/ips/{address}", response_model=PoolAnswer, responses=errors("not_found"))
 async def set_weight(pool: str, address: str, body: SetWeight, who: Operator, given: With) -> Response:
     """Changes the share of an IP in a pool."""
     async with given.database.transaction() as connection:

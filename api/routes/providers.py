@@ -9,10 +9,11 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from api.auth import Operator
 from api.deps import Deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, known_site, providers_of
+from api.operating import OperatorRoute, Part, With, known_site, providers_of
 from api.schemas.providers import Explained, ExplainReply, ProviderAnswer, ProviderList
 from core.errors import ConfigurationError
 from mta.from_settings import rules_in_force
@@ -30,7 +31,7 @@ router = APIRouter(prefix="/providers", tags=["Providers"], route_class=Operator
 _CODE: Final = re.compile(r"\s*([245]\d\d)[ -]?")
 
 
-@router.get("", response_model=ProviderList, responses=errors("invalid_parameter"))
+@router.get("", response_model=ProviderList)
 async def list_providers(who: Operator, given: With, wanted: Part) -> Response:
     """All providers by name with the limits of one IP, and `other` for everybody else."""
     providers = providers_of(given.settings)
@@ -47,7 +48,7 @@ async def get_provider(name: str, who: Operator, given: With) -> Response:
     return json_answer(provider_face(providers, name))
 
 
-@router.post("/explain", response_model=Explained, responses=errors(*WRONG_BODY, "conflict"))
+@router.post("/explain", response_model=Explained, responses=errors("conflict"))
 async def explain(body: ExplainReply, who: Operator, given: With) -> Response:
     """Which rule decides about a reply, and what would happen to the mail."""
     provider = known_site(given, body.provider, field="provider")

@@ -15,7 +15,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
 from accounts.directory import Caller
-from api.auth import full_access
+from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
@@ -39,22 +39,21 @@ from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionSco
 from suppression.repository import LARGEST_BATCH, Added, Addition, Removed, Suppression
 from suppression.search import SearchError, search_for
 from suppression.transfer import plain_detail
+from web.absent import Absent
 from web.answers import json_answer
-from web.bodies import BoundedRoute, largest_body
+from web.bodies import largest_body
 from web.faces.suppressions import ORIGINS, Origin, suppression_face
 from web.paging import listed, there, window
 
-router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=BoundedRoute)
+router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=KeyedRoute)
 
 _PAGE: Final = 20
 _BATCH_BYTES: Final = 10 * 1024 * 1024
 """10,000 entries with long addresses and details."""
-_WRONG_BODY: Final = ("validation_error", "missing_required_field", "payload_too_large")
 
 _AT_ONCE: Final = 1000
 """Addresses folded without a break: about 10 ms."""
 
-FullAccess = Annotated[Caller, Depends(full_access)]
 With = Annotated[Deps, Depends(deps)]
 Validation = Annotated[
     Literal["strict", "permissive"],
@@ -71,7 +70,6 @@ Validation = Annotated[
     response_model=SuppressionReference,
     responses={
         200: {"model": SuppressionReference, "description": "There was an entry; it stands, or lasts longer now."},
-        **errors(*_WRONG_BODY),
     },
 )
 async def add_suppression(body: AddSuppression, who: FullAccess, given: With) -> Response:
@@ -82,7 +80,7 @@ async def add_suppression(body: AddSuppression, who: FullAccess, given: With) ->
     return json_answer({"object": "suppression", "id": added[0].id}, 201 if added[0].created else 200)
 
 
-@router.get("", response_model=SuppressionList, responses=errors("invalid_parameter"))
+@router.get("", response_model=SuppressionList)
 async def list_suppressions(
     who: FullAccess,
     given: With,
@@ -90,9 +88,9 @@ async def list_suppressions(
     q: Annotated[
         str | None, Query(max_length=320, description="The beginning of an address, or `@` and a whole domain.")
     ] = None,
-    reason: Annotated[Reason | None, Query(description="Only entries with this reason.")] = None,
-    scope: Annotated[SuppressionScope | None, Query(description="Only entries with this scope.")] = None,
-    origin: Annotated[Origin | None, Query(description="Only entries of this kind of reason.")] = None,
+    reason: Annotated[Reason | None, Absent, Query(description="Only entries with this reason.")] = None,
+    scope: Annotated[SuppressionScope | None, Absent, Query(description="Only entries with this scope.")] = None,
+    origin: Annotated[Origin | None, Absent, Query(description="Only entries of this kind of reason.")] = None,
 ) -> Response:
     """Entries in force: newest first, or by address when `q` is the beginning of one."""
     reasons = ORIGINS[origin] if origin else ()
@@ -109,7 +107,7 @@ async def list_suppressions(
     return json_answer(listed(there(found), lambda entry: suppression_face(entry.seen_by(who.application_id))))
 
 
-@router.post("/batch", response_model=BatchAdded, responses=errors(*_WRONG_BODY))
+@router.post("/batch", response_model=BatchAdded)
 @largest_body(_BATCH_BYTES)
 async def add_batch(
     body: Annotated[list[AddSuppression], Body(min_length=1, max_length=LARGEST_BATCH)],
@@ -121,14 +119,14 @@ async def add_batch(
     return await _add_all([(one.email, one) for one in body], who, given, validation)
 
 
-@router.post("/batch/add", response_model=BatchAdded, responses=errors(*_WRONG_BODY))
+@router.post("/batch/add", response_model=BatchAdded)
 @largest_body(_BATCH_BYTES)
 async def add_many(body: AddMany, who: FullAccess, given: With, validation: Validation = "strict") -> Response:
     """Suppresses up to 10,000 addresses in one transaction, all with the same terms."""
     return await _add_all([(email, body) for email in body.emails], who, given, validation)
 
 
-@router.post("/batch/remove", response_model=BatchRemoved, responses=errors(*_WRONG_BODY))
+@router.post("/batch/remove", response_model=BatchRemoved)
 @largest_body(_BATCH_BYTES)
 async def remove_many(body: RemoveMany, who: FullAccess, given: With) -> Response:
     """Removes up to 10,000 entries, by address or by id. What is not on the list is left out of the answer."""
@@ -145,7 +143,7 @@ async def remove_many(body: RemoveMany, who: FullAccess, given: With) -> Respons
     return json_answer({"data": [_removed(one) for one in removed]})
 
 
-@router.get("/{id_or_email:path}", response_model=SuppressionAnswer, responses=errors("invalid_parameter", "not_found"))
+@router.get("/{id_or_email:path}", response_model=SuppressionAnswer, responses=errors("not_found"))
 async def get_suppression(id_or_email: str, who: FullAccess, given: With) -> Response:
     """An entry by its id; or by address, then with the entries of all scopes."""
     identifier = _uuid(id_or_email)
@@ -160,9 +158,7 @@ async def get_suppression(id_or_email: str, who: FullAccess, given: With) -> Res
     return json_answer(_answer([entry.seen_by(who.application_id) for entry in entries], by_address=identifier is None))
 
 
-@router.delete(
-    "/{id_or_email:path}", response_model=SuppressionRemoved, responses=errors("invalid_parameter", "not_found")
-)
+@router.delete("/{id_or_email:path}", response_model=SuppressionRemoved, responses=errors("not_found"))
 async def remove_suppression(
     id_or_email: str,
     who: FullAccess,
@@ -231,9 +227,7 @@ def _address(text: str, field: str, in_path: bool = False) -> str:
         return fold_address(text)
     except AddressError as error:
         if in_path:
-            raise ApiError(
-                "invalid_parameter", f"The path holds neither an id nor an address: {error.reason}"
-            ) from None
+            raise ApiError("not_found", f"The path holds neither an id nor an address: {error.reason}") from None
         raise invalid_field(f"The `{field}` field is not valid: {error.reason}") from None
 
 

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
+from api.auth import Operator
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site
+from api.operating import OperatorRoute, Part, With, by, known_site
 from api.schemas.throttles import Override, RestNow, ThrottleAnswer, ThrottleList
 from mta.providers import OTHER
 from pools import throttle_administration, throttle_repository
 from pools.throttle_repository import Key, ThrottleRow
+from web.absent import Absent
 from web.answers import json_answer
 from web.faces.throttles import throttle_face
 from web.paging import listed, page_of
@@ -21,29 +23,31 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/throttles", tags=["Throttles"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=ThrottleList, responses=errors("invalid_parameter"))
+@router.get("", response_model=ThrottleList)
 async def list_throttles(
     who: Operator,
     given: With,
     wanted: Part,
     ip: Annotated[str | None, Query(max_length=100, description="Only this IP.")] = None,
     provider: Annotated[str | None, Query(max_length=300, description="Only this provider or `mx:<server>`.")] = None,
-    kind: Annotated[Literal["ip", "domain"] | None, Query(description="Only IPs, or only sending domains.")] = None,
+    kind: Annotated[
+        Literal["ip", "domain"] | None, Absent, Query(description="Only IPs, or only sending domains.")
+    ] = None,
 ) -> Response:
     """Everything that is not healthy: resting, probing or recovering, with the rule and reply behind it."""
-    site = known_site(given, provider, everywhere=True) if provider is not None else None
+    site = known_site(given, provider, everywhere=True) if provider else None
     async with given.database.connection() as connection:
         rows = [
             row
             for row in await throttle_repository.current(connection)
             if (kind is None or row.key.kind == kind)
-            and (ip is None or (row.key.kind == "ip" and row.key.subject == ip))
+            and (not ip or (row.key.kind == "ip" and row.key.subject == ip))
             and (site is None or _at(row, site))
         ]
     return json_answer(listed(page_of(rows, lambda row: "/".join(row.key), wanted), throttle_face))
 
 
-@router.post("/override", response_model=ThrottleAnswer, responses=errors(*WRONG_BODY, "conflict"))
+@router.post("/override", response_model=ThrottleAnswer, responses=errors("conflict"))
 async def override(body: Override, who: Operator, given: With) -> Response:
     """Ends a rest. A few mails try the provider now; when it throttles again, the rest begins anew, and longer."""
     site = known_site(given, body.site, field="site", everywhere=True)
@@ -52,7 +56,7 @@ async def override(body: Override, who: Operator, given: With) -> Response:
     return json_answer(throttle_face(row))
 
 
-@router.post("/rest", response_model=ThrottleAnswer, responses=errors(*WRONG_BODY, "not_found"))
+@router.post("/rest", response_model=ThrottleAnswer, responses=errors("not_found"))
 async def rest(body: RestNow, who: Operator, given: With) -> Response:
     """Rests an IP or sending domain at a provider until a time, whatever the provider says."""
     site = known_site(given, body.site, field="site", everywhere=True)

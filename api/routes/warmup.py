@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from accounts.directory import Caller
+from api.auth import Operator
 from api.deps import Deps
 from api.errors import ApiError
 from api.openapi import errors
-from api.operating import WRONG_BODY, Operator, OperatorRoute, Part, With, by, known_site, providers_of
+from api.operating import OperatorRoute, Part, With, by, known_site, providers_of
 from api.schemas.warmup import (
     ChangeList,
     PlanAnswer,
@@ -47,8 +48,8 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/warmup", tags=["Warm-up"], route_class=OperatorRoute)
 
 _PRESETS = frozenset(one.name for one in PRESETS)
-_STARTING = errors(*WRONG_BODY, "not_found", "conflict")
-_CHANGING = errors(*WRONG_BODY, "not_found", "conflict")
+_STARTING = errors("not_found", "conflict")
+_CHANGING = errors("not_found", "conflict")
 
 
 @router.post("", status_code=201, response_model=WarmupAnswer, responses=_STARTING)
@@ -68,7 +69,7 @@ async def shift_traffic(body: ShiftTraffic, who: Operator, given: With) -> Respo
         return await _begin(connection, given, new, plan, body.transactional, old, who)
 
 
-@router.get("", response_model=WarmupList, responses=errors("invalid_parameter"))
+@router.get("", response_model=WarmupList)
 async def list_warmups(who: Operator, given: With, wanted: Part) -> Response:
     """All warm-ups: stage, today's caps and use, and when they end."""
     async with given.database.connection() as connection:
@@ -82,7 +83,7 @@ async def list_presets(who: Operator) -> Response:
     return json_answer(listed(Page(PRESETS), preset_face))
 
 
-@router.get("/plans", response_model=PlanList, responses=errors("invalid_parameter"))
+@router.get("/plans", response_model=PlanList)
 async def list_plans(who: Operator, given: With, wanted: Part) -> Response:
     """Your own plans, by name."""
     async with given.database.connection() as connection:
@@ -90,7 +91,7 @@ async def list_plans(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, lambda one: plan_face(one.plan)))
 
 
-@router.post("/plans", status_code=201, response_model=PlanAnswer, responses=errors(*WRONG_BODY, "conflict"))
+@router.post("/plans", status_code=201, response_model=PlanAnswer, responses=errors("conflict"))
 async def create_plan(body: PlanBody, who: Operator, given: With) -> Response:
     """Stores a plan of your own."""
     async with given.database.transaction() as connection:
@@ -108,7 +109,7 @@ async def delete_plan(name: str, who: Operator, given: With) -> Response:
     return json_answer({"object": "warmup_plan", "id": name, "deleted": True})
 
 
-@router.post("/simulate", response_model=Simulated, responses=errors(*WRONG_BODY, "not_found"))
+@router.post("/simulate", response_model=Simulated, responses=errors("not_found"))
 async def simulate_plan(body: SimulateWarmup, who: Operator, given: With) -> Response:
     """What goes where, day by day and provider by provider, and when the plan ends."""
     for provider in body.mix:
@@ -133,7 +134,7 @@ async def get_warmup(ip: str, who: Operator, given: With) -> Response:
         return json_answer(await _today(connection, given, normal_address(ip)))
 
 
-@router.get("/{ip}/changes", response_model=ChangeList, responses=errors("invalid_parameter", "not_found"))
+@router.get("/{ip}/changes", response_model=ChangeList, responses=errors("not_found"))
 async def warmup_changes(
     ip: str,
     who: Operator,

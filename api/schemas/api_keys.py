@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from api.schemas.shapes import Listed
+from api.schemas.shapes import Listed, Strict
 
 
 def _printable(text: str) -> str:
@@ -22,10 +22,8 @@ ShownName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_
 """A name for people. Printable: PostgreSQL stores no NUL, UTF-8 knows no lone surrogate."""
 
 
-class CreateKey(BaseModel):
+class CreateKey(Strict):
     """An API key to make."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: ShownName = Field(examples=["shop"])
     permission: Literal["full_access", "sending_access"] = Field(
@@ -36,10 +34,8 @@ class CreateKey(BaseModel):
     )
 
 
-class RenameKey(BaseModel):
+class RenameKey(Strict):
     """A new name for an API key."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: ShownName
 

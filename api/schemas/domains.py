@@ -4,12 +4,13 @@ Field names are Resend's where it has the noun. Unknown fields are ignored, as a
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.shapes import Listed
+from web.absent import Absent
 from web.faces.domains import REGION
 
 
@@ -29,7 +30,9 @@ class CreateDomain(BaseModel):
     open_tracking: bool | None = Field(None, description="Only false for now: opens are not tracked.")
     click_tracking: bool | None = Field(None, description="Only false for now: clicks are not tracked.")
     tracking_subdomain: str | None = Field(None, max_length=100, description="Taken and not used without tracking.")
-    tls: Literal["opportunistic", "enforced"] | None = Field(None, description="Only `opportunistic` for now.")
+    tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
+        None, description="Only `opportunistic` for now."
+    )
 
 
 class UpdateDomain(BaseModel):
@@ -40,7 +43,9 @@ class UpdateDomain(BaseModel):
     open_tracking: bool | None = Field(None, description="Only false for now.")
     click_tracking: bool | None = Field(None, description="Only false for now.")
     tracking_subdomain: str | None = Field(None, max_length=100, description="Taken and not used without tracking.")
-    tls: Literal["opportunistic", "enforced"] | None = Field(None, description="Only `opportunistic` for now.")
+    tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
+        None, description="Only `opportunistic` for now."
+    )
 
 
 class RecordAnswer(BaseModel):

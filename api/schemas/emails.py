@@ -10,14 +10,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from api.schemas.shapes import Listed
 from core.queues import Lane
+from messages.limits import MAX_EXPIRES, MAX_RECIPIENTS
 from messages.states import State
-
-MAX_RECIPIENTS = 50
-"""Addresses in `to`, `cc` and `bcc` together (Resend: 50 in `to`)."""
 
 MAX_BATCH = 1000
 
@@ -27,13 +25,24 @@ MAX_TAG_TEXT = 256
 
 MAX_ATTACHMENTS = 100
 
-MAX_EXPIRES = 259_200
-"""Seconds; 72 hours is also where the retry clock ends."""
 
+_Octets = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=255)]], Field(fail_fast=True)]
 _ADDRESS_LIST = Annotated[list[str], Field(max_length=MAX_RECIPIENTS, fail_fast=True)]
 
 Addresses = str | _ADDRESS_LIST
-"""One address, or up to 50 of them."""
+"""One address, or several. An empty text is an absent address."""
+
+
+def _lane(given: object) -> object:
+    """An empty text is an absent field, here as everywhere."""
+    return Lane.TRANSACTIONAL if given == "" else given
+
+
+class NodeBuffer(BaseModel):
+    """What JSON makes of a Buffer of Node."""
+
+    type: Literal["Buffer"]
+    data: str | _Octets = Field(description="The bytes as numbers, or in base64.")
 
 
 class Attachment(BaseModel):
@@ -41,12 +50,13 @@ class Attachment(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    content: Any = Field(
+    content: str | _Octets | NodeBuffer | None = Field(
         None,
         description="The file: base64, a list of the bytes as numbers, or Node's `{type: 'Buffer', data: [..]}`.",
-        json_schema_extra={"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "integer"}}]},
     )
-    filename: str | None = Field(None, description="Name the recipient sees.", examples=["invoice.pdf"])
+    filename: str | Literal[False] | None = Field(
+        None, description="Name the recipient sees.", examples=["invoice.pdf"]
+    )
     path: str | None = Field(None, description="Not supported: a remote file is refused. Send `content`.")
     content_type: str | None = Field(None, description="Media type; by default it follows from the filename.")
     content_id: str | None = Field(None, description="Makes the file inline: HTML refers to it as `cid:<content_id>`.")
@@ -72,7 +82,7 @@ class SendEmail(BaseModel):
         description="`Name <user@domain>` or `user@domain`; the domain is a verified domain of this application.",
         examples=["Acme <hello@acme.example>"],
     )
-    to: Addresses = Field(description="Who gets it: up to 50 addresses together with `cc` and `bcc`.")
+    to: Addresses = Field(description="Who gets it: up to 100 addresses together with `cc` and `bcc`.")
     subject: str | None = Field(None, description="Subject line.", examples=["Your receipt"])
     cc: Addresses | None = Field(None, description="Copies that everybody sees.")
     bcc: Addresses | None = Field(None, description="Copies that nobody sees.")
@@ -93,7 +103,7 @@ class SendEmail(BaseModel):
         examples=["in 10 min", "2026-08-05T11:52:01Z"],
     )
     template: Any = Field(None, description="Not available yet: refused.")
-    stream: Lane = Field(
+    stream: Annotated[Lane, BeforeValidator(_lane)] = Field(
         Lane.TRANSACTIONAL, description="Ours. The way it travels: `marketing` never delays the other."
     )
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")

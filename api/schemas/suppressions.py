@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.schemas.shapes import Listed
+from api.schemas.shapes import Listed, Strict
 from suppression.reasons import Reason, Source, SuppressionScope
 from suppression.repository import LARGEST_BATCH
 from web.faces.suppressions import Origin
@@ -23,10 +23,8 @@ _Email = Annotated[str, Field(max_length=2000, examples=["person@example.com"])]
 _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 
 
-class Terms(BaseModel):
+class Terms(Strict):
     """For what, why and how long: the fields every way of adding shares."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     scope: Annotated[SuppressionScope, Field(strict=False)] = Field(
         SuppressionScope.ALL, description="`all`, or only one stream."
@@ -51,10 +49,8 @@ class AddMany(Terms):
     emails: list[_Email] = Field(min_length=1, max_length=LARGEST_BATCH)
 
 
-class RemoveMany(BaseModel):
+class RemoveMany(Strict):
     """What to remove: addresses or ids, not both."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     emails: list[_Email] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)
     ids: list[Annotated[UUID, Field(strict=False)]] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)

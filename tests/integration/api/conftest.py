@@ -11,9 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.serve import service_of
 from core.settings import Settings
 from store.database import Database
 from tests.integration.api.account import Account, make_account
+from web.server import config_of
 
 
 @pytest.fixture
@@ -64,7 +66,9 @@ class Server:
 @pytest.fixture
 def server(settings: Settings, account: Account) -> Iterator[Server]:
     """uvicorn on a free port of the loopback, for clients that want a real one."""
-    config = uvicorn.Config(create_app(settings), port=0, lifespan="on", log_config=None, timeout_graceful_shutdown=2)
+    local = settings.model_copy(update={"api_host": "127.0.0.1", "api_port": 0})
+    config = config_of(service_of(local), create_app(local))
+    config.host, config.port = "127.0.0.1", 0
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, name="api")
     thread.start()

@@ -135,7 +135,7 @@ async def test_removing_by_id_by_address_and_by_scope(client: httpx.AsyncClient,
 async def test_neither_an_id_nor_an_address(client: httpx.AsyncClient, text: str) -> None:
     for method in ("GET", "DELETE"):
         answer = await client.request(method, f"/suppressions/{quote(text)}")
-        assert errors_of(answer) == (422, "invalid_parameter")
+        assert errors_of(answer) == (404, "not_found")
 
 
 async def test_addresses_with_signs_that_mean_something_in_a_path(client: httpx.AsyncClient) -> None:

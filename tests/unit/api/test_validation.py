@@ -26,7 +26,7 @@ def refusal(body: object) -> ApiError:
     [
         ({"to": 5}, 422, "validation_error", "The `to` field is not valid: it must be a text."),
         ({"to": ["a", None]}, 422, "validation_error", "The `to[1]` field is not valid: it must be a text."),
-        ({"to": ["a"] * 51}, 422, "validation_error", "The `to` field is not valid: it may hold at most 50 entries."),
+        ({"to": ["a"] * 101}, 422, "validation_error", "The `to` field is not valid: it may hold at most 100 entries."),
         ({"stream": "bulk"}, 422, "validation_error",
          "The `stream` field is not valid: it must be 'transactional' or 'marketing'."),
         ({"tags": [{}]}, 422, "missing_required_field", "Missing `tags[0].name` field."),

@@ -1,0 +1,178 @@
+"""Rules of the wire that hold for every route: order of errors, HEAD, ids, empty texts, clients that leave."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+
+from api.app import create_app
+from core.settings import Settings
+from store.database import Database
+from tests.integration.api.account import Account, email
+
+DOCUMENT = create_app(Settings(secret="5" * 64)).openapi()
+ID = "01999999-9999-7999-8999-999999999999"
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    return [(method, path, found) for path, all_ in DOCUMENT["paths"].items() for method, found in all_.items()]
+
+
+def filled(path: str, value: str = ID) -> str:
+    while "{" in path:
+        path = path[: path.index("{")] + value + path[path.index("}") + 1 :]
+    return path
+
+
+async def test_the_key_is_asked_for_before_anything_else(client: httpx.AsyncClient) -> None:
+    """Whatever is wrong besides: path, parameters, a body that is no JSON or far too long."""
+    keyed = [(method, path) for method, path, found in operations() if found.get("security") != []]
+    assert len(keyed) > 60
+    for method, path in keyed:
+        for authorization, status, name in (
+            ("Basic x", 401, "missing_api_key"),
+            ("Bearer pl_unknown", 403, "invalid_api_key"),
+        ):
+            answer = await client.request(
+                method,
+                filled(path, "%00") + "?limit=x&days=x&scope=x",
+                content=b"[" * 70_000,
+                headers={"authorization": authorization, "content-type": "application/json"},
+            )
+            assert (answer.status_code, answer.json()["name"]) == (status, name), (method, path)
+
+
+async def test_a_body_without_a_key_is_not_read(app: FastAPI) -> None:
+    """10 MB of `[],` without a key cost 1.9 s of CPU."""
+    asked = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"[]," * 1000, "more_body": True}
+
+    async def send(message: dict[str, Any]) -> None:
+        assert message.get("status", 401) == 401
+
+    for method, path, found in operations():
+        if found.get("security") != [] and method != "get":
+            scope = {
+                "type": "http", "method": method.upper(), "path": filled(path), "raw_path": b"", "query_string": b"",
+                "headers": [], "root_path": "", "scheme": "http", "server": ("api", 80), "http_version": "1.1",
+            }  # fmt: skip
+            await app(scope, receive, send)  # type: ignore[arg-type]
+    assert asked == 0
+
+
+async def test_head_answers_as_get_does_without_the_content(
+    client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account
+) -> None:
+    sent = (await client.post("/emails", json=email())).json()["id"]
+    for path in ("/healthz", "/metrics", "/", "/docs", "/emails", f"/emails/{sent}", "/domains", "/openapi.json"):
+        got, asked = await client.get(path), await client.head(path)
+        assert (asked.status_code, asked.content) == (200, b""), path
+        assert asked.headers["content-type"] == got.headers["content-type"]
+    for method, path, found in operations():
+        if method == "get":
+            caller = ops if "does not operate" in str(found["responses"].get("403", "")) else client
+            assert (await caller.head(filled(path))).status_code in (200, 404), path
+    wrong = await client.head("/suppressions/batch")
+    assert wrong.status_code == (await client.get("/suppressions/batch")).status_code == 404
+    assert "HEAD" in (await client.put("/emails")).headers["allow"]
+
+
+async def test_what_is_no_id_names_nothing(client: httpx.AsyncClient, ops: httpx.AsyncClient) -> None:
+    """`GET /emails/metrics` was 422: to an application that asks for what we do not have yet, it is a 404."""
+    paths = [
+        (method, path) for method, path, found in operations()
+        if any(one["in"] == "path" and one["schema"].get("format") == "uuid" for one in found.get("parameters", ()))
+    ]  # fmt: skip
+    assert len(paths) >= 10
+    for method, path in paths:
+        caller = ops if path.startswith(("/alarms", "/pools")) else client
+        for odd in ("metrics", "1", "%00", "x" * 300):
+            answer = await caller.request(method, filled(path, odd), json={"name": "n", "scheduled_at": "in 1 hour"})
+            assert (answer.status_code, answer.json()["name"]) == (404, "not_found"), (method, path, odd)
+    odd = await client.get("/suppressions/neither")
+    assert (odd.status_code, odd.json()["name"]) == (404, "not_found")
+
+
+async def test_ids_that_a_body_repeats_are_ignored(client: httpx.AsyncClient, account: Account) -> None:
+    """SDKs send `id` in the body beside the path; fields that are misspelt are still refused."""
+    made = await client.post("/api-keys", json={"name": "a", "api_key_id": "x"})
+    assert made.status_code == 201
+    key = made.json()["id"]
+    renamed = await client.patch(f"/api-keys/{key}", json={"name": "b", "id": key, "key_id": 5})
+    assert renamed.status_code == 200
+    assert (await client.patch(f"/domains/{account.domain_id}", json={"id": "x"})).status_code == 200
+    added = await client.post("/suppressions", json={"email": "a@b.example", "id": None, "suppression_id": "x"})
+    assert added.status_code == 201
+    later = (await client.post("/emails", json=email(scheduled_at="in 1 hour", id="x"))).json()["id"]
+    moved = await client.patch(f"/emails/{later}", json={"id": later, "scheduled_at": "in 2 hours"})
+    assert moved.status_code == 200
+    assert (await client.post(f"/emails/{later}/cancel", json={"id": "x"})).status_code == 200
+    assert (await client.post("/api-keys", json={"name": "a", "domainId": "x"})).status_code == 422
+
+
+class TestEmptyTexts:
+    """`""` is an absent part."""
+
+    @pytest.mark.parametrize(("given", "kept"), [("text", ("html", None)), ("html", ("text", None))])
+    async def test_of_a_body(self, client: httpx.AsyncClient, given: str, kept: tuple[str, None]) -> None:
+        """`{"text": "…", "html": ""}` showed a blank mail."""
+        body = email(text=None) | {given: "Thank you.", kept[0]: ""}
+        sent = (await client.post("/emails", json=body)).json()["id"]
+        found = (await client.get(f"/emails/{sent}")).json()
+        assert (found[given], found[kept[0]]) == ("Thank you.", None)
+
+    async def test_of_everything_that_may_be_left_out(self, client: httpx.AsyncClient, database: Database) -> None:
+        body = email(
+            cc="", bcc=[""], reply_to="", scheduled_at="", pool="", stream="", template="", html="",
+            to=["bob@example.com", ""], headers={"X-Empty": "", "X-Full": "1"},
+            attachments=[{"filename": "a.txt", "content": "Zg==", "content_type": "", "path": "", "content_id": ""}],
+        )  # fmt: skip
+        answer = await client.post("/emails", json=body)
+        assert answer.status_code == 200, answer.text
+        found = (await client.get(f"/emails/{answer.json()['id']}")).json()
+        assert (found["to"], found["cc"], found["bcc"], found["reply_to"]) == (["bob@example.com"], [], [], [])
+        assert (found["scheduled_at"], found["stream"]) == (None, "transactional")
+        async with database.connection() as connection:
+            rows = await (await connection.execute("SELECT headers FROM contents")).fetchall()
+        assert str(rows).count("X-") == 1
+
+    async def test_in_both_parts_is_no_email(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/emails", json=email(text="", html=""))
+        assert (answer.status_code, answer.json()["name"]) == (422, "missing_required_field")
+        nobody = await client.post("/emails", json=email(to=[""]))
+        assert (nobody.status_code, nobody.json()["name"]) == (422, "missing_required_field")
+
+    async def test_of_parameters(self, client: httpx.AsyncClient) -> None:
+        for path in ("/emails?limit=&after=&before=", "/domains?after=", "/suppressions?q=&reason=&scope=&origin="):
+            assert (await client.get(path)).status_code == 200, path
+
+
+async def test_a_client_that_leaves_is_no_error_of_ours(app: FastAPI, account: Account) -> None:
+    """It counted as a 500, on every route that reads a body."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    def counted(status: str) -> float:
+        samples = [s for m in REGISTRY.collect() if m.name == "postlane_api_answers" for s in m.samples]
+        return sum(s.value for s in samples if s.name.endswith("_total") and s.labels["status"] == status)
+
+    before, gone = counted("500"), counted("499")
+    paths = [("POST", "/emails"), ("POST", "/emails/batch"), ("POST", "/domains"), ("PATCH", f"/emails/{ID}")]
+    for method, path in paths:
+        scope = {
+            "type": "http", "method": method, "path": path, "raw_path": b"", "query_string": b"", "root_path": "",
+            "headers": [(b"authorization", b"Bearer " + account.full.encode())], "scheme": "http",
+            "server": ("api", 80), "http_version": "1.1",
+        }  # fmt: skip
+        await app(scope, receive, send)  # type: ignore[arg-type]
+    assert (counted("500") - before, counted("499") - gone) == (0, len(paths))
