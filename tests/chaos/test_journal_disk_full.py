@@ -3,18 +3,23 @@
 Path: the marketing worker may not write files any longer than a few bytes (RLIMIT_FSIZE, which works as root and as
 anybody else, and which gives half-written lines as a full disk does). Then the limit is zero from its start on.
 Expectation: mail is still delivered, once, and every lost line of the journal is an error in the log: only a kill at
-that moment would repeat this mail.
+that moment would repeat this mail. While PostgreSQL is away too, outcomes can be kept nowhere: then nothing more is
+sent, and a kill repeats what was on the wire at that time and the few outcomes that were not committed, not more.
 """
 
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from cli.running.processes import Service
-from tests.chaos.proof import MAILS, QUICK, mails, prove, suppress_blocked
+from outcomes.recorder import EXPOSED_AT
+from tests.chaos.proof import MAILS, QUICK, delivered_so_far, mails, prove, suppress_blocked, until_delivered
 from tests.stack import MARKETING, Options, RunningStack, running_stack
 
 COUNT = min(MAILS, 2000)
@@ -62,6 +67,26 @@ def test_mail_is_delivered_although_the_journal_cannot_be_written(octets: int, e
         assert errors, f"the log has no line {event}"
         assert all(line["level"] == "error" and line["error"] for line in errors)
         print(f"{proof}; {len(errors)} times {event}")
+
+
+@pytest.mark.chaos
+def test_a_kill_repeats_little_when_the_disk_is_full_and_postgresql_is_away() -> None:
+    with running_stack(Options(env=QUICK | {"POSTLANE_LEASE_SECONDS": "8"}, rework=_limited(0))) as stack:
+        batch = mails(COUNT, suppressed=min(COUNT, 20))
+        suppressed = suppress_blocked(stack, batch)
+        acknowledged = stack.enqueue(batch)
+        until_delivered(stack, COUNT // 4)
+        on_wire = stack.sessions(MARKETING)
+        os.kill(stack.pid("postgres"), signal.SIGKILL)
+        time.sleep(3)  # the supervisor does nothing meanwhile, so PostgreSQL stays away
+        sent = delivered_so_far(stack)
+        time.sleep(1)
+        assert delivered_so_far(stack) == sent, "mail leaves whose outcome can be kept nowhere"
+        stack.kill(MARKETING)
+        stack.until(lambda: stack.waiting() > 0, 60, "mail that is left to send")
+        stack.until_all_ended(120)
+        proof = prove(stack, acknowledged, suppressed, most_repeats=on_wire + EXPOSED_AT)
+        print(f"{proof}; {on_wire} sessions were open when PostgreSQL went")
 
 
 def _log(stack: RunningStack) -> list[dict[str, object]]:
