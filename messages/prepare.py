@@ -8,11 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.senders import Sender
+from core.addresses import AddressError
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.model import Claimed, StoredContent, StoredEmail
 from mta import return_path
 from mta.compose import compose, compose_raw, needs_smtputf8
+from mta.mime_headers import ComposeError
 from mta.model import Draft, Envelope
 from mta.sign import sign
 
@@ -49,7 +51,7 @@ def _compose_and_sign(
         else:
             draft = _draft(email, content, feedback_id, now)
             data, smtputf8 = compose(draft), needs_smtputf8(draft)
-    except ValueError as error:
+    except (ComposeError, AddressError) as error:
         return f"it cannot be composed: {error}"
     return sign(data, sender.keys, now) + data, smtputf8
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from core.addresses import AddressError, parse_mailbox
-from mta.mime_headers import MAX_LINE, address_header, check_name, check_value, text_header
+from mta.mime_headers import MAX_LINE, ComposeError, address_header, check_name, check_value, text_header
 from mta.mime_parts import Part, attachment_part, has_long_line, multipart, text_part
 from mta.model import Draft
 from mta.raw_mail import join_mail, read_mail
@@ -36,7 +36,7 @@ def compose(draft: Draft) -> bytes:
 
     Headers of the application named in `FORBIDDEN_HEADERS`, `OWN_HEADERS` or `content-*` are left out: the API refuses
     the first with a reason, and a mail that was accepted goes out without them rather than not at all. Message-ID,
-    Date, Reply-To and Feedback-ID of the application win over ours. Raises `ValueError` that names the header for a
+    Date, Reply-To and Feedback-ID of the application win over ours. Raises `ComposeError` that names the header for a
     value that no header can carry, and `AddressError` for an address that is none.
     """
     root = _content(draft)
@@ -54,10 +54,10 @@ def needs_smtputf8(draft: Draft) -> bool:
 
 
 def check_header(name: str, value: str) -> None:
-    """Raises the `ValueError` that `compose` would raise for this header of the application, or if it is forbidden."""
+    """Raises the `ComposeError` that `compose` would raise for this header, or if an application may not set it."""
     check_name(name)
     if name.lower() in FORBIDDEN_HEADERS:
-        raise ValueError(f"header {name}: may not be set")
+        raise ComposeError(f"header {name}: may not be set")
     _custom_header(name, name.lower(), value)
 
 
@@ -66,12 +66,12 @@ def compose_raw(raw: bytes, message_id: str, date: datetime, feedback_id: str) -
 
     Line ends become CRLF, Bcc and Return-Path go, Message-ID, Date and Feedback-ID (if not "") are added at the end of
     the header when missing. Everything else stays as it is, also Received and foreign DKIM signatures, 8-bit bodies
-    included. Raises `ValueError` for NUL, a line over 998 octets, a broken header, and anything but one From.
+    included. Raises `ComposeError` for NUL, a line over 998 octets, a broken header, and anything but one From.
     """
     fields, body = read_mail(raw)
     names = [name for name, _ in fields]
     if names.count(b"from") != 1:
-        raise ValueError("a message has exactly one From header (RFC 5322 section 3.6)")
+        raise ComposeError("a message has exactly one From header (RFC 5322 section 3.6)")
     kept = [field for field in fields if field[0] not in (b"bcc", b"resent-bcc", b"return-path")]
     kept += [
         (b"", text_header(name, value).removesuffix("\r\n").encode())
@@ -84,9 +84,9 @@ def compose_raw(raw: bytes, message_id: str, date: datetime, feedback_id: str) -
     ]
     data = join_mail(kept, body if body.endswith(b"\r\n") or not body else body + b"\r\n")
     if b"\0" in data:
-        raise ValueError("the message holds a NUL")
+        raise ComposeError("the message holds a NUL")
     if has_long_line(data):
-        raise ValueError(f"a line is longer than {MAX_LINE} octets (RFC 5322 section 2.1.1)")
+        raise ComposeError(f"a line is longer than {MAX_LINE} octets (RFC 5322 section 2.1.1)")
     return data
 
 

@@ -2,7 +2,7 @@
 
 Owns RFC 5322 folding (section 2.2.3), RFC 2047 encoded-words, and RFC 2231 parameters. Never decides which headers a
 mail has. The functions named after headers return whole fields that end with CRLF, keep lines within 78 characters
-where the words allow it and within 998 always, and raise `ValueError` that names the header when a value holds CR, LF
+where the words allow it and within 998 always, and raise `ComposeError` that names the header when a value holds CR, LF
 or NUL, or cannot be written within 998.
 
 Written to round-trip: a reader that unfolds and decodes gets the text that was given, apart from blanks at its ends.
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from core.addresses import Mailbox, quoted
+from core.errors import PostlaneError
 
 LINE = 78
 """Preferred length of a line, without CRLF (RFC 5322 section 2.1.1)."""
@@ -42,6 +43,10 @@ _RFC2231_SAFE = "!#$&+-.^_`{|}~"
 _SEGMENT = 60
 
 
+class ComposeError(PostlaneError, ValueError):
+    """This mail cannot be written as it is, now or ever; the text says what about it."""
+
+
 def text_header(name: str, value: str, *, literal: bool = False) -> str:
     """One unstructured field, such as Subject or a header of the application.
 
@@ -55,7 +60,7 @@ def text_header(name: str, value: str, *, literal: bool = False) -> str:
     if _longest_line(folded) <= MAX_LINE:
         return folded
     if is_structured(name):
-        raise ValueError(f"header {name}: a part without blanks is longer than {MAX_LINE} characters")
+        raise ComposeError(f"header {name}: a part without blanks is longer than {MAX_LINE} characters")
     return fold(name, encoded_words(name, value))
 
 
@@ -65,20 +70,20 @@ def address_header(name: str, mailboxes: Iterable[Mailbox]) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raises `ValueError` unless `name` can be a field name (RFC 5322 section 3.6.8) of at most 76 characters."""
+    """Raises `ComposeError` unless `name` can be a field name (RFC 5322 section 3.6.8) of at most 76 characters."""
     if not _FIELD_NAME.fullmatch(name):
-        raise ValueError(f"header {name[:76]!r}: not a header name")
+        raise ComposeError(f"header {name[:76]!r}: not a header name")
 
 
 def check_value(name: str, value: str) -> None:
-    """Raises `ValueError` for CR, LF, NUL and lone surrogates. The API refuses them too; this is the second door."""
+    """Raises `ComposeError` for CR, LF, NUL and lone surrogates. The API refuses them too; this is the second door."""
     if _FORBIDDEN.search(value):
-        raise ValueError(f"header {name}: line breaks and NUL are not allowed")
+        raise ComposeError(f"header {name}: line breaks and NUL are not allowed")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError(f"header {name}: not valid Unicode") from None
+            raise ComposeError(f"header {name}: not valid Unicode") from None
 
 
 def disposition_header(kind: str, filename: str) -> str:
@@ -173,7 +178,7 @@ def _encode_stretch(name: str, value: str, literal: bool) -> str:
     In List-Id or Sender the address beside a name therefore stays what it is.
     """
     if is_structured(name) and name.lower() != "list-id":
-        raise ValueError(f"header {name}: only printable ASCII is allowed")
+        raise ComposeError(f"header {name}: only printable ASCII is allowed")
     words = value.split(" ")
     marked = [index for index, word in enumerate(words) if not _is_plain(word, literal)]
     first, last = marked[0], marked[-1]

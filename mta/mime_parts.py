@@ -12,7 +12,7 @@ from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mta.mime_headers import MAX_LINE, check_value, disposition_header, parameters, with_parameters
+from mta.mime_headers import MAX_LINE, ComposeError, check_value, disposition_header, parameters, with_parameters
 from mta.model import Attachment
 
 _ENCODED_LINE = 76
@@ -39,7 +39,7 @@ def text_part(text: str, subtype: str) -> Part:
     try:
         data = crlf(text).encode()
     except UnicodeEncodeError:
-        raise ValueError(f"the {subtype} body is not valid Unicode") from None
+        raise ComposeError(f"the {subtype} body is not valid Unicode") from None
     encoding, body = encode_text(data, ascii_only=text.isascii())
     headers = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
     return Part(headers.encode("ascii"), body)
@@ -165,5 +165,5 @@ def _media_type(given: str) -> tuple[str, list[tuple[str, str]]]:
 def _content_id(given: str) -> str:
     value = given.removeprefix("<").removesuffix(">")
     if not _CONTENT_ID.fullmatch(value):
-        raise ValueError("header Content-ID: needs 1 to 200 printable ASCII characters without blanks")
+        raise ComposeError("header Content-ID: needs 1 to 200 printable ASCII characters without blanks")
     return value

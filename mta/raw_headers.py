@@ -14,6 +14,7 @@ from urllib.parse import quote
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from mta.mime_headers import (
     MAX_LINE,
+    ComposeError,
     encoded_words,
     fold,
     is_structured,
@@ -82,7 +83,7 @@ def listed(value: str) -> list[Mailbox]:
 
 def seven_bit_field(field: Field) -> Field:
     """The field in ASCII and in lines of at most 998 octets, the same field when it is so already. An address whose
-    local part is not ASCII stays UTF-8: there is no other spelling of it. Raises `ValueError`."""
+    local part is not ASCII stays UTF-8: there is no other spelling of it. Raises `ComposeError`."""
     lower, given = field
     if given.isascii() and not has_long_line(given):
         return field
@@ -97,7 +98,7 @@ def seven_bit_field(field: Field) -> Field:
         written = text_header(name, text)
     data = written.removesuffix("\r\n").encode()
     if has_long_line(data):
-        raise ValueError(f"header {name}: a part without blanks is longer than {MAX_LINE} octets")
+        raise ComposeError(f"header {name}: a part without blanks is longer than {MAX_LINE} octets")
     return lower, data
 
 

@@ -11,7 +11,7 @@ import re
 from binascii import a2b_qp
 from typing import Final
 
-from mta.mime_headers import text_header
+from mta.mime_headers import ComposeError, text_header
 from mta.mime_parts import base64_lines, crlf_bytes, encode_text, has_long_line
 from mta.raw_headers import seven_bit_field, text_of
 from mta.raw_mail import Field, join_mail, read_mail
@@ -27,12 +27,12 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
 
 
 def seven_bit(fields: list[Field], body: bytes) -> tuple[list[Field], bytes]:
-    """The message, changed where it must be. Raises `ValueError` for what cannot be changed and cannot be sent."""
+    """The message, changed where it must be. Raises `ComposeError` for what cannot be changed and cannot be sent."""
     fields, body = _Walk().message(fields, body)
     if b"\0" in body:
-        raise ValueError("the message holds a NUL in a part that must not be changed")
+        raise ComposeError("the message holds a NUL in a part that must not be changed")
     if has_long_line(body):
-        raise ValueError("a line is longer than 998 octets in a part that must not be changed")
+        raise ComposeError("a line is longer than 998 octets in a part that must not be changed")
     return fields, body
 
 
