@@ -1,12 +1,14 @@
 """Are the records of a sender domain published? Asks DNS, judges the answers, stores the result.
 
-Called by `POST /domains/{id}/verify`, the CLI and the background worker. `verify_domain` is the whole of it; the
-judging below it is pure. Never changes keys or names, and never waits longer than it is told: a name server that is
-silent makes a record `temporary_failure`, which is no reason to stop a domain that was verified.
+`verify_domain` is the whole of it; the judging below it is pure. Never changes keys or names, and never waits longer
+than it is told: a name server that is silent makes a record `temporary_failure`, which is no reason to stop a domain
+that was verified.
 
 A record is `verified`, `pending` (not there yet), `failed` (something else is there), `temporary_failure` (no answer).
 A domain is `verified` when every required record is (`accounts/records` says which and why), otherwise `failed` or
-`pending`. One that was verified keeps that while DNS is silent; when records are gone it is a `temporary_failure`.
+`pending`. One that was verified keeps that while DNS is silent; when records are gone it is a `temporary_failure`. In a
+check that nobody asked for, SPF alone takes nothing away: it depends on the operator's IPs too, and a new IP may not
+stop the mail of all domains, which DKIM authenticates as before.
 """
 
 import asyncio
@@ -58,7 +60,7 @@ class Lookup(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class DnsAnswers:
     """What DNS said, by name. A missing name means that nobody answered."""
 
     txt: Mapping[str, list[str]]
@@ -90,10 +92,17 @@ class Installation:
 
 
 async def verify_domain(
-    database: Database, lookup: Lookup, ours: Installation, domain_id: UUID, within: float = CHECK_SECONDS
+    database: Database,
+    lookup: Lookup,
+    ours: Installation,
+    domain_id: UUID,
+    within: float = CHECK_SECONDS,
+    *,
+    asked: bool = True,
 ) -> Domain | None:
     """Check all records within `within` seconds, and that a mail signed now verifies against the published keys; store
-    the result. The domain as it stands now, None if it is gone.
+    the result. The domain as it stands now, None if it is gone. `asked`: somebody wants to know, it is not only time to
+    look again.
 
     Raises `DatabaseUnavailableError`; DNS trouble is part of the result. No transaction is open while DNS is asked.
     """
@@ -104,10 +113,10 @@ async def verify_domain(
     if domain is None:
         return None
     records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname)
-    evidence = await collect(lookup, records, ours.hostname, within)
-    checks = {record.kind.value: judge(record, evidence, ours.hostname, addresses) for record in records}
-    checks |= proved(records, checks, evidence, domain.name, keys)
-    status = domain_status(domain.status, checks)
+    answers = await collect(lookup, records, ours.hostname, within)
+    checks = {record.kind.value: judge(record, answers, ours.hostname, addresses) for record in records}
+    checks |= proved(records, checks, answers, domain.name, keys)
+    status = domain_status(domain.status, checks, asked=asked)
     async with database.connection() as connection:
         checked_at = await store_checks(connection, domain_id, status, checks)
     if checked_at is None:
@@ -134,7 +143,7 @@ async def _keys(connection: Connection, secret: InstanceSecret, domain_id: UUID)
 def proved(
     records: Sequence[DnsRecord],
     checks: Mapping[str, RecordCheck],
-    evidence: Evidence,
+    answers: DnsAnswers,
     domain: str,
     keys: Sequence[DkimKey] | str,
 ) -> dict[str, RecordCheck]:
@@ -142,7 +151,7 @@ def proved(
     right = [r for r in records if r.kind in DKIM_KINDS and checks[r.kind.value].status == CheckStatus.VERIFIED]
     if isinstance(keys, str):
         return {r.kind.value: _failed(f"Nothing can be signed for {domain}: {keys}") for r in right}
-    refused = refused_signatures(domain, keys, evidence.txt, datetime.now(UTC))
+    refused = refused_signatures(domain, keys, answers.txt, datetime.now(UTC))
     return {
         r.kind.value: _failed(f"A mail signed now does not verify against {r.name}: {refused[r.name]}")
         for r in right
@@ -150,7 +159,7 @@ def proved(
     }
 
 
-async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, within: float) -> Evidence:
+async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, within: float) -> DnsAnswers:
     """Ask all names side by side; those without an answer in time are left out."""
     mx_names = {record.name for record in records if record.type == "MX"}
     txt_names = {record.name for record in records if record.type == "TXT"} | {spf_name(hostname)}
@@ -161,7 +170,7 @@ async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, w
         _answers({name: lookup.txt(name) for name in txt_names}, within),
         _answers({name: lookup.mx(name) for name in mx_names}, within),
     )
-    return Evidence(txt, mx)
+    return DnsAnswers(txt, mx)
 
 
 async def _answers(questions: Mapping[str, Awaitable[T]], within: float) -> dict[str, T]:
@@ -175,28 +184,29 @@ async def _answers(questions: Mapping[str, Awaitable[T]], within: float) -> dict
     return {name: answer[0] for name, answer in zip(questions, answers, strict=True) if answer is not None}
 
 
-def domain_status(before: str, checks: Mapping[str, RecordCheck]) -> str:
+def domain_status(before: str, checks: Mapping[str, RecordCheck], *, asked: bool = True) -> str:
     """The status of a domain, from the one it had and the checks by `RecordKind`."""
     required = [checks[kind].status for kind in REQUIRED]
     if all(status == CheckStatus.VERIFIED for status in required):
         return "verified"
     if before in ("verified", "temporary_failure"):
         silent = (CheckStatus.VERIFIED, CheckStatus.TEMPORARY_FAILURE)
-        return before if all(status in silent for status in required) else "temporary_failure"
+        held = REQUIRED if asked else REQUIRED - {RecordKind.SPF}
+        return before if all(checks[kind].status in silent for kind in held) else "temporary_failure"
     return "failed" if CheckStatus.FAILED in required else "pending"
 
 
-def judge(record: DnsRecord, evidence: Evidence, hostname: str, addresses: Sequence[str]) -> RecordCheck:
+def judge(record: DnsRecord, answers: DnsAnswers, hostname: str, addresses: Sequence[str]) -> RecordCheck:
     """How one record stands. `addresses` are the sending IPs that SPF has to cover."""
     if record.kind is RecordKind.RETURN_PATH_MX:
-        return _judge_mx(record, evidence.mx.get(record.name))
+        return _judge_mx(record, answers.mx.get(record.name))
     if record.kind is RecordKind.DMARC:
-        return _judge_dmarc(record, evidence)
-    texts = evidence.txt.get(record.name)
+        return _judge_dmarc(record, answers)
+    texts = answers.txt.get(record.name)
     if texts is None:
         return _silent(record.name)
     if record.kind is RecordKind.SPF:
-        return _judge_spf(record, texts, evidence, hostname, addresses)
+        return _judge_spf(record, texts, answers, hostname, addresses)
     return _judge_dkim(record, texts)
 
 
@@ -230,7 +240,7 @@ def _judge_mx(record: DnsRecord, found: list[tuple[int, str]] | None) -> RecordC
 
 
 def _judge_spf(
-    record: DnsRecord, texts: list[str], evidence: Evidence, hostname: str, addresses: Sequence[str]
+    record: DnsRecord, texts: list[str], answers: DnsAnswers, hostname: str, addresses: Sequence[str]
 ) -> RecordCheck:
     policies = _spf_policies(texts)
     if not policies:
@@ -246,13 +256,13 @@ def _judge_spf(
             who = f", so {missing[0]} may not send" if missing else ""
             return _failed(f"The SPF record at {record.name} has no {include}{who}.")
         return _VERIFIED
-    return _judge_included(terms, evidence, hostname, addresses)
+    return _judge_included(terms, answers, hostname, addresses)
 
 
-def _judge_included(terms: list[str], evidence: Evidence, hostname: str, addresses: Sequence[str]) -> RecordCheck:
+def _judge_included(terms: list[str], answers: DnsAnswers, hostname: str, addresses: Sequence[str]) -> RecordCheck:
     """The domain's own record is right; is the operator's?"""
     name = spf_name(hostname)
-    texts = evidence.txt.get(name)
+    texts = answers.txt.get(name)
     if texts is None:
         return _silent(name)
     policies = _spf_policies(texts)
@@ -265,10 +275,10 @@ def _judge_included(terms: list[str], evidence: Evidence, hostname: str, address
     return _VERIFIED
 
 
-def _judge_dmarc(record: DnsRecord, evidence: Evidence) -> RecordCheck:
+def _judge_dmarc(record: DnsRecord, answers: DnsAnswers) -> RecordCheck:
     """A policy at the domain or at a parent, up to the organisation (RFC 7489 section 6.6.3)."""
     for name in _dmarc_names(record.name):
-        texts = evidence.txt.get(name)
+        texts = answers.txt.get(name)
         if texts is None:
             return _silent(name)
         policies = [text for text in texts if _tags(text).get("v", "").upper() == "DMARC1"]

@@ -22,8 +22,5 @@ QUEUES: tuple[str, ...] = (Lane.TRANSACTIONAL, Lane.MARKETING, BACKGROUND)
 TASK_DELIVER = "postlane.deliver"
 """Hint: there is work for (lane, destinations). Arguments: lane, list of destination domains."""
 
-TASK_VERIFY_DOMAIN = "postlane.verify_domain"
-"""Check the DNS records of one sender domain. Arguments: domain id."""
-
 TASK_BOUNCE = "postlane.bounce"
 """Work through one received bounce. Arguments: inbound mail id."""

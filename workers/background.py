@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from core.clock import SystemClock
 from core.errors import UnavailableError
 from core.logs import get_logger
-from core.queues import BACKGROUND, TASK_BOUNCE, TASK_VERIFY_DOMAIN
+from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.tasks import end
@@ -44,22 +45,21 @@ class Background:
         """Work through one received mail."""
         await reports.work_through(inbound, self.reports)
 
-    async def verify(self, domain: UUID) -> None:
-        """Check the DNS records of one domain."""
-        lookup = fresh_resolver(self.settings)
-        await verify_domain(
-            self.reports.database, lookup, Installation(self.settings.hostname, self.reports.secret), domain
-        )
+    async def recheck_domains(self) -> None:
+        """Look again at the DNS records of sender domains that are due."""
+        lookup, database = fresh_resolver(self.settings), self.reports.database
+        ours = Installation(self.settings.hostname, self.reports.secret)
+        await recheck(database, lambda domain: verify_domain(database, lookup, ours, domain, asked=False))
 
 
 TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
     TASK_BOUNCE: Background.report,
-    TASK_VERIFY_DOMAIN: Background.verify,
 }
 """By their names in `core/queues`. Each gets the id of what it is about."""
 
 DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("reports without a task", 60.0, lambda background: reports.sweep(background.reports)),
+    Duty("sender domains", 30.0, Background.recheck_domains),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from accounts.proof import refused_signatures
 from accounts.records import PublicKey, domain_records
 from accounts.repository import RecordCheck
-from accounts.verify import CheckStatus, Evidence, proved
+from accounts.verify import CheckStatus, DnsAnswers, proved
 from mta.sign import Algorithm, DkimKey, dns_record, generate_ed25519, generate_rsa, load_key
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -59,7 +59,7 @@ def test_a_check_that_looked_right_fails_with_the_reason() -> None:
     public = [PublicKey("r1", "rsa", RSA[1]), PublicKey("e1", "ed25519", ED25519[1])]
     records = domain_records("shop.test", "bounce.shop.test", public, "mail.postlane.test")
     looks_right = {record.kind.value: RecordCheck(CheckStatus.VERIFIED, "") for record in records}
-    evidence = Evidence({**TXT, NAMES[0]: ["v=DKIM1; k=rsa; s=other; p=" + RSA[1]]}, {})
+    evidence = DnsAnswers({**TXT, NAMES[0]: ["v=DKIM1; k=rsa; s=other; p=" + RSA[1]]}, {})
     found = proved(records, looks_right, evidence, "shop.test", keys())
     assert found.keys() == {"dkim_rsa"}
     assert found["dkim_rsa"].reason.startswith("A mail signed now does not verify against r1._domainkey.shop.test: ")

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.records import PublicKey, RecordKind, domain_records, operator_spf
 from accounts.repository import RecordCheck
-from accounts.verify import CheckStatus, Evidence, domain_status, judge
+from accounts.verify import CheckStatus, DnsAnswers, domain_status, judge
 
 HOST = "mail.postlane.test"
 IPS = ["203.0.113.7", "203.0.113.8"]
@@ -17,7 +17,7 @@ RECORDS = {
     )
 }
 DKIM, SPF, OPERATOR = "s1._domainkey.shop.test", "bounce.shop.test", f"_spf.{HOST}"
-RIGHT = Evidence(
+RIGHT = DnsAnswers(
     {
         DKIM: ["v=DKIM1; k=rsa; p=QUJD"],
         "s2._domainkey.shop.test": ["v=DKIM1; k=ed25519; p=REVG"],
@@ -29,16 +29,16 @@ RIGHT = Evidence(
 )
 
 
-def check(kind: RecordKind, evidence: Evidence) -> RecordCheck:
-    return judge(RECORDS[kind], evidence, HOST, IPS)
+def check(kind: RecordKind, answers: DnsAnswers) -> RecordCheck:
+    return judge(RECORDS[kind], answers, HOST, IPS)
 
 
-def with_txt(name: str, *texts: str) -> Evidence:
+def with_txt(name: str, *texts: str) -> DnsAnswers:
     return replace(RIGHT, txt={**RIGHT.txt, name: list(texts)})
 
 
-def without(name: str) -> Evidence:
-    return Evidence(
+def without(name: str) -> DnsAnswers:
+    return DnsAnswers(
         {known: texts for known, texts in RIGHT.txt.items() if known != name},
         {known: hosts for known, hosts in RIGHT.mx.items() if known != name},
     )
@@ -58,7 +58,7 @@ def test_silence_is_a_temporary_failure_that_names_the_question(kind: RecordKind
 
 @pytest.mark.parametrize("kind", list(RecordKind))
 def test_nothing_there_is_pending(kind: RecordKind) -> None:
-    nothing = Evidence({name: [] for name in RIGHT.txt}, {name: [] for name in RIGHT.mx})
+    nothing = DnsAnswers({name: [] for name in RIGHT.txt}, {name: [] for name in RIGHT.mx})
     found = check(kind, nothing)
     assert found.status == "pending"
     assert RECORDS[kind].name in found.reason
@@ -190,3 +190,18 @@ def statuses(**changed: str) -> dict[str, RecordCheck]:
 def test_status_of_the_domain(before: str, changed: dict[str, str], after: str) -> None:
     assert set(changed.values()) <= set(CheckStatus)
     assert domain_status(before, statuses(**changed)) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "after"),
+    [
+        ("verified", {"spf": "failed"}, "verified"),
+        ("verified", {"dkim_rsa": "pending"}, "temporary_failure"),
+        ("verified", {"return_path_mx": "failed"}, "temporary_failure"),
+        ("temporary_failure", {"spf": "failed"}, "temporary_failure"),
+        ("temporary_failure", {}, "verified"),
+        ("pending", {"spf": "failed"}, "failed"),
+    ],
+)
+def test_a_look_by_the_clock_takes_nothing_away_for_spf_alone(before: str, changed: dict[str, str], after: str) -> None:
+    assert domain_status(before, statuses(**changed), asked=False) == after
