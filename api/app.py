@@ -33,7 +33,6 @@ from api.routes import (
     throttles,
     warmup,
 )
-from core.clock import SystemClock
 from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
@@ -100,7 +99,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             hints=hints,
             resolver=make_resolver(settings, known_providers(settings)),
             secret=InstanceSecret.from_text(settings.secret.get_secret_value()),
-            clock=SystemClock(),
+            clock=acceptor.clock,
         )
 
 

@@ -24,6 +24,7 @@ from core.tasks import end
 from messages.model import NewEmail, Submission
 from messages.states import State
 from store import counters
+from store.clock import DatabaseClock
 from store.counters import Counted
 from store.database import Connection, Database
 
@@ -35,8 +36,8 @@ _GROUP_EMAILS = 1000
 _GROUP_BYTES = 16 * 1024 * 1024
 _COMMITTERS = 2  # one prepares its rows while the other waits for the disk
 
-_CLOCK_SKEW = timedelta(seconds=2)
-"""Mail for now is due a little earlier than now, so that a database clock behind the API's does not delay it."""
+_EARLIER = timedelta(seconds=2)
+"""Mail for now is due a little earlier than now: `Acceptor.clock` is read some time before the claim asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class Acceptor:
     """Makes submissions durable. One per process; `run` it inside the process's event loop."""
 
     def __init__(self, database: Database, on_accepted: OnAccepted) -> None:
+        self.clock = DatabaseClock(database)
+        """What the times of emails are taken from: `created_at`, `scheduled_at`, `expires_at`."""
         self._database = database
         self._on_accepted = on_accepted
         self._waiting: list[_Waiting] = []
@@ -86,10 +89,12 @@ class Acceptor:
         self._keys_in_flight: set[tuple[UUID, str]] = set()
 
     async def start(self) -> None:
+        await self.clock.start()
         self._tasks = [asyncio.create_task(self._commit_groups(), name=f"accept-{n}") for n in range(_COMMITTERS)]
 
     async def stop(self) -> None:
         """End the committers. Submissions still waiting fail with CancelledError: they were never answered."""
+        await self.clock.stop()
         await end(self._tasks)
         for waiting in self._waiting:
             waiting.done.cancel()
@@ -288,7 +293,7 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
             " expires_at) FROM STDIN"
         ) as copy:
             for e in emails:
-                due = e.scheduled_at or e.created_at - _CLOCK_SKEW
+                due = e.scheduled_at or e.created_at - _EARLIER
                 for n, r in enumerate(e.recipients):
                     await copy.write_row(
                         (

@@ -51,7 +51,10 @@ def receivers(boxes: Iterable[tuple[RecipientKind, Mailbox]]) -> tuple[Recipient
 
 @dataclass(frozen=True, slots=True)
 class NewEmail:
-    """A validated email, ready to be accepted. `raw` replaces subject, bodies and headers for SMTP submission."""
+    """A validated email, ready to be accepted. `raw` replaces subject, bodies and headers for SMTP submission.
+
+    An empty text is an absent part, whichever door it came through: nobody means to show a blank mail.
+    """
 
     id: UUID
     application_id: UUID
@@ -75,6 +78,14 @@ class NewEmail:
     pool_id: UUID | None = None
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("html", "text"):
+            if getattr(self, name) == "":
+                object.__setattr__(self, name, None)
+        for name in ("to", "cc", "bcc", "reply_to"):
+            if "" in getattr(self, name):
+                object.__setattr__(self, name, tuple(filter(None, getattr(self, name))))
 
     @property
     def size(self) -> int:

@@ -46,17 +46,22 @@ def _compose_and_sign(
     feedback_id = f"{lane.value}:{sender.name}:{email.application_id.hex[:12]}:postlane"
     try:
         if content.raw is not None:
-            data = compose_raw(content.raw, email.message_id, now, feedback_id)
+            data = compose_raw(content.raw, email.message_id, _date(email), feedback_id)
             smtputf8 = not data.partition(b"\r\n\r\n")[0].isascii()  # an 8-bit body needs 8BITMIME only
         else:
-            draft = _draft(email, content, feedback_id, now)
+            draft = _draft(email, content, feedback_id)
             data, smtputf8 = compose(draft), needs_smtputf8(draft)
     except (ComposeError, AddressError) as error:
         return f"it cannot be composed: {error}"
     return sign(data, sender.keys, now) + data, smtputf8
 
 
-def _draft(email: StoredEmail, content: StoredContent, feedback_id: str, now: datetime) -> Draft:
+def _date(email: StoredEmail) -> datetime:
+    """When its application sent it, or wanted it sent: one date for all recipients, on every attempt."""
+    return email.scheduled_at or email.created_at
+
+
+def _draft(email: StoredEmail, content: StoredContent, feedback_id: str) -> Draft:
     return Draft(
         sender=email.sender,
         to=email.to,
@@ -64,9 +69,9 @@ def _draft(email: StoredEmail, content: StoredContent, feedback_id: str, now: da
         reply_to=email.reply_to,
         subject=email.subject,
         message_id=email.message_id,
-        date=now,
-        html=content.html,
-        text=content.text,
+        date=_date(email),
+        html=content.html or None,  # stored as "" by versions before
+        text=content.text or None,
         headers=content.headers,
         feedback_id=feedback_id,
         attachments=content.attachments,

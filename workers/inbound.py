@@ -163,8 +163,7 @@ async def _run(settings: Settings) -> None:
 async def start(settings: Settings) -> InboundServer:
     """Open everything and listen. Raises ConfigurationError and OSError."""
     secret = InstanceSecret.from_text(settings.secret.get_secret_value())
-    clock = SystemClock()
-    tls = server_context(settings.data_dir / CERTIFICATE, settings.hostname, clock.now())
+    tls = server_context(settings.data_dir / CERTIFICATE, settings.hostname, SystemClock().now())
     database = Database(settings.database_url, settings.database_pool_size, "postlane-inbound")
     await database.open()
     hints = HintPublisher(settings.redis_url)
@@ -172,7 +171,7 @@ async def start(settings: Settings) -> InboundServer:
     directory, tasks = Directory(database), BounceTasks(settings.redis_url)
     acceptor = Acceptor(database, hints.hint)
     await acceptor.start()
-    door = SubmissionDoor(directory, acceptor, clock, settings.hostname)
+    door = SubmissionDoor(directory, acceptor, acceptor.clock, settings.hostname)
     options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
     kept = replace(options, max_bytes=BOUNCE_BYTES)
     server = InboundServer(

@@ -1,7 +1,8 @@
-"""Who receives an email: one message for each mailbox, however often and however it is named."""
+"""Who receives an email: one message for each mailbox, however often and however it is named. And its absent parts."""
 
 from core.addresses import parse_mailbox
 from messages.model import RecipientKind, receivers
+from tests.integration.messages.emails import new_email
 
 
 def made(*given: tuple[RecipientKind, str]) -> list[tuple[str, str, str]]:
@@ -22,3 +23,9 @@ def test_who_is_named_in_two_fields_is_the_first_of_them() -> None:
 
 def test_mailboxes_that_differ_beyond_case_both_get_it() -> None:
     assert len(made(("to", "straße@x.example"), ("to", "strasse@x.example"))) == 2
+
+
+def test_an_empty_text_is_an_absent_part() -> None:
+    email = new_email(html="", text="Thank you.", cc=("", "c@x.example"), bcc=("",), reply_to=("",))
+    assert (email.html, email.text) == (None, "Thank you.")
+    assert (email.cc, email.bcc, email.reply_to) == (("c@x.example",), (), ())
