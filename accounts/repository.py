@@ -154,6 +154,14 @@ async def applications(connection: Connection) -> list[Application]:
     return [Application(*row) for row in await cursor.fetchall()]
 
 
+async def delete_application(connection: Connection, application_id: UUID) -> bool:
+    """Delete an application with its keys and domains; what it has sent stays. False when there is none."""
+    cursor = await connection.execute(
+        "DELETE FROM applications WHERE id = %s AND name <> %s", [application_id, OPERATORS]
+    )
+    return cursor.rowcount == 1
+
+
 async def operators(connection: Connection) -> Application:
     """What operators' keys hang on, made when it is not there."""
     await create_application(connection, OPERATORS)

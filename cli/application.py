@@ -11,11 +11,12 @@ import typer
 
 from accounts import repository
 from accounts.repository import Application
+from cli.ids import Candidate, the_one
 from cli.output import CliError, say
 from store.database import Connection
 
 ApplicationOption = Annotated[
-    str, typer.Option("--application", "-a", help="Name of the application; by default the oldest one.")
+    str, typer.Option("--application", "-a", help="The application by name or id; by default the oldest one.")
 ]
 """Type of the parameter of these commands: `application: ApplicationOption = ""`."""
 
@@ -27,17 +28,18 @@ _FIRST = "default"
 
 async def chosen(connection: Connection, name: str) -> Application:
     """The application meant. Raises CliError when it is not there."""
-    if name:
-        found = await repository.application(connection, name)
-    else:
-        found = next(iter(await repository.applications(connection)), None)
-    if found is None:
+    known = await repository.applications(connection)
+    if not known:
         raise CliError(
             "no_application",
-            f"There is no application {name}." if name else "There is no application yet.",
+            "There is no application yet.",
             "`postlane keys create NAME` makes one together with a key.",
         )
-    return found
+    if not name:
+        return known[0]
+    candidates = [Candidate(one.id, one.name) for one in known]
+    found = the_one(name, "application", candidates, "postlane applications list", "no_application")
+    return next(one for one in known if one.id == found)
 
 
 async def chosen_or_new(connection: Connection, name: str) -> Application:

@@ -15,7 +15,7 @@ from pools.ip_status import IpStatus, Use, ago
 from pools.model import EVERYWHERE
 from pools.throttle_repository import ThrottleRow
 
-PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Name or id of the pool.")]
+PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="Name of the pool, its id or its beginning.")]
 IpArgument = Annotated[str, typer.Argument(metavar="IP", help="Public address of the IP.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why: the story keeps it for whoever asks later.")]
 SiteArgument = Annotated[

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
+from core.visible import json_for_terminals
+
 _ADDRESS_KEYS = ("recipient", "address", "sender")
 
 _ADDRESS = re.compile(r"([^\s<>\"'(),:;@])[^\s<>\"'(),:;@]*@(?=[\w.-])")
@@ -94,9 +96,10 @@ class _Foreign(logging.Handler):
 
 
 def _json(event: Any, **options: Any) -> bytes:
-    """JSON of a line; text that is no Unicode (lone surrogates) is written escaped instead of raising."""
+    """JSON of a line, harmless on a terminal; lone surrogates are written escaped instead of raising."""
     try:
-        return orjson.dumps(event, **options)
+        line = orjson.dumps(event, **options)
+        return line if line.isascii() else json_for_terminals(line.decode()).encode()
     except TypeError:
         return orjson.dumps({key: _plain(value) for key, value in event.items()}, default=repr)
 

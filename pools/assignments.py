@@ -1,7 +1,7 @@
 """Which pool an application or a sender domain has for a lane, instead of the lane's default.
 
-Called by `api/routes/pools` and `cli/pools` inside their transactions. The pipeline asks in this order: the pool that
-the mail names, the domain's, the application's, the lane's default. Raises `Refused`; never touches mail.
+The pipeline asks in this order: the pool that the mail names, the domain's, the application's, the lane's default.
+Raises `Refused`; never touches mail.
 """
 
 from dataclasses import dataclass

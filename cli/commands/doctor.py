@@ -60,9 +60,9 @@ class Finding:
 _MARKS = {Level.OK: "✓ ok", Level.WARNING: "! warning", Level.FAILED: "✗ failed"}
 _COLUMNS = (
     Column("check", style="bold"),
-    Column("level", "", show=lambda level: _MARKS[Level(level)]),
-    Column("found"),
-    Column("do", "what to do", style="cyan"),
+    Column("level", "", show=lambda level: _MARKS[Level(level)], drop=0),
+    Column("found", wrap=True, drop=0),
+    Column("do", "what to do", style="cyan", wrap=True, drop=0),
 )
 
 

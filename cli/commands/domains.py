@@ -12,30 +12,32 @@ from accounts.repository import Domain, DomainRequest
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
+from cli.ids import Candidate, beginning, the_one
 from cli.output import CliError, Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
 from core.settings import Settings
+from pools import assignments
 from store.database import Connection, Database
 
 app = typer.Typer(help="Sender domains, their DNS records and keys.", no_args_is_help=True)
 
-DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="Name or id of the domain.")]
+DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="Name of the domain, its id or its beginning.")]
 
 _COLUMNS = (
     Column("name", style="bold"),
     Column("status"),
-    Column("return_path", "return path"),
-    Column("checked_at", "checked"),
-    Column("created_at", "created"),
-    Column("id", style="dim"),
+    Column("return_path", "return path", drop=3),
+    Column("checked_at", "checked", drop=2),
+    Column("created_at", "created", drop=4),
+    Column("id", style="dim", drop=0),
 )
 _RECORD_COLUMNS = (
     Column("kind", "record"),
     Column("status", style="bold"),
-    Column("type"),
+    Column("type", drop=2),
     Column("name"),
-    Column("reason", style="yellow"),
+    Column("reason", style="yellow", wrap=True, drop=0),
 )
 
 
@@ -130,9 +132,10 @@ def delete(
     confirm(f"Delete the domain {domain} with its keys? Mail from it that still waits cannot be signed.", yes)
 
     async def work(database: Database) -> UUID:
-        async with database.connection() as connection:
+        async with database.transaction() as connection:
             found = await _found(connection, application, domain)
             await repository.delete_domain(connection, found.application_id, found.id)
+            await assignments.forget_gone(connection)
             return found.id
 
     emit({"id": with_database(work), "deleted": True}, as_json=as_json)
@@ -141,14 +144,16 @@ def delete(
 async def _found(connection: Connection, application: str, text: str) -> Domain:
     """The domain meant by a name or an id. Raises CliError."""
     owner = await chosen(connection, application)
+    found = None
     try:
-        found = await repository.domain(connection, owner.id, UUID(text))
-    except ValueError:
-        try:
-            found = await repository.domain_named(connection, owner.id, sender_domain_name(text))
-        except AddressError as error:
+        found = await repository.domain_named(connection, owner.id, sender_domain_name(text))
+    except AddressError as error:
+        if beginning(text) is None:
             raise CliError("invalid_domain", error.reason) from None
     if found is None:
+        known = [Candidate(one.id, one.name) for one in (await repository.domains(connection, owner.id)).entries]
+        found = await repository.domain(connection, owner.id, the_one(text, "domain", known, "postlane domains list"))
+    if found is None:  # deleted in this moment
         raise _unknown(text)
     return found
 

@@ -37,10 +37,10 @@ app = typer.Typer(help="Our sending addresses: state, warm-up, why, reputation."
 _COLUMNS = (
     Column("address", "IP", style="bold"),
     Column("state"),
-    Column("pools"),
-    Column("stage", "warm-up"),
-    Column("rests", "rests at"),
-    Column("today", "today"),
+    Column("pools", wrap=True, drop=3),
+    Column("stage", "warm-up", drop=2),
+    Column("rests", "rests at", wrap=True),
+    Column("today", "today", wrap=True, drop=4),
 )
 _ONE = (
     Column("address", "IP", style="bold"),
@@ -60,9 +60,15 @@ _SCORES = (
     Column("provider", style="bold"),
     Column("score", justify="right"),
     Column("delivered", justify="right", show=lambda n: f"{n:,}"),
-    Column("reason"),
+    Column("reason", wrap=True),
 )
-_IMPORTED = (Column("source", style="bold"), Column("provider"), Column("figure"), Column("note"), Column("at", "of"))
+_IMPORTED = (
+    Column("source", style="bold"),
+    Column("provider"),
+    Column("figure"),
+    Column("note", wrap=True),
+    Column("at", "of"),
+)
 
 _ALL: Final = 1000
 

@@ -14,6 +14,7 @@ from accounts.directory import OPERATOR
 from accounts.names import sender_domain_name
 from accounts.repository import ApiKey, KeyRequest
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
+from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit
 from cli.sessions import with_database
 from core.addresses import AddressError
@@ -27,11 +28,11 @@ OperatorsOption = Annotated[bool, typer.Option("--operators", help="Of the opera
 
 _COLUMNS = (
     Column("name", style="bold"),
-    Column("hint", "begins with"),
+    Column("hint", "begins with", drop=2),
     Column("permission"),
-    Column("last_used_at", "last used"),
-    Column("created_at", "created"),
-    Column("id", style="dim"),
+    Column("last_used_at", "last used", drop=3),
+    Column("created_at", "created", drop=4),
+    Column("id", style="dim", drop=0),
 )
 _CREATED = (
     Column("token", style="bold green"),
@@ -100,23 +101,25 @@ def list_keys(
 
 @app.command("delete")
 def delete(
-    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the key, as `keys list` shows it.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Name of the key, its id or its beginning.")],
     application: ApplicationOption = "",
     operators: OperatorsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete a key. Programs that use it are refused within five seconds."""
-    confirm(f"Delete the key {key_id}? Programs that use it can no longer send.", yes)
+    confirm(f"Delete the key {key}? Programs that use it can no longer send.", yes)
 
-    async def work(database: Database) -> bool:
+    async def work(database: Database) -> UUID:
         async with database.transaction() as connection:
             owner = await (repository.operators(connection) if operators else chosen(connection, application))
-            return await repository.delete_key(connection, owner.id, key_id)
+            keys = (await repository.keys(connection, owner.id)).entries
+            known = [Candidate(one.id, one.name, one.hint) for one in keys]
+            key_id = the_one(key, "key", known, "postlane keys list")
+            await repository.delete_key(connection, owner.id, key_id)
+            return key_id
 
-    if not with_database(work):
-        raise CliError("not_found", f"There is no key {key_id}.", "`postlane keys list` shows the keys.")
-    emit({"id": key_id, "deleted": True}, as_json=as_json)
+    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
 
 
 async def _domain_id(connection: Connection, application_id: UUID, name: str) -> UUID:

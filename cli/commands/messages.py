@@ -9,43 +9,52 @@ from uuid import UUID
 
 import typer
 
-from cli.output import CliError, Column, JsonOption, emit, say, wants_json
+from cli import ids
+from cli.output import CliError, Column, JsonOption, emit, say, tell, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
 from core.queues import Lane
 from messages import repository, search
+from messages.named import emails_between
 from messages.repository import EventView
 from messages.states import State
 from messages.timeline import EventKind
-from store.database import Database
+from store.database import Connection, Database
 
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
 
 _COLUMNS = (
     Column("message", style="cyan"),
-    Column("accepted_at", "accepted"),
-    Column("lane"),
-    Column("recipient"),
-    Column("subject"),
-    Column("state", style="bold"),
-    Column("attempts", justify="right"),
-    Column("next_attempt_at", "next attempt"),
+    Column("accepted_at", "accepted", drop=2),
+    Column("lane", drop=3),
+    Column("recipient", drop=0),
+    Column("subject", wrap=True),
+    Column("state", style="bold", drop=0),
+    Column("attempts", justify="right", drop=4),
+    Column("next_attempt_at", "next attempt", drop=3),
 )
 
 _EVENT_COLUMNS = (
     Column("at"),
-    Column("recipient"),
-    Column("kind", "event", style="bold"),
-    Column("ip"),
-    Column("mx"),
-    Column("tls"),
+    Column("recipient", drop=5),
+    Column("kind", "event", style="bold", drop=0),
+    Column("ip", drop=2),
+    Column("mx", drop=3),
+    Column("tls", drop=6),
     Column("code"),
-    Column("reply"),
-    Column("rule"),
-    Column("next_attempt_at", "next attempt"),
+    Column("reply", wrap=True),
+    Column("rule", drop=3),
+    Column("next_attempt_at", "next attempt", drop=4),
 )
 
-EmailArgument = Annotated[str, typer.Argument(help="Id of the email; `<id>/<n>` names one recipient of it.")]
+_FIND = "`postlane messages list --to ADDRESS` finds it"
+
+EmailArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EMAIL", help="Id of the email or its beginning, `ID/N` for one recipient, or the recipient's address."
+    ),
+]
 
 
 @app.command("list")
@@ -56,12 +65,11 @@ def list_messages(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Messages, newest first."""
-    try:
-        address = fold_address(to) if to else ""
-    except AddressError as error:
-        raise CliError("bad_address", f"--to {to}: {error.reason}") from error
-    wanted = search.Filter(address, state.value if state else "", lane.value if lane else "", limit)
+    """Messages, newest first.
+
+    Example: postlane messages list --to anna@example.com --state deferred
+    """
+    wanted = search.Filter(_folded(to) if to else "", state.value if state else "", lane.value if lane else "", limit)
 
     async def work(database: Database) -> list[search.MessageRow]:
         async with database.connection() as connection:
@@ -84,7 +92,10 @@ def show(email: EmailArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def why(email: EmailArgument, as_json: JsonOption = False) -> None:
-    """The story of each message in sentences: what was tried, what was answered, which rule decided, what is next."""
+    """The story of each message in sentences: what was tried, what was answered, which rule decided, what is next.
+
+    Example: postlane messages why 01a20446, or postlane messages why anna@example.com
+    """
     rows, events = _history(email)
     told = [
         {"message": row.message, "recipient": row.recipient, "state": row.state, "story": _story(row, events)}
@@ -94,24 +105,24 @@ def why(email: EmailArgument, as_json: JsonOption = False) -> None:
         emit(told, as_json=True)
         return
     for one in told:
-        typer.secho(f"{one['recipient']}: {one['state']}", bold=True)
+        tell(f"{one['recipient']}: {one['state']}", style="bold")
         for sentence in one["story"]:
-            typer.echo(f"  {sentence}")
+            tell(f"  {sentence}")
 
 
 @app.command()
 def cancel(email: EmailArgument, as_json: JsonOption = False) -> None:
     """Take an email back: every recipient whose mail is not under way at this moment."""
-    email_id, _ = _parse(email)
 
-    async def work(database: Database) -> repository.Change | None:
+    async def work(database: Database) -> tuple[UUID, repository.Change | None]:
         async with database.transaction() as connection:
+            email_id, _ = await _meant(connection, email)
             owners = await repository.applications_of(connection, [email_id])
             if email_id not in owners:
-                return None
-            return await repository.cancel(connection, owners[email_id], email_id, "cancelled by an operator")
+                return email_id, None
+            return email_id, await repository.cancel(connection, owners[email_id], email_id, "cancelled by an operator")
 
-    change = with_database(work)
+    email_id, change = with_database(work)
     if change is None:
         raise _unknown(email)
     if change.moved == 0:
@@ -121,15 +132,14 @@ def cancel(email: EmailArgument, as_json: JsonOption = False) -> None:
 
 
 def _history(email: str) -> tuple[list[search.MessageRow], list[EventView]]:
-    email_id, position = _parse(email)
-
-    async def work(database: Database) -> tuple[list[search.MessageRow], list[EventView]]:
+    async def work(database: Database) -> tuple[int | None, list[search.MessageRow], list[EventView]]:
         async with database.connection() as connection:
+            email_id, position = await _meant(connection, email)
             rows = await search.of_email(connection, email_id)
             events, _ = await repository.read_events(connection, email_id)
-            return rows, events
+            return position, rows, events
 
-    rows, events = with_database(work)
+    position, rows, events = with_database(work)
     if position is not None:
         rows = [row for row in rows if row.message.endswith(f"/{position}")]
         events = [event for event in events if rows and event.recipient == rows[0].recipient]
@@ -138,16 +148,43 @@ def _history(email: str) -> tuple[list[search.MessageRow], list[EventView]]:
     return rows, events
 
 
-def _parse(text: str) -> tuple[UUID, int | None]:
+async def _meant(connection: Connection, text: str) -> tuple[UUID, int | None]:
+    """The email, and which recipient of it if only one is meant. Raises CliError."""
+    if "@" in text:
+        return await _to_address(connection, text)
     identifier, _, position = text.partition("/")
+    bounds = ids.beginning(identifier)
+    if bounds is None or (position and not position.isdecimal()):
+        raise CliError("bad_id", f"{text} is no email id, no beginning of one, and no address", _FIND)
+    found = await emails_between(connection, *bounds, ids.LISTED + 1)
+    if len(found) > 1:
+        raise ids.ambiguous(identifier, "email", [ids.Candidate(one, about=about) for one, about in found])
+    if not found:
+        raise _unknown(text)
+    return found[0][0], int(position) if position else None
+
+
+async def _to_address(connection: Connection, text: str) -> tuple[UUID, int | None]:
+    """The only message to an address."""
+    rows = await search.find(connection, search.Filter(_folded(text), limit=ids.LISTED + 1))
+    if not rows:
+        raise CliError("not_found", f"there is no message to {text}", "Content and story are kept for some days only.")
+    found = [(UUID(row.message.partition("/")[0]), row) for row in rows]
+    if len(rows) > 1:
+        about = [ids.Candidate(one, about=f"{row.accepted_at:%Y-%m-%d %H:%M:%S}  {row.subject}") for one, row in found]
+        raise ids.ambiguous(text, "message", about)
+    return found[0][0], int(rows[0].message.partition("/")[2])
+
+
+def _folded(address: str) -> str:
     try:
-        return UUID(identifier), int(position) if position else None
-    except ValueError as error:
-        raise CliError("bad_id", f"{text} is not an email id", "`postlane messages list` shows ids") from error
+        return fold_address(address)
+    except AddressError as error:
+        raise CliError("bad_address", f"{address}: {error.reason}") from error
 
 
 def _unknown(email: str) -> CliError:
-    return CliError("not_found", f"there is no email {email}", "`postlane messages list --to ADDRESS` finds it")
+    return CliError("not_found", f"there is no email {email}", _FIND)
 
 
 def _story(row: search.MessageRow, events: list[EventView]) -> list[str]:

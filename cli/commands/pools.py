@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 
 from cli.application import YesOption, confirm
+from cli.ids import Candidate, the_one
 from cli.operating import IpArgument, PoolArgument, rests, stage
 from cli.output import Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
@@ -32,22 +33,22 @@ _COLUMNS = (
     Column("ips", "IPs", justify="right"),
     Column("sending", justify="right"),
     Column("overflow", "overflows to"),
-    Column("assigned", "used by"),
+    Column("assigned", "used by", wrap=True, drop=2),
 )
 _MEMBERS = (
     Column("ip", "IP", style="bold"),
     Column("weight", justify="right"),
     Column("state"),
     Column("stage", "warm-up"),
-    Column("rests", "rests at"),
+    Column("rests", "rests at", wrap=True),
 )
 _ADVICE = (
     Column("pool", style="bold"),
     Column("ips", "IPs", justify="right"),
     Column("suggested", "should be", justify="right"),
-    Column("per_ip_per_day", "mails/IP/day", justify="right", show=lambda n: f"{n:,}"),
-    Column("figures"),
-    Column("advice"),
+    Column("per_ip_per_day", "mails/IP/day", justify="right", show=lambda n: f"{n:,}", drop=3),
+    Column("figures", wrap=True, drop=2),
+    Column("advice", wrap=True, drop=0),
 )
 _ASSIGNED = (
     Column("kind"),
@@ -102,7 +103,9 @@ def show(pool: PoolArgument, as_json: JsonOption = False) -> None:
 
     async def work(database: Database) -> dict[str, object]:
         async with database.connection() as connection:
-            return _record(await administration.one_pool(connection, pool), await _standing(connection))
+            return _record(
+                await administration.one_pool(connection, await _named(connection, pool)), await _standing(connection)
+            )
 
     _show(with_database(work), as_json)
 
@@ -121,7 +124,7 @@ def update(
     Example: postlane pools update offers --overflow bulk
     """
     change = PoolChange(name, True if default else None, reserved, overflow)
-    _change(lambda connection: administration.change_pool(connection, pool, change), as_json)
+    _change_one(pool, lambda connection, found: administration.change_pool(connection, found, change), as_json)
 
 
 @app.command("delete")
@@ -131,7 +134,7 @@ def delete(pool: PoolArgument, yes: YesOption = False, as_json: JsonOption = Fal
 
     async def work(database: Database) -> UUID:
         async with database.transaction() as connection:
-            return (await administration.delete_pool(connection, pool)).id
+            return (await administration.delete_pool(connection, await _named(connection, pool))).id
 
     emit({"id": with_database(work), "deleted": True}, as_json=as_json)
 
@@ -142,13 +145,14 @@ def attach(pool: PoolArgument, ip: IpArgument, weight: WeightOption = 1, as_json
 
     Example: postlane pools attach offers 192.0.2.10
     """
-    _change(lambda connection: administration.attach(connection, pool, normal_address(ip), weight), as_json)
+    address = normal_address(ip)
+    _change_one(pool, lambda connection, found: administration.attach(connection, found, address, weight), as_json)
 
 
 @app.command("detach")
 def detach(pool: PoolArgument, ip: IpArgument, as_json: JsonOption = False) -> None:
     """Take an IP out of a pool, also while mail is under way: the others take over within five seconds."""
-    _change(lambda connection: administration.detach(connection, pool, normal_address(ip)), as_json)
+    _change_one(pool, lambda connection, found: administration.detach(connection, found, normal_address(ip)), as_json)
 
 
 @app.command("weight")
@@ -162,7 +166,8 @@ def weight(
 
     Example: postlane pools weight offers 192.0.2.10 2
     """
-    _change(lambda connection: administration.set_weight(connection, pool, normal_address(ip), share), as_json)
+    address = normal_address(ip)
+    _change_one(pool, lambda connection, found: administration.set_weight(connection, found, address, share), as_json)
 
 
 @app.command("assign")
@@ -178,7 +183,7 @@ def assign(
     async def work(database: Database) -> Assignment:
         async with database.transaction() as connection:
             subject = await assignments.subject_named(connection, kind, name, application if domain else "")
-            return await assignments.assign(connection, kind, subject, pool, None)
+            return await assignments.assign(connection, kind, subject, await _named(connection, pool), None)
 
     emit(with_database(work), as_json=as_json, columns=_ASSIGNED)
 
@@ -239,6 +244,21 @@ def _change(work: Callable[[Connection], Awaitable[PoolRow]], as_json: bool) -> 
             return _record(row, await _standing(connection))
 
     _show(with_database(change), as_json)
+
+
+def _change_one(pool: str, work: Callable[[Connection, str], Awaitable[PoolRow]], as_json: bool) -> None:
+    """The same for a pool that is there: by its name, its id or the beginning of that."""
+
+    async def named(connection: Connection) -> PoolRow:
+        return await work(connection, await _named(connection, pool))
+
+    _change(named, as_json)
+
+
+async def _named(connection: Connection, pool: str) -> str:
+    """The id of the pool meant. Raises CliError."""
+    known = [Candidate(row.id, row.name) for row in await administration.all_pools(connection)]
+    return str(the_one(pool, "pool", known, "postlane pools list"))
 
 
 def _show(record: dict[str, object], as_json: bool) -> None:

@@ -70,7 +70,9 @@ def list_(as_json: JsonOption = False) -> None:
         Column(key, _HEADINGS.get(key, key), show=_limit)
         for key in rows[0] if key not in ("name", "mx_suffixes")
     ]  # fmt: skip
-    emit(rows, as_json=as_json, columns=(Column("name", style="bold"), Column("mx_suffixes"), *limits))
+    emit(
+        rows, as_json=as_json, columns=(Column("name", style="bold"), Column("mx_suffixes", wrap=True, drop=2), *limits)
+    )
 
 
 @app.command("rules")
@@ -86,14 +88,14 @@ def rules(
     asked = [*own, *(rule for rule in book.table.rules if not rule.providers)] if provider else book.table.rules
     columns = (
         Column("id", style="bold"),
-        Column("provider"),
-        Column("reply"),
+        Column("provider", wrap=True, drop=3),
+        Column("reply", wrap=True),
         Column("action"),
         Column("class"),
-        Column("scope"),
-        Column("suppress"),
-        Column("wait_seconds", "wait", justify="right"),
-        Column("text", style="dim"),
+        Column("scope", drop=4),
+        Column("suppress", drop=2),
+        Column("wait_seconds", "wait", justify="right", drop=4),
+        Column("text", style="dim", wrap=True, drop=5),
     )
     emit([_rule(rule) for rule in asked], as_json=as_json, columns=columns)
 

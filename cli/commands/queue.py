@@ -16,7 +16,7 @@ _COLUMNS = (
     Column("destination", style="bold"),
     Column("messages", justify="right"),
     Column("due", "due now", justify="right"),
-    Column("first_due_at", "first due"),
+    Column("first_due_at", "first due", drop=2),
 )
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli import context
 from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption, read_mix, read_plan, weighted
-from cli.output import CliError, JsonOption, emit, say, wants_json
+from cli.output import CliError, Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
 from mta.providers import load_providers
 from simulator.rehearsal import rehearse as run
@@ -74,10 +74,11 @@ def rehearse(
     if wants_json(as_json):
         emit(record(scenario, results), as_json=True)
         return
+    lines, heads = by_day(results)
+    emit(lines, columns=heads, title="Day by day")
     console = Console()
-    for table in (days_table(results), summary_table(results)):
-        console.print(table)
-        console.print()
+    for one in ("", summary_table(results), ""):
+        console.print(one)
 
 
 def record(scenario: Scenario, results: Sequence[Result]) -> dict[str, Any]:
@@ -86,20 +87,21 @@ def record(scenario: Scenario, results: Sequence[Result]) -> dict[str, Any]:
     return {"scenario": {**fields, "plan": as_dict(scenario.plan)}, "results": [asdict(one) for one in results]}
 
 
-def days_table(results: Sequence[Result]) -> Table:
+def by_day(results: Sequence[Result]) -> tuple[list[dict[str, object]], list[Column]]:
     """One line a day; for each way what the new IPs delivered, what was refused, lost, and waits."""
-    table = Table(title="Day by day", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("\n\nday", justify="right")
-    table.add_column("\n\nmail", justify="right")
-    shown: list[Callable[[int], str]] = []
+    heads = [Column("day", "\n\nday", justify="right"), Column("mail", "\n\nmail", justify="right", drop=0)]
+    lines: list[dict[str, object]] = [{"day": day.day, "mail": f"{day.tally.arrived:,}"} for day in results[0].days]
     for result in results:
+        start = f"{result.way.value}\n" if result.way is not Way.FAILOVER else "fail-\nover"
         for heading, cell in _columns(result):
-            start = f"{result.way.value}\n" if result.way is not Way.FAILOVER else "fail-\nover"
-            table.add_column(f"{start}\n{heading}", justify="right")
-            shown.append(cell)
-    for number, day in enumerate(results[0].days):
-        table.add_row(str(day.day), f"{day.tally.arrived:,}", *(cell(number) for cell in shown))
-    return table
+            key = f"{result.way.value} {heading}"
+            heads.append(Column(key, f"{start}\n{heading}", justify="right", drop=_DROP.get(heading, 1)))
+            for number, line in enumerate(lines):
+                line[key] = cell(number)
+    return lines, heads
+
+
+_DROP: Final = {"stage": 4, "waiting": 3, "lost": 2}
 
 
 def summary_table(results: Sequence[Result]) -> Table:

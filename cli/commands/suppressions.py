@@ -37,10 +37,10 @@ _COLUMNS = (
     Column("address", style="bold"),
     Column("scope"),
     Column("reason"),
-    Column("source"),
+    Column("source", drop=3),
     Column("created_at", "since"),
-    Column("expires_at", "until"),
-    Column("detail", style="dim"),
+    Column("expires_at", "until", drop=3),
+    Column("detail", style="dim", wrap=True, drop=2),
 )
 
 ScopeOption = Annotated[SuppressionScope, typer.Option(help="For what: everything, or one stream.")]

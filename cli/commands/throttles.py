@@ -4,7 +4,6 @@ Works on the database directly; all workers hear of a change at once.
 """
 
 from datetime import UTC, datetime, timedelta
-from textwrap import shorten
 from typing import Annotated, Literal
 
 import typer
@@ -31,10 +30,10 @@ _COLUMNS = (
     Column("site", "at"),
     Column("state"),
     Column("left", "rests for"),
-    Column("rate", "mails/s", justify="right", show=lambda rate: f"{rate:.3g}"),
-    Column("strikes", justify="right"),
-    Column("rule"),
-    Column("reply", style="dim", show=lambda reply: shorten(reply, 60, placeholder=" …")),
+    Column("rate", "mails/s", justify="right", show=lambda rate: f"{rate:.3g}", drop=4),
+    Column("strikes", justify="right", drop=5),
+    Column("rule", drop=3),
+    Column("reply", style="dim", wrap=True, drop=2),
 )
 
 

@@ -7,13 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.commands import warmup_plans
 from cli.commands.rehearsal import rehearse
 from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption
-from cli.output import Column, JsonOption, emit, say, shown, wants_json
+from cli.output import Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
 from store.database import Connection, Database
 from warmup import library, repository
@@ -42,10 +40,20 @@ _CHANGES = (
     Column("at", style="dim"),
     Column("track", "provider", show=lambda track: _name(str(track or "")) if track else "(IP)"),
     Column("change", style="bold"),
-    Column("from_stage", "from", justify="right"),
-    Column("to_stage", "to", justify="right"),
-    Column("reason"),
-    Column("by", style="dim"),
+    Column("from_stage", "from", justify="right", drop=2),
+    Column("to_stage", "to", justify="right", drop=2),
+    Column("reason", wrap=True),
+    Column("by", style="dim", drop=3),
+)
+
+
+_TRACKS = (
+    Column("provider"),
+    Column("stage", justify="right"),
+    Column("since", drop=2),
+    Column("used", "used today", justify="right", drop=0),
+    Column("bar", " ", drop=4),
+    Column("last", "last mail", drop=3),
 )
 
 
@@ -98,11 +106,11 @@ def list_warmups(as_json: JsonOption = False) -> None:
     columns = (
         Column("ip", "IP", style="bold"),
         Column("state"),
-        Column("plan"),
+        Column("plan", drop=2),
         Column("stage", justify="right"),
         Column("today", "used today", justify="right"),
-        Column("tracks", "by provider"),
-        Column("ends", "done"),
+        Column("tracks", "by provider", wrap=True, drop=4),
+        Column("ends", "done", wrap=True, drop=3),
     )
     if wants_json(as_json):
         emit(found, as_json=True)
@@ -125,7 +133,8 @@ def show(ip: Ip, as_json: JsonOption = False) -> None:
     if wants_json(as_json):
         emit({"warmup": found, "changes": changes}, as_json=True)
         return
-    Console().print(_tracks(found))
+    title = f"{found.ip}: {found.state.value}, plan {found.plan}, {_ends(found)}"
+    emit([_track(track) for track in found.tracks], columns=_TRACKS, title=title)
     emit(changes, columns=_CHANGES, title="Last changes")
 
 
@@ -240,21 +249,15 @@ def _line(one: IpToday) -> dict[str, object]:
     }
 
 
-def _tracks(one: IpToday) -> Table:
-    table = Table(
-        title=f"{one.ip}: {one.state.value}, plan {one.plan}, {_ends(one)}",
-        title_justify="left", box=None, pad_edge=False, header_style="bold",
-    )  # fmt: skip
-    for heading, justify in (("provider", "left"), ("stage", "right"), ("since", "left"), ("used today", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of Rich's literals
-    table.add_column("", width=20)
-    table.add_column("last mail")
-    for track in one.tracks:
-        table.add_row(
-            _name(track.track), f"{track.stage} of {track.stages}", str(track.stage_since), _use(track), _bar(track),
-            shown(track.last_used),
-        )  # fmt: skip
-    return table
+def _track(track: TrackToday) -> dict[str, object]:
+    return {
+        "provider": _name(track.track),
+        "stage": f"{track.stage} of {track.stages}",
+        "since": track.stage_since,
+        "used": _use(track),
+        "bar": _bar(track),
+        "last": track.last_used,
+    }
 
 
 def _use(track: TrackToday) -> str:

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cli import context
 from cli.output import CliError, Column, JsonOption, emit, say, wants_json
@@ -103,8 +102,8 @@ def presets(as_json: JsonOption = False) -> None:
         Column("stages", justify="right"),
         Column("first", "first day", justify="right", show=_figure),
         Column("target", "last stage", justify="right", show=_figure),
-        Column("title"),
-        Column("source", style="dim"),
+        Column("title", wrap=True),
+        Column("source", style="dim", wrap=True, drop=2),
     )
     emit(rows, as_json=as_json, columns=columns)
 
@@ -121,10 +120,10 @@ def list_plans(as_json: JsonOption = False) -> None:
     columns = (
         Column("name", style="bold"),
         Column("stages", justify="right", show=lambda stages: f"{len(stages)}"),
-        Column("weights"),
-        Column("zone"),
-        Column("advance"),
-        Column("created_at", "created"),
+        Column("weights", wrap=True),
+        Column("zone", drop=2),
+        Column("advance", wrap=True, drop=3),
+        Column("created_at", "created", drop=2),
     )
     emit(rows, as_json=as_json, columns=columns, empty="No plans of your own: `postlane warmup presets` has some.")
 
@@ -195,8 +194,7 @@ def simulate_plan(
         body = {"plan": as_dict(found), "ends_on": result.ends_on, "stuck": result.stuck, "rows": result.rows}
         emit(body, as_json=True)
         return
-    console = Console()
-    console.print(_table(result, found, max(1, min(PROVIDERS_SHOWN, (console.width - 60) // 20))))
+    _show(result, found, max(1, min(PROVIDERS_SHOWN, (Console().width - 60) // 20)))
     end = f"The plan ends on day {result.ends_on}." if result.ends_on else f"The plan does not end within {days} days."
     say(end, style="bold")
     if is_preset and target is None:
@@ -237,7 +235,7 @@ def _until_end(result: Simulation) -> Simulation:
     return Simulation(rows, result.ends_on, ())
 
 
-def _table(result: Simulation, plan: Plan, columns: int) -> Table:
+def _show(result: Simulation, plan: Plan, columns: int) -> None:
     """One line a day: for each large provider what goes through warming and through warm IPs, and the sums."""
     by_day: dict[int, dict[str, Row]] = defaultdict(dict)
     for row in result.rows:
@@ -245,26 +243,29 @@ def _table(result: Simulation, plan: Plan, columns: int) -> Table:
     first = by_day[1]
     order = sorted(first, key=lambda provider: (provider == REST, -first[provider].mail))
     shown, others = order[:columns], order[columns:]
-    table = Table(
-        title=f"{plan.name}: mails through warming + warm IPs", title_justify="left", box=None, pad_edge=False
+    groups = {provider: [provider] for provider in shown} | ({"smaller": others} if others else {})
+    lines = [_line(day, rows, groups, plan.last_stage) for day, rows in by_day.items()]
+    heads = (
+        Column("day", justify="right"),
+        Column("stage", justify="right", drop=3),
+        *(Column(f"to {group}", _title(group), justify="right", drop=2) for group in groups),
+        Column("warming", style="green", justify="right"),
+        Column("warm", justify="right"),
+        Column("waiting", style="yellow", justify="right"),
     )
-    for heading in ("day", "stage", *map(_title, shown), *(["smaller"] if others else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading, style in (("warming", "green"), ("warm", ""), ("waiting", "yellow")):
-        table.add_column(heading, justify="right", style=style)
-    for day, rows in by_day.items():
-        groups = [[rows[provider]] for provider in shown] + ([[rows[one] for one in others]] if others else [])
-        everything = list(rows.values())
-        active = [row.stage for row in everything if row.cap is not None]
-        table.add_row(
-            str(day),
-            f"{min(active)} of {plan.last_stage}" if active else "done",
-            *(_cell(group) for group in groups),
-            f"{sum(row.warming for row in everything):,}",
-            f"{sum(row.warm for row in everything):,}",
-            f"{sum(row.waiting for row in everything):,}",
-        )
-    return table
+    emit(lines, columns=heads, title=f"{plan.name}: mails through warming + warm IPs")
+
+
+def _line(day: int, rows: Mapping[str, Row], groups: Mapping[str, list[str]], stages: int) -> dict[str, object]:
+    active = [row.stage for row in rows.values() if row.cap is not None]
+    return {
+        "day": day,
+        "stage": f"{min(active)} of {stages}" if active else "done",
+        **{f"to {group}": _cell([rows[one] for one in providers]) for group, providers in groups.items()},
+        "warming": f"{sum(row.warming for row in rows.values()):,}",
+        "warm": f"{sum(row.warm for row in rows.values()):,}",
+        "waiting": f"{sum(row.waiting for row in rows.values()):,}",
+    }
 
 
 def _cell(rows: list[Row]) -> str:

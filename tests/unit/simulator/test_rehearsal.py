@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli.commands.rehearsal import days_table, record, summary_table
+from cli.commands.rehearsal import by_day, record, summary_table
 from cli.commands.rehearsal import rehearse as command
 from cli.commands.warmup_plans import weighted
 from cli.output import CliError
+from cli.tables import print_rows
 from mta.providers import load_providers
 from simulator.rehearsal import addresses, rehearse
 from simulator.rehearsal_model import DEFAULT_MIX, OTHER, Result, Scenario, Way
@@ -133,9 +134,8 @@ def test_the_record_for_programs_has_everything(all_new: dict[Way, Result]) -> N
 def test_the_first_days_in_the_documentation_are_what_comes_out(new: int, warm: int, nth: int) -> None:
     rows = [line.split() for line in DOCS.read_text("utf-8").splitlines()]
     documented = [row for row in rows if row and row[0] in ("1", "2")][2 * nth : 2 * nth + 2]
-    table = days_table(rehearse(scenario(300_000, new, warm, 2), PROVIDERS))
     out = io.StringIO()
-    Console(file=out, width=160).print(table)
+    print_rows(Console(file=out, width=160), *by_day(rehearse(scenario(300_000, new, warm, 2), PROVIDERS)), "")
     printed = [row for line in out.getvalue().splitlines() if (row := line.split()) and row[0] in ("1", "2")]
     # Two days lose nothing that thirty days lose later: compare what both show.
     assert len(printed) == len(documented) == 2

@@ -1,0 +1,72 @@
+"""`postlane applications`: who sends through this Postlane. An application owns keys and sender domains.
+
+`keys create` and `domains create` make one when it is not there; here they are listed and deleted.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from accounts import repository
+from accounts.repository import Application
+from cli.application import YesOption, chosen, confirm
+from cli.output import Column, JsonOption, emit
+from cli.sessions import with_database
+from pools import assignments
+from store.database import Connection, Database
+
+app = typer.Typer(help="Who sends: applications with their keys and domains.", no_args_is_help=True)
+
+_COLUMNS = (
+    Column("name", style="bold"),
+    Column("domains", wrap=True),
+    Column("keys", justify="right"),
+    Column("created_at", "created", drop=2),
+    Column("id", style="dim", drop=0),
+)
+
+
+@app.command("list")
+def list_applications(as_json: JsonOption = False) -> None:
+    """Every application, oldest first, with its domains and how many keys it has."""
+
+    async def work(database: Database) -> list[dict[str, object]]:
+        async with database.connection() as connection:
+            return [await _record(connection, one) for one in await repository.applications(connection)]
+
+    empty = "No applications yet: `postlane keys create NAME` makes the first one."
+    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty=empty)
+
+
+@app.command("delete")
+def delete(
+    application: Annotated[str, typer.Argument(metavar="APPLICATION", help="Name, id or its beginning.")],
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete an application with its keys and domains. What it has sent stays in the history.
+
+    Example: postlane applications delete "Old shop"
+    """
+    what = f"Delete the application {application} with its keys and domains?"
+    confirm(f"{what} Its programs can no longer send, and its mail that waits cannot be signed.", yes)
+
+    async def work(database: Database) -> UUID:
+        async with database.transaction() as connection:
+            found = await chosen(connection, application)
+            await repository.delete_application(connection, found.id)
+            await assignments.forget_gone(connection)
+            return found.id
+
+    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
+
+
+async def _record(connection: Connection, application: Application) -> dict[str, object]:
+    return {
+        "id": application.id,
+        "name": application.name,
+        "domains": [domain.name for domain in (await repository.domains(connection, application.id)).entries],
+        "keys": len((await repository.keys(connection, application.id)).entries),
+        "created_at": application.created_at,
+    }
