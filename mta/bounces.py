@@ -164,7 +164,9 @@ def _refusal(diagnostic: str) -> tuple[int, str, str]:
     Servers repeat the codes at each line of a long reply and the report joins the lines: only the text between stays.
     """
     text = _TYPED.sub("", diagnostic, count=1) if _TYPED.match(diagnostic) else diagnostic
-    match = _REPLY.match(text) or _REPLY_WITH_STATUS.search(text) or _REPLY.search(text)
+    match = _REPLY.match(text)
+    if match is None or match[1] < "400":  # a reply of differing codes, such as 220-mx 521 5.3.2 blocked
+        match = _REPLY_WITH_STATUS.search(text) or match or _REPLY.search(text)
     if match is None:
         status = _STATUS.search(text)
         return 0, status[1] if status else "", _clean(text)

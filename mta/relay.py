@@ -72,7 +72,8 @@ class RelayClient:
         phase = Phase.MAIL
         timeouts = self._timeouts
         try:
-            async with asyncio.timeout(timeouts.whole + len(envelope.data) / timeouts.slowest):
+            # The answer to the dot has its own time-out on top: whoever hangs up before it doubles the mail (RFC 1047).
+            async with asyncio.timeout(timeouts.whole + len(envelope.data) / timeouts.slowest + timeouts.dot):
                 for phase, line in zip((Phase.MAIL, Phase.RCPT), lines, strict=True):
                     answer = await self._smtp.execute_command(line.removesuffix(b"\r\n"), timeout=timeouts.mail)
                     if answer.code // 100 != 2:

@@ -1,8 +1,7 @@
 """Every reply of a remote server, and everything we saw instead of one, becomes a `Verdict` here and nowhere else.
 
 Owns the deciding; the rules are data in `mta/rules/*.toml`, described in `mta/rules/__init__.py`. Does no I/O after
-loading, keeps no memory of earlier replies, never raises on a reply. Called by the pipeline for each attempt, by the
-bounce intake for each report, and by whoever explains a reply.
+loading, keeps no memory of earlier replies, never raises on a reply.
 
 How one is decided: with a 4xx or 5xx code the reply decides, otherwise the trouble does. A bounce report often has an
 enhanced code and no SMTP code; its first digit then stands for 450 or 550. The rules of the provider are asked first,

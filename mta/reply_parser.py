@@ -1,8 +1,7 @@
 """SMTP replies out of a byte stream. Pure: no sockets, no clock, never raises.
 
 Owns the grammar of replies (RFC 5321 section 4.2), of enhanced codes (RFC 3463, RFC 2034) and of the EHLO answer,
-and the bound on what a server may make us hold. It does not judge a reply: `mta/replies` does. Called by
-`mta/smtp_client` for each piece read.
+and the bound on what a server may make us hold. It does not judge a reply: `mta/replies` does.
 """
 
 import re

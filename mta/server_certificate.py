@@ -3,7 +3,6 @@
 One PEM file holds key and chain. When it is missing, a self-signed P-256 certificate is made and kept, so that clients
 that pin it do not have to change with each start. Sending mail servers encrypt without verifying (RFC 7435), so a
 self-signed one does for bounces; mail programs that submit verify, and want the operator to put a real one there.
-Called by `workers/inbound` at its start.
 """
 
 import datetime

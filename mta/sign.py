@@ -1,8 +1,9 @@
-"""Step 5 of the delivery: DKIM signatures (RFC 6376; Ed25519 by RFC 8463) over the bytes that are sent.
+"""DKIM signatures (RFC 6376; Ed25519 by RFC 8463) over the bytes that are sent.
 
-Owns keys as objects, the relaxed canonical forms, and the DKIM-Signature header. Called by `workers/pipeline` with keys
-that were loaded once. Never reads a key from a store, never asks DNS, never changes the message: what it returns is put
-in front.
+Owns keys as objects, the relaxed canonical forms, and the DKIM-Signature header. Never reads a key from a store, never
+asks DNS, never changes the message: what it returns is put in front. The message is 7-bit but for UTF-8 addresses
+(`mta/compose`, `mta/seven_bit`), as RFC 6376 section 5.3 advises: a body that a relay had to re-encode would no longer
+fit its signature, and no mail has to wait for a server with 8BITMIME.
 
 dkimpy sets the rules (tests verify with it) but is not used for signing: its RSA is pure Python (150 signatures a
 second and core in research of 2026-11), and its canonical form is quadratic in a run of blanks. Everything here is

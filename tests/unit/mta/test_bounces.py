@@ -112,6 +112,13 @@ def test_a_full_stop_of_an_address_is_no_code() -> None:
     assert report.recipients[0].response.enhanced == "5.0.0"
 
 
+def test_of_differing_codes_the_refusal_is_reported() -> None:
+    raw = POSTFIX_UNKNOWN_USER.replace("smtp; 550 5.1.1 <jana", "smtp; 220-mx.firma.example 521 5.3.2 <jana", 1)
+    report = parse_bounce(raw.lstrip().encode())
+    assert report is not None
+    assert report.recipients[0].response.code == 521
+
+
 @given(st.binary(max_size=3000))
 def test_any_bytes(raw: bytes) -> None:
     assert parse_bounce(raw) is None or isinstance(parse_bounce(raw), BounceReport)
