@@ -19,6 +19,7 @@ from core.queues import Lane
 from core.settings import Settings
 from pools.scripts import Script
 from tests.integration.core.front import Front
+from tests.integration.core.refusals import REFUSALS
 from tests.integration.core.test_publish import counted, eventually
 from tests.integration.pools.processes import own_valkey
 from tests.smtp_sink import Certificates
@@ -136,30 +137,7 @@ def test_the_embedded_one_writes_no_snapshots_and_goes_on_when_it_cannot_save(cl
     assert client.config_get("save", "stop-writes-on-bgsave-error") == {"save": "", "stop-writes-on-bgsave-error": "no"}
 
 
-def _cannot_save(client: redis.Redis, folder: Path) -> Callable[[], object]:
-    """MISCONF, as a server with snapshots has it on a full disk."""
-    (folder / "dump.rdb" / "x").mkdir(parents=True, exist_ok=True)  # what cannot be replaced by a file
-    client.config_set("save", "3600 1000000")
-    client.config_set("stop-writes-on-bgsave-error", "yes")
-    client.bgsave()
-    assert eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
-    return lambda: [client.config_set("stop-writes-on-bgsave-error", "no"), client.config_set("save", "")]
-
-
-def _no_memory(client: redis.Redis, _folder: Path) -> Callable[[], object]:
-    client.config_set("maxmemory", 1)
-    return lambda: client.config_set("maxmemory", 0)
-
-
-def _read_only(client: redis.Redis, _folder: Path) -> Callable[[], object]:
-    client.replicaof("127.0.0.1", 1)
-    return lambda: client.replicaof("no", "one")
-
-
-_REFUSALS = [_cannot_save, _no_memory, _read_only]
-
-
-@pytest.mark.parametrize("refuse", _REFUSALS)
+@pytest.mark.parametrize("refuse", REFUSALS)
 def test_a_hint_that_is_refused_is_lost_and_given_again(
     refuse: Callable[..., Callable[[], object]], valkey: EmbeddedValkey, client: redis.Redis
 ) -> None:
@@ -203,7 +181,7 @@ def test_a_worker_outlives_every_refusal(valkey: EmbeddedValkey, client: redis.R
     with said.open("w") as out, (tmp_path / "log").open("w") as log:
         worker = subprocess.Popen([sys.executable, "-c", _WORKER, valkey.url], stdout=out, stderr=log)
     try:
-        for refuse in _REFUSALS:
+        for refuse in REFUSALS:
             end = refuse(client, valkey.process.service.cwd)
             seen = (tmp_path / "log").stat().st_size
             assert eventually(lambda seen=seen: (tmp_path / "log").stat().st_size > seen, 20)  # type: ignore[misc]
