@@ -158,11 +158,16 @@ def _name(raw: str) -> str:
 
 def _address(name: str, spec: str) -> Mailbox:
     """`name` with the address `spec`: plain ASCII is decided here, the rest by email-validator."""
-    match = _PLAIN.fullmatch(spec) if len(spec) <= MAX_ADDRESS_OCTETS else None
+    match = _PLAIN.fullmatch(spec) if len(spec) <= MAX_ADDRESS_OCTETS and "=?" not in spec else None
     if match is not None:
         local, domain, top = match.groups()
         # "--" may be punycode or a reserved label (RFC 5890 section 2.3.1): not for a regular expression to judge.
-        if len(local) <= MAX_LOCAL_OCTETS and "--" not in domain and top.lower() not in _UNREACHABLE:
+        if (
+            len(local) <= MAX_LOCAL_OCTETS
+            and "=?" not in local
+            and "--" not in domain
+            and top.lower() not in _UNREACHABLE
+        ):
             return Mailbox(name, local, domain.lower())
     return _checked(name, spec)
 
@@ -171,6 +176,8 @@ def _checked(name: str, spec: str) -> Mailbox:
     """The slow and complete way, with a reason for every refusal."""
     if "<" in spec or ">" in spec:
         raise AddressError("Something stands after the closing angle bracket, or the brackets do not fit.")
+    if "=?" in spec:  # readers that decode encoded-words where none may stand would see another address
+        raise AddressError("An address must not hold '=?'.")
     if spec.count("@") > 1 and ("," in spec or ";" in spec):
         raise AddressError("Only one address may stand here.")
     try:

@@ -71,6 +71,8 @@ TRICKS = [
     "From: =?utf-8?q?x=0D=0AFrom=3A_ceo=40bank=2Eexample?= <a@acme.sim>",
     "From: =?utf-8?q?a=40acme.sim?=",
     "From: =?utf-8?q?ceo=40bank.example=2C?= a@acme.sim",
+    "From: =?utf-8?q?ceo=40bank.example=3E?=a@acme.sim",
+    "From: <=?x?q?ceo=40bank.example=3E=00?=@acme.sim>",
     "From: J\u00fcrgen <a@acme.sim>",
     "From: ceo@bank.example <a@acme.sim>\r\nSender: ceo@bank.example",
 ]

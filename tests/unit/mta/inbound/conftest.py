@@ -95,7 +95,7 @@ async def client_of(listener: Listener, talk: Callable[[smtplib.SMTP], T]) -> T:
     """Run a blocking client in a thread."""
 
     def connect_and_talk() -> T:
-        client = smtplib.SMTP("127.0.0.1", listener.port, timeout=5)
+        client = smtplib.SMTP("127.0.0.1", listener.port, timeout=20)
         try:
             return talk(client)
         finally:
@@ -120,7 +120,7 @@ async def raw_talk(
     def talk() -> None:
         with (
             contextlib.suppress(ConnectionError),
-            socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client,
+            socket.create_connection(("127.0.0.1", listener.port), timeout=20) as client,
         ):
             client.sendall(sent)
             if half_close:
