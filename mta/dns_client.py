@@ -28,6 +28,10 @@ from core.errors import ConfigurationError
 UDP_PAYLOAD = 1232
 """EDNS buffer size that needs no fragments (DNS flag day 2020)."""
 
+SILENT = "does not answer"
+UNREACHABLE = "cannot be reached"
+_AWAY = frozenset({SILENT, UNREACHABLE})
+
 
 class Outcome(StrEnum):
     """What a question came to."""
@@ -60,6 +64,8 @@ class DnsSettings:
     """For one name server's answer; dnspython's own default."""
     rounds: int = 2
     """How often all name servers are tried."""
+    patience: float = 6.0
+    """For one question, all servers and rounds together: a batch of mail waits for its slowest domain."""
     min_ttl: float = 30.0
     """Answers with a shorter TTL are kept this long, so that a TTL of 0 does not mean a question for each mail."""
     max_ttl: float = 86_400.0
@@ -80,7 +86,7 @@ class DnsClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`servers` are "ip", "ip:port" or "[ipv6]:port"; none takes the system's. ConfigurationError when unusable."""
-        self._servers = tuple(_server(text) for text in servers) or _system_servers()
+        self._servers = [_server(text) for text in servers] or list(_system_servers())
         self._settings = settings or DnsSettings()
         self._clock = clock
         self._cache: OrderedDict[tuple[str, RdataType], Answer] = OrderedDict()
@@ -125,23 +131,46 @@ class DnsClient:
         return answer
 
     async def _ask_servers(self, query: dns.message.QueryMessage) -> Answer:
-        reason = ""
+        """The first usable answer. Servers that give none are asked last from then on, so that one that is away costs
+        its time-out once and not for every question."""
+        ends = self._clock() + self._settings.patience
+        reasons: dict[str, str] = {}
         for _ in range(self._settings.rounds):
-            for address, port in self._servers:
-                try:
-                    response, _tcp = await dns.asyncquery.udp_with_fallback(
-                        query, address, self._settings.timeout, port, ignore_unexpected=True, ignore_errors=True
-                    )
-                    answer = self._read(response)
-                except (dns.exception.DNSException, OSError, EOFError) as error:
-                    reason = f"{address}: {type(error).__name__} {error}".strip()
-                    continue
-                if answer is not None:
+            for server in self._servers[:]:
+                wait = min(self._settings.timeout, ends - self._clock())
+                if wait <= 0:
+                    break
+                answer = await self._ask_server(query, server, wait)
+                if isinstance(answer, Answer):
                     return answer
-                reason = f"{address}: {dns.rcode.to_text(response.rcode())}"
-                if response.rcode() == dns.rcode.FORMERR and query.edns >= 0:
-                    query.use_edns(-1)  # a server from before EDNS (RFC 6891 section 7)
+                reasons[server[0]] = answer
+                if answer in _AWAY:
+                    self._servers.remove(server)
+                    self._servers.append(server)
+        reason = ", ".join(f"{address} {why}" for address, why in reasons.items())
+        if set(reasons.values()) <= _AWAY:
+            reason = f"no DNS server answered: {reason}"
         return Answer(Outcome.FAILED, (), self._clock() + self._settings.failure_ttl, reason)
+
+    async def _ask_server(self, query: dns.message.QueryMessage, server: tuple[str, int], wait: float) -> Answer | str:
+        """One server's answer, or what was wrong with it in words."""
+        address, port = server
+        try:
+            response, _tcp = await dns.asyncquery.udp_with_fallback(
+                query, address, wait, port, ignore_unexpected=True, ignore_errors=True
+            )
+            answer = self._read(response)
+        except dns.exception.Timeout:
+            return SILENT
+        except OSError as error:
+            return UNREACHABLE if error.errno is not None else f"{type(error).__name__} {error}".strip()
+        except (dns.exception.DNSException, EOFError) as error:
+            return f"answers nonsense ({type(error).__name__})"
+        if answer is not None:
+            return answer
+        if response.rcode() == dns.rcode.FORMERR and query.edns >= 0:
+            query.use_edns(-1)  # a server from before EDNS (RFC 6891 section 7)
+        return f"says {dns.rcode.to_text(response.rcode())}"
 
     def _read(self, response: dns.message.Message) -> Answer | None:
         """What a response says; None when it is a failure and another server should be asked."""

@@ -74,18 +74,24 @@ class RuleBook:
             return False
         self._next_look = self._now() + LOOK_SECONDS
         stamp = _stamp(self._own)
-        if stamp == self._stamp:
+        if stamp == self._stamp and not self._trouble:
             return False
         self._stamp = stamp
         try:
             self._table = self._load()
         except ConfigurationError as error:
-            self._trouble = str(error)
-            _log.error("rules_file_wrong", file=str(self._own), error=self._trouble)
+            self._tell(str(error))
             return False
         self._trouble = ""
         _log.info("rules_file_read", file=str(self._own), rules=len(self._table.rules))
         return True
+
+    def _tell(self, trouble: str) -> None:
+        """Once for each trouble. A file in trouble is read at every look: a permission that is given back, or an edit
+        within one tick of the clock, leaves no trace in the stamp."""
+        if trouble != self._trouble:
+            _log.error("rules_file_wrong", file=str(self._own), error=trouble)
+        self._trouble = trouble
 
     def _load(self) -> RuleTable:
         if self._own is None:

@@ -11,6 +11,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+LONGEST_CHAIN = 16
+
 SOA = "ns.test. admin.test. 1 3600 600 86400 {minimum}"
 
 
@@ -69,6 +71,10 @@ class DnsTable:
             assert isinstance(target, list)
             response.answer.append(dns.rrset.from_text(name + ".", self.ttl, "IN", "CNAME", *target))
             name = target[0].rstrip(".")
+            if len(response.answer) > LONGEST_CHAIN:  # what a recursive server says of aliases in a circle
+                response.answer.clear()
+                response.set_rcode(dns.rcode.SERVFAIL)
+                return True
         found = self.records.get((name, kind), [])
         if found is None:
             return False

@@ -163,3 +163,22 @@ def test_a_file_that_vanishes_leaves_the_rules_in_force(book: RuleBook, tmp_path
 def test_a_file_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         RuleBook(tmp_path / "nowhere.toml", PROVIDERS)
+
+
+def test_a_trouble_ends_with_its_cause_when_the_stamp_stays_the_same(
+    book: RuleBook, tmp_path: Path, clock: Clock
+) -> None:
+    """A permission given back changes no time of the file, and two edits within one tick have the same."""
+    file = tmp_path / "own.toml"
+    before = file.stat()
+    good = file.read_text()
+    file.write_text("[" * len(good))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    clock.seconds += LOOK_SECONDS
+    assert not book.refresh()
+    assert book.trouble
+    file.write_text(good)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    clock.seconds += LOOK_SECONDS
+    assert book.refresh()
+    assert book.trouble == ""

@@ -40,6 +40,7 @@ OWN_SAMPLES_ONLY = frozenset(
         "domain-not-there",
         "domain-takes-no-mail",
         "target-not-public",
+        "dns-away",
         "dns-later",
         "source-not-bindable",
         "source-proxy-away",
