@@ -146,6 +146,21 @@ async def application(connection: Connection, name: str) -> Application | None:
     return Application(*row) if row else None
 
 
+async def application_by_id(connection: Connection, identifier: UUID) -> Application | None:
+    """The application with this id; not the operators' own."""
+    cursor = await connection.execute(
+        "SELECT id, name, created_at FROM applications WHERE id = %s AND name <> %s", [identifier, OPERATORS]
+    )
+    row = await cursor.fetchone()
+    return Application(*row) if row else None
+
+
+async def delete_keys(connection: Connection, application_id: UUID) -> int:
+    """Every key of an application stops: here at once, in other processes when they ask again. How many there were."""
+    cursor = await connection.execute("DELETE FROM api_keys WHERE application_id = %s", [application_id])
+    return cursor.rowcount
+
+
 async def applications(connection: Connection) -> list[Application]:
     """Every application, oldest first."""
     cursor = await connection.execute(
@@ -155,7 +170,8 @@ async def applications(connection: Connection) -> list[Application]:
 
 
 async def delete_application(connection: Connection, application_id: UUID) -> bool:
-    """Delete an application with its keys and domains; what it has sent stays. False when there is none."""
+    """Delete an application with its keys and domains; what it has sent stays. False when there is none. Whether mail
+    of it is under way is for `messages/withdrawal` to ask."""
     cursor = await connection.execute(
         "DELETE FROM applications WHERE id = %s AND name <> %s", [application_id, OPERATORS]
     )

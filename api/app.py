@@ -22,6 +22,7 @@ from api.limits import RateLimiter, body_limit
 from api.routes import (
     alarms,
     api_keys,
+    applications,
     domains,
     emails,
     health,
@@ -46,7 +47,8 @@ from web.edge import Edge, Manners, request_id
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
-    emails, domains, api_keys, suppressions, pools, ips, throttles, warmup, providers, alarms, health, pages,
+    emails, domains, api_keys, suppressions, pools, ips, throttles, warmup, providers, alarms, applications, health,
+    pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -59,6 +61,7 @@ _TAGS: Final = [
     {"name": "Warm-up", "description": "How young IPs grow. Wants an operator's key."},
     {"name": "Providers", "description": "Mailbox providers and their replies. Wants an operator's key."},
     {"name": "Alarms", "description": "What a person has to look at. Wants an operator's key."},
+    {"name": "Applications", "description": "Who sends from here. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]
 

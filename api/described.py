@@ -2,21 +2,13 @@
 
 Code generators read the document literally: a field with a default counts as required in TypeScript, one with
 `default: null` as nullable. So defaults of bodies become words, fields of answers that are always there are required,
-and fields that mean the same in every answer (`id`, `created_at` …) get their meaning from one table.
+and every field of an answer has a meaning: its own, or that of `api/meanings`.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_MEANINGS: Final[Mapping[str, str]] = {
-    "object": "What kind of thing this is.",
-    "id": "Its name in paths and requests.",
-    "created_at": "When it was made.",
-    "data": "The entries.",
-    "deleted": "It is gone.",
-    "has_more": "Whether more entries follow in the direction asked for.",
-}
-"""Of fields that mean the same wherever they stand."""
+from api.meanings import meaning
 
 _PREFIX: Final = "#/components/schemas/"
 
@@ -26,21 +18,21 @@ def tidy(document: dict[str, Any]) -> None:
     schemas: dict[str, Any] = document["components"]["schemas"]
     asked = _reachable(_bodies(document), schemas)
     for name, schema in schemas.items():
-        _tidy_schema(schema, answer=name not in asked)
+        _tidy_schema(name, schema, answer=name not in asked)
     for path in document["paths"].values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
 
 
-def _tidy_schema(schema: dict[str, Any], answer: bool) -> None:
+def _tidy_schema(title: str, schema: dict[str, Any], answer: bool) -> None:
     for name, field in schema.get("properties", {}).items():
         default = field.pop("default", None)
         if answer:
             if default is not None:
                 schema["required"] = [*schema.get("required", ()), name]
-            if "description" not in field and name in _MEANINGS:
-                field["description"] = _MEANINGS[name]
+            if "description" not in field:
+                field["description"] = meaning(title, name)
         elif default is not None and default not in ("", [], {}):
             said = str(default).lower() if isinstance(default, bool) else default
             field["description"] = f"{field.get('description', '')} By default `{said}`.".strip()

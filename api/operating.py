@@ -63,7 +63,8 @@ def refused(error: Refused) -> ApiError:
         return ApiError("validation_error", f"The `{error.field}` field is not valid: {error.reason}.", status=422)
     name = "conflict" if error.code == "conflict" else "not_found" if error.code == "not_found" else "validation_error"
     status = 422 if name == "validation_error" else None
-    return ApiError(name, f"{error.reason[:1].upper()}{error.reason[1:]}.", status=status)
+    hint = f" {error.hint}" if error.hint else ""
+    return ApiError(name, f"{error.reason[:1].upper()}{error.reason[1:]}.{hint}", status=status)
 
 
 def providers_of(settings: Settings) -> Providers:

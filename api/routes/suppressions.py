@@ -14,8 +14,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
-from accounts.directory import Caller
-from api.auth import FullAccess, KeyedRoute
+from accounts.directory import OPERATOR, Caller
+from api.auth import FullAccessOrOperator, KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
@@ -45,7 +45,14 @@ from web.bodies import largest_body
 from web.faces.suppressions import ORIGINS, Origin, suppression_face
 from web.paging import listed, there, window
 
-router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=KeyedRoute)
+
+class _Route(KeyedRoute):
+    """The list belongs to the installation: its operators may look after it as applications do."""
+
+    guard = "full_access_or_operator"
+
+
+router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=_Route)
 
 _PAGE: Final = 20
 _BATCH_BYTES: Final = 10 * 1024 * 1024
@@ -72,7 +79,7 @@ Validation = Annotated[
         200: {"model": SuppressionReference, "description": "There was an entry; it stands, or lasts longer now."},
     },
 )
-async def add_suppression(body: AddSuppression, who: FullAccess, given: With) -> Response:
+async def add_suppression(body: AddSuppression, who: FullAccessOrOperator, given: With) -> Response:
     """Suppresses an address. Of two entries with the same scope the one that lasts longer stands."""
     addition = _addition(body.email, body, who, given.clock.now())
     async with given.database.transaction() as connection:
@@ -82,7 +89,7 @@ async def add_suppression(body: AddSuppression, who: FullAccess, given: With) ->
 
 @router.get("", response_model=SuppressionList)
 async def list_suppressions(
-    who: FullAccess,
+    who: FullAccessOrOperator,
     given: With,
     wanted: Annotated[Window[UUID], Depends(window)],
     q: Annotated[
@@ -104,14 +111,14 @@ async def list_suppressions(
         raise ApiError("invalid_parameter", f"The `q` parameter is not valid: {error}") from None
     async with given.database.connection() as connection:
         found = await repository.page(connection, search, replace(wanted, limit=wanted.limit or _PAGE))
-    return json_answer(listed(there(found), lambda entry: suppression_face(entry.seen_by(who.application_id))))
+    return json_answer(listed(there(found), lambda entry: suppression_face(_seen(entry, who))))
 
 
 @router.post("/batch", response_model=BatchAdded)
 @largest_body(_BATCH_BYTES)
 async def add_batch(
     body: Annotated[list[AddSuppression], Body(min_length=1, max_length=LARGEST_BATCH)],
-    who: FullAccess,
+    who: FullAccessOrOperator,
     given: With,
     validation: Validation = "permissive",
 ) -> Response:
@@ -121,14 +128,16 @@ async def add_batch(
 
 @router.post("/batch/add", response_model=BatchAdded)
 @largest_body(_BATCH_BYTES)
-async def add_many(body: AddMany, who: FullAccess, given: With, validation: Validation = "strict") -> Response:
+async def add_many(
+    body: AddMany, who: FullAccessOrOperator, given: With, validation: Validation = "strict"
+) -> Response:
     """Suppresses up to 10,000 addresses in one transaction, all with the same terms."""
     return await _add_all([(email, body) for email in body.emails], who, given, validation)
 
 
 @router.post("/batch/remove", response_model=BatchRemoved)
 @largest_body(_BATCH_BYTES)
-async def remove_many(body: RemoveMany, who: FullAccess, given: With) -> Response:
+async def remove_many(body: RemoveMany, who: FullAccessOrOperator, given: With) -> Response:
     """Removes up to 10,000 entries, by address or by id. What is not on the list is left out of the answer."""
     if (body.emails is None) == (body.ids is None):
         raise invalid_field("Give either the `emails` field or the `ids` field.")
@@ -137,14 +146,14 @@ async def remove_many(body: RemoveMany, who: FullAccess, given: With) -> Respons
     addresses = [_address(email, f"emails[{index}]") for index, email in enumerate(body.emails or ())]
     async with given.database.transaction() as connection:
         if body.ids is not None:
-            removed = await repository.remove_ids(connection, body.ids, who.application_id)
+            removed = await repository.remove_ids(connection, body.ids, _asker(who))
         else:
-            removed = await repository.remove_addresses(connection, addresses, who.application_id, _scopes(body.scope))
+            removed = await repository.remove_addresses(connection, addresses, _asker(who), _scopes(body.scope))
     return json_answer({"data": [_removed(one) for one in removed]})
 
 
 @router.get("/{id_or_email:path}", response_model=SuppressionAnswer, responses=errors("not_found"))
-async def get_suppression(id_or_email: str, who: FullAccess, given: With) -> Response:
+async def get_suppression(id_or_email: str, who: FullAccessOrOperator, given: With) -> Response:
     """An entry by its id; or by address, then with the entries of all scopes."""
     identifier = _uuid(id_or_email)
     async with given.database.connection() as connection:
@@ -155,13 +164,13 @@ async def get_suppression(id_or_email: str, who: FullAccess, given: With) -> Res
             entries = await repository.of_address(connection, _address(id_or_email, "", in_path=True))
     if not entries:
         raise _unknown(id_or_email)
-    return json_answer(_answer([entry.seen_by(who.application_id) for entry in entries], by_address=identifier is None))
+    return json_answer(_answer([_seen(entry, who) for entry in entries], by_address=identifier is None))
 
 
 @router.delete("/{id_or_email:path}", response_model=SuppressionRemoved, responses=errors("not_found"))
 async def remove_suppression(
     id_or_email: str,
-    who: FullAccess,
+    who: FullAccessOrOperator,
     given: With,
     scope: Annotated[SuppressionScope | None, Query(description="By address: only the entry with this scope.")] = None,
 ) -> Response:
@@ -169,10 +178,10 @@ async def remove_suppression(
     identifier = _uuid(id_or_email)
     async with given.database.transaction() as connection:
         if identifier is not None:
-            removed = await repository.remove_ids(connection, [identifier], who.application_id)
+            removed = await repository.remove_ids(connection, [identifier], _asker(who))
         else:
             address = _address(id_or_email, "", in_path=True)
-            removed = await repository.remove_addresses(connection, [address], who.application_id, _scopes(scope))
+            removed = await repository.remove_addresses(connection, [address], _asker(who), _scopes(scope))
     if not removed:
         raise _unknown(id_or_email)
     return json_answer(_removed(min(removed, key=lambda one: one.scope)))
@@ -204,7 +213,7 @@ def _addition(email: str, terms: Terms, who: Caller, now: datetime) -> Addition:
     """What to store. Raises ApiError naming the field."""
     detail = plain_detail(terms.detail) or f"added with API key {who.key_id}"
     entry = SuppressionEntry(terms.scope, terms.reason, Source.API, detail, _end(terms, now))
-    return Addition(_address(email, "email"), entry, who.application_id)
+    return Addition(_address(email, "email"), entry, _asker(who))
 
 
 def _end(terms: Terms, now: datetime) -> datetime | None:
@@ -240,6 +249,16 @@ def _uuid(text: str) -> UUID | None:
 
 def _scopes(scope: SuppressionScope | None) -> tuple[SuppressionScope, ...]:
     return tuple(SuppressionScope) if scope is None else (scope,)
+
+
+def _asker(who: Caller) -> UUID | None:
+    """The application that asks; None for an operator, who may remove every entry."""
+    return None if who.permission == OPERATOR else who.application_id
+
+
+def _seen(entry: Suppression, who: Caller) -> Suppression:
+    asker = _asker(who)
+    return entry if asker is None else entry.seen_by(asker)
 
 
 def _answer(entries: Sequence[Suppression], by_address: bool) -> dict[str, object]:

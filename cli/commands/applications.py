@@ -13,7 +13,7 @@ from accounts.repository import Application
 from cli.application import YesOption, chosen, confirm
 from cli.output import Column, JsonOption, emit
 from cli.sessions import with_database
-from pools import assignments
+from messages.withdrawal import delete_application
 from store.database import Connection, Database
 
 app = typer.Typer(help="Who sends: applications with their keys and domains.", no_args_is_help=True)
@@ -42,22 +42,24 @@ def list_applications(as_json: JsonOption = False) -> None:
 @app.command("delete")
 def delete(
     application: Annotated[str, typer.Argument(metavar="APPLICATION", help="Name, id or its beginning.")],
+    cancel: Annotated[bool, typer.Option("--cancel", help="Also when mail waits: it is cancelled.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete an application with its keys and domains. What it has sent stays in the history.
 
+    While mail of it waits this is refused, unless that mail is to be cancelled. Takes five seconds, until every process
+    knows that its keys are gone.
+
     Example: postlane applications delete "Old shop"
     """
     what = f"Delete the application {application} with its keys and domains?"
-    confirm(f"{what} Its programs can no longer send, and its mail that waits cannot be signed.", yes)
+    confirm(f"{what} Its programs can no longer send.", yes)
 
     async def work(database: Database) -> UUID:
-        async with database.transaction() as connection:
+        async with database.connection() as connection:
             found = await chosen(connection, application)
-            await repository.delete_application(connection, found.id)
-            await assignments.forget_gone(connection)
-            return found.id
+        return (await delete_application(database, found.id, cancel=cancel)).id
 
     emit({"id": with_database(work), "deleted": True}, as_json=as_json)
 

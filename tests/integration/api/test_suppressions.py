@@ -309,3 +309,22 @@ def test_resends_sdk_goes_all_the_way(server: Server, account: Account, monkeypa
     with pytest.raises(resend.exceptions.ResendError) as gone:
         resend.Suppressions.get("sdk+tag@example.com")
     assert (gone.value.code, gone.value.error_type) == (404, "not_found")
+
+
+async def test_an_operator_sees_and_removes_what_applications_may_not(
+    client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account
+) -> None:
+    """One key could read another application's complaint in detail, and remove it."""
+    added = await client.post("/suppressions", json={"email": "a@b.example", "reason": "complaint", "detail": "FBL 7"})
+    identifier = added.json()["id"]
+    stranger = {"authorization": f"Bearer {account.stranger}"}
+    hidden = await client.get(f"/suppressions/{identifier}", headers=stranger)
+    assert (hidden.status_code, hidden.json()["detail"]) == (200, "")
+    for path in (identifier, "a@b.example"):
+        assert (await client.delete(f"/suppressions/{path}", headers=stranger)).status_code == 404
+    kept = await client.post("/suppressions/batch/remove", json={"ids": [identifier]}, headers=stranger)
+    assert kept.json() == {"data": []}
+    assert (await ops.get(f"/suppressions/{identifier}")).json()["detail"] == "FBL 7"
+    assert (await ops.delete(f"/suppressions/{identifier}")).status_code == 200
+    sending = {"authorization": f"Bearer {account.sending}"}
+    assert (await client.get("/suppressions", headers=sending)).json()["name"] == "restricted_api_key"

@@ -1,0 +1,44 @@
+"""`/applications`: who sends from this installation. List, and delete.
+
+Thin: `accounts/repository` stores, `messages/withdrawal` deletes. Every route wants an operator's key.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from accounts import repository
+from api.auth import Operator
+from api.openapi import errors
+from api.operating import OperatorRoute, Part, With
+from api.schemas.applications import ApplicationDeleted, ApplicationList
+from messages.withdrawal import delete_application
+from web.answers import json_answer
+from web.faces.applications import application_face
+from web.paging import listed, page_of
+
+router = APIRouter(prefix="/applications", tags=["Applications"], route_class=OperatorRoute)
+
+
+@router.get("", response_model=ApplicationList)
+async def list_applications(who: Operator, given: With, wanted: Part) -> Response:
+    """All applications, oldest first."""
+    async with given.database.connection() as connection:
+        found = page_of(await repository.applications(connection), lambda one: str(one.id), wanted)
+    return json_answer(listed(found, application_face))
+
+
+@router.delete("/{application_id}", response_model=ApplicationDeleted, responses=errors("conflict"))
+async def delete(
+    application_id: UUID,
+    who: Operator,
+    given: With,
+    cancel: Annotated[bool, Query(description="Also when mail waits: it is cancelled.")] = False,
+) -> Response:
+    """Deletes an application with its keys and domains. While mail of it waits, this is refused, unless `cancel` is
+    true. Its keys stop at once; it takes five seconds until every process knows. The history of what was sent stays
+    until its time is over."""
+    gone = await delete_application(given.database, application_id, cancel=cancel)
+    given.directory.forget()
+    return json_answer({"object": "application", "id": gone.id, "deleted": True})

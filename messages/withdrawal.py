@@ -1,0 +1,100 @@
+"""An application leaves: its keys stop, what waits is cancelled if that was asked for, then it is deleted.
+
+Mail under way needs the application's domains to be signed with. So an application with mail in the queue is not
+deleted: the operator waits until its mail has ended, or asks to cancel what waits. Mail that is on the wire at that
+moment ends by itself within minutes; until then the answer is to ask again, and no key of the application works.
+Called by the API and the command line.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import UUID
+
+from accounts import repository as accounts
+from accounts.directory import KEEP_SECONDS
+from accounts.repository import Application
+from core.refusal import Refused, conflict
+from messages import repository
+from pools import assignments
+from store.database import Connection, Database
+
+_STEP: Final = 500
+"""Emails cancelled in one transaction."""
+
+# Rows of a version before 0005 name no application; their email does.
+_UNDER_WAY = """
+SELECT DISTINCT q.email_id FROM delivery_queue q JOIN emails e ON e.id = q.email_id
+ WHERE e.application_id = %(application)s AND (%(after)s::uuid IS NULL OR q.email_id > %(after)s)
+ ORDER BY q.email_id LIMIT %(limit)s
+"""
+
+
+async def delete_application(
+    database: Database,
+    identifier: UUID,
+    *,
+    cancel: bool = False,
+    settle: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(KEEP_SECONDS),
+) -> Application:
+    """Delete an application. Raises Refused, and then says what to do.
+
+    `settle` waits until no process takes mail with a key that was deleted.
+    """
+    async with database.transaction() as connection:
+        found = await _found(connection, identifier)
+        if not cancel and await _under_way(connection, identifier, limit=1):
+            raise _has_mail(found)
+        stopped = await accounts.delete_keys(connection, identifier)
+    if stopped:
+        await settle()
+    if cancel:
+        await _cancel_all(database, identifier)
+    async with database.transaction() as connection:
+        if await _under_way(connection, identifier, limit=1):
+            raise _has_mail(found) if not cancel else _being_sent(found)
+        await accounts.delete_application(connection, identifier)
+        await assignments.forget_gone(connection)
+    return found
+
+
+async def _found(connection: Connection, identifier: UUID) -> Application:
+    found = await accounts.application_by_id(connection, identifier)
+    if found is None:
+        raise Refused("not_found", f"there is no application {identifier}")
+    return found
+
+
+async def _cancel_all(database: Database, application_id: UUID) -> None:
+    """In steps: an application may have millions of mails waiting."""
+    after: UUID | None = None
+    while True:
+        async with database.transaction() as connection:
+            emails = await _under_way(connection, application_id, limit=_STEP, after=after)
+            for email in emails:
+                await repository.cancel(connection, application_id, email, "the application was deleted")
+        if len(emails) < _STEP:
+            return
+        after = emails[-1]
+
+
+async def _under_way(
+    connection: Connection, application_id: UUID, *, limit: int, after: UUID | None = None
+) -> list[UUID]:
+    """Emails of which something is in the queue."""
+    names = {"application": application_id, "limit": limit, "after": after}
+    return [row[0] for row in await (await connection.execute(_UNDER_WAY, names)).fetchall()]
+
+
+def _has_mail(found: Application) -> Refused:
+    return conflict(
+        f"mail of {found.name} is under way",
+        hint="Wait until it has ended, or cancel what waits: `cancel=true`, on the command line --cancel.",
+    )
+
+
+def _being_sent(found: Application) -> Refused:
+    return conflict(
+        f"some mail of {found.name} is being sent right now; its keys work no more and what waited is cancelled",
+        hint="Ask again in a few minutes.",
+    )
