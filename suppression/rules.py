@@ -17,6 +17,10 @@ SPEAKING_PHASES: Final = (Phase.RCPT, Phase.DATA, Phase.DOT)
 or after the final dot names it as surely as one at RCPT: Yahoo says "this user doesn't have an account" only there.
 Whether such a reply is about the mailbox is the rule's decision (`Verdict.suppress`)."""
 
+DEAD: Final = frozenset({"invalid_recipient", "inactive_mailbox"})
+"""Classes of refusals (`mta.rules.CLASSES`) that say a mailbox is gone. A rule of any other class never suppresses,
+whatever it says: a rate, a policy or a full mailbox passes, and a rule in a file of one's own may be wrong about that."""
+
 DETAIL_LENGTH: Final = 500
 """Characters of `detail`: a reply of the usual length fits, and a list of a million entries stays small."""
 
@@ -29,6 +33,8 @@ def suppression_for(verdict: Verdict, phase: Phase | None, lane: Lane, reply: st
     only named in the detail.
     """
     if not verdict.suppress or verdict.action is not Action.BOUNCE or verdict.scope is not Scope.RECIPIENT:
+        return None
+    if verdict.klass not in DEAD:
         return None
     if phase is not None and phase not in SPEAKING_PHASES:
         return None

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from core.queues import Lane
 from mta.model import Action, Phase, Response, Scope, Trouble, Verdict
 from mta.replies import classify
+from mta.rules import CLASSES
 from suppression.reasons import Reason, Source, SuppressionScope
 from suppression.rules import DETAIL_LENGTH, suppression_for
 
@@ -40,12 +41,27 @@ def test_no_other_phase_speaks_about_the_mailbox(phase: Phase) -> None:
 
 
 @given(
-    st.builds(Verdict, st.sampled_from(Action), st.just("policy"), st.sampled_from(Scope), st.just("r"), st.booleans())
+    st.builds(
+        Verdict,
+        st.sampled_from(Action),
+        st.sampled_from(sorted(CLASSES)),
+        st.sampled_from(Scope),
+        st.just("r"),
+        st.booleans(),
+    )
 )
 def test_only_a_suppressing_bounce_of_the_recipient(verdict: Verdict) -> None:
     entry = suppression_for(verdict, Phase.RCPT, Lane.MARKETING)
     dead = verdict.suppress and verdict.action is Action.BOUNCE and verdict.scope is Scope.RECIPIENT
+    dead = dead and verdict.klass in ("invalid_recipient", "inactive_mailbox")
     assert (entry is not None) == dead
+
+
+@pytest.mark.parametrize("klass", ["recipient_rate", "rate_limited", "domain_rate_limited", "mailbox_full", "policy"])
+def test_a_rule_that_is_wrong_about_a_mailbox_suppresses_nobody(klass: str) -> None:
+    """`550 5.1.1 ... sent to too many recipients this hour`: the mailbox lives, whatever the code says."""
+    wrong = Verdict(Action.BOUNCE, klass, Scope.RECIPIENT, "own-rule", suppress=True)
+    assert suppression_for(wrong, Phase.RCPT, Lane.TRANSACTIONAL, "550 5.1.1 too many this hour") is None
 
 
 @pytest.mark.parametrize(
