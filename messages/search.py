@@ -6,10 +6,14 @@ Reads only. Called by the command line; the API asks `messages/repository`, whic
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
+
+from sqlalchemy import Select, func, literal_column, select
 
 from messages.held import FREE, NEXT_ATTEMPT
 from store.database import Connection
+from store.tables import compiled, delivery_queue, emails, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +56,16 @@ class DueRow:
     first_due_at: datetime
 
 
-_LIST = f"""
-SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipient, e.subject, m.state, m.attempts,
-       {NEXT_ATTEMPT}, q.hold
-  FROM messages m JOIN emails e ON e.id = m.email_id
-  LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
- WHERE (%(address)s = '' OR m.address = %(address)s) AND (%(state)s = '' OR m.state = %(state)s)
-   AND (%(lane)s = '' OR e.lane = %(lane)s)
- ORDER BY m.email_id DESC, m.position LIMIT %(limit)s
-"""
+_M, _E, _Q = messages.alias("m"), emails.alias("e"), delivery_queue.alias("q")
 
-_ONE = f"""
-SELECT m.email_id || '/' || m.position, e.created_at, e.lane, e.sender, m.recipient, e.subject, m.state, m.attempts,
-       {NEXT_ATTEMPT}, q.hold
-  FROM messages m JOIN emails e ON e.id = m.email_id
-  LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
- WHERE m.email_id = %(email)s AND e.id = %(email)s ORDER BY m.position
-"""
+_ROWS: Final[Select[*tuple[Any, ...]]] = select(
+    func.concat(_M.c.email_id, "/", _M.c.position), _E.c.created_at, _E.c.lane, _E.c.sender, _M.c.recipient,
+    _E.c.subject, _M.c.state, _M.c.attempts, literal_column(NEXT_ATTEMPT), _Q.c.hold,
+).select_from(
+    _M.join(_E, _E.c.id == _M.c.email_id).outerjoin(
+        _Q, (_Q.c.email_id == _M.c.email_id) & (_Q.c.position == _M.c.position)
+    )
+)  # fmt: skip
 
 _WAITING = f"""
 SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND {FREE}), min(due_at)
@@ -78,15 +75,20 @@ SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND
 
 async def find(connection: Connection, wanted: Filter) -> list[MessageRow]:
     """Messages of any application, newest first."""
-    cursor = await connection.execute(
-        _LIST, {"address": wanted.address, "state": wanted.state, "lane": wanted.lane, "limit": wanted.limit}
-    )
-    return [MessageRow(*row) for row in await cursor.fetchall()]
+    given = ((_M.c.address, wanted.address), (_M.c.state, wanted.state), (_E.c.lane, wanted.lane))
+    asked = _ROWS.where(*[column == value for column, value in given if value])
+    return await _rows(connection, asked.order_by(_M.c.email_id.desc(), _M.c.position).limit(wanted.limit))
 
 
 async def of_email(connection: Connection, email_id: UUID) -> list[MessageRow]:
     """All messages of one email; [] when there is no such email."""
-    cursor = await connection.execute(_ONE, {"email": email_id})
+    # Both tables are told, so that each finds its partition.
+    asked = _ROWS.where(_M.c.email_id == email_id, _E.c.id == email_id)
+    return await _rows(connection, asked.order_by(_M.c.position))
+
+
+async def _rows(connection: Connection, asked: Select[*tuple[Any, ...]]) -> list[MessageRow]:
+    cursor = await connection.execute(*compiled(asked))
     return [MessageRow(*row) for row in await cursor.fetchall()]
 
 

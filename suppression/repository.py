@@ -22,7 +22,9 @@ from psycopg.rows import TupleRow
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from store.database import Connection, Database
+from store.tables import compiled
 from suppression.predicate import IN_FORCE
+from suppression.query import Question, Search, question, question_by_address
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 LARGEST_BATCH: Final = 10_000
@@ -60,36 +62,6 @@ DELETE FROM suppressions WHERE id IN (
    ORDER BY s.address, s.scope FOR UPDATE)
 RETURNING id, address, scope
 """
-
-# The bounds are row comparisons and the order names all columns of the index, so that the planner has no choice: with
-# `reason = x ... ORDER BY id` it may walk the primary key through 10 million rows to find that none matches.
-_BY_REASON = """
-SELECT s.* FROM unnest(%(kinds)s::text[]) AS kinds(kind), LATERAL (
-  SELECT {columns} FROM suppressions s
-   WHERE (s.scope || ' ' || s.reason, s.id) > (kind, %(low)s)
-     AND (s.scope || ' ' || s.reason, s.id) < (kind, %(high)s) AND {where}
-   ORDER BY s.scope || ' ' || s.reason {way}, s.id {way} LIMIT %(limit)s) s
- ORDER BY s.id {way} LIMIT %(limit)s
-"""
-
-_BY_DOMAIN = """
-SELECT {columns} FROM suppressions s
- WHERE (split_part(s.address, '@', 2), s.id) > (%(domain)s, %(low)s)
-   AND (split_part(s.address, '@', 2), s.id) < (%(domain)s, %(high)s) AND {where}
- ORDER BY split_part(s.address, '@', 2) {way}, s.id {way} LIMIT %(limit)s
-"""
-
-_BY_ID = """
-SELECT {columns} FROM suppressions s WHERE s.id > %(low)s AND s.id < %(high)s AND {where}
- ORDER BY s.id {way} LIMIT %(limit)s
-"""
-
-_BY_ADDRESS = """
-SELECT {columns} FROM suppressions s
- WHERE s.address >= %(from)s AND s.address < %(to)s AND {where} ORDER BY s.address {way}, s.scope {way} LIMIT %(limit)s
-"""
-
-_LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +121,6 @@ class Suppression:
     def seen_by(self, application: UUID) -> "Suppression":
         """As this application may see it: what led to an entry of another's is not its business."""
         return self if self.owner == application else replace(self, detail="")
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Which entries; empty fields mean all. `prefix` and `domain` exclude each other."""
-
-    prefix: str = ""
-    """The folded address begins so."""
-    domain: str = ""
-    """The part behind the "@" is this, in the form of `core.addresses.fold_domain`."""
-    reasons: tuple[Reason, ...] = ()
-    scopes: tuple[SuppressionScope, ...] = ()
 
 
 def scope_key(scope: SuppressionScope, only_for: UUID | None) -> str:
@@ -232,7 +192,8 @@ async def get(connection: Connection, identifier: UUID) -> Suppression | None:
 async def of_address(connection: Connection, address: str) -> list[Suppression]:
     """The entries in force for a folded address, the one with scope `all` first; [] when it is not suppressed."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.address = %s AND {IN_FORCE} ORDER BY s.scope", [address]
+        f"SELECT {_COLUMNS} FROM suppressions s WHERE s.address = %s AND {IN_FORCE} ORDER BY s.scope <> 'all', s.scope",
+        [address],
     )
     return [_suppression(row) for row in await cursor.fetchall()]
 
@@ -242,26 +203,18 @@ async def page(connection: Connection, search: Search, wanted: Window[UUID]) -> 
 
     None when a page of a search by prefix is asked for relative to an entry that is gone.
     """
-    if search.prefix:
-        return await _page_by_address(connection, search, wanted)
-    parameters: dict[str, object] = {
-        "limit": wanted.limit and wanted.limit + 1,
-        "low": wanted.before or _LOWEST,
-        "high": wanted.after or _HIGHEST,
-    }
-    conditions = [IN_FORCE]
-    if search.domain:
-        statement = _BY_DOMAIN
-        parameters["domain"] = search.domain
-        conditions += _filters(search, parameters)
-    elif search.reasons or search.scopes:
-        # One range of the index for every pair of scope and reason, at most 18; merged by the outer query.
-        statement = _BY_REASON
-        scopes, reasons = search.scopes or tuple(SuppressionScope), search.reasons or tuple(Reason)
-        parameters["kinds"] = [f"{scope.value} {reason.value}" for scope in scopes for reason in reasons]
-    else:
-        statement = _BY_ID
-    return await _fetch_page(connection, statement, conditions, parameters, wanted, newest_first=True)
+    if not search.prefix:
+        return await _fetch_page(connection, question(search, wanted), wanted)
+    start = None
+    identifier = wanted.before or wanted.after
+    if identifier is not None:
+        # (address, scope) is the key, the cursor's id only names it.
+        cursor = await connection.execute("SELECT address, scope FROM suppressions WHERE id = %s", [identifier])
+        start = await cursor.fetchone()
+        if start is None:
+            return None
+    asked = question_by_address(search, wanted, start and (start[0], start[1]))
+    return await _fetch_page(connection, asked, wanted)
 
 
 async def each_page(
@@ -328,54 +281,8 @@ def _end(entry: SuppressionEntry) -> datetime:
     return entry.expires_at or datetime.max.replace(tzinfo=UTC)
 
 
-async def _page_by_address(connection: Connection, search: Search, wanted: Window[UUID]) -> Page[Suppression] | None:
-    """Pages of a range of addresses; (address, scope) is the key, the cursor's id only names it."""
-    back = wanted.before is not None
-    parameters: dict[str, object] = {
-        "limit": wanted.limit and wanted.limit + 1,
-        "from": search.prefix,
-        # No address holds the last code point of Unicode, and byte order is code point order in UTF-8.
-        "to": search.prefix + "\U0010ffff",
-    }
-    conditions = [IN_FORCE, *_filters(search, parameters)]
-    identifier = wanted.before or wanted.after
-    if identifier is not None:
-        cursor = await connection.execute("SELECT address, scope FROM suppressions WHERE id = %s", [identifier])
-        row = await cursor.fetchone()
-        if row is None:
-            return None
-        parameters["address"], parameters["scope"] = row
-        conditions.append(f"(s.address, s.scope) {'<' if back else '>'} (%(address)s, %(scope)s)")
-    return await _fetch_page(connection, _BY_ADDRESS, conditions, parameters, wanted)
-
-
-def _filters(search: Search, parameters: dict[str, object]) -> list[str]:
-    """Conditions on reason and scope for a search that already has its index; adds their parameters."""
-    conditions = []
-    if search.reasons:
-        parameters["reasons"] = [reason.value for reason in search.reasons]
-        conditions.append("s.reason = ANY(%(reasons)s)")
-    if search.scopes:
-        parameters["scopes"] = [scope.value for scope in search.scopes]
-        conditions.append("s.scope = ANY(%(scopes)s)")
-    return conditions
-
-
-async def _fetch_page(
-    connection: Connection,
-    statement: str,
-    conditions: Sequence[str],
-    parameters: Mapping[str, object],
-    wanted: Window[UUID],
-    *,
-    newest_first: bool = False,
-) -> Page[Suppression]:
-    """One row more than wanted was asked for: it tells whether there are more. A backward page is turned round."""
-    back = wanted.before is not None
-    way = "DESC" if newest_first is not back else "ASC"
-    cursor = await connection.execute(
-        statement.format(columns=_COLUMNS, where=" AND ".join(conditions), way=way), parameters
-    )
+async def _fetch_page(connection: Connection, asked: Question, wanted: Window[UUID]) -> Page[Suppression]:
+    cursor = await connection.execute(*compiled(asked))
     return cut(await cursor.fetchall(), wanted).map(_suppression)
 
 

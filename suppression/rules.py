@@ -19,7 +19,7 @@ Whether such a reply is about the mailbox is the rule's decision (`Verdict.suppr
 
 DEAD: Final = frozenset({"invalid_recipient", "inactive_mailbox"})
 """Classes of refusals (`mta.rules.CLASSES`) that say a mailbox is gone. A rule of any other class never suppresses,
-whatever it says: a rate, a policy or a full mailbox passes, and a rule in a file of one's own may be wrong about that."""
+whatever it says: a rate, a policy or a full mailbox passes, and a rule of one's own may be wrong about that."""
 
 DETAIL_LENGTH: Final = 500
 """Characters of `detail`: a reply of the usual length fits, and a list of a million entries stays small."""

@@ -5,8 +5,8 @@ from typing import Final
 
 from core.addresses import AddressError, fold_address, fold_domain, folded_local
 from core.errors import PostlaneError
+from suppression.query import Search
 from suppression.reasons import Reason, SuppressionScope
-from suppression.repository import Search
 
 _LONGEST: Final = 320
 """Characters; no address is longer."""

@@ -23,8 +23,9 @@ from core.addresses import AddressError, fold_address
 from core.paging import Page, Window
 from store.database import Database
 from suppression import repository
+from suppression.query import Search
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import LARGEST_BATCH, Addition, Removed, Search, Suppression
+from suppression.repository import LARGEST_BATCH, Addition, Removed, Suppression
 from suppression.search import search_for
 from suppression.transfer import Fault, plain_detail, read, write_header, write_rows
 

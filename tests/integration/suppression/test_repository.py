@@ -13,8 +13,9 @@ from core.queues import Lane
 from messages.claim import claim, still_sendable
 from store.database import Connection, Database
 from suppression import repository
+from suppression.query import Search
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import Addition, Search, Suppression
+from suppression.repository import Addition, Suppression
 from tests.integration.messages.emails import make_partitions, new_email, store
 
 NOW = datetime.now(UTC)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from suppression.query import Search
 from suppression.reasons import Reason, SuppressionScope
-from suppression.repository import Search
 from suppression.search import SearchError, search_for
 
 

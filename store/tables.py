@@ -1,0 +1,90 @@
+"""Tables as SQLAlchemy Core knows them, for questions whose conditions are put together at run time: searches,
+segments, reports. Only what such questions read; the schema itself is the migrations', and a test compares the two.
+
+`compiled` turns a composed question into SQL and parameters for psycopg. Fixed statements stay SQL constants where they
+are used, and whatever writes is one of those.
+"""
+
+from sqlalchemy import ARRAY, UUID, Column, DateTime, MetaData, Select, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+_metadata = MetaData()
+_DIALECT = PGDialect_psycopg()
+
+suppressions = Table(
+    "suppressions",
+    _metadata,
+    Column("id", UUID, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("owner_id", UUID),
+)
+
+emails = Table(
+    "emails",
+    _metadata,
+    Column("id", UUID, primary_key=True),
+    Column("application_id", UUID, nullable=False),
+    Column("domain_id", UUID, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("pool_id", UUID),
+    Column("content_id", UUID, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("to", ARRAY(Text), nullable=False),
+    Column("cc", ARRAY(Text), nullable=False),
+    Column("bcc", ARRAY(Text), nullable=False),
+    Column("reply_to", ARRAY(Text), nullable=False),
+    Column("tags", JSONB, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("scheduled_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+)
+
+messages = Table(
+    "messages",
+    _metadata,
+    Column("email_id", UUID, primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+delivery_queue = Table(
+    "delivery_queue",
+    _metadata,
+    Column("email_id", UUID, primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("lane", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("claimed_by", UUID),
+    Column("claimed_at", DateTime(timezone=True)),
+    Column("last_ip", Text),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("hold", Text),
+    Column("engaged_at", DateTime(timezone=True)),
+    Column("application_id", UUID),
+)
+
+DESCRIBED = tuple(_metadata.tables.values())
+
+
+def compiled(question: Select[*tuple[object, ...]]) -> tuple[str, dict[str, object]]:
+    """The SQL of a question with the parameters it names."""
+    made = question.compile(dialect=_DIALECT)
+    return str(made), dict(made.params)
