@@ -1,7 +1,10 @@
 """DNS questions over the network: name servers, cache, and one question at a time for the same thing.
 
 Owns the asking (UDP, TCP after truncation), the time-outs, the cache with its TTLs, and the sharing of an answer among
-all who ask meanwhile. It knows nothing of mail: `mta/resolve`, its only caller, makes routes of the answers.
+all who ask meanwhile. It knows nothing of mail: `mta/resolve` makes routes of the answers.
+
+The cache is no `core/remembered`: each answer lives as long as its own records say, and one that is known is given at
+once, without a turn of the event loop.
 """
 
 import asyncio

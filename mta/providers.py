@@ -2,8 +2,7 @@
 
 Owns the reading of `providers.toml` and the match. A provider is recognised by its mail servers, not by the recipient's
 domain, so a company domain hosted at Google counts as Google. It knows limits and counts nothing: connections are
-counted by `mta/session` and `pools/connections`, rates by `pools/rates`. Called by `mta/resolve` (provider and site),
-`mta/connect` (TLS), `mta/deliver` and the lanes (limits), and by whoever checks a provider's name.
+counted by `mta/session` and `pools/connections`, rates by `pools/rates`.
 
 A **site** is what limits and health count by: a provider's name, or for everybody else the exact set of mail servers.
 The set and nothing wider, for whoever can add a server to a site can make our IPs rest there: see docs/throttles.md.

@@ -2,7 +2,7 @@
 
 Owns the rules of RFC 5321 section 5.1 and RFC 7505: preference, implicit MX, null MX, loops, and which addresses mail
 may never be sent to. Recipient domains are chosen by strangers, so an MX that leads into our own network is refused. It
-connects to nobody. Called by `workers/pipeline` for routes, by domain verification and `postlane doctor` for records.
+connects to nobody.
 """
 
 import asyncio
@@ -194,9 +194,12 @@ class Resolver:
         hosts: list[Host] = []
         failed: list[Response] = []
         order = _in_order(plan)
-        # Together: five servers whose names lead into a dead zone would otherwise cost five times the patience.
-        targets = await asyncio.gather(*(self._target(name, families) for _, name in order))
+        targets = [self._fresh(name, families) for _, name in order]
+        if None in targets:
+            # Together: five servers whose names lead into a dead zone would otherwise cost five times the patience.
+            targets = list(await asyncio.gather(*(self._target(name, families) for _, name in order)))
         for (preference, name), target in zip(order, targets, strict=True):
+            assert target is not None
             if target.ours:
                 hosts = [host for host in hosts if host.preference < preference]
             failure = target.failure or _out_of_reach(name, target, families)
@@ -209,10 +212,13 @@ class Resolver:
         return tuple(hosts) or min(failed, key=lambda failure: _TELLING.index(failure.trouble))
 
     async def _target(self, name: str, families: frozenset[int]) -> _Target:
-        """One mail server, from the cache if all that is wanted of it is known."""
+        return self._fresh(name, families) or await self._look_up(name, families)
+
+    def _fresh(self, name: str, families: frozenset[int]) -> _Target | None:
+        """One mail server, if all that is wanted of it is known."""
         target = self._targets.get(name)
         if target is None or target.expires <= self._clock() or not target.asked >= families:
-            target = await self._look_up(name, families)
+            return None
         return target
 
     async def _look_up(self, name: str, families: frozenset[int]) -> _Target:

@@ -2,7 +2,7 @@
 
 Authoritative for what it knows: records of the world, and of an extra zone file that others write (the demo publishes
 its sender domain there). No recursion, no wildcards, no CNAME. RFC 1034 4.3.2, RFC 2308 (negative answers carry SOA),
-RFC 7505 (null MX). Used by `simulator/dns_server.py`.
+RFC 7505 (null MX).
 """
 
 import json

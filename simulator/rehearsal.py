@@ -3,8 +3,8 @@
 `rehearse` runs one scenario in up to three ways (`Way`) and returns what came of each. Postlane's ways go through the
 code that decides in production: `pools/grants` and `pools/choose` choose IPs, `pools/health` rests them and brings them
 back, `warmup/shares` caps hours, `warmup/progress` judges days, `mta/replies` reads what the providers say. Only what
-keeps their memory is replaced (`simulator/rehearsal_twins.py`). Deterministic for a scenario. Called by
-`postlane warmup rehearse` and by tests; docs/warmup-rehearsal.md says what is assumed.
+keeps their memory is replaced (`simulator/rehearsal_twins.py`). Deterministic for a scenario;
+docs/warmup-rehearsal.md says what is assumed.
 """
 
 import random

@@ -1,7 +1,7 @@
 """What both senders of a rehearsal send into: the simulated providers, their words, and the counts of a day.
 
 Asks `simulator/reputation.Judge`, lets some recipients not exist and some complain, and reads each provider's replies
-by the shipped rules, once. Called by `simulator/rehearsal_senders.py`; `simulator/rehearsal.py` takes the counts out.
+by the shipped rules, once.
 """
 
 import random

@@ -1,8 +1,8 @@
 """The two senders of a rehearsal: a plain MTA that blasts, and Postlane with its own deciding code.
 
 Both take what arrives for a provider, offer it to the `Field` (which asks the simulated providers and counts), and keep
-what has to wait. Mails are counts with the minute they arrived in, never single objects. Driven by
-`simulator/rehearsal.py`; times are minutes since its beginning, whole ones.
+what has to wait. Mails are counts with the minute they arrived in, never single objects. Times are
+whole minutes since the rehearsal began.
 """
 
 import random

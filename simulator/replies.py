@@ -1,6 +1,6 @@
 """What each simulated provider says. Own wording around the codes and marks that the real ones are known by.
 
-Pure data and formatting; never decides. Called by `simulator/mailroom.py` and `simulator/smtp_session.py`.
+Pure data and formatting; never decides.
 Codes and marks after: support.google.com/a/answer/3726730 (4.7.28, 5.7.1, 4.2.2), smtp.codes/icloud ([CS01], 4.7.1),
 postmaster.gmx.com/en/error-messages (several lines, a page for each case, no enhanced codes), and the shaping rules in
 KumoMTA's `shaping.toml` (TSS04, S775, S3150, HCM1, policy restrictions).

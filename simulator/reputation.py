@@ -1,7 +1,7 @@
 """What a simulated provider thinks of a client IP: by age, volume against the recent past, complaints, unknown users.
 
-Pure: every call gets the time (seconds, any epoch; a day is 86,400 of them), and a seed makes it repeatable. Asked by
-`simulator/mailroom.py` for mail over real SMTP and by `simulator/rehearsal.py` in virtual time. Never touches a socket.
+Pure: every call gets the time (seconds, any epoch; a day is 86,400 of them), and a seed makes it repeatable. It
+serves mail over real SMTP and rehearsals in virtual time alike. Never touches a socket.
 
 It is a model. No large provider publishes how it judges an IP; the figures below are ours, laid so that the published
 warm-up schedules pass with a little room and what is far above them does not:

@@ -2,8 +2,7 @@
 
 Bytes go in by `receive`, bytes come out by `take_output`, and `next` says what the socket has to do then. Takes
 pipelined commands in one piece or in single octets. Commands and mail must use CRLF: a bare CR or LF in a mail refuses
-it, so that a sender with sloppy line ends finds out here. Decisions are the `Mailroom`'s. Driven by
-`simulator/smtp_server.py`.
+it, so that a sender with sloppy line ends finds out here. Decisions are the `Mailroom`'s.
 """
 
 import re

@@ -6,7 +6,7 @@ Owns the format of a corpus, JSON lines of real replies with what each of them m
      "class": "invalid_recipient", "action": "bounce", "scope": "recipient", "suppress": true,
      "source": "where it was seen"}
 
-Does not decide anything: a table does. Called by `postlane providers check` and by the tests.
+Does not decide anything: a table does.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """Reads rule files. Anything that is wrong becomes a `ConfigurationError` that names file, rule and field.
 
-Called by `mta/replies.load_rules`. The format is described in `mta/rules/__init__.py`.
+The format is described in `mta/rules/__init__.py`.
 """
 
 import re
