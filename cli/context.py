@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from cli.running.embedded import running_urls
+from cli.running.embedded_place import lock_holder
 from core import settings as core_settings
 from core.errors import ConfigurationError
 from core.secrets import InstanceSecret
@@ -25,7 +26,10 @@ SECRET_FILE = "secret"  # a file name, not a secret
 
 
 RUNNING_FILE = "running.json"
-"""Settings of the `postlane up` that runs in a data folder, such as the demo's practice internet."""
+"""Settings of the `postlane up` that runs in a data folder, such as its port and the demo's practice internet."""
+
+UP_LOCK = "up.lock"
+"""Held by the `postlane up` of a data folder."""
 
 
 def settings() -> Settings:
@@ -45,9 +49,13 @@ def read() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "POSTLANE_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{name}: {first['msg']}") from error
+        raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
     except SettingsError as error:  # a list that is not JSON
         raise ConfigurationError(f'{error}: lists are JSON, such as ["127.0.0.1:53"]') from error
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename or '.env'} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f".env cannot be read: it is not UTF-8 (byte {error.start})") from None
 
 
 def complete(found: Settings) -> Settings:
@@ -58,9 +66,8 @@ def complete(found: Settings) -> Settings:
         if urls:
             update["database_url"] = found.database_url or urls.database_url
             update["redis_url"] = found.redis_url or urls.redis_url
-    secret = found.data_dir / SECRET_FILE
-    if not found.secret.get_secret_value() and secret.exists():
-        update["secret"] = SecretStr(secret.read_text().strip())
+    if not found.secret.get_secret_value() and (secret := _read_secret(found.data_dir / SECRET_FILE)):
+        update["secret"] = SecretStr(secret)
     return found.model_copy(update=update) if update else found
 
 
@@ -75,11 +82,38 @@ def kept_secret(data_dir: Path) -> str:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return file.read_text().strip()
+        return _read_secret(file)
     with os.fdopen(handle, "w") as out:
         secret = secrets.token_hex(32)
         out.write(secret + "\n")
     return secret
+
+
+def running_api_url(found: Settings) -> str:
+    """Where the API of the `up` that runs in this data folder answers; "" when none does."""
+    port = _running_env(found.data_dir).get("POSTLANE_API_PORT")
+    return f"http://127.0.0.1:{port}" if port and lock_holder(found.data_dir / UP_LOCK) else ""
+
+
+def _read_secret(file: Path) -> str:
+    """The secret kept in a data folder; "" when there is none. Raises ConfigurationError, never quoting it."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The instance secret {file} cannot be read: {_reason(error)}.") from None
+    try:
+        InstanceSecret.from_text(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{file}: {error} Restore it from your backup: keys in the database need it."
+        ) from None
+    return text
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or "unknown") if isinstance(error, OSError) else "it is no text"
 
 
 def write_running(file: Path, env: Mapping[str, str]) -> None:
@@ -91,15 +125,19 @@ def write_running(file: Path, env: Mapping[str, str]) -> None:
 
 def _running(found: Settings) -> dict[str, object]:
     """Fields that the running `up` sets and the environment does not."""
-    try:
-        env = json.loads((found.data_dir / RUNNING_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(env, dict):
-        return {}
+    env = _running_env(found.data_dir)
     names = {name.removeprefix("POSTLANE_").lower(): value for name, value in env.items()}
     known = Settings.model_fields.keys() - found.model_fields_set
     plain = {name: value for name, value in names.items() if name in known}
     parsed = {name: json.loads(value) if value.startswith("[") else value for name, value in plain.items()}
     validated = Settings.model_validate(found.model_dump() | parsed)
     return {name: getattr(validated, name) for name in parsed}
+
+
+def _running_env(data_dir: Path) -> dict[str, str]:
+    """What the `up` of this folder wrote down; {} when there is none."""
+    try:
+        env = json.loads((data_dir / RUNNING_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return env if isinstance(env, dict) else {}

@@ -1,6 +1,7 @@
 """A database for one command: opened, used inside one loop, closed."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ T = TypeVar("T")
 def with_database(work: Callable[[Database], Awaitable[T]], settings: Settings | None = None) -> T:
     """Run `work` with an open database. Raises ConfigurationError or DatabaseUnavailableError."""
     found = settings or context.settings()
+    # It warns of each failed try; the one line that a person needs is the error that the command ends with.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
     async def run() -> T:
         database = Database(found.database_url, size=3, name="postlane-cli")

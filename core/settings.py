@@ -13,6 +13,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core import broker
+from core.errors import ConfigurationError
+from core.secrets import InstanceSecret
 
 
 class Settings(BaseSettings):
@@ -144,8 +146,11 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if text and len(text) < 64:
-            raise ValueError("must be at least 32 bytes as hex; `postlane init` makes one")
+        try:
+            if text:
+                InstanceSecret.from_text(text)
+        except ConfigurationError as error:
+            raise ValueError(f"must be at least 32 bytes as hex; `postlane init` makes one. {error}") from None
         return value
 
     @field_validator("database_url")

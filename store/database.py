@@ -81,7 +81,7 @@ class Database:
                 try:
                     connection = await super().connect(conninfo, **kwargs)
                 except psycopg.Error as error:
-                    database._trouble = f"PostgreSQL cannot be reached: {str(error).strip()}"
+                    database._trouble = f"PostgreSQL cannot be reached: {' '.join(str(error).split())}"
                     raise
                 database._trouble = ""
                 return connection

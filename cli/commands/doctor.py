@@ -39,6 +39,13 @@ CLOCK_SECONDS = 2.0
 """Clocks of servers may differ by this much; more and mail for now looks like mail for later."""
 
 
+_PROBED = "gmail-smtp-in.l.google.com"
+
+_DATABASE = "start the server, or correct POSTLANE_DATABASE_URL"
+
+_RESOLVER = "run a resolver here, such as unbound, and name it: POSTLANE_DNS_SERVERS='[\"127.0.0.1:53\"]'"
+
+
 class Level(StrEnum):
     """How a check went."""
 
@@ -108,7 +115,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _server(connection)
         yield from _schema(settings)
     except (psycopg.Error, SQLAlchemyError, PostlaneError) as error:
-        yield Finding("postgresql", Level.FAILED, str(error).strip(), "is the server up, and the URL right?")
+        yield Finding("postgresql", Level.FAILED, " ".join(str(error).split()), _DATABASE)
 
 
 def _server(connection: psycopg.Connection) -> Iterator[Finding]:
@@ -206,13 +213,20 @@ async def _dns(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]
     try:
         found = await resolver.mx(name)
     except DnsUnavailableError as error:
-        yield Finding("dns", Level.FAILED, str(error), "run a local resolver such as unbound; set POSTLANE_DNS_SERVERS")
+        yield Finding("dns", Level.FAILED, f"{_servers(settings)}: {error}", _RESOLVER)
         return
     took = (time.monotonic() - started) * 1000
     if found:
         yield Finding("dns", Level.OK, f"MX of {name} in {took:.0f} ms")
     else:
-        yield Finding("dns", Level.FAILED, f"{name} has no MX: this resolver does not answer truly", "use another one")
+        what = f"{_servers(settings)} say that {name} has no MX, and it has: no mail would find its way"
+        yield Finding("dns", Level.FAILED, what, _RESOLVER)
+
+
+def _servers(settings: Settings) -> str:
+    """Whom we ask."""
+    named = ", ".join(settings.dns_servers)
+    return f"the name servers {named}" if named else "the system's name servers"
 
 
 async def _ips(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]:
@@ -298,8 +312,11 @@ def _bindable(address: str, bind: str) -> Finding:
 def _port_25(settings: Settings) -> Finding:
     """Many hosters block outgoing port 25; knowing that saves a day."""
     try:
-        with socket.create_connection(("gmail-smtp-in.l.google.com", settings.smtp_port), timeout=5) as connection:
+        with socket.create_connection((_PROBED, settings.smtp_port), timeout=5) as connection:
             banner = connection.recv(3)
+    except socket.gaierror as error:
+        what = f"cannot be tried: {_PROBED} has no address here ({error.strerror})"
+        return Finding("port 25", Level.WARNING, what, "see the line about dns: this host's own resolver counts here")
     except OSError as error:
         return Finding("port 25", Level.FAILED, f"outgoing SMTP is blocked: {error}", "ask your hoster to open port 25")
     return Finding("port 25", Level.OK if banner == b"220" else Level.WARNING, "outgoing SMTP works")

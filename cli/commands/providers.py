@@ -64,7 +64,7 @@ def _limit(value: object) -> str:
 @app.command("list")
 def list_(as_json: JsonOption = False) -> None:
     """Show the providers, the mail servers they are known by, and their limits for one IP."""
-    known = known_providers(context.read())
+    known = known_providers(context.complete(context.read()))
     rows = [_provider(known, name) for name in (*sorted(known.names), OTHER)]
     limits = [
         Column(key, _HEADINGS.get(key, key), show=_limit)
@@ -201,7 +201,7 @@ def check(
 
 def _book() -> tuple[RuleBook, Providers]:
     """The rules in force and the providers, by the settings. Raises ConfigurationError for a wrong file."""
-    settings: Settings = context.read()
+    settings: Settings = context.complete(context.read())
     return rules_in_force(settings), known_providers(settings)
 
 

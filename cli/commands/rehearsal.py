@@ -69,7 +69,7 @@ def rehearse(
     scenario = Scenario(found, per_day, shares, ips, warm_ips, days, seed, strictness, blocks, complaints / 100)
     if not wants_json(as_json):
         say(f"Rehearsing {days} days of {per_day:,} mails in {len(Way)} ways …", style="dim")
-    file = context.read().providers_file
+    file = context.complete(context.read()).providers_file
     results = run(scenario, load_providers(*([file] if file else [])))
     if wants_json(as_json):
         emit(record(scenario, results), as_json=True)

@@ -32,9 +32,11 @@ def send(
     as_json: JsonOption = False,
 ) -> None:
     """Send one mail and say what became of it."""
-    facts = {} if api_key else _demo_facts()
-    url, key = api_url or facts.get("api_url", ""), api_key or facts.get("api_key", "")
-    url = url or f"http://127.0.0.1:{context.read().api_port}"
+    settings, demo = context.read(), _demo_facts()
+    facts = {} if api_key else demo
+    key = api_key or facts.get("api_key", "")
+    url = api_url.rstrip("/") or context.running_api_url(settings) or demo.get("api_url", "")
+    url = url or f"http://127.0.0.1:{settings.api_port}"
     if not key:
         raise CliError("no_key", "no API key", "`postlane keys create NAME` makes one; give it as POSTLANE_API_KEY")
     if not to:
@@ -90,7 +92,7 @@ def _refused(error: urllib.error.HTTPError) -> CliError:
 
 
 def _demo_facts() -> dict[str, str]:
-    """What a running demo wrote down. An own key goes before it."""
+    """What a demo of this data folder wrote down. An own key goes before its key."""
     try:
         found: dict[str, str] = json.loads((context.read().data_dir / "demo.json").read_text())
     except (OSError, ValueError):

@@ -41,7 +41,7 @@ FirstOption = Annotated[int | None, typer.Option("--first", min=1, help="Mails o
 
 def known_providers() -> Collection[str]:
     """Names that plans and mixes may use: the shipped providers and those of the operator's file."""
-    file = context.read().providers_file
+    file = context.complete(context.read()).providers_file
     return load_providers(*([file] if file else [])).names
 
 

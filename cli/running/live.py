@@ -4,9 +4,12 @@ Owns the drawing only. It is called from the supervisor's tick in the main threa
 looks at the counters twice a second and gives up quietly while the database is away.
 """
 
+import contextlib
+import sys
+import termios
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,10 +21,17 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.running.supervisor import ServiceState, Status
+from core.visible import visible
 
 REFRESH_SECONDS = 0.5
 PLAIN_SECONDS = 5.0
 """Without a terminal a line of figures is printed this often."""
+
+_FIXED_LINES = 9
+"""Of the frame, besides services and rows of the two tables: border, blank lines, lanes, headings, one to spare."""
+
+_WIDE = 90
+"""Columns of a terminal from which on every figure has its place."""
 
 OUTCOMES = ("accepted", "delivered", "deferred", "bounced", "suppressed", "expired", "failed", "cancelled")
 
@@ -126,15 +136,18 @@ class LiveTerminal:
             else None
         )
         self._last_line = ""
+        self._quiet = _no_echo()
 
     def __enter__(self) -> "LiveTerminal":
         if self._live:
+            self._quiet.__enter__()
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
+            self._quiet.__exit__(None, None, None)
         self._reader.close()
 
     def say(self, *lines: RenderableType) -> None:
@@ -164,14 +177,19 @@ class LiveTerminal:
 
     def _draw(self, states: Sequence[ServiceState]) -> RenderableType:
         figures = self._reader.figures
+        services = _services(states)
+        inner = max(1, self._console.width - 4)
+        rows = max(1, self._console.height - _FIXED_LINES - len(services.wrap(self._console, inner)))
+        wide = self._console.width >= _WIDE
+        outcomes = ("delivered", "deferred", "bounced") if wide else ("delivered", "deferred")
         tables = Table.grid(expand=True, padding=(0, 2))
         tables.add_column(ratio=1)
         tables.add_column(ratio=1)
         tables.add_row(
-            _table("Provider", figures.by_provider(), ("delivered", "deferred", "bounced")),
-            _table("IP", figures.by_ip(), ("delivered", "deferred", "bounced")),
+            _table("Provider", figures.by_provider(), outcomes, rows),
+            _table("IP", figures.by_ip(), outcomes, rows),
         )
-        body = Group(_services(states), Text(), _lanes(figures), Text(), tables)
+        body = Group(services, Text(), _lanes(figures, wide), Text(), tables)
         return Panel(body, title=f"[bold]Postlane[/] · {self._title}", border_style="bright_black", padding=(0, 1))
 
 
@@ -186,15 +204,16 @@ def _services(states: Iterable[ServiceState]) -> Text:
     return line
 
 
-def _lanes(figures: Figures) -> Table:
+def _lanes(figures: Figures, wide: bool) -> Table:
     counts = figures.by_lane()
     table = Table(box=None, pad_edge=False, expand=True, header_style="bright_black")
     table.add_column("Lane")
-    shown = [o for o in OUTCOMES if o in ("accepted", "delivered", "deferred", "bounced") or _any(counts, o)]
+    always = ("accepted", "delivered", "deferred", "bounced")
+    shown = [o for o in OUTCOMES if o in always or (wide and _any(counts, o))]
     for outcome in shown:
         table.add_column(outcome, justify="right")
-    table.add_column("on its way", justify="right")
-    table.add_column("per second", justify="right")
+    for heading in ("on its way", "per second") if wide else ("under way", "a second"):
+        table.add_column(heading, justify="right")
     for lane in ("transactional", "marketing"):
         ended = sum(counts[lane, o] for o in OUTCOMES if o not in ("accepted", "deferred"))
         table.add_row(
@@ -214,11 +233,32 @@ def _number(n: int, outcome: str) -> Text:
     return Text(f"{n:,}", style=_COLOURS[outcome] if n else "bright_black")
 
 
-def _table(head: str, counts: Counter[tuple[str, str]], outcomes: Sequence[str]) -> Table:
+def _table(head: str, counts: Counter[tuple[str, str]], outcomes: Sequence[str], rows: int) -> Table:
+    """The busiest of them: a frame higher than the terminal cannot be drawn over, and would be left there twice."""
     table = Table(box=None, pad_edge=False, expand=True, header_style="bright_black")
     table.add_column(head)
     for outcome in outcomes:
         table.add_column(outcome, justify="right")
-    for name in sorted({key for key, outcome in counts if key and outcome in outcomes}):
-        table.add_row(name, *(_number(counts[name, outcome], outcome) for outcome in outcomes))
+    names = {key for key, outcome in counts if key and outcome in outcomes}
+    busiest = sorted(names, key=lambda name: -sum(counts[name, outcome] for outcome in outcomes))
+    shown = busiest if len(busiest) <= rows else busiest[: rows - 1]
+    for name in sorted(shown):
+        table.add_row(Text(visible(name)), *(_number(counts[name, outcome], outcome) for outcome in outcomes))
+    if len(busiest) > len(shown):
+        table.add_row(Text(f"and {len(busiest) - len(shown)} more", style="bright_black"))
     return table
+
+
+@contextlib.contextmanager
+def _no_echo() -> Iterator[None]:
+    """What is typed is not shown: the `^C` of Ctrl-C would move the frame, and the next one would be drawn below it."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)

@@ -14,40 +14,48 @@ from rich.console import Console
 from cli import context
 from cli.running import demo, free_ports
 from cli.running.embedded import Servers, start_servers
-from cli.running.embedded_place import prepare_data_dir
+from cli.running.embedded_place import FolderLock, prepare_data_dir
 from cli.running.live import FigureReader, LiveTerminal
 from cli.running.processes import Process, Service
 from cli.running.stack import Shape, build
 from cli.running.supervisor import Supervisor
+from core.errors import ConfigurationError
 from core.settings import Settings
 from store.ready import make_ready
 
 
 def up(
     with_demo: Annotated[
-        bool, typer.Option("--demo", help="Add the practice internet, a demo application, and mail to watch.")
+        bool, typer.Option("--demo/--no-demo", help="Add the practice internet, a demo application, and mail to watch.")
     ] = False,
     marketing: Annotated[int, typer.Option(min=0, help="Marketing worker processes.")] = 1,
     transactional: Annotated[int, typer.Option(min=0, help="Transactional worker processes.")] = 1,
 ) -> None:
-    """Run everything in this terminal, with servers of its own if none are set. Ctrl-C stops all of it."""
+    """Run everything in this terminal, with servers of its own if none are set. Ctrl-C stops all of it.
+
+    Try it: postlane up --demo
+
+    With your own servers: POSTLANE_DATABASE_URL=... POSTLANE_REDIS_URL=... postlane up --marketing 2
+    """
     console = Console()
     settings = context.read()
-    prepare_data_dir(settings.data_dir)
-    with _servers(settings, console) as (running, servers), _written_down(running) as tell:
+    with _alone(settings), _servers(settings, console) as (running, servers), _written_down(running) as tell:
         env = _environment(running)
+        shape, notes = _shape(settings, transactional, marketing, with_demo)
         make_ready(running.database_url)
         practice = demo.prepare(running) if with_demo else None
         if practice:
             env |= practice.env
-            tell(practice.env)
-        stack = build(_shape(settings, transactional, marketing, with_demo), env)
+        tell(dict(practice.env if practice else {}) | {"POSTLANE_API_PORT": str(shape.api_port)})
+        stack = build(shape, env)
         first: list[Service | Process] = [*servers.processes] if servers else []
         if practice:
             first.append(practice.service)
         supervisor = Supervisor([*first, *stack.services], running.data_dir / "logs")
         terminal = LiveTerminal(console, FigureReader(running.database_url), "demo" if practice else stack.api_url)
         show = demo.Show(practice, stack, terminal.say) if practice else None
+        for note in notes:
+            terminal.say(note)
         if show is None:
             terminal.say(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
         with terminal:
@@ -60,15 +68,44 @@ def up(
             supervisor.run(tick)
 
 
-def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bool) -> Shape:
-    """A demo takes any free port for SMTP; it must not fail because something listens on 2525."""
-    return Shape(
-        transactional,
-        marketing,
-        api_port=free_ports.preferred(settings.api_port),
-        inbound_port=0 if with_demo else settings.inbound_port,
-        submission_port=0 if with_demo else settings.submission_port,
-    )
+def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bool) -> tuple[Shape, list[str]]:
+    """The processes with their ports, and what to say about ports that are not the usual ones.
+
+    A demo takes any free port for SMTP. Raises ConfigurationError for a taken port that was asked for.
+    """
+    wanted = {"api_port": settings.api_port}
+    if not with_demo:
+        wanted |= {"inbound_port": settings.inbound_port, "submission_port": settings.submission_port}
+    ports = {name: _port(settings, name, port) for name, port in wanted.items()}
+    notes = [
+        f"Port {port} is taken by another program: {_LISTENERS[name]} is on port {ports[name]} for now."
+        for name, port in wanted.items() if port and port != ports[name]
+    ]  # fmt: skip
+    listeners = (ports.get("inbound_port", 0), ports.get("submission_port", 0))
+    return Shape(transactional, marketing, 1, True, ports["api_port"], *listeners), notes
+
+
+_LISTENERS = {"api_port": "the API", "inbound_port": "the listener for bounces", "submission_port": "SMTP submission"}
+
+
+def _port(settings: Settings, name: str, port: int) -> int:
+    found = free_ports.preferred(port)
+    if port and found != port and name in settings.model_fields_set:
+        raise ConfigurationError(
+            f"POSTLANE_{name.upper()}: port {port} is taken by another program, or not ours to use. "
+            "Stop that program, or set another port; 0 takes a free one."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One `up` at a time in a data folder, also with servers of one's own: journals are there."""
+    lock = FolderLock(prepare_data_dir(settings.data_dir) / context.UP_LOCK, "Postlane")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

@@ -89,3 +89,5 @@ def test_facts_of_a_running_demo_are_used(
     (tmp_path / "data" / "demo.json").write_text(json.dumps(facts))
 
     assert postlane("send", *TO, "--wait", "0").status == 0
+    monkeypatch.setenv("POSTLANE_API_KEY", account.sending)
+    assert postlane("send", *FROM, *TO, "--wait", "0").status == 0

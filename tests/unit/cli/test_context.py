@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import context
+from cli.running.embedded_place import FolderLock
 from core import settings as core_settings
 from core.errors import ConfigurationError
 from core.settings import Settings
@@ -93,3 +94,46 @@ def test_running_file_is_replaced_in_one_step(folder: Path) -> None:
 
     assert json.loads(file.read_text()) == {"B": "2"}
     assert [one.name for one in folder.iterdir()] == [context.RUNNING_FILE]
+
+
+_SECRET = "not-a-secret-of-32-bytes!"
+
+
+@pytest.mark.parametrize("text", [_SECRET, "ab" * 31, "", "\x00"])
+def test_a_kept_secret_that_is_none_is_named_and_never_quoted(folder: Path, text: str) -> None:
+    (folder / context.SECRET_FILE).write_text(text)
+    with pytest.raises(ConfigurationError, match=r"secret: .*backup") as refused:
+        context.complete(context.read())
+
+    assert not text or text not in str(refused.value)
+
+
+def test_a_wrong_secret_of_the_environment_is_never_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTLANE_SECRET", _SECRET)
+    with pytest.raises(ConfigurationError, match="POSTLANE_SECRET: must be") as refused:
+        context.read()
+
+    assert _SECRET not in str(refused.value)
+
+
+def test_what_can_be_a_secret_is_one_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings asked for 64 letters where the keys are made of 32 bytes, hex or base64."""
+    monkeypatch.setenv("POSTLANE_SECRET", "5e5e5e5e" * 5 + "AAA=")
+    assert context.read().secret.get_secret_value()
+
+
+@pytest.mark.parametrize("name", [".env", context.SECRET_FILE])
+def test_files_that_are_no_text_are_named(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match=f"{name} cannot be read"):
+        context.complete(context.read())
+
+
+def test_the_api_is_where_the_running_up_has_put_it(folder: Path) -> None:
+    context.write_running(folder / context.RUNNING_FILE, {"POSTLANE_API_PORT": "41234"})
+    assert context.running_api_url(context.read()) == ""  # of an `up` that was killed
+    lock = FolderLock(folder / context.UP_LOCK, "Postlane")
+    try:
+        assert context.running_api_url(context.read()) == "http://127.0.0.1:41234"
+    finally:
+        lock.release()

@@ -34,8 +34,8 @@ def reader(rows: list[tuple[str, str, str, str, int]]) -> FigureReader:
     return made
 
 
-def drawn(rows: list[tuple[str, str, str, str, int]], *states: ServiceState) -> str:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=50, color_system=None)
+def drawn(rows: list[tuple[str, str, str, str, int]], *states: ServiceState, width: int = 120, height: int = 50) -> str:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None)
     with LiveTerminal(console, reader(rows), "demo") as terminal:
         terminal.tick(states)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
@@ -119,3 +119,32 @@ def test_figures_stay_while_the_database_is_away() -> None:
     away.close()
 
     assert away.figures.rows == ROWS
+
+
+def test_a_usual_terminal_is_enough_and_the_frame_is_never_higher_than_it() -> None:
+    """A higher one cannot be drawn over: it would be left on the screen twice."""
+    many = [("marketing", f"provider{n}", f"127.0.1.{n}", "delivered", 100 - n) for n in range(40)]
+    names = (
+        "postgres",
+        "valkey",
+        "simulator",
+        "api",
+        "scheduler",
+        "worker-transactional",
+        "worker-marketing",
+        "inbound",
+    )
+    shown = drawn([*ROWS, *many], *map(state, names), width=80, height=24)
+    frame = shown[shown.rindex("╭") :].splitlines()
+
+    assert len([line for line in frame if line.startswith(("╭", "│", "╰"))]) < 24
+    assert "…" not in shown
+    assert "more" in shown
+    assert "provider39" not in shown
+
+
+def test_names_from_the_network_steer_nothing() -> None:
+    shown = drawn([("marketing", "mx:[bold]\x1b[2J.example", "", "delivered", 1)])
+
+    assert "\x1b[2J.example" not in shown
+    assert "[bold]" in shown

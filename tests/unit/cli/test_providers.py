@@ -152,7 +152,7 @@ def test_check_measures_a_corpus_file_by_file(tmp_path: Path) -> None:
         "suppress": True,
         "source": "here",
     }
-    wrong = sample | {"text": "You are too fast, user unknown", "class": "rate_limited", "suppress": False}
+    wrong = sample | {"text": "No such user, said by a list", "class": "rate_limited", "suppress": False}
     (tmp_path / "mine.jsonl").write_text(json.dumps(sample) + "\n" + json.dumps(wrong) + "\n")
     found = answer("check", "--wrong", str(tmp_path / "mine.jsonl"))
     assert found["rules"] == len(shipped_rules().rules)

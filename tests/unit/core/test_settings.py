@@ -47,7 +47,7 @@ def test_list_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("api_port", 65_536),
         ("content_days", 0),
         ("log_level", "loud"),
-        ("secret", "a" * 63),
+        ("secret", "a" * 30),
         ("connection_idle_seconds", 0),
         ("marketing_nice", 20),
         ("outcome_flush_ms", -1),
