@@ -20,16 +20,12 @@ from core.settings import Settings
 from mta.from_settings import known_providers
 from mta.providers import OTHER, Providers, load_providers
 from pools.model import EVERYWHERE
-from warmup.model import WarmupError
-from warmup.plan import PlanError
 from web.paging import small_window
 
 With = Annotated[Deps, Depends(deps)]
 Part = Annotated[Window[str], Depends(small_window)]
 """Which part of a list."""
 
-_UNKNOWN: Final = frozenset({"unknown_ip", "not_warming", "plan_not_found", "no_such_track"})
-"""Codes of `WarmupError` that say that something is not there."""
 _LONGEST_SITE: Final = 260
 
 
@@ -47,24 +43,19 @@ class OperatorRoute(KeyedRoute):
                 return await handle(request)
             except Refused as error:
                 raise refused(error) from error
-            except PlanError as error:
-                message = f"The `{error.field}` field is not valid: {error.reason}."
-                raise ApiError("validation_error", message, status=422) from error
-            except WarmupError as error:
-                name = "not_found" if error.code in _UNKNOWN else "conflict"
-                raise ApiError(name, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
         return translating
 
 
 def refused(error: Refused) -> ApiError:
-    """The error of the API for one of `pools`."""
-    if error.code == "invalid" and error.field:
+    """The error of the API for one of a service."""
+    if error.kind == "invalid" and error.field:
         return ApiError("validation_error", f"The `{error.field}` field is not valid: {error.reason}.", status=422)
-    name = "conflict" if error.code == "conflict" else "not_found" if error.code == "not_found" else "validation_error"
-    status = 422 if name == "validation_error" else None
     hint = f" {error.hint}" if error.hint else ""
-    return ApiError(name, f"{error.reason[:1].upper()}{error.reason[1:]}.{hint}", status=status)
+    message = f"{error.reason[:1].upper()}{error.reason[1:]}.{hint}"
+    if error.kind == "invalid":
+        return ApiError("validation_error", message, status=422)
+    return ApiError(error.kind, message)
 
 
 def providers_of(settings: Settings) -> Providers:

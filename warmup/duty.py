@@ -13,10 +13,11 @@ from typing import Final
 from alarms.model import AlarmKind
 from alarms.repository import clear_alarms, raise_alarm
 from core.logs import get_logger
+from core.refusal import Refused
 from store.database import Connection
 from warmup import repository
 from warmup.model import Change, Warmup, WarmupState
-from warmup.plan import Plan, PlanError
+from warmup.plan import Plan
 from warmup.progress import DayFigures, Decision, Move, TrackState, TrackStatus, evaluate, summary
 from warmup.shares import local_day, moment
 
@@ -70,7 +71,7 @@ async def evaluate_due(connection: Connection, figures: Figures = outcome_figure
         try:
             while (changes := await _next_day(connection, ip, now, figures)) is not None:
                 made.extend(changes)
-        except PlanError as error:
+        except Refused as error:
             _log.error("warmup_plan_unreadable", ip=ip, error=str(error))
     await repository.sync(connection)
     return made

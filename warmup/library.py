@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
+from core.refusal import conflict, not_found
 from store.database import Connection
-from warmup.model import WarmupError
 from warmup.plan import Plan, as_dict, parse
 from warmup.presets import PRESETS, preset
 
@@ -35,17 +35,17 @@ class StoredPlan:
 async def create(
     connection: Connection, definition: Mapping[str, Any], providers: Collection[str] | None = None
 ) -> Plan:
-    """Store a plan under its name. Raises PlanError, and WarmupError when the name is taken."""
+    """Store a plan under its name. Raises Refused, also when the name is taken."""
     plan = parse(definition, providers)
     if plan.name in _PRESET_NAMES:
-        raise WarmupError("plan_exists", f"{plan.name} is the name of a preset: choose another one")
+        raise conflict(f"{plan.name} is the name of a preset: choose another one", code="plan_exists")
     cursor = await connection.execute(
         "INSERT INTO warmup_plans (name, definition) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         [plan.name, Jsonb(as_dict(plan))],
     )
     if cursor.rowcount == 0:
-        raise WarmupError(
-            "plan_exists", f"there is a plan {plan.name} already: delete it first, or choose another name"
+        raise conflict(
+            f"there is a plan {plan.name} already: delete it first, or choose another name", code="plan_exists"
         )
     return plan
 
@@ -57,22 +57,24 @@ async def stored(connection: Connection) -> list[StoredPlan]:
 
 
 async def delete(connection: Connection, name: str) -> None:
-    """Forget a stored plan. Raises WarmupError when there is none."""
+    """Forget a stored plan. Raises Refused when there is none."""
     if name in _PRESET_NAMES:
-        raise WarmupError("plan_is_preset", f"{name} is a preset and stays")
+        raise conflict(f"{name} is a preset and stays", code="plan_is_preset")
     cursor = await connection.execute("DELETE FROM warmup_plans WHERE name = %s", [name])
     if cursor.rowcount == 0:
-        raise WarmupError("plan_not_found", f"there is no plan {name}")
+        raise not_found(f"there is no plan {name}", code="plan_not_found")
 
 
 async def find(connection: Connection, name: str, *, start: int | None = None, target: int | None = None) -> Plan:
-    """A preset, cut to `start` and `target`, or a stored plan, cut at `target`. Raises WarmupError and PlanError."""
+    """A preset, cut to `start` and `target`, or a stored plan, cut at `target`. Raises Refused."""
     if name in _PRESET_NAMES:
         return preset(name, start=start, target=target)
     cursor = await connection.execute("SELECT definition FROM warmup_plans WHERE name = %s", [name])
     row = await cursor.fetchone()
     if row is None:
-        raise WarmupError("plan_not_found", f"there is no plan {name}; presets are {', '.join(sorted(_PRESET_NAMES))}")
+        raise not_found(
+            f"there is no plan {name}; presets are {', '.join(sorted(_PRESET_NAMES))}", code="plan_not_found"
+        )
     return cut(parse(row[0]), start, target)
 
 

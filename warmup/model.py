@@ -5,17 +5,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from core.errors import PostlaneError
 from warmup.plan import Plan, Transactional
 from warmup.progress import TrackStatus
-
-
-class WarmupError(PostlaneError):
-    """A warm-up cannot be changed so. `code` is stable, for programs."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class WarmupState(StrEnum):

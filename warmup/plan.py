@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from core.errors import PostlaneError
+from core.refusal import Refused, invalid
 
 REST: Final = "*"
 """The track of every provider that has no weight of its own."""
@@ -39,15 +39,9 @@ _UNNAMED: Final = frozenset({REST, "other", ""})
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-class PlanError(PostlaneError, ValueError):
+def invalid_plan(field: str, reason: str) -> Refused:
     """A plan cannot be used. `field` is the wrong field (`stages`, `weights.gmail`), `reason` a sentence about it."""
-
-    code = "invalid_plan"
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+    return invalid(field, reason, code="invalid_plan")
 
 
 class Advance(StrEnum):
@@ -132,7 +126,7 @@ class Plan:
         return {track: [part(cap, weight) for cap in self.stages] for track, weight in self.weights.items()}
 
     def with_weights(self, weights: Mapping[str, float]) -> "Plan":
-        """The same plan divided otherwise. Raises PlanError."""
+        """The same plan divided otherwise. Raises Refused."""
         return replace(self, weights=_weights({"weights": weights}, self.stages, None))
 
 
@@ -166,16 +160,16 @@ _FIELDS: Final = frozenset(
 
 
 def parse(given: Mapping[str, Any], providers: Collection[str] | None = None) -> Plan:
-    """A plan from a dictionary as TOML or JSON gives it. Raises PlanError naming the field.
+    """A plan from a dictionary as TOML or JSON gives it. Raises Refused naming the field.
 
     `providers` are the names that weights may bear; None takes any. Weights left out are the shipped ones
     (`DEFAULT_WEIGHTS`).
     """
     if not isinstance(given, Mapping):
-        raise PlanError("plan", "must be a table of fields")
+        raise invalid_plan("plan", "must be a table of fields")
     for name in given:
         if name not in _FIELDS:
-            raise PlanError(str(name), f"there is no such field; a plan has {', '.join(sorted(_FIELDS))}")
+            raise invalid_plan(str(name), f"there is no such field; a plan has {', '.join(sorted(_FIELDS))}")
     stages = _stages(given)
     first, last = _hours(given.get("hours", [0, 24]))
     return Plan(
@@ -209,20 +203,20 @@ of the last 30 days instead as soon as there is one."""
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise PlanError("name", "must be 1 to 63 characters of a-z, 0-9, dot, dash and underscore")
+        raise invalid_plan("name", "must be 1 to 63 characters of a-z, 0-9, dot, dash and underscore")
     return value
 
 
 def _stages(given: Mapping[str, Any]) -> tuple[int, ...]:
     value = given.get("stages")
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MOST_STAGES:
-        raise PlanError("stages", f"must be a list of 1 to {MOST_STAGES} daily caps")
+        raise invalid_plan("stages", f"must be a list of 1 to {MOST_STAGES} daily caps")
     before = 0
     for number, cap in enumerate(value, 1):
         _count(f"stages[{number}]", cap, 1, LARGEST_CAP)
         if cap <= before:
             how = "falls below" if cap < before else "is no more than"
-            raise PlanError(
+            raise invalid_plan(
                 f"stages[{number}]", f"{cap:,} a day {how} stage {number - 1} with {before:,}; caps must rise"
             )
         before = cap
@@ -232,11 +226,11 @@ def _stages(given: Mapping[str, Any]) -> tuple[int, ...]:
 def weights_of_mix(mix: Mapping[str, float], first_stage: int) -> dict[str, float]:
     """Weights equal to a mix of mail (shares or counts by provider), so that an IP arrives everywhere on the same day.
 
-    Providers too small for a mail a day on the first stage go with the rest. Raises PlanError for an empty mix.
+    Providers too small for a mail a day on the first stage go with the rest. Raises Refused for an empty mix.
     """
     total = math.fsum(mix.values())
     if total <= 0:
-        raise PlanError("mix", "holds no mail")
+        raise invalid_plan("mix", "holds no mail")
     shares = {provider: math.floor(n / total * 1e6) / 1e6 for provider, n in mix.items() if provider not in _UNNAMED}
     kept = {provider: share for provider, share in shares.items() if part(first_stage, share)}
     rest = round(1 - math.fsum(kept.values()), 6)
@@ -250,17 +244,17 @@ def _weights(
     if value is None:
         return weights_of_mix(DEFAULT_WEIGHTS, stages[0])
     if not isinstance(value, Mapping):
-        raise PlanError("weights", 'must be a table of provider = part of the cap, such as gmail = 0.5, "*" = 0.5')
+        raise invalid_plan("weights", 'must be a table of provider = part of the cap, such as gmail = 0.5, "*" = 0.5')
     weights = {str(track): _share(f"weights.{track}", weight, zero=track == REST) for track, weight in value.items()}
     for track, weight in weights.items():
         if track != REST and providers is not None and track not in providers:
-            raise PlanError(f"weights.{track}", f"unknown provider; known are {', '.join(sorted(providers))}")
+            raise invalid_plan(f"weights.{track}", f"unknown provider; known are {', '.join(sorted(providers))}")
         if weight > 0 and part(stages[0], weight) < 1:
             reason = f"{weight} of the first stage's {stages[0]:,} mails is less than one mail a day"
-            raise PlanError(f"weights.{track}", reason)
+            raise invalid_plan(f"weights.{track}", reason)
     total = math.fsum(weights.values())
     if total > 1 + _ROUNDING:
-        raise PlanError("weights", f"their sum is {total:.4g}, and may be 1 at most")
+        raise invalid_plan("weights", f"their sum is {total:.4g}, and may be 1 at most")
     rest = max(0.0, round(1 - total, 6))
     return weights if REST in weights else {**weights, REST: rest if part(stages[0], rest) else 0.0}
 
@@ -271,16 +265,16 @@ def _zone(value: object) -> str:
             raise ValueError
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise PlanError("zone", f"{value!r} is no time zone; they are called like Europe/Berlin") from None
+        raise invalid_plan("zone", f"{value!r} is no time zone; they are called like Europe/Berlin") from None
     return value
 
 
 def _hours(value: object) -> tuple[int, int]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise PlanError("hours", "must be two whole hours, such as [6, 22]")
+        raise invalid_plan("hours", "must be two whole hours, such as [6, 22]")
     first, last = _count("hours", value[0], 0, 23), _count("hours", value[1], 1, 24)
     if first >= last:
-        raise PlanError("hours", f"{first} to {last} has no hour in it; the second must be later on the same day")
+        raise invalid_plan("hours", f"{first} to {last} has no hour in it; the second must be later on the same day")
     return first, last
 
 
@@ -288,17 +282,17 @@ def _advance(value: object) -> Advance:
     try:
         return Advance(value)  # type: ignore[arg-type]  # anything may stand in a file; what is no value raises
     except ValueError:
-        raise PlanError("advance", f"{value!r} must be {' or '.join(Advance)}") from None
+        raise invalid_plan("advance", f"{value!r} must be {' or '.join(Advance)}") from None
 
 
 def _thresholds(value: object) -> Thresholds:
     if not isinstance(value, Mapping):
-        raise PlanError("thresholds", "must be a table")
+        raise invalid_plan("thresholds", "must be a table")
     known = {one.name: one.default for one in fields(Thresholds)}
     given: dict[str, Any] = {}
     for name, figure in value.items():
         if name not in known:
-            raise PlanError(f"thresholds.{name}", f"there is no such threshold; there are {', '.join(known)}")
+            raise invalid_plan(f"thresholds.{name}", f"there is no such threshold; there are {', '.join(known)}")
         where = f"thresholds.{name}"
         whole = isinstance(known[name], int)
         given[name] = _count(where, figure, 1, LARGEST_CAP) if whole else _share(where, figure, zero=False)
@@ -307,15 +301,15 @@ def _thresholds(value: object) -> Thresholds:
 
 def _share(where: str, value: object, *, zero: bool) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PlanError(where, f"{value!r} must be a number")
+        raise invalid_plan(where, f"{value!r} must be a number")
     if value < 0 or value > 1 or (value == 0 and not zero):
-        raise PlanError(where, f"{value} must be {'from 0' if zero else 'above 0'} to 1")
+        raise invalid_plan(where, f"{value} must be {'from 0' if zero else 'above 0'} to 1")
     return float(value)
 
 
 def _count(where: str, value: object, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise PlanError(where, f"{value!r} must be a whole number")
+        raise invalid_plan(where, f"{value!r} must be a whole number")
     if not least <= value <= most:
-        raise PlanError(where, f"{value:,} must be {least:,} to {most:,}")
+        raise invalid_plan(where, f"{value:,} must be {least:,} to {most:,}")
     return value

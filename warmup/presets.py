@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from warmup.plan import LARGEST_CAP, MOST_STAGES, Plan, PlanError, parse
+from warmup.plan import LARGEST_CAP, MOST_STAGES, Plan, invalid_plan, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +97,18 @@ PRESETS: Final[tuple[Preset, ...]] = (
 
 
 def preset(name: str, *, start: int | None = None, target: int | None = None) -> Plan:
-    """The plan of a preset, from `start` to `target` mails a day of one IP. Raises PlanError."""
+    """The plan of a preset, from `start` to `target` mails a day of one IP. Raises Refused."""
     found = next((one for one in PRESETS if one.name == name), None)
     if found is None:
-        raise PlanError("plan", f"there is no preset {name!r}; there are {', '.join(one.name for one in PRESETS)}")
+        raise invalid_plan("plan", f"there is no preset {name!r}; there are {', '.join(one.name for one in PRESETS)}")
     for where, value in (("start", start), ("target", target)):
         if value is not None and not 1 <= value <= LARGEST_CAP:
-            raise PlanError(where, f"{value:,} must be 1 to {LARGEST_CAP:,} mails a day")
+            raise invalid_plan(where, f"{value:,} must be 1 to {LARGEST_CAP:,} mails a day")
     last = target if target is not None else max(found.target, start or 0)
     first = start if start is not None else min(found.start, last)
     if first > last:
-        raise PlanError("start", f"{first:,} a day is above the target of {last:,}")
+        raise invalid_plan("start", f"{first:,} a day is above the target of {last:,}")
     stages = found.caps(first, last)
     if stages[-1] < last:
-        raise PlanError("start", f"from {first:,} a day the target is not reached within {MOST_STAGES} stages")
+        raise invalid_plan("start", f"from {first:,} a day the target is not reached within {MOST_STAGES} stages")
     return parse({"name": name, "stages": stages, **dict(found.extra)})

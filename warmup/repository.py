@@ -17,10 +17,11 @@ from psycopg.types.json import Jsonb
 from alarms.model import AlarmKind
 from alarms.repository import clear_all_about
 from core.ids import uuid7
+from core.refusal import conflict, not_found
 from store.database import Connection
 from store.partitions import STORY_DAYS
-from warmup.model import Change, Day, Warmup, WarmupError, WarmupState
-from warmup.plan import Plan, PlanError, Transactional, as_dict, parse
+from warmup.model import Change, Day, Warmup, WarmupState
+from warmup.plan import Plan, Transactional, as_dict, invalid_plan, parse
 from warmup.progress import TrackState, TrackStatus
 from warmup.reserving import SYNC
 
@@ -52,12 +53,12 @@ async def start(
     """Let an IP warm up from the first stage, today being the first day. Workers know within two seconds.
 
     `moved_from` is the IP whose traffic it takes over; both have to be in the same pools, so that what this one may not
-    carry yet stays with the old one. Raises WarmupError: the IP is unknown, or warms up already.
+    carry yet stays with the old one. Raises Refused: the IP is unknown, or warms up already.
     """
     for address in {ip, moved_from or ip}:
         await _must_exist(connection, address)
     if ip == moved_from:
-        raise WarmupError("same_ip", f"{ip} cannot take over its own traffic")
+        raise conflict(f"{ip} cannot take over its own traffic", code="same_ip")
     today = await _today(connection, plan)
     given = {
         "ip": ip,
@@ -69,9 +70,9 @@ async def start(
     cursor = await connection.execute(_START, given)
     if cursor.rowcount == 0:
         old = await get(connection, ip)
-        raise WarmupError(
-            "already_warming",
+        raise conflict(
             f"{ip} warms up by the plan {old.plan.name} already ({old.state.value}): complete it first",
+            code="already_warming",
         )
     await connection.execute("DELETE FROM warmup_tracks WHERE ip = %s", [ip])
     await _looked_at(connection, ip)
@@ -85,20 +86,20 @@ async def start(
 
 
 async def pause(connection: Connection, ip: str, *, reason: str = "", by: str = "") -> Change:
-    """Let the stages stand still; their caps stay in force. Raises WarmupError."""
+    """Let the stages stand still; their caps stay in force. Raises Refused."""
     warmup = await locked(connection, ip)
     if warmup.state is not WarmupState.ACTIVE:
-        raise WarmupError("not_active", f"the warm-up of {ip} is {warmup.state.value}")
+        raise conflict(f"the warm-up of {ip} is {warmup.state.value}", code="not_active")
     await connection.execute("UPDATE warmups SET state = 'paused' WHERE ip = %s", [ip])
     await _looked_at(connection, ip)
     return await note(connection, ip, _WHOLE_IP, "pause", reason or "paused by the operator", by=by)
 
 
 async def resume(connection: Connection, ip: str, *, reason: str = "", by: str = "") -> Change:
-    """Let the days count again, from today on. Raises WarmupError."""
+    """Let the days count again, from today on. Raises Refused."""
     warmup = await locked(connection, ip)
     if warmup.state is not WarmupState.PAUSED:
-        raise WarmupError("not_paused", f"the warm-up of {ip} is {warmup.state.value}, not paused")
+        raise conflict(f"the warm-up of {ip} is {warmup.state.value}, not paused", code="not_paused")
     today = await _today(connection, warmup.plan)
     await connection.execute(
         "UPDATE warmups SET state = 'active', evaluated_to = greatest(evaluated_to, %s) WHERE ip = %s",
@@ -109,14 +110,14 @@ async def resume(connection: Connection, ip: str, *, reason: str = "", by: str =
 
 
 async def skip(connection: Connection, ip: str, track: str = "", *, reason: str = "", by: str = "") -> list[Change]:
-    """One stage on, for one track or for all ("") that are not complete or on their last stage. Raises WarmupError."""
+    """One stage on, for one track or for all ("") that are not complete or on their last stage. Raises Refused."""
     return await _step(connection, ip, track, 1, reason or "skipped by the operator", by)
 
 
 async def step_back(
     connection: Connection, ip: str, track: str = "", *, reason: str = "", by: str = ""
 ) -> list[Change]:
-    """One stage back, for one track or for all (""); a complete one warms again on its last stage. Raises WarmupError.
+    """One stage back, for one track or for all (""); a complete one warms again on its last stage. Raises Refused.
 
     What was granted today stays granted: today's cap is lowered, but not below it.
     """
@@ -124,11 +125,11 @@ async def step_back(
 
 
 async def complete(connection: Connection, ip: str, track: str = "", *, reason: str = "", by: str = "") -> list[Change]:
-    """No caps any more, on one track or on all (""). Raises WarmupError."""
+    """No caps any more, on one track or on all (""). Raises Refused."""
     warmup = await locked(connection, ip)
     chosen = [one for one in _chosen(await tracks(connection, ip), ip, track) if one.status is TrackStatus.ACTIVE]
     if not chosen:
-        raise WarmupError("already_complete", f"the warm-up of {ip} is complete already")
+        raise conflict(f"the warm-up of {ip} is complete already", code="already_complete")
     await write_tracks(connection, ip, [replace(one, status=TrackStatus.COMPLETE) for one in chosen])
     for one in chosen:
         await _looked_at(connection, ip, one.track)
@@ -160,18 +161,18 @@ async def forget_ip(connection: Connection, ip: str) -> None:
 
 
 async def get(connection: Connection, ip: str) -> Warmup:
-    """One warm-up. Raises WarmupError when the IP has none."""
+    """One warm-up. Raises Refused when the IP has none."""
     found = await _read(connection, _SELECT + "WHERE ip = %(ip)s", ip)
     if not found:
-        raise WarmupError("not_warming", f"{ip} has no warm-up")
+        raise not_found(f"{ip} has no warm-up", code="not_warming")
     return found[0]
 
 
 async def locked(connection: Connection, ip: str) -> Warmup:
-    """The same with its row locked until the transaction ends: one change at a time. Raises WarmupError."""
+    """The same with its row locked until the transaction ends: one change at a time. Raises Refused."""
     found = await _read(connection, _SELECT + "WHERE ip = %(ip)s FOR UPDATE", ip)
     if not found:
-        raise WarmupError("not_warming", f"{ip} has no warm-up")
+        raise not_found(f"{ip} has no warm-up", code="not_warming")
     return found[0]
 
 
@@ -279,8 +280,8 @@ async def _step(connection: Connection, ip: str, track: str, by_stages: int, rea
         change = "skip" if by_stages > 0 else "step_back"
         made.append(await note(connection, ip, one.track, change, reason, by=by, stages=(one.stage, stage)))
     if not made:
-        raise WarmupError(
-            "no_such_stage", f"no track of {ip} has a stage {'above' if by_stages > 0 else 'below'} its own"
+        raise conflict(
+            f"no track of {ip} has a stage {'above' if by_stages > 0 else 'below'} its own", code="no_such_stage"
         )
     if warmup.state is WarmupState.COMPLETE:
         await connection.execute("UPDATE warmups SET state = 'active', ended_at = NULL WHERE ip = %s", [ip])
@@ -297,7 +298,7 @@ def _chosen(states: Sequence[TrackState], ip: str, track: str) -> list[TrackStat
     found = [one for one in states if track in ("", one.track)]
     if not found:
         names = ", ".join(one.track for one in states)
-        raise WarmupError("no_such_track", f"the warm-up of {ip} has no track {track}; it has {names}")
+        raise not_found(f"the warm-up of {ip} has no track {track}; it has {names}", code="no_such_track")
     return found
 
 
@@ -325,18 +326,18 @@ async def _must_exist(connection: Connection, ip: str) -> None:
     cursor = await connection.execute("SELECT connections IS NOT NULL FROM egress_ips WHERE address = %s", [ip])
     row = await cursor.fetchone()
     if row is None:
-        raise WarmupError("unknown_ip", f"there is no IP {ip}: create it first, with its EHLO name")
+        raise not_found(f"there is no IP {ip}: create it first, with its EHLO name", code="unknown_ip")
     if row[0]:
-        raise WarmupError("relay", f"{ip} is a relay: its owner's IPs are warm, and its limits are `--per-hour`")
+        raise conflict(f"{ip} is a relay: its owner's IPs are warm, and its limits are `--per-hour`", code="relay")
 
 
 async def _today(connection: Connection, plan: Plan) -> date:
-    """Today in the plan's zone, by the database's clock and its time zones. Raises PlanError."""
+    """Today in the plan's zone, by the database's clock and its time zones. Raises Refused."""
     try:
         async with connection.transaction():
             row = await (await connection.execute("SELECT (now() AT TIME ZONE %s)::date", [plan.zone])).fetchone()
     except psycopg.errors.InvalidParameterValue:
-        raise PlanError("zone", f"{plan.zone!r} is no time zone PostgreSQL knows") from None
+        raise invalid_plan("zone", f"{plan.zone!r} is no time zone PostgreSQL knows") from None
     assert row is not None
     found: date = row[0]
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from warmup.plan import REST, Plan, PlanError
+from warmup.plan import REST, Plan, invalid_plan
 from warmup.progress import DayFigures, TrackState, TrackStatus, evaluate, summary
 
 _FIRST: Final = date(2001, 1, 1)
@@ -69,7 +69,7 @@ class Simulation:
 
 
 def simulate(plan: Plan, volume: Volume, days: int) -> Simulation:
-    """Follow the plan for so many days (1 to 1,000). Raises PlanError for a volume that makes no sense."""
+    """Follow the plan for so many days (1 to 1,000). Raises Refused for a volume that makes no sense."""
     _check(volume, days)
     mails = _per_provider(volume)
     states = {
@@ -167,4 +167,4 @@ def _check(volume: Volume, days: int) -> None:
     )
     for field, right, reason in wrong:
         if not right:
-            raise PlanError(field, reason)
+            raise invalid_plan(field, reason)

@@ -183,7 +183,7 @@ async def complete_warmup(ip: str, body: WarmupStep, who: Operator, given: With)
 
 
 async def _plan(connection: Connection, given: Deps, body: StartWarmup | ShiftTraffic) -> Plan:
-    """The plan asked for, divided by the mix given; a preset else by what was measured. Raises PlanError, ApiError."""
+    """The plan asked for, divided by the mix given; a preset else by what was measured. Raises Refused, ApiError."""
     plan = await library.find(connection, body.plan, start=body.start, target=body.target)
     for provider in body.mix:
         if provider != REST:

@@ -23,7 +23,7 @@ from simulator.rehearsal_model import DEFAULT_MIX, OTHER, DayResult, Result, Sce
 from simulator.rehearsal_senders import STEP
 from store.database import Database
 from warmup import library
-from warmup.plan import REST, Plan, PlanError, as_dict
+from warmup.plan import REST, Plan, as_dict, invalid_plan
 from warmup.presets import PRESETS, preset
 
 MOST_DAYS: Final = 120
@@ -184,7 +184,7 @@ def _whole(mix: Mapping[str, float]) -> dict[str, float]:
     named = {name: share for name, share in mix.items() if name != REST and share > 0}
     rest = 1 - sum(named.values())
     if not named and rest <= 0:
-        raise PlanError("mix", "holds no mail")
+        raise invalid_plan("mix", "holds no mail")
     return named | ({OTHER: rest} if rest > 1e-6 else {})
 
 

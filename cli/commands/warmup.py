@@ -197,7 +197,7 @@ def _change(do: Callable[[Connection], Awaitable[Change | list[Change]]], as_jso
 
 
 async def _divided(connection: Connection, plan: Plan, mix: str) -> Plan:
-    """The plan divided by the mix that was given; a preset else by what was measured. Raises PlanError."""
+    """The plan divided by the mix that was given; a preset else by what was measured. Raises Refused."""
     if mix:
         return warmup_plans.weighted(plan, warmup_plans.read_mix(mix))
     if plan.name not in {one.name for one in PRESETS}:

@@ -18,10 +18,11 @@ from rich.console import Console
 from cli import context
 from cli.output import CliError, Column, JsonOption, emit, say, wants_json
 from cli.sessions import with_database
+from core.refusal import Refused
 from mta.providers import load_providers
 from store.database import Database
 from warmup import library
-from warmup.plan import REST, Plan, PlanError, as_dict, parse, weights_of_mix
+from warmup.plan import REST, Plan, as_dict, invalid_plan, parse, weights_of_mix
 from warmup.presets import PRESETS, preset
 from warmup.simulate import Row, Simulation, Volume, simulate
 
@@ -46,19 +47,19 @@ def known_providers() -> Collection[str]:
 
 
 def read_mix(text: str) -> dict[str, float]:
-    """`gmail:45,microsoft:20` → shares of 1. Raises PlanError for unknown providers and percentages that cannot be."""
+    """`gmail:45,microsoft:20` → shares of 1. Raises Refused for unknown providers and percentages that cannot be."""
     mix: dict[str, float] = {}
     names = known_providers()
     for item in filter(None, (one.strip() for one in text.split(","))):
         provider, _, percent = item.partition(":")
         if provider not in names and provider not in (REST, "other"):
-            raise PlanError("mix", f"unknown provider {provider!r}; known are {', '.join(sorted(names))}")
+            raise invalid_plan("mix", f"unknown provider {provider!r}; known are {', '.join(sorted(names))}")
         if not re.fullmatch(r"\d{1,3}(\.\d+)?", percent):
-            raise PlanError("mix", f"{item!r} must be a provider and its percentage, such as gmail:45")
+            raise invalid_plan("mix", f"{item!r} must be a provider and its percentage, such as gmail:45")
         name = REST if provider == "other" else provider
         mix[name] = mix.get(name, 0.0) + float(percent) / 100
     if sum(mix.values()) > 1 + 1e-6:
-        raise PlanError("mix", f"adds up to {sum(mix.values()):.4g} times the whole; 100 percent is the most")
+        raise invalid_plan("mix", f"adds up to {sum(mix.values()):.4g} times the whole; 100 percent is the most")
     return mix
 
 
@@ -86,7 +87,7 @@ def read_plan(file: str) -> Plan:
     """A checked plan of a file; errors name the file and the field."""
     try:
         return parse(read_file(file), known_providers())
-    except PlanError as error:
+    except Refused as error:
         raise CliError("invalid_plan", f"{file}: {error}") from None
 
 

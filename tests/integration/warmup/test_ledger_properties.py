@@ -21,12 +21,12 @@ from hypothesis.stateful import (
 )
 
 from core.queues import Lane
+from core.refusal import Refused
 from store.database import Database
 from tests.integration.warmup.conftest import START
 from tests.integration.warmup.world import IP, OTHER_IP, add_ips, own_clock, plan_of, run, set_clock, unforgetting
 from warmup import repository
 from warmup.ledger import Reserved, Returned, Wanted
-from warmup.model import WarmupError
 from warmup.plan import Transactional
 
 PLAN = plan_of((24, 60, 121), zone="Europe/Berlin")
@@ -126,7 +126,7 @@ class Interleaving(RuleBasedStateMachine):
             async with self.database.transaction() as connection:
                 await (repository.step_back if back else repository.skip)(connection, ip)
 
-        with contextlib.suppress(WarmupError):  # on its first or last stage already
+        with contextlib.suppress(Refused):  # on its first or last stage already
             self.loop.run_until_complete(change())
 
     @invariant()

@@ -4,12 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from core.refusal import Refused
 from store.database import Database
 from tests.integration.warmup.conftest import START
 from tests.integration.warmup.world import IP, OTHER_IP, add_ips, mails, plan_of, run, set_clock, unforgetting, warm_up
 from warmup import library, repository
-from warmup.model import WarmupError, WarmupState
-from warmup.plan import PlanError, Transactional, parse
+from warmup.model import WarmupState
+from warmup.plan import Transactional, parse
 from warmup.progress import TrackStatus
 from warmup.status import status
 
@@ -18,7 +19,7 @@ async def refused(database: Database, code: str, *call: object) -> str:
     """Run `function(connection, *arguments)`, expect this error, and that nothing was written; its words."""
     function, *arguments = call
     before = await run(database, "SELECT count(*) FROM warmup_changes")
-    with pytest.raises(WarmupError) as caught:
+    with pytest.raises(Refused) as caught:
         async with database.transaction() as connection:
             await function(connection, *arguments)  # type: ignore[operator]
     assert caught.value.code == code
@@ -109,7 +110,7 @@ async def test_traffic_that_moves_from_one_ip_to_another(clocked: Database) -> N
         moved = await repository.start(connection, OTHER_IP, plan_of(), moved_from=IP)
     assert moved.moved_from == IP
     await refused(clocked, "already_warming", repository.start, OTHER_IP, plan_of())
-    with pytest.raises(WarmupError, match="its own traffic"):
+    with pytest.raises(Refused, match="its own traffic"):
         async with clocked.transaction() as connection:
             await repository.start(connection, IP, plan_of(), moved_from=IP)
     async with clocked.transaction() as connection:
@@ -124,7 +125,7 @@ async def test_a_zone_that_only_python_knows_is_an_error_of_the_plan(clocked: Da
     object.__setattr__(stored, "zone", "Mars/Olympus")  # as after an update of one zone database and not the other
     async with clocked.transaction() as connection:
         await add_ips(connection, OTHER_IP)
-    with pytest.raises(PlanError, match="zone: 'Mars/Olympus' is no time zone PostgreSQL knows"):
+    with pytest.raises(Refused, match="zone: 'Mars/Olympus' is no time zone PostgreSQL knows"):
         async with clocked.transaction() as connection:
             await repository.start(connection, OTHER_IP, stored)
 
@@ -145,7 +146,7 @@ async def test_plans_of_ones_own(clocked: Database) -> None:
         ("plan_is_preset", (library.delete, "plus-30")),
     ):
         await refused(clocked, code, *call)
-    with pytest.raises(PlanError, match=r"weights\.gmail: unknown provider"):
+    with pytest.raises(Refused, match=r"weights\.gmail: unknown provider"):
         async with clocked.transaction() as connection:
             await library.create(connection, definition | {"name": "other"}, {"yahoo"})
     async with clocked.transaction() as connection:

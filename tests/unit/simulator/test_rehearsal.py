@@ -16,10 +16,11 @@ from cli.commands.rehearsal import rehearse as command
 from cli.commands.warmup_plans import weighted
 from cli.output import CliError
 from cli.tables import print_rows
+from core.refusal import Refused
 from mta.providers import load_providers
 from simulator.rehearsal import addresses, rehearse
 from simulator.rehearsal_model import DEFAULT_MIX, OTHER, Result, Scenario, Way
-from warmup.plan import REST, PlanError
+from warmup.plan import REST
 from warmup.presets import preset
 
 DOCS = Path(__file__).parents[3] / "docs" / "warmup-rehearsal.md"
@@ -159,4 +160,4 @@ def test_the_command_prints_json_for_programs_and_names_what_is_wrong() -> None:
     assert found["scenario"]["mix"] == pytest.approx({"gmail": 0.6, "yahoo": 0.3, "other": 0.1})
     assert found["results"][0]["total"]["arrived"] == pytest.approx(9_000, rel=0.06)
     assert isinstance(CliRunner().invoke(app, ["--volume", "many"]).exception, CliError)
-    assert isinstance(CliRunner().invoke(app, ["--mix", "gmial:60"]).exception, PlanError)
+    assert isinstance(CliRunner().invoke(app, ["--mix", "gmial:60"]).exception, Refused)

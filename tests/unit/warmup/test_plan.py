@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmup.plan import DEFAULT_WEIGHTS, REST, Advance, Plan, PlanError, as_dict, parse, weights_of_mix
+from core.refusal import Refused
+from warmup.plan import DEFAULT_WEIGHTS, REST, Advance, Plan, as_dict, parse, weights_of_mix
 from warmup.presets import PRESETS, SPARKPOST, preset
 
 GOOD: dict[str, Any] = {"name": "mine", "stages": [200, 500, 1000], "weights": {"gmail": 0.29, "*": 0.7}}
 
 
-def refused(**fields: Any) -> PlanError:
-    with pytest.raises(PlanError) as caught:
+def refused(**fields: Any) -> Refused:
+    with pytest.raises(Refused) as caught:
         parse(GOOD | fields, providers={"gmail", "yahoo"})
     return caught.value
 
@@ -118,7 +119,7 @@ def test_the_shipped_weights_are_a_whole() -> None:
 def test_weights_of_a_mix() -> None:
     weights = weights_of_mix({"gmail": 700, "yahoo": 200, "other": 97, "kpn": 3}, 200)
     assert weights == pytest.approx({"gmail": 0.7, "yahoo": 0.2, REST: 0.1})
-    with pytest.raises(PlanError, match="mix: holds no mail"):
+    with pytest.raises(Refused, match="mix: holds no mail"):
         weights_of_mix({}, 200)
 
 
@@ -150,8 +151,8 @@ def test_a_preset_goes_from_start_to_target(name: str, start: int, more: int) ->
 
 def test_a_preset_that_cannot_be() -> None:
     for options, words in (({"start": 500, "target": 100}, "above the target"), ({"target": 0}, "must be 1 to")):
-        with pytest.raises(PlanError, match=words):
+        with pytest.raises(Refused, match=words):
             preset("stages-29", **options)
-    with pytest.raises(PlanError, match="there is no preset 'fast'"):
+    with pytest.raises(Refused, match="there is no preset 'fast'"):
         preset("fast")
     assert preset("stages-29", target=50).stages == (50,)

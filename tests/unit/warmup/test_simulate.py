@@ -5,8 +5,9 @@ from collections import defaultdict
 
 import pytest
 
+from core.refusal import Refused
 from pools.choose import warming_share
-from warmup.plan import REST, PlanError, parse, weights_of_mix
+from warmup.plan import REST, parse, weights_of_mix
 from warmup.presets import preset
 from warmup.simulate import Row, Volume, simulate
 
@@ -89,6 +90,6 @@ def test_twenty_providers_and_half_a_year_take_well_under_a_second() -> None:
     ],
 )
 def test_a_volume_that_cannot_be(volume: Volume, days: int, field: str) -> None:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(Refused) as caught:
         simulate(preset("plus-30"), volume, days)
     assert caught.value.field == field
