@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import gcd
 
-from pools.model import Grant, PoolMember
+from pools.model import PoolMember, Share
 
 
-def choose(members: Sequence[PoolMember], n: int, turn: int) -> tuple[Grant, ...]:
-    """Grants for `n` mails: counts ≥ 1 that add up to n, in the order of `members`, whose weights are all above 0.
+def choose(members: Sequence[PoolMember], n: int, turn: int) -> tuple[Share, ...]:
+    """Shares of `n` mails: counts ≥ 1 that add up to n, in the order of `members`, whose weights are all above 0.
 
     `turn` is how many mails were granted before for this pool and site, by this caller: the mails take places turn,
     turn + 1, … of one endless sequence in which every IP has its share, so the shares are exact over batches of any
@@ -25,7 +25,7 @@ def choose(members: Sequence[PoolMember], n: int, turn: int) -> tuple[Grant, ...
     if n < 1 or not members:
         raise ValueError(f"cannot share {n} mails among {len(members)} IPs")
     counts = _shares(tuple(member.weight for member in members), n, turn)
-    return tuple(Grant(member.ip, count) for member, count in zip(members, counts, strict=True) if count)
+    return tuple(Share(member.ip, count) for member, count in zip(members, counts, strict=True) if count)
 
 
 def warming_share(n: int, warming: int, members: int) -> int:

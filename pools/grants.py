@@ -1,4 +1,4 @@
-"""Leave to send: which IP carries each mail of a batch, within everything that limits it.
+"""Which IP carries each mail of a batch, within everything that limits it.
 
 An IP is asked for in this order: it must be in the pool, active and not resting at the site; a warming IP needs
 allowance from its ledger; and every IP needs tokens of its rate at the site. What one IP cannot take goes to the others
@@ -93,8 +93,8 @@ class Ticket(NamedTuple):
     """None: nothing was counted, the IP has no cap there any more."""
 
 
-class Leave(NamedTuple):
-    """Leave to send one mail."""
+class Grant(NamedTuple):
+    """One mail may leave through this IP."""
 
     ip: EgressIp
     ticket: Ticket | None
@@ -102,9 +102,9 @@ class Leave(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The answer to one `Ask`: at most n leaves, in no order (see `deal`); and why the rest has to wait."""
+    """The answer to one `Ask`: at most n grants, in no order (see `deal`); and why the rest has to wait."""
 
-    leaves: Sequence[Leave]
+    grants: Sequence[Grant]
     wait: Wait | None
 
 
@@ -116,8 +116,8 @@ class _Open:
     chain: list[Pool]
     left: int
     members: list[PoolMember] = field(default_factory=list)
-    leaves: list[Leave] = field(default_factory=list)
-    drawn: list[tuple[EgressIp, list[Leave]]] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
+    drawn: list[tuple[EgressIp, list[Grant]]] = field(default_factory=list)
     """Of this round, before the rates were asked."""
     refused: dict[str, Rest] = field(default_factory=dict)
     unfit: set[str] = field(default_factory=set)
@@ -151,7 +151,7 @@ class Granter:
             await self._take(opened, lane, now)
         finally:
             await self._return_domain_tokens(opened)
-        return [Granted(o.leaves, self._wait(o, now)) for o in opened]
+        return [Granted(o.grants, self._wait(o, now)) for o in opened]
 
     async def give_back(self, tickets: Iterable[tuple[Ticket, int]]) -> None:
         """Return allowances whose mail did not go through their IP."""
@@ -229,7 +229,7 @@ class Granter:
 
     async def _return_domain_tokens(self, opened: Sequence[_Open]) -> None:
         """A domain on its way back would else lose its rate to mail that never left."""
-        left = [(_domain_key(o.ask), o.domain_tokens - len(o.leaves)) for o in opened if o.domain_tokens]
+        left = [(_domain_key(o.ask), o.domain_tokens - len(o.grants)) for o in opened if o.domain_tokens]
         unused = [(key, n) for key, n in left if n]
         if unused:
             await self._rates.give_back(unused)
@@ -266,11 +266,11 @@ class Granter:
                 o.refuse(member.ip.address, answer.until, answer.reason)
             if got:
                 ticket = Ticket(answer.ip, answer.track, answer.day)
-                o.drawn.append((member.ip, [Leave(member.ip, ticket)] * got))
+                o.drawn.append((member.ip, [Grant(member.ip, ticket)] * got))
 
     def _spread(self, o: _Open) -> None:
         """Equal shares, or by weight, of what is left over the warm IPs."""
-        left = o.left - sum(len(leaves) for _, leaves in o.drawn)
+        left = o.left - sum(len(grants) for _, grants in o.drawn)
         if not left or not o.members:
             return
         key = (o.chain[o.level].id, o.ask.site)
@@ -280,34 +280,34 @@ class Granter:
                 self._turns.clear()  # whoever comes next begins at a random turn, as after a start
             turn = random.randrange(1 << 20)
         self._turns[key] = turn + left
-        o.drawn.extend((g.ip, [Leave(g.ip, None)] * g.count) for g in choose(o.members, left, turn))
+        o.drawn.extend((g.ip, [Grant(g.ip, None)] * g.count) for g in choose(o.members, left, turn))
 
     async def _draw_rates(self, busy: Sequence[_Open], now: datetime) -> None:
         """Tokens for what was drawn. Short ones mark their IP as used up for this ask."""
         requests: list[RateRequest] = []
-        limited: list[tuple[_Open, EgressIp, list[Leave]]] = []
+        limited: list[tuple[_Open, EgressIp, list[Grant]]] = []
         for o in busy:
-            for ip, leaves in o.drawn:
-                request = self._request(ip, o.ask, len(leaves), now)
+            for ip, grants in o.drawn:
+                request = self._request(ip, o.ask, len(grants), now)
                 if request is None:
-                    o.leaves.extend(leaves)
-                    o.left -= len(leaves)
+                    o.grants.extend(grants)
+                    o.left -= len(grants)
                 else:
                     requests.append(request)
-                    limited.append((o, ip, leaves))
+                    limited.append((o, ip, grants))
             o.drawn = []
         if not requests:
             return
         unused: dict[Ticket, int] = {}
-        for (o, ip, leaves), got in zip(limited, await self._rates.take(requests), strict=True):
-            o.leaves.extend(leaves[: got.granted])
+        for (o, ip, grants), got in zip(limited, await self._rates.take(requests), strict=True):
+            o.grants.extend(grants[: got.granted])
             o.left -= got.granted
-            if got.granted < len(leaves):
+            if got.granted < len(grants):
                 until = now + timedelta(seconds=got.wait_seconds)
                 o.refuse(ip.address, until, f"its rate at {o.ask.site} is used up")
-                ticket = leaves[0].ticket
+                ticket = grants[0].ticket
                 if ticket is not None:
-                    unused[ticket] = unused.get(ticket, 0) + len(leaves) - got.granted
+                    unused[ticket] = unused.get(ticket, 0) + len(grants) - got.granted
         await self.give_back(unused.items())
 
     def _request(self, ip: EgressIp, ask: Ask, n: int, now: datetime) -> RateRequest | None:
@@ -328,7 +328,7 @@ class Granter:
     # Why not
 
     def _wait(self, o: _Open, now: datetime) -> Wait | None:
-        if o.ask.n == len(o.leaves):
+        if o.ask.n == len(o.grants):
             return None
         names = " and ".join(pool.name for pool in o.chain)
         if not o.refused and o.unfit:
@@ -356,13 +356,13 @@ def _relay_request(name: str, limits: RelayLimits, ask: Ask, n: int) -> RateRequ
     return RateRequest(f"{name}|{EVERYWHERE}", n, per_second, per_hour, burst, burst if ask.urgent else 0)
 
 
-def deal(leaves: Sequence[Leave]) -> list[Leave]:
-    """The same leaves, those of warming IPs first, the others in turn, so that no IP gets all its mail at the end."""
-    warming = [leave for leave in leaves if leave.ticket is not None]
-    by_ip: dict[str, list[Leave]] = {}
-    for leave in leaves:
-        if leave.ticket is None:
-            by_ip.setdefault(leave.ip.address, []).append(leave)
+def deal(grants: Sequence[Grant]) -> list[Grant]:
+    """The same grants, those of warming IPs first, the others in turn, so that no IP gets all its mail at the end."""
+    warming = [grant for grant in grants if grant.ticket is not None]
+    by_ip: dict[str, list[Grant]] = {}
+    for grant in grants:
+        if grant.ticket is None:
+            by_ip.setdefault(grant.ip.address, []).append(grant)
     shares = list(by_ip.values())
     rounds = max(map(len, shares), default=0)
     return warming + [share[n] for n in range(rounds) for share in shares if n < len(share)]

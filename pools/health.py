@@ -181,7 +181,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Leave to send `per_second` messages a second on the long run, and `burst` at once."""
+    """`per_second` messages a second on the long run, and `burst` at once."""
 
     per_second: float
     burst: int

@@ -61,8 +61,8 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """Leave to send `count` mails through `ip`."""
+class Share:
+    """`count` mails for `ip`."""
 
     ip: EgressIp
     count: int

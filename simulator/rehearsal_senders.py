@@ -20,7 +20,7 @@ from messages.retry import GIVE_UP_AFTER, next_attempt
 from mta.model import Action, EgressIp, Phase, Scope, Verdict
 from mta.providers import Providers
 from pools.choose import choose
-from pools.grants import Ask, Granted, Granter, Leave
+from pools.grants import Ask, Grant, Granted, Granter
 from pools.health import Evidence
 from pools.model import Pool, PoolMember
 from simulator.rehearsal_field import Field, Offered
@@ -156,18 +156,18 @@ class Managed:
         while self._sizes[site]:
             ask = Ask(self._pool, site, site, min(_BATCH, self._sizes[site]), avoid=avoid)
             (granted,) = at_once(self._granter.grant([ask], Lane.MARKETING, now))
-            refused = self._send(site, granted.leaves, minute)
+            refused = self._send(site, granted.grants, minute)
             avoid |= refused
             if granted.wait is not None and not refused:
                 self._asleep[site] = _woken(granted, minute)
                 return
 
-    def _send(self, site: str, leaves: Sequence[Leave], minute: int) -> frozenset[str]:
-        """Use the leaves. The IPs that were refused something; what they did not get is still in the backlog."""
+    def _send(self, site: str, grants: Sequence[Grant], minute: int) -> frozenset[str]:
+        """Use the grants. The IPs that were refused something; what they did not get is still in the backlog."""
         refused: set[str] = set()
         connections = self._providers.limits_of_site(site).connections
-        for leave, count in _runs(leaves):
-            address = leave.ip.address
+        for grant, count in _runs(grants):
+            address = grant.ip.address
             # The mails on the wire when the first refusal comes meet it too; all others see the rest in time.
             n = min(count, self._field.room(site, address, minute) + connections)
             if address in refused:
@@ -177,7 +177,7 @@ class Managed:
             if offered.refused:
                 refused.add(address)
             used = n - (offered.refused if self._field.replies[site].phase in _BEFORE_MAIL else 0)
-            self._return(leave, count - used)
+            self._return(grant, count - used)
         return frozenset(refused)
 
     def _conclude(self, site: str, address: str, offered: Offered, minute: int) -> None:
@@ -214,21 +214,21 @@ class Managed:
                 backlog.popleft()
         return found
 
-    def _return(self, leave: Leave, unused: int) -> None:
-        if leave.ticket is not None and unused:
-            at_once(self._granter.give_back([(leave.ticket, unused)]))
+    def _return(self, grant: Grant, unused: int) -> None:
+        if grant.ticket is not None and unused:
+            at_once(self._granter.give_back([(grant.ticket, unused)]))
 
 
 def _member(ip: str) -> PoolMember:
     return PoolMember(EgressIp(ip, ip, f"mta.{ip}.rehearsal"))
 
 
-def _runs(leaves: Sequence[Leave]) -> Iterable[tuple[Leave, int]]:
-    """Equal leaves with their number. `Granter` repeats one object for an IP's share, so a run is found by halving."""
+def _runs(grants: Sequence[Grant]) -> Iterable[tuple[Grant, int]]:
+    """Equal grants with their number. `Granter` repeats one object for an IP's share, so a run is found by halving."""
     start = 0
-    while start < len(leaves):
-        first = leaves[start]
-        end = bisect_left(leaves, True, start, key=partial(is_not, first))
+    while start < len(grants):
+        first = grants[start]
+        end = bisect_left(grants, True, start, key=partial(is_not, first))
         yield first, end - start
         start = end
 

@@ -63,7 +63,7 @@ class Warming:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Leave to send `n` (≥ 1) mails of one lane from an IP to a provider."""
+    """`n` (≥ 1) mails of one lane that want to leave an IP for a provider."""
 
     ip: str
     provider: str

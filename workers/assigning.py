@@ -20,7 +20,7 @@ from messages.model import Claimed
 from messages.states import Event
 from messages.timeline import EventKind
 from mta.model import Response, Route
-from pools.grants import Ask, Granted, Leave, deal
+from pools.grants import Ask, Grant, Granted, deal
 from pools.model import Pool, Rest, Wait
 from warmup.engagement import order_for_warming
 from workers.batch import Batch, Collaborators, Job
@@ -85,7 +85,7 @@ async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncG
         while left and time.monotonic() + pause < until and not batch.permit.stopped():
             await asyncio.sleep(pause)
             jobs, late = await _shares(batch, left, c)
-            # Before the others leave: whoever ends this here returns what is left, and only that.
+            # Before the others grant: whoever ends this here returns what is left, and only that.
             left, waits = [one for one, _ in late], {one.message.ref: wait for one, wait in late}
             if jobs:
                 yield jobs
@@ -98,16 +98,16 @@ async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncG
         await hold(batch, _later(batch, ((one, waits[one.message.ref]) for one in left if waits)), c)
 
 
-async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collaborators) -> Leave | Wait:
+async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collaborators) -> Grant | Wait:
     """The next IP for a mail whose IP was throttled under it."""
     rest = c.throttles.domain_rest(job.sender.name, job.route.site, batch.now())
     if rest is not None:
         return Wait(rest.until, rest.reason)
     ask = _ask(job.pool, job.route, 1, _limited(job.sender, job.route, batch, c))
     granted = (await c.granter.grant([replace(ask, avoid=avoid, urgent=True)], batch.lane, batch.now()))[0]
-    if granted.leaves:
+    if granted.grants:
         _count_tickets(batch, granted)
-        return granted.leaves[0]
+        return granted.grants[0]
     assert granted.wait is not None
     return _with_rests(granted.wait, job, avoid, batch, c)
 
@@ -158,7 +158,7 @@ async def _same_ips(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> t
     answers = await c.granter.grant(asks, batch.lane, batch.now())
     for group, granted in zip(returning.values(), answers, strict=True):
         jobs.extend(_jobs(batch, group, granted))
-        others.extend(group[len(granted.leaves) :])
+        others.extend(group[len(granted.grants) :])
     return jobs, others
 
 
@@ -176,7 +176,7 @@ async def _shares(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tup
     for group, granted in zip(groups.values(), answers, strict=True):
         jobs.extend(_jobs(batch, group, granted))
         if granted.wait is not None:
-            late.extend((one, granted.wait) for one in group[len(granted.leaves) :])
+            late.extend((one, granted.wait) for one in group[len(granted.grants) :])
     return jobs, late
 
 
@@ -190,22 +190,22 @@ def _limited(sender: Sender, route: Route, batch: Batch, c: Collaborators) -> st
 
 
 def _jobs(batch: Batch, group: list[Ready], granted: Granted) -> list[Job]:
-    """The first messages of the group with the leaves granted; the most engaged recipients on warming IPs, which come
+    """The first messages of the group with what was granted; the most engaged recipients on warming IPs, which come
     first. Sorts `group`."""
-    leaves = deal(granted.leaves)
-    if leaves and leaves[0].ticket is not None and batch.lane is Lane.MARKETING:
+    grants = deal(granted.grants)
+    if grants and grants[0].ticket is not None and batch.lane is Lane.MARKETING:
         group[:] = order_for_warming(group, lambda one: one.message.engaged_at, batch.now())
     _count_tickets(batch, granted)
-    return [_job(batch, one, leave) for one, leave in zip(group, leaves, strict=False)]
+    return [_job(batch, one, grant) for one, grant in zip(group, grants, strict=False)]
 
 
-def _job(batch: Batch, one: Ready, leave: Leave) -> Job:
+def _job(batch: Batch, one: Ready, grant: Grant) -> Job:
     email, content = batch.emails[one.message.ref.email_id]
-    return Job(one.message, email, content, one.sender, one.route, one.pool, leave.ip, leave.ticket)
+    return Job(one.message, email, content, one.sender, one.route, one.pool, grant.ip, grant.ticket)
 
 
 def _count_tickets(batch: Batch, granted: Granted) -> None:
-    batch.tickets.update(leave.ticket for leave in granted.leaves if leave.ticket is not None)
+    batch.tickets.update(grant.ticket for grant in granted.grants if grant.ticket is not None)
 
 
 def _admit_to_pace(batch: Batch, slow: Sequence[tuple[Ready, Wait]], c: Collaborators) -> list[Ready]:

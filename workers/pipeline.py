@@ -331,14 +331,14 @@ async def _moved(batch: Batch, job: Job, tried: frozenset[str], throttled: Throt
 
     `throttled` is what its last IP was told, None when that rested before this message was tried on it.
     """
-    leave = await another_ip(batch, job, tried, c)
-    if isinstance(leave, Wait):
+    grant = await another_ip(batch, job, tried, c)
+    if isinstance(grant, Wait):
         if throttled is not None:
-            throttled_everywhere(batch, job.claimed, job.email, throttled, leave, c)
+            throttled_everywhere(batch, job.claimed, job.email, throttled, grant, c)
         else:
-            await hold(batch, [(job.claimed, leave)], c)
+            await hold(batch, [(job.claimed, grant)], c)
         return False
     if throttled is not None:
         rerouted(batch, job.claimed, throttled, c)
-    job.ip, job.ticket = leave
+    job.ip, job.ticket = grant
     return True

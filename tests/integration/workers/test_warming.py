@@ -80,7 +80,7 @@ class Shuffled:
 
     async def grant(self, asks: Sequence[Ask], lane: Lane, now: datetime) -> list[Granted]:
         answers = await self._granter.grant(asks, lane, now)
-        return [replace(one, leaves=sorted(one.leaves, key=lambda leave: leave.ticket is not None)) for one in answers]
+        return [replace(one, grants=sorted(one.grants, key=lambda grant: grant.ticket is not None)) for one in answers]
 
 
 async def test_every_allowance_is_counted_in_whatever_order_it_came(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mta.model import EgressIp
 from pools.choose import choose, warming_share
-from pools.model import Grant, PoolMember
+from pools.model import PoolMember, Share
 
 
 def ip(n: int) -> EgressIp:
@@ -20,8 +20,8 @@ def members(*weights: int) -> list[PoolMember]:
 
 
 def test_equal_shares() -> None:
-    assert choose(members(1, 1, 1), 9, 0) == (Grant(ip(1), 3), Grant(ip(2), 3), Grant(ip(3), 3))
-    assert choose(members(1, 1, 1), 1, 0) == (Grant(ip(1), 1),)
+    assert choose(members(1, 1, 1), 9, 0) == (Share(ip(1), 3), Share(ip(2), 3), Share(ip(3), 3))
+    assert choose(members(1, 1, 1), 1, 0) == (Share(ip(1), 1),)
 
 
 def test_the_remainder_moves_on_with_the_turn() -> None:

@@ -1,4 +1,4 @@
-"""Leave to send: within rests, rates and allowances, and nobody is left out while somebody can take it."""
+"""Grant to send: within rests, rates and allowances, and nobody is left out while somebody can take it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ class World:
 
 
 def by_ip(granted: Granted) -> Counter[str]:
-    return Counter(leave.ip.address for leave in granted.leaves)
+    return Counter(grant.ip.address for grant in granted.grants)
 
 
 async def test_equal_shares_cost_one_call() -> None:
@@ -168,10 +168,10 @@ async def test_a_warming_ip_comes_first_as_far_as_its_ledger_goes() -> None:
     (granted,) = await world.ask(Ask(pool(1, 2, 3), "gmail", "gmail", 30))
     assert by_ip(granted)["127.0.1.1"] == 5
     assert sum(by_ip(granted).values()) == 30
-    dealt = deal(granted.leaves)
-    assert [leave.ip.address for leave in dealt[:5]] == ["127.0.1.1"] * 5
-    assert all(leave.ticket for leave in dealt[:5])
-    assert not any(leave.ticket for leave in dealt[5:])
+    dealt = deal(granted.grants)
+    assert [grant.ip.address for grant in dealt[:5]] == ["127.0.1.1"] * 5
+    assert all(grant.ticket for grant in dealt[:5])
+    assert not any(grant.ticket for grant in dealt[5:])
 
 
 async def test_an_allowance_that_the_rate_cannot_carry_is_returned() -> None:
@@ -219,7 +219,7 @@ async def test_a_limited_domain_takes_no_more_than_its_rate() -> None:
     world.domain_limit = Rate(0.5, 3)
     world.tokens["d"] = 3
     (granted,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10, domain="acme.example"))
-    assert len(granted.leaves) == 3
+    assert len(granted.grants) == 3
     assert granted.wait is not None
     assert "slowed mail of this domain down" in granted.wait.reason
 
@@ -229,12 +229,12 @@ async def test_tokens_of_a_domain_go_back_when_no_ip_can_take_its_mail() -> None
     world.domain_limit = Rate(0.5, 8)
     world.tokens.update({"d": 8, "127.0.1.1": 2, "127.0.1.2": 1})
     (some,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10, domain="acme.example"))
-    assert len(some.leaves) == 3
+    assert len(some.grants) == 3
     assert world.tokens["d"] == 5, "8 were taken and 3 mails leave"
 
     world.rests |= {"127.0.1.1": Rest(LATER, "rate"), "127.0.1.2": Rest(LATER, "rate")}
     (none,) = await world.ask(Ask(pool(1, 2), "gmail", "gmail", 10, domain="acme.example"))
-    assert not none.leaves
+    assert not none.grants
     assert world.tokens["d"] == 5
 
 
@@ -303,7 +303,7 @@ async def test_sites_without_any_limit_ask_nobody(tmp_path: Path) -> None:
     file.write_text("[default]\nmessages_per_second = 0\n")
     world = World()
     (granted,) = await world.ask(Ask(pool(1, 2), "other", "mx:a", 10), providers=load_providers(file))
-    assert len(granted.leaves) == 10
+    assert len(granted.grants) == 10
     assert not world.calls
 
 
@@ -336,7 +336,7 @@ async def test_no_limit_is_passed_and_nobody_waits_while_somebody_could(
 
     used = Counter[str]()
     for answer, size in zip(answers, sizes, strict=True):
-        assert len(answer.leaves) + (0 if answer.wait is None else size - len(answer.leaves)) == size
+        assert len(answer.grants) + (0 if answer.wait is None else size - len(answer.grants)) == size
         used.update(by_ip(answer))
     for address, count in used.items():
         assert count <= first_tokens.get(address, 10**6)
