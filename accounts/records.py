@@ -1,7 +1,6 @@
 """The DNS records of a sender domain: what its owner has to publish, in copyable form. Pure.
 
-Called by the API, the CLI and `accounts/verify`. Decides names and values only; whether they are published is for
-`verify`.
+Decides names and values only; whether they are published is for `accounts/verify`.
 
 Which records, and why:
 

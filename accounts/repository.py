@@ -1,8 +1,8 @@
 """Applications, their API keys and their sender domains in PostgreSQL.
 
-Called by the API routes, the CLI, the demo set-up and `accounts/verify`. Every function works on the caller's
-connection and never commits. All but the operator's own (`applications`, `application`, `domain_by_id`) take the
-application and see nothing of another one. Never asks DNS and never decides who may do what.
+Every function works on the caller's connection and never commits. All but the operator's own (`applications`,
+`application`, `domain_by_id`) take the application and see nothing of another one. Never asks DNS and never decides who
+may do what.
 
 Keys with the permission `operator` belong to the installation. They hang on an application of their own, `OPERATORS`,
 which sends nothing, is not listed among the applications, and is there as soon as the first such key is made.

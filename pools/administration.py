@@ -1,8 +1,8 @@
 """Pools as an operator changes them: make, rename, default, reserve, overflow, delete, and which IPs are in.
 
-Called by `api/routes/pools` and `cli/pools`, always inside a transaction of theirs; every function raises `Refused`
-before anything is half done. It decides about no mail: workers re-read the pools every five seconds
-(`pools/repository`), so an IP may leave a pool while mail is under way. What holds here:
+Works inside the caller's transaction; every function raises `Refused` before anything is half done. It decides about no
+mail: workers re-read the pools every five seconds (`pools/repository`), so an IP may leave a pool while mail is under
+way. What holds here:
 
 - Each lane has at most one default pool. Making another one the default ends the first; nothing else does.
 - Mail overflows only to a pool of the same lane, and however far the chain goes, never back.

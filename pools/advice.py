@@ -11,8 +11,6 @@ Figures and where they come from:
 - `FEWEST` 2 IPs, so that mail can move away from one that is throttled, and `MOST` 5: beyond that only volume asks for
   more. (2 to 5 IPs for each stream is what Postlane is specified for.)
 - `OWN_PER_DAY` 16,000 mails a day (500,000 a month): below that SparkPost advises against IPs of one's own.
-
-Called by `api/routes/pools` and `cli/pools` with what `pools/reputation_repository.volumes` counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Which IPs carry the next n mails. Pure: no clock, no I/O, no memory of its own.
 
 The shares are equal, or by weight, at every moment and not only in the mean, so that every IP of a pool keeps the
-volume its reputation was built on and the loss of one is spread over all others. Called by `pools/grants` with the
-IPs that may send just now; those that rest, warm up or are switched off are its business.
+volume its reputation was built on and the loss of one is spread over all others. It is given the IPs that may send just
+now; those that rest, warm up or are switched off are the business of `pools/grants`.
 """
 
 from collections.abc import Sequence

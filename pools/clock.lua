@@ -3,7 +3,7 @@
 -- Redis' own time, which all workers share, but a step of it opens no gate: the time that passed since the last call of
 -- anybody is at most what the caller measured by its monotonic clock since its own last call, plus SLACK. Backward the
 -- clock never goes. KEYS[1] holds what Redis' clock showed at the last call, what ours showed, and since when somebody
--- has called at least every GAP seconds (pools/connections.py does); ARGV[1] is the caller's measure in seconds, negative when it has none.
+-- has called at least every GAP seconds; ARGV[1] is the caller's measure in seconds, negative when it has none.
 
 local struct_pack, struct_unpack, call = struct.pack, struct.unpack, redis.call
 

@@ -6,7 +6,7 @@ of the pool, then to the overflow pool, at once; only what nobody can take gets 
 reasons. One batch costs one statement for all warming IPs and one Redis call for all rates, and another round only for
 what fell short.
 
-Called by `workers/assigning` for batches and for each mail that has to change its IP. Decides nothing about replies.
+Decides nothing about replies.
 """
 
 import random

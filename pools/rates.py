@@ -1,7 +1,7 @@
 """How many mails may leave now, per key, over all workers: token buckets and hourly limits in Redis.
 
 A key is whatever a limit counts by, such as an IP at a provider. Owns the buckets and the count of what was sent
-lately; decides no rate (`pools/throttle`, `mta/providers`) and knows no mail. Called by `workers` once a batch.
+lately; decides no rate (`pools/throttle`, `mta/providers`) and knows no mail.
 
 The promise, over all processes together: a key is granted at most per_second · t + burst in any t seconds, and at most
 per_hour in any 3600 seconds (of a steady stream that can be 95 % of the figure, because time leaves in parts of three

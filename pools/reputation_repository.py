@@ -1,7 +1,7 @@
 """Evidence for `pools/reputation` and `pools/advice` from the hourly counters, and figures of others that were posted.
 
 Reads `outcome_counts` and `throttle_changes`, reads and writes `reputation_imports`. The counters are small (a few rows
-an hour for each IP and provider), and no row of mail is counted. Called by the API and the command line.
+an hour for each IP and provider), and no row of mail is counted.
 """
 
 import math

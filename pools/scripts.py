@@ -2,7 +2,7 @@
 
 Owns the connection, the time-out, the script's presence after a SCRIPT FLUSH or a fail-over, and the knowledge that
 Redis is away: then every call answers None at once, and one in `PAUSE_SECONDS` tries again. It never decides what None
-means: `pools/rates` and `pools/connections`, its callers, send slowly then. One loop per object; it needs no locks.
+means: who runs a script sends slowly then. One loop per object; it needs no locks.
 """
 
 import asyncio

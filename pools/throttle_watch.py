@@ -2,8 +2,8 @@
 
 Listens to PostgreSQL's notifications on a connection of its own, and has what they name read again; a notification
 that came while nobody listened is made good by reading everything every `REREAD_SECONDS`, and whenever listening
-begins anew. Owns no state but what is still to be read; what is read goes to the function that was handed over. Used by
-`pools/throttle` only. PostgreSQL's absence ends nothing: it is tried again, at first soon, then more slowly.
+begins anew. Owns no state but what is still to be read; what is read goes to the function that was handed over.
+PostgreSQL's absence ends nothing: it is tried again, at first soon, then more slowly.
 """
 
 import asyncio

@@ -12,11 +12,15 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
 from store.database import Database
 from tests.servers import TestServers, copy_template, drop_database, make_template, shared_servers, stop
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 _FOLDER = "POSTLANE_TEST_RUN_FOLDER"
 _OWNER = "POSTLANE_TEST_RUN_OWNER"

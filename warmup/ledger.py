@@ -6,7 +6,7 @@ the row. The day and the hour come from the database's clock in the plan's time 
 Redis (which plays no part here) or a killed process cannot lead above a cap: a worker that dies with a reservation has
 used less than it was granted. If the database's own clock jumps, the day it jumps to has its own row and its own cap.
 
-Called by the lanes, through `pools`: `warming` says, from a snapshot in memory, whether an IP has caps at a provider at
+`warming` says, from a snapshot in memory, whether an IP has caps at a provider at
 all; `reserve` asks for a whole batch in one statement; `give_back` returns what was not used. Never decides about
 stages: `warmup/duty` does, once a day.
 

@@ -3,7 +3,7 @@
 Pure. A plan has **stages**, each a cap on what one IP sends in a day, and **weights** that divide it among providers.
 Each provider with a weight is a **track** and moves through the stages by itself; all others share the track `"*"`. A
 stage is a number from 1. `parse` reads what an operator wrote (TOML or JSON, as a dictionary) and says which field is
-wrong and why; `as_dict` gives the same form back. Called by everything in `warmup`; never reads a clock or a store.
+wrong and why; `as_dict` gives the same form back. Never reads a clock or a store.
 
     name = "careful"
     stages = [200, 500, 1000, 2000]     # mails a day of one IP; every stage above the one before

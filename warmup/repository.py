@@ -1,7 +1,7 @@
 """The warm-ups in PostgreSQL: start, pause, resume, skip, step back, complete, and what is read of them.
 
 Works on the caller's connection and never commits; every change of a stage goes with its line in `warmup_changes` and
-with today's row of the ledger. Called by the API, the CLI and `warmup/duty`. Judging a day is for `warmup/progress`.
+with today's row of the ledger. Judging a day is for `warmup/progress`.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The statements of the ledger. Called by `warmup/ledger` only; `warmup/shares` says the same in Python, for people.
+"""The statements of the ledger. `warmup/shares` says the same in Python, for people.
 
 `RESERVE` goes through these steps in one statement, which is one transaction:
 

@@ -1,7 +1,4 @@
-"""What operators see of a warming IP: stage, today's caps and use, and when it will be done. Reads, never writes.
-
-Called by the API and the CLI (`ips list`, `warmup list`, `warmup show`).
-"""
+"""What operators see of a warming IP: stage, today's caps and use, and when it will be done. Reads, never writes."""
 
 import math
 from collections import defaultdict
