@@ -30,7 +30,7 @@ async def _begin() -> float:
 
 
 async def rates(url: str, seconds: float, per_second: float, burst: int) -> dict[str, float]:
-    buckets = Rates(url)
+    buckets = Rates(url, timeout=5.0)
     await buckets.start()
     begun, granted, calls = await _begin(), 0, 0
     while time.monotonic() < begun + seconds:
@@ -45,7 +45,7 @@ async def rates(url: str, seconds: float, per_second: float, burst: int) -> dict
 async def connections(
     url: str, seconds: float, port: int, limit: int, tasks: int, hold: float, provider: str = ""
 ) -> dict[str, float]:
-    leases = SharedConnections(url)
+    leases = SharedConnections(url, timeout=5.0)  # a busy machine is no broker that is away
     # With quick time-outs a busy machine gives connections up that the sink still counts as open.
     pool = SessionPool(Connector(port, Timeouts(), TlsPolicy()).open, leases=leases)
     ceiling = Ceiling(limit, 20, provider, limit if provider else 0)
