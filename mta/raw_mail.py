@@ -1,7 +1,7 @@
 """A foreign message as fields and body: taken apart within bounds, brought to one spelling, put together again.
 
 Pure. What leaves from here has CRLF line ends only, no blank before a colon, no folded line of blanks only (readers
-disagree whether it ends the header), and no NUL in its header. Each function raises `ValueError` that says what is
+disagree whether it ends the header), and no NUL in its header. Each function raises `ComposeError` that says what is
 wrong with the message. `mta/raw_headers` reads and writes the single field, `mta/seven_bit` the body.
 """
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from mta.mime_headers import ComposeError
 from mta.mime_parts import crlf_bytes
 
 Field = tuple[bytes, bytes]
@@ -36,7 +37,7 @@ def read_mail(data: bytes) -> tuple[list[Field], bytes]:
     data = crlf_bytes(data)
     end = data.find(b"\r\n\r\n")
     if (end if end >= 0 else len(data)) > MAX_HEAD:
-        raise ValueError(f"the header is larger than {MAX_HEAD} octets")
+        raise ComposeError(f"the header is larger than {MAX_HEAD} octets")
     if end < 0:
         return read_fields(data.removesuffix(b"\r\n")), b""
     return read_fields(data[:end]), data[end + 4 :]
@@ -45,10 +46,10 @@ def read_mail(data: bytes) -> tuple[list[Field], bytes]:
 def read_fields(head: bytes) -> list[Field]:
     """The fields of a header with CRLF line ends, without the one at its end."""
     if b"\0" in head:
-        raise ValueError("the header holds a NUL")
+        raise ComposeError("the header holds a NUL")
     pieces = _NEXT_FIELD.split(_BLANK_LINE.sub(b"", head))
     if len(pieces) > MAX_FIELDS:
-        raise ValueError(f"the message has more than {MAX_FIELDS} header fields")
+        raise ComposeError(f"the message has more than {MAX_FIELDS} header fields")
     return [_field(piece) for piece in pieces]
 
 
@@ -79,13 +80,13 @@ def once(fields: Iterable[Field]) -> list[Field]:
         elif name in _LISTS:
             kept[found[name]] = (name, kept[found[name]][1] + b",\r\n " + value)
         elif value != value_of(kept[found[name]][1]).strip(b" \t\r\n"):
-            raise ValueError(f"a message has one {name.decode('ascii').title()} header (RFC 5322 section 3.6)")
+            raise ComposeError(f"a message has one {name.decode('ascii').title()} header (RFC 5322 section 3.6)")
     return kept
 
 
 def _field(piece: bytes) -> Field:
     match = _FIELD.match(piece)
     if match is None:
-        raise ValueError(f"not a header line: {piece[:40]!r}")
+        raise ComposeError(f"not a header line: {piece[:40]!r}")
     name = match[1]
     return name.lower(), piece if match.end() == len(name) + 1 else name + b":" + piece[match.end() :]
