@@ -76,6 +76,11 @@ def instance_secret(found: Settings) -> InstanceSecret:
     return InstanceSecret.from_text(found.secret.get_secret_value())
 
 
+def secret_if_set(found: Settings) -> InstanceSecret | None:
+    """The same for commands that need it for some values only."""
+    return instance_secret(found) if found.secret.get_secret_value() else None
+
+
 def kept_secret(data_dir: Path) -> str:
     """The instance secret of a data folder, made when there is none yet (mode 0600)."""
     file = data_dir / SECRET_FILE

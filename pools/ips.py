@@ -49,7 +49,7 @@ class IpRow:
     limits: RelayLimits | None = None
     """What a relay takes; None for an IP of our own."""
 
-    def egress(self, secret: InstanceSecret) -> EgressIp:
+    def egress(self, secret: InstanceSecret | None) -> EgressIp:
         """What a session needs of it, the password included."""
         via = vias.opened(self.address, self.via, self.sealed_password, secret)
         return EgressIp(self.address, self.bind_address, self.ehlo_name, via, self.limits)
@@ -73,7 +73,7 @@ async def ip_rows(connection: Connection) -> list[IpRow]:
     return sorted((_ip_row(row) for row in await cursor.fetchall()), key=lambda row: in_order(row.address))
 
 
-async def add_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret) -> IpRow:
+async def add_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret | None) -> IpRow:
     """Store a new IP or relay, switched on and in no pool. Raises Refused."""
     cursor = await connection.execute(
         f"INSERT INTO egress_ips (id, address, bind_address, ehlo_name, {vias.COLUMNS})"
@@ -86,7 +86,7 @@ async def add_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret) -
     return _ip_row(row)
 
 
-async def change_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret) -> IpRow:
+async def change_ip(connection: Connection, ip: EgressIp, secret: InstanceSecret | None) -> IpRow:
     """Store a changed IP (`ip_values.changed`). Raises Refused."""
     cursor = await connection.execute(
         f"UPDATE egress_ips SET bind_address = %s, ehlo_name = %s, ({vias.COLUMNS}) = (%s, %s, %s, %s, %s),"

@@ -18,11 +18,17 @@ COLUMNS: Final = "via, sealed_password, connections, messages_per_second, messag
 _log = get_logger(__name__)
 
 
-def stored(ip: EgressIp, secret: InstanceSecret) -> tuple[str, bytes | None, int | None, float | None, int | None]:
-    """The values of `COLUMNS` for an IP whose `via` has been checked."""
+def stored(
+    ip: EgressIp, secret: InstanceSecret | None
+) -> tuple[str, bytes | None, int | None, float | None, int | None]:
+    """The values of `COLUMNS` for an IP whose `via` has been checked. ConfigurationError: a password, and no secret."""
     via = parse_via(ip.via)
     assert isinstance(via, Via), "the via was checked when the IP was made"
-    sealed = secret.seal(via.password.encode(), _context(ip.address)) if via.password else None
+    sealed = None
+    if via.password:
+        if secret is None:
+            raise ConfigurationError("a password is kept sealed with POSTLANE_SECRET, which is not set")
+        sealed = secret.seal(via.password.encode(), _context(ip.address))
     limits = ip.limits
     if limits is None:
         return via.without_password, sealed, None, None, None
@@ -31,9 +37,9 @@ def stored(ip: EgressIp, secret: InstanceSecret) -> tuple[str, bytes | None, int
     )  # fmt: skip
 
 
-def opened(address: str, via: str, sealed: bytes | None, secret: InstanceSecret) -> str:
+def opened(address: str, via: str, sealed: bytes | None, secret: InstanceSecret | None) -> str:
     """The whole `via`, with its password."""
-    if sealed is None:
+    if sealed is None or secret is None:
         return via
     try:
         return with_password(via, secret.open(bytes(sealed), _context(address)).decode())

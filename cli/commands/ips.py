@@ -113,7 +113,7 @@ def add(
     async def work(database: Database) -> IpStatus:
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
-            await ips.add_ip(connection, wanted, context.instance_secret(settings))
+            await ips.add_ip(connection, wanted, context.secret_if_set(settings))
             return await _standing(connection, wanted.address)
 
     _show(with_database(work), as_json)
@@ -160,7 +160,7 @@ def update(
     Example: postlane ips update 192.0.2.10 --via socks5://10.0.0.2:1080
     """
 
-    secret = context.instance_secret(context.settings())
+    secret = context.secret_if_set(context.settings())
     change = IpChange(ehlo, bind, via, LimitsChange(connections, per_second, per_hour))
 
     async def work(database: Database) -> IpStatus:

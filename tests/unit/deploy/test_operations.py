@@ -68,7 +68,7 @@ def test_every_metric_exists_and_is_moved() -> None:
     declared: dict[str, str] = {}
     for text in SOURCES.values():
         for variable, metric in re.findall(
-            r"^(\w+)(?:: \w+)? = (?:Counter|Gauge|Histogram)\(\s*\"(postlane_\w+)\"", text, re.M
+            r"^\s*(\w+)(?:: \w+)? ?= ?(?:Counter|Gauge|Histogram)\(\s*\"(postlane_\w+)\"", text, re.M
         ):
             declared[metric] = variable
 
