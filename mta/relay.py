@@ -108,12 +108,24 @@ class RelayClient:
 
     async def _refused(self, phase: Phase, code: int, text: str) -> Response:
         """The Response for a refusal; the connection goes on where it can."""
+        if code // 100 not in (4, 5):
+            return self._out_of_step(phase, code, text)
         if code == 421 or not await self._reset():
             self.abort()
         if code in _NOT_OURS or _RELAYING.search(text):
             self.abort()
             return Response(phase, text=f"relay {self._shown}: {code} {_line(text)}"[:1000], trouble=Trouble.PROXY)
         return _response(phase, code, text)
+
+    def _out_of_step(self, phase: Phase, code: int, text: str) -> Response:
+        """A success that has no place here, so that nobody knows any more which command the next reply answers. Passed
+        on, it would be read as delivered. 250 is what aiosmtplib wants after the dot: as an error it came before the
+        body, which was not sent."""
+        self.abort()
+        if phase is Phase.DOT and code == 250:
+            phase = Phase.DATA
+        answer = f"relay {self._shown}: unexpected {code} {_line(text)}"
+        return Response(phase, text=answer[:1000], trouble=Trouble.PROTOCOL)
 
     async def _reset(self) -> bool:
         try:

@@ -170,3 +170,45 @@ async def test_an_address_it_cannot_carry_stays_here(good: trustme.LeafCert, ca_
         refused = await sender.send("jürgen@x.test")
     assert refused.response.trouble is Trouble.NO_SMTPUTF8
     assert not relay.taken
+
+
+@asynccontextmanager
+async def saying(answers: dict[str, str]) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server without TLS that says these things, and else 250; its port, and the bodies that it took."""
+    bodies: list[bytes] = []
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 relay\r\n")
+        while line := await reader.readline():
+            answer = answers.get(line[:4].decode(), "250 ok")
+            writer.write(answer.encode() + b"\r\n")
+            if line == b"DATA\r\n" and answer.startswith("354"):
+                bodies.append(await reader.readuntil(b"\r\n.\r\n"))
+                writer.write(answers.get("dot", "250 taken").encode() + b"\r\n")
+            if line == b"QUIT\r\n":
+                break
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1], bodies
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "seen", "taken"),
+    [
+        ({"DATA": "250 ok"}, [(Phase.DATA, Trouble.PROTOCOL)] * 2, 0),
+        ({"DATA": "354 go", "dot": "250 taken\r\n250 taken"}, [(Phase.DOT, None), (Phase.DATA, Trouble.PROTOCOL)], 1),
+        ({"RCPT": "250 ok\r\n250 ok", "DATA": "354 go"}, [(Phase.DATA, Trouble.PROTOCOL)] * 2, 0),
+        ({"DATA": "354 go", "dot": "354 again"}, [(Phase.DOT, Trouble.PROTOCOL)] * 2, 2),
+        ({"MAIL": "354 go"}, [(Phase.MAIL, Trouble.PROTOCOL)] * 2, 0),
+    ],
+)
+async def test_a_success_in_the_wrong_place_is_no_delivery(
+    answers: dict[str, str], seen: list[tuple[Phase, Trouble | None]], taken: int
+) -> None:
+    async with saying(answers) as (port, bodies), courier(25) as made:
+        vendor = EgressIp("vendor", "", "out.test", f"smtp://127.0.0.1:{port}", LIMITS)
+        done = [await made.deliver(ROUTE, vendor, mail()) for _ in seen]
+    assert [(delivery.response.phase, delivery.response.trouble) for delivery in done] == seen
+    assert len(bodies) == taken
