@@ -6,7 +6,8 @@ Every function works on the caller's connection and never commits; once the call
 
 Two decisions about one address and scope: the one that lasts longer stands; between equals the older, so an import
 does not wash away that somebody complained. An entry whose time is over counts for nothing: it is not shown, and any
-new decision takes its place.
+new decision takes its place. What two have decided only an operator removes: else whoever makes another's entry last
+longer could then take it away.
 
 Built for 10 million entries: every read is a range of one index, pages are found by key and never by counting rows.
 """
@@ -44,8 +45,8 @@ INSERT INTO suppressions AS s (id, address, scope, reason, source, detail, expir
 SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
                      %s::uuid[])
 ON CONFLICT (address, scope) DO UPDATE SET reason = EXCLUDED.reason, source = EXCLUDED.source,
-  detail = EXCLUDED.detail, expires_at = EXCLUDED.expires_at, owner_id = EXCLUDED.owner_id,
-  created_at = now()
+  detail = EXCLUDED.detail, expires_at = EXCLUDED.expires_at, created_at = now(),
+  owner_id = CASE WHEN s.owner_id = EXCLUDED.owner_id OR s.expires_at <= now() THEN EXCLUDED.owner_id END
   WHERE coalesce(EXCLUDED.expires_at, 'infinity') > coalesce(s.expires_at, 'infinity')
 RETURNING id, address, scope, xmax = 0
 """
@@ -71,7 +72,8 @@ class Addition:
     address: str
     entry: SuppressionEntry
     owner: UUID | None = None
-    """The application that may remove it: the one that adds it, or whose mail led to it. None: only an operator."""
+    """The application that may remove it: the one that adds it, or whose mail led to it. None: only an operator, as
+    for an entry that lengthens another's."""
     only_for: UUID | None = None
     """The application whose mail it forbids. None: everybody's."""
 

@@ -337,10 +337,21 @@ async def test_what_led_to_an_entry_is_its_owners_business(database: Database) -
     assert found.seen_by(OTHER).reason == found.reason
 
 
-async def test_who_makes_an_entry_last_longer_owns_it(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("first", "longer", "owner"), [(ONE, ONE, ONE), (ONE, OTHER, None), (None, OTHER, None), (ONE, None, None)]
+)
+async def test_what_two_have_decided_only_an_operator_removes(
+    database: Database, first: uuid.UUID | None, longer: uuid.UUID | None, owner: uuid.UUID | None
+) -> None:
+    await add(database, Addition("a@x.example", entry(days=1), first))
+    await add(database, Addition("a@x.example", entry(days=2), longer))
     await add(database, Addition("a@x.example", entry(days=1), ONE))
+    assert [found.owner for found in await of(database, "a@x.example")] == [owner]
+
+
+async def test_an_entry_whose_time_is_over_has_no_owner_any_more(database: Database) -> None:
+    await add(database, Addition("a@x.example", entry(days=-1), ONE))
     await add(database, Addition("a@x.example", entry(days=2), OTHER))
-    await add(database, Addition("a@x.example", entry(days=1), ONE))
     assert [found.owner for found in await of(database, "a@x.example")] == [OTHER]
 
 
