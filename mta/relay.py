@@ -21,7 +21,7 @@ import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutError
 
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
-from mta.reply_parser import Features, Reply, response_of
+from mta.reply_parser import Features, Reply, printable, response_of
 from mta.smtp_client import Timeouts, opening
 from mta.via import Via, parse_via
 
@@ -85,7 +85,7 @@ class RelayClient:
         except (SMTPException, OSError) as error:
             self.abort()
             trouble = Trouble.TIMEOUT if isinstance(error, SMTPTimeoutError | TimeoutError) else Trouble.CLOSED
-            return Response(phase, text=f"relay {self._shown}: {error}"[:1000], trouble=trouble)
+            return Response(phase, text=f"relay {self._shown}: {_line(str(error))}"[:1000], trouble=trouble)
         return _response(Phase.DOT, answer.code, answer.message)
 
     async def quit(self) -> None:
@@ -196,11 +196,16 @@ def _unusable(via: Via, why: str) -> Response:
 
 
 def _response(phase: Phase, code: int, text: str) -> Response:
-    return response_of(phase, Reply(code, [line.encode() for line in text.splitlines()] or [b""]))
+    return response_of(phase, Reply(code, _octets(text)))
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(_octets(text))
+
+
+def _octets(text: str) -> list[bytes]:
+    """The lines as they came: aiosmtplib keeps what is no UTF-8 as half a character, which nothing else takes."""
+    return [line.strip().encode("utf-8", "surrogateescape") for line in text.split("\n")]
 
 
 def _tls_version(smtp: SMTP) -> str:

@@ -181,10 +181,10 @@ async def saying(answers: dict[str, str]) -> AsyncIterator[tuple[int, list[bytes
         writer.write(b"220 relay\r\n")
         while line := await reader.readline():
             answer = answers.get(line[:4].decode(), "250 ok")
-            writer.write(answer.encode() + b"\r\n")
+            writer.write(answer.encode("latin-1") + b"\r\n")
             if line == b"DATA\r\n" and answer.startswith("354"):
                 bodies.append(await reader.readuntil(b"\r\n.\r\n"))
-                writer.write(answers.get("dot", "250 taken").encode() + b"\r\n")
+                writer.write(answers.get("dot", "250 taken").encode("latin-1") + b"\r\n")
             if line == b"QUIT\r\n":
                 break
         writer.close()
@@ -212,3 +212,21 @@ async def test_a_success_in_the_wrong_place_is_no_delivery(
         done = [await made.deliver(ROUTE, vendor, mail()) for _ in seen]
     assert [(delivery.response.phase, delivery.response.trouble) for delivery in done] == seen
     assert len(bodies) == taken
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "text"),
+    [
+        ({"DATA": "354 go", "dot": "250 re\xe7u\0"}, 250, "re\ufffdu?"),
+        ({"RCPT": "550-5.1.1 pas\r\n550 5.1.1 l\xe0"}, 550, "pas l\ufffd"),
+        ({"RCPT": "550 Relaying denied \xe9\x1b[2J"}, 0, "relay smtp://127.0.0.1: 550 Relaying denied \ufffd?[2J"),
+    ],
+)
+async def test_what_it_says_can_be_stored_and_shown_whatever_octets_it_has(
+    answers: dict[str, str], code: int, text: str
+) -> None:
+    """Such a reply was a crash: mail that was taken counted as uncertain, and was sent again."""
+    async with saying(answers) as (port, _), courier(25) as made:
+        vendor = EgressIp("vendor", "", "out.test", f"smtp://127.0.0.1:{port}", LIMITS)
+        response = (await made.deliver(ROUTE, vendor, mail())).response
+    assert (response.code, response.text.replace(f":{port}", "")) == (code, text)
