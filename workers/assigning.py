@@ -71,13 +71,16 @@ async def assign(
     paced = _admit_to_pace(batch, slow, c)
     kept = {one.message.ref for one in paced}
     waiting.extend(_later(batch, (pair for pair in slow if pair[0].message.ref not in kept)))
-    await hold(batch, waiting, c)
+    try:
+        await hold(batch, waiting, c)
+    except BaseException:
+        _end_pace(batch, paced, c)  # nobody will: without it no batch would be paced there any more
+        raise
     return jobs + more, paced
 
 
 async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncGenerator[list[Job]]:
     """Jobs for these messages as their rates allow. What is left after `PACE_SECONDS` goes back to the queue."""
-    places = {(batch.lane, one.route.site) for one in slow}
     until = time.monotonic() + PACE_SECONDS
     left, waits = list(slow), {}
     try:
@@ -93,8 +96,7 @@ async def paced(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> AsyncG
             if pause > SHORT_SECONDS:
                 break
     finally:
-        c.pacing.difference_update(places)
-        batch.permit.aside = 0
+        _end_pace(batch, slow, c)
         await hold(batch, _later(batch, ((one, waits[one.message.ref]) for one in left if waits)), c)
 
 
@@ -220,6 +222,12 @@ def _admit_to_pace(batch: Batch, slow: Sequence[tuple[Ready, Wait]], c: Collabor
     c.pacing.update(mine)
     batch.permit.aside = len(paced)
     return paced
+
+
+def _end_pace(batch: Batch, paced: Sequence[Ready], c: Collaborators) -> None:
+    """Others may be paced to these sites."""
+    c.pacing.difference_update((batch.lane, one.route.site) for one in paced)
+    batch.permit.aside = 0
 
 
 def _later(batch: Batch, slow: Iterable[tuple[Ready, Wait]]) -> list[tuple[Claimed, Wait]]:

@@ -97,3 +97,23 @@ async def test_a_cancelled_batch_ends_when_its_mail_has(
         assert await lane.state(email) == "delivered"
         assert len(lane.mails_to("slow@one.example")) == 1
         assert lane.collaborators.claims.held() == 0
+
+
+async def test_a_batch_that_breaks_before_it_is_paced_lets_the_next_one_be_paced(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """What waits for an IP cannot be written down, because of something that is wrong with the table."""
+    providers = tmp_path / "providers.toml"
+    providers.write_text("[default]\nmessages_per_second = 1\n")
+    records = {("two.example", "MX"): ["10 mx2.example."], ("mx2.example", "A"): ["127.0.0.1"]}
+    settings = {"records": records, "providers_file": providers}
+    async with lane_test(database, database_url, redis_url, tmp_path, **settings) as lane:
+        another_batch = (LANE, "mx:mx2.example")
+        lane.collaborators.pacing.add(another_batch)
+        for number in range(9):
+            await lane.put(f"u{number}@one.example")
+            await lane.put(f"u{number}@two.example")
+        await execute(database, "ALTER TABLE delivery_queue ADD CONSTRAINT broken CHECK (hold IS NULL)")
+        with pytest.raises(Exception, match="broken"):
+            await deliver_due(LANE, ["one.example", "two.example"], lane.collaborators)
+        assert lane.collaborators.pacing == {another_batch}
