@@ -56,7 +56,7 @@ def test_there_are_commands_to_look_at() -> None:
 
 
 def test_every_variable_is_a_setting() -> None:
-    named = set(re.findall(r"\bPOSTLANE_[A-Z_]+", PAGE)) - {"POSTLANE_"}
+    named = set(re.findall(r"\bPOSTLANE_[A-Z0-9_]+", PAGE)) - {"POSTLANE_"}
 
     assert len(named) > 10
     assert named - variables() == CLIENT_VARIABLES
