@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cli import context
-from cli.output import CliError, JsonOption, emit
+from cli.output import CliError, JsonOption, emit, say
 from core.queues import Lane
 
 ENDED = {"delivered", "bounced", "suppressed", "failed", "canceled"}
@@ -47,7 +47,14 @@ def send(
     body |= {"text": sys.stdin.read() if text == "-" else text or ("" if html else "Sent by postlane send.")}
     body |= {"scheduled_at": at} if at else {}
     email = str(_call(url, key, "POST", "/emails", body)["id"])
-    emit(_outcome(url, key, email, 0 if at else wait), as_json=as_json)
+    try:
+        emit(_outcome(url, key, email, 0 if at else wait), as_json=as_json)
+    except CliError as error:
+        if error.code != "restricted_api_key":
+            raise
+        # Accepted all the same: such a key may send, and look at nothing.
+        emit({"id": email, "last_event": None, "recipients": {}}, as_json=as_json)
+        say(f"Accepted. This key may only send; `postlane messages why {email}` tells the rest.", style="dim")
 
 
 def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, object]:

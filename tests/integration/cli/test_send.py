@@ -90,4 +90,6 @@ def test_facts_of_a_running_demo_are_used(
 
     assert postlane("send", *TO, "--wait", "0").status == 0
     monkeypatch.setenv("POSTLANE_API_KEY", account.sending)
-    assert postlane("send", *FROM, *TO, "--wait", "0").status == 0
+    sent = postlane("send", *FROM, *TO, "--wait", "0")
+    assert (sent.status, sent.out["last_event"]) == (0, None)
+    assert f"messages why {sent.out['id']}" in sent.said
