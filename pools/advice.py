@@ -17,7 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import ceil
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
+
+from pools.ip_values import is_address
 
 MOST_PER_DAY: Final = 5_000_000
 KNOWN_PER_DAY: Final = 1_000
@@ -62,15 +64,44 @@ class Advice:
     """What to do, in a sentence."""
 
 
-def advise(pool: str, ips: Sequence[str], volumes: Iterable[Volume], today: date) -> list[Advice]:
-    """Advice for a pool with these (active) IPs; at least one piece, `fits` when there is nothing to say.
+class Advised(Protocol):
+    """What is asked of a pool; see `pools/administration.PoolRow`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def overflow(self) -> str | None: ...
+    @property
+    def sending(self) -> tuple[str, ...]: ...
+
+
+def advise_all(pools: Sequence[Advised], volumes: Sequence[Volume], today: date) -> list[Advice]:
+    """Advice for each pool. Relays and pools it overflows into are ways out for its mail, and no IPs of its own."""
+    by_name = {pool.name: pool for pool in pools}
+    found: list[Advice] = []
+    for pool in pools:
+        ips = [name for name in pool.sending if is_address(name)]
+        spare = [name for name in pool.sending if not is_address(name)]
+        following = by_name.get(pool.overflow or "")
+        while following is not None:
+            spare += following.sending
+            following = by_name.get(following.overflow or "")
+        found += advise(pool.name, ips, volumes, today, spare)
+    return found
+
+
+def advise(
+    pool: str, ips: Sequence[str], volumes: Iterable[Volume], today: date, spare: Sequence[str] = ()
+) -> list[Advice]:
+    """Advice for a pool with these (active) IPs; at least one piece, `fits` when there is nothing to say. `spare` are
+    other ways that its mail can take.
 
     Whole days count; today only when there is no other, since it is not over.
     """
     mine = [volume for volume in volumes if volume.ip in ips]
     rows = [volume for volume in mine if volume.day < today] or mine
     days = (max(row.day for row in rows) - min(row.day for row in rows)).days + 1 if rows else 0
-    seen = _Seen(pool, len(ips), days, _sums(rows, days), max(_per_day(rows).values(), default=0))
+    seen = _Seen(pool, len(ips), days, _sums(rows, days), max(_per_day(rows).values(), default=0), len(spare))
     found = [advice for rule in _RULES if (advice := rule(seen)) is not None]
     return found or [seen.say("right", "fits", seen.ips, f"{seen.mails(seen.mean)} a day and IP", "Nothing to change.")]
 
@@ -86,6 +117,8 @@ class _Seen:
     """Mails a day, all IPs together."""
     peak: int
     """Mails of the busiest day, all IPs together."""
+    spare: int
+    """Other ways its mail can take."""
 
     @property
     def mean(self) -> float:
@@ -102,14 +135,15 @@ class _Seen:
 def _no_ip(seen: _Seen) -> Advice | None:
     if seen.ips:
         return None
+    meanwhile = "leaves through relays and overflow pools" if seen.spare else "waits"
     return seen.say(
         "too_few", "no_ip", FEWEST, "no IP that is switched on",
-        f"Attach {FEWEST} IPs or more: until then the mail of this pool waits.",
+        f"Attach {FEWEST} IPs or more: until then the mail of this pool {meanwhile}.",
     )  # fmt: skip
 
 
 def _no_fail_over(seen: _Seen) -> Advice | None:
-    if seen.ips != 1:
+    if seen.ips != 1 or seen.spare:
         return None
     return seen.say(
         "too_few", "no_fail_over", FEWEST, f"one IP, {seen.mails(seen.mean)} a day",

@@ -30,7 +30,7 @@ from core.paging import Page
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
 from pools.administration import NewPool, PoolChange, PoolRow
-from pools.advice import advise
+from pools.advice import advise_all
 from pools.assignments import SubjectKind
 from pools.ip_status import ip_statuses
 from pools.ip_values import normal_address
@@ -74,7 +74,7 @@ async def pool_advice(
         volumes = await reputation_repository.volumes(connection, days)
         rows = await administration.all_pools(connection)
     today = given.clock.now().date()
-    data = [one for row in rows for one in advise(row.name, row.sending, volumes, today)]
+    data = advise_all(rows, volumes, today)
     return json_answer(listed(Page(data), lambda one: one))
 
 

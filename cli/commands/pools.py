@@ -18,7 +18,7 @@ from cli.sessions import with_database
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
 from pools.administration import NewPool, PoolChange, PoolRow
-from pools.advice import Advice, advise
+from pools.advice import Advice, advise_all
 from pools.assignments import Assignment, SubjectKind
 from pools.ip_status import IpStatus, ip_statuses
 from pools.ip_values import normal_address
@@ -230,7 +230,7 @@ def advice(
             volumes = await reputation_repository.volumes(connection, days)
             rows = await administration.all_pools(connection)
         today = datetime.now(UTC).date()
-        return [one for row in rows for one in advise(row.name, row.sending, volumes, today)]
+        return advise_all(rows, volumes, today)
 
     emit(with_database(work), as_json=as_json, columns=_ADVICE, empty="No pools yet.")
 

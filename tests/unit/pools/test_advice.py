@@ -1,11 +1,12 @@
 """Volume advice: each rule at its border, with its figures."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pytest
 
-from pools.advice import KNOWN_PER_DAY, MOST_PER_DAY, Advice, Volume, advise
+from pools.advice import KNOWN_PER_DAY, MOST_PER_DAY, Advice, Volume, advise, advise_all
 
 TODAY = date(2026, 5, 8)
 
@@ -74,3 +75,31 @@ def test_mail_of_other_ips_does_not_count() -> None:
     found = advise("bulk", ["127.0.1.1", "127.0.1.2"], [Volume("127.0.1.9", "gmail", TODAY, 9_000_000)], TODAY)
 
     assert [(one.rule, one.figures) for one in found] == [("little_volume", "no mail yet")]
+
+
+@dataclass(frozen=True)
+class Pool:
+    name: str
+    sending: tuple[str, ...]
+    overflow: str | None = None
+
+
+def test_a_relay_or_an_overflow_pool_is_a_way_out_and_no_ip_of_the_pool() -> None:
+    pools = [
+        Pool("alone", ("127.0.1.1",)),
+        Pool("spared", ("127.0.1.2",), overflow="empty"),
+        Pool("empty", (), overflow="last"),
+        Pool("last", ("vendor",)),
+        Pool("relayed", ("127.0.1.3", "vendor")),
+    ]
+    volumes = [Volume(f"127.0.1.{n}", "gmail", TODAY, 50_000) for n in (1, 2, 3)]
+    found = {one.pool: one for one in advise_all(pools, volumes, TODAY)}
+
+    assert {name: (one.rule, one.ips) for name, one in found.items()} == {
+        "alone": ("no_fail_over", 1),
+        "spared": ("fits", 1),
+        "empty": ("no_ip", 0),
+        "last": ("no_ip", 0),
+        "relayed": ("fits", 1),
+    }
+    assert "leaves through relays and overflow pools" in found["empty"].advice
