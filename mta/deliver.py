@@ -28,7 +28,8 @@ SHUN_SECONDS = 60.0
 
 HOSTS_KEPT = 10_000
 
-Gate = Callable[[], Awaitable[bool]]
+Gate = Callable[[str], Awaitable[bool]]
+"""Asked with the provider of the server whose session is ready: a set of servers may have several."""
 
 Load = Callable[[], Awaitable[Envelope | None]]
 """Makes the envelope once its session is ready, so that a large mail is in memory only while it is sent. None: there is
@@ -203,7 +204,7 @@ class Courier:
         ready = time.monotonic()
         carried = session.carried
         try:
-            envelope = mail.envelope if mail.gate is None or await mail.gate() else None
+            envelope = mail.envelope if mail.gate is None or await mail.gate(provider) else None
             if not (envelope is None or isinstance(envelope, Envelope)):
                 envelope = await mail.loaded(envelope)
             if envelope is None:

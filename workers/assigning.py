@@ -116,11 +116,12 @@ async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collabora
 
 def _with_rests(wait: Wait, job: Job, avoid: frozenset[str], batch: Batch, c: Collaborators) -> Wait:
     """The IPs that were tried in this round return too, and one of them may be the first."""
-    rests = {ip: c.throttles.rest(ip, job.route.site, batch.now()) for ip in sorted(avoid)}
-    ends = [rest.until for rest in rests.values() if rest and rest.until]
+    places = (job.route.site, job.spoke)
+    rests = {ip: rest for ip in sorted(avoid) for at in places if (rest := c.throttles.rest(ip, at, batch.now()))}
+    ends = [rest.until for rest in rests.values() if rest.until]
     if wait.until is not None:
         ends.append(wait.until)
-    tried = "; ".join(f"{ip}: {rest.reason}" for ip, rest in rests.items() if rest)
+    tried = "; ".join(f"{ip}: {rest.reason}" for ip, rest in rests.items())
     return Wait(min(ends, default=None), f"{wait.reason} (tried: {tried})" if tried else wait.reason)
 
 

@@ -113,6 +113,8 @@ class Job:
     ticket: Ticket | None = None
     """Allowance of a warming IP, until it is used."""
     envelope: Envelope | None = None
+    spoke: str = ""
+    """Provider of the server that it came to last: among servers of different owners the site does not tell."""
 
 
 @dataclass(slots=True)

@@ -225,13 +225,13 @@ async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
     throttled: Throttled | None = None
     tried: frozenset[str] = frozenset()
     while await batch.permit.allows(job.claimed.ref):
-        rested = c.throttles.rest(job.ip.address, job.route.site, batch.now()) is not None
+        rested = _rests(batch, job, job.spoke, c)
         if not rested:
             delivery = await _try(batch, job, mail, c)
             if delivery is None:
                 return
             rested = delivery.refused_by_gate or delivery.out_of_reach
-            if delivery.refused_by_gate and c.throttles.rest(job.ip.address, job.route.site, batch.now()) is None:
+            if delivery.refused_by_gate and not _rests(batch, job, delivery.provider, c):
                 return  # not the IP: a suppression came, or the batch's time is up
             if not rested:
                 replied = batch.now()
@@ -248,14 +248,20 @@ async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
         throttled = None
 
 
+def _rests(batch: Batch, job: Job, provider: str, c: Collaborators) -> bool:
+    """Whether its IP rests at its site, or at the provider whose server it comes to: where servers of different owners
+    are listed, the site is the set of them, and the provider's own server in it would take such mail for defiance."""
+    return any(c.throttles.rest(job.ip.address, place, batch.now()) for place in {job.route.site, provider})
+
+
 async def _try(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> Delivery | None:
     """One IP. None when there is no answer to judge: the message may not be sent, or the process has no room."""
-    ref, site = job.claimed.ref, job.route.site
+    ref = job.claimed.ref
 
-    async def gate() -> bool:
+    async def gate(provider: str) -> bool:
         # Others of this IP may have been throttled while this mail waited for its session.
-        rested = c.throttles.rest(job.ip.address, site, batch.now()) is not None
-        return not rested and await batch.permit.allows(ref)
+        job.spoke = provider
+        return not _rests(batch, job, provider, c) and await batch.permit.allows(ref)
 
     try:
         async with mail(job) as load:

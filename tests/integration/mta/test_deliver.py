@@ -148,7 +148,7 @@ async def test_among_equals_the_host_with_an_open_session_comes_first(sinks: lis
 async def test_the_gate_is_asked_when_the_session_stands_and_before_mail(sinks: list[SmtpSink]) -> None:
     seen_at_gate: list[list[str]] = []
 
-    async def gate() -> bool:
+    async def gate(_provider: str) -> bool:
         seen_at_gate.append([line for _, line in sinks[0].journal.commands])
         return len(seen_at_gate) > 1
 
@@ -164,7 +164,7 @@ async def test_the_gate_is_asked_when_the_session_stands_and_before_mail(sinks: 
 
 
 async def test_a_gate_that_fails_sends_nothing(sinks: list[SmtpSink]) -> None:
-    async def gate() -> bool:
+    async def gate(_provider: str) -> bool:
         raise LookupError("the suppression list does not answer")
 
     async with courier(sinks[0].port) as out:
@@ -178,7 +178,7 @@ async def test_a_large_mail_is_loaded_once_when_the_session_stands_and_the_gate_
 ) -> None:
     order: list[str] = []
 
-    async def gate() -> bool:
+    async def gate(_provider: str) -> bool:
         order.append("gate")
         return True
 
@@ -196,7 +196,7 @@ async def test_a_large_mail_is_loaded_once_when_the_session_stands_and_the_gate_
 async def test_nothing_is_loaded_that_the_gate_refuses_and_nothing_sent_that_is_not_there(
     sinks: list[SmtpSink],
 ) -> None:
-    async def refuse() -> bool:
+    async def refuse(_provider: str) -> bool:
         return False
 
     async def load() -> Envelope | None:
@@ -227,7 +227,7 @@ async def test_a_session_that_died_at_rest_is_replaced_without_an_attempt(
 async def test_a_session_that_dies_at_mail_is_replaced_and_the_gate_asked_again(sinks: list[SmtpSink]) -> None:
     asked = 0
 
-    async def gate() -> bool:
+    async def gate(_provider: str) -> bool:
         nonlocal asked
         asked += 1
         return True

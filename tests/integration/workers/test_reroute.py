@@ -192,7 +192,7 @@ async def test_a_throttled_sender_domain_waits_and_burns_no_other_ip(throttling:
 async def _move_away(lane: LaneTest) -> None:
     """The first IP's address is on this host no more."""
     await execute(lane.database, "UPDATE egress_ips SET bind_address = '203.0.113.9' WHERE address = %s", [FIRST])
-    lane.collaborators.pools._loaded = float("-inf")
+    lane.collaborators.pools._pools.clear()
 
 
 async def test_a_worker_leaves_ips_alone_that_it_cannot_reach(
@@ -247,7 +247,7 @@ async def test_an_ip_may_leave_its_pool_while_mail_is_under_way(
             await lane.put(f"u{number}@one.example")
         await execute(database, "DELETE FROM pool_ips WHERE egress_ip_id IN (SELECT id FROM egress_ips"
                                 " WHERE address IN (%s, %s))", [FIRST, SECOND])  # fmt: skip
-        lane.collaborators.pools._loaded = float("-inf")
+        lane.collaborators.pools._pools.clear()
         await lane.deliver()
         assert await states_of(lane) == {"delivered": 12}
         assert {mail.source for mail in lane.sink.mails} == {THIRD}
@@ -263,7 +263,7 @@ async def test_domain_and_application_pools_come_before_the_default(
         pools = {str(name): key for key, name in await rows(database, "SELECT id, name FROM pools")}
 
         async def sent_through(address: str, **changes: object) -> str:
-            lane.collaborators.pools._loaded = float("-inf")
+            lane.collaborators.pools._pools.clear()
             await lane.put(address, **changes)
             await lane.deliver()
             return lane.mails_to(address)[0].source

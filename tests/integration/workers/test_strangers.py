@@ -4,10 +4,12 @@ The victim is `one.example` with its server `mx.example`; the stranger lists tha
 """
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from pools.health import Evidence
 from store.database import Database
 from tests.integration.messages.emails import rows
 from tests.integration.workers.lane import IPS, LaneTest, lane_test, until
@@ -80,6 +82,26 @@ async def test_the_providers_own_server_speaks_for_it_in_any_list(strange: LaneT
     assert {row[0] for row in await rows(lane.database, "SELECT rule FROM events")} == {"microsoft-ip-rate"}, (
         "read by the rules of who spoke"
     )
+
+
+@pytest.mark.parametrize("strange", [["1 x-com.olc.protection.outlook.com.", "10 z.attacker.example."]], indirect=True)
+@pytest.mark.parametrize("resting", [IPS[:2], IPS])
+async def test_an_ip_that_rests_at_a_provider_does_not_go_to_its_server_by_way_of_a_list(
+    strange: LaneTest, resting: tuple[str, ...]
+) -> None:
+    lane = strange
+    now = datetime.now(UTC)
+    for ip in resting:
+        evidence = Evidence("r", "rate", "451 slow down", timedelta(minutes=10), 0.0)
+        lane.collaborators.throttles.throttled("ip", ip, "microsoft", evidence, now, now)
+    for number in range(4):
+        await lane.put(f"u{number}@two.example")
+    await lane.deliver()
+
+    assert {mail.source for mail in lane.sink.mails} == set(IPS) - set(resting)
+    waiting = await rows(lane.database, "SELECT hold, due_at > now() + interval '5 min' FROM delivery_queue")
+    assert len(waiting) == (4 if resting == IPS else 0)
+    assert all(late and "451 slow down" in hold for hold, late in waiting)
 
 
 @pytest.mark.parametrize("strange", [["10 z.attacker.example."]], indirect=True)

@@ -145,7 +145,7 @@ async def test_the_most_recently_engaged_go_first_on_a_warming_ip(
         )
         await execute(database, "UPDATE delivery_queue SET lane = 'marketing'")
         await execute(database, "UPDATE pools SET lane = 'marketing'")
-        lane.collaborators.pools._loaded = float("-inf")
+        lane.collaborators.pools._pools.clear()
         await deliver_due(Lane.MARKETING, ["one.example"], lane.collaborators)
         await lane.committed()
         first = {mail.rcpt_to[0] for mail in lane.sink.mails if mail.source == FIRST}
