@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
+from accounts.records import HELD
 from store.database import Database
 
 SOONEST_SECONDS: Final = 60
 LATEST_SECONDS: Final = 6 * 3600
 VERIFIED_SECONDS: Final = 6 * 3600
 LOST_SECONDS: Final = 15 * 60
-"""A domain whose records vanished sends nothing until they are back."""
+"""After a record was missed: seen missing twice it stops the domain, which then sends nothing until it is back."""
 BATCH: Final = 20
 
 # Who takes a domain moves its time on, so that several workers look at different ones, and a killed one at most misses
@@ -24,7 +25,9 @@ _TAKE: Final = """
 UPDATE domains SET checked_at = now() WHERE id IN (
   SELECT id FROM domains
    WHERE status <> 'not_started' AND checked_at < now() - CASE status
-     WHEN 'verified' THEN make_interval(secs => %(verified)s)
+     WHEN 'verified' THEN make_interval(secs => CASE WHEN EXISTS (
+         SELECT FROM unnest(%(held)s::text[]) kind WHERE record_status->kind->>'status' IN ('pending', 'failed'))
+       THEN %(lost)s ELSE %(verified)s END)
      WHEN 'temporary_failure' THEN make_interval(secs => %(lost)s)
      ELSE least(greatest((checked_at - created_at) / 4, make_interval(secs => %(soonest)s)),
                 make_interval(secs => %(latest)s)) END
@@ -41,6 +44,7 @@ async def take_due(database: Database) -> list[UUID]:
         "soonest": SOONEST_SECONDS,
         "latest": LATEST_SECONDS,
         "batch": BATCH,
+        "held": sorted(HELD),
     }
     async with database.connection() as connection:
         cursor = await connection.execute(_TAKE, given)

@@ -46,6 +46,9 @@ REQUIRED: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.RETURN_PATH_MX, Rec
 """What a domain needs to be verified; the reasons stand above."""
 
 
+HELD: Final = REQUIRED - {RecordKind.SPF}
+"""What a verified domain must keep: SPF changes with our own IPs."""
+
 DKIM_KINDS: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.DKIM_ED25519})
 
 

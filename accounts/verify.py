@@ -7,8 +7,8 @@ that was verified.
 A record is `verified`, `pending` (not there yet), `failed` (something else is there), `temporary_failure` (no answer).
 A domain is `verified` when every required record is (`accounts/records` says which and why), otherwise `failed` or
 `pending`. One that was verified keeps that while DNS is silent; when records are gone it is a `temporary_failure`. In a
-check that nobody asked for, SPF alone takes nothing away: it depends on the operator's IPs too, and a new IP may not
-stop the mail of all domains, which DKIM authenticates as before.
+check that nobody asked for, only what was gone at the check before counts, and SPF alone takes nothing away: it depends
+on the operator's IPs too, and a new IP may not stop the mail of all domains, which DKIM authenticates as before.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from accounts.proof import refused_signatures
-from accounts.records import DKIM_KINDS, REQUIRED, DnsRecord, RecordKind, domain_records, operator_spf, spf_name
+from accounts.records import DKIM_KINDS, HELD, REQUIRED, DnsRecord, RecordKind, domain_records, operator_spf, spf_name
 from accounts.repository import Domain, RecordCheck, domain_by_id, sending_addresses, store_checks
 from accounts.senders import Sender, load_sender
 from core.errors import ConfigurationError, UnavailableError
+from core.logs import get_logger
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.dns_client import DnsSettings
@@ -38,6 +39,8 @@ CHECK_SECONDS: Final = 5.0
 """For all questions together, asked side by side: a person waits for the answer."""
 
 T = TypeVar("T")
+
+_log = get_logger(__name__)
 
 _UNCACHED: Final = DnsSettings(min_ttl=0, max_ttl=0, negative_ttl=0, failure_ttl=0)
 
@@ -115,8 +118,11 @@ async def verify_domain(
     records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname)
     answers = await collect(lookup, records, ours.hostname, within)
     checks = {record.kind.value: judge(record, answers, ours.hostname, addresses) for record in records}
+    if isinstance(keys, str) and not asked:
+        _log.error("keys_not_opened", domain=domain.name, error=keys)  # our own fault, and of this process alone
+        return domain
     checks |= proved(records, checks, answers, domain.name, keys)
-    status = domain_status(domain.status, checks, asked=asked)
+    status = domain_status(domain.status, checks, None if asked else domain.checks)
     async with database.connection() as connection:
         checked_at = await store_checks(connection, domain_id, status, checks)
     if checked_at is None:
@@ -184,16 +190,27 @@ async def _answers(questions: Mapping[str, Awaitable[T]], within: float) -> dict
     return {name: answer[0] for name, answer in zip(questions, answers, strict=True) if answer is not None}
 
 
-def domain_status(before: str, checks: Mapping[str, RecordCheck], *, asked: bool = True) -> str:
-    """The status of a domain, from the one it had and the checks by `RecordKind`."""
+def domain_status(
+    before: str, checks: Mapping[str, RecordCheck], looked: Mapping[str, RecordCheck] | None = None
+) -> str:
+    """The status of a domain, from the one it had and the checks by `RecordKind`. `looked`: what the last check found,
+    when it is only time to look again. Then a verified domain is stopped only by what was gone twice, and not for SPF:
+    one wrong answer of a name server, or one new IP, must not stop all mail."""
     required = [checks[kind].status for kind in REQUIRED]
     if all(status == CheckStatus.VERIFIED for status in required):
         return "verified"
     if before in ("verified", "temporary_failure"):
-        silent = (CheckStatus.VERIFIED, CheckStatus.TEMPORARY_FAILURE)
-        held = REQUIRED if asked else REQUIRED - {RecordKind.SPF}
-        return before if all(checks[kind].status in silent for kind in held) else "temporary_failure"
+        held = REQUIRED if looked is None else HELD
+        lost = {kind for kind in held if _is_lost(checks[kind])}
+        if looked is not None and before == "verified":
+            lost = {kind for kind in lost if kind in looked and _is_lost(looked[kind])}
+        return "temporary_failure" if lost else before
     return "failed" if CheckStatus.FAILED in required else "pending"
+
+
+def _is_lost(check: RecordCheck) -> bool:
+    """Somebody answered, and not as it should be."""
+    return check.status not in (CheckStatus.VERIFIED, CheckStatus.TEMPORARY_FAILURE)
 
 
 def judge(record: DnsRecord, answers: DnsAnswers, hostname: str, addresses: Sequence[str]) -> RecordCheck:

@@ -60,3 +60,16 @@ async def test_several_workers_look_at_different_domains_and_at_all_of_them(
     assert sum(counts) == 50
     assert set(seen) == keys
     assert len(seen) == 50
+
+
+@pytest.mark.parametrize(("kind", "due"), [("dkim_rsa", True), ("spf", False), ("dmarc", False)])
+async def test_a_verified_domain_that_missed_a_record_is_soon_looked_at_again(
+    database: Database, shop: Application, kind: str, due: bool
+) -> None:
+    key = await domain(database, shop, "verified", "3 days", "16 minutes")
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE domains SET record_status = jsonb_build_object(%s::text, jsonb_build_object('status', 'pending'))",
+            [kind],
+        )
+    assert await take_due(database) == ([key] if due else [])

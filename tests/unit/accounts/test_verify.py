@@ -193,15 +193,20 @@ def test_status_of_the_domain(before: str, changed: dict[str, str], after: str) 
 
 
 @pytest.mark.parametrize(
-    ("before", "changed", "after"),
+    ("before", "looked", "changed", "after"),
     [
-        ("verified", {"spf": "failed"}, "verified"),
-        ("verified", {"dkim_rsa": "pending"}, "temporary_failure"),
-        ("verified", {"return_path_mx": "failed"}, "temporary_failure"),
-        ("temporary_failure", {"spf": "failed"}, "temporary_failure"),
-        ("temporary_failure", {}, "verified"),
-        ("pending", {"spf": "failed"}, "failed"),
+        ("verified", {"spf": "failed"}, {"spf": "failed"}, "verified"),
+        ("verified", {}, {"dkim_rsa": "pending"}, "verified"),
+        ("verified", {"dkim_rsa": "pending"}, {"dkim_rsa": "pending"}, "temporary_failure"),
+        ("verified", {"dkim_rsa": "failed"}, {"return_path_mx": "failed"}, "verified"),
+        ("verified", {"dkim_rsa": "temporary_failure"}, {"dkim_rsa": "pending"}, "verified"),
+        ("verified", {"return_path_mx": "failed"}, {"return_path_mx": "pending"}, "temporary_failure"),
+        ("temporary_failure", {"dkim_rsa": "pending"}, {"spf": "failed"}, "temporary_failure"),
+        ("temporary_failure", {"dkim_rsa": "pending"}, {}, "verified"),
+        ("pending", {"spf": "pending"}, {"spf": "failed"}, "failed"),
     ],
 )
-def test_a_look_by_the_clock_takes_nothing_away_for_spf_alone(before: str, changed: dict[str, str], after: str) -> None:
-    assert domain_status(before, statuses(**changed), asked=False) == after
+def test_a_look_by_the_clock_stops_a_domain_for_what_is_gone_twice(
+    before: str, looked: dict[str, str], changed: dict[str, str], after: str
+) -> None:
+    assert domain_status(before, statuses(**changed), statuses(**looked)) == after
