@@ -70,7 +70,7 @@ class Remembered(Generic[K, V]):
         if known is not None and now - known.at < self._keep + self._stale:
             return known.value
         if failed is not None:
-            raise failed.value
+            raise failed.value.with_traceback(None)  # else it would grow, and hold on to whoever asked before
         assert asking is not None
         return await asyncio.shield(asking)
 

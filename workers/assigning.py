@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from accounts.senders import Sender
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 from core.queues import Lane
 from messages.model import Claimed
 from messages.states import Event
@@ -106,7 +106,11 @@ async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collabora
     if rest is not None:
         return Wait(rest.until, rest.reason)
     ask = _ask(job.pool, job.route, 1, _limited(job.sender, job.route, batch, c))
-    granted = (await c.granter.grant([replace(ask, avoid=avoid, urgent=True)], batch.lane, batch.now()))[0]
+    try:
+        granted = (await c.granter.grant([replace(ask, avoid=avoid, urgent=True)], batch.lane, batch.now()))[0]
+    except UnavailableError as error:
+        # No bug, and not the mail's fault: the ledger of warming IPs is in the database.
+        return Wait(batch.now() + SOONEST, f"no other IP can be granted just now: {error}")
     if granted.grants:
         _count_tickets(batch, granted)
         return granted.grants[0]

@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from core.queues import Lane
 from pools.grants import Ask, Granted, Granter
-from store.database import Database
+from store.database import Database, DatabaseUnavailableError
 from tests.integration.messages.emails import execute, rows
 from tests.integration.workers.lane import IPS, LaneTest, lane_test
 from tests.smtp_sink import Rule
 from warmup import plan, repository
+from warmup.ledger import Reserved, Wanted
 from workers.pipeline import deliver_due
 
 FIRST, SECOND, THIRD = IPS
@@ -69,6 +72,39 @@ async def test_an_allowance_that_was_not_used_is_returned(
         by_ip = Counter(mail.source for mail in lane.sink.mails)
         assert (by_ip[FIRST], sum(by_ip.values())) == (0, 20)
         assert await granted(lane) == 0
+
+
+async def test_a_ledger_that_is_away_when_a_mail_wants_another_ip_costs_it_no_attempt(
+    database: Database, database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttled = Rule("dot", "421 4.7.0 Too many messages from this IP address, try again in 10 minutes", source=SECOND)
+    async with lane_test(database, database_url, redis_url, tmp_path, throttled) as lane:
+        await execute(
+            database,
+            "DELETE FROM pool_ips WHERE egress_ip_id IN (SELECT id FROM egress_ips WHERE address = %s)",
+            [THIRD],
+        )
+        await warm_up(lane, FIRST)
+        reserve = lane.collaborators.shared.ledger.reserve
+        answers = 0
+
+        async def once(wanted: Sequence[Wanted]) -> list[Reserved]:
+            nonlocal answers
+            answers += 1
+            if answers > 1:
+                raise DatabaseUnavailableError("restarting")
+            return await reserve(wanted)
+
+        monkeypatch.setattr(lane.collaborators.shared.ledger, "reserve", once)
+        for number in range(10):
+            await lane.put(f"u{number}@one.example")
+        await lane.deliver()
+
+        waiting = await rows(database, "SELECT attempts, due_at < now() + interval '10 s' FROM delivery_queue")
+        assert waiting
+        assert set(waiting) == {(0, True)}
+        reasons = await rows(database, "SELECT DISTINCT detail FROM events WHERE kind = 'deferred'")
+        assert reasons == [("no other IP can be granted just now: restarting",)]
 
 
 class Shuffled:

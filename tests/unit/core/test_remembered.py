@@ -138,6 +138,20 @@ async def test_a_failure_is_kept_no_longer_than_said() -> None:
     assert await cache.get("a") == "a 2"
 
 
+async def test_a_failure_that_is_kept_does_not_grow_with_those_who_hear_of_it() -> None:
+    source = Source()
+    source.error = UnavailableError("away")
+    cache = remembered(source, pause=1.0)
+    with pytest.raises(UnavailableError):
+        await cache.get("a")
+    depths = set()
+    for _ in range(5):
+        with pytest.raises(UnavailableError) as heard:
+            await cache.get("a")
+        depths.add(len(heard.traceback))
+    assert len(depths) == 1
+
+
 async def test_a_bug_is_not_kept_at_all() -> None:
     source = Source()
     source.error = KeyError("bug")
