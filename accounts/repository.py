@@ -53,6 +53,16 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenant:
+    """An application with what it owns."""
+
+    application: Application
+    domains: tuple[str, ...]
+    """Their names, newest first."""
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRequest:
     """An API key to make. `permission` is `full_access` or `sending_access`; `operator` only with `operators()`."""
 
@@ -167,6 +177,17 @@ async def applications(connection: Connection) -> list[Application]:
         "SELECT id, name, created_at FROM applications WHERE name <> %s ORDER BY id", [OPERATORS]
     )
     return [Application(*row) for row in await cursor.fetchall()]
+
+
+async def tenants(connection: Connection) -> list[Tenant]:
+    """Every application with what it owns, oldest first."""
+    cursor = await connection.execute(
+        "SELECT a.id, a.name, a.created_at, ARRAY(SELECT d.name FROM domains d WHERE d.application_id = a.id"
+        " ORDER BY d.id DESC), (SELECT count(*) FROM api_keys k WHERE k.application_id = a.id)"
+        " FROM applications a WHERE a.name <> %s ORDER BY a.id",
+        [OPERATORS],
+    )
+    return [Tenant(Application(*row[:3]), tuple(row[3]), row[4]) for row in await cursor.fetchall()]
 
 
 async def delete_application(connection: Connection, application_id: UUID) -> bool:

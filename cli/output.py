@@ -1,13 +1,14 @@
 """What commands print: tables for people, JSON for programs, errors with a code.
 
 Owns the one decision "person or program": JSON when standard output is not a terminal or `--json` is given; for
-errors, standard error decides. Every command prints through here. Never reads settings, never ends the process.
+errors, standard error decides. A program is shown a noun by its face in `web/faces`, as the API's clients are; a list
+comes without its envelope. Every command prints through here. Never reads settings, never ends the process.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -25,6 +26,7 @@ __all__ = [
     "emit",
     "print_error",
     "print_json",
+    "print_table",
     "say",
     "shown",
     "tell",
@@ -52,21 +54,26 @@ def wants_json(as_json: bool) -> bool:
 
 def emit(
     data: object,
+    face: Callable[[Any], object] | None = None,
     *,
+    cells: Callable[[Any], Mapping[str, object]] | None = None,
     as_json: bool = False,
     columns: Sequence[Column] = (),
-    title: str = "",
     empty: str = "Nothing found.",
 ) -> None:
-    """Print one object (mapping or dataclass) or rows of them.
-
-    For a program all of `data` is printed as JSON, whatever the columns say. For a person only the columns are (all
-    keys of the first row when there are none), with control characters made visible: text from remote servers may not
-    steer the terminal. `empty` is said when there are no rows.
-    """
+    """Print one thing (mapping or dataclass) or rows of them: to a program by its `face` and whatever the columns say,
+    to a person as a table of its `cells`. What has neither is shown as it is."""
     if wants_json(as_json):
-        print_json(data)
-        return
+        print_json(_each(data, face))
+    else:
+        print_table(_each(data, cells), columns, empty=empty)
+
+
+def print_table(
+    data: object, columns: Sequence[Column] = (), *, title: str = "", empty: str = "Nothing found."
+) -> None:
+    """Print one object, or rows of them, for a person: the columns only (all keys of the first row when there are
+    none), with control characters made visible. `empty` is said when there are no rows."""
     console = Console()
     if _is_record(data):
         record = _record(data)
@@ -113,6 +120,12 @@ def print_error(code: str, message: str, hint: str = "", *, as_json: bool = Fals
     console.print(line, soft_wrap=True)
     if hint:
         console.print(Text.assemble(("  hint", "cyan"), ": ", visible(hint)), soft_wrap=True)
+
+
+def _each(data: Any, show: Callable[[Any], object] | None) -> object:
+    if show is None:
+        return data
+    return show(data) if _is_record(data) else [show(one) for one in data]
 
 
 def _is_record(data: object) -> bool:

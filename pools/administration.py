@@ -13,12 +13,15 @@ All writes that could break one of these rules take turns (a table lock on `pool
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 from uuid import UUID
 
 from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import Refused, conflict, invalid
+from pools import reputation_repository
+from pools.advice import Advice, advise_all
 from pools.ip_values import no_ip
 from pools.model import MAX_WEIGHT
 from store.database import Connection
@@ -119,6 +122,12 @@ async def one_pool(connection: Connection, which: str) -> PoolRow:
     heads = await _heads(connection)
     head = _found(heads, which)
     return _row(head, heads, await _members(connection))
+
+
+async def advice(connection: Connection, days: int, today: date) -> list[Advice]:
+    """Has each pool the right number of IPs for its mail of the last days?"""
+    volumes = await reputation_repository.volumes(connection, days)
+    return advise_all(await all_pools(connection), volumes, today)
 
 
 async def pool_head(connection: Connection, which: str, field: str = "") -> tuple[UUID, str, Lane, bool]:

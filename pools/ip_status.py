@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pools import throttle_repository
 from pools.health import State
-from pools.ip_values import in_order
+from pools.ip_values import in_order, no_ip, normal_address
 from pools.ips import IpRow, ip_rows
 from pools.model import EVERYWHERE
 from pools.throttle_repository import ThrottleRow
@@ -161,6 +161,19 @@ async def ip_statuses(connection: Connection) -> list[IpStatus]:
         )
         for row in sorted(rows, key=lambda row: in_order(row.address))
     ]  # fmt: skip
+
+
+async def ip_status(connection: Connection, address: str) -> IpStatus:
+    """One IP. Raises Refused when it is none of ours."""
+    found = (await ip_statuses_by_address(connection)).get(normal_address(address))
+    if found is None:
+        raise no_ip(address)
+    return found
+
+
+async def ip_statuses_by_address(connection: Connection) -> dict[str, IpStatus]:
+    """Every IP by its address."""
+    return {one.ip.address: one for one in await ip_statuses(connection)}
 
 
 def _rests(row: ThrottleRow) -> bool:

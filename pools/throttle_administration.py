@@ -1,4 +1,4 @@
-"""What an operator does to throttles by hand, checked: end a rest, rest something.
+"""What an operator does with throttles, checked: find them, end a rest, rest something.
 
 Works inside the caller's transaction. Adds to `pools/throttle_repository` what a person can get wrong: a subject that
 is not ours, a time that is over, no reason. It raises `Refused` then.
@@ -9,6 +9,7 @@ from typing import Final
 
 from core.addresses import AddressError, fold_domain
 from core.refusal import conflict, invalid
+from mta.providers import OTHER
 from pools import throttle_repository
 from pools.ip_history import place
 from pools.ips import ip_row, plain_reason
@@ -17,6 +18,17 @@ from store.database import Connection
 
 LONGEST_REST: Final = timedelta(days=365)
 """What should rest for longer is paused, or removed."""
+
+
+async def found(connection: Connection, kind: Kind | None, ip: str, site: str) -> list[ThrottleRow]:
+    """What is not healthy: of this kind, this IP, at this site (`other`: all without a name). Empty: of any."""
+    return [
+        row
+        for row in await throttle_repository.current(connection)
+        if (kind is None or row.key.kind == kind)
+        and (not ip or (row.key.kind, row.key.subject) == ("ip", ip))
+        and (not site or row.key.site == site or (site == OTHER and row.key.site.startswith("mx:")))
+    ]
 
 
 async def override(connection: Connection, kind: Kind, subject: str, site: str, reason: str, by: str) -> ThrottleRow:

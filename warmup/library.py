@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from core.refusal import conflict, not_found
 from store.database import Connection
-from warmup.plan import Plan, as_dict, parse
+from warmup.plan import Plan, as_dict, parse, weights_of_mix
 from warmup.presets import PRESETS, preset
 
 MIX_DAYS: Final = timedelta(days=30)
@@ -85,6 +85,12 @@ def cut(plan: Plan, start: int | None, target: int | None) -> Plan:
     first, last = start or plan.stages[0], target or plan.stages[-1]
     stages = [cap for cap in plan.stages if first <= cap < last]
     return parse(as_dict(plan) | {"stages": [*stages, last]})
+
+
+async def divided_as_measured(connection: Connection, plan: Plan) -> Plan:
+    """A preset divided like the sender's own mail, where there is enough of that; any other plan as it is."""
+    mix = await measured_mix(connection) if plan.name in _PRESET_NAMES else {}
+    return plan.with_weights(weights_of_mix(mix, plan.stages[0])) if mix else plan
 
 
 async def measured_mix(connection: Connection) -> dict[str, int]:

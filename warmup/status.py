@@ -28,6 +28,12 @@ SELECT ip, track, sum(to_stage - from_stage)::int FROM warmup_changes
 """
 
 
+async def of_ip(connection: Connection, now: datetime, ip: str) -> IpToday:
+    """One IP. Raises Refused when it has no warm-up."""
+    await repository.get(connection, ip)
+    return next(one for one in await status(connection, now) if one.ip == ip)
+
+
 async def status(connection: Connection, now: datetime) -> list[IpToday]:
     """Every IP that has a warm-up, complete ones too, by address. `now` is aware."""
     given = {"now": now, "days": PACE_DAYS}

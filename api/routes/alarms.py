@@ -13,7 +13,7 @@ from api.openapi import errors
 from api.operating import OperatorRoute, Part, With
 from api.schemas.alarms import AlarmCleared, AlarmList
 from web.answers import json_answer
-from web.faces.alarms import alarm_face
+from web.faces.alarms import alarm_face, cleared
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/alarms", tags=["Alarms"], route_class=OperatorRoute)
@@ -32,4 +32,4 @@ async def clear_alarm(alarm_id: UUID, who: Operator, given: With) -> Response:
     """Closes an alarm. When the same thing happens again, it is raised again."""
     async with given.database.transaction() as connection:
         alarm = await close_alarm(connection, alarm_id)
-    return json_answer({"object": "alarm", "id": alarm.id, "cleared": True})
+    return json_answer(cleared(alarm))

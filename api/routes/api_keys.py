@@ -18,7 +18,8 @@ from api.openapi import errors
 from api.schemas.api_keys import CreateKey, KeyCreated, KeyDeleted, KeyList, KeyReference, RenameKey
 from core.paging import Window
 from web.answers import json_answer
-from web.faces.api_keys import key_face
+from web.faces.api_keys import key_created, key_face
+from web.faces.references import deleted, reference
 from web.paging import listed, window
 
 router = APIRouter(prefix="/api-keys", tags=["API keys"], route_class=KeyedRoute)
@@ -43,7 +44,7 @@ async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
                 raise invalid_field(f"The `domain_id` field names no domain of yours: {body.domain_id}.")
         wanted = KeyRequest(who.application_id, body.name, body.permission, body.domain_id)
         key, token = await repository.create_key(connection, wanted)
-    return json_answer({"id": key.id, "token": token}, 201)
+    return json_answer(key_created(key, token), 201)
 
 
 @router.get("", response_model=KeyList)
@@ -64,7 +65,7 @@ async def rename_key(key_id: UUID, body: RenameKey, who: FullAccess, given: With
     async with given.database.connection() as connection:
         if not await repository.rename_key(connection, who.application_id, key_id, body.name):
             raise _unknown(key_id)
-    return json_answer({"object": "api_key", "id": key_id})
+    return json_answer(reference("api_key", key_id))
 
 
 @router.delete("/{key_id}", response_model=KeyDeleted, responses=errors("not_found"))
@@ -74,7 +75,7 @@ async def delete_key(key_id: UUID, who: FullAccess, given: With) -> Response:
         if not await repository.delete_key(connection, who.application_id, key_id):
             raise _unknown(key_id)
     given.directory.forget()
-    return json_answer({"object": "api_key", "id": key_id, "deleted": True})
+    return json_answer(deleted("api_key", key_id))
 
 
 def _unknown(key_id: UUID) -> ApiError:

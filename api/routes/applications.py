@@ -16,6 +16,7 @@ from api.schemas.applications import ApplicationDeleted, ApplicationList
 from messages.withdrawal import delete_application
 from web.answers import json_answer
 from web.faces.applications import application_face
+from web.faces.references import deleted
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/applications", tags=["Applications"], route_class=OperatorRoute)
@@ -23,9 +24,9 @@ router = APIRouter(prefix="/applications", tags=["Applications"], route_class=Op
 
 @router.get("", response_model=ApplicationList)
 async def list_applications(who: Operator, given: With, wanted: Part) -> Response:
-    """All applications, oldest first."""
+    """All applications with their domains and how many keys each has, oldest first."""
     async with given.database.connection() as connection:
-        found = page_of(await repository.applications(connection), lambda one: str(one.id), wanted)
+        found = page_of(await repository.tenants(connection), lambda one: str(one.application.id), wanted)
     return json_answer(listed(found, application_face))
 
 
@@ -41,4 +42,4 @@ async def delete(
     until its time is over."""
     gone = await delete_application(given.database, application_id, cancel=cancel)
     given.directory.forget()
-    return json_answer({"object": "application", "id": gone.id, "deleted": True})
+    return json_answer(deleted("application", gone.id))

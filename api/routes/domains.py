@@ -30,6 +30,7 @@ from core.addresses import AddressError
 from core.paging import Window
 from web.answers import json_answer
 from web.faces.domains import domain_detail, domain_face
+from web.faces.references import deleted, reference
 from web.paging import listed, window
 
 router = APIRouter(prefix="/domains", tags=["Domains"], route_class=KeyedRoute)
@@ -84,7 +85,7 @@ async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, gi
     """Takes the settings Resend's SDKs send. What this server cannot do yet is refused."""
     _refuse_what_we_lack(body)
     domain = await _own(domain_id, who, given)
-    return json_answer({"object": "domain", "id": domain.id})
+    return json_answer(reference("domain", domain.id))
 
 
 @router.post("/{domain_id}/verify", responses=errors("not_found"), response_model=DomainReference)
@@ -98,7 +99,7 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     ):
         raise _unknown(domain_id)
     given.directory.forget()
-    return json_answer({"object": "domain", "id": domain_id})
+    return json_answer(reference("domain", domain_id))
 
 
 @router.delete("/{domain_id}", responses=errors("not_found"), response_model=DomainDeleted)
@@ -108,7 +109,7 @@ async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> Respon
         if not await repository.delete_domain(connection, who.application_id, domain_id):
             raise _unknown(domain_id)
     given.directory.forget()
-    return json_answer({"object": "domain", "id": domain_id, "deleted": True})
+    return json_answer(deleted("domain", domain_id))
 
 
 async def _own(domain_id: UUID, who: Caller, given: Deps) -> Domain:

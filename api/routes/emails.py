@@ -28,6 +28,7 @@ from web.answers import JsonBytes, json_answer
 from web.bodies import read_body
 from web.direct import DirectRoute
 from web.faces.emails import email_detail, email_face, timeline, why_not
+from web.faces.references import reference
 from web.paging import listed, window
 
 router = APIRouter(tags=["Emails"], route_class=KeyedRoute)
@@ -181,7 +182,7 @@ async def cancel_email(email_id: UUID, who: FullAccess, collaborators: Collabora
     async with collaborators.database.transaction() as connection:
         change = await repository.cancel(connection, who.application_id, email_id, "cancelled through the API")
     if change and change.states == (State.CANCELLED,):
-        return json_answer({"object": "email", "id": email_id})
+        return json_answer(reference("email", email_id))
     return _changed(email_id, change, "cancelled")
 
 
@@ -198,7 +199,7 @@ def _changed(email_id: UUID, change: repository.Change | None, verb: str) -> Res
         raise _not_found()
     if not change.moved:
         raise ApiError("conflict", why_not(change.states, verb))
-    return json_answer({"object": "email", "id": email_id})
+    return json_answer(reference("email", email_id))
 
 
 def _not_found() -> ApiError:

@@ -33,13 +33,12 @@ from mta.relay import relay_trouble
 from mta.via import is_relay
 from pools import ips, reputation_repository
 from pools.ip_history import MOST, history, now_lines
-from pools.ip_status import IpStatus, ip_statuses
-from pools.ip_values import IpChange, LimitsChange, changed, egress_ip, no_ip, normal_address, usable
-from pools.reputation import reputation
+from pools.ip_status import ip_status, ip_statuses
+from pools.ip_values import IpChange, LimitsChange, changed, egress_ip, usable
 from pools.reputation_repository import GRADES, Imported
-from store.database import Connection
 from web.answers import json_answer
-from web.faces.ips import ip_face
+from web.faces.ips import imported_face, ip_face, reputation_face, story_face
+from web.faces.references import deleted
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/ips", tags=["IPs"], route_class=OperatorRoute)
@@ -58,7 +57,7 @@ async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
     await _tried(ip, body.elsewhere, given)
     async with given.database.transaction() as connection:
         row = await ips.add_ip(connection, ip, given.secret)
-        return json_answer(ip_face(await _standing(connection, row.address)), 201)
+        return json_answer(ip_face(await ip_status(connection, row.address)), 201)
 
 
 @router.get("", response_model=IpList)
@@ -73,7 +72,7 @@ async def list_ips(who: Operator, given: With, wanted: Part) -> Response:
 async def get_ip(address: str, who: Operator, given: With) -> Response:
     """An IP by its address."""
     async with given.database.connection() as connection:
-        return json_answer(ip_face(await _standing(connection, address)))
+        return json_answer(ip_face(await ip_status(connection, address)))
 
 
 @router.patch("/{address}", response_model=IpAnswer, responses=errors("not_found"))
@@ -85,7 +84,7 @@ async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) ->
     await _tried(ip, body.elsewhere, given)
     async with given.database.transaction() as connection:
         await ips.change_ip(connection, ip, given.secret)
-        return json_answer(ip_face(await _standing(connection, row.address)))
+        return json_answer(ip_face(await ip_status(connection, row.address)))
 
 
 @router.delete("/{address}", response_model=IpDeleted, responses=errors("not_found", "conflict"))
@@ -98,7 +97,7 @@ async def delete_ip(
     """Forgets an IP."""
     async with given.database.transaction() as connection:
         row = await ips.remove_ip(connection, address, force=force)
-    return json_answer({"object": "ip", "id": row.address, "deleted": True})
+    return json_answer(deleted("ip", row.address))
 
 
 @router.post("/{address}/pause", response_model=IpAnswer, responses=errors("not_found", "conflict"))
@@ -106,7 +105,7 @@ async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Res
     """Sends nothing more through an IP until it is resumed; its mail leaves through the others of its pools."""
     async with given.database.transaction() as connection:
         row = await ips.pause_ip(connection, address, body.reason, by(who))
-        return json_answer(ip_face(await _standing(connection, row.address)))
+        return json_answer(ip_face(await ip_status(connection, row.address)))
 
 
 @router.post("/{address}/resume", response_model=IpAnswer, responses=errors("not_found", "conflict"))
@@ -114,7 +113,7 @@ async def resume_ip(address: str, who: Operator, given: With) -> Response:
     """Ends a pause."""
     async with given.database.transaction() as connection:
         row = await ips.resume_ip(connection, address, by(who))
-        return json_answer(ip_face(await _standing(connection, row.address)))
+        return json_answer(ip_face(await ip_status(connection, row.address)))
 
 
 @router.get("/{address}/why", response_model=StoryAnswer, responses=errors("not_found"))
@@ -130,17 +129,9 @@ async def why(
     """How an IP stands, and the last changes with their rule and reply: throttles, pauses, warm-up; newest first."""
     site = known_site(given, provider) if provider else ""
     async with given.database.connection() as connection:
-        found = await _standing(connection, address)
+        found = await ip_status(connection, address)
         changes = await history(connection, found.ip.address, site, limit)
-    return json_answer(
-        {
-            "object": "story",
-            "ip": found.ip.address,
-            "provider": site or None,
-            "now": now_lines(found, site, given.clock.now()),
-            "changes": changes,
-        }
-    )
+    return json_answer(story_face(found, site, now_lines(found, site, given.clock.now()), changes))
 
 
 @router.get("/{address}/reputation", response_model=ReputationAnswer, responses=errors("not_found"))
@@ -150,20 +141,7 @@ async def get_reputation(address: str, who: Operator, given: With, days: Days = 
         row = await ips.ip_row(connection, address)
         found = await reputation_repository.evidence(connection, row.address, days)
         imported = await reputation_repository.latest_imports(connection, row.address)
-    providers = []
-    for provider, evidence in found.items():
-        judged = reputation(evidence)
-        providers.append(
-            {
-                "provider": provider,
-                "score": judged.score,
-                "reason": judged.reason,
-                "parts": judged.parts,
-                "evidence": evidence,
-            }
-        )
-    answer = {"object": "reputation", "ip": row.address, "days": days, "providers": providers}
-    return json_answer(answer | {"imported": [_imported(one) for one in imported]})
+    return json_answer(reputation_face(row.address, days, found, imported))
 
 
 @router.post("/{address}/reputation", status_code=201, response_model=ImportedAnswer, responses=errors("not_found"))
@@ -182,20 +160,7 @@ async def post_reputation(address: str, body: PostReputation, who: Operator, giv
         row = await ips.ip_row(connection, address)
         wanted = Imported(row.address, provider, body.source, figure, note, at)
         made = await reputation_repository.add_import(connection, wanted)
-    return json_answer(_imported(made), 201)
-
-
-def _imported(one: Imported) -> dict[str, object]:
-    return {"provider": one.provider, "source": one.source, "figure": one.figure, "note": one.note, "at": one.at}
-
-
-async def _standing(connection: Connection, address: str) -> IpStatus:
-    """How one IP stands. Raises Refused."""
-    normal = normal_address(address)
-    for one in await ip_statuses(connection):
-        if one.ip.address == normal:
-            return one
-    raise no_ip(address)
+    return json_answer(imported_face(made), 201)
 
 
 def _limits(body: CreateIp | UpdateIp) -> LimitsChange:

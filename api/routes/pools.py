@@ -30,13 +30,13 @@ from core.paging import Page
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
 from pools.administration import NewPool, PoolChange, PoolRow
-from pools.advice import advise_all
 from pools.assignments import SubjectKind
-from pools.ip_status import ip_statuses
+from pools.ip_status import ip_statuses_by_address
 from pools.ip_values import normal_address
 from store.database import Connection
 from web.answers import json_answer
-from web.faces.pools import assignment_face, assignment_id, pool_face
+from web.faces.pools import assignment_face, assignment_id, assignment_path, pool_face
+from web.faces.references import deleted
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/pools", tags=["Pools"], route_class=OperatorRoute)
@@ -59,7 +59,7 @@ async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
     """All pools with their IPs and how those stand, by name."""
     async with given.database.connection() as connection:
         found = page_of(await administration.all_pools(connection), lambda row: str(row.id), wanted)
-        standing = {one.ip.address: one for one in await ip_statuses(connection)}
+        standing = await ip_statuses_by_address(connection)
     return json_answer(listed(found, lambda row: pool_face(row, standing)))
 
 
@@ -71,11 +71,8 @@ async def pool_advice(
 ) -> Response:
     """For each pool: has it too many IPs to be known at small providers, or too few for its volume?"""
     async with given.database.connection() as connection:
-        volumes = await reputation_repository.volumes(connection, days)
-        rows = await administration.all_pools(connection)
-    today = given.clock.now().date()
-    data = advise_all(rows, volumes, today)
-    return json_answer(listed(Page(data), lambda one: one))
+        found = await administration.advice(connection, days, given.clock.now().date())
+    return json_answer(listed(Page(found), lambda one: one))
 
 
 @router.get("/assignments", response_model=AssignmentList)
@@ -104,7 +101,7 @@ async def unassign_pool(kind: SubjectKind, subject_id: UUID, lane: Lane, who: Op
     """Back to the lane's default pool."""
     async with given.database.transaction() as connection:
         await assignments.unassign(connection, kind, subject_id, lane)
-    return json_answer({"object": "pool_assignment", "id": f"{kind}/{subject_id}/{lane}", "deleted": True})
+    return json_answer(deleted("pool_assignment", assignment_path(kind, subject_id, lane)))
 
 
 @router.get("/{pool}", response_model=PoolAnswer, responses=errors("not_found"))
@@ -130,7 +127,7 @@ async def delete_pool(pool: str, who: Operator, given: With) -> Response:
     async with given.database.transaction() as connection:
         gone = await administration.delete_pool(connection, pool)
     given.directory.forget()
-    return json_answer({"object": "pool", "id": gone.id, "deleted": True})
+    return json_answer(deleted("pool", gone.id))
 
 
 @router.post("/{pool}/ips", status_code=201, response_model=PoolAnswer, responses=_CHANGING)
@@ -158,4 +155,4 @@ async def detach_ip(pool: str, address: str, who: Operator, given: With) -> Resp
 
 
 async def _shown(connection: Connection, row: PoolRow) -> dict[str, object]:
-    return pool_face(row, {one.ip.address: one for one in await ip_statuses(connection)})
+    return pool_face(row, await ip_statuses_by_address(connection))

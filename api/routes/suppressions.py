@@ -36,13 +36,14 @@ from core.addresses import AddressError, fold_address
 from core.paging import Window
 from suppression import repository
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import LARGEST_BATCH, Added, Addition, Removed, Suppression
+from suppression.repository import LARGEST_BATCH, Addition, Suppression
 from suppression.search import SearchError, search_for
 from suppression.transfer import plain_detail
 from web.absent import Absent
 from web.answers import json_answer
 from web.bodies import largest_body
-from web.faces.suppressions import ORIGINS, Origin, suppression_face
+from web.faces.references import reference
+from web.faces.suppressions import ORIGINS, Origin, added_face, removed_face, suppression_answer, suppression_face
 from web.paging import listed, there, window
 
 
@@ -84,7 +85,7 @@ async def add_suppression(body: AddSuppression, who: FullAccessOrOperator, given
     addition = _addition(body.email, body, who, given.clock.now())
     async with given.database.transaction() as connection:
         added = await repository.add(connection, [addition])
-    return json_answer({"object": "suppression", "id": added[0].id}, 201 if added[0].created else 200)
+    return json_answer(reference("suppression", added[0].id), 201 if added[0].created else 200)
 
 
 @router.get("", response_model=SuppressionList)
@@ -149,7 +150,7 @@ async def remove_many(body: RemoveMany, who: FullAccessOrOperator, given: With) 
             removed = await repository.remove_ids(connection, body.ids, _asker(who))
         else:
             removed = await repository.remove_addresses(connection, addresses, _asker(who), _scopes(body.scope))
-    return json_answer({"data": [_removed(one) for one in removed]})
+    return json_answer({"data": [removed_face(one) for one in removed]})
 
 
 @router.get("/{id_or_email:path}", response_model=SuppressionAnswer, responses=errors("not_found"))
@@ -164,7 +165,9 @@ async def get_suppression(id_or_email: str, who: FullAccessOrOperator, given: Wi
             entries = await repository.of_address(connection, _address(id_or_email, "", in_path=True))
     if not entries:
         raise _unknown(id_or_email)
-    return json_answer(_answer([_seen(entry, who) for entry in entries], by_address=identifier is None))
+    seen = [_seen(entry, who) for entry in entries]
+    by_id = {"object": "suppression"} | suppression_face(seen[0])
+    return json_answer(by_id if identifier is not None else suppression_answer(seen))
 
 
 @router.delete("/{id_or_email:path}", response_model=SuppressionRemoved, responses=errors("not_found"))
@@ -184,7 +187,7 @@ async def remove_suppression(
             removed = await repository.remove_addresses(connection, [address], _asker(who), _scopes(scope))
     if not removed:
         raise _unknown(id_or_email)
-    return json_answer(_removed(min(removed, key=lambda one: one.scope)))
+    return json_answer(removed_face(min(removed, key=lambda one: one.scope)))
 
 
 async def _add_all(
@@ -205,7 +208,7 @@ async def _add_all(
             wrong.append({"index": index, "message": error.message})
     async with given.database.transaction() as connection:
         added = await repository.add(connection, additions)
-    answer: dict[str, object] = {"data": [_added(one) for one in added]}
+    answer: dict[str, object] = {"data": [added_face(one) for one in added]}
     return json_answer(answer if validation == "strict" else answer | {"errors": wrong})
 
 
@@ -259,19 +262,6 @@ def _asker(who: Caller) -> UUID | None:
 def _seen(entry: Suppression, who: Caller) -> Suppression:
     asker = _asker(who)
     return entry if asker is None else entry.seen_by(asker)
-
-
-def _answer(entries: Sequence[Suppression], by_address: bool) -> dict[str, object]:
-    answer = {"object": "suppression"} | suppression_face(entries[0])
-    return answer | {"entries": [suppression_face(entry) for entry in entries]} if by_address else answer
-
-
-def _added(one: Added) -> dict[str, object]:
-    return {"object": "suppression", "id": one.id, "email": one.address, "scope": one.scope}
-
-
-def _removed(one: Removed) -> dict[str, object]:
-    return {"object": "suppression", "id": one.id, "deleted": True}
 
 
 def _unknown(id_or_email: str) -> ApiError:

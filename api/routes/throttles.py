@@ -1,6 +1,6 @@
 """`/throttles`: which IP or sending domain rests where, and what an operator may do about it.
 
-Thin: `pools/throttle_repository` stores, `pools/throttle_administration` checks. Every route wants an operator's key.
+Thin: `pools/throttle_administration` finds and checks. Every route wants an operator's key.
 All workers hear of a change when its transaction commits.
 """
 
@@ -12,9 +12,8 @@ from api.auth import Operator
 from api.openapi import errors
 from api.operating import OperatorRoute, Part, With, by, known_site
 from api.schemas.throttles import Override, RestNow, ThrottleAnswer, ThrottleList
-from mta.providers import OTHER
-from pools import throttle_administration, throttle_repository
-from pools.throttle_repository import Key, ThrottleRow
+from pools import throttle_administration
+from pools.throttle_repository import Key
 from web.absent import Absent
 from web.answers import json_answer
 from web.faces.throttles import throttle_face
@@ -35,15 +34,9 @@ async def list_throttles(
     ] = None,
 ) -> Response:
     """Everything that is not healthy: resting, probing or recovering, with the rule and reply behind it."""
-    site = known_site(given, provider, everywhere=True) if provider else None
+    site = known_site(given, provider, everywhere=True) if provider else ""
     async with given.database.connection() as connection:
-        rows = [
-            row
-            for row in await throttle_repository.current(connection)
-            if (kind is None or row.key.kind == kind)
-            and (not ip or (row.key.kind == "ip" and row.key.subject == ip))
-            and (site is None or _at(row, site))
-        ]
+        rows = await throttle_administration.found(connection, kind, ip or "", site)
     return json_answer(listed(page_of(rows, lambda row: "/".join(row.key), wanted), throttle_face))
 
 
@@ -65,7 +58,3 @@ async def rest(body: RestNow, who: Operator, given: With) -> Response:
             connection, Key(body.kind, body.subject, site), body.until, body.reason, by(who), given.clock.now()
         )
     return json_answer(throttle_face(row))
-
-
-def _at(row: ThrottleRow, site: str) -> bool:
-    return row.key.site == site or (site == OTHER and row.key.site.startswith("mx:"))

@@ -6,7 +6,6 @@ Workers know a change within two seconds.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -40,14 +39,14 @@ from store.database import Connection
 from warmup import library, repository, status
 from warmup.plan import REST, Plan, Transactional, parse, weights_of_mix
 from warmup.presets import PRESETS
-from warmup.simulate import Simulation, Volume, simulate
+from warmup.simulate import Volume, simulate
 from web.answers import json_answer
-from web.faces.warmup import plan_face, preset_face, warmup_face
+from web.faces.references import deleted
+from web.faces.warmup import plan_face, preset_face, simulation_face, warmup_face
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/warmup", tags=["Warm-up"], route_class=OperatorRoute)
 
-_PRESETS = frozenset(one.name for one in PRESETS)
 _STARTING = errors("not_found", "conflict")
 _CHANGING = errors("not_found", "conflict")
 
@@ -106,7 +105,7 @@ async def delete_plan(name: str, who: Operator, given: With) -> Response:
         raise ApiError("not_found", f"There is no plan {name[:60]!r}.")
     async with given.database.transaction() as connection:
         await library.delete(connection, name)
-    return json_answer({"object": "warmup_plan", "id": name, "deleted": True})
+    return json_answer(deleted("warmup_plan", name))
 
 
 @router.post("/simulate", response_model=Simulated, responses=errors("not_found"))
@@ -124,14 +123,14 @@ async def simulate_plan(body: SimulateWarmup, who: Operator, given: With) -> Res
             plan = await library.find(connection, body.plan, start=body.start, target=body.target)
     volume = Volume(body.per_day, body.mix, body.warming_ips, body.warm_ips)
     found = await asyncio.to_thread(simulate, plan, volume, body.days)
-    return json_answer({"object": "warmup_simulation", "plan": plan.name} | _result(found))
+    return json_answer(simulation_face(plan, found))
 
 
 @router.get("/{ip}", response_model=WarmupAnswer, responses=errors("not_found"))
 async def get_warmup(ip: str, who: Operator, given: With) -> Response:
     """The warm-up of an IP."""
     async with given.database.connection() as connection:
-        return json_answer(await _today(connection, given, normal_address(ip)))
+        return json_answer(warmup_face(await status.of_ip(connection, given.clock.now(), normal_address(ip))))
 
 
 @router.get("/{ip}/changes", response_model=ChangeList, responses=errors("not_found"))
@@ -188,8 +187,9 @@ async def _plan(connection: Connection, given: Deps, body: StartWarmup | ShiftTr
     for provider in body.mix:
         if provider != REST:
             known_site(given, provider, field="mix")
-    mix = body.mix or (await library.measured_mix(connection) if plan.name in _PRESETS else {})
-    return plan.with_weights(weights_of_mix(mix, plan.stages[0])) if mix else plan
+    if not body.mix:
+        return await library.divided_as_measured(connection, plan)
+    return plan.with_weights(weights_of_mix(body.mix, plan.stages[0]))
 
 
 async def _begin(
@@ -202,28 +202,17 @@ async def _begin(
     who: Caller,
 ) -> Response:
     await repository.start(connection, ip, plan, transactional=transactional, moved_from=moved_from, by=by(who))
-    return json_answer(await _today(connection, given, ip), 201)
+    return json_answer(warmup_face(await status.of_ip(connection, given.clock.now(), ip)), 201)
 
 
 async def _change(given: Deps, ip: str, work: Callable[[Connection, str], Awaitable[Any]]) -> Response:
     address = normal_address(ip)
     async with given.database.transaction() as connection:
         await work(connection, address)
-        return json_answer(await _today(connection, given, address))
-
-
-async def _today(connection: Connection, given: Deps, ip: str) -> dict[str, object]:
-    for one in await status.status(connection, given.clock.now()):
-        if one.ip == ip:
-            return warmup_face(one)
-    raise ApiError("not_found", f"{ip} has no warm-up.")
+        return json_answer(warmup_face(await status.of_ip(connection, given.clock.now(), address)))
 
 
 def _plain(text: str, field: str = "reason") -> str:
     if text and not text.isprintable():
         raise ApiError("validation_error", f"The `{field}` field must hold printable characters only.", status=422)
     return text.strip()
-
-
-def _result(found: Simulation) -> dict[str, object]:
-    return {"ends_on": found.ends_on, "stuck": found.stuck, "data": [asdict(row) for row in found.rows]}

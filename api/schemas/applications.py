@@ -15,6 +15,8 @@ class ApplicationAnswer(BaseModel):
     object: Literal["application"] = "application"
     id: UUID
     name: str = Field(description="Its name on the command line.")
+    domains: list[str] = Field(description="Names of its sender domains, newest first.")
+    keys: int = Field(description="How many API keys it has.")
     created_at: datetime
 
 

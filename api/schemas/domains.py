@@ -74,13 +74,13 @@ class DomainSummary(BaseModel):
     region: str = REGION
     open_tracking: bool = False
     click_tracking: bool = False
+    return_path: str = Field(description="The domain that receives the bounces.")
+    checked_at: datetime | None = Field(description="When the records were last checked.")
 
 
 class DomainAnswer(DomainSummary):
     """A sender domain."""
 
-    return_path: str = Field(description="The domain that receives the bounces.")
-    checked_at: datetime | None = Field(description="When the records were last checked.")
     records: list[RecordAnswer]
 
 

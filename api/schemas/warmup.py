@@ -193,6 +193,7 @@ class PresetAnswer(BaseModel):
     source: str
     start: int
     target: int
+    stages: int = Field(description="How many stages it has, uncut.")
 
 
 class PresetList(Listed[PresetAnswer]):

@@ -10,6 +10,7 @@ from cli.ids import Candidate, the_one
 from cli.output import Column, JsonOption, emit
 from cli.sessions import with_database
 from store.database import Database
+from web.faces.alarms import alarm_face, cleared
 
 app = typer.Typer(help="What a person has to look at.", no_args_is_help=True)
 
@@ -31,7 +32,7 @@ def list_alarms(as_json: JsonOption = False) -> None:
         async with database.connection() as connection:
             return await open_alarms(connection)
 
-    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No alarms.")
+    emit(with_database(work), alarm_face, as_json=as_json, columns=_COLUMNS, empty="No alarms.")
 
 
 @app.command("clear")
@@ -46,5 +47,5 @@ def clear(
             known = [Candidate(one.id, about=f"{one.kind} {one.subject}") for one in await open_alarms(connection)]
             return await close_alarm(connection, the_one(alarm, "open alarm", known, "postlane alarms list"))
 
-    closed = with_database(work)
-    emit({"id": closed.id, "kind": closed.kind, "subject": closed.subject, "cleared": True}, as_json=as_json)
+    columns = (Column("kind", "alarm closed", style="bold"), Column("subject"), Column("id", style="dim"))
+    emit(with_database(work), cleared, as_json=as_json, columns=columns)

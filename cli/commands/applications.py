@@ -9,12 +9,14 @@ from uuid import UUID
 import typer
 
 from accounts import repository
-from accounts.repository import Application
+from accounts.repository import Tenant
 from cli.application import YesOption, chosen, confirm
 from cli.output import Column, JsonOption, emit
 from cli.sessions import with_database
 from messages.withdrawal import delete_application
-from store.database import Connection, Database
+from store.database import Database
+from web.faces.applications import application_face
+from web.faces.references import deleted
 
 app = typer.Typer(help="Who sends: applications with their keys and domains.", no_args_is_help=True)
 
@@ -31,12 +33,13 @@ _COLUMNS = (
 def list_applications(as_json: JsonOption = False) -> None:
     """Every application, oldest first, with its domains and how many keys it has."""
 
-    async def work(database: Database) -> list[dict[str, object]]:
+    async def work(database: Database) -> list[Tenant]:
         async with database.connection() as connection:
-            return [await _record(connection, one) for one in await repository.applications(connection)]
+            return await repository.tenants(connection)
 
     empty = "No applications yet: `postlane keys create NAME` makes the first one."
-    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty=empty)
+    found = [application_face(one) for one in with_database(work)]
+    emit(found, as_json=as_json, columns=_COLUMNS, empty=empty)
 
 
 @app.command("delete")
@@ -61,14 +64,4 @@ def delete(
             found = await chosen(connection, application)
         return (await delete_application(database, found.id, cancel=cancel)).id
 
-    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
-
-
-async def _record(connection: Connection, application: Application) -> dict[str, object]:
-    return {
-        "id": application.id,
-        "name": application.name,
-        "domains": [domain.name for domain in (await repository.domains(connection, application.id)).entries],
-        "keys": len((await repository.keys(connection, application.id)).entries),
-        "created_at": application.created_at,
-    }
+    emit(deleted("application", with_database(work)), as_json=as_json)

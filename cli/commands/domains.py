@@ -1,5 +1,6 @@
 """`postlane domains`: sender domains, their DNS records in copyable form, and the check whether those are published."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -7,18 +8,20 @@ import typer
 
 from accounts import repository
 from accounts.names import return_path_name, sender_domain_name
-from accounts.records import domain_records, operator_spf
+from accounts.records import DnsRecord, domain_records, operator_spf
 from accounts.repository import Domain, DomainRequest
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
 from cli.ids import Candidate, beginning, the_one
-from cli.output import CliError, Column, JsonOption, emit, say, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
 from core.settings import Settings
 from pools import assignments
 from store.database import Connection, Database
+from web.faces.domains import domain_detail, domain_face
+from web.faces.references import deleted
 
 app = typer.Typer(help="Sender domains, their DNS records and keys.", no_args_is_help=True)
 
@@ -75,12 +78,14 @@ def create(
 def list_domains(application: ApplicationOption = "", as_json: JsonOption = False) -> None:
     """Domains of an application, newest first."""
 
-    async def work(database: Database) -> list[dict[str, object]]:
+    async def work(database: Database) -> Sequence[Domain]:
         async with database.connection() as connection:
             owner = await chosen(connection, application)
-            return [_summary(domain) for domain in (await repository.domains(connection, owner.id)).entries]
+            return (await repository.domains(connection, owner.id)).entries
 
-    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No domains yet.")
+    emit(
+        with_database(work), domain_face, cells=domain_face, as_json=as_json, columns=_COLUMNS, empty="No domains yet."
+    )
 
 
 @app.command("get")
@@ -138,7 +143,7 @@ def delete(
             await assignments.forget_gone(connection)
             return found.id
 
-    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
+    emit(deleted("domain", with_database(work)), as_json=as_json)
 
 
 async def _found(connection: Connection, application: str, text: str) -> Domain:
@@ -162,41 +167,27 @@ def _unknown(text: str) -> CliError:
     return CliError("not_found", f"There is no domain {text}.", "`postlane domains list` shows the domains.")
 
 
-def _summary(domain: Domain) -> dict[str, object]:
-    return {
-        "id": domain.id,
-        "name": domain.name,
-        "status": domain.status,
-        "return_path": domain.return_path_domain,
-        "created_at": domain.created_at,
-        "checked_at": domain.checked_at,
-    }
-
-
 def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
-    """The domain with its records: one object for programs, a table and the status for people."""
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname)
-    rows = []
-    for record in records:
-        check = domain.checks.get(record.kind)
-        rows.append(
-            {
-                "kind": record.kind.value,
-                "type": record.type,
-                "name": record.name,
-                "value": record.value,
-                "priority": record.priority,
-                "required": record.required,
-                "status": check.status if check else "not_started",
-                "reason": check.reason if check else "",
-            }
-        )
+    """The domain with its records: one object for programs, a table and what to publish for people."""
     if wants_json(as_json):
-        emit(_summary(domain) | {"records": rows}, as_json=True)
+        print_json(domain_detail(domain, settings.hostname))
         return
-    emit(rows, columns=_RECORD_COLUMNS, title=f"{domain.name}: {domain.status}")
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname)
+    rows = [_row(record, domain) for record in records]
+    print_table(rows, _RECORD_COLUMNS, title=f"{domain.name}: {domain.status}")
     missing = [record for record, row in zip(records, rows, strict=True) if row["status"] != "verified"]
     if missing:
         say("\nTo publish, as lines of a zone file:", style="dim")
     for record in missing:
         typer.echo(record.zone_line)  # not in the table: whoever copies a key needs all of it
+
+
+def _row(record: DnsRecord, domain: Domain) -> dict[str, object]:
+    check = domain.checks.get(record.kind)
+    return {
+        "kind": record.kind.value,
+        "type": record.type,
+        "name": record.name,
+        "status": check.status if check else "not_started",
+        "reason": check.reason if check else "",
+    }

@@ -4,10 +4,9 @@ Works on the database directly, with the functions the API uses. `add` and `upda
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -16,7 +15,7 @@ from rich.text import Text
 from cli import context
 from cli.application import YesOption, confirm
 from cli.operating import SHOWN_USES, IpArgument, ReasonOption, by, rests, site_named, stage, uses
-from cli.output import CliError, Column, JsonOption, emit, visible, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, visible, wants_json
 from cli.sessions import with_database
 from mta.connect import reachable
 from mta.model import EgressIp, RelayLimits
@@ -24,13 +23,14 @@ from mta.relay import relay_trouble
 from mta.via import is_relay, masked
 from pools import ips, reputation_repository
 from pools.ip_history import Line, history, now_lines
-from pools.ip_status import IpStatus, ip_statuses
-from pools.ip_values import IpChange, LimitsChange, changed, egress_ip, no_ip, normal_address, usable
+from pools.ip_status import IpStatus, ip_status, ip_statuses
+from pools.ip_values import IpChange, LimitsChange, changed, egress_ip, usable
 from pools.ips import IpRow
 from pools.model import EVERYWHERE
-from pools.reputation import Evidence, Reputation, reputation
 from pools.reputation_repository import GRADES, Imported
 from store.database import Connection, Database
+from web.faces.ips import imported_face, ip_face, reputation_face, story_face
+from web.faces.references import deleted
 
 app = typer.Typer(help="Our sending addresses: state, warm-up, why, reputation.", no_args_is_help=True)
 
@@ -58,7 +58,7 @@ _ONE = (
 )
 _SCORES = (
     Column("provider", style="bold"),
-    Column("score", justify="right"),
+    Column("score", justify="right", show=lambda score: "-" if score is None else str(score)),
     Column("delivered", justify="right", show=lambda n: f"{n:,}"),
     Column("reason", wrap=True),
 )
@@ -114,7 +114,7 @@ def add(
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
             await ips.add_ip(connection, wanted, context.secret_if_set(settings))
-            return await _standing(connection, wanted.address)
+            return await ip_status(connection, wanted.address)
 
     _show(with_database(work), as_json)
 
@@ -127,9 +127,8 @@ def list_ips(as_json: JsonOption = False) -> None:
         async with database.connection() as connection:
             return await ip_statuses(connection)
 
-    found = with_database(work)
-    rows = [_record(one) if wants_json(as_json) else _row(one) for one in found]
-    emit(rows, as_json=as_json, columns=_COLUMNS, empty="No IPs yet. `postlane ips add --help` adds one.")
+    empty = "No IPs yet. `postlane ips add --help` adds one."
+    emit(with_database(work), ip_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty=empty)
 
 
 @app.command("show")
@@ -138,7 +137,7 @@ def show(ip: IpArgument, as_json: JsonOption = False) -> None:
 
     async def work(database: Database) -> IpStatus:
         async with database.connection() as connection:
-            return await _standing(connection, ip)
+            return await ip_status(connection, ip)
 
     _show(with_database(work), as_json)
 
@@ -170,7 +169,7 @@ def update(
         await _tried(wanted, elsewhere)
         async with database.transaction() as connection:
             await ips.change_ip(connection, wanted, secret)
-            return await _standing(connection, wanted.address)
+            return await ip_status(connection, wanted.address)
 
     _show(with_database(work), as_json)
 
@@ -204,7 +203,7 @@ def remove(
         async with database.transaction() as connection:
             return await ips.remove_ip(connection, ip, force=force)
 
-    emit({"ip": with_database(work).address, "deleted": True}, as_json=as_json)
+    emit(deleted("ip", with_database(work).address), as_json=as_json)
 
 
 @app.command("why")
@@ -222,22 +221,15 @@ def why(
 
     async def work(database: Database) -> tuple[IpStatus, list[Line]]:
         async with database.connection() as connection:
-            found = await _standing(connection, ip)
+            found = await ip_status(connection, ip)
             return found, await history(connection, found.ip.address, site, limit)
 
     found, lines = with_database(work)
     now = now_lines(found, site, datetime.now(UTC))
     if wants_json(as_json):
-        emit({"ip": found.ip.address, "provider": site or None, "now": now, "changes": lines}, as_json=True)
+        print_json(story_face(found, site, now, lines))
         return
     _tell(f"{found.ip.address}{f' at {site}' if site else ''}", now, lines)
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    provider: str
-    evidence: Evidence
-    judged: Reputation
 
 
 @app.command("reputation")
@@ -248,32 +240,21 @@ def show_reputation(
 ) -> None:
     """How good is its name at each provider, 0 to 100, by what became of its mail; and what others say."""
 
-    async def work(database: Database) -> tuple[list[_Judged], list[Imported]]:
+    async def work(database: Database) -> dict[str, Any]:
         async with database.connection() as connection:
             row = await ips.ip_row(connection, ip)
             found = await reputation_repository.evidence(connection, row.address, days)
             imported = await reputation_repository.latest_imports(connection, row.address)
-        return [_Judged(name, one, reputation(one)) for name, one in found.items()], imported
+        return reputation_face(row.address, days, found, imported)
 
-    judged, imported = with_database(work)
-    rows = [
-        {
-            "provider": one.provider,
-            "score": one.judged.score,
-            "reason": one.judged.reason,
-            "delivered": one.evidence.delivered,
-            "parts": one.judged.parts,
-            "evidence": one.evidence,
-        }
-        for one in judged
-    ]
+    face = with_database(work)
     if wants_json(as_json):
-        emit({"ip": ip, "days": days, "providers": rows, "imported": imported}, as_json=True)
+        print_json(face)
         return
-    shown = [row | {"score": "-" if row["score"] is None else row["score"]} for row in rows]
-    emit(shown, columns=_SCORES, title=f"{ip}, last {days} days", empty="It has sent nothing in this time.")
-    if imported:
-        emit(imported, columns=_IMPORTED, title="\nWhat others say, 0 (worst) to 100")
+    rows = [one | {"delivered": one["evidence"].delivered} for one in face["providers"]]
+    print_table(rows, _SCORES, title=f"{ip}, last {days} days", empty="It has sent nothing in this time.")
+    if face["imported"]:
+        print_table(face["imported"], _IMPORTED, title="\nWhat others say, 0 (worst) to 100")
 
 
 @app.command("rate")
@@ -302,14 +283,14 @@ def rate(
             wanted = Imported(row.address, site, source, value, said, datetime.now(UTC))
             return await reputation_repository.add_import(connection, wanted)
 
-    emit(with_database(work), as_json=as_json)
+    emit(with_database(work), imported_face, as_json=as_json)
 
 
 def _switch(ip: str, work: Callable[[Connection], Awaitable[IpRow]], as_json: bool) -> None:
     async def change(database: Database) -> IpStatus:
         async with database.transaction() as connection:
             row = await work(connection)
-            return await _standing(connection, row.address)
+            return await ip_status(connection, row.address)
 
     _show(with_database(change), as_json)
 
@@ -319,19 +300,11 @@ async def _tried(ip: EgressIp, elsewhere: bool) -> None:
         await usable(ip, reachable, partial(relay_trouble, ca_file=context.settings().tls_verify_store))
 
 
-async def _standing(connection: Connection, ip: str) -> IpStatus:
-    address = normal_address(ip)
-    for one in await ip_statuses(connection):
-        if one.ip.address == address:
-            return one
-    raise no_ip(ip)
-
-
 def _show(one: IpStatus, as_json: bool) -> None:
-    emit(_record(one) if wants_json(as_json) else _row(one, _ALL), as_json=as_json, columns=_ONE)
+    emit(one, ip_face, cells=lambda one: _cells(one, _ALL), as_json=as_json, columns=_ONE)
 
 
-def _row(one: IpStatus, most: int = SHOWN_USES) -> dict[str, object]:
+def _cells(one: IpStatus, most: int = SHOWN_USES) -> dict[str, object]:
     """An IP for people."""
     return {
         "address": one.ip.address,
@@ -357,21 +330,6 @@ def _limits(limits: RelayLimits | None) -> str:
     cells += [f"{limits.messages_per_second:g} a second"] if limits.messages_per_second else []
     cells += [f"{limits.messages_per_hour:,} an hour"] if limits.messages_per_hour else []
     return ", ".join(cells)
-
-
-def _record(one: IpStatus) -> dict[str, object]:
-    """An IP for programs."""
-    return _row(one) | {
-        "pools": one.pools,
-        "warmup": one.warming,
-        "throttles": [
-            {"site": row.key.site, "state": row.condition.state, "rest_until": row.condition.rest_until,
-             "rate": row.condition.rate, "rule": row.condition.rule, "reply": row.condition.reply}
-            for row in one.throttles
-        ],
-        "today": one.uses,
-        "limits": one.ip.limits,
-    }  # fmt: skip
 
 
 def _tell(heading: str, now: Sequence[str], lines: Sequence[Line]) -> None:

@@ -15,10 +15,12 @@ from accounts.names import sender_domain_name
 from accounts.repository import ApiKey, KeyRequest
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
 from cli.ids import Candidate, the_one
-from cli.output import CliError, Column, JsonOption, emit
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
 from store.database import Connection, Database
+from web.faces.api_keys import key_created, key_face
+from web.faces.references import deleted
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
@@ -66,23 +68,19 @@ def create(
     if not name.strip() or not name.isprintable():
         raise CliError("invalid_name", "The name must hold printable characters, and at least one.")
 
-    async def work(database: Database) -> dict[str, object]:
+    async def work(database: Database) -> tuple[ApiKey, str, str]:
         async with database.transaction() as connection:
             operating = permission == OPERATOR
             owner = await (repository.operators(connection) if operating else chosen_or_new(connection, application))
             domain_id = await _domain_id(connection, owner.id, domain) if domain else None
-            key, token = await repository.create_key(
-                connection, KeyRequest(owner.id, name.strip(), permission, domain_id)
-            )
-        return {
-            "id": key.id,
-            "token": token,
-            "name": key.name,
-            "permission": permission,
-            "application": None if operating else owner.name,
-        }
+            wanted = KeyRequest(owner.id, name.strip(), permission, domain_id)
+            return *await repository.create_key(connection, wanted), "" if operating else owner.name
 
-    emit(with_database(work), as_json=as_json, columns=_CREATED)
+    key, token, owner_name = with_database(work)
+    if wants_json(as_json):
+        print_json(key_created(key, token))
+        return
+    print_table(key_face(key) | {"token": token, "application": owner_name}, _CREATED)
 
 
 @app.command("list")
@@ -96,7 +94,7 @@ def list_keys(
             owner = await (repository.operators(connection) if operators else chosen(connection, application))
             return [*(await repository.keys(connection, owner.id)).entries]
 
-    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
+    emit(with_database(work), key_face, as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
 
 
 @app.command("delete")
@@ -119,7 +117,7 @@ def delete(
             await repository.delete_key(connection, owner.id, key_id)
             return key_id
 
-    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
+    emit(deleted("api_key", with_database(work)), as_json=as_json)
 
 
 async def _domain_id(connection: Connection, application_id: UUID, name: str) -> UUID:

@@ -4,22 +4,26 @@
 what has not left.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from cli import ids
-from cli.output import CliError, Column, JsonOption, emit, say, tell, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
 from core.queues import Lane
 from messages import repository, search
 from messages.named import emails_between
-from messages.repository import EventView
+from messages.repository import EmailDetail, EventView
 from messages.states import State
 from messages.timeline import EventKind
 from store.database import Connection, Database
+from web.faces.emails import email_detail, message_face, timeline
+from web.faces.references import reference
 
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
 
@@ -75,19 +79,19 @@ def list_messages(
         async with database.connection() as connection:
             return await search.find(connection, wanted)
 
-    emit(with_database(work), as_json=as_json, columns=_COLUMNS, empty="No such messages.")
+    emit(with_database(work), message_face, as_json=as_json, columns=_COLUMNS, empty="No such messages.")
 
 
 @app.command()
 def show(email: EmailArgument, as_json: JsonOption = False) -> None:
     """An email's recipients and everything that happened to them."""
-    rows, events = _history(email)
+    found = _history(email)
     if wants_json(as_json):
-        emit({"messages": rows, "events": events}, as_json=True)
+        print_json(email_detail(found.email) | {"events": timeline(found.email, found.events)})
         return
-    emit(rows, columns=_COLUMNS)
+    print_table(found.rows, _COLUMNS)
     say("")
-    emit(events, columns=_EVENT_COLUMNS, empty="Nothing has happened to it yet.")
+    print_table(found.events, _EVENT_COLUMNS, empty="Nothing has happened to it yet.")
 
 
 @app.command()
@@ -96,13 +100,10 @@ def why(email: EmailArgument, as_json: JsonOption = False) -> None:
 
     Example: postlane messages why 01a20446, or postlane messages why anna@example.com
     """
-    rows, events = _history(email)
-    told = [
-        {"message": row.message, "recipient": row.recipient, "state": row.state, "story": _story(row, events)}
-        for row in rows
-    ]
+    found = _history(email)
+    told = [message_face(row) | {"story": _story(row, found.events)} for row in found.rows]
     if wants_json(as_json):
-        emit(told, as_json=True)
+        print_json(told)
         return
     for one in told:
         tell(f"{one['recipient']}: {one['state']}", style="bold")
@@ -128,24 +129,46 @@ def cancel(email: EmailArgument, as_json: JsonOption = False) -> None:
     if change.moved == 0:
         states = ", ".join(sorted(state.value for state in change.states))
         raise CliError("too_late", f"nothing of {email} can be taken back: it is {states}, or being sent right now")
-    emit({"email": str(email_id), "cancelled": change.moved}, as_json=as_json)
+    if wants_json(as_json):
+        print_json(reference("email", email_id))
+    else:
+        tell(f"{email_id}: taken back for {change.moved} recipient{'s' * (change.moved != 1)}")
 
 
-def _history(email: str) -> tuple[list[search.MessageRow], list[EventView]]:
-    async def work(database: Database) -> tuple[int | None, list[search.MessageRow], list[EventView]]:
+@dataclass(frozen=True, slots=True)
+class _History:
+    """An email and what happened to it; of one recipient only where one is asked about."""
+
+    email: EmailDetail
+    rows: Sequence[search.MessageRow]
+    events: Sequence[EventView]
+
+    def of(self, position: int) -> "_History":
+        """What concerns one recipient."""
+        rows = [row for row in self.rows if row.message.endswith(f"/{position}")]
+        mine = {row.recipient for row in rows}
+        recipients = tuple(one for one in self.email.recipients if one.recipient in mine)
+        events = [event for event in self.events if event.recipient in mine]
+        return _History(replace(self.email, recipients=recipients), rows, events)
+
+
+def _history(email: str) -> _History:
+    async def work(database: Database) -> _History:
         async with database.connection() as connection:
             email_id, position = await _meant(connection, email)
+            owners = await repository.applications_of(connection, [email_id])
+            detail = email_id in owners and await repository.find_email(connection, owners[email_id], email_id)
+            if not detail:
+                raise _unknown(email)
             rows = await search.of_email(connection, email_id)
             events, _ = await repository.read_events(connection, email_id)
-            return position, rows, events
+        found = _History(detail, rows, events)
+        return found if position is None else found.of(position)
 
-    position, rows, events = with_database(work)
-    if position is not None:
-        rows = [row for row in rows if row.message.endswith(f"/{position}")]
-        events = [event for event in events if rows and event.recipient == rows[0].recipient]
-    if not rows:
+    found = with_database(work)
+    if not found.rows:
         raise _unknown(email)
-    return rows, events
+    return found
 
 
 async def _meant(connection: Connection, text: str) -> tuple[UUID, int | None]:
@@ -187,7 +210,7 @@ def _unknown(email: str) -> CliError:
     return CliError("not_found", f"there is no email {email}", _FIND)
 
 
-def _story(row: search.MessageRow, events: list[EventView]) -> list[str]:
+def _story(row: search.MessageRow, events: Sequence[EventView]) -> list[str]:
     told = [f"{row.accepted_at:%Y-%m-%d %H:%M:%S} accepted for the {row.lane} lane: “{row.subject}” from {row.sender}"]
     told += [_sentence(event) for event in events if event.recipient == row.recipient]
     if row.next_attempt_at is not None:

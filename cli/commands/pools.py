@@ -13,16 +13,18 @@ import typer
 from cli.application import YesOption, confirm
 from cli.ids import Candidate, the_one
 from cli.operating import IpArgument, PoolArgument, rests, stage
-from cli.output import Column, JsonOption, emit, say, wants_json
+from cli.output import Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
-from pools.administration import NewPool, PoolChange, PoolRow
-from pools.advice import Advice, advise_all
+from pools.administration import NewPool, PoolChange, PoolMemberRow, PoolRow
+from pools.advice import Advice
 from pools.assignments import Assignment, SubjectKind
-from pools.ip_status import IpStatus, ip_statuses
+from pools.ip_status import IpStatus, ip_statuses_by_address
 from pools.ip_values import normal_address
 from store.database import Connection, Database
+from web.faces.pools import assignment_face, assignment_path, pool_face
+from web.faces.references import deleted
 
 app = typer.Typer(help="Pools of IPs: who sends what from where.", no_args_is_help=True)
 
@@ -61,6 +63,9 @@ _ASSIGNED = (
 LaneOption = Annotated[Lane, typer.Option(help="Which mail it is for.")]
 WeightOption = Annotated[int, typer.Option(help="Share relative to the other IPs, 0 to 1000.")]
 ApplicationName = Annotated[str, typer.Option("--application", "-a", help="Name or id of an application.")]
+_Shown = tuple[PoolRow, dict[str, IpStatus]]
+"""A pool, and how the IPs stand."""
+
 DomainName = Annotated[str, typer.Option("--domain", "-d", help="Name or id of a sender domain.")]
 
 
@@ -87,25 +92,23 @@ def create(
 def list_pools(as_json: JsonOption = False) -> None:
     """All pools."""
 
-    async def work(database: Database) -> list[dict[str, object]]:
+    async def work(database: Database) -> tuple[list[PoolRow], dict[str, IpStatus]]:
         async with database.connection() as connection:
-            standing = await _standing(connection)
-            return [_record(row, standing) for row in await administration.all_pools(connection)]
+            return await administration.all_pools(connection), await ip_statuses_by_address(connection)
 
-    found = with_database(work)
-    rows = found if wants_json(as_json) else [_summary(record) for record in found]
-    emit(rows, as_json=as_json, columns=_COLUMNS, empty="No pools yet. `postlane pools create --help` makes one.")
+    rows, standing = with_database(work)
+    empty = "No pools yet. `postlane pools create --help` makes one."
+    emit(rows, lambda row: pool_face(row, standing), cells=_cells, as_json=as_json, columns=_COLUMNS, empty=empty)
 
 
 @app.command("show")
 def show(pool: PoolArgument, as_json: JsonOption = False) -> None:
     """A pool and its IPs: who sends, who rests, who warms up."""
 
-    async def work(database: Database) -> dict[str, object]:
+    async def work(database: Database) -> _Shown:
         async with database.connection() as connection:
-            return _record(
-                await administration.one_pool(connection, await _named(connection, pool)), await _standing(connection)
-            )
+            row = await administration.one_pool(connection, await _named(connection, pool))
+            return row, await ip_statuses_by_address(connection)
 
     _show(with_database(work), as_json)
 
@@ -136,7 +139,7 @@ def delete(pool: PoolArgument, yes: YesOption = False, as_json: JsonOption = Fal
         async with database.transaction() as connection:
             return (await administration.delete_pool(connection, await _named(connection, pool))).id
 
-    emit({"id": with_database(work), "deleted": True}, as_json=as_json)
+    emit(deleted("pool", with_database(work)), as_json=as_json)
 
 
 @app.command("attach")
@@ -185,7 +188,7 @@ def assign(
             subject = await assignments.subject_named(connection, kind, name, application if domain else "")
             return await assignments.assign(connection, kind, subject, await _named(connection, pool), None)
 
-    emit(with_database(work), as_json=as_json, columns=_ASSIGNED)
+    emit(with_database(work), assignment_face, as_json=as_json, columns=_ASSIGNED)
 
 
 @app.command("unassign")
@@ -204,7 +207,8 @@ def unassign(
             await assignments.unassign(connection, kind, subject, lane)
             return subject
 
-    emit({"kind": kind, "id": with_database(work), "lane": lane, "deleted": True}, as_json=as_json)
+    gone = assignment_path(kind, with_database(work), lane)
+    emit(deleted("pool_assignment", gone), as_json=as_json)
 
 
 @app.command("assignments")
@@ -215,7 +219,13 @@ def list_assignments(as_json: JsonOption = False) -> None:
         async with database.connection() as connection:
             return await assignments.assignments(connection)
 
-    emit(with_database(work), as_json=as_json, columns=_ASSIGNED, empty="Everybody uses the default pools.")
+    emit(
+        with_database(work),
+        assignment_face,
+        as_json=as_json,
+        columns=_ASSIGNED,
+        empty="Everybody uses the default pools.",
+    )
 
 
 @app.command("advice")
@@ -227,10 +237,7 @@ def advice(
 
     async def work(database: Database) -> list[Advice]:
         async with database.connection() as connection:
-            volumes = await reputation_repository.volumes(connection, days)
-            rows = await administration.all_pools(connection)
-        today = datetime.now(UTC).date()
-        return advise_all(rows, volumes, today)
+            return await administration.advice(connection, days, datetime.now(UTC).date())
 
     emit(with_database(work), as_json=as_json, columns=_ADVICE, empty="No pools yet.")
 
@@ -238,10 +245,9 @@ def advice(
 def _change(work: Callable[[Connection], Awaitable[PoolRow]], as_json: bool) -> None:
     """One change in one transaction, and the pool as it is then."""
 
-    async def change(database: Database) -> dict[str, object]:
+    async def change(database: Database) -> _Shown:
         async with database.transaction() as connection:
-            row = await work(connection)
-            return _record(row, await _standing(connection))
+            return await work(connection), await ip_statuses_by_address(connection)
 
     _show(with_database(change), as_json)
 
@@ -261,61 +267,48 @@ async def _named(connection: Connection, pool: str) -> str:
     return str(the_one(pool, "pool", known, "postlane pools list"))
 
 
-def _show(record: dict[str, object], as_json: bool) -> None:
+def _show(one: _Shown, as_json: bool) -> None:
     if wants_json(as_json):
-        emit(record, as_json=True)
+        print_json(pool_face(*one))
         return
-    summary = _summary(record)
-    overflow = f", overflows to {summary['overflow']}" if summary["overflow"] else ""
-    role = f"{summary['role']} " if summary["role"] else ""
-    emit(
-        record["members"],
-        columns=_MEMBERS,
-        title=f"{summary['name']}: {role}pool of the {summary['lane']} lane{overflow}",
-        empty=f"{summary['name']}: {role}pool of the {summary['lane']} lane{overflow}. It has no IPs yet:"
-        f" postlane pools attach {summary['name']} IP",
-    )
-    if summary["assigned"]:
-        say(f"used by {summary['assigned']}", style="dim")
+    row, standing = one
+    role = f"{_role(row)} " if _role(row) else ""
+    title = f"{row.name}: {role}pool of the {row.lane} lane{f', overflows to {row.overflow}' if row.overflow else ''}"
+    empty = f"{title}. It has no IPs yet: postlane pools attach {row.name} IP"
+    members = [_member(member, standing[member.address]) for member in row.members]
+    print_table(members, _MEMBERS, title=title, empty=empty)
+    if row.assigned:
+        say(f"used by {', '.join(row.assigned)}", style="dim")
 
 
-def _record(row: PoolRow, standing: dict[str, IpStatus]) -> dict[str, object]:
-    members = [
-        {
-            "ip": member.address,
-            "weight": member.weight,
-            "state": standing[member.address].state,
-            "stage": stage(standing[member.address]),
-            "rests": rests(standing[member.address].rests),
-        }
-        for member in row.members
-    ]
+def _role(row: PoolRow) -> str:
+    return "default" if row.default else "reserved" if row.reserved else ""
+
+
+def _member(member: PoolMemberRow, one: IpStatus) -> dict[str, object]:
     return {
-        "id": row.id,
-        "name": row.name,
-        "lane": row.lane,
-        "default": row.default,
-        "reserved": row.reserved,
-        "overflow": row.overflow,
-        "assigned": row.assigned,
-        "members": members,
-        "sending": len(row.sending),
+        "ip": member.address,
+        "weight": member.weight,
+        "state": one.state,
+        "stage": stage(one),
+        "rests": rests(one.rests),
     }
 
 
-def _summary(record: dict[str, object]) -> dict[str, object]:
+def _cells(row: PoolRow) -> dict[str, object]:
     """A pool as a row for people."""
-    role = "default" if record["default"] else "reserved" if record["reserved"] else ""
-    members, assigned = record["members"], record["assigned"]
-    assert isinstance(members, list) and isinstance(assigned, tuple)
-    return record | {"role": role, "ips": len(members), "assigned": ", ".join(assigned)}
+    return {
+        "name": row.name,
+        "lane": row.lane,
+        "role": _role(row),
+        "ips": len(row.members),
+        "sending": len(row.sending),
+        "overflow": row.overflow,
+        "assigned": ", ".join(row.assigned),
+    }
 
 
 def _subject(application: str, domain: str) -> tuple[SubjectKind, str]:
     if not application and not domain:
         raise typer.BadParameter("say --application NAME or --domain NAME")
     return ("domain", domain) if domain else ("application", application)
-
-
-async def _standing(connection: Connection) -> dict[str, IpStatus]:
-    return {one.ip.address: one for one in await ip_statuses(connection)}

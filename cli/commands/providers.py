@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 import typer
@@ -30,6 +30,7 @@ from mta.rule_book import RuleBook
 from mta.rules import CLASSES
 from mta.rules.measuring import Figures, measure, read_corpus
 from mta.rules.reading import Rule
+from web.faces.providers import provider_face, verdict_face
 
 app = typer.Typer(help="Mailbox providers, and what their replies mean.", no_args_is_help=True)
 
@@ -65,14 +66,10 @@ def _limit(value: object) -> str:
 def list_(as_json: JsonOption = False) -> None:
     """Show the providers, the mail servers they are known by, and their limits for one IP."""
     known = known_providers(context.complete(context.read()))
-    rows = [_provider(known, name) for name in (*sorted(known.names), OTHER)]
-    limits = [
-        Column(key, _HEADINGS.get(key, key), show=_limit)
-        for key in rows[0] if key not in ("name", "mx_suffixes")
-    ]  # fmt: skip
-    emit(
-        rows, as_json=as_json, columns=(Column("name", style="bold"), Column("mx_suffixes", wrap=True, drop=2), *limits)
-    )
+    faces = [provider_face(known, name) for name in (*sorted(known.names), OTHER)]
+    limits = [Column(key, _HEADINGS.get(key, key), show=_limit) for key in asdict(known.limits(OTHER))]
+    columns = (Column("name", style="bold"), Column("mx_suffixes", wrap=True, drop=2), *limits)
+    emit(faces, cells=lambda face: face | face["limits"], as_json=as_json, columns=columns)
 
 
 @app.command("rules")
@@ -113,16 +110,10 @@ def explain(
     response = _written(reply, phase)
     verdict = book.classify(response, provider)
     rule = book.deciding_rule(response, provider)
-    answer = {
-        "rule": verdict.rule,
+    answer = verdict_face(provider, response, verdict) | {
         "file": rule.file if rule else "",
         "source": rule.source if rule else "",
-        "action": verdict.action,
-        "class": verdict.klass,
         "meaning": CLASSES[verdict.klass],
-        "scope": verdict.scope,
-        "suppress": verdict.suppress,
-        "wait_seconds": verdict.wait.total_seconds() if verdict.wait is not None else None,
         "message": _message(verdict),
         "address": _address(verdict),
         "ip": _ip(verdict, provider),
@@ -210,11 +201,6 @@ def _check_name(provider: str, known: Providers) -> None:
         raise CliError(
             "unknown_provider", f"No provider is called {provider!r}.", "`postlane providers list` has them."
         )
-
-
-def _provider(known: Providers, name: str) -> dict[str, Any]:
-    suffixes = sorted(suffix for suffix, owner in known.suffixes.items() if owner == name)
-    return {"name": name, "mx_suffixes": suffixes} | asdict(known.limits(name))
 
 
 def _rule(rule: Rule) -> dict[str, object]:

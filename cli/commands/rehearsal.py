@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli import context
 from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption, read_mix, read_plan, weighted
-from cli.output import CliError, Column, JsonOption, emit, say, wants_json
+from cli.output import CliError, Column, JsonOption, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from mta.providers import load_providers
 from simulator.rehearsal import rehearse as run
@@ -72,10 +72,10 @@ def rehearse(
     file = context.complete(context.read()).providers_file
     results = run(scenario, load_providers(*([file] if file else [])))
     if wants_json(as_json):
-        emit(record(scenario, results), as_json=True)
+        print_json(record(scenario, results))
         return
     lines, heads = by_day(results)
-    emit(lines, columns=heads, title="Day by day")
+    print_table(lines, heads, title="Day by day")
     console = Console()
     for one in ("", summary_table(results), ""):
         console.print(one)

@@ -47,25 +47,29 @@ def send(
     body |= {"text": sys.stdin.read() if text == "-" else text or ("" if html else "Sent by postlane send.")}
     body |= {"scheduled_at": at} if at else {}
     email = str(_call(url, key, "POST", "/emails", body)["id"])
-    try:
-        emit(_outcome(url, key, email, 0 if at else wait), as_json=as_json)
-    except CliError as error:
-        if error.code != "restricted_api_key":
-            raise
-        # Accepted all the same: such a key may send, and look at nothing.
-        emit({"id": email, "last_event": None, "recipients": {}}, as_json=as_json)
-        say(f"Accepted. This key may only send; `postlane messages why {email}` tells the rest.", style="dim")
+    emit(_outcome(url, key, email, 0 if at else wait), cells=_cells, as_json=as_json)
 
 
-def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, object]:
+def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, Any]:
+    """The email as the API shows it, once it has ended or the time is over; its id alone to a key that may only send."""
     deadline = time.monotonic() + seconds
     while True:
-        found = _call(url, key, "GET", f"/emails/{email}")
+        try:
+            found: dict[str, Any] = _call(url, key, "GET", f"/emails/{email}")
+        except CliError as error:
+            if error.code != "restricted_api_key":
+                raise
+            # Accepted all the same: such a key may send, and look at nothing.
+            say(f"Accepted. This key may only send; `postlane messages why {email}` tells the rest.", style="dim")
+            return {"id": email}
         if found["last_event"] in ENDED or time.monotonic() >= deadline:
-            break
+            return found
         time.sleep(0.1)
-    recipients = {one["recipient"]: one["state"] for one in found["recipients"]}
-    return {"id": email, "last_event": found["last_event"], "recipients": recipients}
+
+
+def _cells(found: dict[str, Any]) -> dict[str, object]:
+    recipients = {one["recipient"]: one["state"] for one in found.get("recipients", ())}
+    return {"id": found["id"], "last_event": found.get("last_event", "accepted"), "recipients": recipients}
 
 
 def _call(url: str, key: str, method: str, path: str, body: object = None) -> Any:

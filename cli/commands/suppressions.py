@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.output import CliError, Column, JsonOption, emit, say, visible
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, visible, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
 from core.paging import Page, Window
@@ -28,6 +28,7 @@ from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionSco
 from suppression.repository import LARGEST_BATCH, Addition, Removed, Suppression
 from suppression.search import search_for
 from suppression.transfer import Fault, plain_detail, read, write_header, write_rows
+from web.faces.suppressions import added_face, removed_face, suppression_answer, suppression_face
 
 app = typer.Typer(help="Addresses that get no mail.", no_args_is_help=True)
 
@@ -66,7 +67,7 @@ def add(
         async with database.transaction() as connection:
             return await repository.add(connection, additions)
 
-    emit(with_database(work), as_json=as_json)
+    emit(with_database(work), added_face, as_json=as_json)
 
 
 @app.command("get")
@@ -83,7 +84,10 @@ def get(
     found = with_database(work)
     if not found:
         raise CliError("not_found", f"{key} is not suppressed.")
-    emit(found, as_json=as_json, columns=_COLUMNS)
+    if wants_json(as_json):
+        print_json(suppression_answer(found))
+    else:
+        print_table(found, _COLUMNS)
 
 
 @app.command("list")
@@ -105,7 +109,7 @@ def list_suppressions(
     page = with_database(work)
     if page is None:
         raise CliError("not_found", f"The entry {after} is gone.", "Start again without --after.")
-    emit(page.entries, as_json=as_json, columns=_COLUMNS, empty="No such entries.")
+    emit(page.entries, suppression_face, as_json=as_json, columns=_COLUMNS, empty="No such entries.")
     if page.has_more:
         say(f"There are more: --after {page.entries[-1].id}", style="dim")
 
@@ -127,7 +131,7 @@ def remove(
     removed = with_database(work)
     if not removed:
         raise CliError("not_found", f"None of them is suppressed: {', '.join(keys)}.")
-    emit(removed, as_json=as_json)
+    emit(removed, removed_face, as_json=as_json)
 
 
 @app.command("import")
@@ -216,7 +220,7 @@ def _export(wanted: Search, out: TextIO, as_json: bool) -> int:
 
 
 def _write_json(out: TextIO, entries: list[Suppression]) -> None:
-    out.writelines(orjson.dumps(entry).decode() + "\n" for entry in entries)
+    out.writelines(orjson.dumps(suppression_face(entry)).decode() + "\n" for entry in entries)
 
 
 @contextmanager

@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 import typer
 
 from cli.operating import ReasonOption, SiteArgument, by, site_named
-from cli.output import Column, JsonOption, emit, wants_json
+from cli.output import Column, JsonOption, emit
 from cli.sessions import with_database
-from mta.providers import OTHER
-from pools import throttle_administration, throttle_repository
+from pools import throttle_administration
 from pools.health import State
 from pools.ip_history import place
 from pools.ip_status import ago
 from pools.throttle_repository import Key, ThrottleRow
 from store.database import Database
+from web.faces.throttles import throttle_face
 
 app = typer.Typer(help="Which IP or sending domain rests at which provider.", no_args_is_help=True)
 
@@ -49,17 +49,10 @@ def list_throttles(
 
     async def work(database: Database) -> list[ThrottleRow]:
         async with database.connection() as connection:
-            rows = await throttle_repository.current(connection)
-        return [
-            row
-            for row in rows
-            if (not ip or row.key[:2] == ("ip", ip))
-            and (not kind or row.key.kind == kind)
-            and (not site or row.key.site == site or (site == OTHER and row.key.site.startswith("mx:")))
-        ]
+            return await throttle_administration.found(connection, kind, ip, site)
 
-    found = [_record(row) if wants_json(as_json) else _row(row) for row in with_database(work)]
-    emit(found, as_json=as_json, columns=_COLUMNS, empty="Nothing rests: every IP may send everywhere.")
+    empty = "Nothing rests: every IP may send everywhere."
+    emit(with_database(work), throttle_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty=empty)
 
 
 @app.command("override")
@@ -103,28 +96,12 @@ def rest(
 
 
 def _show(row: ThrottleRow, as_json: bool) -> None:
-    emit(_record(row) if wants_json(as_json) else _row(row), as_json=as_json, columns=_COLUMNS)
+    emit(row, throttle_face, cells=_cells, as_json=as_json, columns=_COLUMNS)
 
 
-def _row(row: ThrottleRow) -> dict[str, object]:
+def _cells(row: ThrottleRow) -> dict[str, object]:
     """A throttle for people."""
     condition = row.condition
     resting = condition.state is State.THROTTLED and condition.rest_until is not None
     left = ago(condition.rest_until, datetime.now(UTC)) if resting and condition.rest_until else ""
-    return _record(row) | {"left": left, "site": place(row.key.site).removeprefix("at ")}
-
-
-def _record(row: ThrottleRow) -> dict[str, object]:
-    condition = row.condition
-    return {
-        "kind": row.key.kind,
-        "subject": row.key.subject,
-        "site": row.key.site,
-        "state": condition.state,
-        "since": condition.since,
-        "rest_until": condition.rest_until,
-        "rate": condition.rate,
-        "strikes": condition.strikes,
-        "rule": condition.rule,
-        "reply": condition.reply,
-    }
+    return throttle_face(row) | {"left": left, "site": place(row.key.site).removeprefix("at ")}

@@ -4,21 +4,21 @@ Works on the database directly, with the functions the API uses. Plans and the s
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, cast
 
 import typer
 
 from cli.commands import warmup_plans
 from cli.commands.rehearsal import rehearse
 from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption
-from cli.output import Column, JsonOption, emit, say, wants_json
+from cli.output import Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from store.database import Connection, Database
-from warmup import library, repository
+from warmup import library, repository, status
 from warmup.model import Change, IpToday, TrackToday, Warmup
-from warmup.plan import REST, Plan, Transactional, weights_of_mix
-from warmup.presets import PRESETS
-from warmup.status import status
+from warmup.plan import REST, Plan, Transactional
+from web.faces.warmup import warmup_face
 
 app = typer.Typer(help="Let an IP grow to its normal volume.", no_args_is_help=True)
 app.command("presets")(warmup_plans.presets)
@@ -69,12 +69,13 @@ def start(
 ) -> None:
     """Start today. Without --mix a preset is divided like your mail of the last 30 days, where there is enough."""
 
-    async def work(database: Database) -> Warmup:
+    async def work(database: Database) -> tuple[Warmup, IpToday]:
         async with database.transaction() as connection:
             chosen = await _divided(connection, await library.find(connection, plan, start=first, target=target), mix)
-            return await repository.start(connection, ip, chosen, transactional=transactional, by=BY)
+            made = await repository.start(connection, ip, chosen, transactional=transactional, by=BY)
+            return made, await status.of_ip(connection, await _now(connection), made.ip)
 
-    _show_started(with_database(work), as_json)
+    _show_started(*with_database(work), as_json)
 
 
 @app.command("shift")
@@ -90,19 +91,24 @@ def shift(
 ) -> None:
     """Move traffic to another IP: the new one ramps up by a plan while the old one keeps the rest."""
 
-    async def work(database: Database) -> Warmup:
+    async def work(database: Database) -> tuple[Warmup, IpToday]:
         async with database.transaction() as connection:
             chosen = await _divided(connection, await library.find(connection, plan, start=first, target=target), mix)
-            return await repository.start(connection, to, chosen, transactional=transactional, moved_from=source, by=BY)
+            made = await repository.start(connection, to, chosen, transactional=transactional, moved_from=source, by=BY)
+            return made, await status.of_ip(connection, await _now(connection), made.ip)
 
-    _show_started(with_database(work), as_json)
+    _show_started(*with_database(work), as_json)
     say(f"Keep {source} in the same pools until {to} is complete; the history of {to} will say so.", style="dim")
 
 
 @app.command("list")
 def list_warmups(as_json: JsonOption = False) -> None:
     """Every IP with a warm-up: stage, today's cap and use, and when it will be done."""
-    found = with_database(_status)
+
+    async def work(database: Database) -> list[IpToday]:
+        async with database.connection() as connection:
+            return await status.status(connection, await _now(connection))
+
     columns = (
         Column("ip", "IP", style="bold"),
         Column("state"),
@@ -112,10 +118,7 @@ def list_warmups(as_json: JsonOption = False) -> None:
         Column("tracks", "by provider", wrap=True, drop=4),
         Column("ends", "done", wrap=True, drop=3),
     )
-    if wants_json(as_json):
-        emit(found, as_json=True)
-        return
-    emit([_line(one) for one in found], columns=columns, empty="No IP warms up.")
+    emit(with_database(work), warmup_face, cells=_line, as_json=as_json, columns=columns, empty="No IP warms up.")
 
 
 @app.command("show")
@@ -124,18 +127,16 @@ def show(ip: Ip, as_json: JsonOption = False) -> None:
 
     async def work(database: Database) -> tuple[IpToday, list[Change]]:
         async with database.connection() as connection:
-            await repository.get(connection, ip)
-            changes = await repository.changes(connection, ip, limit=10)
-        (found,) = [one for one in await _status(database) if one.ip == ip]
-        return found, changes
+            found = await status.of_ip(connection, await _now(connection), ip)
+            return found, await repository.changes(connection, ip, limit=10)
 
     found, changes = with_database(work)
     if wants_json(as_json):
-        emit({"warmup": found, "changes": changes}, as_json=True)
+        print_json(warmup_face(found) | {"changes": changes})
         return
     title = f"{found.ip}: {found.state.value}, plan {found.plan}, {_ends(found)}"
-    emit([_track(track) for track in found.tracks], columns=_TRACKS, title=title)
-    emit(changes, columns=_CHANGES, title="Last changes")
+    print_table([_track(track) for track in found.tracks], _TRACKS, title=title)
+    print_table(changes, _CHANGES, title="Last changes")
 
 
 @app.command("history")
@@ -158,64 +159,67 @@ def history(
 @app.command("pause")
 def pause(ip: Ip, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Let the stages stand still. Their caps stay in force: to send nothing, pause the IP itself."""
-    _change(lambda connection: repository.pause(connection, ip, reason=reason, by=BY), as_json)
+    _change(ip, lambda connection: repository.pause(connection, ip, reason=reason, by=BY), as_json)
 
 
 @app.command("resume")
 def resume(ip: Ip, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Let the days count again, from today on."""
-    _change(lambda connection: repository.resume(connection, ip, reason=reason, by=BY), as_json)
+    _change(ip, lambda connection: repository.resume(connection, ip, reason=reason, by=BY), as_json)
 
 
 @app.command("skip")
 def skip(ip: Ip, track: TrackOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """One stage on, from now on."""
-    _change(lambda connection: repository.skip(connection, ip, track, reason=reason, by=BY), as_json)
+    _change(ip, lambda connection: repository.skip(connection, ip, track, reason=reason, by=BY), as_json)
 
 
 @app.command("step-back")
 def step_back(ip: Ip, track: TrackOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """One stage back, from now on; what was sent today stays counted."""
-    _change(lambda connection: repository.step_back(connection, ip, track, reason=reason, by=BY), as_json)
+    _change(ip, lambda connection: repository.step_back(connection, ip, track, reason=reason, by=BY), as_json)
 
 
 @app.command("complete")
 def complete(ip: Ip, track: TrackOption = "", reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """No caps any more."""
-    _change(lambda connection: repository.complete(connection, ip, track, reason=reason, by=BY), as_json)
+    _change(ip, lambda connection: repository.complete(connection, ip, track, reason=reason, by=BY), as_json)
 
 
-def _change(do: Callable[[Connection], Awaitable[Change | list[Change]]], as_json: bool) -> None:
-    """Make one change in a transaction and print what it wrote down."""
+def _change(ip: str, do: Callable[[Connection], Awaitable[Change | list[Change]]], as_json: bool) -> None:
+    """Make one change in a transaction; print how the IP stands now, for people what was written down."""
 
-    async def work(database: Database) -> Change | list[Change]:
+    async def work(database: Database) -> tuple[Change | list[Change], IpToday]:
         async with database.transaction() as connection:
-            return await do(connection)
+            made = await do(connection)
+            return made, await status.of_ip(connection, await _now(connection), ip)
 
-    made = with_database(work)
-    emit(made if isinstance(made, list) else [made], as_json=as_json, columns=_CHANGES)
+    made, found = with_database(work)
+    if wants_json(as_json):
+        print_json(warmup_face(found))
+    else:
+        print_table(made if isinstance(made, list) else [made], _CHANGES)
 
 
 async def _divided(connection: Connection, plan: Plan, mix: str) -> Plan:
     """The plan divided by the mix that was given; a preset else by what was measured. Raises Refused."""
     if mix:
         return warmup_plans.weighted(plan, warmup_plans.read_mix(mix))
-    if plan.name not in {one.name for one in PRESETS}:
-        return plan
-    measured = await library.measured_mix(connection)
-    return plan.with_weights(weights_of_mix(measured, plan.stages[0])) if measured else plan
+    return await library.divided_as_measured(connection, plan)
 
 
-async def _status(database: Database) -> list[IpToday]:
-    async with database.connection() as connection:
-        row = await (await connection.execute("SELECT now()")).fetchone()
-        assert row is not None
-        return await status(connection, row[0])
+async def _now(connection: Connection) -> datetime:
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    assert row is not None
+    return cast(datetime, row[0])
 
 
-def _show_started(warmup: Warmup, as_json: bool) -> None:
+def _show_started(warmup: Warmup, found: IpToday, as_json: bool) -> None:
+    if wants_json(as_json):
+        print_json(warmup_face(found))
+        return
     plan = warmup.plan
-    record: dict[str, Any] = {
+    cells = {
         "ip": warmup.ip,
         "plan": plan.name,
         "stages": list(plan.stages),
@@ -223,7 +227,6 @@ def _show_started(warmup: Warmup, as_json: bool) -> None:
         "zone": plan.zone,
         "transactional": warmup.transactional.value,
         "moved_from": warmup.moved_from,
-        "started_at": warmup.started_at,
     }
     columns = (
         Column("ip", "IP", style="bold"),
@@ -234,7 +237,7 @@ def _show_started(warmup: Warmup, as_json: bool) -> None:
         Column("transactional"),
         Column("moved_from", "takes over from"),
     )
-    emit(record, as_json=as_json, columns=columns)
+    print_table(cells, columns)
 
 
 def _line(one: IpToday) -> dict[str, object]:

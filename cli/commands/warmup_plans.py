@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from cli import context
-from cli.output import CliError, Column, JsonOption, emit, say, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from core.refusal import Refused
 from mta.providers import load_providers
@@ -25,6 +25,8 @@ from warmup import library
 from warmup.plan import REST, Plan, as_dict, invalid_plan, parse, weights_of_mix
 from warmup.presets import PRESETS, preset
 from warmup.simulate import Row, Simulation, Volume, simulate
+from web.faces.references import deleted
+from web.faces.warmup import plan_face, preset_face, simulation_face
 
 plans = typer.Typer(help="Warm-up plans of your own.", no_args_is_help=True)
 
@@ -84,29 +86,25 @@ def read_file(file: str) -> dict[str, Any]:
 
 
 def read_plan(file: str) -> Plan:
-    """A checked plan of a file; errors name the file and the field."""
+    """A checked plan of a file, also one that `plans show` or the API gave; errors name the file and the field."""
+    given = {name: value for name, value in read_file(file).items() if name not in ("object", "id")}
     try:
-        return parse(read_file(file), known_providers())
+        return parse(given, known_providers())
     except Refused as error:
         raise CliError("invalid_plan", f"{file}: {error}") from None
 
 
 def presets(as_json: JsonOption = False) -> None:
     """Plans after published schedules, with their sources."""
-    rows = [
-        {"name": one.name, "title": one.title, "first": one.start, "target": one.target,
-         "stages": preset(one.name).last_stage, "source": one.source}
-        for one in PRESETS
-    ]  # fmt: skip
     columns = (
         Column("name", style="bold"),
         Column("stages", justify="right"),
-        Column("first", "first day", justify="right", show=_figure),
+        Column("start", "first day", justify="right", show=_figure),
         Column("target", "last stage", justify="right", show=_figure),
         Column("title", wrap=True),
         Column("source", style="dim", wrap=True, drop=2),
     )
-    emit(rows, as_json=as_json, columns=columns)
+    emit([preset_face(one) for one in PRESETS], as_json=as_json, columns=columns)
 
 
 @plans.command("list")
@@ -117,16 +115,20 @@ def list_plans(as_json: JsonOption = False) -> None:
         async with database.connection() as connection:
             return await library.stored(connection)
 
-    rows = [{"created_at": one.created_at, **as_dict(one.plan)} for one in with_database(work)]
+    def cells(one: library.StoredPlan) -> dict[str, object]:
+        return plan_face(one.plan) | {"created_at": one.created_at}
+
     columns = (
         Column("name", style="bold"),
         Column("stages", justify="right", show=lambda stages: f"{len(stages)}"),
         Column("weights", wrap=True),
         Column("zone", drop=2),
         Column("advance", wrap=True, drop=3),
-        Column("created_at", "created", drop=2),
+        Column("created_at", "created", drop=0),
     )
-    emit(rows, as_json=as_json, columns=columns, empty="No plans of your own: `postlane warmup presets` has some.")
+    empty = "No plans of your own: `postlane warmup presets` has some."
+    found = with_database(work)
+    emit(found, lambda one: plan_face(one.plan), cells=cells, as_json=as_json, columns=columns, empty=empty)
 
 
 @plans.command("show")
@@ -140,7 +142,7 @@ def show_plan(
             return await library.find(connection, name)
 
     found = preset(name) if name in {one.name for one in PRESETS} else with_database(work)
-    emit(as_dict(found), as_json=as_json, title=found.name)
+    emit(found, plan_face, cells=as_dict, as_json=as_json)
 
 
 @plans.command("create")
@@ -154,11 +156,11 @@ def create_plan(
         async with database.transaction() as connection:
             return await library.create(connection, as_dict(plan))
 
-    emit(as_dict(with_database(work)), as_json=as_json)
+    emit(with_database(work), plan_face, cells=as_dict, as_json=as_json)
 
 
 @plans.command("delete")
-def delete_plan(name: Annotated[str, typer.Argument(help="A stored plan.")]) -> None:
+def delete_plan(name: Annotated[str, typer.Argument(help="A stored plan.")], as_json: JsonOption = False) -> None:
     """Forget a plan. Warm-ups that follow it go on: each keeps a copy."""
 
     async def work(database: Database) -> None:
@@ -166,7 +168,7 @@ def delete_plan(name: Annotated[str, typer.Argument(help="A stored plan.")]) -> 
             await library.delete(connection, name)
 
     with_database(work)
-    say(f"Plan {name} is deleted.", style="dim")
+    emit(deleted("warmup_plan", name), as_json=as_json)
 
 
 def simulate_plan(
@@ -192,8 +194,7 @@ def simulate_plan(
     result = simulate(found, Volume(flow.per_day, flow.mix or _named(found), ips, warm_ips), days)
     result = _until_end(result)
     if wants_json(as_json):
-        body = {"plan": as_dict(found), "ends_on": result.ends_on, "stuck": result.stuck, "rows": result.rows}
-        emit(body, as_json=True)
+        print_json(simulation_face(found, result))
         return
     _show(result, found, max(1, min(PROVIDERS_SHOWN, (Console().width - 60) // 20)))
     end = f"The plan ends on day {result.ends_on}." if result.ends_on else f"The plan does not end within {days} days."
@@ -254,7 +255,7 @@ def _show(result: Simulation, plan: Plan, columns: int) -> None:
         Column("warm", justify="right"),
         Column("waiting", style="yellow", justify="right"),
     )
-    emit(lines, columns=heads, title=f"{plan.name}: mails through warming + warm IPs")
+    print_table(lines, heads, title=f"{plan.name}: mails through warming + warm IPs")
 
 
 def _line(day: int, rows: Mapping[str, Row], groups: Mapping[str, list[str]], stages: int) -> dict[str, object]:

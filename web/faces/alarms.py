@@ -1,6 +1,7 @@
 """Alarms as JSON. Pure."""
 
 from alarms.model import Alarm
+from web.faces.references import reference
 
 
 def alarm_face(alarm: Alarm) -> dict[str, object]:
@@ -15,3 +16,8 @@ def alarm_face(alarm: Alarm) -> dict[str, object]:
         "last_at": alarm.last_at,
         "count": alarm.count,
     }
+
+
+def cleared(alarm: Alarm) -> dict[str, object]:
+    """An alarm that was closed, as `AlarmCleared`."""
+    return reference("alarm", alarm.id) | {"cleared": True}

@@ -1,4 +1,4 @@
-"""API keys as JSON, without the token. Pure."""
+"""API keys as JSON; the token is in the answer that makes a key and nowhere else. Pure."""
 
 from accounts.repository import ApiKey
 
@@ -14,3 +14,8 @@ def key_face(key: ApiKey) -> dict[str, object]:
         "domain_id": key.domain_id,
         "hint": key.hint,
     }
+
+
+def key_created(key: ApiKey, token: str) -> dict[str, object]:
+    """A key that was just made, as `KeyCreated`."""
+    return {"id": key.id, "token": token}

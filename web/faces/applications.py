@@ -1,8 +1,15 @@
 """Applications as JSON. Pure."""
 
-from accounts.repository import Application
+from accounts.repository import Tenant
 
 
-def application_face(one: Application) -> dict[str, object]:
+def application_face(one: Tenant) -> dict[str, object]:
     """An application as `ApplicationAnswer`."""
-    return {"object": "application", "id": one.id, "name": one.name, "created_at": one.created_at}
+    return {
+        "object": "application",
+        "id": one.application.id,
+        "name": one.application.name,
+        "domains": one.domains,
+        "keys": one.keys,
+        "created_at": one.application.created_at,
+    }

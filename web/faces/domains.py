@@ -27,17 +27,15 @@ def domain_face(domain: Domain) -> dict[str, object]:
         "region": REGION,
         "open_tracking": False,
         "click_tracking": False,
+        "return_path": domain.return_path_domain,
+        "checked_at": domain.checked_at,
     }
 
 
 def domain_detail(domain: Domain, hostname: str) -> dict[str, object]:
     """A domain as `DomainAnswer`."""
     records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname)
-    return domain_face(domain) | {
-        "return_path": domain.return_path_domain,
-        "checked_at": domain.checked_at,
-        "records": [_record(record, domain) for record in records],
-    }
+    return domain_face(domain) | {"records": [_record(record, domain) for record in records]}
 
 
 def _record(record: DnsRecord, domain: Domain) -> dict[str, object]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from messages.repository import EmailDetail, EmailSummary, EventView
+from messages.search import MessageRow
 from messages.states import TERMINAL, State, last_event
 
 
@@ -46,6 +47,23 @@ def email_detail(email: EmailDetail) -> dict[str, Any]:
             }
             for r in email.recipients
         ],
+    }
+
+
+def message_face(row: MessageRow) -> dict[str, Any]:
+    """One message of an email: the email in short, and its recipient. For operators, who look at all applications."""
+    return {
+        "object": "message",
+        "id": row.message,
+        "from": row.sender,
+        "recipient": row.recipient,
+        "subject": row.subject,
+        "created_at": row.accepted_at,
+        "stream": row.lane,
+        "state": row.state,
+        "attempts": row.attempts,
+        "next_attempt_at": row.next_attempt_at,
+        "waits_for": row.waits_for,
     }
 
 

@@ -1,9 +1,11 @@
 """Pools and their assignments as JSON. Pure."""
 
 from collections.abc import Mapping
+from uuid import UUID
 
+from core.queues import Lane
 from pools.administration import PoolRow
-from pools.assignments import Assignment
+from pools.assignments import Assignment, SubjectKind
 from pools.ip_status import IpStatus
 from web.faces.throttles import throttle_face
 
@@ -35,7 +37,12 @@ def pool_face(row: PoolRow, standing: Mapping[str, IpStatus]) -> dict[str, objec
 
 def assignment_id(one: Assignment) -> str:
     """What an assignment is called in a list."""
-    return f"{one.kind}/{one.subject_id}/{one.lane}"
+    return assignment_path(one.kind, one.subject_id, one.lane)
+
+
+def assignment_path(kind: SubjectKind, subject_id: UUID, lane: Lane) -> str:
+    """The same where only this much is known: what it was that is gone."""
+    return f"{kind}/{subject_id}/{lane}"
 
 
 def assignment_face(one: Assignment) -> dict[str, object]:

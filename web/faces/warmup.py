@@ -2,7 +2,8 @@
 
 from warmup.model import IpToday
 from warmup.plan import Plan, as_dict
-from warmup.presets import Preset
+from warmup.presets import Preset, preset
+from warmup.simulate import Simulation
 
 
 def warmup_face(one: IpToday) -> dict[str, object]:
@@ -36,5 +37,16 @@ def preset_face(one: Preset) -> dict[str, object]:
     """A preset as `PresetAnswer`."""
     return {
         "object": "warmup_preset", "id": one.name, "name": one.name, "title": one.title, "source": one.source,
-        "start": one.start, "target": one.target,
+        "start": one.start, "target": one.target, "stages": preset(one.name).last_stage,
     }  # fmt: skip
+
+
+def simulation_face(plan: Plan, found: Simulation) -> dict[str, object]:
+    """What a plan would do, as `Simulated`."""
+    return {
+        "object": "warmup_simulation",
+        "plan": plan.name,
+        "ends_on": found.ends_on,
+        "stuck": found.stuck,
+        "data": found.rows,
+    }

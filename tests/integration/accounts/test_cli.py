@@ -84,7 +84,8 @@ def test_the_first_key_makes_the_application(postlane: Postlane, database_url: s
     status, listed, _ = postlane("keys", "list")
     assert [(one["name"], one["id"]) for one in listed] == [("web", made["id"])]
     assert made["token"] not in json.dumps(listed)
-    assert postlane("keys", "create", "more")[1]["application"] == "shop"
+    assert postlane("keys", "create", "more")[0] == 0
+    assert [(one["name"], one["keys"]) for one in postlane("applications", "list")[1]] == [("shop", 2)]
 
 
 def test_a_key_is_deleted_only_when_that_is_meant(
@@ -95,7 +96,7 @@ def test_a_key_is_deleted_only_when_that_is_meant(
     assert (status, json.loads(said)["error"]["code"]) == (1, "needs_yes")
     assert caller(database_url, made["token"]) is not None
     status, gone, _ = postlane("keys", "delete", made["id"], "--yes")
-    assert (status, gone) == (0, {"id": made["id"], "deleted": True})
+    assert (status, gone) == (0, {"object": "api_key", "id": made["id"], "deleted": True})
     assert caller(database_url, made["token"]) is None
     assert postlane("keys", "delete", made["id"], "--yes")[0] == 1
 

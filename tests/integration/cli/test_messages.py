@@ -43,7 +43,7 @@ def emails(database_url: str) -> list[NewEmail]:
 
 def test_list_shows_newest_first_and_filters(postlane: Postlane, emails: list[NewEmail]) -> None:
     found = postlane("messages", "list")
-    assert [row["message"] for row in found.out] == [str(ref) for email in reversed(emails) for ref in refs(email)]
+    assert [row["id"] for row in found.out] == [str(ref) for email in reversed(emails) for ref in refs(email)]
     assert [row["state"] for row in postlane("messages", "list", "--to", "ANN@one.example").out] == [
         "scheduled",
         "delivered",
@@ -62,15 +62,16 @@ def test_wrong_filters_are_said(postlane: Postlane) -> None:
 def test_show_gives_recipients_and_their_events(postlane: Postlane, emails: list[NewEmail]) -> None:
     found = postlane("messages", "show", str(emails[0].id)).out
 
-    assert [row["state"] for row in found["messages"]] == ["delivered", "bounced", "suppressed"]
-    assert sorted(event["kind"] for event in found["events"]) == ["bounced", "deferred", "delivered", "suppressed"]
+    assert [row["state"] for row in found["recipients"]] == ["delivered", "bounced", "suppressed"]
+    told = sorted(event["event"] for event in found["events"])
+    assert told == ["bounced", "deferred", "delivered", "queued", "suppressed"]
 
 
 def test_one_recipient_by_its_number(postlane: Postlane, emails: list[NewEmail]) -> None:
     found = postlane("messages", "show", f"{emails[0].id}/1").out
 
-    assert [row["recipient"] for row in found["messages"]] == ["bob@one.example"]
-    assert [event["kind"] for event in found["events"]] == ["bounced"]
+    assert [row["recipient"] for row in found["recipients"]] == ["bob@one.example"]
+    assert [event["event"] for event in found["events"]] == ["queued", "bounced"]
 
 
 def test_why_tells_the_story_with_reply_rule_and_next_step(postlane: Postlane, emails: list[NewEmail]) -> None:
@@ -114,7 +115,7 @@ def test_why_for_people(postlane: Postlane, emails: list[NewEmail], monkeypatch:
 
 def test_cancel_takes_back_what_waits_and_says_when_it_is_too_late(postlane: Postlane, emails: list[NewEmail]) -> None:
     taken = postlane("messages", "cancel", str(emails[1].id))
-    assert (taken.status, taken.out) == (0, {"email": str(emails[1].id), "cancelled": 1})
+    assert (taken.status, taken.out) == (0, {"object": "email", "id": str(emails[1].id)})
     again = postlane("messages", "cancel", str(emails[1].id))
     assert (again.status, again.code) == (1, "too_late")
     assert "cancelled" in again.said

@@ -41,7 +41,8 @@ def test_mail_is_accepted_and_its_outcome_told(sends: Postlane, database_url: st
 
     assert answer.status == 0, answer.said
     assert answer.out["last_event"] == "queued"
-    assert answer.out["recipients"] == {"bob@one.example": "queued", "eve@two.example": "queued"}
+    states = {one["recipient"]: one["state"] for one in answer.out["recipients"]}
+    assert states == {"bob@one.example": "queued", "eve@two.example": "queued"}
     assert stored(database_url) == [("Hi", "there", None, "transactional")]
 
 
@@ -91,5 +92,5 @@ def test_facts_of_a_running_demo_are_used(
     assert postlane("send", *TO, "--wait", "0").status == 0
     monkeypatch.setenv("POSTLANE_API_KEY", account.sending)
     sent = postlane("send", *FROM, *TO, "--wait", "0")
-    assert (sent.status, sent.out["last_event"]) == (0, None)
+    assert (sent.status, set(sent.out)) == (0, {"id"}), "such a key may not look at mail"
     assert f"messages why {sent.out['id']}" in sent.said

@@ -99,7 +99,7 @@ def test_tables_fit_and_nothing_steers_the_terminal(
         words: {row["id"] for row in postlane(*words.split()).out}
         for words in ("keys list", "domains list", "applications list", "alarms list")
     }
-    ids["messages list"] = {row["message"] for row in postlane("messages", "list").out}
+    ids["messages list"] = {row["id"] for row in postlane("messages", "list").out}
     monkeypatch.setattr(CaptureIO, "isatty", lambda _self: True)
     monkeypatch.setenv("TERM", "xterm")  # with `dumb` Rich takes any terminal for 80 columns
     for width in (60, 80, 200):

@@ -38,15 +38,16 @@ def postlane(
 
 def test_add_get_list_remove(postlane: Postlane) -> None:
     status, added, _ = postlane("add", "Ann@Example.com", "bob@example.com", "--reason", "complaint", "--days", "3")
-    assert (status, [one["address"] for one in added]) == (0, ["ann@example.com", "bob@example.com"])
-    (found,) = postlane("get", "ANN@example.com")[1]
+    assert (status, [one["email"] for one in added]) == (0, ["ann@example.com", "bob@example.com"])
+    (found,) = postlane("get", "ANN@example.com")[1]["entries"]
     assert (found["reason"], found["source"], found["scope"]) == ("complaint", "cli", "all")
     assert found["expires_at"] > found["created_at"]
-    assert [one["address"] for one in postlane("list", "ann")[1]] == ["ann@example.com"]
+    assert [one["email"] for one in postlane("list", "ann")[1]] == ["ann@example.com"]
     status, first, said = postlane("list", "--limit", "1")
     assert (len(first), "--after" in said) == (1, True)
-    assert [one["address"] for one in postlane("list", "--after", first[0]["id"])[1]] == ["ann@example.com"]
-    assert postlane("remove", "ann@example.com", "nobody@example.com")[0] == 0
+    assert [one["email"] for one in postlane("list", "--after", first[0]["id"])[1]] == ["ann@example.com"]
+    gone = [{"object": "suppression", "id": added[0]["id"], "deleted": True}]
+    assert postlane("remove", "ann@example.com", "nobody@example.com")[:2] == (0, gone)
     status, _, said = postlane("get", "ann@example.com")
     assert (status, json.loads(said)["error"]["code"]) == (1, "not_found")
     assert postlane("remove", "ann@example.com")[0] == 1
@@ -65,7 +66,7 @@ def test_a_list_is_imported_with_its_faults_named(postlane: Postlane, tmp_path: 
     assert (result["added"], result["known"], result["wrong"]) == (2, 1, 2)
     assert [fault["line"] for fault in result["faults"]] == [3, 5]
     assert "line 3" in said
-    entries = {one["address"]: (one["reason"], one["scope"], one["source"]) for one in postlane("list")[1]}
+    entries = {one["email"]: (one["reason"], one["scope"], one["source"]) for one in postlane("list")[1]}
     assert entries == {
         "a@example.com": ("hard_bounce", "marketing", "import"),
         "b@example.com": ("unsubscribe", "marketing", "import"),
@@ -93,11 +94,11 @@ def test_an_export_is_imported_back(postlane: Postlane, tmp_path: Path) -> None:
     assert text.splitlines()[0].startswith("email,scope,reason")
     assert len(text.splitlines()) == 2
     lines = postlane("export", "@example.com", "--json")[1]
-    assert lines["address"] == "a@example.com"
+    assert lines["email"] == "a@example.com"
     before = postlane("list")[1]
     postlane("remove", "a@example.com", "b@other.example")
     assert postlane("import", str(file))[1]["added"] == 2
-    kept = ("address", "scope", "reason", "detail", "expires_at")
+    kept = ("email", "scope", "reason", "detail", "expires_at")
     after = {tuple(one[key] for key in kept) for one in postlane("list")[1]}
     assert after == {tuple(one[key] for key in kept) for one in before}
 

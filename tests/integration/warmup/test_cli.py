@@ -44,21 +44,21 @@ def warmup(
 
 def test_a_warm_up_from_start_to_end(warmup: Postlane) -> None:
     started = warmup("start", IP, "--plan", "stages-29", "--mix", "gmail:45,microsoft:20", "--target", "3000").out
-    assert started["stages"] == [200, 500, 1000, 2000, 3000]
-    assert started["weights"] == {"gmail": 0.45, "microsoft": 0.2, "*": 0.35}
+    assert (started["plan"], started["stage"], started["stages"], started["cap"]) == ("stages-29", 1, 5, 200)
+    assert [(one["track"], one["cap"]) for one in started["tracks"]] == [("gmail", 90), ("microsoft", 40), ("*", 70)]
     again = warmup("start", IP, "--plan", "plus-30")
     assert (again.status, again.code) == (1, "already_warming")
     (line,) = warmup("list").out
     assert (line["ip"], line["stage"], line["stages"], line["cap"], line["used"]) == (IP, 1, 5, 200, 0)
-    assert warmup("pause", IP, "--reason", "holidays").out[0]["change"] == "pause"
-    assert warmup("resume", IP).status == 0
-    assert [one["track"] for one in warmup("skip", IP, "--provider", "gmail").out] == ["gmail"]
-    assert warmup("step-back", IP, "--provider", "gmail").out[0]["to_stage"] == 1
+    assert warmup("pause", IP, "--reason", "holidays").out["state"] == "paused"
+    assert warmup("resume", IP).out["state"] == "active"
+    assert [one["stage"] for one in warmup("skip", IP, "--provider", "gmail").out["tracks"]] == [2, 1, 1]
+    assert [one["stage"] for one in warmup("step-back", IP, "--provider", "gmail").out["tracks"]] == [1, 1, 1]
     assert warmup("step-back", IP).code == "no_such_stage"
     shown = warmup("show", IP).out
-    assert [one["track"] for one in shown["warmup"]["tracks"]] == ["gmail", "microsoft", "*"]
+    assert [one["track"] for one in shown["tracks"]] == ["gmail", "microsoft", "*"]
     assert [one["change"] for one in shown["changes"]] == ["step_back", "skip", "resume", "pause", "start"]
-    assert len(warmup("complete", IP).out) == 4
+    assert warmup("complete", IP).out["state"] == "complete"
     assert warmup("list").out[0]["state"] == "complete"
     assert len(warmup("history", IP, "--limit", "3").out) == 3
     assert warmup("history", OTHER_IP).code == "not_warming"
@@ -67,7 +67,7 @@ def test_a_warm_up_from_start_to_end(warmup: Postlane) -> None:
 
 def test_shifting_traffic(warmup: Postlane) -> None:
     answer = warmup("shift", "--from", IP, "--to", OTHER_IP, "--target", "5000")
-    assert (answer.out["ip"], answer.out["moved_from"], answer.out["stages"][-1]) == (OTHER_IP, IP, 5000)
+    assert (answer.out["ip"], answer.out["moved_from"], answer.out["stages"]) == (OTHER_IP, IP, 5)
     assert f"Keep {IP} in the same pools" in answer.said
 
 
@@ -77,12 +77,16 @@ def test_plans_of_ones_own(warmup: Postlane, tmp_path: Path) -> None:
     assert warmup("plans", "create", str(file)).out["weights"] == {"gmail": 0.5, "*": 0.5}
     assert warmup("plans", "create", str(file)).code == "plan_exists"
     assert [one["name"] for one in warmup("plans", "list").out] == ["mine"]
-    assert warmup("plans", "show", "mine").out["stages"] == [100, 300, 900]
+    shown = warmup("plans", "show", "mine").out
+    assert shown["stages"] == [100, 300, 900]
     assert warmup("plans", "show", "plus-30").out["hour_limit"] == 0.2
     projected = warmup("simulate", "--plan", "mine", "--volume", "10,000/day", "--mix", "gmail:50").out
     assert projected["ends_on"] == 3
-    assert warmup("plans", "delete", "mine").status == 0
+    assert warmup("plans", "delete", "mine").out == {"object": "warmup_plan", "id": "mine", "deleted": True}
     assert warmup("plans", "show", "mine").code == "plan_not_found"
+    again = tmp_path / "again.json"
+    again.write_text(json.dumps(shown))
+    assert warmup("plans", "create", str(again)).out == shown
 
 
 @pytest.mark.parametrize(
@@ -108,9 +112,12 @@ def test_simulate_and_presets_need_no_server(warmup: Postlane, monkeypatch: pyte
     settings.load.cache_clear()
     assert len(warmup("presets").out) == 4
     result = warmup("simulate", "--plan", "stages-29", "--volume", "300000/day", "--mix", "gmail:45,microsoft:20").out
-    assert result["plan"]["stages"][-1] == 150_000
-    assert result["ends_on"] == len(result["plan"]["stages"])
-    assert {row["provider"] for row in result["rows"]} == {"gmail", "microsoft", "*"}
+    assert (result["plan"], result["ends_on"]) == ("stages-29", 12)
+    assert {(row["provider"], row["stages"]) for row in result["data"]} == {
+        ("gmail", 12),
+        ("microsoft", 12),
+        ("*", 12),
+    }
     for words, code in (
         (("--volume", "much"), "invalid_volume"),
         (("--volume", "1", "--mix", "gmial:4"), "invalid_plan"),

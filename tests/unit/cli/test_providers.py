@@ -54,7 +54,7 @@ def test_list_has_every_provider_with_its_limits() -> None:
     assert {row["name"] for row in rows} == load_providers().names | {OTHER}
     gmail = next(row for row in rows if row["name"] == "gmail")
     assert "google.com" in gmail["mx_suffixes"]
-    assert gmail["connections"] > 0
+    assert gmail["limits"]["connections"] > 0
 
 
 def test_rules_of_a_provider_come_before_those_for_everybody() -> None:

@@ -1,0 +1,124 @@
+"""One JSON face per noun: what `--json` prints is what the API answers, on one database."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from alarms import repository as alarms
+from alarms.model import AlarmKind
+from store.database import Database
+from tests.integration.api.account import Account
+from tests.integration.api.conftest import Server, account, server, settings
+from tests.integration.cli.commands import Postlane, in_database
+from tests.integration.messages.emails import make_partitions
+
+__all__ = ["account", "server", "settings"]
+
+IP = "127.0.1.1"
+
+LISTS = {
+    "alarms list": "/alarms",
+    "applications list": "/applications",
+    "domains list -a acme": "/domains",
+    "ips list": "/ips",
+    "keys list -a acme": "/api-keys",
+    "pools advice": "/pools/advice",
+    "pools assignments": "/pools/assignments",
+    "pools list": "/pools",
+    "providers list": "/providers",
+    "suppressions list": "/suppressions",
+    "throttles list": "/throttles",
+    "warmup history 127.0.1.1": "/warmup/127.0.1.1/changes",
+    "warmup list": "/warmup",
+    "warmup plans list": "/warmup/plans",
+    "warmup presets": "/warmup/presets",
+}
+ONES = {
+    "domains get acme.example -a acme": "/domains/DOMAIN",
+    "ips reputation 127.0.1.1": "/ips/127.0.1.1/reputation",
+    "ips show 127.0.1.1": "/ips/127.0.1.1",
+    "ips why 127.0.1.1 gmail": "/ips/127.0.1.1/why?provider=gmail",
+    "messages show EMAIL": "/emails/EMAIL",
+    "pools show offers": "/pools/offers",
+    "suppressions get ann@one.example": "/suppressions/ann@one.example",
+    "warmup show 127.0.1.1": "/warmup/127.0.1.1",
+}
+OF_APPLICATIONS = ("/api-keys", "/domains", "/emails")
+MORE = {
+    "messages show EMAIL": {"events": "/emails/EMAIL/events"},
+    "warmup show 127.0.1.1": {"changes": "/warmup/127.0.1.1/changes"},
+}
+"""What the API has at a path of its own."""
+
+
+@pytest.fixture
+def api(server: Server, account: Account) -> Any:
+    """Answers of the API, to an application or an operator."""
+
+    def ask(path: str, **body: Any) -> Any:
+        key = account.full if path.startswith(OF_APPLICATIONS) else account.operator
+        headers = {"authorization": f"Bearer {key}"}
+        answer = httpx.request("POST" if body else "GET", server.url + path, headers=headers, json=body or None)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    return ask
+
+
+@pytest.fixture
+def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str:
+    """One of every noun; the id of the email."""
+
+    async def fill(database: Database) -> None:
+        await make_partitions(database)
+        async with database.transaction() as connection:
+            await alarms.raise_alarm(connection, AlarmKind.BLOCKLISTED, IP, "listed")
+
+    in_database(database_url, fill)
+    plan = tmp_path / "mine.toml"
+    plan.write_text('name = "mine"\nstages = [100, 300]\n')
+    for words in (
+        "pools create offers --lane marketing",
+        f"ips add {IP} --ehlo m1.example.com",
+        f"pools attach offers {IP}",
+        "pools assign offers --application acme",
+        f"throttles rest {IP} gmail --reason ticket",
+        f"warmup start {IP} --plan stages-29",
+        f"warmup plans create {plan}",
+        f"ips rate {IP} postmaster high --provider gmail",
+        "suppressions add ann@one.example",
+    ):
+        done = postlane(*words.split())
+        assert done.status == 0, (words, done.said)
+    sent = api("/emails", **{"from": "hello@acme.example", "to": ["bob@two.example"], "subject": "Hi", "text": "x"})
+    return str(sent["id"])
+
+
+def test_what_programs_read_is_the_same_at_both_doors(
+    postlane: Postlane, api: Any, email: str, account: Account
+) -> None:
+    # The commands first: the server writes its log to the same standard output.
+    told = {words: postlane(*words.replace("EMAIL", email).split()).out for words in (*LISTS, *ONES)}
+    for words, path in LISTS.items():
+        assert told[words], words
+        assert told[words] == api(path)["data"], words
+    for words, path in ONES.items():
+        more = MORE.get(words, {})
+        asked = api(path.replace("EMAIL", email).replace("DOMAIN", str(account.domain_id)))
+        for key, place in more.items():
+            asked[key] = api(place.replace("EMAIL", email))["data"]
+        assert told[words] == asked, words
+
+
+def test_answers_to_a_question_are_the_same_too(postlane: Postlane, api: Any) -> None:
+    reply = "550 5.1.1 User unknown"
+    flow = ("--plan", "plus-30", "--volume", "20000", "--mix", "gmail:50,*:50", "--days", "5", "--target", "10000")
+    explained = postlane("providers", "explain", reply, "--provider", "gmail").out
+    simulated = postlane("warmup", "simulate", *flow).out
+    asked = api("/providers/explain", reply=reply, provider="gmail")
+    assert asked == {key: explained[key] for key in asked}
+    body = {"plan": "plus-30", "per_day": 20_000, "mix": {"gmail": 0.5, "*": 0.5}, "days": 5, "target": 10_000}
+    asked = api("/warmup/simulate", **body)
+    assert set(simulated) == set(asked)
+    assert {frozenset(row) for row in simulated["data"]} == {frozenset(row) for row in asked["data"]}
