@@ -69,7 +69,7 @@ Send: postlane send --from me@shop.test --to you@example.com --text Hello
 
 Ask what happened: postlane messages why ID
 
-JSON, when piped or with --json: postlane messages list | jq .
+JSON like the API's, when piped or with --json: postlane messages list | jq .
 """
 
 

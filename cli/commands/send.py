@@ -51,7 +51,7 @@ def send(
 
 
 def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, Any]:
-    """The email as the API shows it, once it has ended or the time is over; its id alone to a key that may only send."""
+    """The email as the API shows it, once it has ended or time is over; the id alone to a key that may only send."""
     deadline = time.monotonic() + seconds
     while True:
         try:
