@@ -17,6 +17,7 @@ MAX_TEXT = 1000
 """Characters of reply text a `Response` carries."""
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_WRITTEN_CODE = re.compile(r"([245]\d\d)(?:[ -]|$)")
 
 
 @dataclass(slots=True)
@@ -130,6 +131,16 @@ def response_of(phase: Phase, reply: Reply) -> Response:
         text = printable([_without(line, match[1].encode()) for line in reply.lines])
         return Response(phase, reply.code, match[1], text)
     return Response(phase, reply.code, match[1], text[match.end() :])
+
+
+def written(reply: str, phase: Phase) -> Response | None:
+    """A reply as a log has it, with its code in front; an enhanced code alone, as in a bounce report, will do."""
+    text = reply.strip()
+    if found := _WRITTEN_CODE.match(text):
+        lines = [line.encode("utf-8", "replace") for line in text[found.end() :].splitlines()]
+        return response_of(phase, Reply(int(found[1]), lines or [b""]))
+    bare = _ENHANCED.match(text)
+    return Response(phase, 0, bare[1], text[bare.end() :]) if bare else None
 
 
 def _without(line: bytes, enhanced: bytes) -> bytes:

@@ -4,9 +4,6 @@ Thin: `mta/providers` and `mta/replies` know. Every route wants an operator's ke
 they are now, so a change of a file is seen here before workers that have not read it again act on it.
 """
 
-import re
-from typing import Final
-
 from fastapi import APIRouter, Response
 
 from api.auth import Operator
@@ -17,18 +14,14 @@ from api.operating import OperatorRoute, Part, With, known_site, providers_of
 from api.schemas.providers import Explained, ExplainReply, ProviderAnswer, ProviderList
 from core.errors import ConfigurationError
 from mta.from_settings import rules_in_force
-from mta.model import Phase
-from mta.model import Response as Response_
 from mta.providers import OTHER
 from mta.replies import RuleTable
-from mta.reply_parser import Reply, response_of
+from mta.reply_parser import written
 from web.answers import json_answer
 from web.faces.providers import provider_face, verdict_face
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/providers", tags=["Providers"], route_class=OperatorRoute)
-
-_CODE: Final = re.compile(r"\s*([245]\d\d)[ -]?")
 
 
 @router.get("", response_model=ProviderList)
@@ -52,17 +45,10 @@ async def get_provider(name: str, who: Operator, given: With) -> Response:
 async def explain(body: ExplainReply, who: Operator, given: With) -> Response:
     """Which rule decides about a reply, and what would happen to the mail."""
     provider = known_site(given, body.provider, field="provider")
-    response = _read(body.reply, body.phase)
-    return json_answer(verdict_face(provider, response, _rules(given).classify(response, provider)))
-
-
-def _read(text: str, phase: Phase) -> Response_:
-    """A reply as a mail server writes it. Raises ApiError."""
-    found = _CODE.match(text)
-    if found is None:
+    response = written(body.reply, body.phase)
+    if response is None:
         raise invalid_field("The `reply` field is not valid: it begins with its code, such as `421 4.7.0 Try later`.")
-    lines = [line.encode("utf-8", "replace") for line in text[found.end() :].splitlines()]
-    return response_of(phase, Reply(int(found[1]), lines or [b""]))
+    return json_answer(verdict_face(provider, response, _rules(given).classify(response, provider)))
 
 
 def _rules(given: Deps) -> RuleTable:

@@ -25,7 +25,7 @@ from mta.from_settings import known_providers, rules_in_force
 from mta.model import Action, Phase, Response, Scope, Verdict
 from mta.providers import OTHER, Providers
 from mta.replies import UNREADABLE
-from mta.reply_parser import Reply, response_of
+from mta.reply_parser import written
 from mta.rule_book import RuleBook
 from mta.rules import CLASSES
 from mta.rules.measuring import Figures, measure, read_corpus
@@ -37,7 +37,6 @@ app = typer.Typer(help="Mailbox providers, and what their replies mean.", no_arg
 CORPUS: Final = context.CHECKOUT / "tests" / "unit" / "mta" / "replies_corpus"
 """The labelled replies of a checkout. An installed package has none: name a file then."""
 
-_CODE: Final = re.compile(r"([245]\d\d)(?:[ -]|$)")
 _ENHANCED: Final = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _REMEMBERED: Final = 20_000
 
@@ -107,7 +106,9 @@ def explain(
     """Say which rule decides a reply, and what happens to the message, the address and the IP."""
     book, known = _book()
     _check_name(provider, known)
-    response = _written(reply, phase)
+    response = written(reply, phase)
+    if response is None:
+        raise CliError("no_code", "A reply begins with its code.", 'Such as "421 4.7.0 Try again later".')
     verdict = book.classify(response, provider)
     rule = book.deciding_rule(response, provider)
     answer = verdict_face(provider, response, verdict) | {
@@ -220,19 +221,6 @@ def _rule(rule: Rule) -> dict[str, object]:
         "wait_seconds": rule.verdict.wait.total_seconds() if rule.verdict.wait is not None else None,
         "source": rule.source,
     }
-
-
-def _written(reply: str, phase: Phase) -> Response:
-    """A reply as a log has it, with its code in front; an enhanced code alone, as in a bounce report, will do."""
-    text = reply.strip()
-    found = _CODE.match(text)
-    if found is not None:
-        lines = [line.encode() for line in text[found.end() :].splitlines()]
-        return response_of(phase, Reply(int(found[1]), lines or [b""]))
-    bare = _ENHANCED.match(text)
-    if bare is None:
-        raise CliError("no_code", "A reply begins with its code.", 'Such as "421 4.7.0 Try again later".')
-    return Response(phase, 0, bare[1], text[bare.end() :])
 
 
 def _fields(line: bytes) -> tuple[str, str, int, str, str]:

@@ -112,12 +112,13 @@ def test_what_programs_read_is_the_same_at_both_doors(
 
 
 def test_answers_to_a_question_are_the_same_too(postlane: Postlane, api: Any) -> None:
-    reply = "550 5.1.1 User unknown"
     flow = ("--plan", "plus-30", "--volume", "20000", "--mix", "gmail:50,*:50", "--days", "5", "--target", "10000")
-    explained = postlane("providers", "explain", reply, "--provider", "gmail").out
+    replies = ("550 5.1.1 User unknown", "421-4.7.28 unusual rate\n421 4.7.28 of mail", " 5.2.2 full", "554")
+    explained = {reply: postlane("providers", "explain", reply, "--provider", "gmail").out for reply in replies}
     simulated = postlane("warmup", "simulate", *flow).out
-    asked = api("/providers/explain", reply=reply, provider="gmail")
-    assert asked == {key: explained[key] for key in asked}
+    for reply, told in explained.items():
+        asked = api("/providers/explain", reply=reply, provider="gmail", phase="rcpt")
+        assert asked == {key: told[key] for key in asked}, reply
     body = {"plan": "plus-30", "per_day": 20_000, "mix": {"gmail": 0.5, "*": 0.5}, "days": 5, "target": 10_000}
     asked = api("/warmup/simulate", **body)
     assert set(simulated) == set(asked)
