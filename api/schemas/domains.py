@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.shapes import Listed
 from web.absent import Absent
-from web.faces.domains import REGION
+
+
+class AskedCapabilities(BaseModel):
+    """What a domain is to be for. Mail is only sent: asking for more is refused."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    sending: Annotated[Literal["enabled"] | None, Absent] = Field(None, description="Only `enabled`.")
+    receiving: Annotated[Literal["disabled"] | None, Absent] = Field(None, description="Only `disabled` for now.")
 
 
 class CreateDomain(BaseModel):
@@ -33,6 +41,7 @@ class CreateDomain(BaseModel):
     tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
         None, description="Only `opportunistic` for now."
     )
+    capabilities: AskedCapabilities | None = Field(None, description="Only what the answer shows, for now.")
 
 
 class UpdateDomain(BaseModel):
@@ -46,12 +55,13 @@ class UpdateDomain(BaseModel):
     tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
         None, description="Only `opportunistic` for now."
     )
+    capabilities: AskedCapabilities | None = Field(None, description="Only what the answer shows, for now.")
 
 
 class RecordAnswer(BaseModel):
     """A DNS record to publish, and how it stood at the last check."""
 
-    record: Literal["DKIM", "SPF", "DMARC"]
+    record: Literal["DKIM", "SPF"]
     name: str = Field(description="The full name, without a dot at the end.")
     type: Literal["TXT", "MX"]
     ttl: Literal["Auto"] = "Auto"
@@ -63,17 +73,31 @@ class RecordAnswer(BaseModel):
     zone_line: str = Field(description="The record as a line of a zone file, long text cut into strings.")
 
 
+class RecommendedRecord(RecordAnswer):
+    """A DNS record that is no condition of sending, such as DMARC."""
+
+    record: Literal["DMARC"]  # type: ignore[assignment]  # of the same shape, but never among those of Resend
+
+
+class Capabilities(BaseModel):
+    """What the domain is for."""
+
+    sending: Literal["enabled"]
+    receiving: Literal["disabled"]
+
+
 class DomainSummary(BaseModel):
     """A sender domain without its records."""
 
     object: Literal["domain"] = "domain"
     id: UUID
     name: str
-    status: Literal["not_started", "pending", "verified", "failed", "temporary_failure"]
+    status: Literal["not_started", "pending", "verified", "failed"]
     created_at: datetime
-    region: str = REGION
+    region: Literal["us-east-1"]
     open_tracking: bool = False
     click_tracking: bool = False
+    capabilities: Capabilities
     return_path: str = Field(description="The domain that receives the bounces.")
     checked_at: datetime | None = Field(description="When the records were last checked.")
 
@@ -82,6 +106,7 @@ class DomainAnswer(DomainSummary):
     """A sender domain."""
 
     records: list[RecordAnswer]
+    recommended_records: list[RecommendedRecord]
 
 
 class DomainReference(BaseModel):

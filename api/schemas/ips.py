@@ -100,7 +100,7 @@ class UseAnswer(BaseModel):
     granted: int | None
 
 
-class LimitsAnswer(BaseModel):
+class RelayLimits(BaseModel):
     """What a relay takes; 0: no limit."""
 
     connections: int = Field(description="At the same time, from all our processes.")
@@ -117,7 +117,7 @@ class IpAnswer(BaseModel):
     ehlo_name: str
     bind_address: str
     via: str = Field(description="Without the password.")
-    limits: LimitsAnswer | None = Field(description="Of a relay; null for an IP of our own.")
+    limits: RelayLimits | None = Field(description="Of a relay; null for an IP of our own.")
     state: IpState
     paused_reason: str | None
     pools: list[InPoolAnswer]

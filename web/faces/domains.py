@@ -1,19 +1,26 @@
 """Sender domains as JSON. Pure."""
 
+from typing import Final
+
 from accounts.records import DnsRecord, RecordKind, domain_records
 from accounts.repository import Domain
 
-REGION = "self-hosted"
-"""Resend names a region of its cloud here; its SDKs want the field."""
+REGION: Final = "us-east-1"
+"""Says nothing here. Resend's strict clients (Rust, generated ones) read no domain without one of its four regions."""
 
-_SHOWN: dict[RecordKind, str] = {
+CAPABILITIES: Final = {"sending": "enabled", "receiving": "disabled"}
+"""The same clients read no domain without these two."""
+
+_RESENDS: Final[dict[RecordKind, str]] = {
     RecordKind.DKIM_RSA: "DKIM",
     RecordKind.DKIM_ED25519: "DKIM",
     RecordKind.RETURN_PATH_MX: "SPF",
     RecordKind.SPF: "SPF",
-    RecordKind.DMARC: "DMARC",
 }
-"""Resend's names in `record`; it counts the return path's MX as part of SPF."""
+"""Resend's names in `record`; it counts the return path's MX as part of SPF. A strict client reads no others."""
+
+_OURS: Final[dict[RecordKind, str]] = {RecordKind.DMARC: "DMARC"}
+"""What we ask for and Resend does not: in a list of its own, which its clients pass over."""
 
 
 def domain_face(domain: Domain) -> dict[str, object]:
@@ -22,26 +29,35 @@ def domain_face(domain: Domain) -> dict[str, object]:
         "object": "domain",
         "id": domain.id,
         "name": domain.name,
-        "status": domain.status,
+        "status": _status(domain.status),
         "created_at": domain.created_at,
         "region": REGION,
         "open_tracking": False,
         "click_tracking": False,
+        "capabilities": CAPABILITIES,
         "return_path": domain.return_path_domain,
         "checked_at": domain.checked_at,
     }
 
 
+def _status(stored: str) -> str:
+    """A domain that was verified and is no more has failed for Resend's clients; its records tell the rest."""
+    return "failed" if stored == "temporary_failure" else stored
+
+
 def domain_detail(domain: Domain, hostname: str) -> dict[str, object]:
     """A domain as `DomainAnswer`."""
     records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname)
-    return domain_face(domain) | {"records": [_record(record, domain) for record in records]}
+    return domain_face(domain) | {
+        "records": [_record(_RESENDS[one.kind], one, domain) for one in records if one.kind in _RESENDS],
+        "recommended_records": [_record(_OURS[one.kind], one, domain) for one in records if one.kind in _OURS],
+    }
 
 
-def _record(record: DnsRecord, domain: Domain) -> dict[str, object]:
+def _record(name: str, record: DnsRecord, domain: Domain) -> dict[str, object]:
     check = domain.checks.get(record.kind)
     shown: dict[str, object] = {
-        "record": _SHOWN[record.kind],
+        "record": name,
         "name": record.name,
         "type": record.type,
         "ttl": "Auto",

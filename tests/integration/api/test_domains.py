@@ -58,7 +58,7 @@ async def create(client: httpx.AsyncClient, name: str = "shop.example", **fields
 
 def publish(dns: DnsTable, domain: dict[str, Any]) -> None:
     """Copy the records from the answer into the zone, as an owner would; the operator's is there too."""
-    for record in domain["records"]:
+    for record in domain["records"] + domain["recommended_records"]:
         data = record["zone_line"].split(f" IN {record['type']} ", 1)[1]
         dns.records.setdefault((record["name"], record["type"]), [])
         dns.records[record["name"], record["type"]].append(data)  # type: ignore[union-attr]
@@ -89,11 +89,33 @@ async def test_a_new_domain_comes_with_its_records(client: httpx.AsyncClient) ->
         ("DKIM", "TXT", f"{selectors[1]}._domainkey.shop.example", "not_started", False),
         ("SPF", "MX", "bounce.shop.example", "not_started", True),
         ("SPF", "TXT", "bounce.shop.example", "not_started", True),
-        ("DMARC", "TXT", "_dmarc.shop.example", "not_started", False),
     ]
+    assert [(one["record"], one["name"]) for one in body["recommended_records"]] == [("DMARC", "_dmarc.shop.example")]
     assert [one["value"] for one in body["records"][2:4]] == [HOST, f"v=spf1 include:_spf.{HOST} -all"]
-    assert [one.get("priority") for one in body["records"]] == [None, None, 10, None, None]
+    assert [one.get("priority") for one in body["records"]] == [None, None, 10, None]
     assert len(body["records"][0]["value"]) > 380
+
+
+async def test_strict_clients_find_only_words_they_know(
+    client: httpx.AsyncClient, account: Account, database: Database
+) -> None:
+    """Resend's SDK for Rust reads no domain with another region, record or status, or without capabilities."""
+    made = await create(client, capabilities={"sending": "enabled", "receiving": "disabled"}, region="eu-west-1")
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE domains SET status = 'temporary_failure' WHERE id = %s", (made["id"],))
+    listed = (await client.get("/domains")).json()["data"][0]
+    found = (await client.get(f"/domains/{made['id']}")).json()
+    for one in (made, listed, found):
+        assert one["region"] == "us-east-1"
+        assert one["capabilities"] == {"sending": "enabled", "receiving": "disabled"}
+    assert [one["status"] for one in (made, listed, found)] == ["not_started", "failed", "failed"]
+    assert {one["record"] for one in made["records"]} == {"DKIM", "SPF"}
+
+
+@pytest.mark.parametrize("wanted", [{"receiving": "enabled"}, {"sending": "disabled"}])
+async def test_a_capability_that_we_lack_is_refused(client: httpx.AsyncClient, wanted: dict[str, str]) -> None:
+    answer = await client.post("/domains", json={"name": "shop.example", "capabilities": wanted})
+    assert errors_of(answer) == (422, "validation_error")
 
 
 async def test_a_custom_return_path(client: httpx.AsyncClient) -> None:
@@ -241,7 +263,7 @@ async def test_what_the_sdk_sends_in_an_update_is_taken_and_what_we_lack_is_not(
 async def test_resends_sdk_goes_all_the_way(sdk: None, dns: DnsTable) -> None:
     made = await asyncio.to_thread(resend.Domains.create, {"name": "sdk.example", "region": "us-east-1"})
     assert made["name"] == "sdk.example"
-    assert {record["record"] for record in made["records"] or []} == {"DKIM", "SPF", "DMARC"}
+    assert {record["record"] for record in made["records"] or []} == {"DKIM", "SPF"}
     publish(dns, dict(made))
     verified = await asyncio.to_thread(resend.Domains.verify, made["id"])
     assert verified["id"] == made["id"]
