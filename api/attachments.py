@@ -15,6 +15,8 @@ from mta.model import Attachment
 
 MAX_NAME = 255
 
+_ANY = "application/octet-stream"
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BLANKS = str.maketrans("", "", " \t\r\n")
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}", re.ASCII)
@@ -32,13 +34,32 @@ def _read(field: str, given: AttachmentIn) -> Attachment:
         raise _invalid(f"{field}.path", "files are not fetched from elsewhere; send the file itself in `content`")
     if given.content is None:
         raise ApiError("missing_required_field", f"Missing `{field}.content` field.")
-    if not given.filename:
-        raise ApiError("missing_required_field", f"Missing `{field}.filename` field.")
-    for part, text in (("filename", given.filename), ("content_type", given.content_type or "")):
+    for part, text in (("filename", given.filename or ""), ("content_type", given.content_type or "")):
         if _CONTROL.search(text) or len(text) > MAX_NAME:
             raise _invalid(f"{field}.{part}", f"it holds a control character, or more than {MAX_NAME} characters")
-    kind = given.content_type or mimetypes.guess_type(given.filename)[0] or "application/octet-stream"
-    return Attachment(given.filename, kind, _decode(f"{field}.content", given.content), _content_id(field, given))
+    data = _decode(f"{field}.content", given.content)
+    kind = _with_charset(given.content_type or mimetypes.guess_type(given.filename or "")[0] or _ANY, data)
+    return Attachment(given.filename or _name_for(kind), kind, data, _content_id(field, given))
+
+
+def _name_for(kind: str) -> str:
+    """For a file without a name: one by which a recipient's system knows how to open it."""
+    return "attachment" + (mimetypes.guess_extension(kind.partition(";")[0].strip()) or "")
+
+
+def _with_charset(kind: str, data: bytes) -> str:
+    """A text without a charset is US-ASCII to a reader (RFC 2046 section 4.1.2), so UTF-8 has to be named."""
+    if not kind.lower().startswith("text/") or "charset" in kind.lower() or data.isascii() or not _is_utf8(data):
+        return kind
+    return f"{kind}; charset=utf-8"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _content_id(field: str, given: AttachmentIn) -> str:

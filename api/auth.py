@@ -105,6 +105,7 @@ async def _key(request: Request) -> Caller:
 
 def _token(request: Request) -> str:
     header = request.headers.get("authorization", "")
-    if header[:7].lower() != _SCHEME:
+    token = header[7:].strip()
+    if header[:7].lower() != _SCHEME or not token:
         raise ApiError("missing_api_key", "Missing API key: send it as `Authorization: Bearer <key>`.")
-    return header[7:].strip()
+    return token

@@ -48,11 +48,17 @@ def api_error(problems: Sequence[Mapping[str, Any]]) -> ApiError:
     if "attachments" in location and "content" in location:
         reason = "a list must hold numbers from 0 to 255 only" if "list" in str(location) else _NO_FILE
         return ApiError("invalid_attachment", f"The `{field}` field is not valid: {reason}.")
-    if kind == "missing":
+    if kind == "missing" or _is_null(problem, location):
         return missing(field) if field else ApiError("missing_required_field", "The request needs a JSON body.")
     if not field:
         return invalid_field(f"The request body is not valid: {phrase(problem)}.")
     return invalid_field(f"The `{field}` field is not valid: {phrase(problem)}.")
+
+
+def _is_null(problem: Mapping[str, Any], location: Sequence[int | str]) -> bool:
+    """A field that must be there is null, as Go and Java write what was never set. In a list null is just wrong."""
+    named = [part for part in location if isinstance(part, int) or not _BRANCH.fullmatch(part)]
+    return problem.get("input", ...) is None and bool(named) and isinstance(named[-1], str) and "headers" not in named
 
 
 def _names_nothing(problem: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field
 
 from api.schemas.shapes import Listed, Strict
+from web.absent import Needed
 
 
 def _printable(text: str) -> str:
@@ -18,7 +19,7 @@ def _printable(text: str) -> str:
     return text.strip()
 
 
-ShownName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+ShownName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable), Needed]
 """A name for people. Printable: PostgreSQL stores no NUL, UTF-8 knows no lone surrogate."""
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.shapes import Listed
-from web.absent import Absent
+from web.absent import Absent, Needed
 
 
 class AskedCapabilities(BaseModel):
@@ -27,7 +27,9 @@ class CreateDomain(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    name: str = Field(max_length=300, description="The domain behind the @ of your senders.", examples=["example.com"])
+    name: Annotated[str, Needed] = Field(
+        max_length=300, description="The domain behind the @ of your senders.", examples=["example.com"]
+    )
     region: str | None = Field(None, max_length=100, description="Taken and not used: this server is the region.")
     custom_return_path: str | None = Field(
         None,

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from api.schemas.shapes import Listed
 from core.queues import Lane
 from messages.limits import MAX_EXPIRES, MAX_RECIPIENTS
 from messages.states import State
+from web.absent import Absent, Needed, otherwise
 
 MAX_BATCH = 1000
 
@@ -31,11 +32,6 @@ _ADDRESS_LIST = Annotated[list[str], Field(max_length=MAX_RECIPIENTS, fail_fast=
 
 Addresses = str | _ADDRESS_LIST
 """One address, or several. An empty text is an absent address."""
-
-
-def _lane(given: object) -> object:
-    """An empty text is an absent field, here as everywhere."""
-    return Lane.TRANSACTIONAL if given == "" else given
 
 
 class NodeBuffer(BaseModel):
@@ -69,7 +65,9 @@ class Tag(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str = Field(description="1 to 256 of A-Z a-z 0-9 _ -.", examples=["category"])
-    value: str = Field("", description="Up to 256 of A-Z a-z 0-9 _ -.", examples=["confirm_email"])
+    value: Annotated[str, otherwise("")] = Field(
+        "", description="Up to 256 of A-Z a-z 0-9 _ -.", examples=["confirm_email"]
+    )
 
 
 class SendEmail(BaseModel):
@@ -77,7 +75,7 @@ class SendEmail(BaseModel):
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"required": ["from", "to", "subject"]})
 
-    sender: str = Field(
+    sender: Annotated[str, Needed] = Field(
         alias="from",
         description="`Name <user@domain>` or `user@domain`; the domain is a verified domain of this application.",
         examples=["Acme <hello@acme.example>"],
@@ -103,11 +101,11 @@ class SendEmail(BaseModel):
         examples=["in 10 min", "2026-08-05T11:52:01Z"],
     )
     template: Any = Field(None, description="Not available yet: refused.")
-    stream: Annotated[Lane, BeforeValidator(_lane)] = Field(
+    stream: Annotated[Lane, otherwise(Lane.TRANSACTIONAL)] = Field(
         Lane.TRANSACTIONAL, description="Ours. The way it travels: `marketing` never delays the other."
     )
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
-    expires_in: Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None = Field(
+    expires_in: Annotated[Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None, Absent] = Field(
         None,
         description="Ours. Seconds from acceptance, or from `scheduled_at`, in which it is worth sending: 1 to 259200.",
     )
@@ -118,7 +116,9 @@ class MoveEmail(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    scheduled_at: str = Field(description="As when sending.", examples=["in 1 hour", "2026-08-05T11:52:01Z"])
+    scheduled_at: Annotated[str, Needed] = Field(
+        description="As when sending.", examples=["in 1 hour", "2026-08-05T11:52:01Z"]
+    )
 
 
 BATCH: TypeAdapter[list[SendEmail]] = TypeAdapter(

@@ -13,12 +13,13 @@ from pydantic import BaseModel, Field
 from api.schemas.shapes import Listed, Strict
 from suppression.reasons import Reason, Source, SuppressionScope
 from suppression.repository import LARGEST_BATCH
+from web.absent import Needed, otherwise
 from web.faces.suppressions import Origin
 
 LONGEST = timedelta(days=3650)
 """An end further away is a mistake; without one the entry holds for ever."""
 
-_Email = Annotated[str, Field(max_length=2000, examples=["person@example.com"])]
+_Email = Annotated[str, Field(max_length=2000, examples=["person@example.com"]), Needed]
 
 _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 
@@ -26,11 +27,15 @@ _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 class Terms(Strict):
     """For what, why and how long: the fields every way of adding shares."""
 
-    scope: Annotated[SuppressionScope, Field(strict=False)] = Field(
+    scope: Annotated[SuppressionScope, Field(strict=False), otherwise(SuppressionScope.ALL)] = Field(
         SuppressionScope.ALL, description="`all`, or only one stream."
     )
-    reason: Annotated[Reason, Field(strict=False)] = Field(Reason.MANUAL, description="Why mail would be wrong.")
-    detail: str = Field("", max_length=500, description="The evidence: who asked, and where to read about it.")
+    reason: Annotated[Reason, Field(strict=False), otherwise(Reason.MANUAL)] = Field(
+        Reason.MANUAL, description="Why mail would be wrong."
+    )
+    detail: Annotated[str, otherwise("")] = Field(
+        "", max_length=500, description="The evidence: who asked, and where to read about it."
+    )
     expires_at: Annotated[datetime, Field(strict=False)] | None = Field(
         None, description="ISO 8601 with a zone, in the future. The entry ends by itself."
     )

@@ -65,11 +65,16 @@ async def test_a_key_for_one_domain_sends_from_that_domain(client: httpx.AsyncCl
     assert errors_of(await client.post("/emails", json=other, headers=headers)) == (403, "invalid_from_address")
 
 
+async def ids(client: httpx.AsyncClient) -> list[str]:
+    """Of all keys. When one was used last is written a little later, so whole answers differ from each other."""
+    return [one["id"] for one in (await client.get("/api-keys")).json()["data"]]
+
+
 @pytest.mark.parametrize(
     ("body", "name", "field"),
     [
         ({}, "missing_required_field", "name"),
-        ({"name": ""}, "validation_error", "name"),
+        ({"name": ""}, "missing_required_field", "name"),
         ({"name": "   "}, "validation_error", "name"),
         ({"name": "x" * 101}, "validation_error", "name"),
         ({"name": "a\x00b"}, "validation_error", "name"),
@@ -83,11 +88,11 @@ async def test_a_key_for_one_domain_sends_from_that_domain(client: httpx.AsyncCl
     ],
 )
 async def test_wrong_bodies_make_no_key(client: httpx.AsyncClient, body: dict[str, Any], name: str, field: str) -> None:
-    before = (await client.get("/api-keys")).json()["data"]
+    before = await ids(client)
     answer = await client.post("/api-keys", **raw(body))
     assert errors_of(answer) == (422, name)
     assert f"`{field}`" in answer.json()["message"]
-    assert (await client.get("/api-keys")).json()["data"] == before
+    assert await ids(client) == before
 
 
 async def test_the_domain_of_another_application_cannot_be_named(client: httpx.AsyncClient, account: Account) -> None:

@@ -33,6 +33,7 @@ async def test_the_key_is_asked_for_before_anything_else(client: httpx.AsyncClie
     for method, path in keyed:
         for authorization, status, name in (
             ("Basic x", 401, "missing_api_key"),
+            ("Bearer ", 401, "missing_api_key"),
             ("Bearer pl_unknown", 403, "invalid_api_key"),
         ):
             answer = await client.request(
@@ -91,7 +92,7 @@ async def test_what_is_no_id_names_nothing(client: httpx.AsyncClient, ops: httpx
     ]  # fmt: skip
     assert len(paths) >= 10
     for method, path in paths:
-        caller = ops if path.startswith(("/alarms", "/pools")) else client
+        caller = ops if path.startswith(("/alarms", "/applications", "/pools")) else client
         for odd in ("metrics", "1", "%00", "x" * 300):
             answer = await caller.request(method, filled(path, odd), json={"name": "n", "scheduled_at": "in 1 hour"})
             assert (answer.status_code, answer.json()["name"]) == (404, "not_found"), (method, path, odd)

@@ -102,6 +102,30 @@ class TestAttachments:
         (unknown,) = read_attachments([Attachment(content="Zg==", filename="a.nothing-known")])
         assert unknown.content_type == "application/octet-stream"
 
+    @pytest.mark.parametrize("name", [None, False, ""])
+    def test_a_file_without_a_name_gets_one_by_its_type(self, name: Any) -> None:
+        """Node's type says `filename?: string | false`."""
+        given = [
+            Attachment(content="Zg==", filename=name, content_type="application/pdf; x=y"),
+            Attachment(content="Zg==", filename=name),
+        ]
+        assert [found.filename for found in read_attachments(given)] == ["attachment.pdf", "attachment.bin"]
+
+    @pytest.mark.parametrize(
+        ("kind", "data", "written"),
+        [
+            (None, "é".encode(), "text/plain; charset=utf-8"),
+            ("text/csv", "é".encode(), "text/csv; charset=utf-8"),
+            ("text/plain; charset=latin1", "é".encode("latin1"), "text/plain; charset=latin1"),
+            ("text/plain", "é".encode("latin1"), "text/plain"),
+            ("text/plain", b"e", "text/plain"),
+            ("application/json", "é".encode(), "application/json"),
+        ],
+    )
+    def test_a_text_says_that_it_is_utf_8(self, kind: str | None, data: bytes, written: str) -> None:
+        (found,) = read_attachments([Attachment(content=list(data), filename="a.txt", content_type=kind)])
+        assert (found.content_type, found.data) == (written, data)
+
     def test_the_older_name_of_the_content_id(self) -> None:
         (found,) = read_attachments([Attachment(content="Zg==", filename="a.png", inline_content_id="logo")])
         assert found.content_id == "logo"

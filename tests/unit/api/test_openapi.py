@@ -53,7 +53,8 @@ def test_every_field_of_an_answer_and_every_parameter_has_a_meaning() -> None:
         f"{name}.{field}"
         for name, schema in DOCUMENT["components"]["schemas"].items()
         for field, described in schema.get("properties", {}).items()
-        if not described.get("description") and name.endswith(("Answer", "List", "Summary", "Item", "Deleted", "Limits", "Capabilities"))
+        if not described.get("description")
+        and name.endswith(("Answer", "List", "Summary", "Item", "Deleted", "Limits", "Capabilities"))
     ]
     silent += [
         f"{method} {path} {one['name']}"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api.errors import ABOUT, ERRORS, ApiError
-from api.schemas.emails import BATCH, SendEmail
+from api.schemas.emails import BATCH, SendEmail, Tag
 from api.validation import api_error
+from core.queues import Lane
 
 GOOD: dict[str, Any] = {"from": "a@b.example", "to": "c@d.example", "subject": "x", "text": "y"}
 
@@ -25,6 +26,10 @@ def refusal(body: object) -> ApiError:
     ("change", "status", "name", "message"),
     [
         ({"to": 5}, 422, "validation_error", "The `to` field is not valid: it must be a text."),
+        ({"to": None}, 422, "missing_required_field", "Missing `to` field."),
+        ({"from": None}, 422, "missing_required_field", "Missing `from` field."),
+        ({"from": ""}, 422, "missing_required_field", "Missing `from` field."),
+        ({"headers": {"X": None}}, 422, "validation_error", "The `headers.X` field is not valid: it must be a text."),
         ({"to": ["a", None]}, 422, "validation_error", "The `to[1]` field is not valid: it must be a text."),
         ({"to": ["a"] * 101}, 422, "validation_error", "The `to` field is not valid: it may hold at most 100 entries."),
         ({"stream": "bulk"}, 422, "validation_error",
@@ -41,6 +46,19 @@ def test_the_first_wrong_field_is_named(change: dict[str, Any], status: int, nam
     error = refusal({**GOOD, **change})
     assert (error.status, error.name, error.message) == (status, name, message)
     assert error.body() == {"statusCode": status, "name": name, "message": message}
+
+
+def test_null_and_empty_are_absent_where_there_is_a_default() -> None:
+    for nothing in (None, ""):
+        body = {
+            **GOOD,
+            "stream": nothing,
+            "expires_in": nothing,
+            "pool": nothing,
+            "tags": [{"name": "a", "value": nothing}],
+        }
+        found = SendEmail.model_validate_json(json.dumps(body))
+        assert (found.stream, found.expires_in, found.tags) == (Lane.TRANSACTIONAL, None, [Tag(name="a", value="")])
 
 
 def test_a_batch_stops_at_its_first_mistake() -> None:
