@@ -87,6 +87,6 @@ def once(fields: Iterable[Field]) -> list[Field]:
 def _field(piece: bytes) -> Field:
     match = _FIELD.match(piece)
     if match is None:
-        raise ComposeError(f"not a header line: {piece[:40]!r}")
+        raise ComposeError(f"not a header line: {piece[:40].decode('utf-8', 'replace')!a}")
     name = match[1]
     return name.lower(), piece if match.end() == len(name) + 1 else name + b":" + piece[match.end() :]

@@ -22,6 +22,7 @@ from core.errors import ConfigurationError
 _LIFE = datetime.timedelta(days=3650)
 _MAX_COMMON_NAME = 64
 """RFC 5280 appendix A.1, ub-common-name."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def server_context(file: Path, hostname: str, now: datetime.datetime) -> ssl.SSLContext:
@@ -41,22 +42,29 @@ def server_context(file: Path, hostname: str, now: datetime.datetime) -> ssl.SSL
 
 
 def self_signed(hostname: str, now: datetime.datetime) -> bytes:
-    """Key and certificate in PEM for a host name or an address, good for ten years from `now` (aware)."""
+    """Key and certificate in PEM for a host name or an address, good for ten years from `now` (aware).
+
+    Good for loopback too: a client that trusts the file (Go with SSL_CERT_FILE) then verifies it on this machine.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:_MAX_COMMON_NAME])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:_MAX_COMMON_NAME])])
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + _LIFE)
-        .add_extension(x509.SubjectAlternativeName([_alternative(hostname)]), critical=False)
+        .add_extension(_names(hostname, *_LOOPBACK), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return private + certificate.public_bytes(Encoding.PEM)
+
+
+def _names(*hostnames: str) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_alternative(name) for name in hostnames])
 
 
 def _alternative(hostname: str) -> x509.GeneralName:

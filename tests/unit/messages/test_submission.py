@@ -167,6 +167,10 @@ def test_headers_that_are_refused(header: str) -> None:
     assert _refused(_mail(header)).startswith("550 5.6.0 ")
 
 
+def test_a_body_without_a_header_is_told_in_words() -> None:
+    assert _refused("just ä body\r\n".encode()) == "550 5.6.0 not a header line: 'just \\xe4 body'"
+
+
 def test_the_longest_life_is_that_of_the_api() -> None:
     assert _read("X-Postlane-Expires-In: 259200").expires_in == timedelta(hours=72)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import smtplib
 import socket
 import ssl
@@ -185,6 +186,23 @@ async def test_starttls_before_a_key_is_taken(desk: Desk, tmp_path: Path) -> Non
     assert (offered, refused) == (False, 538)
     assert version in ("TLSv1.2", "TLSv1.3")
     assert len(desk.mails) == 1
+
+
+@pytest.mark.parametrize("name", ["mail.test", "localhost", "127.0.0.1", "::1"])
+def test_who_trusts_a_made_certificate_can_verify_it_here(tmp_path: Path, name: str) -> None:
+    """Go's net/smtp cannot be told not to verify."""
+    server = server_context(tmp_path / "own.pem", "mail.test", datetime.now(UTC))
+    client = ssl.create_default_context(cafile=str(tmp_path / "own.pem"))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    for _ in range(4):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    assert ends[0].getpeercert()
 
 
 async def test_a_made_certificate_is_kept(tmp_path: Path) -> None:
