@@ -154,7 +154,7 @@ async def test_workers_find_the_keys(client: httpx.AsyncClient, database: Databa
 
 
 @pytest.mark.parametrize(
-    "name", ["com", "localhost", "192.0.2.1", "[::1]", "a b.example", "me@shop.example", "", "x" * 301]
+    "name", ["com", "localhost", "192.0.2.1", "[::1]", "a b.example", "me@shop.example", " ", "x" * 301]
 )
 async def test_what_is_no_domain_is_refused_and_named(client: httpx.AsyncClient, database: Database, name: str) -> None:
     answer = await client.post("/domains", json={"name": name})
