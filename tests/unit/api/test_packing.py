@@ -46,4 +46,6 @@ def test_a_body_that_would_be_huge_is_refused_before_it_is_parsed() -> None:
 
 
 def test_what_stands_in_texts_does_not_count() -> None:
-    check_parts(json.dumps({"text": '[{,\\"' * (MOST_PARTS // 9)}).encode())
+    raw = json.dumps({"text": '[{,\\"' * (MOST_PARTS // 9)}).encode()
+    assert raw.count(b"[") + raw.count(b"{") > MOST_PARTS // 10, "a plain count finds too much"
+    check_parts(raw)
