@@ -41,7 +41,7 @@ class ExplainReply(Strict):
         examples=["421 4.7.28 unusual rate of unsolicited mail originating from your IP address"]
     )
     provider: Text = Field("other", examples=["gmail"])
-    phase: Annotated[Phase, Field(strict=False)] = Field(Phase.DOT, description="Where in the conversation it came.")
+    phase: Annotated[Phase, Field(strict=False)] = Field(Phase.RCPT, description="Where in the conversation it came.")
 
 
 class Explained(BaseModel):

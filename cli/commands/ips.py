@@ -3,6 +3,7 @@
 Works on the database directly, with the functions the API uses. `add` and `update` try the IP from this host first.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -74,6 +75,7 @@ _ALL: Final = 1000
 
 _VIA: Final = (
     "local; the proxy that has it, socks5://[user:password@]host:port; or a relay, smtp+tls://user:password@host:587."
+    " - asks for it, so that no password stands in a list of processes."
 )
 EhloOption = Annotated[
     str, typer.Option("--ehlo", help="Host name it says in EHLO: that of its PTR record. A relay may do without.")
@@ -106,7 +108,7 @@ def add(
 
     A relay: postlane ips add vendor --via smtp+tls://user:password@smtp.example.com:587 --per-second 14
     """
-    settings = context.settings()
+    settings, via = context.settings(), _asked(via)
     named = ehlo or (settings.hostname if is_relay(via) else "")
     wanted = egress_ip(ip, named, bind, via, LimitsChange(connections, per_second, per_hour))
 
@@ -160,7 +162,7 @@ def update(
     """
 
     secret = context.secret_if_set(context.settings())
-    change = IpChange(ehlo, bind, via, LimitsChange(connections, per_second, per_hour))
+    change = IpChange(ehlo, bind, via and _asked(via), LimitsChange(connections, per_second, per_hour))
 
     async def work(database: Database) -> IpStatus:
         async with database.connection() as connection:
@@ -293,6 +295,13 @@ def _switch(ip: str, work: Callable[[Connection], Awaitable[IpRow]], as_json: bo
             return await ip_status(connection, row.address)
 
     _show(with_database(change), as_json)
+
+
+def _asked(via: str) -> str:
+    """The `via`; where it was given as "-" from the keyboard, without an echo, or from a pipe."""
+    if via != "-":
+        return via
+    return str(typer.prompt("via", hide_input=True)) if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 
 async def _tried(ip: EgressIp, elsewhere: bool) -> None:

@@ -1,5 +1,7 @@
 """`postlane pools`, `ips`, `throttles`, `alarms` and operators' keys, on the test database."""
 
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -84,6 +86,15 @@ def test_ips_from_first_to_last(filled: Postlane) -> None:
     assert refused(filled("ips", "remove", "127.0.1.1", "--yes")) == (1, "conflict")
     assert filled("ips", "remove", "127.0.1.1", "--yes", "--force").out == GONE
     assert refused(filled("ips", "show", "127.0.1.1")) == (1, "not_found")
+
+
+def test_the_password_of_a_relay_may_come_by_a_pipe(filled: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("smtps://shop:hunter2@smtp.example.com\n"))
+    made = filled("ips", "add", "vendor", "--via", "-", "--per-hour", "100", "--elsewhere")
+
+    assert made.status == 0, made.said
+    assert made.out["via"] == "smtps://shop:***@smtp.example.com:465"
+    assert made.out["limits"] == {"connections": 5, "messages_per_second": 0.0, "messages_per_hour": 100}
 
 
 def test_a_story_for_people(filled: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:

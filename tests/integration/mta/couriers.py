@@ -21,21 +21,23 @@ def mail(rcpt_to: str = "bob@x.test", data: bytes = BODY) -> Envelope:
     return Envelope("a@y.test", rcpt_to, data)
 
 
-def route(*addresses: str, provider: str = "other", same: bool = False) -> Route:
+def route(*addresses: str, provider: str = "other", same: bool = False, below: str = "test") -> Route:
     """A route over these addresses, named mx0.test, mx1.test, …; of falling or of the `same` preference."""
-    hosts = [Host(f"mx{at}.test", address, 10 if same else 10 * at) for at, address in enumerate(addresses)]
+    hosts = [Host(f"mx{at}.{below}", address, 10 if same else 10 * at) for at, address in enumerate(addresses)]
     return Route("x.test", provider, tuple(hosts))
 
 
 def providers(wide: int = 0, connections: int = 10, messages: int = 1000) -> Providers:
-    """Limits for everybody; with `wide`, a provider "big" that counts all its servers together.
+    """Limits for everybody; with `wide`, a provider "big" that counts all its servers, those of big.test, together.
 
     Servers of strict.test belong to a provider "strict" that takes nothing in plain text.
     """
     rows = {"strict": Limits(connections, messages, tls=Tls.REQUIRED)}
     if wide:
         rows["big"] = Limits(wide, messages, provider_wide=True)
-    return Providers(Limits(connections, messages), rows, {"strict.test": "strict"})
+    return Providers(
+        Limits(connections, messages), rows, {"strict.test": "strict", **({"big.test": "big"} if wide else {})}
+    )
 
 
 @asynccontextmanager
