@@ -13,7 +13,7 @@ SHORTEST: Final = 4
 """Letters of an id that a person has to type at least: fewer are a slip of the finger."""
 
 LISTED: Final = 10
-"""Candidates named in an error; the rest is counted."""
+"""Candidates named in an error. That there are more is said, and not how many: a reader asks for one more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def the_one(text: str, noun: str, candidates: Sequence[Candidate], command: str,
 def ambiguous(text: str, noun: str, candidates: Sequence[Candidate]) -> CliError:
     """The error that lists what may be meant."""
     lines = [on_one_line(f"{one.id}  {one.name or one.about}") for one in candidates[:LISTED]]
-    more = [f"and {len(candidates) - LISTED} more"] if len(candidates) > LISTED else []
+    more = ["and more"] if len(candidates) > LISTED else []
     listed = "\n".join(f"  {line}" for line in (*lines, *more))
     return CliError("ambiguous", f"{text} could be more than one {noun}:\n{listed}", "Give more of the id.")
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from cli.ids import Candidate, beginning, the_one
+from cli.ids import LISTED, Candidate, ambiguous, beginning, the_one
 from cli.output import CliError
 
 _A, _B = UUID("01a20446-b6a1-7000-8a97-c8c4fb13728d"), UUID("01a20446-b6a2-7000-8a97-c8c4fb130000")
@@ -23,6 +23,15 @@ def test_several_are_listed_with_what_tells_them_apart() -> None:
     assert refused.value.code == "ambiguous"
     assert f"{_A}  web" in str(refused.value)
     assert f"{_B}  batch" in str(refused.value)
+
+
+@pytest.mark.parametrize(("read", "more"), [(LISTED, False), (LISTED + 1, True)])
+def test_of_many_that_there_are_more_is_said_without_a_figure(read: int, more: bool) -> None:
+    """Who reads from a table stops at one more than are listed, so a figure would be made up."""
+    error = ambiguous("01a2", "email", [Candidate(UUID(int=n), about=f"mail {n}") for n in range(read)])
+
+    assert str(error).endswith("\n  and more") == more
+    assert str(error).count("  mail ") == LISTED
 
 
 @pytest.mark.parametrize("text", ["01a", "ffff", "nobody", "", "%", "01a20446-b6a1-7000-8a97-c8c4fb13728d0"])
