@@ -72,7 +72,9 @@ def print_rows(console: Console, rows: Sequence[Mapping[str, object]], columns: 
             print_object(console, row, columns, title)
             title = " "
         return
-    table = Table(title=_title(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
+    if title:
+        console.print(_title(title.strip()))
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for column in kept:
         table.add_column(
             column.heading, style=column.style, justify=column.justify, no_wrap=not column.wrap, overflow="fold"
@@ -82,7 +84,7 @@ def print_rows(console: Console, rows: Sequence[Mapping[str, object]], columns: 
     console.print(table)
     left_out = [" ".join(column.heading.split()) for column in columns if column not in kept]
     if left_out:
-        console.print(Text(f"Left out: {', '.join(left_out)}. A wider terminal shows it, --json too.", style="dim"))
+        console.print(Text(f"Left out: {', '.join(left_out)}. A wider terminal shows more, --json all.", style="dim"))
 
 
 def print_object(console: Console, record: Mapping[str, object], columns: Sequence[Column], title: str) -> None:

@@ -30,6 +30,9 @@ PLAIN_SECONDS = 5.0
 _FIXED_LINES = 9
 """Of the frame, besides services and rows of the two tables: border, blank lines, lanes, headings, one to spare."""
 
+_BETWEEN = "   "
+"""What parts two services of a line."""
+
 _WIDE = 90
 """Columns of a terminal from which on every figure has its place."""
 
@@ -177,8 +180,8 @@ class LiveTerminal:
 
     def _draw(self, states: Sequence[ServiceState]) -> RenderableType:
         figures = self._reader.figures
-        services = _services(states)
         inner = max(1, self._console.width - 4)
+        services = _services(states, inner)
         rows = max(1, self._console.height - _FIXED_LINES - len(services.wrap(self._console, inner)))
         wide = self._console.width >= _WIDE
         outcomes = ("delivered", "deferred", "bounced") if wide else ("delivered", "deferred")
@@ -193,15 +196,23 @@ class LiveTerminal:
         return Panel(body, title=f"[bold]Postlane[/] · {self._title}", border_style="bright_black", padding=(0, 1))
 
 
-def _services(states: Iterable[ServiceState]) -> Text:
-    line = Text()
-    for state in states:
-        mark, colour = _STATUS[state.status]
-        line.append(f"{mark} ", style=colour).append(state.name)
-        if state.restarts:
-            line.append(f" ↻{state.restarts}", style="yellow")
-        line.append("   ")
-    return line
+def _services(states: Iterable[ServiceState], width: int) -> Text:
+    """Side by side, in as many lines as it takes: a mark never stands at the end of a line without its name."""
+    lines: list[Text] = []
+    for one in map(_service, states):
+        if lines and lines[-1].cell_len + len(_BETWEEN) + one.cell_len <= width:
+            lines[-1].append(_BETWEEN).append_text(one)
+        else:
+            lines.append(one)
+    return Text("\n").join(lines)
+
+
+def _service(state: ServiceState) -> Text:
+    mark, colour = _STATUS[state.status]
+    text = Text.assemble((f"{mark} ", colour), state.name)
+    if state.restarts:
+        text.append(f" ↻{state.restarts}", style="yellow")
+    return text
 
 
 def _lanes(figures: Figures, wide: bool) -> Table:

@@ -80,6 +80,16 @@ def test_services_with_their_state_and_restarts() -> None:
     assert "↻ worker-marketing ↻3" in shown
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 110])
+def test_the_mark_of_a_service_stands_before_its_name_in_every_width(width: int) -> None:
+    names = ["postgres", "valkey", "simulator", "api", "scheduler", "worker-transactional", "worker-marketing"]
+    services = live._services([state(name) for name in names], width - 4)
+    lines = [line.plain for line in services.wrap(Console(width=width), width - 4)]
+
+    assert all(sum(f"● {name}" in line for line in lines) == 1 for name in names)
+    assert max(map(len, lines)) <= width - 4
+
+
 def test_every_state_of_a_service_can_be_drawn() -> None:
     shown = drawn([], *(state(status.value, status) for status in Status))
 

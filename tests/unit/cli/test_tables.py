@@ -40,6 +40,14 @@ def test_columns_go_by_importance_and_are_named(width: int, left_out: str) -> No
     assert all(len(line) <= width for line in out.splitlines() if not line.startswith("Left out"))
 
 
+def test_a_title_is_as_wide_as_the_terminal_and_not_as_the_table() -> None:
+    out = io.StringIO()
+    title = "offers: pool of the marketing lane, overflows to bulk"
+    print_rows(Console(file=out, width=80), [{"IP": "192.0.2.11"}], [Column("IP")], title)
+
+    assert out.getvalue().splitlines()[0] == title
+
+
 @pytest.mark.parametrize("width", [20, 40, 48])
 def test_what_does_not_fit_at_all_is_a_block_a_row(width: int) -> None:
     out = _printed(width)
