@@ -12,11 +12,15 @@ from store.database import Database
 T = TypeVar("T")
 
 
+def quiet_pools() -> None:
+    """A pool warns of each failed try; the one line that a person needs is the error that the command ends with."""
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+
+
 def with_database(work: Callable[[Database], Awaitable[T]], settings: Settings | None = None) -> T:
     """Run `work` with an open database. Raises ConfigurationError or DatabaseUnavailableError."""
     found = settings or context.settings()
-    # It warns of each failed try; the one line that a person needs is the error that the command ends with.
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    quiet_pools()
 
     async def run() -> T:
         database = Database(found.database_url, size=3, name="postlane-cli")

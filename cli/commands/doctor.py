@@ -24,6 +24,7 @@ from accounts.verify import refused_now
 from cli import context
 from cli.main import version
 from cli.output import Column, JsonOption, emit
+from cli.sessions import quiet_pools
 from core.errors import PostlaneError
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -142,6 +143,8 @@ def _schema(settings: Settings) -> Iterator[Finding]:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     """Another secret than the one the DKIM keys were sealed with lets everything start, and no mail be signed."""
+    if not settings.database_url:
+        return  # "" would be libpq's own default: somebody's server on this host, and not ours
     try:
         secret = InstanceSecret.from_text(settings.secret.get_secret_value())
         with psycopg.connect(settings.database_url, connect_timeout=3) as connection:
@@ -263,6 +266,9 @@ def _egress(settings: Settings) -> list[tuple[str, str, str]]:
 
 async def _sending(settings: Settings, resolver: Resolver) -> list[Finding]:
     """Relays let us in, and what is signed now for each verified domain verifies."""
+    if not settings.database_url:
+        return []  # the database check has said so already
+    quiet_pools()
     try:
         secret = context.instance_secret(settings)
         database = Database(settings.database_url, size=1, name="postlane-doctor")

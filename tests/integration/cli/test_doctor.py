@@ -1,10 +1,12 @@
 """`postlane doctor`: finds what is wrong, says what to do, and is stopped by nothing."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from accounts import repository as accounts
 from core import settings
@@ -81,7 +83,8 @@ def test_wrong_secret_is_found_before_mail_is_lost(doctor: Any, database_url: st
     assert "2 of 2 DKIM keys cannot be opened" in told(answer, "keys")
 
 
-def test_each_broken_part_is_named_and_stops_no_other(doctor: Any) -> None:
+def test_each_broken_part_is_named_and_stops_no_other(doctor: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="psycopg.pool")
     answer = doctor(
         database_url="postgresql://somebody@127.0.0.1:1/x",
         redis_url="redis://127.0.0.1:1/0",
@@ -95,6 +98,20 @@ def test_each_broken_part_is_named_and_stops_no_other(doctor: Any) -> None:
     )  # fmt: skip
     assert "refused" in told(answer, "postgresql")
     assert answer.status == 1
+    assert not [record for record in caplog.records if record.name == "psycopg.pool"]
+
+
+def test_without_a_server_named_nobody_elses_is_asked(
+    doctor: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty URL is libpq's default: whatever PostgreSQL the environment or this host has."""
+    add_domain(database_url, settings.load().secret.get_secret_value())
+    for name, value in conninfo_to_dict(database_url).items():
+        monkeypatch.setenv({"dbname": "PGDATABASE"}.get(name, f"PG{name.upper()}"), str(value))
+    found = levels(doctor(database_url=""))
+
+    assert found["postgresql"] == "failed"
+    assert not {"keys", "dkim acme.example"} & found.keys()
 
 
 @pytest.mark.parametrize(
