@@ -46,28 +46,28 @@ class Kind:
     budget: Budget | None = None
 
 
-_REROUTE = Budget(1000, 100, Better.LOWER)
-
 KINDS: Mapping[str, Kind] = {
     "delivered_per_s": Kind("msg/s", "first POST /emails/batch to last 250, all steps"),
     "postfix_opendkim_per_s": Kind("msg/s", "Postfix + OpenDKIM on a Unix socket (Debian), first MAIL to last 250"),
-    "ratio": Kind("x", "the first against the second, run by run", 2, Budget(6, 14)),
-    "postfix_opendkim_inet_per_s": Kind("msg/s", "the same pair, OpenDKIM on a TCP socket: the design's baseline"),
-    "ratio_inet": Kind("x", "the first against that, run by run", 2, Budget(6, 14)),
-    "rsa_limit_share": Kind("", "share of the RSA-2048 signatures all cores can make", 3, Budget(0.18, 0.40)),
+    "ratio": Kind("x", "the first against the second, run by run", 2, Budget(4.5, 6)),
+    "postfix_opendkim_inet_per_s": Kind("msg/s", "the same pair, OpenDKIM on a TCP socket"),
+    "ratio_inet": Kind("x", "the first against that, run by run", 2),
+    "rsa_limit_share": Kind("", "share of the RSA-2048 signatures all cores can make", 3, Budget(0.28, 0.40)),
     "limits_ratio": Kind(
         "x", "throughput with provider limits and a warming IP in force, against without", 2, Budget(0.9, None)
     ),
-    "reroute_ms_p50": Kind("ms", "throttle reply to 250 through another IP, same mail", 1, _REROUTE),
-    "reroute_ms_p99": Kind("ms", "the same, 99th percentile", 1, _REROUTE),
-    "api_single_per_s": Kind("req/s", "POST /emails, one API process, 32 clients", 0, Budget(1500, 3000)),
-    "api_batch_per_s": Kind("msg/s", "POST /emails/batch, one API process", 0, Budget(6000, 15000)),
-    "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(10, 5, Better.LOWER)),
-    "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(30, 10, Better.LOWER)),
-    "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(20, 6, Better.LOWER)),
-    "tx_loaded_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(150, 50, Better.LOWER)),
-    "backlog_ratio": Kind("x", "throughput with the deep queue against the shallow one", 2, Budget(0.8, 0.95)),
-    "suppression_cost": Kind("", "share of a message's time for the long list", 4, Budget(0.05, 0.02, Better.LOWER)),
+    "reroute_ms_p50": Kind(
+        "ms", "throttle reply to 250 through another IP, same mail", 1, Budget(20, 10, Better.LOWER)
+    ),
+    "reroute_ms_p99": Kind("ms", "the same, 99th percentile", 1, Budget(150, 60, Better.LOWER)),
+    "api_single_per_s": Kind("req/s", "POST /emails, one API process, 32 clients", 0, Budget(3000, 4000)),
+    "api_batch_per_s": Kind("msg/s", "POST /emails/batch, one API process", 0, Budget(12_000, 20_000)),
+    "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
+    "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
+    "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),
+    "tx_loaded_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(60, 40, Better.LOWER)),
+    "backlog_ratio": Kind("x", "throughput with the deep queue against the shallow one", 2, Budget(0.9, 0.98)),
+    "suppression_cost": Kind("", "share of a message's time for the long list", 4, Budget(0.04, 0.02, Better.LOWER)),
     "worker_memory_growth_mb": Kind("MB", "growth of the largest marketing worker after its first run", 1),
 }
 """Every figure, in the order of the table."""
