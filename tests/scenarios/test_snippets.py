@@ -221,7 +221,7 @@ def _run_shell(desk: Desk, block: Block) -> None:
         desk.printed = "".join(printed)
     else:
         desk.printed = desk.shell(block.text)
-    if sent := re.findall(r'"id": "([0-9a-f-]{36})",\s+"last_event"', desk.printed):
+    if sent := re.findall(r'"object": "email",\s+"id": "([0-9a-f-]{36})"', desk.printed):
         desk.email = sent[-1]
     if "simulator throttle gmail 127.0.1.1" in block.text:
         assert "rests at gmail" in desk.printed, desk.printed  # what the page says one sees
