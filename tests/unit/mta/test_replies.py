@@ -302,6 +302,6 @@ def test_long_hostile_texts_stay_cheap() -> None:
         for sample in rule.matches:
             for text in (sample.text * 100, " ".join(sample.text.split()[:2]) * 200, sample.text[:3] * 500):
                 for provider in ("", *rule.providers):
-                    start = time.perf_counter()
+                    start = time.process_time()
                     TABLE.classify(replace(sample, text=text), provider)
-                    assert time.perf_counter() - start < 0.25, rule.id
+                    assert time.process_time() - start < 0.25, rule.id

@@ -173,10 +173,10 @@ def test_existing_signatures_are_left_alone() -> None:
 )
 def test_a_megabyte_of_anything_is_linear(body: bytes) -> None:
     # Measured: 0.2 to 40 ms each. Quadratic code needs minutes, so that one second tells them apart on any machine.
-    start = time.perf_counter()
+    start = time.process_time()
     sign.sign(b"From: a@b.example\r\n\r\n" + body, [_ED], _NOW)
     sign.sign(b"From: a@b.example\r\nSubject: " + body.replace(b"\r\n", b"\r\n ") + b"\r\n\r\nx\r\n", [_ED], _NOW)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_rsa_signs_side_by_side() -> None:

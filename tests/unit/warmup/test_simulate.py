@@ -72,9 +72,9 @@ def test_twenty_providers_and_half_a_year_take_well_under_a_second() -> None:
     providers = [f"p{number}" for number in range(20)]
     weights = dict.fromkeys(providers, 0.04)
     plan = parse({"name": "a", "stages": list(range(1000, 181_000, 1000)), "weights": weights})
-    started = time.perf_counter()
+    started = time.process_time()
     result = simulate(plan, Volume(1_000_000, weights), 180)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert len(result.rows) == 180 * 21
 
 
