@@ -16,17 +16,20 @@ COPY pyproject.toml LICENSE /opt/postlane/
 COPY accounts /opt/postlane/accounts
 COPY alarms /opt/postlane/alarms
 COPY api /opt/postlane/api
+COPY audience /opt/postlane/audience
 COPY cli /opt/postlane/cli
 COPY core /opt/postlane/core
 COPY messages /opt/postlane/messages
 COPY mta /opt/postlane/mta
 COPY outcomes /opt/postlane/outcomes
+COPY pages /opt/postlane/pages
 COPY pools /opt/postlane/pools
 COPY simulator /opt/postlane/simulator
 COPY store /opt/postlane/store
 COPY suppression /opt/postlane/suppression
 COPY warmup /opt/postlane/warmup
 COPY web /opt/postlane/web
+COPY webhooks /opt/postlane/webhooks
 COPY workers /opt/postlane/workers
 # Bytecode now: the container's file system is read-only.
 RUN printf '#!/bin/sh\nexec /opt/venv/bin/python -m cli "$@"\n' > /opt/venv/bin/postlane \

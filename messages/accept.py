@@ -262,14 +262,15 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
     async with connection.cursor() as cursor:
         async with cursor.copy(
             'COPY emails (id, application_id, domain_id, lane, pool_id, content_id, created_at, sender, subject, "to",'
-            " cc, bcc, reply_to, tags, message_id, scheduled_at, expires_at) FROM STDIN"
+            " cc, bcc, reply_to, tags, message_id, scheduled_at, expires_at, topic_id, open_tracking, click_tracking,"
+            " capture) FROM STDIN"
         ) as copy:
             for e in emails:
                 await copy.write_row(
                     (
                         e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.id, e.created_at, e.sender,
                         e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to), _json(e.tags), e.message_id,
-                        e.scheduled_at, e.expires_at,
+                        e.scheduled_at, e.expires_at, e.topic_id, e.open_tracking, e.click_tracking, e.capture,
                     )
                 )  # fmt: skip
         async with cursor.copy(
@@ -290,7 +291,7 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
                     await copy.write_row((e.id, n, r.recipient, r.address, r.kind, state, e.created_at))
         async with cursor.copy(
             "COPY delivery_queue (email_id, position, lane, application_id, destination, recipient, address, due_at,"
-            " expires_at) FROM STDIN"
+            " expires_at, topic_id, capture) FROM STDIN"
         ) as copy:
             for e in emails:
                 due = e.scheduled_at or e.created_at - _EARLIER
@@ -298,7 +299,7 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
                     await copy.write_row(
                         (
                             e.id, n, e.lane.value, e.application_id, r.destination, r.recipient, r.address, due,
-                            e.expires_at,
+                            e.expires_at, e.topic_id, e.capture,
                         )
                     )  # fmt: skip
     await _count_accepted(connection, emails)

@@ -33,17 +33,17 @@ WITH due AS MATERIALIZED (
   UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL
     FROM due WHERE q.email_id = due.email_id AND q.position = due.position
   RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at,
-            q.engaged_at, q.lane, q.application_id
+            q.engaged_at, q.lane, q.application_id, q.topic_id, q.capture
 )
 SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts, c.last_ip, c.expires_at, c.engaged_at,
-       coalesce(c.expires_at <= now(), false), s.reason, now()
+       c.capture, coalesce(c.expires_at <= now(), false), s.reason, now()
   FROM claimed c LEFT JOIN LATERAL (SELECT s.reason {forbidding("c")} LIMIT 1) s ON true
 """
 
 # OFFSET 0 keeps the planner from flattening the subquery: a look-up per email is right at any table size.
 _LOAD = """
 SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_at, e.scheduled_at, e.sender, e.subject,
-       e."to", e.cc, e.reply_to, e.message_id, e.tags,
+       e."to", e.cc, e.reply_to, e.message_id, e.tags, e.topic_id, e.open_tracking, e.click_tracking,
        c.html, c.body, c.headers, c.raw, c.attachment_count, c.size
   FROM emails e LEFT JOIN LATERAL (
     SELECT CASE WHEN size <= %(inline)s THEN html END AS html, CASE WHEN size <= %(inline)s THEN body END AS body,
@@ -102,11 +102,12 @@ async def claim(
     claimed = [
         Claimed(
             MessageRef(mail, position), recipient, address, destination, attempts, ip, reason, expires, expired, at,
-            engaged,
+            engaged, capture,
         )
-        for mail, position, recipient, address, destination, attempts, ip, expires, engaged, expired, reason, at in (
-            await cursor.fetchall()
-        )
+        for (
+            mail, position, recipient, address, destination, attempts, ip, expires, engaged, capture, expired, reason,
+            at,
+        ) in await cursor.fetchall()
     ]  # fmt: skip
     counts = Counter(message.destination for message in claimed)
     return claimed, [destination for destination, count in counts.items() if count >= each]
@@ -119,8 +120,8 @@ async def load(
     cursor = await connection.execute(_LOAD, {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT})
     found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
     for row in await cursor.fetchall():
-        html, body, headers, raw, attachments, size = row[14:]
-        stored = _stored_email(row[:14], size or 0)
+        html, body, headers, raw, attachments, size = row[17:]
+        stored = _stored_email(row[:17], size or 0)
         small = size is not None and size <= INLINE_CONTENT and attachments == 0
         content = StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
         found[stored.id] = (stored, content)
@@ -185,26 +186,12 @@ def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
 
 
 def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:
-    identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to, mid, tags = (
-        row
-    )
+    identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to = row[:12]
+    message_id, tags, topic, opens, clicks = row[12:]
     return StoredEmail(
-        identifier,
-        application,
-        domain,
-        pool,
-        content,
-        created,
-        scheduled,
-        sender,
-        subject,
-        tuple(to),
-        tuple(cc),
-        tuple(reply_to),
-        mid,
-        _pairs(tags),
-        size,
-    )
+        identifier, application, domain, pool, content, created, scheduled, sender, subject, tuple(to), tuple(cc),
+        tuple(reply_to), message_id, _pairs(tags), size, topic, opens, clicks,
+    )  # fmt: skip
 
 
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:

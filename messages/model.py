@@ -78,6 +78,13 @@ class NewEmail:
     pool_id: UUID | None = None
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
+    topic_id: UUID | None = None
+    """The type of mail it is, which recipients may switch off."""
+    open_tracking: bool | None = None
+    """None: what the sender's domain says. So too for clicks."""
+    click_tracking: bool | None = None
+    capture: bool = False
+    """Everything is done but sending: the mail ends in a mailbox of ours."""
 
     def __post_init__(self) -> None:
         for name in ("html", "text"):
@@ -131,6 +138,8 @@ class Claimed:
     """By the database's clock."""
     engaged_at: datetime | None = None
     """When its recipient last opened or clicked, as far as known."""
+    capture: bool = False
+    """It may not leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,9 @@ class StoredEmail:
     tags: tuple[tuple[str, str], ...] = field(default=())
     size: int = 0
     """Bytes of content, about."""
+    topic_id: UUID | None = None
+    open_tracking: bool | None = None
+    click_tracking: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

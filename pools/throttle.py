@@ -315,6 +315,8 @@ class ThrottleBook:
 
     def _is_due(self, key: Key, now: datetime) -> bool:
         """Whether counting now can change something: between two steps of a rate a thousand workers need not write."""
+        if key in self._unwritten:
+            return False  # the store has not heard yet what these came after: it would count them for nothing
         condition = self._condition(key)
         if condition is None or condition.state is not State.RECOVERING:
             return True

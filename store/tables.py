@@ -5,7 +5,7 @@ segments, reports. Only what such questions read; the schema itself is the migra
 are used, and whatever writes is one of those.
 """
 
-from sqlalchemy import ARRAY, UUID, Column, DateTime, MetaData, Select, SmallInteger, Table, Text
+from sqlalchemy import ARRAY, UUID, Boolean, Column, DateTime, MetaData, Select, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -46,6 +46,10 @@ emails = Table(
     Column("message_id", Text, nullable=False),
     Column("scheduled_at", DateTime(timezone=True)),
     Column("expires_at", DateTime(timezone=True)),
+    Column("topic_id", UUID),
+    Column("open_tracking", Boolean),
+    Column("click_tracking", Boolean),
+    Column("capture", Boolean, nullable=False),
 )
 
 messages = Table(
@@ -79,6 +83,8 @@ delivery_queue = Table(
     Column("hold", Text),
     Column("engaged_at", DateTime(timezone=True)),
     Column("application_id", UUID),
+    Column("topic_id", UUID),
+    Column("capture", Boolean, nullable=False),
 )
 
 DESCRIBED = tuple(_metadata.tables.values())

@@ -1,0 +1,1 @@
+"""Who wants which mail: topics and the choices people made about them."""

@@ -1,0 +1,1 @@
+"""Pages for recipients, without keys or sessions: signed links say who asks for what."""

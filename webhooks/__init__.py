@@ -1,0 +1,1 @@
+"""Telling applications what happened: the outbox, their endpoints, signing and sending."""
