@@ -39,6 +39,7 @@ class Entry:
 COMMANDS: tuple[Entry, ...] = (
     Entry("up", "cli.running.up:up", "Run everything in this terminal, with servers of its own if none are set.", _RUN),
     Entry("api", "cli.commands.services:api", "Run the HTTP API.", _RUN),
+    Entry("public", "cli.commands.services:public", "Run the pages for recipients: unsubscribing, preferences.", _RUN),
     Entry("worker", "cli.commands.services:worker", "Run a Celery worker for one queue.", _RUN),
     Entry("scheduler", "cli.commands.services:scheduler", "Run the scheduler: due scan, retention.", _RUN),
     Entry("inbound", "cli.commands.services:inbound", "Run the listener for bounces and SMTP submission.", _RUN),

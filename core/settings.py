@@ -6,7 +6,9 @@ a `.env` file in the working directory is read too.
 """
 
 import os
+import re
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -15,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core import broker
 from core.errors import ConfigurationError
 from core.secrets import InstanceSecret
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/?", re.I | re.A)
 
 
 class Settings(BaseSettings):
@@ -58,6 +62,24 @@ class Settings(BaseSettings):
     )
     max_message_bytes: int = Field(
         40 * 1024 * 1024, ge=1024, description="Largest email in bytes, attachments decoded and all parts together."
+    )
+
+    # Public pages
+    public_url: str = Field(
+        "",
+        description="Where recipients reach the public pages (unsubscribing, preferences), as "
+        "`https://mail.example.com`: a name of its own, behind your TLS proxy. "
+        "Empty: marketing mail offers unsubscribing by mail only.",
+    )
+    public_host: str = Field("127.0.0.1", description="Address the public pages listen on.")
+    public_port: int = Field(8026, ge=0, le=65535, description="Port the public pages listen on; 0 takes a free one.")
+    public_connections: int = Field(
+        800, ge=10, description="HTTP connections the public pages keep open; a reverse proxy may use all of them."
+    )
+    public_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"),
+        description="Reverse proxies in front of the public pages, as addresses or networks: from them, and from "
+        "nobody else, `X-Forwarded-For` is believed.",
     )
 
     # Sending
@@ -151,6 +173,20 @@ class Settings(BaseSettings):
                 InstanceSecret.from_text(text)
         except ConfigurationError as error:
             raise ValueError(f"must be at least 32 bytes as hex; `postlane init` makes one. {error}") from None
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, value: str) -> str:
+        if value and not _ORIGIN.fullmatch(value):
+            raise ValueError("must be like https://mail.example.com, without a path")
+        return value.rstrip("/").lower()
+
+    @field_validator("public_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ip_network(text, strict=False)
         return value
 
     @field_validator("database_url")

@@ -1,1 +1,1 @@
-"""Pages for recipients, without keys or sessions: signed links say who asks for what."""
+"""Pages that recipients see, without a key: unsubscribing, preferences, links in mail. Acts on POST only."""

@@ -1,4 +1,4 @@
-"""The commands that are Postlane's processes: api, worker, scheduler, inbound, migrate.
+"""The commands that are Postlane's processes: api, public, worker, scheduler, inbound, migrate.
 
 Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
 """
@@ -32,6 +32,14 @@ def api() -> None:
     """Serve the HTTP API, its documentation and /metrics."""
     settings = _ready("api")
     from api.serve import run
+
+    run(settings)
+
+
+def public() -> None:
+    """Serve the pages that recipients see: unsubscribing, preferences, links in mail."""
+    settings = _ready("public")
+    from pages.serve import run
 
     run(settings)
 

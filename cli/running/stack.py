@@ -31,6 +31,8 @@ class Shape:
     api_port: int = 8025
     inbound_port: int = 0
     submission_port: int = 0
+    public: bool = False
+    public_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Stack:
     services: tuple[Service, ...]
     api_url: str
     smtp_url: str
+    public_url: str
+    """Where the public pages answer on this machine; "" without them."""
     metrics: Mapping[str, str]
     """Service name → URL of its /metrics."""
 
@@ -52,10 +56,12 @@ def command(*words: str) -> tuple[str, ...]:
 def build(shape: Shape, env: Mapping[str, str]) -> Stack:
     """All services for `env`, which holds the servers, the secret and every other setting they share."""
     names = ["scheduler", *_worker_names(shape), *(["inbound"] if shape.inbound else [])]
+    names += ["public"] if shape.public else []
     ports = dict(zip(names, free_ports.take(len(names)), strict=True))
-    listeners = free_ports.take(2)
+    listeners = free_ports.take(3)
     inbound_port = shape.inbound_port or listeners[0]
     submission_port = shape.submission_port or listeners[1]
+    public_port = shape.public_port or listeners[2]
     api_url = f"http://127.0.0.1:{shape.api_port}"
     root = str(CHECKOUT)
     shared = {**env, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1"}
@@ -75,6 +81,8 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
         own = {"POSTLANE_METRICS_PORT": str(ports[name])}
         if name == "inbound":
             own |= {"POSTLANE_INBOUND_PORT": str(inbound_port), "POSTLANE_SUBMISSION_PORT": str(submission_port)}
+        if name == "public":
+            own |= {"POSTLANE_PUBLIC_PORT": str(public_port)}
         services.append(
             Service(
                 name.removesuffix("-0"),
@@ -88,7 +96,11 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
         )
     metrics = {name.removesuffix("-0"): f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()}
     return Stack(
-        tuple(services), api_url, f"smtp://127.0.0.1:{submission_port}", {"api": f"{api_url}/metrics", **metrics}
+        tuple(services),
+        api_url,
+        f"smtp://127.0.0.1:{submission_port}",
+        f"http://127.0.0.1:{public_port}" if shape.public else "",
+        {"api": f"{api_url}/metrics", **metrics},
     )
 
 

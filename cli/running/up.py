@@ -46,6 +46,10 @@ def up(
         practice = demo.prepare(running) if with_demo else None
         if practice:
             env |= practice.env
+        if practice and not settings.public_url:  # links that work here, and only here
+            env["POSTLANE_PUBLIC_URL"] = f"http://127.0.0.1:{shape.public_port}"
+        elif not settings.public_url:
+            notes.append("POSTLANE_PUBLIC_URL is not set: marketing mail offers unsubscribing by mail only.")
         tell(dict(practice.env if practice else {}) | {"POSTLANE_API_PORT": str(shape.api_port)})
         stack = build(shape, env)
         first: list[Service | Process] = [*servers.processes] if servers else []
@@ -73,7 +77,7 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
 
     A demo takes any free port for SMTP. Raises ConfigurationError for a taken port that was asked for.
     """
-    wanted = {"api_port": settings.api_port}
+    wanted = {"api_port": settings.api_port, "public_port": settings.public_port}
     if not with_demo:
         wanted |= {"inbound_port": settings.inbound_port, "submission_port": settings.submission_port}
     ports = {name: _port(settings, name, port) for name, port in wanted.items()}
@@ -82,10 +86,15 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
         for name, port in wanted.items() if port and port != ports[name]
     ]  # fmt: skip
     listeners = (ports.get("inbound_port", 0), ports.get("submission_port", 0))
-    return Shape(transactional, marketing, 1, True, ports["api_port"], *listeners), notes
+    return Shape(transactional, marketing, 1, True, ports["api_port"], *listeners, True, ports["public_port"]), notes
 
 
-_LISTENERS = {"api_port": "the API", "inbound_port": "the listener for bounces", "submission_port": "SMTP submission"}
+_LISTENERS = {
+    "api_port": "the API",
+    "inbound_port": "the listener for bounces",
+    "submission_port": "SMTP submission",
+    "public_port": "the public part",
+}
 
 
 def _port(settings: Settings, name: str, port: int) -> int:

@@ -9,6 +9,8 @@ from cli.running.up import _shape
 from core.errors import ConfigurationError
 from core.settings import Settings
 
+_FREE = {"api_port": 0, "inbound_port": 0, "submission_port": 0, "public_port": 0}
+
 
 @pytest.fixture
 def taken() -> Iterator[int]:
@@ -23,21 +25,21 @@ def _settings(**values: object) -> Settings:
 
 
 def test_a_usual_port_that_is_taken_is_said(taken: int) -> None:
-    usual = Settings.model_construct(_fields_set=set(), **(_settings().model_dump() | {"api_port": taken}))
+    usual = Settings.model_construct(_fields_set=set(), **(_settings().model_dump() | _FREE | {"api_port": taken}))
     shape, notes = _shape(usual, 1, 1, with_demo=True)
 
     assert shape.api_port not in (0, taken)
     assert notes == [f"Port {taken} is taken by another program: the API is on port {shape.api_port} for now."]
 
 
-@pytest.mark.parametrize("name", ["api_port", "inbound_port", "submission_port"])
+@pytest.mark.parametrize("name", ["api_port", "inbound_port", "submission_port", "public_port"])
 def test_a_taken_port_that_was_asked_for_is_an_error(taken: int, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"POSTLANE_{name.upper()}: port {taken} is taken"):
-        _shape(_settings(**({"api_port": 0, "inbound_port": 0, "submission_port": 0} | {name: taken})), 1, 1, False)
+        _shape(_settings(**(_FREE | {name: taken})), 1, 1, False)
 
 
 def test_zero_takes_any_port_and_is_no_news() -> None:
-    shape, notes = _shape(_settings(api_port=0, inbound_port=0, submission_port=0), 2, 1, with_demo=False)
+    shape, notes = _shape(_settings(**_FREE), 2, 1, with_demo=False)
 
     assert shape.api_port
     assert (shape.transactional, shape.marketing, notes) == (2, 1, [])

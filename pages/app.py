@@ -1,0 +1,103 @@
+"""The application of the public pages: collaborators opened and closed, routes put together, errors as pages.
+
+`create_app` is called by `pages/serve` and by tests. It reads no environment. Nothing here knows a noun: a noun is a
+module in `pages/routes` with a `router`, and its line in `_ROUTES`.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp
+
+from core.metrics import STEP_BUCKETS
+from core.publish import HintPublisher
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from messages.accept import Acceptor
+from pages.answers import EXPECTED, answer_to, answer_to_bug
+from pages.clients import Clients
+from pages.deps import Deps
+from pages.routes import health, static
+from pages.shield import Shield
+from store.database import Database
+from web.direct import direct_endpoints
+from web.edge import Edge, Manners, request_id
+
+Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
+
+_ROUTES: Final = (health, static)
+
+_MANNERS: Final = Manners(
+    seconds=Histogram(
+        "postlane_public_seconds",
+        "Time from the head of a request to the end of its answer",
+        ["route"],
+        buckets=STEP_BUCKETS,
+    ),
+    answers=Counter("postlane_public_answers_total", "Answers of the public pages", ["route", "status"]),
+    expected=EXPECTED,
+    answer=answer_to,
+    answer_bug=answer_to_bug,
+)
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
+    """The real collaborators of one process. Neither PostgreSQL nor Redis need to be there when it starts."""
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url, settings.database_pool_size, "postlane-public")
+        await database.open()
+        stack.push_async_callback(database.close)
+        hints = HintPublisher(settings.redis_url)
+        hints.start()
+        stack.callback(hints.stop)
+        acceptor = Acceptor(database, hints.hint)
+        await acceptor.start()
+        stack.push_async_callback(acceptor.stop)
+        yield Deps(
+            settings=settings,
+            database=database,
+            secret=InstanceSecret.from_text(settings.secret.get_secret_value()),
+            acceptor=acceptor,
+            clock=acceptor.clock,
+            clients=Clients(settings.public_proxies),
+        )
+
+
+class Application(FastAPI):
+    """FastAPI inside our `Edge`, and both inside the `Shield`."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called by Starlette at the first request."""
+        direct = direct_endpoints(module.router for module in _ROUTES)
+        https = self.state.settings.public_url.startswith("https:")
+        return Shield(Edge(super().build_middleware_stack(), self, direct, _MANNERS), https=https)
+
+
+def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
+    """The application. `opener` gives the collaborators while it runs."""
+
+    @asynccontextmanager
+    async def lifespan(running: FastAPI) -> AsyncIterator[None]:
+        async with opener(settings) as collaborators:
+            running.state.deps = collaborators
+            yield
+
+    app = Application(
+        title="Postlane", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    app.state.settings = settings
+    for module in _ROUTES:
+        app.include_router(module.router)
+    for expected in EXPECTED:
+        app.add_exception_handler(expected, answer_to)
+    app.add_exception_handler(Exception, _on_bug)
+    return app
+
+
+async def _on_bug(request: Request, _error: Exception) -> Response:
+    """Starlette raises the exception again after this, and `Edge` logs it under the same number."""
+    return answer_to_bug(request_id(request.scope))

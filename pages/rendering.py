@@ -1,0 +1,35 @@
+"""The edge of Jinja: a template and its values → an answer. All is escaped; a missing name is a bug."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from fastapi import Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pages.language import CATALOGUES, Catalogue
+
+_FOLDER: Final = Path(__file__).parent
+STYLE: Final = (_FOLDER / "static" / "pages.css").read_bytes()
+STYLE_PATH: Final = "/static/pages.css"
+
+_templates: Final = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals["style"] = f"{STYLE_PATH}?v={hashlib.sha256(STYLE).hexdigest()[:12]}"
+_templates.globals["languages"] = tuple(CATALOGUES.values())
+
+
+def html(template: str, words: Catalogue, **values: object) -> str:
+    """The text of a page."""
+    return _templates.get_template(template).render(t=words, **values)
+
+
+def page(template: str, words: Catalogue, status: int = 200, **values: object) -> Response:
+    """A page in a language."""
+    headers = {"content-language": words.code, "vary": "accept-language"}
+    return Response(html(template, words, **values), status, headers, media_type="text/html")
