@@ -25,7 +25,7 @@ from messages.model import NewEmail, Submission
 from messages.states import State
 from store import counters
 from store.clock import DatabaseClock
-from store.counters import Counted
+from store.counters import Counted, Origin, origin
 from store.database import Connection, Database
 
 _log = get_logger(__name__)
@@ -318,9 +318,10 @@ async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) 
 
 
 async def _count_accepted(connection: Connection, emails: Sequence[NewEmail]) -> None:
-    accepted: Counter[Counted] = Counter()
-    for email in emails:
-        accepted[Counted(email.lane.value, "", "", "accepted")] += len(email.recipients)
+    accepted: Counter[tuple[Counted, Origin | None]] = Counter()
+    for e in emails:
+        whose = origin(e.application_id, e.domain_id, e.topic_id, e.tags, e.capture)
+        accepted[Counted(e.lane.value, "", "", "accepted"), whose] += len(e.recipients)
     await counters.add(connection, accepted)
 
 

@@ -2,17 +2,20 @@
 
 Everything that tells a story about a message (an outcome, a cancellation, late news) becomes an `Entry` and passes
 `write`, in the transaction that makes it true. It moves no state and decides nothing.
+
+Whose mail an entry counts for is looked up here unless its writer knows it (`messages/origins`).
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
+from messages.origins import complete
 from store import counters
-from store.counters import Counted
+from store.counters import Counted, Origin
 from store.database import Connection
 
 
@@ -31,11 +34,14 @@ class EventKind(StrEnum):
     DELAYED = "delayed"
     """A report by mail that the remote still tries."""
     COMPLAINED = "complained"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
 
 
 class Entry(NamedTuple):
-    """One event of one message; what does not apply is None. The fields but the last are the columns, in their order,
-    so that COPY takes an entry as it is."""
+    """One event of one message; what does not apply is None. The fields up to `pool_id` are the columns, in their
+    order, so that COPY takes an entry as it is."""
 
     email_id: UUID
     position: int
@@ -57,14 +63,19 @@ class Entry(NamedTuple):
     detail: str | None = None
     next_attempt_at: datetime | None = None
     duration_ms: int | None = None
+    pool_id: UUID | None = None
+    """The pool it left through."""
     counted: Counted | None = None
     """What is added to the counters of the hour for it, None for nothing."""
+    origin: Origin | None = None
+    """Whose mail it is; None: to be looked up."""
 
 
 _COPY = (
     "COPY events (email_id, position, at, kind, attempt, ip, provider, mx, tls, phase, code, enhanced, reply, action,"
-    " class, scope, rule, detail, next_attempt_at, duration_ms) FROM STDIN"
+    " class, scope, rule, detail, next_attempt_at, duration_ms, pool_id) FROM STDIN"
 )
+_COLUMNS: Final = Entry._fields.index("pool_id") + 1
 
 
 async def write(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -73,5 +84,6 @@ async def write(connection: Connection, entries: Sequence[Entry]) -> None:
         return
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for entry in entries:
-            await copy.write_row(entry[:-1])
-    await counters.add(connection, Counter(entry.counted for entry in entries if entry.counted))
+            await copy.write_row(entry[:_COLUMNS])
+    counts = [((entry.email_id, entry.position), entry.counted, entry.origin) for entry in entries if entry.counted]
+    await counters.add(connection, Counter(await complete(connection, counts)))

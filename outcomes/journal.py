@@ -26,6 +26,7 @@ from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import EventKind
 from outcomes.kinds import AttemptFacts, Outcome, storable
+from store.counters import Origin
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 
 _FIRST, _SECOND = ".a.journal", ".b.journal"
@@ -157,7 +158,15 @@ def _decode(fields: dict[str, Any]) -> Outcome:
         next_attempt_at=datetime.fromisoformat(fields["next_attempt_at"]) if fields["next_attempt_at"] else None,
         detail=fields["detail"],
         suppress=_decode_suppression(fields["suppress"]) if fields["suppress"] else None,
+        # The version before wrote neither.
+        origin=_decode_origin(fields["origin"]) if fields.get("origin") else None,
+        waited=fields.get("waited"),
     )
+
+
+def _decode_origin(fields: list[Any]) -> Origin:
+    application, domain, topic, tags, captured = fields
+    return Origin(UUID(application), UUID(domain), UUID(topic) if topic else None, tuple(tags), captured)
 
 
 def _decode_suppression(fields: dict[str, Any]) -> SuppressionEntry:

@@ -9,6 +9,7 @@ from core.queues import Lane
 from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import EventKind
+from store.counters import Origin
 from suppression.reasons import SuppressionEntry
 
 
@@ -29,6 +30,8 @@ class AttemptFacts:
     scope: str
     rule: str
     duration_ms: int
+    pool: str = ""
+    """Id of the pool it left through, "" when it was not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class Outcome:
     next_attempt_at: datetime | None = None
     detail: str = ""
     suppress: SuppressionEntry | None = None
+    origin: Origin | None = None
+    """Whose mail it is; None (a replayed journal): to be looked up."""
+    waited: float | None = None
+    """Of a delivery: seconds since it was accepted, or since its schedule."""
 
     @property
     def is_note(self) -> bool:

@@ -100,6 +100,11 @@ async def record_late_news(
         await suppressions.add(connection, [addition])
 
 
+def _counts(message: KnownMessage, news: LateNews) -> Counted:
+    klass = news.verdict.klass if news.verdict else ""
+    return Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind], klass)
+
+
 def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
     counts = counted and news.kind in _COUNTED
     entry = Entry(
@@ -110,7 +115,7 @@ def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
         provider=message.provider or None,
         mx=news.mx or None,
         detail=news.detail,
-        counted=Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind]) if counts else None,
+        counted=_counts(message, news) if counts else None,
     )
     if news.response is not None:
         response = news.response

@@ -6,6 +6,7 @@ exactly once however often the same outcome is told (journal replay, a second wo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from messages import moves, timeline
 from messages.model import MessageRef
@@ -17,6 +18,7 @@ from outcomes.kinds import Outcome
 from store import arrays
 from store.counters import Counted
 from store.database import Connection
+from store.durations import bucket
 from suppression import repository as suppressions
 from suppression.reasons import SuppressionEntry
 from suppression.repository import Addition
@@ -81,13 +83,23 @@ def _entry(outcome: Outcome) -> Entry:
     lane, a = outcome.lane.value, outcome.attempt
     detail, later = outcome.detail or None, outcome.next_attempt_at
     if a is None:
-        counted = Counted(lane, "", "", outcome.kind.value)
-        return Entry(*outcome.ref, outcome.at, outcome.kind, detail=detail, next_attempt_at=later, counted=counted)
+        return Entry(
+            *outcome.ref, outcome.at, outcome.kind, detail=detail, next_attempt_at=later,
+            counted=Counted(lane, "", "", outcome.kind.value, _part(outcome)), origin=outcome.origin,
+        )  # fmt: skip
+    pool = UUID(a.pool) if a.pool else None
     return Entry(
         *outcome.ref, outcome.at, outcome.kind, outcome.attempts, a.ip, a.provider, a.mx, a.tls, a.phase, a.code,
-        a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule, detail, later, a.duration_ms,
-        Counted(lane, a.provider, a.ip, _counted_as(outcome)),
+        a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule, detail, later, a.duration_ms, pool,
+        Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool), outcome.origin,
     )  # fmt: skip
+
+
+def _part(outcome: Outcome) -> str:
+    """How long a delivery took, or the class of what came instead."""
+    if outcome.waited is not None:
+        return bucket(outcome.waited)
+    return outcome.attempt.klass if outcome.attempt and outcome.kind is not EventKind.DELIVERED else ""
 
 
 def _counted_as(outcome: Outcome) -> str:

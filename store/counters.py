@@ -1,16 +1,34 @@
-"""Counters of what happened, per hour, lane, provider and IP, so that nobody has to count rows of mail.
+"""Counters of what happened, added to in the transaction that makes the thing true, so that nobody counts rows of mail.
 
-Added to in the transaction that makes the thing true.
+Two kinds. `outcome_counts` serves the machine (warm-up, reputation): by hour, lane, provider and IP, at once.
+`count_deltas` serves people: by whose mail it was too. There are too many combinations of that for an upsert a commit,
+so they are only written down here, and `store/folding` adds them up within seconds.
+
+Mail that was captured counts nowhere: nobody got it.
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
+from uuid import UUID
 
 from store.database import Connection
 
 _SHARD = os.getpid() % 16
 """Processes add to rows of their own, so that they do not wait for each other's commits."""
+
+_ADD = """
+INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)
+SELECT date_trunc('hour', now()), lane, provider, ip, outcome, %s, n
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[]) AS u(lane, provider, ip, outcome, n)
+ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n
+"""
+
+_WRITE_DOWN = (
+    "COPY count_deltas (application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, n)"
+    " FROM STDIN"
+)
 
 
 class Counted(NamedTuple):
@@ -20,21 +38,57 @@ class Counted(NamedTuple):
     provider: str
     ip: str
     outcome: str
+    part: str = ""
+    """Which kind of this outcome: the class of a bounce or deferral, how long a delivery took (`store/durations`), and
+    `first`, `again` or `machine` for opens and clicks: the first of a recipient is unique."""
+    pool_id: UUID | None = None
+    """The pool it left through."""
 
 
-async def add(connection: Connection, counts: Mapping[Counted, int]) -> None:
-    """Add to the counters of this hour. Sorted, so that two writers never wait for each other in a circle."""
-    if not counts:
+class Origin(NamedTuple):
+    """Whose mail it was."""
+
+    application_id: UUID
+    domain_id: UUID
+    topic_id: UUID | None = None
+    tags: tuple[str, ...] = ()
+    """Each `name=value`."""
+    captured: bool = False
+
+
+def origin(
+    application_id: UUID, domain_id: UUID, topic_id: UUID | None, tags: tuple[tuple[str, str], ...], captured: bool
+) -> Origin:
+    """The origin of an email, its tags joined."""
+    return Origin(application_id, domain_id, topic_id, tuple(f"{name}={value}" for name, value in tags), captured)
+
+
+async def add(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
+    """Count. Without an origin (the email is stored no longer) it counts for the machine only."""
+    told = {pair: n for pair, n in counts.items() if pair[1] is None or not pair[1].captured}
+    if told:
+        await _add_up(connection, told)
+        await _write_down(connection, told)
+
+
+async def _add_up(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
+    """Sorted, so that two writers never wait for each other in a circle."""
+    sums: Counter[tuple[str, str, str, str]] = Counter()
+    for (counted, _), n in counts.items():
+        sums[counted[:4]] += n
+    rows = sorted(sums.items())
+    columns = (list(column) for column in zip(*(key for key, _ in rows), strict=True))
+    await connection.execute(_ADD, [_SHARD, *columns, [n for _, n in rows]])
+
+
+async def _write_down(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
+    known = [(counted, whose, n) for (counted, whose), n in counts.items() if whose is not None]
+    if not known:
         return
-    rows = sorted(counts.items())
-    await connection.execute(
-        "INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)"
-        " SELECT date_trunc('hour', now()), lane, provider, ip, outcome, %s, n"
-        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])"
-        " AS u(lane, provider, ip, outcome, n)"
-        " ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n",
-        [_SHARD, *(list(column) for column in zip(*(key for key, _ in rows), strict=True)), [n for _, n in rows]],
-    )
+    async with connection.cursor() as cursor, cursor.copy(_WRITE_DOWN) as copy:
+        for counted, whose, n in known:
+            application, domain, topic, tags, _ = whose
+            await copy.write_row((application, domain, topic, list(tags) or None, *counted, n))
 
 
 async def forget(connection: Connection, days: int) -> None:

@@ -22,6 +22,7 @@ from core.tasks import end
 from mta.from_settings import rules_in_force
 from outcomes import reports
 from outcomes.reports import ReportTools
+from store import folding
 from store.database import Database
 from workers.duties import Duty, do_all
 from workers.loop import TASK_SECONDS, QueueWorker
@@ -60,6 +61,7 @@ TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
 DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("reports without a task", 60.0, lambda background: reports.sweep(background.reports)),
     Duty("sender domains", 30.0, Background.recheck_domains),
+    Duty("figures", 2.0, lambda background: folding.fold(background.reports.database)),
 )
 
 

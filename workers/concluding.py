@@ -18,6 +18,7 @@ from mta.deliver import Delivery
 from mta.model import Action, Response, Scope, Verdict
 from outcomes.kinds import AttemptFacts, Outcome
 from pools.model import Wait
+from store.counters import Origin, origin
 from store.database import Connection, DatabaseUnavailableError
 from suppression.rules import suppression_for
 from workers import watch
@@ -52,6 +53,7 @@ def facts_of(job: Job, delivery: Delivery, verdict: Verdict) -> AttemptFacts:
         scope=verdict.scope.value,
         rule=verdict.rule,
         duration_ms=round(delivery.milliseconds),
+        pool=str(job.pool.id),
     )
 
 
@@ -92,6 +94,8 @@ def conclude(
         if due is None:
             event = states.Event.EXPIRE
     state = states.move(states.State.QUEUED, event)
+    delivered = state is states.State.DELIVERED
+    waited = max(0.0, (now - accepted_at(email)).total_seconds()) if delivered else None
     outcome = Outcome(
         ref=message.ref,
         address=message.address,
@@ -104,12 +108,13 @@ def conclude(
         attempt=facts,
         next_attempt_at=due,
         suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
+        origin=_origin(batch, message),
+        waited=waited,
     )
     _put(batch, outcome, c)
     if verdict.uncertain:
         watch.UNCERTAIN.labels(batch.lane.value).inc()
-    delivered = state is states.State.DELIVERED
-    watch.attempt(batch.lane, facts, (now - accepted_at(email)).total_seconds() if delivered else None)
+    watch.attempt(batch.lane, facts, waited)
     _log_attempt(batch, message, facts, state.value, c)
 
 
@@ -126,7 +131,7 @@ def rerouted(batch: Batch, message: Claimed, throttled: Throttled, c: Collaborat
     c.recorder.note(
         Outcome(
             message.ref, message.address, batch.lane, at, EventKind.REROUTED, states.State.QUEUED, message.attempts,
-            c.worker, facts,
+            c.worker, facts, origin=_origin(batch, message),
         )
     )  # fmt: skip
     watch.attempt(batch.lane, facts, None)
@@ -143,7 +148,7 @@ def throttled_everywhere(
     state = states.State.DEFERRED if due else states.State.EXPIRED
     outcome = Outcome(
         message.ref, message.address, batch.lane, at, EventKind(state.value), state, message.attempts,
-        c.worker, facts, due, wait.reason[:DETAIL_LENGTH],
+        c.worker, facts, due, wait.reason[:DETAIL_LENGTH], origin=_origin(batch, message),
     )  # fmt: skip
     _put(batch, outcome, c)
     watch.attempt(batch.lane, facts, None)
@@ -157,7 +162,7 @@ def end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, de
         batch,
         Outcome(
             message.ref, message.address, batch.lane, batch.now(), kind, state, message.attempts, c.worker,
-            detail=detail,
+            detail=detail, origin=_origin(batch, message),
         ),
         c,
     )  # fmt: skip
@@ -180,6 +185,7 @@ def stumble(batch: Batch, message: Claimed, error: BaseException, c: Collaborato
     outcome = Outcome(
         message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
         next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
+        origin=_origin(batch, message),
     )  # fmt: skip
     _put(batch, outcome, c)
 
@@ -234,6 +240,14 @@ async def _released(refs: Sequence[MessageRef], c: Collaborators) -> AsyncIterat
 def accepted_at(email: StoredEmail) -> datetime:
     """When a message's clock began."""
     return email.scheduled_at or email.created_at
+
+
+def _origin(batch: Batch, message: Claimed) -> Origin | None:
+    """Whose mail it is, for the figures; None when its email is no longer stored."""
+    email, _ = batch.emails.get(message.ref.email_id, (None, None))
+    if email is None:
+        return None
+    return origin(email.application_id, email.domain_id, email.topic_id, email.tags, message.capture)
 
 
 def _held_until(batch: Batch, message: Claimed, email: StoredEmail, wait: Wait) -> datetime | None:

@@ -19,7 +19,7 @@ from messages.due import count_queue, scan_due
 from mta.rule_book import RuleBook
 from outcomes.inbound import forget_inbound
 from pools import throttle_repository, upkeep
-from store import counters, partitions
+from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
 from suppression.repository import forget_expired
 from warmup.repository import forget_days
@@ -48,9 +48,10 @@ class Scheduler:
             await partitions.keep(connection, self.clock.now().date(), self.retention)
 
     async def old_counters(self) -> None:
-        """Counters live as long as events."""
+        """Counters by the hour live as long as events, those by the day as long as the story of an IP."""
         async with self.database.transaction() as connection:
             await counters.forget(connection, self.retention.event_days)
+            await folding.forget(connection, self.retention.event_days, partitions.STORY_DAYS)
 
 
 def _transaction(do: Callable[[Connection], Awaitable[object]]) -> Callable[[Scheduler], Awaitable[object]]:
