@@ -23,6 +23,7 @@ from core.queues import Lane
 from core.tasks import end
 from messages.model import NewEmail, Submission
 from messages.states import State
+from messages.telling import tell_scheduled
 from store import counters
 from store.clock import DatabaseClock
 from store.counters import Counted, Origin, origin
@@ -303,6 +304,7 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
                         )
                     )  # fmt: skip
     await _count_accepted(connection, emails)
+    await tell_scheduled(connection, emails)
 
 
 async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) -> None:

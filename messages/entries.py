@@ -1,0 +1,66 @@
+"""What the timeline of a message holds: one entry for each thing that happened to it. Values only."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from store.counters import Counted, Origin
+
+
+class EventKind(StrEnum):
+    """Kinds of events in the timeline of a message."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+    SUPPRESSED = "suppressed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    REROUTED = "rerouted"
+    RESCHEDULED = "rescheduled"
+    DELAYED = "delayed"
+    """A report by mail that the remote still tries."""
+    COMPLAINED = "complained"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class Entry(NamedTuple):
+    """One event of one message; what does not apply is None. The fields up to `pool_id` are the columns, in their
+    order, so that COPY takes an entry as it is."""
+
+    email_id: UUID
+    position: int
+    at: datetime
+    kind: EventKind
+    attempt: int | None = None
+    ip: str | None = None
+    provider: str | None = None
+    mx: str | None = None
+    tls: str | None = None
+    phase: str | None = None
+    code: int | None = None
+    enhanced: str | None = None
+    reply: str | None = None
+    action: str | None = None
+    klass: str | None = None
+    scope: str | None = None
+    rule: str | None = None
+    detail: str | None = None
+    next_attempt_at: datetime | None = None
+    duration_ms: int | None = None
+    pool_id: UUID | None = None
+    """The pool it left through."""
+    counted: Counted | None = None
+    """What is added to the counters of the hour for it, None for nothing."""
+    origin: Origin | None = None
+    """Whose mail it is; None: to be looked up."""
+    more: Mapping[str, object] | None = None
+    """What the application is told of it besides, such as `{"click": {"link": …}}`; not kept in the timeline."""
+
+
+COLUMNS: Final = Entry._fields.index("pool_id") + 1

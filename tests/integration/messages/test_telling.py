@@ -1,0 +1,130 @@
+"""Every entry of a timeline is told to those who listen, once, in the transaction that writes it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from messages import repository
+from messages.model import MessageRef
+from messages.states import State
+from messages.timeline import EventKind
+from outcomes.kinds import Outcome
+from outcomes.record import record
+from store.database import Database
+from tests.integration.messages.emails import APPLICATION, make_partitions, new_email, refs, store
+from tests.integration.outcomes.facts import attempt, bounce, deferral, outcome
+from tests.integration.outcomes.test_record import claimed
+from tests.integration.webhooks.outbox import make_endpoint, told, types
+
+
+@pytest.fixture(autouse=True)
+async def _partitions(database: Database) -> None:
+    await make_partitions(database)
+
+
+async def recorded(database: Database, *outcomes: Outcome) -> None:
+    async with database.transaction() as connection:
+        await record(connection, outcomes)
+
+
+async def test_a_delivery_says_what_the_email_says_and_how_it_went(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    email = new_email("a@example.com", tags=(("category", "receipt"),))
+    (ref,) = await claimed(database, email)
+    await recorded(database, outcome(ref))
+    sent, delivered = await told(database, endpoint)
+
+    assert (sent["type"], delivered["type"]) == ("email.sent", "email.delivered")
+    shared = {
+        "email_id": str(email.id), "message_id": email.message_id, "from": email.sender, "to": ["a@example.com"],
+        "subject": "Your receipt", "tags": {"category": "receipt"}, "stream": "transactional",
+    }  # fmt: skip
+    assert {name: sent["data"][name] for name in shared} == shared
+    facts = {"recipient": "a@example.com", "ip": "127.0.1.1", "provider": "gmail", "code": 250, "verdict": "delivered"}
+    assert {name: delivered["data"][name] for name in [*shared, *facts]} == shared | facts
+
+
+async def test_a_replayed_journal_tells_nothing_again(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    (ref,) = await claimed(database, new_email())
+    first = outcome(ref)
+    await recorded(database, first, first)
+    await recorded(database, first)
+    assert await types(database, endpoint) == ["email.sent", "email.delivered"]
+
+
+async def test_an_email_is_sent_once_however_many_get_it(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    one, other = await claimed(database, new_email("a@example.com", "b@example.com"))
+    note = replace(outcome(one, attempts=0), kind=EventKind.REROUTED, state=State.QUEUED, attempt=attempt(code=421))
+    await recorded(database, note, deferral(one))
+    await recorded(database, bounce(other))
+    assert await types(database, endpoint) == [
+        "email.sent", "email.rerouted", "email.delivery_delayed", "email.bounced",
+    ]  # fmt: skip
+
+
+async def test_schedule_reschedule_and_cancel(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    email = new_email("a@example.com", "b@example.com", scheduled_at=later)
+    await store(database, email, new_email())
+    async with database.transaction() as connection:
+        await repository.reschedule(connection, APPLICATION, email.id, later + timedelta(hours=1))
+        await repository.cancel(connection, APPLICATION, email.id, "not wanted")
+    events = await told(database, endpoint)
+
+    assert [event["type"] for event in events] == ["email.scheduled"] * 2 + ["email.cancelled"] * 2
+    assert [datetime.fromisoformat(event["data"]["scheduled_at"]) for event in events[:2]] == [
+        later, later + timedelta(hours=1),
+    ]  # fmt: skip
+    assert {event["data"]["recipient"] for event in events[2:]} == {"a@example.com", "b@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"klass": "invalid_recipient", "action": "bounce"}, ("Permanent", "General")),
+        ({"klass": "mailbox_full", "action": "bounce"}, ("Transient", "MailboxFull")),
+        ({"klass": "message_too_large", "action": "block"}, ("Transient", "MessageTooLarge")),
+        ({"klass": "spam_content", "action": "block"}, ("Transient", "ContentRejected")),
+        ({"klass": "blocklisted", "action": "block"}, ("Transient", "General")),
+        ({"klass": "unclassified_permanent", "action": "bounce"}, ("Undetermined", "Undetermined")),
+    ],
+)
+async def test_a_bounce_in_resends_words(database: Database, facts: dict[str, str], expected: tuple[str, str]) -> None:
+    endpoint = await make_endpoint(database, events=["email.bounced"])
+    (ref,) = await claimed(database, new_email())
+    await recorded(database, bounce(ref, attempt=attempt(code=550, enhanced="5.1.1", reply="no", **facts)))
+    (event,) = await told(database, endpoint)
+
+    assert event["data"]["bounce"] == {
+        "type": expected[0], "subType": expected[1], "message": "no", "diagnosticCode": ["smtp; 550 5.1.1 no"],
+    }  # fmt: skip
+
+
+async def test_suppressed_and_failed_say_why(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    one, other = await claimed(database, new_email(), new_email())
+    bare = {"attempt": None}
+    await recorded(
+        database,
+        outcome(one, State.SUPPRESSED, detail="suppressed: complaint", **bare),
+        outcome(other, State.FAILED, detail="no key to sign with", **bare),
+    )
+    second, first = sorted(await told(database, endpoint), key=lambda event: event["type"])
+
+    assert first["data"]["suppressed"] == {"type": "complaint", "message": "suppressed: complaint"}
+    assert second["data"]["failed"] == {"reason": "no key to sign with"}
+
+
+async def test_nobody_listens(database: Database) -> None:
+    """Nor does an endpoint of somebody else, or one made after the fact, hear of it."""
+    stranger = await make_endpoint(database, None)
+    email = new_email()
+    (ref,) = await claimed(database, email)
+    await recorded(database, outcome(ref))
+    late = await make_endpoint(database)
+    assert await told(database, stranger) == await told(database, late) == []
+    assert refs(email) == [MessageRef(email.id, 0)]

@@ -1,0 +1,44 @@
+"""Endpoints for tests, and looks into the outbox."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from core.ids import uuid7
+from store.database import Database
+from tests.integration.messages.emails import APPLICATION, execute, rows
+
+
+async def make_endpoint(
+    database: Database,
+    application: UUID | None = APPLICATION,
+    events: Sequence[str] | None = None,
+    url: str = "https://shop.example/hook",
+) -> UUID:
+    """An enabled endpoint without a secret."""
+    identifier = uuid7()
+    if application is not None:
+        await execute(
+            database,
+            "INSERT INTO applications (id, name) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [application, str(application)],
+        )
+    await execute(
+        database,
+        "INSERT INTO webhook_endpoints (id, application_id, url, events) VALUES (%s, %s, %s, %s)",
+        [identifier, application, url, list(events) if events is not None else None],
+    )
+    return identifier
+
+
+async def told(database: Database, endpoint: UUID) -> list[dict[str, Any]]:
+    """Bodies in the order they are sent in."""
+    found = await rows(database, "SELECT payload FROM webhook_events WHERE endpoint_id = %s ORDER BY id", [endpoint])
+    return [orjson.loads(payload) for (payload,) in found]
+
+
+async def types(database: Database, endpoint: UUID) -> list[str]:
+    """What it is told of."""
+    return [event["type"] for event in await told(database, endpoint)]

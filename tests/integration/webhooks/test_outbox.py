@@ -1,0 +1,101 @@
+"""The outbox: who gets a row for what, in the transaction of the fact and in the order of the facts."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+from core.ids import lowest_at
+from store.database import Database
+from tests.integration.messages.emails import APPLICATION, execute, rows
+from tests.integration.webhooks.outbox import make_endpoint, told, types
+from webhooks import outbox
+from webhooks.kinds import EventType
+from webhooks.outbox import OutboxEvent
+
+
+def event(
+    kind: EventType = EventType.EMAIL_DELIVERED,
+    application: UUID | None = APPLICATION,
+    key: str = "",
+    once: str = "",
+    **data: object,
+) -> OutboxEvent:
+    return OutboxEvent(kind, application, datetime.now(UTC), data, key, once)
+
+
+async def append(database: Database, *events: OutboxEvent) -> None:
+    async with database.transaction() as connection:
+        await outbox.append(connection, events)
+
+
+async def test_each_endpoint_gets_what_it_wants_of_its_own_application(database: Database) -> None:
+    every = await make_endpoint(database)
+    bounces = await make_endpoint(database, events=["email.bounced"])
+    stranger = await make_endpoint(database, UUID(int=99))
+    operators = await make_endpoint(database, None)
+    off = await make_endpoint(database)
+    await execute(database, "UPDATE webhook_endpoints SET status = 'disabled' WHERE id = %s", [off])
+    await append(
+        database, event(), event(EventType.EMAIL_BOUNCED), event(EventType.IP_THROTTLED, None, ip="203.0.113.5")
+    )
+
+    assert await types(database, every) == ["email.delivered", "email.bounced"]
+    assert await types(database, bounces) == ["email.bounced"]
+    assert await types(database, operators) == ["ip.throttled"]
+    assert await types(database, stranger) == await types(database, off) == []
+
+
+async def test_an_event_has_one_id_for_all_endpoints_and_ids_follow_each_other(database: Database) -> None:
+    before = datetime.now(UTC)
+    await make_endpoint(database)
+    await make_endpoint(database)
+    for _ in range(3):
+        await append(database, event(), event())
+    found = await rows(
+        database, "SELECT id, count(*)::int, min(xmin::text) FROM webhook_events GROUP BY id ORDER BY id"
+    )
+
+    assert [count for _, count, _ in found] == [2] * 6
+    assert sorted(found, key=lambda row: int(row[2])) == found
+    assert all(one.version == 7 and one.variant == "specified in RFC 4122" for one, _, _ in found)
+    assert min(one for one, _, _ in found) > lowest_at(before.replace(microsecond=0))
+
+
+async def test_nothing_is_told_of_what_was_rolled_back(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    try:
+        async with database.transaction() as connection:
+            await outbox.append(connection, [event()])
+            raise LookupError
+    except LookupError:
+        pass
+    assert await told(database, endpoint) == []
+
+
+async def test_what_is_told_once_is_told_once_to_each(database: Database) -> None:
+    """Also by writers that meet, in whatever order they name it: none waits for the other in a circle."""
+    first, second = await make_endpoint(database), await make_endpoint(database)
+    names = [f"sent {n}" for n in range(50)]
+
+    async def writer(order: list[str]) -> None:
+        for _ in range(5):
+            await append(database, *(event(once=name) for name in order))
+
+    await asyncio.gather(writer(names), writer(names[::-1]), writer(names[25:] + names[:25]))
+    assert len(await told(database, first)) == len(await told(database, second)) == 50
+
+
+async def test_a_body_is_one_json_object_with_times_in_utc(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    at = datetime(2026, 11, 28, 7, 0, 0, 5000, UTC)
+    data = {"when": at, "text": "a\x00b\u2028", "id": UUID(int=3)}
+    await append(database, OutboxEvent(EventType.EMAIL_OPENED, APPLICATION, at, data))
+    time = "2026-11-28T07:00:00.005000Z"
+
+    assert await told(database, endpoint) == [
+        {
+            "type": "email.opened",
+            "created_at": time,
+            "data": {"when": time, "text": "a\x00b\u2028", "id": str(UUID(int=3))},
+        }
+    ]

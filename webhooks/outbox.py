@@ -1,0 +1,101 @@
+"""The outbox: what is to be told to whom, written in the transaction that makes it true.
+
+    await outbox.append(connection, [OutboxEvent(EventType.TOPIC_CREATED, application_id, at, {"id": topic_id})])
+
+One row for each event and each enabled endpoint that wants it; none, and next to no work, when nobody listens. Whether
+somebody does is asked of the table each time: an endpoint is told of all that is written after it was made, and nothing
+is lost to a memory that is out of date.
+
+The row holds the body that is sent, made here and never again: what is replayed is what was sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from store import arrays
+from store.database import Connection
+from webhooks.kinds import EventType
+
+OPERATORS: Final = UUID(int=0)
+"""Owner of the endpoints that belong to the installation, as the table has it."""
+
+LISTENED: Final = "EXISTS (SELECT FROM webhook_endpoints WHERE status = 'enabled')"
+"""As a condition of a statement it is asked once and first: nothing else of the statement runs when it is false."""
+
+LISTENING: Final = "SELECT owner_id FROM webhook_endpoints WHERE status = 'enabled'"
+"""Applications that want to be told of something."""
+
+_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+# The id is the event's, the same for all endpoints. Sorted by `once`, so that two writers never wait for each other in
+# a circle.
+_APPEND = """
+WITH told AS MATERIALIZED (
+  SELECT webhook_event_id() AS id, u.*
+    FROM unnest(%(types)s::text[], %(owners)s::uuid[], %(times)s::timestamptz[], %(keys)s::text[], %(once)s::text[],
+                %(payloads)s::text[]) AS u(type, owner_id, created_at, key, once, payload)
+)
+INSERT INTO webhook_events (endpoint_id, id, type, created_at, key, once, payload)
+SELECT w.id, t.id, t.type, t.created_at, t.key, nullif(t.once, ''), t.payload
+  FROM told t JOIN webhook_endpoints w USING (owner_id)
+ WHERE w.status = 'enabled' AND (w.events IS NULL OR t.type = ANY(w.events))
+ ORDER BY t.once, t.id
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """One thing that happened."""
+
+    type: EventType
+    application_id: UUID | None
+    """Whose it is; None for what is told to the operators."""
+    created_at: datetime
+    """When it happened."""
+    data: Mapping[str, object]
+    """What orjson can write."""
+    key: str = ""
+    """Events with one key arrive in the order they were written in: the email's id. "" for no order."""
+    once: str = ""
+    """An event that is told only once, however often it is appended, bears the same text each time."""
+
+
+async def append(connection: Connection, events: Sequence[OutboxEvent]) -> None:
+    """Write these events for those who want them, within the caller's transaction."""
+    if events and await listened(connection):
+        await append_known(connection, events)
+
+
+async def listened(connection: Connection) -> bool:
+    """Whether anybody wants to be told of anything, for whoever would have much to prepare."""
+    row = await (await connection.execute(f"SELECT {LISTENED}")).fetchone()
+    return bool(row and row[0])
+
+
+async def append_known(connection: Connection, events: Sequence[OutboxEvent]) -> None:
+    """The same for a caller who has asked."""
+    if not events:
+        return
+    await connection.execute(
+        _APPEND,
+        {
+            "types": [event.type.value for event in events],
+            "owners": arrays.uuids(event.application_id or OPERATORS for event in events),
+            "times": arrays.moments([event.created_at for event in events]),
+            "keys": [event.key for event in events],
+            "once": [event.once for event in events],
+            "payloads": [payload(event) for event in events],
+        },
+    )
+
+
+def payload(event: OutboxEvent) -> str:
+    """The body that is sent."""
+    told = {"type": event.type, "created_at": event.created_at, "data": event.data}
+    return orjson.dumps(told, option=_OPTIONS).decode()
