@@ -1,1 +1,1 @@
-"""Who wants which mail: topics and the choices people made about them."""
+"""Whom we write to, about what, and what they say to it: types of mail (topics) and choices."""

@@ -10,13 +10,14 @@ It never checks who may send what: that is the caller's part (`api/`, `mta/inbou
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
 import orjson
 import psycopg
 
+from audience.topics import DefaultTopics
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
@@ -84,6 +85,7 @@ class Acceptor:
         """What the times of emails are taken from: `created_at`, `scheduled_at`, `expires_at`."""
         self._database = database
         self._on_accepted = on_accepted
+        self._default_topics = DefaultTopics(database)
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,10 +174,13 @@ class Acceptor:
             return await self._commit(submissions)
 
     async def _commit(self, submissions: Sequence[Submission]) -> list[Acceptance]:
+        defaults = await self._default_topics.of(
+            email.application_id for submission in submissions for email in submission.emails if _needs_topic(email)
+        )
         async with self._database.transaction() as connection:
             answers = await settle_keys(connection, submissions)
             emails = [
-                email
+                replace(email, topic_id=defaults[email.application_id]) if _needs_topic(email) else email
                 for submission, answer in zip(submissions, answers, strict=True)
                 if isinstance(answer, Accepted)
                 for email in submission.emails
@@ -196,6 +201,11 @@ class Acceptor:
             except Exception as error:
                 # The mail is committed and answered, and the due scan finds it; a committer that ended would not.
                 _log.error("hint_failed", lane=lane.value, exc_info=error)
+
+
+def _needs_topic(email: NewEmail) -> bool:
+    """Recipients may switch off any marketing mail, so all of it is of some type."""
+    return email.topic_id is None and email.lane is Lane.MARKETING
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:

@@ -1,7 +1,8 @@
 """Taking due messages to work, keeping them while they are worked on, and giving them back.
 
 `delivery_queue.due_at` is also the lease: a claim moves it ahead, so that the mail of a dead worker becomes due again
-by itself. The claim statement consults the suppression list and the expiry; no message leaves without it.
+by itself. The claim statement consults the suppression list, the recipients' choices and the expiry; no message leaves
+without it.
 All times are the database's, so that a worker's clock can be wrong.
 """
 
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from audience.predicate import refusing
 from core.queues import Lane
 from messages.held import FREE
 from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
@@ -36,7 +38,7 @@ WITH due AS MATERIALIZED (
             q.engaged_at, q.lane, q.application_id, q.topic_id, q.capture
 )
 SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts, c.last_ip, c.expires_at, c.engaged_at,
-       c.capture, coalesce(c.expires_at <= now(), false), s.reason, now()
+       c.capture, coalesce(c.expires_at <= now(), false), coalesce(s.reason, {refusing("c")}), now()
   FROM claimed c LEFT JOIN LATERAL (SELECT s.reason {forbidding("c")} LIMIT 1) s ON true
 """
 
@@ -56,7 +58,7 @@ _STILL_MINE = f"""
 SELECT q.email_id, q.position FROM delivery_queue q
  WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
    AND q.email_id = ANY(%(emails)s::uuid[]) AND q.claimed_by = %(worker)s AND q.due_at > now()
-   AND NOT EXISTS (SELECT {forbidding("q")})
+   AND NOT EXISTS (SELECT {forbidding("q")}) AND {refusing("q")} IS NULL
 """
 
 # A locked row is one whose outcome is being committed: waiting for it could be a deadlock.
@@ -143,7 +145,8 @@ async def load_content(connection: Connection, content_id: UUID) -> StoredConten
 
 
 async def still_sendable(connection: Connection, refs: Sequence[MessageRef], worker: UUID) -> set[MessageRef]:
-    """Of these messages, those that this worker still holds, its lease not ended, and that no suppression forbids.
+    """Of these messages, those that this worker still holds, its lease not ended, and that neither suppression
+    nor choice forbids.
     Asked right before `MAIL FROM` when the claim is older than a second."""
     cursor = await connection.execute(_STILL_MINE, {**_columns(refs), "worker": worker})
     return {MessageRef(email, position) for email, position in await cursor.fetchall()}

@@ -131,7 +131,7 @@ class Claimed:
     attempts: int
     last_ip: str | None
     suppressed: str | None
-    """Reason of the suppression that forbids sending, or None."""
+    """Reason of the suppression, or word of the choice (`audience/predicate`), that forbids sending; or None."""
     expires_at: datetime | None
     expired: bool
     claimed_at: datetime

@@ -14,6 +14,7 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
+from audience import choices
 from core.refusal import Refused, conflict
 from messages import repository
 from pools import assignments
@@ -54,6 +55,7 @@ async def delete_application(
         if await _under_way(connection, identifier, limit=1):
             raise _has_mail(found) if not cancel else _being_sent(found)
         await accounts.delete_application(connection, identifier)
+        await choices.forget_application(connection, identifier)
         await assignments.forget_gone(connection)
     return found
 

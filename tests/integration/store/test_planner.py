@@ -16,7 +16,7 @@ from store.database import Database
 from tests.integration.messages.emails import execute, make_partitions, rows
 
 QUEUED = 20_000
-TABLES = ("delivery_queue", "messages", "emails", "contents", "suppressions")
+TABLES = ("delivery_queue", "messages", "emails", "contents", "suppressions", "choices")
 WORKER = uuid7()
 
 
@@ -34,6 +34,7 @@ async def fill(database: Database) -> list[UUID]:
             "INSERT INTO contents SELECT id, NULL, 'x', '[]', NULL, 0, 1 FROM ids",
             "INSERT INTO messages SELECT id, 0, 'a', 'a' || n, 'to', 'queued', 0, now() FROM ids",
             "INSERT INTO delivery_queue SELECT id, 0, 'marketing', 'd' || mod(n, 500), 'a', 'a' || n, now() FROM ids",
+            "INSERT INTO choices SELECT 'a' || n, id, id, 'opt_out' FROM ids",
             "INSERT INTO suppressions SELECT id, 's' || n, 'all', 'manual', 'api' FROM ids",
         ):
             await connection.execute(statement)

@@ -1,0 +1,254 @@
+"""What recipients chose: which types of mail they take, and until when all of it pauses; with the history of it.
+
+A choice belongs to one application and one folded address, and says something only where somebody chose: without one a
+topic's default holds. Every act that changes something leaves a row of history with time, source and address of the
+client; acts that repeat what holds already leave none, so that a mail provider may post its one-click twice.
+
+Every function works on the caller's connection and never commits; once the caller has, the next claim sees it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from audience.predicate import ALL
+from audience.topics import Subscription, Topic, Visibility
+from core.paging import Page
+from core.queues import Lane
+from store.database import Connection
+from suppression.reasons import Source
+
+__all__ = ["Act", "Past", "Person", "Preference", "Source", "What"]
+
+
+class What(StrEnum):
+    """What somebody did. The values are stored."""
+
+    OPT_IN = "opt_in"
+    OPT_OUT = "opt_out"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    ALL_OFF = "all_off"
+    """Left all marketing mail of the application: a suppression says so (`messages/choosing`)."""
+    ALL_ON = "all_on"
+    MOVE_ASKED = "move_asked"
+    """Wants the mail at another address; nothing moves before that one has confirmed."""
+    MOVED_TO = "moved_to"
+    MOVED_FROM = "moved_from"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody as one application knows them."""
+
+    application_id: UUID
+    address: str
+    """Folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """How a choice came to us: kept with it."""
+
+    source: Source
+    ip: str = ""
+    """Address of the client that asked, "" when there is none."""
+    email_id: UUID | None = None
+    """The mail whose link or header was used."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One topic as it is for one person."""
+
+    topic: Topic
+    subscribed: bool
+    chosen: bool
+    """They said so; else it is the topic's default."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether they see it among their preferences: a private topic only who gets it, or has chosen about it."""
+        return self.topic.visibility is Visibility.PUBLIC or self.subscribed or self.chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One row of the history."""
+
+    id: int
+    topic_id: UUID | None
+    what: What
+    until: datetime | None
+    source: Source
+    ip: str
+    email_id: UUID | None
+    detail: str
+    at: datetime
+
+
+# The rows of one person are locked in one order, so that two who choose for them wait instead of deadlocking.
+_SUBSCRIBE = """
+INSERT INTO choices AS c (address, application_id, topic_id, subscription)
+SELECT %(address)s, %(application)s, u.topic_id, u.subscription
+  FROM unnest(%(topics)s::uuid[], %(subscriptions)s::text[]) AS u(topic_id, subscription) ORDER BY u.topic_id
+ON CONFLICT (address, application_id, topic_id) DO UPDATE
+  SET subscription = EXCLUDED.subscription, updated_at = now()
+  WHERE c.subscription IS DISTINCT FROM EXCLUDED.subscription
+RETURNING topic_id
+"""
+
+# A pause that is over is none: ending it changes nothing.
+_PAUSE = f"""
+INSERT INTO choices AS c (address, application_id, topic_id, paused_until)
+VALUES (%(address)s, %(application)s, '{ALL}', %(until)s)
+ON CONFLICT (address, application_id, topic_id) DO UPDATE SET paused_until = EXCLUDED.paused_until, updated_at = now()
+  WHERE c.paused_until IS DISTINCT FROM EXCLUDED.paused_until
+    AND (EXCLUDED.paused_until IS NOT NULL OR c.paused_until > now())
+RETURNING paused_until
+"""
+
+# What the new address chose by itself stands.
+_COPY = """
+INSERT INTO choices (address, application_id, topic_id, subscription, paused_until)
+SELECT %(to)s, application_id, topic_id, subscription, paused_until FROM choices
+ WHERE address = %(from)s AND application_id = %(application)s ORDER BY topic_id
+ON CONFLICT DO NOTHING
+"""
+
+# With their own times: the proof of a consent is when and how it was given.
+_COPY_HISTORY = """
+INSERT INTO choice_history (address, application_id, topic_id, what, until, source, ip, email_id, detail, at)
+SELECT %(to)s, application_id, topic_id, what, until, source, ip, email_id,
+       CASE WHEN detail LIKE 'as %%' THEN detail ELSE 'as ' || address || CASE WHEN detail = '' THEN '' ELSE ': ' END
+            || detail END, at
+  FROM choice_history WHERE address = %(from)s AND application_id = %(application)s ORDER BY id
+"""
+
+_FORGET: Final = (
+    "DELETE FROM choices WHERE application_id = %s",
+    "DELETE FROM choice_history WHERE application_id = %s",
+    "DELETE FROM topics WHERE application_id = %s",
+)
+
+_HISTORY = "id, topic_id, what, until, source, coalesce(ip, ''), email_id, detail, at"
+
+
+async def preferences(connection: Connection, person: Person, topics: Sequence[Topic]) -> list[Preference]:
+    """How these topics of the person's application are for them, in the same order."""
+    cursor = await connection.execute(
+        "SELECT topic_id, subscription FROM choices"
+        " WHERE address = %s AND application_id = %s AND subscription IS NOT NULL",
+        [person.address, person.application_id],
+    )
+    chosen = {topic_id: Subscription(text) for topic_id, text in await cursor.fetchall()}
+    return [_preference(topic, chosen.get(topic.id)) for topic in topics]
+
+
+async def paused_until(connection: Connection, person: Person) -> datetime | None:
+    """When the pause ends; None when there is none."""
+    cursor = await connection.execute(
+        "SELECT paused_until FROM choices"
+        " WHERE address = %s AND application_id = %s AND topic_id = %s AND paused_until > now()",
+        [person.address, person.application_id, ALL],
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def subscribe(
+    connection: Connection, person: Person, wanted: Mapping[UUID, Subscription], act: Act
+) -> dict[UUID, Subscription]:
+    """Say for topics whether the person takes them; those for which that is new."""
+    if not wanted:
+        return {}
+    columns = {"topics": list(wanted), "subscriptions": [text.value for text in wanted.values()]}
+    cursor = await connection.execute(_SUBSCRIBE, _names(person) | columns)
+    changed = {row[0]: wanted[row[0]] for row in await cursor.fetchall()}
+    for topic_id, subscription in changed.items():
+        await note(connection, person, What(subscription.value), act, topic_id=topic_id)
+    return changed
+
+
+async def pause(connection: Connection, person: Person, until: datetime | None, act: Act) -> bool:
+    """Stop all marketing mail until then, or go on with it now (None); whether that is new."""
+    cursor = await connection.execute(_PAUSE, _names(person) | {"until": until})
+    row = await cursor.fetchone()
+    if row is None:
+        return False
+    await note(connection, person, What.PAUSED if until else What.RESUMED, act, until=until)
+    return True
+
+
+async def copy(connection: Connection, person: Person, to: str, act: Act) -> None:
+    """Give another (folded) address what this one chose, with its history. What that one chose by itself stands."""
+    names = {"from": person.address, "to": to, "application": person.application_id}
+    await connection.execute(_COPY, names)
+    await connection.execute(_COPY_HISTORY, names)
+    await note(connection, person, What.MOVED_TO, replace(act, detail=to))
+    await note(connection, Person(person.application_id, to), What.MOVED_FROM, replace(act, detail=person.address))
+
+
+async def note(
+    connection: Connection,
+    person: Person,
+    what: What,
+    act: Act,
+    *,
+    topic_id: UUID | None = None,
+    until: datetime | None = None,
+) -> None:
+    """A row of history."""
+    await connection.execute(
+        "INSERT INTO choice_history (address, application_id, topic_id, what, until, source, ip, email_id, detail)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            person.address, person.application_id, topic_id, what.value, until, act.source.value, act.ip or None,
+            act.email_id, act.detail,
+        ],
+    )  # fmt: skip
+
+
+async def asked_lately(connection: Connection, person: Person) -> int:
+    """How often the person asked for another address in the last 24 hours."""
+    cursor = await connection.execute(
+        "SELECT count(*) FROM choice_history WHERE address = %s AND application_id = %s AND what = %s"
+        " AND at > now() - interval '24 hours'",
+        [person.address, person.application_id, What.MOVE_ASKED.value],
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def history(connection: Connection, person: Person, limit: int = 1000) -> Page[Past]:
+    """What the person did, newest first."""
+    cursor = await connection.execute(
+        f"SELECT {_HISTORY} FROM choice_history WHERE address = %s AND application_id = %s ORDER BY id DESC LIMIT %s",
+        [person.address, person.application_id, limit + 1],
+    )
+    rows = await cursor.fetchall()
+    return Page([_past(row) for row in rows[:limit]], len(rows) > limit)
+
+
+async def forget_application(connection: Connection, application_id: UUID) -> None:
+    """An application is gone, and with it whatever was chosen about its mail."""
+    for statement in _FORGET:
+        await connection.execute(statement, [application_id])
+
+
+def _preference(topic: Topic, chosen: Subscription | None) -> Preference:
+    subscribed = topic.lane is Lane.TRANSACTIONAL or (chosen or topic.default) is Subscription.OPT_IN
+    return Preference(topic, subscribed, chosen is not None)
+
+
+def _names(person: Person) -> dict[str, object]:
+    return {"address": person.address, "application": person.application_id}
+
+
+def _past(row: Sequence[object]) -> Past:
+    identifier, topic, what, until, source, ip, email, detail, at = row
+    return Past(identifier, topic, What(what), until, Source(source), ip, email, detail, at)  # type: ignore[arg-type]

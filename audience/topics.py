@@ -1,0 +1,234 @@
+"""Topics: the types of mail of an application, which its recipients may take or leave.
+
+A topic belongs to one stream. Choices rule those of the marketing stream; one of the transactional stream only names
+its mail, and recipients see it as always on. Marketing mail without a topic is of the application's default topic,
+which is made when it is first needed (`DefaultTopics`) and cannot be deleted. A deleted topic stays as a row, hidden:
+mail of it may still wait.
+
+Every function works on the caller's connection and never commits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from core.ids import uuid7
+from core.paging import Page, Window, cut
+from core.queues import Lane
+from core.refusal import conflict, not_found
+from core.remembered import Remembered
+from store.database import Connection, Database
+
+MOST: Final = 200
+"""Topics of one application: a person has to find their way among them."""
+KEEP_SECONDS: Final = 5.0
+DEFAULT_NAME: Final = "News and offers"
+"""What recipients read until the application gives its default topic another name."""
+
+_COLUMNS = "id, application_id, name, description, default_subscription, visibility, lane, is_default, created_at"
+
+
+class Subscription(StrEnum):
+    """Whether somebody gets a type of mail. The values are stored."""
+
+    OPT_IN = "opt_in"
+    OPT_OUT = "opt_out"
+
+
+class Visibility(StrEnum):
+    """Who sees a topic among the preferences."""
+
+    PUBLIC = "public"
+    """Everybody."""
+    PRIVATE = "private"
+    """Only who gets it, or has chosen about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A stored topic."""
+
+    id: UUID
+    application_id: UUID
+    name: str
+    description: str
+    default: Subscription
+    """For whom has not chosen."""
+    visibility: Visibility
+    lane: Lane
+    is_default: bool
+    """Marketing mail without a topic is of this one."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic to make."""
+
+    application_id: UUID
+    name: str
+    default: Subscription
+    description: str = ""
+    visibility: Visibility = Visibility.PRIVATE
+    lane: Lane = Lane.MARKETING
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change; None leaves a field as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    visibility: Visibility | None = None
+
+
+async def create(connection: Connection, wanted: NewTopic) -> Topic:
+    """A new topic. Raises Refused when the application has `MOST`."""
+    cursor = await connection.execute(
+        f"INSERT INTO topics (id, application_id, name, description, default_subscription, visibility, lane)"
+        f" SELECT %(id)s, %(application)s, %(name)s, %(description)s, %(default)s, %(visibility)s, %(lane)s"
+        f" WHERE (SELECT count(*) FROM topics WHERE application_id = %(application)s AND deleted_at IS NULL) < %(most)s"
+        f" RETURNING {_COLUMNS}",
+        {
+            "id": uuid7(), "application": wanted.application_id, "name": wanted.name,
+            "description": wanted.description, "default": wanted.default.value,
+            "visibility": wanted.visibility.value, "lane": wanted.lane.value, "most": MOST,
+        },
+    )  # fmt: skip
+    row = await cursor.fetchone()
+    if row is None:
+        raise conflict(f"an application has at most {MOST} topics", "Delete one that is no longer sent.")
+    return _topic(row)
+
+
+async def find(connection: Connection, application_id: UUID, identifier: UUID) -> Topic | None:
+    """A topic of the application that is not deleted."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM topics WHERE id = %s AND application_id = %s AND deleted_at IS NULL",
+        [identifier, application_id],
+    )
+    row = await cursor.fetchone()
+    return _topic(row) if row else None
+
+
+async def get(connection: Connection, application_id: UUID, identifier: UUID) -> Topic:
+    """The same; raises Refused when there is none."""
+    found = await find(connection, application_id, identifier)
+    if found is None:
+        raise not_found("Topic not found")
+    return found
+
+
+async def every(connection: Connection, application_id: UUID) -> list[Topic]:
+    """All topics of an application, oldest first, the default one in front."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM topics WHERE application_id = %s AND deleted_at IS NULL ORDER BY NOT is_default, id",
+        [application_id],
+    )
+    return [_topic(row) for row in await cursor.fetchall()]
+
+
+async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Topic]:
+    """The application's topics, newest first."""
+    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM topics WHERE application_id = %(application)s AND deleted_at IS NULL AND {condition}"
+        f" ORDER BY id {order} LIMIT %(limit)s",
+        {
+            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    return cut(await cursor.fetchall(), window).map(_topic)
+
+
+async def update(connection: Connection, application_id: UUID, identifier: UUID, changes: Changes) -> Topic:
+    """Change a topic. Raises Refused when there is none."""
+    cursor = await connection.execute(
+        "UPDATE topics SET name = coalesce(%s, name), description = coalesce(%s, description),"
+        " visibility = coalesce(%s, visibility)"
+        f" WHERE id = %s AND application_id = %s AND deleted_at IS NULL RETURNING {_COLUMNS}",
+        [changes.name, changes.description, changes.visibility, identifier, application_id],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise not_found("Topic not found")
+    return _topic(row)
+
+
+async def delete(connection: Connection, application_id: UUID, identifier: UUID) -> Topic:
+    """Hide a topic for good; nothing can be sent under it any more. Raises Refused: there is none, or it is the default
+    one."""
+    found = await get(connection, application_id, identifier)
+    if found.is_default:
+        raise conflict(
+            "this is the default topic, which marketing mail without a topic needs", "Give it another name instead."
+        )
+    await connection.execute("UPDATE topics SET deleted_at = now() WHERE id = %s", [identifier])
+    return found
+
+
+async def default_of(connection: Connection, application_id: UUID) -> UUID:
+    """The default topic of an application, made now when there is none."""
+    await connection.execute(
+        "INSERT INTO topics (id, application_id, name, default_subscription, visibility, lane, is_default)"
+        " SELECT %(id)s, %(application)s, %(name)s, 'opt_in', 'public', 'marketing', true"
+        " WHERE NOT EXISTS (SELECT FROM topics WHERE application_id = %(application)s AND is_default)"
+        " ON CONFLICT (application_id) WHERE is_default DO NOTHING",
+        {"id": uuid7(), "application": application_id, "name": DEFAULT_NAME},
+    )
+    cursor = await connection.execute(
+        "SELECT id FROM topics WHERE application_id = %s AND is_default", [application_id]
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise AssertionError("a default topic is never deleted, and this one was made a moment ago")
+    found: UUID = row[0]
+    return found
+
+
+class TopicBook:
+    """Topics as the doors ask for them, remembered for seconds. One per process and event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._topics: Remembered[tuple[UUID, UUID], Topic | None] = Remembered(self._load, KEEP_SECONDS)
+
+    async def find(self, application_id: UUID, identifier: UUID) -> Topic | None:
+        """A topic of the application. Raises `DatabaseUnavailableError`."""
+        return await self._topics.get((application_id, identifier))
+
+    def forget(self) -> None:
+        """Ask anew. Call it after a change in this process."""
+        self._topics.clear()
+
+    async def _load(self, key: tuple[UUID, UUID]) -> Topic | None:
+        async with self._database.connection() as connection:
+            return await find(connection, *key)
+
+
+class DefaultTopics:
+    """The default topics of applications, each asked for or made once a process: it stays for ever."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[UUID, UUID] = {}
+
+    async def of(self, applications: Iterable[UUID]) -> dict[UUID, UUID]:
+        """By application. Commits what it makes by itself, so that what is remembered is there."""
+        wanted = set(applications)
+        for application_id in wanted - self._known.keys():
+            async with self._database.connection() as connection:
+                self._known[application_id] = await default_of(connection, application_id)
+        return {application_id: self._known[application_id] for application_id in wanted}
+
+
+def _topic(row: Sequence[object]) -> Topic:
+    identifier, application, name, description, default, visibility, lane, is_default, created = row
+    return Topic(
+        identifier, application, name, description, Subscription(default), Visibility(visibility), Lane(lane),  # type: ignore[arg-type]
+        is_default, created,  # type: ignore[arg-type]  # psycopg's rows are untyped
+    )  # fmt: skip
