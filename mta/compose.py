@@ -21,7 +21,7 @@ from mta.mime_parts import Part, attachment_part, has_long_line, multipart, text
 from mta.model import Draft
 from mta.raw_mail import join_mail, read_mail
 
-FORBIDDEN_HEADERS = frozenset({"bcc", "resent-bcc", "dkim-signature", "return-path", "received"})
+FORBIDDEN_HEADERS = frozenset({"bcc", "resent-bcc", "dkim-signature", "return-path", "received", "postlane-ref"})
 """Lower-case names that an application may not set: they would leak recipients or forge what others wrote."""
 
 OWN_HEADERS = frozenset({"from", "to", "cc", "subject", "mime-version"})

@@ -9,8 +9,9 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from mta.inbound import BounceHandler, ServerOptions, SubmissionHandler
+from mta.inbound import ServerOptions, SubmissionHandler
 from mta.inbound_gate import ByteBudget, Gate, GateLimits
+from mta.inbound_reports import BounceHandler
 from mta.inbound_session import BounceConnection, Connection, SubmissionConnection
 
 SUBMISSION_GATE: Final = GateLimits(connections=200, connections_per_ip=100, new_per_minute=6_000)

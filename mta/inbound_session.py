@@ -19,9 +19,10 @@ from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Se
 
 from core.errors import UnavailableError
 from core.logs import get_logger
-from mta.inbound import BounceHandler, ServerOptions, SubmissionHandler, one_line
+from mta.inbound import ServerOptions, SubmissionHandler, one_line
 from mta.inbound_data import MailBounds, MailReader, NotTaken
 from mta.inbound_gate import ByteBudget
+from mta.inbound_reports import BounceHandler
 
 _log = get_logger(__name__)
 

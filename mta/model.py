@@ -149,9 +149,21 @@ class Envelope:
     """Return path without angle brackets, "" for the null sender."""
     rcpt_to: str
     data: bytes
-    """Header and body with CRLF line ends, DKIM-Signature included, not dot-stuffed, ends with CRLF."""
+    """Header and body with CRLF line ends, not dot-stuffed, ends with CRLF. Shared by all recipients of a mail."""
     smtputf8: bool = False
     """The envelope or the headers carry non-ASCII addresses (RFC 6531)."""
+    front: bytes = b""
+    """Headers of this recipient alone, in front of `data`: signature and token. ASCII, whole lines."""
+
+    @property
+    def size(self) -> int:
+        """Octets of the mail."""
+        return len(self.front) + len(self.data)
+
+    @property
+    def whole(self) -> bytes:
+        """The mail in one piece, which costs a copy of it."""
+        return self.front + self.data
 
 
 IPV4: Final = 4

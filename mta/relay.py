@@ -73,13 +73,13 @@ class RelayClient:
         timeouts = self._timeouts
         try:
             # The answer to the dot has its own time-out on top: whoever hangs up before it doubles the mail (RFC 1047).
-            async with asyncio.timeout(timeouts.whole + len(envelope.data) / timeouts.slowest + timeouts.dot):
+            async with asyncio.timeout(timeouts.whole + envelope.size / timeouts.slowest + timeouts.dot):
                 for phase, line in zip((Phase.MAIL, Phase.RCPT), lines, strict=True):
                     answer = await self._smtp.execute_command(line.removesuffix(b"\r\n"), timeout=timeouts.mail)
                     if answer.code // 100 != 2:
                         return await self._refused(phase, answer.code, answer.message)
                 phase = Phase.DOT
-                answer = await self._smtp.data(envelope.data, timeout=timeouts.dot)
+                answer = await self._smtp.data(envelope.whole, timeout=timeouts.dot)
         except SMTPResponseException as error:
             return await self._refused(phase, error.code, error.message)
         except (SMTPException, OSError) as error:

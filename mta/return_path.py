@@ -1,7 +1,8 @@
-"""Signed return paths (variable envelope return paths): which mail a bounce speaks about, in its address.
+"""The signed token of one recipient of one mail: in the return path, and in a header of the mail itself.
 
-Owns the token in `b+<token>@<return path domain>`. The worker makes one for each recipient of each mail; the inbound
-server takes it apart again when a bounce arrives. Never looks anything up: a token that is not ours is None.
+Owns the token in `b+<token>@<return path domain>` and in `Postlane-Ref: <token>`. The worker makes one for each
+recipient of each mail; whatever comes back is placed by it: a bounce by the address it is sent to, a report that quotes
+nothing but headers by any of them. Never looks anything up: a token that is not ours is None.
 
 The token is base32 in lower case (servers may change the case of a local part, base32 does not mind) of 30 bytes: the
 email's UUID, the recipient's position as 16 bits, and 12 bytes of HMAC-SHA256 under the instance secret, so that nobody
@@ -12,35 +13,65 @@ The domain is not in the MAC: whether it is one of ours is for the listener to a
 import base64
 import binascii
 import hmac
+import re
 import struct
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 from core.secrets import InstanceSecret
+
+HEADER: Final = "Postlane-Ref"
+"""Without `X-Postlane-`: those headers are an application's options and never leave."""
 
 _PREFIX = "b+"
 _PAYLOAD = struct.Struct(">16sH")
 _MAC_BYTES = 12
 _TOKEN_LENGTH = 48
 _PURPOSE = "return-path"
+_CANDIDATES: Final = 200
+"""Words of a token's shape that are looked at: base64 has some by chance, each costs 5 µs."""
+_SHAPE = re.compile(rf"(?<![A-Za-z2-7])[A-Za-z2-7]{{{_TOKEN_LENGTH}}}(?![A-Za-z2-7])")
 
 
-def make(secret: InstanceSecret, email_id: UUID, position: int, domain: str) -> str:
-    """The return path of the recipient at `position` (0 to 65,535) of an email. 50 characters before the `@`."""
+def make_token(secret: InstanceSecret, email_id: UUID, position: int) -> str:
+    """The token of the recipient at `position` (0 to 65,535) of an email: 48 characters."""
     if not 0 <= position <= 0xFFFF:
         raise ValueError(f"a recipient's position is 0 to 65535, not {position}")
     payload = _PAYLOAD.pack(email_id.bytes, position)
-    token = base64.b32encode(payload + secret.mac(_PURPOSE, payload, _MAC_BYTES))
-    return f"{_PREFIX}{token.decode('ascii').lower()}@{domain}"
+    return base64.b32encode(payload + secret.mac(_PURPOSE, payload, _MAC_BYTES)).decode("ascii").lower()
+
+
+def address_of(token: str, domain: str) -> str:
+    """The return path with this token. 50 characters before the `@`."""
+    return f"{_PREFIX}{token}@{domain}"
+
+
+def make(secret: InstanceSecret, email_id: UUID, position: int, domain: str) -> str:
+    """The return path of the recipient at `position` of an email."""
+    return address_of(make_token(secret, email_id, position), domain)
 
 
 def parse(secret: InstanceSecret, address: str) -> tuple[UUID, int] | None:
     """Email id and recipient's position, or None for every address that `make` did not make. Never raises."""
     local = address.rpartition("@")[0]
+    return read_token(secret, local[len(_PREFIX) :]) if local[: len(_PREFIX)].lower() == _PREFIX else None
+
+
+def find_token(secret: InstanceSecret, text: str) -> tuple[UUID, int] | None:
+    """What the first genuine token in a text stands for. Ours stands on top of the mail: one that an application put
+    into its own headers or text comes behind it."""
+    found = (read_token(secret, match[0]) for match in islice(_SHAPE.finditer(text), _CANDIDATES))
+    return next((named for named in found if named is not None), None)
+
+
+def read_token(secret: InstanceSecret, token: str) -> tuple[UUID, int] | None:
+    """Email id and recipient's position, or None for every text that `make_token` did not make. Never raises."""
     # Outside ASCII, upper() would turn letters such as U+017F into base32's.
-    if len(local) != len(_PREFIX) + _TOKEN_LENGTH or not local.isascii() or local[:2].lower() != _PREFIX:
+    if len(token) != _TOKEN_LENGTH or not token.isascii():
         return None
     try:
-        raw = base64.b32decode(local[len(_PREFIX) :].upper())
+        raw = base64.b32decode(token.upper())
     except binascii.Error:
         return None
     payload, mac = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]

@@ -53,6 +53,7 @@ SIGNED = (
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
     "Feedback-ID",
+    "Postlane-Ref",
 )
 """Every header signed when present. RFC 8058 section 4 wants the List-Unsubscribe pair in `h=`."""
 
@@ -132,8 +133,17 @@ def sign(message: bytes, keys: Sequence[DkimKey], now: datetime) -> bytes:
     others append). The body is hashed once for all keys.
     """
     head, _, body = message.partition(b"\r\n\r\n")
+    return sign_head(head, hash_of(body), keys, now)
+
+
+def hash_of(body: bytes) -> bytes:
+    """`bh=`: the same for all mails with this body."""
+    return b2a_base64(hashlib.sha256(relaxed_body(body)).digest(), newline=False)
+
+
+def sign_head(head: bytes, body_hash: bytes, keys: Sequence[DkimKey], now: datetime) -> bytes:
+    """As `sign`, for a mail whose body was hashed before. `head` is without the blank line behind it."""
     names, signed_headers = _signed_headers(head)
-    body_hash = b2a_base64(hashlib.sha256(relaxed_body(body)).digest(), newline=False)
     tail = b"t=%d;\r\n %b;\r\n bh=%b;\r\n b=" % (int(now.timestamp()), _h_tag(names), body_hash)
     return b"".join([_signature(key, tail, signed_headers) for key in keys])
 

@@ -204,11 +204,11 @@ class SmtpClient(asyncio.Protocol):
         if isinstance(commands, Response):
             return commands
         timeouts = self._timeouts
-        self._deadline = self._loop.time() + timeouts.whole + len(envelope.data) / timeouts.slowest
+        self._deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
         phase, reply = await self._open(commands)
         if phase is not Phase.DATA or reply.code != 354:
             return self._refusal(phase, reply)
-        early = await self._write_body(envelope.data)
+        early = await self._write_body(envelope.front, envelope.data)
         if early is not None:
             # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
             self.abort()
@@ -292,8 +292,9 @@ class SmtpClient(asyncio.Protocol):
         self.abort()
         return False
 
-    async def _write_body(self, data: bytes) -> Reply | None:
-        """Write the body, dot-stuffed (RFC 5321 section 4.5.2), and the dot. A Reply means: stopped before the dot."""
+    async def _write_body(self, front: bytes, data: bytes) -> Reply | None:
+        """Write the mail, dot-stuffed (RFC 5321 section 4.5.2), and the dot. A Reply means: stopped before the dot.
+        `front` has no line that begins with a dot."""
         if b"\r\n." in data:
             data = data.replace(b"\r\n.", b"\r\n..")
         if data.startswith(b"."):
@@ -302,6 +303,8 @@ class SmtpClient(asyncio.Protocol):
         if len(data) > BLOCK:
             # At least one byte is left for the last write, which carries the dot.
             last = (len(data) - 1) // BLOCK * BLOCK
+            self._write(front)
+            front = b""
             for start in range(0, last, BLOCK):
                 self._write(data[start : start + BLOCK])
                 early = await self._drained()
@@ -310,7 +313,7 @@ class SmtpClient(asyncio.Protocol):
             data = data[last:]
         if not self._parser.clean() or self._lost:
             return await self._reply(self._timeouts.block)
-        self._write(data + b".\r\n")
+        self._write(front + data + b".\r\n")
         return None
 
     async def _drained(self) -> Reply | None:
@@ -410,7 +413,7 @@ def opening(envelope: Envelope, features: Features) -> tuple[bytes, bytes] | Res
         raise UnsendableError("the data of an envelope must end in CRLF")
     mail = f"MAIL FROM:<{envelope.mail_from}>"
     if features.size:
-        mail += f" SIZE={len(envelope.data)}"
+        mail += f" SIZE={envelope.size}"
     if features.eight_bit and not envelope.data.isascii():
         mail += " BODY=8BITMIME"
     if envelope.smtputf8 or not (envelope.mail_from.isascii() and envelope.rcpt_to.isascii()):

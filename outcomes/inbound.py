@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from core.ids import uuid7
+from mta.inbound_reports import ReceivedMail
 from store.database import Connection
 
 KEPT: Final = timedelta(days=7)
@@ -31,14 +32,20 @@ class InboundMail:
     raw: bytes
 
 
-async def store_inbound(connection: Connection, mails: Sequence[tuple[str, bytes]]) -> list[UUID]:
-    """Insert mails (return path, raw); returns their ids in order."""
+async def store_inbound(connection: Connection, mails: Sequence[ReceivedMail]) -> list[UUID]:
+    """Insert mails; returns their ids in order."""
     ids = [uuid7() for _ in mails]
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO inbound_mail (id, envelope_to, raw) VALUES (%s, %s, %s)",
-            [(identifier, to, raw) for identifier, (to, raw) in zip(ids, mails, strict=True)],
-        )
+    await connection.execute(
+        "INSERT INTO inbound_mail (id, envelope_to, mail_from, peer, raw)"
+        " SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[])",
+        [
+            ids,
+            [mail.to for mail in mails],
+            [_printable(mail.sender) for mail in mails],
+            [mail.peer for mail in mails],
+            [mail.content for mail in mails],
+        ],
+    )
     return ids
 
 
@@ -72,3 +79,7 @@ async def forget_inbound(connection: Connection) -> int:
     """Delete what is older than `KEPT`; returns how many."""
     cursor = await connection.execute("DELETE FROM inbound_mail WHERE received_at < now() - %s", [KEPT])
     return cursor.rowcount
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -31,6 +31,8 @@ from messages.states import State
 from messages.timeline import EventKind
 from mta import return_path
 from mta.bounces import BounceReport, RecipientReport, ReportKind, parse_bounce
+from mta.placing import token_in
+from mta.report_parts import read_parts
 from mta.rule_book import RuleBook
 from outcomes.inbound import InboundMail, finish_inbound, load_inbound, waiting_inbound
 from outcomes.late import KnownMessage, LateNews, find_message, record_late_bounce, record_late_news
@@ -127,7 +129,7 @@ async def _decide(
 ) -> Result | None:
     if report is None or report.kind in (ReportKind.DONE, ReportKind.NO_COMPLAINT):
         return await _finish(connection, mail, Result.IGNORED)
-    named = return_path.parse(tools.secret, mail.envelope_to)
+    named = return_path.parse(tools.secret, mail.envelope_to) or token_in(tools.secret, *read_parts(mail.raw))
     message = await find_message(connection, MessageRef(*named)) if named else None
     if message is None:
         return await _finish(connection, mail, Result.UNKNOWN)

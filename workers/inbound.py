@@ -35,9 +35,12 @@ from messages.accept import Acceptor
 from messages.limits import MAX_RECIPIENTS
 from messages.submit import SubmissionDoor
 from mta import return_path
-from mta.inbound import BOUNCE_BYTES, BounceHandler, ServerOptions, SubmissionHandler
+from mta.inbound import ServerOptions, SubmissionHandler
 from mta.inbound_gate import Gate
+from mta.inbound_reports import BOUNCE_BYTES, Addressee, BounceHandler, ReceivedMail
 from mta.inbound_server import BOUNCE_GATE, SUBMISSION_GATE, Listener
+from mta.placing import token_in
+from mta.report_parts import read_parts
 from mta.server_certificate import server_context
 from outcomes.inbound import store_inbound
 from store.database import Database
@@ -48,8 +51,9 @@ CONNECTIONS = Gauge("postlane_inbound_connections", "Open SMTP connections of cl
 
 STOP_SECONDS: Final = 3.0
 """For mails that are being taken; closing the database adds up to a second. `postlane up` gives a process 5 s."""
-FEEDBACK_LOCAL_PART: Final = "fbl"
-"""`fbl@<hostname>` is the address to register with feedback loops."""
+DESKS: Final = frozenset({"fbl", "abuse", "postmaster"})
+"""Local parts that take mail about any message, at the host name and at each return path domain. `fbl@` is the address
+to register with feedback loops; the others have to be there (RFC 2142)."""
 CERTIFICATE: Final = "inbound.pem"
 _QUIET_SECONDS: Final = 1.0
 
@@ -88,27 +92,37 @@ class BounceStore:
         self._database = database
         self._tasks = tasks
 
-    async def store(self, mails: Sequence[tuple[str, bytes]]) -> None:
+    async def store(self, mails: Sequence[ReceivedMail]) -> None:
         """Raises DatabaseUnavailableError; then nothing is stored."""
         async with self._database.transaction() as connection:
             identifiers = await store_inbound(connection, mails)
         self._tasks.publish(identifiers)
 
 
-class ReturnPaths:
-    """Which addresses the bounce listener takes mail at: signed by us, in a domain of ours."""
+class OurAddresses:
+    """Which addresses the bounce listener takes mail at: signed by us in a domain of ours, and our desks."""
 
-    def __init__(self, secret: InstanceSecret, domains: ReturnPathDomains) -> None:
+    def __init__(self, secret: InstanceSecret, domains: ReturnPathDomains, hostname: str) -> None:
         self._secret = secret
         self._domains = domains
+        self._hostname = hostname.lower()
 
-    async def identify(self, address: str) -> tuple[UUID, int] | None:
-        """Email and position. The signature is asked first: strangers cause no query. Raises
+    async def identify(self, address: str) -> Addressee | None:
+        """What the address stands for. The signature is asked first: strangers cause no query. Raises
         DatabaseUnavailableError."""
+        local, _, domain = address.lower().rpartition("@")
+        if not local:  # RFC 5321 section 4.5.1: <postmaster> without a domain is ours
+            return Addressee() if domain == "postmaster" else None
         named = return_path.parse(self._secret, address)
-        if named is None or not await self._domains.has(address.rpartition("@")[2].lower()):
+        if named is None and local not in DESKS:
             return None
-        return named
+        if not (named is None and domain == self._hostname) and not await self._domains.has(domain):
+            return None
+        return Addressee(named)
+
+    def place(self, content: bytes) -> tuple[UUID, int] | None:
+        """The message that a mail quotes."""
+        return token_in(self._secret, *read_parts(content))
 
 
 @dataclass(slots=True)
@@ -205,6 +219,5 @@ def is_loopback(host: str) -> bool:
 def _bounce_handler(
     secret: InstanceSecret, database: Database, tasks: BounceTasks, settings: Settings
 ) -> BounceHandler:
-    paths = ReturnPaths(secret, ReturnPathDomains(database))
-    feedback_address = f"{FEEDBACK_LOCAL_PART}@{settings.hostname}"
-    return BounceHandler(paths.identify, BounceStore(database, tasks).store, feedback_address)
+    addresses = OurAddresses(secret, ReturnPathDomains(database), settings.hostname)
+    return BounceHandler(addresses.identify, addresses.place, BounceStore(database, tasks).store)

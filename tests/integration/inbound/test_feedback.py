@@ -11,6 +11,7 @@ import pytest
 from core.queues import Lane
 from core.settings import Settings
 from messages.timeline import EventKind
+from mta.inbound_reports import ReceivedMail
 from outcomes.inbound import KEPT, forget_inbound, store_inbound, waiting_inbound
 from outcomes.reports import WAIT_FOR_OUTCOME, ReportTools, Result, sweep, work_through
 from store.database import Database
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.timeout(60)
 async def _received(database: Database, mail: SentMail, name: str) -> UUID:
     """A mail of the corpus at the message's return path, stored."""
     async with database.transaction() as connection:
-        [identifier] = await store_inbound(connection, [(mail.path, CORPUS[name].data)])
+        [identifier] = await store_inbound(connection, [ReceivedMail(mail.path, CORPUS[name].data)])
     return identifier
 
 

@@ -18,6 +18,7 @@ import pytest
 from accounts.repository import DomainRequest, create_domain, make_keys
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from mta.inbound_reports import ReceivedMail
 from mta.inbound_server import Listener
 from outcomes.inbound import store_inbound
 from store.database import Database
@@ -101,7 +102,7 @@ async def test_a_bounce_goes_through_both_processes(
     mail = await delivered_mail(database, account)
     lost = await delivered_mail(database, account, to="jana@firma.example")
     async with database.transaction() as connection:
-        await store_inbound(connection, [(lost.path, CORPUS["qmail"].data)])  # its task was lost
+        await store_inbound(connection, [ReceivedMail(lost.path, CORPUS["qmail"].data)])  # its task was lost
     programs += [
         Program(settings, tmp_path / "inbound.log", "inbound"),
         Program(settings, tmp_path / "background.log", "worker", "background"),

@@ -86,14 +86,14 @@ async def test_timeline_says_how_it_went(lane: LaneTest) -> None:
 async def test_fifty_recipients_get_the_same_mail_each_with_its_own_outcome(
     lane: LaneTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signed = []
-    sign = prepare.sign
+    composed = []
+    compose = prepare.compose
 
-    def counted(*arguments: Any) -> bytes:
-        signed.append(1)
-        return sign(*arguments)
+    def counted(draft: Any) -> bytes:
+        composed.append(1)
+        return compose(draft)
 
-    monkeypatch.setattr(prepare, "sign", counted)
+    monkeypatch.setattr(prepare, "compose", counted)
     email = await lane.put(*(f"u{number}@one.example" for number in range(49)), "unknown@one.example")
     await lane.deliver()
 
@@ -103,11 +103,11 @@ async def test_fifty_recipients_get_the_same_mail_each_with_its_own_outcome(
     assert len({mail.mail_from for mail in lane.sink.mails}) == 49
     bodies = {mail.data.partition(b"\r\n\r\n")[2] for mail in lane.sink.mails}
     assert len(bodies) == 1
-    assert len(signed) == 3, "composed and signed once per chunk of recipients"
-    signed.clear()
+    assert len(composed) == 3, "composed once per chunk of recipients"
+    composed.clear()
     await lane.put(*(f"u{number}@two.example" for number in range(50)), text="x" * 100_000)
     await lane.deliver()
-    assert len(signed) == 1, "large mail is composed once for all whose sessions follow each other"
+    assert len(composed) == 1, "large mail is composed once for all whose sessions follow each other"
 
 
 async def test_large_content_and_attachments_arrive_whole(lane: LaneTest) -> None:

@@ -64,3 +64,18 @@ def test_a_new_return_path_domain_still_understands_old_mail() -> None:
 def test_positions_outside_16_bits_are_a_fault_of_the_caller(position: int) -> None:
     with pytest.raises(ValueError, match="position"):
         return_path.make(_SECRET, _ID, position, "rp.example.com")
+
+
+def test_a_token_is_found_in_whatever_quotes_it() -> None:
+    token = return_path.make_token(_SECRET, _ID, 3)
+    other = return_path.make_token(InstanceSecret(b"t" * 32), _ID, 4)
+    for quoted in (f"Postlane-Ref: {token}", f"<B+{token.upper()}@RP.EXAMPLE.COM>", f"x={other} y={token}."):
+        assert return_path.find_token(_SECRET, quoted) == (_ID, 3)
+    for longer in (f"a{token}", f"{token}b", token[:-1], other):
+        assert return_path.find_token(_SECRET, longer) is None
+
+
+def test_looking_for_a_token_ends() -> None:
+    """A report of nothing but words of a token's shape: so many are looked at, and no more."""
+    flood = ("a" * 48 + " ") * 5_000
+    assert return_path.find_token(_SECRET, flood + return_path.make_token(_SECRET, _ID, 3)) is None

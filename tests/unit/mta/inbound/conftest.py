@@ -14,8 +14,9 @@ import pytest
 
 from core.errors import UnavailableError
 from mta import inbound_session
-from mta.inbound import BOUNCE_BYTES, BounceHandler, ServerOptions, SubmissionHandler, SubmittedMail
+from mta.inbound import ServerOptions, SubmissionHandler, SubmittedMail
 from mta.inbound_gate import Gate, GateLimits
+from mta.inbound_reports import BOUNCE_BYTES, Addressee, BounceHandler, ReceivedMail
 from mta.inbound_server import Listener
 
 KEY = "pl_right"
@@ -51,16 +52,23 @@ class Desk:
         self.mails.append((who, mail))
         return "250 2.0.0 Accepted as\r\n1"
 
-    async def identify(self, address: str) -> str | None:
-        """Like a signed return path: the local part in any case, and two domains are ours."""
+    async def identify(self, address: str) -> Addressee | None:
+        """Like a signed return path: the local part in any case, and two domains are ours. One desk."""
         local, _, domain = address.lower().rpartition("@")
+        if address.lower() == "fbl@mail.test":
+            return Addressee()
         ours = (TOKEN.partition("@")[0], OTHER.partition("@")[0])
-        return local if local in ours and domain in ("bounce.shop.example", "old.shop.example") else None
+        return Addressee(local) if local in ours and domain in ("bounce.shop.example", "old.shop.example") else None
 
-    async def store(self, mails: Sequence[tuple[str, bytes]]) -> None:
+    def place(self, content: bytes) -> str | None:
+        """The first of the two that is quoted."""
+        quoted = content.decode("latin-1").lower()
+        return next((local for to in (TOKEN, OTHER) if (local := to.partition("@")[0]) in quoted), None)
+
+    async def store(self, mails: Sequence[ReceivedMail]) -> None:
         if self.away:
             raise UnavailableError("no database")
-        self.bounces += mails
+        self.bounces += [(mail.to, mail.content) for mail in mails]
 
 
 @pytest.fixture
@@ -84,7 +92,7 @@ async def submission(desk: Desk, options: ServerOptions) -> AsyncIterator[Listen
 
 @pytest.fixture
 async def bounces(desk: Desk, options: ServerOptions) -> AsyncIterator[Listener]:
-    handler = BounceHandler(desk.identify, desk.store, "fbl@mail.test")
+    handler = BounceHandler(desk.identify, desk.place, desk.store)
     listener = Listener(handler, replace(options, max_bytes=BOUNCE_BYTES), Gate(LIMITS))
     await listener.start("127.0.0.1", 0)
     yield listener

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from mta.inbound import BOUNCE_BYTES, ServerOptions, SubmissionHandler, SubmittedMail
+from mta.inbound import ServerOptions, SubmissionHandler, SubmittedMail
 from mta.inbound_gate import Gate, GateLimits
+from mta.inbound_reports import BOUNCE_BYTES
 from mta.inbound_server import Listener
 from mta.server_certificate import server_context
 from tests.unit.mta.inbound.conftest import KEY, LIMITS, OTHER, TOKEN, Desk, client_of
@@ -335,21 +336,39 @@ async def test_bounces_wait_while_the_database_is_away(bounces: Listener, desk: 
     assert (code, text[:5]) == (451, b"4.3.0")
 
 
-async def test_a_feedback_report_is_stored_for_the_path_it_quotes(bounces: Listener, desk: Desk) -> None:
-    quoting = f"Original-Mail-From: <{TOKEN.upper().replace('BOUNCE.SHOP.EXAMPLE', 'bounce.shop.example')}>".encode()
-    unknown = b"Original-Mail-From: <" + b"b+" + b"d" * 48 + b"@bounce.shop.example>"
-
+async def test_a_desk_takes_what_names_a_mail_of_ours_and_what_does_not(bounces: Listener, desk: Desk) -> None:
     def talk(client: smtplib.SMTP) -> list[int]:
         codes = []
-        for body in (quoting, unknown, b"nothing"):
+        for body in (f"Original-Mail-From: <{TOKEN.upper()}>".encode(), b"nothing"):
             client.ehlo()
             client.mail("loop@isp.example")
             client.rcpt("FBL@mail.test")
             codes.append(client.data(body + b"\r\n")[0])
         return codes
 
-    assert await client_of(bounces, talk) == [250, 550, 550]
-    assert [to for to, _ in desk.bounces] == [TOKEN]
+    assert await client_of(bounces, talk) == [250, 250]
+    assert [to for to, _ in desk.bounces] == ["fbl@mail.test"] * 2
+
+
+async def test_a_flood_at_a_desk_waits_and_others_do_not(bounces: Listener, desk: Desk) -> None:
+    """Mail that names none of ours: bounded by its source. Mail about one of ours: by that message."""
+
+    def talk(client: smtplib.SMTP, body: bytes, mails: int) -> list[int]:
+        codes = []
+        client.ehlo()
+        for _ in range(mails):
+            client.mail("loop@isp.example")
+            client.rcpt("fbl@mail.test")
+            codes.append(client.data(body)[0])
+        return codes
+
+    strange = await client_of(bounces, lambda client: talk(client, b"nothing", 62))
+    about_one = await client_of(bounces, lambda client: talk(client, TOKEN.encode(), 21))
+    about_other = await client_of(bounces, lambda client: talk(client, OTHER.encode(), 1))
+    assert strange == [250] * 60 + [450] * 2
+    assert about_one == [250] * 20 + [450]
+    assert about_other == [250]
+    assert len(desk.bounces) == 81
 
 
 async def test_one_address_takes_so_much_an_hour(bounces: Listener, desk: Desk) -> None:

@@ -9,8 +9,9 @@ import pytest
 from aiosmtpd.smtp import Envelope
 
 from mta import inbound_server, inbound_session
-from mta.inbound import BOUNCE_BYTES, BounceHandler, ServerOptions
+from mta.inbound import ServerOptions
 from mta.inbound_gate import ByteBudget, Gate, GateLimits, RateWindow, source_of
+from mta.inbound_reports import BOUNCE_BYTES, BounceHandler
 from mta.inbound_server import Listener
 from tests.unit.mta.inbound.conftest import KEY, OTHER, TOKEN, Desk, client_of
 
@@ -80,7 +81,7 @@ def test_one_customer_with_many_ipv6_addresses_is_one_source() -> None:
 
 async def test_a_path_in_every_spelling_is_one_path(desk: Desk) -> None:
     """Who has one return path has it in any case and in every domain of ours: still 20 mails an hour."""
-    handler = BounceHandler(desk.identify, desk.store)
+    handler = BounceHandler(desk.identify, desk.place, desk.store)
     local = TOKEN.partition("@")[0]
 
     spelt = [f"{local.upper()}@bounce.shop.example", f"{local}@OLD.shop.example", TOKEN]
@@ -98,7 +99,7 @@ async def test_who_only_holds_a_connection_leaves_for_who_brings_mail(
     desk: Desk, options: ServerOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(GateLimits(connections=3, connections_per_ip=10, new_per_minute=200))
-    handler = BounceHandler(desk.identify, desk.store)
+    handler = BounceHandler(desk.identify, desk.place, desk.store)
     listener = Listener(handler, replace(options, max_bytes=BOUNCE_BYTES), gate)
     await listener.start("127.0.0.1", 0)
 
