@@ -27,9 +27,11 @@ from api.routes import (
     emails,
     health,
     ips,
+    metrics,
     pages,
     pools,
     providers,
+    reports,
     suppressions,
     throttles,
     warmup,
@@ -47,11 +49,14 @@ from web.edge import Edge, Manners, request_id
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
-    emails, domains, api_keys, suppressions, pools, ips, throttles, warmup, providers, alarms, applications, health,
+    # `/emails/metrics` stands before `/emails/{email_id}`.
+    metrics, emails, domains, api_keys, suppressions, pools, ips, throttles, warmup, providers, alarms, reports,
+    applications, health,
     pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
+    {"name": "Reports", "description": "Figures of what happened to the mail."},
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},

@@ -47,6 +47,37 @@ class OperatorRoute(KeyedRoute):
         return translating
 
 
+class ReadingRoute(KeyedRoute):
+    """A route of applications that only reads: what is refused is one of its parameters."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The bounded handler; what it raises is translated."""
+        handle = super().get_route_handler()
+
+        async def translating(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Refused as error:
+                raise _parameter_refused(error) from error
+
+        return translating
+
+
+class SharedReadingRoute(ReadingRoute):
+    """The same for applications and operators."""
+
+    guard: ClassVar = "full_access_or_operator"
+
+
+def _parameter_refused(error: Refused) -> ApiError:
+    if error.kind != "invalid":
+        return refused(error)
+    hint = f" {error.hint}" if error.hint else ""
+    if not error.field:
+        return ApiError("invalid_parameter", f"{error.reason[:1].upper()}{error.reason[1:]}.{hint}")
+    return ApiError("invalid_parameter", f"The `{error.field}` parameter is not valid: {error.reason}.{hint}")
+
+
 def refused(error: Refused) -> ApiError:
     """The error of the API for one of a service."""
     if error.kind == "invalid" and error.field:

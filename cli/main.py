@@ -59,6 +59,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("send", "cli.commands.send:send", "Send one mail.", _LOOK),
     Entry("messages", "cli.commands.messages:app", "Where is my message, and why? List, show, cancel.", _LOOK),
     Entry("queue", "cli.commands.queue:app", "What waits, by lane and destination.", _LOOK),
+    Entry("reports", "cli.commands.reports:reports", "Figures: what happened to the mail, by whatever.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),
 )
 

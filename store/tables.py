@@ -5,7 +5,21 @@ segments, reports. Only what such questions read; the schema itself is the migra
 are used, and whatever writes is one of those.
 """
 
-from sqlalchemy import ARRAY, UUID, Boolean, Column, DateTime, MetaData, Select, SmallInteger, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    UUID,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    MetaData,
+    Select,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -85,6 +99,35 @@ delivery_queue = Table(
     Column("application_id", UUID),
     Column("topic_id", UUID),
     Column("capture", Boolean, nullable=False),
+)
+
+report_series = Table(
+    "report_series",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("application_id", UUID, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("part", Text, nullable=False),
+)
+
+report_hours = Table(
+    "report_hours",
+    _metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+report_days = Table(
+    "report_days",
+    _metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("n", BigInteger, nullable=False),
 )
 
 DESCRIBED = tuple(_metadata.tables.values())
