@@ -11,6 +11,8 @@ Each kind has what raises it and what clears it; an operator may close any of th
                                          `stall_days`                    mail comes, an operator moves, pauses or ends
                                                                          it, the IP is removed
     rules_file      name of the setting  an edit cannot be read          the file on disk is the one in force
+    webhook_        host and id of the   nothing was taken for days, or  somebody enables, changes or deletes it
+      disabled      endpoint             it said that it is gone
 """
 
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ class AlarmKind(StrEnum):
     """A warm-up has made no progress for days."""
     RULES_FILE = "rules_file"
     """The operator's own reply rules cannot be read; those in force stay."""
+    WEBHOOK_DISABLED = "webhook_disabled"
+    """An endpoint was switched off, because it failed for days or is gone. Subject: its host and id."""
 
 
 @dataclass(frozen=True, slots=True)

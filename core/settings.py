@@ -146,6 +146,14 @@ class Settings(BaseSettings):
     content_days: int = Field(7, ge=1, description="Days the content of a mail is kept.")
     event_days: int = Field(90, ge=1, description="Days emails, their messages and events are kept.")
 
+    # Webhooks
+    webhook_networks: tuple[str, ...] = Field(
+        (),
+        description='Networks of yours that webhooks may go to, by http too, as `["10.0.0.0/8"]`. Anything else has to '
+        "be public, and is spoken to by https only.",
+    )
+    webhook_days: int = Field(7, ge=1, description="Days events of webhooks are kept, with what became of each try.")
+
     # Watching
     metrics_host: str = Field("127.0.0.1", description="Address `/metrics` and `/healthz` of workers listen on.")
     metrics_port: int = Field(
@@ -182,7 +190,7 @@ class Settings(BaseSettings):
             raise ValueError("must be like https://mail.example.com, without a path")
         return value.rstrip("/").lower()
 
-    @field_validator("public_proxies")
+    @field_validator("public_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:

@@ -19,13 +19,20 @@ from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.tasks import end
+from mta.dns_client import DnsClient
 from mta.from_settings import rules_in_force
 from outcomes import reports
 from outcomes.reports import ReportTools
 from store import folding
+from store.clock import DatabaseClock
 from store.database import Database
+from webhooks.delivery import Deliverer
+from webhooks.retention import forget, forget_listeners
+from webhooks.sending import Sender
+from webhooks.targets import networks
 from workers.duties import Duty, do_all
 from workers.loop import TASK_SECONDS, QueueWorker
+from workers.switched_off import tell_switched_off
 
 _log = get_logger(__name__)
 
@@ -41,6 +48,7 @@ class Background:
 
     settings: Settings
     reports: ReportTools
+    webhooks: Deliverer
 
     async def report(self, inbound: UUID) -> None:
         """Work through one received mail."""
@@ -52,6 +60,10 @@ class Background:
         ours = Installation(self.settings.hostname, self.reports.secret)
         await recheck(database, lambda domain: verify_domain(database, lookup, ours, domain, asked=False))
 
+    async def forget_webhooks(self) -> None:
+        """Retention of what endpoints were told."""
+        await forget(self.reports.database, self.reports.clock.now(), self.settings.webhook_days)
+
 
 TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
     TASK_BOUNCE: Background.report,
@@ -61,6 +73,10 @@ TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
 DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("reports without a task", 60.0, lambda background: reports.sweep(background.reports)),
     Duty("sender domains", 30.0, Background.recheck_domains),
+    Duty("webhooks", 0.25, lambda background: background.webhooks.look()),
+    Duty("webhooks switched off", 15.0, lambda background: tell_switched_off(background.reports.database)),
+    Duty("listeners gone", 60.0, lambda background: forget_listeners(background.reports.database)),
+    Duty("old webhooks", 600.0, Background.forget_webhooks),
     Duty("figures", 2.0, lambda background: folding.fold(background.reports.database)),
 )
 
@@ -72,6 +88,7 @@ class BackgroundWorker(QueueWorker):
         super().__init__(settings, BACKGROUND, index, CONCURRENCY)
         self._secret = InstanceSecret.from_text(settings.secret.get_secret_value())
         self._background: Background | None = None
+        self._clock: DatabaseClock | None = None
         self._duties: asyncio.Task[None] | None = None
         for name in TASKS:
             self._register(name)
@@ -80,15 +97,20 @@ class BackgroundWorker(QueueWorker):
         """Open the database and begin the duties."""
         database = Database(self.settings.database_url, self.settings.database_pool_size, f"postlane-{self.name}")
         await database.open()
+        self._clock = DatabaseClock(database)
+        await self._clock.start()
         tools = ReportTools(database, self._secret, rules_in_force(self.settings), SystemClock())
-        self._background = Background(self.settings, tools)
+        self._background = Background(self.settings, tools, self._deliverer(database, self._clock))
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 
     async def close(self) -> None:
         """End the duties, close the database."""
         if self._duties is not None:
             await end([self._duties])
+        if self._clock is not None:
+            await self._clock.stop()
         if self._background is not None:
+            await self._background.webhooks.close()
             await self._background.reports.database.close()
 
     def trouble(self) -> str:
@@ -96,6 +118,10 @@ class BackgroundWorker(QueueWorker):
         if self._duties is None:
             return "starting"
         return "the background duties have stopped" if self._duties.done() else ""
+
+    def _deliverer(self, database: Database, clock: DatabaseClock) -> Deliverer:
+        own = networks(self.settings.webhook_networks)
+        return Deliverer(database, clock, self._secret, Sender(DnsClient(self.settings.dns_servers), own))
 
     def _register(self, name: str) -> None:
         def task(identifier: str) -> None:

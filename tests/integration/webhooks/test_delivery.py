@@ -1,0 +1,283 @@
+"""Events reach their endpoints: in order, signed, again and again, each endpoint by itself."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from core.paging import Window
+from store.database import Database
+from tests.integration.messages.emails import APPLICATION, execute, rows
+from tests.integration.webhooks.conftest import SECRET, Post, make_deliverer
+from tests.integration.webhooks.outbox import make_endpoint
+from tests.integration.webhooks.receiver import Receiver, receiving
+from webhooks import endpoints, events, outbox
+from webhooks.endpoints import Change
+from webhooks.kinds import EventType
+from webhooks.outbox import OutboxEvent
+
+ALL: Window[UUID] = Window()
+DAY = timedelta(days=1)
+
+
+async def tell(database: Database, *names: str, key: str = "", application: UUID = APPLICATION) -> None:
+    """One event for each name."""
+    told = [OutboxEvent(EventType.EMAIL_OPENED, application, datetime.now(UTC), {"n": n}, key) for n in names]
+    async with database.transaction() as connection:
+        await outbox.append(connection, told)
+
+
+def names(receiver: Receiver) -> list[str]:
+    return [one.event["data"]["n"] for one in receiver.got]
+
+
+async def states(database: Database, endpoint: UUID) -> list[tuple[str, int]]:
+    return await rows(
+        database, "SELECT state, tries::int FROM webhook_events WHERE endpoint_id = %s ORDER BY id", [endpoint]
+    )
+
+
+async def stored(database: Database, endpoint: UUID) -> endpoints.Endpoint:
+    async with database.connection() as connection:
+        return await endpoints.get(connection, APPLICATION, endpoint)
+
+
+async def test_an_event_arrives_signed_under_both_names(post: Post, receiver: Receiver) -> None:
+    endpoint, secret = await post.endpoint(receiver)
+    await tell(post.database, "a")
+    await post.deliverer.drain()
+    (got,) = receiver.got
+
+    for family in ("webhook", "svix"):
+        headers = {f"webhook-{part}": got.headers[f"{family}-{part}"] for part in ("id", "timestamp", "signature")}
+        assert Webhook(secret).verify(got.body, headers) == got.event
+    assert got.headers["content-type"] == "application/json"
+    async with post.database.connection() as connection:
+        (event,) = (await events.page(connection, endpoint.id, ALL)).entries
+        (attempt,) = (await events.attempts(connection, endpoint.id, event.id, ALL)).entries
+        detail = await events.get(connection, endpoint.id, event.id)
+    assert str(event.id) == got.headers["webhook-id"]
+    assert (event.status, event.next_attempt_at, detail.payload) == ("success", None, got.event)
+    assert (attempt.status, attempt.url, attempt.error) == (200, receiver.url, "")
+
+
+async def test_both_secrets_sign_while_one_is_replaced(post: Post, receiver: Receiver) -> None:
+    endpoint, old = await post.endpoint(receiver)
+    async with post.database.transaction() as connection:
+        new = await endpoints.rotate(connection, SECRET, APPLICATION, endpoint.id)
+    await tell(post.database, "a")
+    await post.deliverer.drain()
+    await execute(post.database, "UPDATE webhook_secrets SET expires_at = now() WHERE expires_at IS NOT NULL")
+    await tell(post.database, "b")
+    await post.deliverer.drain()
+    during, afterwards = receiver.got
+
+    assert Webhook(old).verify(during.body, during.headers) == Webhook(new).verify(during.body, during.headers)
+    assert Webhook(new).verify(afterwards.body, afterwards.headers)
+    assert len(afterwards.headers["webhook-signature"].split()) == 1
+
+
+async def test_events_of_one_email_arrive_in_order_and_wait_for_each_other(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.answer = lambda got: web.Response(
+        status=400 if got.event["data"]["n"] == "a1" and len(receiver.got) < 4 else 200
+    )
+    await tell(post.database, "a1", "a2", key="a")
+    await tell(post.database, "b1", "b2", key="b")
+    await post.deliverer.drain()
+    assert names(receiver) == ["a1", "b1", "b2"]
+
+    await tell(post.database, "a3", key="a")  # comes while its elder waits
+    await post.deliverer.drain()
+    assert names(receiver) == ["a1", "b1", "b2"]
+
+    await post.pass_time(endpoint.id, timedelta(seconds=6))
+    await post.deliverer.drain()
+    assert names(receiver) == ["a1", "b1", "b2", "a1", "a2", "a3"]
+
+
+async def test_many_events_arrive_side_by_side_and_within_bounds(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    for first in range(0, 450, 50):
+        await tell(post.database, *(str(n) for n in range(first, first + 50)), key="")
+    await post.deliverer.drain()
+
+    assert sorted(map(int, names(receiver))) == list(range(450))
+    assert receiver.most_under_way <= 20
+    assert {state for state, _ in await states(post.database, endpoint.id)} == {"success"}
+
+
+async def test_one_that_fails_is_asked_with_one_event_until_it_is_back(post: Post, receiver: Receiver) -> None:
+    """An outage costs few events their tries, and all arrive once it is over."""
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(503)
+    await tell(post.database, *map(str, range(50)))
+    for _ in range(4):
+        await post.deliverer.drain()
+        await post.pass_time(endpoint.id, timedelta(minutes=1))
+    assert len(receiver.got) == 4
+    assert (await stored(post.database, endpoint.id)).failing_since is not None
+
+    receiver.says(204)
+    await post.pass_time(endpoint.id, timedelta(minutes=6))
+    await post.deliverer.drain()
+    assert sorted(set(names(receiver)), key=int) == [str(n) for n in range(50)]
+    assert len(receiver.got) <= 50 + 4
+    assert (await stored(post.database, endpoint.id)).failing_since is None
+
+
+async def test_retry_after_is_obeyed_by_event_and_endpoint(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(429, **{"Retry-After": "3600"})
+    await tell(post.database, "a", "b")
+    await post.deliverer.drain()
+    receiver.says(200)
+    await post.pass_time(endpoint.id, timedelta(minutes=59))
+    await post.deliverer.drain()
+    assert names(receiver) == ["a"]
+
+    await post.pass_time(endpoint.id, timedelta(minutes=1))
+    await post.deliverer.drain()
+    assert sorted(names(receiver)) == ["a", "a", "b"]
+
+
+async def test_ten_tries_then_it_has_failed_and_can_be_replayed(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(404)
+    await tell(post.database, "a")
+    for _ in range(12):
+        await post.deliverer.drain()
+        await post.pass_time(endpoint.id, timedelta(hours=30))
+        await execute(post.database, "UPDATE webhook_endpoints SET failing_since = now()")
+    assert len(receiver.got) == 10
+    assert await states(post.database, endpoint.id) == [("failed", 10)]
+
+    receiver.says(200)
+    async with post.database.connection() as connection:
+        (event,) = (await events.page(connection, endpoint.id, ALL, "failed")).entries
+        tried = (await events.attempts(connection, endpoint.id, event.id, ALL)).entries
+        await events.replay(connection, endpoint.id, event.id)
+    assert {(one.status, one.response) for one in tried} == {(404, "status 404")}
+    await post.deliverer.drain()
+    assert await states(post.database, endpoint.id) == [("success", 1)]
+    assert len({one.headers["webhook-id"] for one in receiver.got}) == 1
+
+
+async def test_a_range_of_time_is_replayed(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    await tell(post.database, "good")
+    await post.deliverer.drain()
+    receiver.says(410)
+    await tell(post.database, "bad")
+    await post.deliverer.drain()
+    receiver.says(200)
+    now = datetime.now(UTC)
+    async with post.database.connection() as connection:
+        assert await events.replay_some(connection, endpoint.id, now - DAY, now - DAY / 2, "all") == 0
+        assert await events.replay_some(connection, endpoint.id, now - DAY, now + DAY, "failed") == 1
+        await endpoints.change(connection, APPLICATION, endpoint.id, Change(status="enabled"))
+    await post.deliverer.drain()
+    assert names(receiver) == ["good", "bad", "bad"]
+
+
+async def test_gone_switches_it_off_at_once(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(410)
+    await tell(post.database, "a", "b")
+    await post.deliverer.drain()
+    found = await stored(post.database, endpoint.id)
+    await tell(post.database, "not told")
+
+    assert (found.status, found.disabled_reason, names(receiver)) == ("disabled", "it answered 410 Gone", ["a"])
+    assert await states(post.database, endpoint.id) == [("failed", 1), ("pending", 0)]
+
+
+async def test_five_days_of_failure_switch_it_off(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(500)
+    await tell(post.database, "a", "b")
+    await post.deliverer.drain()
+    await post.pass_time(endpoint.id, 5 * DAY)
+    await post.deliverer.drain()
+    found = await stored(post.database, endpoint.id)
+
+    assert found.status == "disabled"
+    assert found.disabled_reason == "nothing was taken for 5 days; the last answer: 500"
+
+
+async def test_one_that_hangs_slows_nobody_and_holds_one_connection(post: Post, receiver: Receiver) -> None:
+    async with receiving() as hung:
+        hung.hangs()
+        await post.endpoint(receiver)
+        await post.endpoint(hung)
+        for _ in range(10):
+            await tell(post.database, *"abcdefghij")
+        await post.deliverer.look()
+        async with asyncio.timeout(20):
+            while len(receiver.got) < 100:
+                await asyncio.sleep(0.02)
+        assert len(hung.got) == 1
+
+
+async def test_two_processes_share_the_work_and_repeat_nothing(database: Database, post: Post) -> None:
+    other = make_deliverer(database)
+    async with receiving() as first, receiving() as second:
+        await post.endpoint(first)
+        await post.endpoint(second)
+        await tell(database, *map(str, range(100)), key="one")
+        await asyncio.gather(post.deliverer.drain(), other.drain())
+        assert names(first) == names(second) == [str(n) for n in range(100)]
+    await other.close()
+
+
+async def test_a_dead_process_is_followed_by_another(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    await tell(post.database, "a")
+    held = "UPDATE webhook_endpoints SET served_by = %s, served_until = now() + %s WHERE id = %s"
+    await execute(post.database, held, [uuid4(), timedelta(seconds=30), endpoint.id])
+    await post.deliverer.drain()
+    assert receiver.got == []
+
+    await execute(post.database, held, [uuid4(), timedelta(seconds=-1), endpoint.id])
+    await post.deliverer.drain()
+    assert names(receiver) == ["a"]
+
+
+async def test_a_change_counts_from_the_next_batch_on(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    async with receiving() as moved:
+        async with post.database.connection() as connection:
+            await endpoints.change(
+                connection, APPLICATION, endpoint.id, Change(url=moved.url, events=["email.bounced"])
+            )
+        await tell(post.database, "not wanted")
+        async with post.database.connection() as connection:
+            await endpoints.change(connection, APPLICATION, endpoint.id, Change(every_event=True))
+        await tell(post.database, "wanted")
+        await post.deliverer.drain()
+        assert (names(receiver), names(moved)) == ([], ["wanted"])
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_redirects_are_not_followed(post: Post, receiver: Receiver, status: int) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    async with receiving() as elsewhere:
+        receiver.says(status, Location=elsewhere.url)
+        await tell(post.database, "a")
+        await post.deliverer.drain()
+        assert elsewhere.got == []
+    assert await states(post.database, endpoint.id) == [("pending", 1)]
+
+
+async def test_operators_are_told_of_their_own(post: Post, receiver: Receiver) -> None:
+    await make_endpoint(post.database, events=[])
+    async with post.database.transaction() as connection:
+        await endpoints.create(connection, SECRET, None, receiver.url, None)
+        throttled = OutboxEvent(EventType.IP_THROTTLED, None, datetime.now(UTC), {"ip": "203.0.113.5"})
+        await outbox.append(connection, [throttled])
+    await tell(post.database, "an application's")
+    await post.deliverer.drain()
+    assert receiver.types == ["ip.throttled"]

@@ -1,0 +1,193 @@
+"""Sending what the outbox holds: every endpoint by itself, events of one key in their order, results in batches.
+
+A process looks for endpoints with something due (`look`, several times a second) and serves each in a task of its own
+until nothing is due there. The first request of every turn goes alone: an endpoint that hangs holds one connection.
+Endpoints that have failed draw on a budget of their own, so that any number of them slow nobody else.
+
+At least once: what was answered and not yet written down when the process died is sent again, under the same id.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+from typing import Final
+from uuid import UUID, uuid4
+
+from prometheus_client import Counter, Histogram
+
+from core.clock import Clock
+from core.errors import ConfigurationError
+from core.logs import get_logger
+from core.metrics import DELIVERY_BUCKETS
+from core.secrets import InstanceSecret
+from core.tasks import end
+from store.database import Database, DatabaseUnavailableError
+from webhooks import endpoints, queue, signing
+from webhooks.health import GONE, Answer, after, next_try, said
+from webhooks.queue import Due, Served, Tried
+from webhooks.sending import Sender
+from webhooks.targets import parse
+
+_log = get_logger(__name__)
+
+SERVED: Final = 500
+"""Endpoints a process serves at a time: a task each, most of them waiting for an answer."""
+BATCH: Final = 200
+"""Events of one endpoint between two commits."""
+AT_ONCE: Final = 20
+"""Requests to one endpoint under way."""
+HEALTHY_REQUESTS: Final = 200
+DOUBTFUL_REQUESTS: Final = 50
+"""Requests of a process under way, to endpoints whose last answer was good and to all others."""
+_RENEW_SECONDS: Final = queue.LEASE.total_seconds() / 3
+
+ATTEMPTS = Counter("postlane_webhook_attempts_total", "Requests to webhook endpoints, by result", ["result"])
+SECONDS = Histogram("postlane_webhook_seconds", "Time of a request to an endpoint", buckets=DELIVERY_BUCKETS)
+
+
+class Deliverer:
+    """One per process."""
+
+    def __init__(self, database: Database, clock: Clock, secret: InstanceSecret, sender: Sender) -> None:
+        self._clock = clock
+        self._me = uuid4()
+        self._database = database
+        self._secret = secret
+        self._sender = sender
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._renewed = time.monotonic()
+        self._budgets = {True: asyncio.Semaphore(HEALTHY_REQUESTS), False: asyncio.Semaphore(DOUBTFUL_REQUESTS)}
+
+    async def look(self) -> None:
+        """Begin to serve endpoints that have something due. Raises DatabaseUnavailableError."""
+        for endpoint in [endpoint for endpoint, task in self._tasks.items() if task.done()]:
+            del self._tasks[endpoint]
+        if self._tasks and time.monotonic() - self._renewed >= _RENEW_SECONDS:
+            await self._renew()
+        room = SERVED - len(self._tasks)
+        if room > 0:
+            async with self._database.connection() as connection:
+                found = await queue.take(connection, self._me, room)
+            for served in found:
+                self._tasks[served.id] = asyncio.create_task(self._serve(served), name=f"webhook {served.id}")
+
+    async def drain(self) -> None:
+        """Serve until nothing is due."""
+        await self.look()
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+            await self.look()
+
+    async def close(self) -> None:
+        """Leave off: what has no answer yet is sent again by whoever comes next."""
+        await end(list(self._tasks.values()))
+        await self._sender.close()
+
+    async def _renew(self) -> None:
+        self._renewed = time.monotonic()
+        async with self._database.connection() as connection:
+            ours = await queue.renew(connection, self._me, self._tasks.keys())
+        await end([task for endpoint, task in self._tasks.items() if endpoint not in ours])
+
+    async def _serve(self, served: Served) -> None:
+        try:
+            await self._serve_until_done(served)
+        except DatabaseUnavailableError as error:
+            _log.warning("webhook_waits_for_database", endpoint=str(served.id), error=str(error))
+        except ConfigurationError as error:
+            _log.error("webhook_not_signed", endpoint=str(served.id), error=str(error))
+        except Exception as error:
+            # A bug that one endpoint's events bring to light must not stop the others; the lease runs out, and then
+            # it is tried again.
+            _log.error("webhook_failed", endpoint=str(served.id), exc_info=error)
+
+    async def _serve_until_done(self, served: Served) -> None:
+        for turn in count():
+            most = BATCH if turn and served.health.failures == 0 else 1
+            async with self._database.connection() as connection:
+                # Read anew each time: its owner may have changed it meanwhile.
+                url = await queue.still(connection, self._me, served.id)
+                if url is None:
+                    return
+                secrets = await endpoints.secrets_of(connection, self._secret, served.id)
+                batch = await queue.due(connection, served.id, most)
+            served = replace(served, url=url)
+            tried = await self._send(served, batch, secrets)
+            following = await self._settle(served, tried)
+            if following is None:
+                return
+            served = following
+
+    async def _send(self, served: Served, batch: Sequence[Due], secrets: Sequence[str]) -> list[Tried]:
+        """Send these, those of one key one after the other. Once the endpoint is in trouble, what has not begun is left
+        for later and costs no try."""
+        turn = _Turn(self._clock, self._sender, self._budgets[served.health.failures == 0], served, secrets)
+        lines: dict[str, list[Due]] = {}
+        for event in batch:
+            lines.setdefault(event.key or str(event.id), []).append(event)
+        waiting = iter(lines.values())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_ONCE, len(lines))):
+                group.create_task(turn.work(waiting))
+        return turn.tried
+
+    async def _settle(self, served: Served, tried: Sequence[Tried]) -> Served | None:
+        """Write down what came of it; the endpoint as it stands now, None when its turn is over."""
+        async with self._database.transaction() as connection:
+            if not tried:
+                await queue.put_behind(connection, served.id)
+                await queue.release(connection, self._me, served.id)
+                return None
+            health = after(served.health, [one.answer for one in tried], self._clock.now())
+            await queue.settle(connection, served, tried)
+            if health != served.health:
+                await queue.stand(connection, self._me, served, health)
+            over = bool(health.rest_until or health.disabled)
+            if over:
+                await queue.release(connection, self._me, served.id)
+        if health.disabled:
+            _log.warning("webhook_disabled", endpoint=str(served.id), reason=health.disabled)
+        return None if over else replace(served, health=health)
+
+
+class _Turn:
+    """One batch on its way."""
+
+    def __init__(
+        self, clock: Clock, sender: Sender, budget: asyncio.Semaphore, served: Served, secrets: Sequence[str]
+    ) -> None:
+        self.tried: list[Tried] = []
+        self._clock = clock
+        self._sender = sender
+        self._budget = budget
+        self._target = parse(served.url)
+        self._secrets = secrets
+        self._trouble = False
+
+    async def work(self, lines: Iterator[list[Due]]) -> None:
+        for line in lines:
+            for event in line:
+                if self._trouble or not await self._one(event):
+                    break
+
+    async def _one(self, event: Due) -> bool:
+        body = event.payload.encode()
+        async with self._budget:
+            sent_at = self._clock.now()
+            headers = signing.headers(self._secrets, str(event.id), int(sent_at.timestamp()), body)
+            answer = await self._sender.post(self._target, headers, body)
+        SECONDS.observe(answer.milliseconds / 1000)
+        ATTEMPTS.labels("taken" if answer.good else said(answer) if answer.status else "no answer").inc()
+        self._trouble = self._trouble or answer.trouble or answer.status == GONE
+        self.tried.append(Tried(event, sent_at, answer, _again(event, sent_at, answer)))
+        return answer.good
+
+
+def _again(event: Due, at: datetime, answer: Answer) -> datetime | None:
+    if answer.good or answer.status == GONE:
+        return None
+    return next_try(event.tries + 1, at, random.random(), answer.retry_after)

@@ -1,0 +1,171 @@
+"""What an endpoint was told, how that went, and telling it again. Reads and replays; sending is `webhooks/delivery`.
+
+Every function works on the caller's connection and never commits; whose endpoint it is was asked before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import orjson
+from psycopg.rows import TupleRow
+
+from core.ids import lowest_at
+from core.paging import Page, Window, cut
+from core.refusal import not_found
+from store.database import Connection
+from webhooks.health import DELAYS
+
+Status = Literal["pending", "attempting", "success", "failed"]
+
+WHICH: Final = ("failed", "unsent", "all")
+"""What is replayed of a range of time: what has failed, that and what still waits, or everything."""
+
+Which = Literal["failed", "unsent", "all"]
+
+MOST_TRIES: Final = len(DELAYS) + 1
+
+_STATES: Final[dict[Which, list[str]]] = {
+    "failed": ["failed"],
+    "unsent": ["failed", "pending"],
+    "all": ["failed", "pending", "success"],
+}
+_STEP: Final = 10_000
+"""Events made ready in one transaction."""
+
+_COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END"
+
+# The condition on `due_at` passes over what an earlier step has made ready.
+_REPLAY_RANGE = """
+WITH chosen AS (
+  SELECT id FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
+     AND state = ANY(%(states)s) AND (state <> 'pending' OR due_at > %(now)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
+)
+UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = %(now)s FROM chosen
+ WHERE e.endpoint_id = %(endpoint)s AND e.id = chosen.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """An event as a list shows it."""
+
+    id: UUID
+    type: str
+    created_at: datetime
+    status: Status
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventDetail:
+    """An event with what is, or was, sent."""
+
+    summary: EventSummary
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request and its answer."""
+
+    id: UUID
+    sent_at: datetime
+    url: str
+    status: int | None
+    """None: there was no answer, and `error` says why."""
+    response: str
+    error: str
+    duration_ms: int
+
+
+async def page(
+    connection: Connection, endpoint_id: UUID, window: Window[UUID], status: Status | None = None
+) -> Page[EventSummary]:
+    """Events of an endpoint, newest first."""
+    back = window.before is not None
+    place = window.before or window.after
+    condition = "" if place is None else f" AND id {'>' if back else '<'} %(place)s"
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM webhook_events WHERE endpoint_id = %(endpoint)s{condition}{_having(status)}"
+        f" ORDER BY id {'' if back else 'DESC'} LIMIT %(limit)s",
+        {"endpoint": endpoint_id, "place": place, "limit": window.limit and window.limit + 1},
+    )
+    return cut(await cursor.fetchall(), window).map(_summary)
+
+
+async def get(connection: Connection, endpoint_id: UUID, event_id: UUID) -> EventDetail:
+    """One event. Raises Refused."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS}, payload FROM webhook_events WHERE endpoint_id = %s AND id = %s", [endpoint_id, event_id]
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise _unknown(event_id)
+    return EventDetail(_summary(row[:6]), orjson.loads(row[6]))
+
+
+async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, window: Window[UUID]) -> Page[Attempt]:
+    """What was tried, newest first. Raises Refused."""
+    await get(connection, endpoint_id, event_id)
+    back = window.before is not None
+    place = window.before or window.after
+    condition = "" if place is None else f" AND id {'>' if back else '<'} %(place)s"
+    cursor = await connection.execute(
+        "SELECT id, sent_at, url, status, response, error, duration_ms FROM webhook_attempts"
+        f" WHERE endpoint_id = %(endpoint)s AND event_id = %(event)s{condition}"
+        f" ORDER BY id {'' if back else 'DESC'} LIMIT %(limit)s",
+        {
+            "endpoint": endpoint_id, "event": event_id, "place": place,
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    return cut(await cursor.fetchall(), window).map(lambda row: Attempt(*row))
+
+
+async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> None:
+    """Send an event (again), at once and with all its tries. Raises Refused."""
+    cursor = await connection.execute(
+        "UPDATE webhook_events SET state = 'pending', tries = 0, due_at = now() WHERE endpoint_id = %s AND id = %s",
+        [endpoint_id, event_id],
+    )
+    if not cursor.rowcount:
+        raise _unknown(event_id)
+
+
+async def replay_some(connection: Connection, endpoint_id: UUID, since: datetime, until: datetime, which: Which) -> int:
+    """The same for what was written in a range of time, each step its own transaction on a connection in autocommit
+    mode; how many there are."""
+    now = (await (await connection.execute("SELECT now()")).fetchall())[0][0]
+    names = {
+        "endpoint": endpoint_id, "since": lowest_at(since), "until": lowest_at(until), "states": _STATES[which],
+        "now": now, "limit": _STEP,
+    }  # fmt: skip
+    count = 0
+    while True:
+        done = (await connection.execute(_REPLAY_RANGE, names)).rowcount
+        count += done
+        if done < _STEP:
+            return count
+
+
+def _having(status: Status | None) -> str:
+    return {
+        None: "",
+        "pending": " AND state = 'pending' AND tries = 0",
+        "attempting": " AND state = 'pending' AND tries > 0",
+        "success": " AND state = 'success'",
+        "failed": " AND state = 'failed'",
+    }[status]
+
+
+def _summary(row: TupleRow | Sequence[Any]) -> EventSummary:
+    identifier, kind, created_at, state, tries, due = row
+    status: Status = "attempting" if state == "pending" and tries else state
+    return EventSummary(identifier, kind, created_at, status, due)
+
+
+def _unknown(event_id: UUID) -> Exception:
+    return not_found(f"there is no event {event_id} of this webhook")

@@ -1,0 +1,173 @@
+"""The outbox as its senders see it: which endpoint has something due, what, and what became of it.
+
+An endpoint is served by one process at a time: it is leased, and whoever holds the lease reads its events in order,
+sends them and writes the results. So the order of events with one key needs no lock on them, and an endpoint that hangs
+holds up nothing but itself. A process that dies leaves its leases to run out; what it had under way is sent again.
+
+Every function works on the caller's connection and never commits. Times are the database's.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from core.ids import uuid7
+from store import arrays
+from store.database import Connection
+from webhooks.health import Answer, Health
+
+LEASE: Final = timedelta(seconds=30)
+
+_TAKE = """
+UPDATE webhook_endpoints w SET served_by = %(me)s, served_until = now() + %(lease)s
+ WHERE w.id IN (
+  SELECT n.id FROM webhook_endpoints n
+   WHERE n.status = 'enabled' AND n.url <> '' AND (n.served_by IS NULL OR n.served_until <= now())
+     AND (n.rest_until IS NULL OR n.rest_until <= now())
+     AND EXISTS (SELECT FROM webhook_events e WHERE e.endpoint_id = n.id AND e.state = 'pending' AND e.due_at <= now())
+   ORDER BY n.rest_until NULLS FIRST, n.id LIMIT %(room)s FOR UPDATE SKIP LOCKED)
+RETURNING w.id, w.url, w.failing_since, w.failures
+"""
+_RENEW = """
+UPDATE webhook_endpoints SET served_until = now() + %(lease)s
+ WHERE id = ANY(%(ids)s) AND served_by = %(me)s AND status = 'enabled' RETURNING id
+"""
+
+# What follows an event that waits for its next try waits too.
+_DUE = """
+SELECT e.id, e.key, e.tries, e.payload FROM webhook_events e
+ WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now()
+   AND (e.key = '' OR NOT EXISTS (
+     SELECT FROM webhook_events b WHERE b.endpoint_id = %(endpoint)s AND b.state = 'pending' AND b.tries > 0
+        AND b.key = e.key AND b.id < e.id AND b.due_at > now()))
+ ORDER BY e.due_at, e.id LIMIT %(limit)s
+"""
+_WAIT = """
+UPDATE webhook_events e SET due_at = b.due_at
+  FROM (SELECT key, min(id::text)::uuid AS id, max(due_at) AS due_at FROM webhook_events
+         WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND tries > 0 AND key <> '' AND due_at > now()
+         GROUP BY key) b
+ WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now() AND e.key = b.key AND e.id > b.id
+"""
+_NOTE = (
+    "COPY webhook_attempts (endpoint_id, event_id, id, sent_at, url, status, response, error, duration_ms) FROM STDIN"
+)
+_SETTLE = """
+UPDATE webhook_events e SET state = u.state, tries = u.tries, due_at = u.due_at
+  FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(tries)s::smallint[], %(due)s::timestamptz[])
+    AS u(id, state, tries, due_at)
+ WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id AND e.state = 'pending'
+"""
+_STAND = """
+UPDATE webhook_endpoints SET failing_since = %(since)s, failures = %(failures)s, rest_until = %(rest)s,
+       status = CASE WHEN %(why)s <> '' THEN 'disabled' ELSE status END, disabled_reason = %(why)s
+ WHERE id = %(endpoint)s AND served_by = %(me)s AND status = 'enabled'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An endpoint in our hands."""
+
+    id: UUID
+    url: str
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An event to send."""
+
+    id: UUID
+    key: str
+    tries: int
+    """Made before."""
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An event that was sent, or tried."""
+
+    event: Due
+    sent_at: datetime
+    answer: Answer
+    next_try: datetime | None
+    """None: it is done with, for better or worse."""
+
+
+async def take(connection: Connection, me: UUID, room: int) -> list[Served]:
+    """Lease up to `room` endpoints that have something due and are in nobody's hands."""
+    cursor = await connection.execute(_TAKE, {"me": me, "lease": LEASE, "room": room})
+    return [Served(row[0], row[1], Health(row[2], row[3])) for row in await cursor.fetchall()]
+
+
+async def renew(connection: Connection, me: UUID, endpoints: Collection[UUID]) -> set[UUID]:
+    """Hold on to these; those that still are ours."""
+    cursor = await connection.execute(_RENEW, {"me": me, "lease": LEASE, "ids": list(endpoints)})
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def still(connection: Connection, me: UUID, endpoint: UUID) -> str | None:
+    """The URL of an endpoint as it stands now; None when it is no longer ours, or nothing is to be sent there."""
+    cursor = await connection.execute(
+        "SELECT url FROM webhook_endpoints WHERE id = %s AND served_by = %s AND status = 'enabled'", [endpoint, me]
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def release(connection: Connection, me: UUID, endpoint: UUID) -> None:
+    """Let go of an endpoint; whatever comes due next is for whoever sees it first."""
+    await connection.execute(
+        "UPDATE webhook_endpoints SET served_by = NULL, served_until = NULL WHERE id = %s AND served_by = %s",
+        [endpoint, me],
+    )
+
+
+async def due(connection: Connection, endpoint: UUID, limit: int) -> list[Due]:
+    """Events whose time has come, in the order they are to arrive in."""
+    cursor = await connection.execute(_DUE, {"endpoint": endpoint, "limit": limit})
+    return sorted((Due(*row) for row in await cursor.fetchall()), key=lambda event: event.id)
+
+
+async def put_behind(connection: Connection, endpoint: UUID) -> None:
+    """Events that follow one that waits are due together with it, so that they are not found again and again."""
+    await connection.execute(_WAIT, {"endpoint": endpoint})
+
+
+async def settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
+    """Write down attempts, and where their events stand."""
+    async with connection.cursor() as cursor, cursor.copy(_NOTE) as copy:
+        for one in tried:
+            a = one.answer
+            await copy.write_row(
+                (served.id, one.event.id, uuid7(), one.sent_at, served.url, a.status, a.text, a.error, a.milliseconds)
+            )
+    await connection.execute(
+        _SETTLE,
+        {
+            "endpoint": served.id,
+            "ids": arrays.uuids(one.event.id for one in tried),
+            "states": [_state(one) for one in tried],
+            "tries": arrays.integers(one.event.tries + 1 for one in tried),
+            "due": arrays.moments([one.next_try or one.sent_at for one in tried]),
+        },
+    )
+
+
+async def stand(connection: Connection, me: UUID, served: Served, health: Health) -> None:
+    """Write down how an endpoint stands, while it is ours."""
+    names = {
+        "me": me, "endpoint": served.id, "since": health.failing_since, "failures": health.failures,
+        "rest": health.rest_until, "why": health.disabled,
+    }  # fmt: skip
+    await connection.execute(_STAND, names)
+
+
+def _state(one: Tried) -> str:
+    if one.answer.good:
+        return "success"
+    return "failed" if one.next_try is None else "pending"

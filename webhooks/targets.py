@@ -1,0 +1,175 @@
+"""Where webhooks may go: what stands in an endpoint's URL, and which addresses may be connected to. Pure.
+
+URLs come from people whom the machine's owner need not trust, and lead from inside his network. So a URL says plainly
+where it goes, and every address is judged at the moment it is connected to (`webhooks/sending`): a name may change its
+mind between two questions. Public addresses are spoken to by https only; networks that the operator names
+(`POSTLANE_WEBHOOK_NETWORKS`) by http too.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+import dns.exception
+import dns.name
+
+from core.refusal import invalid
+from mta.resolve import is_forbidden
+
+Network = IPv4Network | IPv6Network
+
+LONGEST: Final = 2000
+"""Characters of a URL."""
+
+_FIELD: Final = "endpoint"
+_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\\\[\]]+)(?::(?P<port>\d{1,5}))?(?P<target>[/?][^\s#\\]*)?",
+    re.IGNORECASE,
+)
+_TARGET: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
+_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
+_NUMBER: Final = re.compile(r"\d+|0x[0-9a-f]*")
+"""A last label like this makes other programs read the whole as an IPv4 address: 2130706433, 0x7f.1, 127.1."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+_FIRST_FREE_PORT: Final = 1024
+"""Below it other protocols live, which an HTTP request must not be able to disturb."""
+
+_NEVER: Final[tuple[Network, ...]] = tuple(
+    ip_network(text)
+    for text in (
+        "168.63.129.16/32",  # Azure's own services, metadata among them, at an address that looks public
+        "192.0.0.0/24",  # protocol assignments; older Pythons call parts of it global
+        "192.88.99.0/24",  # relays of 6to4
+        "64:ff9b::/96",  # IPv4 by NAT64, and its local kind
+        "64:ff9b:1::/48",
+        "2001::/23",  # Teredo and other assignments
+        "2002::/16",  # 6to4
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL taken apart once, so that no second reader takes it apart otherwise."""
+
+    scheme: str
+    host: str
+    """A name in ASCII and lower case, or an IP address; IPv6 without brackets."""
+    port: int
+    path: str
+    """Path and query."""
+
+    @property
+    def url(self) -> str:
+        """Put together again, always in the same way."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Which addresses may be connected to."""
+
+    networks: tuple[Network, ...] = ()
+    """The operator's own, which strangers could not reach."""
+    public: bool = True
+
+    def allows(self, address: str) -> bool:
+        """Whether a connection to this address may be made."""
+        ip = ip_address(address)
+        if any(ip in network for network in self.networks if network.version == ip.version):
+            return True
+        return self.public and _is_public(ip)
+
+
+def networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Networks of the setting."""
+    return tuple(ip_network(text, strict=False) for text in texts)
+
+
+def parse(text: str) -> Target:
+    """The target that a URL names. Raises Refused naming `endpoint`."""
+    found = _URL.fullmatch(text) if len(text) <= LONGEST else None
+    if found is None or not _TARGET.fullmatch(found["target"] or ""):
+        raise invalid(_FIELD, _what_is_wrong(text))
+    scheme = found["scheme"].lower()
+    port = int(found["port"] or _PORTS[scheme])
+    if port not in _PORTS.values() and not _FIRST_FREE_PORT <= port <= 65535:
+        raise invalid(_FIELD, f"port {port} is not for HTTP; use 443, 80, or one from {_FIRST_FREE_PORT} up")
+    path = found["target"] or "/"
+    return Target(scheme, _host(found["host"]), port, path if path.startswith("/") else f"/{path}")
+
+
+def check(text: str, own: Sequence[Network]) -> Target:
+    """The same, and whether anything can ever be sent there. Raises Refused naming `endpoint`."""
+    target = parse(text)
+    guard = guard_of(target, own)
+    if target.scheme == "http" and not own:
+        raise invalid(_FIELD, "it must be https: what webhooks say about people does not travel in the clear")
+    if _is_address(target.host) and not guard.allows(target.host):
+        raise invalid(_FIELD, f"{target.host} is not {_where(guard)}")
+    if target.host.rpartition(".")[2] == "localhost" and not (guard.allows("127.0.0.1") or guard.allows("::1")):
+        raise invalid(_FIELD, f"{target.host} is not {_where(guard)}")
+    return target
+
+
+def guard_of(target: Target, own: Sequence[Network]) -> Guard:
+    """What may be connected to for a target."""
+    return Guard(tuple(own), public=target.scheme == "https")
+
+
+def refusal(guard: Guard, host: str, addresses: Sequence[str]) -> str:
+    """Why nothing is sent to a host whose addresses are these."""
+    return f"{host} is at {', '.join(addresses[:3])}, which is not {_where(guard)}"
+
+
+def _where(guard: Guard) -> str:
+    return "a public address" if guard.public else "in a network that POSTLANE_WEBHOOK_NETWORKS names; use https"
+
+
+def _is_public(ip: IPv4Address | IPv6Address) -> bool:
+    return not is_forbidden(str(ip)) and not any(ip in one for one in _NEVER if one.version == ip.version)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _host(text: str) -> str:
+    if text.startswith("["):
+        return _ip(text[1:-1])
+    if _NUMBER.fullmatch(text.lower().removesuffix(".").rpartition(".")[2]):
+        return _ip(text)
+    try:
+        name = dns.name.from_unicode(text).to_text(omit_final_dot=True).lower()
+    except (dns.exception.DNSException, UnicodeError):
+        raise invalid(_FIELD, f"{text} is no host name") from None
+    if not _NAME.fullmatch(name):
+        raise invalid(_FIELD, f"{text} is no host name")
+    return name
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise invalid(_FIELD, f"{text} is no IP address; write it as 203.0.113.5 or [2001:db8::5]") from None
+
+
+def _what_is_wrong(text: str) -> str:
+    if len(text) > LONGEST:
+        return f"a URL has at most {LONGEST} characters"
+    authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+    if "@" in authority:
+        return "it must not hold a name or password; what comes from here is signed"
+    if "#" in text:
+        return "it must not hold a fragment (#)"
+    return "write it as https://host/path"
