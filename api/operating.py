@@ -83,7 +83,7 @@ def refused(error: Refused) -> ApiError:
     if error.kind == "invalid" and error.field:
         return ApiError("validation_error", f"The `{error.field}` field is not valid: {error.reason}.", status=422)
     hint = f" {error.hint}" if error.hint else ""
-    message = f"{error.reason[:1].upper()}{error.reason[1:]}.{hint}"
+    message = f"{error.reason[:1].upper()}{error.reason[1:].rstrip('.')}.{hint}"
     if error.kind == "invalid":
         return ApiError("validation_error", message, status=422)
     return ApiError(error.kind, message)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
-from core.errors import PostlaneError
+from core.refusal import Refused
 
 MAX_LOCAL_OCTETS = 64
 """RFC 5321 section 4.5.3.1.1."""
@@ -38,12 +38,11 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _NAME_WITHOUT_QUOTES = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?: +[\w!#$%&'*+/=?^`{|}~-]+)*")
 
 
-class AddressError(PostlaneError, ValueError):
+class AddressError(Refused, ValueError):
     """The text is not one usable mail address. `reason` is a sentence for the person who wrote it."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        super().__init__("invalid", reason, code="invalid_address")
 
 
 @dataclass(frozen=True, slots=True)

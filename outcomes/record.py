@@ -19,9 +19,9 @@ from store import arrays
 from store.counters import Counted
 from store.database import Connection
 from store.durations import bucket
-from suppression import repository as suppressions
+from suppression import adding
+from suppression.entries import Addition
 from suppression.reasons import SuppressionEntry
-from suppression.repository import Addition
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def _suppress(connection: Connection, told: Sequence[tuple[Outcome, Suppre
     if told:
         owners = await applications_of(connection, [outcome.ref.email_id for outcome, _ in told])
         additions = [Addition(o.address, entry, owners.get(o.ref.email_id)) for o, entry in told]
-        await suppressions.add(connection, additions)
+        await adding.add(connection, additions)
 
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:

@@ -38,6 +38,9 @@ suppressions = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True)),
     Column("owner_id", UUID),
+    Column("note", Text, nullable=False),
+    Column("source_id", UUID),
+    Column("actor", Text, nullable=False),
 )
 
 emails = Table(

@@ -3,6 +3,9 @@
 Built for 10 million entries. The bounds of a page are row comparisons and the order names all columns of the index, so
 that the planner has no choice: with `reason = x ... ORDER BY id` it may walk the primary key through all of them to
 find that none matches.
+
+Entries for everybody's mail and those for one application's stand in different indexes. A search that is not for all
+of them is put together from ranges of each (`_by_kind`): one for every pair of scope and reason.
 """
 
 from collections.abc import Sequence
@@ -16,34 +19,42 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    TextClause,
     UnaryExpression,
     any_,
     bindparam,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     true,
     tuple_,
+    union_all,
 )  # fmt: skip
 
 from core.paging import Window
 from store.tables import suppressions
 from suppression.predicate import IN_FORCE
 from suppression.reasons import Reason, SuppressionScope
+from suppression.rows import NAMES
+from suppression.scopes import ID_LENGTH, SHARED, WORD
 
 Question = Select[*tuple[Any, ...]]
 
 _S: Final = suppressions.alias("s")
 _C: Final = _S.c
-_COLUMNS: Final = (
-    _C.id, _C.address, _C.scope, _C.reason, _C.source, _C.detail, _C.created_at, _C.expires_at, _C.owner_id,
-)  # fmt: skip
+_COLUMNS: Final = tuple(_C[name] for name in NAMES)
 
-# The expressions of two indexes, word for word: with a parameter in them they would be others.
+# The expressions of the indexes, word for word: with a parameter in them they would be others.
 _DOMAIN: Final[ColumnElement[str]] = literal_column("split_part(s.address, '@', 2)", String)
-_KIND: Final[ColumnElement[str]] = literal_column("s.scope || ' ' || s.reason", String)
+_SHARED_KIND: Final[ColumnElement[str]] = literal_column("s.scope || ' ' || s.reason", String)
+_WORD: Final[ColumnElement[str]] = literal_column(f"({WORD})", String)
+_APPLICATION: Final[ColumnElement[str]] = literal_column(f"left(s.scope, {ID_LENGTH})", String)
+_WORD_KIND: Final[ColumnElement[str]] = literal_column(f"({WORD}) || ' ' || s.reason", String)
+_APPLICATION_KIND: Final[ColumnElement[str]] = literal_column(f"left(s.scope, {ID_LENGTH}) || ' ' || s.reason", String)
+_OF_APPLICATIONS: Final = text(f"length(s.scope) > {ID_LENGTH - 1}")
 
 _LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 
@@ -58,6 +69,10 @@ class Search:
     """The part behind the "@" is this, in the form of `core.addresses.fold_domain`."""
     reasons: tuple[Reason, ...] = ()
     scopes: tuple[SuppressionScope, ...] = ()
+    only_for: UUID | None = None
+    """Entries for this application's mail alone."""
+    seen_by: UUID | None = None
+    """The application that asks: entries for the mail of others are none of its business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +104,7 @@ def question(search: Search, window: Window[UUID]) -> Question:
     if search.domain:
         asked = _ranged(span, _DOMAIN, literal(search.domain)).where(*_filters(search))
         return asked.order_by(span.way(_DOMAIN), span.way(_C.id)).limit(span.limit)
-    if search.reasons or search.scopes:
+    if search.reasons or search.scopes or search.only_for or search.seen_by:
         return _by_kind(search, span)
     return select(*_COLUMNS).where(text(IN_FORCE), *span.within()).order_by(span.way(_C.id)).limit(span.limit)
 
@@ -108,27 +123,58 @@ def question_by_address(search: Search, window: Window[UUID], start: tuple[str, 
 
 
 def _by_kind(search: Search, span: _Span) -> Question:
-    """One range of the index for every pair of scope and reason, at most 18; merged by the outer question."""
+    """Ranges of indexes, at most 42, merged by the outer question."""
     scopes, reasons = search.scopes or tuple(SuppressionScope), search.reasons or tuple(Reason)
-    wanted = [f"{scope.value} {reason.value}" for scope in scopes for reason in reasons]
+    words = [scope.value for scope in scopes]
+    shared = [] if search.only_for else [scope.value for scope in scopes if scope in SHARED]
+    application = search.only_for or search.seen_by
+    families = []
+    if shared:
+        families.append(_family(span, _SHARED_KIND, _pairs(shared, reasons)))
+    if application is None:
+        families.append(_family(span, _WORD_KIND, _pairs(words, reasons), _OF_APPLICATIONS))
+    elif search.seen_by in (None, application):
+        also = [_is(_WORD, any_(_texts(words)))] if search.scopes else []
+        families.append(_family(span, _APPLICATION_KIND, _pairs([str(application)], reasons), _OF_APPLICATIONS, *also))
+    found = union_all(*families).subquery("found") if families else _ranged(span).where(text("false")).subquery("found")
+    return select(found).order_by(span.way(found.c.id)).limit(span.limit)
+
+
+def _pairs(firsts: Sequence[str], reasons: Sequence[Reason]) -> list[str]:
+    return [f"{first} {reason.value}" for first in firsts for reason in reasons]
+
+
+def _family(
+    span: _Span, column: ColumnElement[str], wanted: Sequence[str], *conditions: ColumnElement[bool] | TextClause
+) -> Question:
+    """One range of an index for each of these values of its first column."""
     kinds = func.unnest(_texts(wanted)).table_valued("kind").render_derived("kinds")
-    each = _ranged(span, _KIND, kinds.c.kind).order_by(span.way(_KIND), span.way(_C.id)).limit(span.limit)
-    found = each.correlate(kinds).lateral("found")
-    return select(found).select_from(kinds.join(found, true())).order_by(span.way(found.c.id)).limit(span.limit)
+    each = _ranged(span, column, kinds.c.kind).where(*conditions).order_by(span.way(column), span.way(_C.id))
+    found = each.limit(span.limit).correlate(kinds).lateral("found")
+    return select(found).select_from(kinds.join(found, true()))
 
 
-def _ranged(span: _Span, column: ColumnElement[Any], value: ColumnElement[Any]) -> Question:
-    return select(*_COLUMNS).where(text(IN_FORCE), *span.within(column, value))
+def _ranged(span: _Span, *key: ColumnElement[Any]) -> Question:
+    return select(*_COLUMNS).where(text(IN_FORCE), *span.within(*key))
 
 
 def _filters(search: Search) -> list[ColumnElement[bool]]:
-    """Conditions on reason and scope for a search that already has its index."""
+    """Conditions for a search that already has its index."""
     conditions = []
     if search.reasons:
-        conditions.append(_C.reason == any_(_texts([reason.value for reason in search.reasons])))
+        conditions.append(_is(_C.reason, any_(_texts([reason.value for reason in search.reasons]))))
     if search.scopes:
-        conditions.append(_C.scope == any_(_texts([scope.value for scope in search.scopes])))
+        conditions.append(_is(_WORD, any_(_texts([scope.value for scope in search.scopes]))))
+    if search.only_for:
+        conditions.append(_is(_APPLICATION, literal(str(search.only_for))))
+    if search.seen_by:
+        own = _is(_APPLICATION, literal(str(search.seen_by)))
+        conditions.append(or_(func.length(_C.scope) < ID_LENGTH, own))
     return conditions
+
+
+def _is(column: ColumnElement[str], value: ColumnElement[Any]) -> ColumnElement[bool]:
+    return column == value
 
 
 def _texts(values: Sequence[str]) -> ColumnElement[Any]:

@@ -3,9 +3,11 @@
 The values are stored and shown by the API. Used by everything that adds, reads or explains a suppression.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final, Literal
 
 
 class Reason(StrEnum):
@@ -22,6 +24,21 @@ class Reason(StrEnum):
     """A person or an application said so."""
     IMPORT = "import"
     """It came with a list from another system."""
+
+
+Origin = Literal["bounce", "complaint", "manual"]
+
+ORIGINS: Final[Mapping[Origin, tuple[Reason, ...]]] = {
+    "bounce": (Reason.HARD_BOUNCE, Reason.SOFT_BOUNCES),
+    "complaint": (Reason.COMPLAINT,),
+    "manual": (Reason.UNSUBSCRIBE, Reason.MANUAL, Reason.IMPORT),
+}
+"""Resend's three words for our reasons."""
+
+
+def origin_of(reason: Reason) -> Origin:
+    """Resend's word for a reason."""
+    return next(word for word, reasons in ORIGINS.items() if reason in reasons)
 
 
 class Source(StrEnum):
@@ -51,6 +68,8 @@ class SuppressionScope(StrEnum):
     ALL = "all"
     TRANSACTIONAL = "transactional"
     MARKETING = "marketing"
+    TOPIC = "topic"
+    """One type of mail of one application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +82,5 @@ class SuppressionEntry:
     detail: str
     """The evidence: the rule and the reply, or who asked. Shown to the application."""
     expires_at: datetime | None = None
+    note: str = ""
+    """What people add to it."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from core.addresses import AddressError, fold_address, fold_domain, folded_local
-from core.errors import PostlaneError
+from core.refusal import invalid
 from suppression.query import Search
 from suppression.reasons import Reason, SuppressionScope
 
@@ -12,23 +12,19 @@ _LONGEST: Final = 320
 """Characters; no address is longer."""
 
 
-class SearchError(PostlaneError, ValueError):
-    """The text cannot be searched for. The message is a sentence for the person who wrote it."""
-
-
 def search_for(text: str, reasons: Sequence[Reason] = (), scopes: Sequence[SuppressionScope] = ()) -> Search:
     """`@example.com` searches a domain, anything else the beginning of the address, folded as addresses are.
 
-    "" searches everything. Raises SearchError.
+    "" searches everything. Raises Refused.
     """
     text = text.strip()
     if not text.isprintable() or len(text) > _LONGEST:
-        raise SearchError(f"it must be at most {_LONGEST} printable characters")
+        raise invalid("search", f"it must be at most {_LONGEST} printable characters", "invalid_search")
     if text.startswith("@"):
         try:
             return Search(domain=fold_domain(text[1:]), reasons=tuple(reasons), scopes=tuple(scopes))
         except AddressError as error:
-            raise SearchError(f"not a domain: {error.reason}") from None
+            raise invalid("search", f"not a domain: {error.reason.rstrip('.')}", "invalid_search") from None
     return Search(prefix=_folded(text), reasons=tuple(reasons), scopes=tuple(scopes))
 
 

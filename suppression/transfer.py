@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Final, TextIO
 
-from core.addresses import AddressError, fold_address
+from core.addresses import AddressError
+from suppression.entries import Addition, Suppression
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import Addition, Suppression
 from suppression.rules import DETAIL_LENGTH
+from suppression.subjects import is_domain, subject
 
 EXPORT_COLUMNS: Final = ("email", "scope", "reason", "source", "detail", "created_at", "expires_at")
 
@@ -168,7 +169,9 @@ def _item(
     if "\ufffd" in text:
         return Fault(line, text[:200], "the line is not UTF-8")
     try:
-        address = fold_address(text)
+        address = subject(text)
+        if is_domain(address):
+            raise ValueError("this stands for every address of a domain: add it by itself")
         entry = _entry(row, columns, usual)
     except AddressError as error:
         return Fault(line, text[:200], error.reason)

@@ -21,7 +21,7 @@ from outcomes.inbound import forget_inbound
 from pools import throttle_repository, upkeep
 from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
-from suppression.repository import forget_expired
+from suppression.removing import forget_expired
 from warmup.repository import forget_days
 from workers.duties import Duty, do_all
 

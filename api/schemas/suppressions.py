@@ -11,15 +11,23 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.schemas.shapes import Listed, Strict
-from suppression.reasons import Reason, Source, SuppressionScope
-from suppression.repository import LARGEST_BATCH
-from web.absent import Needed, otherwise
-from web.faces.suppressions import Origin
+from suppression.adding import LARGEST_BATCH
+from suppression.reasons import Origin, Reason, Source, SuppressionScope
+from suppression.removing import Lock
+from web.absent import Absent, Needed, otherwise
 
 LONGEST = timedelta(days=3650)
 """An end further away is a mistake; without one the entry holds for ever."""
 
-_Email = Annotated[str, Field(max_length=2000, examples=["person@example.com"]), Needed]
+_Email = Annotated[
+    str,
+    Field(
+        max_length=2000,
+        description="An address; `@example.com` for all of a domain; `sha256:` and the hash of an address.",
+        examples=["person@example.com"],
+    ),
+    Needed,
+]
 
 _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 
@@ -28,7 +36,16 @@ class Terms(Strict):
     """For what, why and how long: the fields every way of adding shares."""
 
     scope: Annotated[SuppressionScope, Field(strict=False), otherwise(SuppressionScope.ALL)] = Field(
-        SuppressionScope.ALL, description="`all`, or only one stream."
+        SuppressionScope.ALL, description="`all`, only one stream, or only one `topic`."
+    )
+    only_for: Annotated[str, otherwise("")] = Field(
+        "",
+        max_length=100,
+        description="Whose mail it forbids: `everybody`, `self` (the application of the key), or an application's id. "
+        "By default `self` for an unsubscribe, a topic and a domain with an application's key, else `everybody`.",
+    )
+    topic_id: Annotated[Annotated[UUID, Field(strict=False)] | None, Absent] = Field(
+        None, description="The only type of mail it forbids; the scope is `topic` then."
     )
     reason: Annotated[Reason, Field(strict=False), otherwise(Reason.MANUAL)] = Field(
         Reason.MANUAL, description="Why mail would be wrong."
@@ -36,10 +53,11 @@ class Terms(Strict):
     detail: Annotated[str, otherwise("")] = Field(
         "", max_length=500, description="The evidence: who asked, and where to read about it."
     )
-    expires_at: Annotated[datetime, Field(strict=False)] | None = Field(
+    note: Annotated[str, otherwise("")] = Field("", max_length=500, description="What else to remember about it.")
+    expires_at: Annotated[Annotated[datetime, Field(strict=False)] | None, Absent] = Field(
         None, description="ISO 8601 with a zone, in the future. The entry ends by itself."
     )
-    expires_in: _ExpiresIn | None = Field(None, description="Seconds; instead of `expires_at`.")
+    expires_in: Annotated[_ExpiresIn | None, Absent] = Field(None, description="Seconds; instead of `expires_at`.")
 
 
 class AddSuppression(Terms):
@@ -59,8 +77,11 @@ class RemoveMany(Strict):
 
     emails: list[_Email] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)
     ids: list[Annotated[UUID, Field(strict=False)]] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)
-    scope: Annotated[SuppressionScope, Field(strict=False)] | None = Field(
+    scope: Annotated[Annotated[SuppressionScope, Field(strict=False)] | None, Absent] = Field(
         None, description="With `emails`: only the entries with this scope."
+    )
+    why: Annotated[str, otherwise("")] = Field(
+        "", max_length=500, description="Why they go; the history keeps it. An operator needs it for a complaint."
     )
 
 
@@ -70,12 +91,17 @@ class SuppressionItem(BaseModel):
     id: UUID
     email: str
     origin: Origin
-    source_id: None = Field(None, description="Always null: `detail` holds the evidence.")
+    source_id: UUID | None = Field(description="The email that led to it; null when none did, or it is another's.")
     created_at: datetime
     scope: SuppressionScope
+    only_for: UUID | None = Field(description="The application whose mail it forbids; null: everybody's.")
+    topic_id: UUID | None = Field(description="With the scope `topic`: the type of mail.")
     reason: Reason
     source: Source
     detail: str
+    note: str
+    actor: str = Field(description="Who added it; empty when nobody in particular did, or it is another's.")
+    owner: UUID | None = Field(description="The application that may remove it; null: only an operator may.")
     expires_at: datetime | None
 
 
@@ -93,10 +119,34 @@ class SuppressionReference(BaseModel):
     id: UUID
 
 
+class KeptItem(BaseModel):
+    """An entry that was named and stays."""
+
+    id: UUID
+    email: str
+    scope: SuppressionScope
+    reason: Reason
+    lock: Lock = Field(description="`others`: it is not yours. `complaint`: an operator removes it, and says why.")
+
+
 class SuppressionRemoved(SuppressionReference):
     """The entry is gone."""
 
     deleted: Literal[True] = True
+    kept: list[KeptItem] | None = Field(None, description="Only when other entries of the address stay.")
+
+
+class EndedSuppression(SuppressionItem):
+    """An entry as it was, and how that ended."""
+
+    ended: Literal["removed", "replaced", "expired"]
+    ended_at: datetime = Field(description="When it was so no more.")
+    ended_by: str = Field(description="Who did it; empty where it is another's entry.")
+    why: str = Field(description="What they said about it.")
+
+
+class SuppressionHistory(Listed[EndedSuppression]):
+    """What there was, the newest first; at most 100."""
 
 
 class SuppressionList(Listed[SuppressionItem]):
@@ -124,7 +174,14 @@ class BatchAdded(BaseModel):
     errors: list[ItemError] | None = Field(None, description="Only with `x-batch-validation: permissive`.")
 
 
+class RemovedItem(SuppressionReference):
+    """One entry that is gone."""
+
+    deleted: Literal[True] = True
+
+
 class BatchRemoved(BaseModel):
     """The entries that were there and are gone."""
 
-    data: list[SuppressionRemoved]
+    data: list[RemovedItem]
+    kept: list[KeptItem] | None = Field(None, description="Only when some that were named stay.")

@@ -7,6 +7,7 @@ stopped keeps what it has read so far, and can simply be started again.
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
@@ -17,18 +18,23 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.application import chosen
+from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, visible, wants_json
 from cli.sessions import with_database
-from core.addresses import AddressError, fold_address
+from core.addresses import AddressError
 from core.paging import Page, Window
-from store.database import Database
-from suppression import repository
+from store.database import Connection, Database
+from suppression import adding, history, removing, repository
+from suppression.adding import LARGEST_BATCH
+from suppression.entries import Added, Addition, Ended, Suppression
 from suppression.query import Search
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.repository import LARGEST_BATCH, Addition, Removed, Suppression
+from suppression.removing import Removal, Remover
 from suppression.search import search_for
+from suppression.subjects import subject
 from suppression.transfer import Fault, plain_detail, read, write_header, write_rows
-from web.faces.suppressions import added_face, removed_face, suppression_answer, suppression_face
+from web.faces.suppressions import added_face, ended_face, removed_face, suppression_answer, suppression_face
 
 app = typer.Typer(help="Addresses that get no mail.", no_args_is_help=True)
 
@@ -38,34 +44,65 @@ SHOWN_FAULTS: Final = 100
 _COLUMNS = (
     Column("address", style="bold"),
     Column("scope"),
+    Column("only_for", "only for", drop=4),
     Column("reason"),
     Column("source", drop=3),
     Column("created_at", "since"),
     Column("expires_at", "until", drop=3),
     Column("detail", style="dim", wrap=True, drop=2),
+    Column("note", style="dim", wrap=True, drop=3),
+)
+_ENDED_COLUMNS = (
+    Column("ended", style="bold"),
+    Column("ended_at", "when"),
+    Column("email", drop=3),
+    Column("scope", drop=2),
+    Column("reason"),
+    Column("created_at", "since", drop=2),
+    Column("ended_by", "by", wrap=True),
+    Column("why", wrap=True),
+    Column("detail", style="dim", wrap=True, drop=3),
 )
 
-ScopeOption = Annotated[SuppressionScope, typer.Option(help="For what: everything, or one stream.")]
-Addresses = Annotated[list[str], typer.Argument(metavar="EMAIL...", help="One address or several.")]
+ScopeOption = Annotated[
+    SuppressionScope, typer.Option(help="For what: everything, one stream, or (with --topic) one topic.")
+]
+ForOption = Annotated[
+    str, typer.Option("--for", help="Only the mail of this application: its name or id. Without it, everybody's.")
+]
+WhyOption = Annotated[str, typer.Option("--why", help="Why they go; the history keeps it. A complaint needs it.")]
+Subjects = Annotated[
+    list[str],
+    typer.Argument(metavar="EMAIL...", help="Addresses, @example.com for all of a domain, or sha256: and a hash."),
+]
 
 
 @app.command("add")
 def add(
-    addresses: Addresses,
+    addresses: Subjects,
     scope: ScopeOption = SuppressionScope.ALL,
+    only_for: ForOption = "",
+    topic: Annotated[UUID | None, typer.Option(help="Only mail of this topic of the application.")] = None,
     reason: Annotated[Reason, typer.Option(help="Why mail would be wrong.")] = Reason.MANUAL,
     detail: Annotated[str, typer.Option(help="The evidence, for whoever asks later.")] = "",
+    note: Annotated[str, typer.Option(help="What else to remember about it.")] = "",
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="End the entry after so many days.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Suppress addresses. Takes effect at once."""
+    wanted = SuppressionScope.TOPIC if topic else scope
+    if wanted is SuppressionScope.TOPIC and not (topic and only_for):
+        raise CliError("needs_topic", "An entry for a topic needs --topic and the application in --for.")
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
-    entry = SuppressionEntry(scope, reason, Source.CLI, plain_detail(detail) or "added on the command line", expires)
-    additions = [Addition(_folded(address), entry) for address in addresses]
+    said = plain_detail(detail) or "added on the command line"
+    entry = SuppressionEntry(wanted, reason, Source.CLI, said, expires, plain_detail(note))
+    kept = [_kept(address) for address in addresses]
 
-    async def work(database: Database) -> list[repository.Added]:
+    async def work(database: Database) -> list[Added]:
         async with database.transaction() as connection:
-            return await repository.add(connection, additions)
+            whose = await _application(connection, only_for)
+            additions = [Addition(one, entry, None, whose, topic, actor=by()) for one in kept]
+            return await adding.add(connection, additions)
 
     emit(with_database(work), added_face, as_json=as_json)
 
@@ -74,12 +111,12 @@ def add(
 def get(
     address: Annotated[str, typer.Argument(metavar="EMAIL", help="The address.")], as_json: JsonOption = False
 ) -> None:
-    """Why does this address get no mail? Every entry in force."""
-    key = _folded(address)
+    """Why does this address get no mail? Every entry in force, those of its domain too."""
+    key = _kept(address)
 
     async def work(database: Database) -> list[Suppression]:
         async with database.connection() as connection:
-            return await repository.of_address(connection, key)
+            return await repository.about(connection, key)
 
     found = with_database(work)
     if not found:
@@ -90,20 +127,41 @@ def get(
         print_table(found, _COLUMNS)
 
 
+@app.command("history")
+def show_history(
+    address: Annotated[str, typer.Argument(metavar="EMAIL", help="The address, or the id of an entry.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What there was: entries that were removed, replaced or are over, the newest first."""
+    identifier = _uuid(address)
+    key = "" if identifier else _kept(address)
+
+    async def work(database: Database) -> list[Ended]:
+        async with database.connection() as connection:
+            if identifier:
+                return await history.of_entry(connection, identifier)
+            return await history.of_subjects(connection, [key])
+
+    found = with_database(work)
+    emit([ended_face(one) for one in found], as_json=as_json, columns=_ENDED_COLUMNS, empty="Nothing has ended.")
+
+
 @app.command("list")
 def list_suppressions(
     search: Annotated[str, typer.Argument(help="The beginning of an address, or @ and a whole domain.")] = "",
     reason: Annotated[Reason | None, typer.Option(help="Only entries with this reason.")] = None,
     scope: Annotated[SuppressionScope | None, typer.Option(help="Only entries with this scope.")] = None,
+    only_for: Annotated[str, typer.Option("--for", help="Only entries for the mail of this application.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most entries to show.")] = 50,
     after: Annotated[UUID | None, typer.Option(help="Go on behind the entry with this id.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Entries in force: newest first, or by address when the beginning of one is given."""
-    wanted = search_for(search, (reason,) if reason else (), (scope,) if scope else ())
+    asked = search_for(search, (reason,) if reason else (), (scope,) if scope else ())
 
     async def work(database: Database) -> Page[Suppression] | None:
         async with database.connection() as connection:
+            wanted = replace(asked, only_for=await _application(connection, only_for))
             return await repository.page(connection, wanted, Window(limit, after))
 
     page = with_database(work)
@@ -116,22 +174,28 @@ def list_suppressions(
 
 @app.command("remove")
 def remove(
-    addresses: Addresses,
+    addresses: Subjects,
     scope: Annotated[SuppressionScope | None, typer.Option(help="Only the entry with this scope.")] = None,
+    why: WhyOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Let mail to these addresses through again."""
-    keys = [_folded(address) for address in addresses]
-    scopes = tuple(SuppressionScope) if scope is None else (scope,)
+    """Let mail to these addresses through again. The history keeps what there was."""
+    keys = [_kept(address) for address in addresses]
+    remover = Remover(by(), None, plain_detail(why))
 
-    async def work(database: Database) -> list[Removed]:
+    async def work(database: Database) -> Removal:
         async with database.transaction() as connection:
-            return await repository.remove_addresses(connection, keys, None, scopes)
+            return await removing.remove_subjects(connection, keys, remover, (scope,) if scope else ())
 
-    removed = with_database(work)
-    if not removed:
+    done = with_database(work)
+    if not done.removed and done.kept:
+        raise removing.refusal(done.kept)
+    if not done.removed:
         raise CliError("not_found", f"None of them is suppressed: {', '.join(keys)}.")
-    emit(removed, removed_face, as_json=as_json)
+    emit(done.removed, removed_face, as_json=as_json)
+    for one in done.kept:
+        hint = removing.refusal([one]).hint
+        say(f"{one.entry.address} stays suppressed ({one.entry.reason}): {hint}", style="yellow")
 
 
 @app.command("import")
@@ -182,7 +246,7 @@ async def _import(database: Database, items: Iterable[Addition | Fault]) -> dict
 
     async def flush() -> None:
         async with database.transaction() as connection:
-            added = await repository.add(connection, waiting)
+            added = await adding.add(connection, waiting)
         fresh = sum(one.created for one in added)
         result["added"] += fresh
         result["known"] += len(waiting) - fresh
@@ -258,8 +322,20 @@ def _counted(source: Iterable[bytes], advance: Callable[[int], object]) -> Itera
     advance(size)
 
 
-def _folded(address: str) -> str:
+async def _application(connection: Connection, name: str) -> UUID | None:
+    """The application named; None for none. Raises CliError."""
+    return (await chosen(connection, name)).id if name else None
+
+
+def _kept(text: str) -> str:
     try:
-        return fold_address(address)
+        return subject(text)
     except AddressError as error:
-        raise CliError("invalid_address", f"{address}: {error.reason}") from None
+        raise CliError(error.code, f"{text}: {error.reason}") from None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

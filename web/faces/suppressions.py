@@ -1,35 +1,30 @@
 """Entries of the suppression list as JSON. Pure."""
 
 from collections.abc import Sequence
-from typing import Literal
 
-from suppression.reasons import Reason
-from suppression.repository import Added, Removed, Suppression
+from suppression.entries import Added, Ended, Removed, Suppression
+from suppression.reasons import origin_of
+from suppression.removing import Kept, Removal
 from web.faces.references import deleted, reference
-
-Origin = Literal["bounce", "complaint", "manual"]
-
-ORIGINS: dict[Origin, tuple[Reason, ...]] = {
-    "bounce": (Reason.HARD_BOUNCE, Reason.SOFT_BOUNCES),
-    "complaint": (Reason.COMPLAINT,),
-    "manual": (Reason.UNSUBSCRIBE, Reason.MANUAL, Reason.IMPORT),
-}
-"""Resend's three words for our reasons."""
 
 
 def suppression_face(entry: Suppression) -> dict[str, object]:
     """An entry as `SuppressionItem`."""
-    origin = next(name for name, reasons in ORIGINS.items() if entry.reason in reasons)
     return {
         "id": entry.id,
         "email": entry.address,
-        "origin": origin,
-        "source_id": None,
+        "origin": origin_of(entry.reason),
+        "source_id": entry.source_id,
         "created_at": entry.created_at,
         "scope": entry.scope,
+        "only_for": entry.only_for,
+        "topic_id": entry.topic,
         "reason": entry.reason,
         "source": entry.source,
         "detail": entry.detail,
+        "note": entry.note,
+        "actor": entry.actor,
+        "owner": entry.owner,
         "expires_at": entry.expires_at,
     }
 
@@ -40,6 +35,12 @@ def suppression_answer(entries: Sequence[Suppression]) -> dict[str, object]:
     return {"object": "suppression"} | shown[0] | {"entries": shown}
 
 
+def ended_face(one: Ended) -> dict[str, object]:
+    """An entry as it was, as `EndedSuppression`."""
+    told = {"ended": one.ended, "ended_at": one.ended_at, "ended_by": one.by, "why": one.why}
+    return suppression_face(one.entry) | told
+
+
 def added_face(one: Added) -> dict[str, object]:
     """An entry that stands now, as `AddedSuppression`."""
     return reference("suppression", one.id) | {"email": one.address, "scope": one.scope}
@@ -48,3 +49,19 @@ def added_face(one: Added) -> dict[str, object]:
 def removed_face(one: Removed) -> dict[str, object]:
     """An entry that is gone, as `SuppressionRemoved`."""
     return deleted("suppression", one.id)
+
+
+def removal_face(done: Removal) -> dict[str, object]:
+    """What became of a removal by id or address of which something went: the widest entry, and what stayed."""
+    face = removed_face(min(done.removed, key=lambda one: one.scope))
+    return face | kept_face(done)
+
+
+def kept_face(done: Removal) -> dict[str, object]:
+    """The entries that were named and stay, if there are any."""
+    return {"kept": [_kept(one) for one in done.kept]} if done.kept else {}
+
+
+def _kept(one: Kept) -> dict[str, object]:
+    entry = one.entry
+    return {"id": entry.id, "email": entry.address, "scope": entry.scope, "reason": entry.reason, "lock": one.lock}

@@ -38,7 +38,10 @@ async def add(client: httpx.AsyncClient, address: str, **fields: Any) -> str:
 
 async def stored(database: Database) -> list[tuple[Any, ...]]:
     async with database.connection() as connection:
-        cursor = await connection.execute("SELECT address, scope, reason FROM suppressions ORDER BY 1, 2")
+        cursor = await connection.execute(
+            "SELECT address, coalesce(nullif(split_part(scope, ' ', 2), ''), scope) AS word, reason FROM suppressions"
+            " ORDER BY 1, 2"
+        )
         return await cursor.fetchall()
 
 
@@ -68,10 +71,10 @@ async def test_scope_reason_detail_and_end(client: httpx.AsyncClient) -> None:
     await add(client, "a@example.com", scope="transactional", reason="hard_bounce", expires_in=60)
     entries = (await client.get("/suppressions/a@example.com")).json()["entries"]
     shown = [(one["scope"], one["reason"], one["origin"]) for one in entries]
-    assert shown == [("marketing", "unsubscribe", "manual"), ("transactional", "hard_bounce", "bounce")]
-    assert entries[0]["detail"] == "ticket 7"
-    assert datetime.fromisoformat(entries[0]["expires_at"]) == end
-    left = datetime.fromisoformat(entries[1]["expires_at"]) - datetime.now(UTC)
+    assert shown == [("transactional", "hard_bounce", "bounce"), ("marketing", "unsubscribe", "manual")]
+    assert entries[1]["detail"] == "ticket 7"
+    assert datetime.fromisoformat(entries[1]["expires_at"]) == end
+    left = datetime.fromisoformat(entries[0]["expires_at"]) - datetime.now(UTC)
     assert timedelta(seconds=50) < left <= timedelta(seconds=60)
 
 
@@ -211,10 +214,10 @@ async def test_a_batch_takes_what_is_right_and_names_the_rest(client: httpx.Asyn
     answer = await client.post("/suppressions/batch", json=batch)
     assert answer.status_code == 200
     BatchAdded.model_validate(answer.json())
-    assert [(one["email"], one["scope"]) for one in answer.json()["data"]] == [
+    assert {(one["email"], one["scope"]) for one in answer.json()["data"]} == {
         ("a@example.com", "all"),
         ("a@example.com", "marketing"),
-    ]
+    }
     assert [(one["index"], one["message"].split("`")[1]) for one in answer.json()["errors"]] == [
         (1, "email"),
         (2, "expires_at"),
@@ -321,10 +324,69 @@ async def test_an_operator_sees_and_removes_what_applications_may_not(
     hidden = await client.get(f"/suppressions/{identifier}", headers=stranger)
     assert (hidden.status_code, hidden.json()["detail"]) == (200, "")
     for path in (identifier, "a@b.example"):
-        assert (await client.delete(f"/suppressions/{path}", headers=stranger)).status_code == 404
-    kept = await client.post("/suppressions/batch/remove", json={"ids": [identifier]}, headers=stranger)
-    assert kept.json() == {"data": []}
+        refused = await client.delete(f"/suppressions/{path}", headers=stranger)
+        assert errors_of(refused) == (409, "conflict")
+        assert "operator" in refused.json()["message"]
+    batch = await client.post("/suppressions/batch/remove", json={"ids": [identifier]}, headers=stranger)
+    kept = {"id": identifier, "email": "a@b.example", "scope": "all", "reason": "complaint", "lock": "others"}
+    assert batch.json() == {"data": [], "kept": [kept]}
     assert (await ops.get(f"/suppressions/{identifier}")).json()["detail"] == "FBL 7"
-    assert (await ops.delete(f"/suppressions/{identifier}")).status_code == 200
+    assert errors_of(await client.delete(f"/suppressions/{identifier}")) == (409, "conflict")
+    assert errors_of(await ops.delete(f"/suppressions/{identifier}")) == (409, "conflict")
+    assert (await ops.delete(f"/suppressions/{identifier}", params={"why": "ticket 7"})).status_code == 200
+    (was,) = (await ops.get("/suppressions/a@b.example/history")).json()["data"]
+    assert (was["ended"], was["why"], was["reason"]) == ("removed", "ticket 7", "complaint")
+    (seen,) = (await client.get("/suppressions/a@b.example/history", headers=stranger)).json()["data"]
+    assert (seen["detail"], seen["ended_by"], seen["why"]) == ("", "", "")
+
+
+async def test_whose_mail_an_entry_forbids(client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account) -> None:
+    own, topic = str(account.application_id), str(uuid4())
+    for body, expected in (
+        ({"reason": "unsubscribe"}, ("all", own, None)),
+        ({"reason": "unsubscribe", "only_for": "everybody", "expires_at": ""}, ("all", None, None)),
+        ({"only_for": "self", "scope": "marketing", "topic_id": ""}, ("marketing", own, None)),
+        ({"only_for": own, "scope": "transactional", "expires_in": ""}, ("transactional", own, None)),
+        ({"topic_id": topic}, ("topic", own, topic)),
+        ({"email": "@b.example"}, ("all", own, None)),
+    ):
+        identifier = await add(client, **{"address": body.pop("email", "a@b.example"), **body})
+        found = (await client.get(f"/suppressions/{identifier}")).json()
+        assert (found["scope"], found["only_for"], found["topic_id"]) == expected, body
+        assert found["owner"] == own
+        hidden = await ops.get(f"/suppressions/{identifier}", headers={"authorization": f"Bearer {account.stranger}"})
+        assert hidden.status_code == (200 if expected[1] is None else 404)
+    assert len((await client.get("/suppressions/a@b.example")).json()["entries"]) == 6
+    assert len((await client.get("/suppressions", params={"only_for": "self"})).json()["data"]) == 5
+    assert len((await ops.get("/suppressions", params={"only_for": own})).json()["data"]) == 5
+    assert (await ops.get("/suppressions/@b.example")).json()["email"] == "@b.example"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"only_for": str(uuid4())}, "only_for"),
+        ({"only_for": "acme"}, "only_for"),
+        ({"scope": "topic"}, "topic_id"),
+        ({"email": "@b.example", "only_for": "everybody"}, "only_for"),
+        ({"note": "x" * 501}, "note"),
+    ],
+)
+async def test_what_an_application_may_not_forbid(client: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:
+    answer = await client.post("/suppressions", json={"email": "a@example.com", **body})
+    assert errors_of(answer) == (422, "validation_error")
+    assert f"`{field}`" in answer.json()["message"]
+
+
+async def test_who_passed_on_what_is_said(client: httpx.AsyncClient, ops: httpx.AsyncClient) -> None:
+    """Removing by address says which entries of it stay, so that nobody believes that mail flows again."""
+    await add(ops, "a@b.example", reason="hard_bounce")
+    mine = await add(client, "a@b.example", scope="marketing", note="asked twice")
+    assert (await client.get(f"/suppressions/{mine}")).json()["note"] == "asked twice"
+    gone = (await client.delete("/suppressions/a@b.example")).json()
+    assert (gone["id"], [one["reason"] for one in gone["kept"]]) == (mine, ["hard_bounce"])
+
+
+async def test_sending_keys_do_not_look(client: httpx.AsyncClient, account: Account) -> None:
     sending = {"authorization": f"Bearer {account.sending}"}
     assert (await client.get("/suppressions", headers=sending)).json()["name"] == "restricted_api_key"

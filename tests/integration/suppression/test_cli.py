@@ -47,7 +47,12 @@ def test_add_get_list_remove(postlane: Postlane) -> None:
     assert (len(first), "--after" in said) == (1, True)
     assert [one["email"] for one in postlane("list", "--after", first[0]["id"])[1]] == ["ann@example.com"]
     gone = [{"object": "suppression", "id": added[0]["id"], "deleted": True}]
-    assert postlane("remove", "ann@example.com", "nobody@example.com")[:2] == (0, gone)
+    status, _, said = postlane("remove", "ann@example.com")
+    assert (status, json.loads(said)["error"]["code"]) == (1, "locked")
+    why = ("--why", "pressed the wrong button")
+    assert postlane("remove", "ann@example.com", "nobody@example.com", *why)[:2] == (0, gone)
+    (was,) = postlane("history", "ann@example.com")[1]
+    assert (was["reason"], was["ended"], was["why"]) == ("complaint", "removed", why[1])
     status, _, said = postlane("get", "ann@example.com")
     assert (status, json.loads(said)["error"]["code"]) == (1, "not_found")
     assert postlane("remove", "ann@example.com")[0] == 1
@@ -68,7 +73,7 @@ def test_a_list_is_imported_with_its_faults_named(postlane: Postlane, tmp_path: 
     assert "line 3" in said
     entries = {one["email"]: (one["reason"], one["scope"], one["source"]) for one in postlane("list")[1]}
     assert entries == {
-        "a@example.com": ("hard_bounce", "marketing", "import"),
+        "a@example.com": ("complaint", "marketing", "import"),
         "b@example.com": ("unsubscribe", "marketing", "import"),
     }
     again = postlane("import", str(file), "--scope", "marketing")[1]
@@ -108,7 +113,7 @@ def test_files_that_cannot_be_used(postlane: Postlane, tmp_path: Path) -> None:
         (("import", str(tmp_path / "none.csv")), "cannot_read"),
         (("import", str(tmp_path)), "cannot_read"),
         (("export", "--output", str(tmp_path / "no" / "folder.csv")), "cannot_write"),
-        (("list", "@"), "search"),
+        (("list", "@"), "invalid_search"),
     ):
         status, _, said = postlane(*words)
         assert (status, json.loads(said)["error"]["code"]) == (1, code), words

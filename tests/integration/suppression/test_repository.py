@@ -12,14 +12,17 @@ from core.paging import Page, Window
 from core.queues import Lane
 from messages.claim import claim, still_sendable
 from store.database import Connection, Database
-from suppression import repository
+from suppression import removing, repository
 from suppression.query import Search
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
+from suppression.removing import Lock, Remover
 from suppression.repository import Addition, Suppression
+from suppression.scopes import SHARED
 from tests.integration.messages.emails import make_partitions, new_email, store
 
 NOW = datetime.now(UTC)
 WORKER = uuid7()
+OPERATOR = Remover("an operator", None)
 
 
 def entry(
@@ -38,7 +41,7 @@ async def add(database: Database, *additions: Addition) -> list[repository.Added
 
 async def of(database: Database, address: str) -> list[Suppression]:
     async with database.connection() as connection:
-        return await repository.of_address(connection, address)
+        return await repository.about(connection, address)
 
 
 async def age(database: Database, address: str, days: int) -> None:
@@ -72,6 +75,7 @@ async def test_an_added_entry_is_there_with_everything(database: Database) -> No
         (entry(reason=Reason.SOFT_BOUNCES, days=3), entry(reason=Reason.MANUAL, days=4), "manual"),
         (entry(reason=Reason.SOFT_BOUNCES, days=3), entry(reason=Reason.MANUAL, days=2), "soft_bounces"),
         (entry(reason=Reason.MANUAL), entry(reason=Reason.SOFT_BOUNCES, days=3), "manual"),
+        (entry(reason=Reason.MANUAL), entry(reason=Reason.COMPLAINT), "complaint"),
     ],
 )
 async def test_the_longer_decision_stands_and_between_equals_the_older(
@@ -135,9 +139,9 @@ async def test_two_batches_with_the_same_addresses_do_not_deadlock(database: Dat
         )
         assert [added.id for added in one] == [added.id for added in two]
         async with database.transaction() as first, database.transaction() as second:
-            removed = asyncio.create_task(repository.remove_addresses(first, addresses, None))
+            removed = asyncio.create_task(removing.remove_subjects(first, addresses, OPERATOR))
             await removed
-            waiting = asyncio.create_task(repository.remove_addresses(second, list(reversed(addresses)), None))
+            waiting = asyncio.create_task(removing.remove_subjects(second, list(reversed(addresses)), OPERATOR))
             await asyncio.sleep(0.01)
             await first.execute("COMMIT")
             await waiting
@@ -146,18 +150,19 @@ async def test_two_batches_with_the_same_addresses_do_not_deadlock(database: Dat
 async def test_removing_by_address_scope_and_id(database: Database) -> None:
     await add(
         database,
-        *(Addition("a@example.com", entry(scope)) for scope in SuppressionScope),
+        *(Addition("a@example.com", entry(scope)) for scope in SHARED),
         Addition("b@example.com", entry()),
     )
     async with database.transaction() as connection:
-        removed = await repository.remove_addresses(
-            connection, ["a@example.com", "nobody@example.com"], None, [SuppressionScope.MARKETING]
+        done = await removing.remove_subjects(
+            connection, ["a@example.com", "nobody@example.com"], OPERATOR, [SuppressionScope.MARKETING]
         )
-        assert [(one.address, one.scope) for one in removed] == [("a@example.com", "marketing")]
-        assert len(await repository.remove_addresses(connection, ["a@example.com"], None)) == 2
+        assert [(one.address, one.scope) for one in done.removed] == [("a@example.com", "marketing")]
+        assert len((await removing.remove_subjects(connection, ["a@example.com"], OPERATOR)).removed) == 2
     (left,) = await of(database, "b@example.com")
     async with database.transaction() as connection:
-        assert [one.id for one in await repository.remove_ids(connection, [left.id, uuid.uuid4()], None)] == [left.id]
+        done = await removing.remove_ids(connection, [left.id, uuid.uuid4()], OPERATOR)
+        assert [one.id for one in done.removed] == [left.id]
     assert await of(database, "b@example.com") == []
 
 
@@ -236,6 +241,10 @@ async def test_a_page_after_an_entry_that_is_gone(many: Database) -> None:
         (Search(reasons=(Reason.COMPLAINT,)), "suppressions_by_reason"),
         (Search(scopes=(SuppressionScope.TRANSACTIONAL,)), "suppressions_by_reason"),
         (Search(prefix="user42"), "suppressions_address_scope_key"),
+        (Search(seen_by=uuid.UUID(int=1)), "suppressions_by_reason"),
+        (Search(seen_by=uuid.UUID(int=1)), "suppressions_by_application"),
+        (Search(only_for=uuid.UUID(int=1)), "suppressions_by_application"),
+        (Search(scopes=(SuppressionScope.TOPIC,)), "suppressions_by_word"),
     ],
 )
 async def test_searches_read_a_range_of_one_index(database: Database, search: Search, index: str) -> None:
@@ -281,8 +290,8 @@ async def test_expired_entries_go_after_a_month(database: Database) -> None:
         await age(database, address, days)
     await add(database, Addition("kept@example.com", entry()))
     async with database.connection() as connection:
-        assert await repository.remove_expired(connection) == 1
-        assert await repository.remove_expired(connection) == 0
+        assert await removing.remove_expired(connection) == 1
+        assert await removing.remove_expired(connection) == 0
         cursor = await connection.execute("SELECT address FROM suppressions ORDER BY address")
         assert [row[0] for row in await cursor.fetchall()] == ["kept@example.com", "young@example.com"]
 
@@ -323,9 +332,10 @@ async def test_only_its_owner_or_an_operator_removes_an_entry(
 ) -> None:
     added = await add(database, *(Addition(f"{name}@x.example", entry(), owner) for name in "ab"))
     async with database.transaction() as connection:
-        by_id = await repository.remove_ids(connection, [added[0].id], by)
-        by_address = await repository.remove_addresses(connection, ["b@x.example"], by)
-    assert [len(by_id), len(by_address)] == [may, may]
+        by_id = await removing.remove_ids(connection, [added[0].id], Remover("me", by))
+        by_address = await removing.remove_subjects(connection, ["b@x.example"], Remover("me", by))
+    assert [len(by_id.removed), len(by_address.removed)] == [may, may]
+    assert [one.lock for one in by_id.kept + by_address.kept] == [] if may else [Lock.OTHERS, Lock.OTHERS]
     assert (await of(database, "a@x.example") == []) is may
 
 
@@ -382,4 +392,4 @@ async def test_an_entry_for_one_application_forbids_its_mail_only(
     (found,) = await of(database, "a@x.example")
     assert (found.scope, found.only_for) == (scope, ONE)
     async with database.transaction() as connection:
-        assert len(await repository.remove_addresses(connection, ["a@x.example"], ONE)) == 1
+        assert len((await removing.remove_subjects(connection, ["a@x.example"], Remover("me", ONE))).removed) == 1
