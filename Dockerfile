@@ -24,6 +24,7 @@ COPY mta /opt/postlane/mta
 COPY outcomes /opt/postlane/outcomes
 COPY pages /opt/postlane/pages
 COPY pools /opt/postlane/pools
+COPY sandbox /opt/postlane/sandbox
 COPY simulator /opt/postlane/simulator
 COPY store /opt/postlane/store
 COPY suppression /opt/postlane/suppression

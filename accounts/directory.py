@@ -20,6 +20,8 @@ from uuid import UUID
 
 from psycopg.rows import TupleRow
 
+from accounts import capture_rules
+from accounts.capture_rules import CaptureRules
 from core.queues import Lane
 from core.remembered import Remembered
 from store.database import Database, DatabaseUnavailableError
@@ -50,6 +52,8 @@ class Caller:
     """`full_access` or `sending_access`; `operator` for a key of the installation, which `Directory.operator` gives."""
     domain_id: UUID | None
     """The only domain the key may send from; None for every domain of the application."""
+    test: bool = False
+    """What it sends is captured, all of it: nothing leaves. It sees test mail only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Directory:
         self._callers: Remembered[bytes, Caller | None] = _remembered(self._load_caller, monotonic)
         self._domains: Remembered[tuple[UUID, str], SenderDomain | None] = _remembered(self._load_domain, monotonic)
         self._pools: Remembered[str, tuple[UUID, Lane] | None] = _remembered(self._load_pool, monotonic)
+        self._rules: Remembered[UUID, CaptureRules] = _remembered(self._load_rules, monotonic)
         self._used_at: dict[UUID, float] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -104,6 +109,10 @@ class Directory:
         """The application's domain of that name (as `core.addresses.fold_domain` writes it). No parent is tried."""
         return await self._domains.get((application_id, name))
 
+    async def capture_rules(self, application_id: UUID) -> CaptureRules:
+        """Whose mail the application wants to be captured, whatever key sends it."""
+        return await self._rules.get(application_id)
+
     async def pool_id(self, name: str) -> tuple[UUID, Lane] | None:
         """A pool by its name, with the lane it serves."""
         return await self._pools.get(name)
@@ -113,6 +122,7 @@ class Directory:
         self._callers.clear()
         self._domains.clear()
         self._pools.clear()
+        self._rules.clear()
 
     async def settle(self) -> None:
         """Wait until noted uses of keys are written: at shutdown, so that no task is left behind."""
@@ -144,7 +154,7 @@ class Directory:
 
     async def _load_caller(self, digest: bytes) -> Caller | None:
         row = await self._one(
-            "SELECT application_id, id, permission, domain_id FROM api_keys WHERE token_hash = %s", digest
+            "SELECT application_id, id, permission, domain_id, test FROM api_keys WHERE token_hash = %s", digest
         )
         return Caller(*row) if row else None
 
@@ -155,6 +165,10 @@ class Directory:
     async def _load_pool(self, name: str) -> tuple[UUID, Lane] | None:
         row = await self._one("SELECT id, lane FROM pools WHERE name = %s", name)
         return (row[0], Lane(row[1])) if row else None
+
+    async def _load_rules(self, application_id: UUID) -> CaptureRules:
+        async with self._database.connection() as connection:
+            return CaptureRules.of(await capture_rules.patterns(connection, application_id))
 
     async def _one(self, statement: str, *parameters: object) -> TupleRow | None:
         async with self._database.connection() as connection:

@@ -32,14 +32,15 @@ from mta.sign import generate_ed25519, generate_rsa
 from store.database import Connection
 
 TOKEN_PREFIX: Final = "pl_"  # the visible beginning of every key, no secret
+TEST_PREFIX: Final = "pl_test_"
 OPERATORS: Final = "(operators)"
 """Name of the application that operators' keys hang on."""
 _TOKEN_BYTES: Final = 32
 """Random bytes of a key: 43 characters behind the prefix."""
-_HINT: Final = 8
-"""Characters of a key that are kept to tell it from others; 5 of them random, of 43."""
+_HINT: Final = 5
+"""Of its random characters so many are kept, to tell it from others."""
 
-_KEY_COLUMNS = "id, application_id, name, hint, permission, domain_id, created_at, last_used_at"
+_KEY_COLUMNS = "id, application_id, name, hint, permission, domain_id, created_at, last_used_at, test"
 _DOMAIN_COLUMNS = "id, application_id, name, return_path_domain, status, record_status, created_at, checked_at"
 
 
@@ -71,6 +72,8 @@ class KeyRequest:
     permission: str = "full_access"
     domain_id: UUID | None = None
     """The only domain it may send from. The caller has made sure that it is the application's."""
+    test: bool = False
+    """Nothing that it sends leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class ApiKey:
     domain_id: UUID | None
     created_at: datetime
     last_used_at: datetime | None
+    test: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +218,27 @@ async def operators(connection: Connection) -> Application:
 async def create_key(connection: Connection, wanted: KeyRequest) -> tuple[ApiKey, str]:
     """A new key and its token. The token cannot be had again.
 
-    ValueError, a bug of the caller, for an operator's key on an application's name.
+    ValueError, a bug of the caller, for an operator's key on an application's name, or one for tests.
     """
     owner = await operators(connection) if wanted.permission == OPERATOR else None
     if owner is not None and owner.id != wanted.application_id:
         raise ValueError("a key with the permission operator belongs to no application")
-    token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
+    if owner is not None and wanted.test:
+        raise ValueError("a key with the permission operator sends nothing, not even tests")
+    prefix = TEST_PREFIX if wanted.test else TOKEN_PREFIX
+    token = prefix + secrets.token_urlsafe(_TOKEN_BYTES)
     cursor = await connection.execute(
-        "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, domain_id)"
-        f" VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING {_KEY_COLUMNS}",
+        "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, domain_id, test)"
+        f" VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_KEY_COLUMNS}",
         [
             uuid7(),
             wanted.application_id,
             wanted.name,
             token_hash(token),
-            token[:_HINT],
+            token[: len(prefix) + _HINT],
             wanted.permission,
             wanted.domain_id,
+            wanted.test,
         ],
     )
     row = await cursor.fetchone()

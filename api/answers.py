@@ -11,8 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.errors import ERRORS, ApiError
+from api.errors import ERRORS, ApiError, refused
 from api.validation import api_error
+from core.refusal import Refused
 from store.database import DatabaseUnavailableError
 from web.answers import json_answer
 from web.bodies import BodyTooComplexError, BodyTooLargeError
@@ -27,6 +28,7 @@ EXPECTED: Final = (
     DatabaseUnavailableError,
     HTTPException,
     PagingError,
+    Refused,
     RequestValidationError,
 )
 """Exceptions that are part of how requests end. Any other is a bug."""
@@ -43,6 +45,8 @@ async def answer_to(request: Request, error: Exception) -> Response:
 def _as_api_error(request: Request, error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, Refused):
+        return refused(error)
     if isinstance(error, DatabaseUnavailableError):
         return ApiError(
             "service_unavailable",

@@ -32,6 +32,7 @@ from api.routes import (
     pools,
     providers,
     reports,
+    sandbox,
     suppressions,
     throttles,
     warmup,
@@ -50,9 +51,8 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, suppressions, pools, ips, throttles, warmup, providers, alarms, reports,
-    applications, health,
-    pages,
+    metrics, emails, domains, api_keys, suppressions, sandbox, pools, ips, throttles, warmup, providers, alarms,
+    reports, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -60,6 +60,7 @@ _TAGS: Final = [
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
+    {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},
     {"name": "Pools", "description": "Which IPs a stream leaves through. Wants an operator's key."},
     {"name": "IPs", "description": "Our sending addresses, how each stands and why. Wants an operator's key."},
     {"name": "Throttles", "description": "Who rests where. Wants an operator's key."},

@@ -1,9 +1,10 @@
 """Who is calling, and may they: `Authorization: Bearer <API key>`, then the key's rate limit.
 
-Four guards: `caller` (any key of an application: only the two POSTs that send), `full_access` (the rest of what an
-application has), `operator` (pools, IPs, throttles, warm-up, applications), `full_access_or_operator` (suppressions,
-which belong to the installation). A `KeyedRoute` asks its guard before a byte of the body is read; the same function as
-a dependency gives the endpoint who it was. An operator's key runs the machine and sees no application's mail; an
+Five guards: `caller` (any key of an application: only the two POSTs that send), `mail_access` (mail and the sandbox; of
+test keys their own), `full_access` (the rest of what an application has; no test keys), `operator` (pools, IPs,
+throttles, warm-up, applications), `full_access_or_operator` (suppressions, which belong to the installation). A
+`KeyedRoute` asks its guard before a byte of the body is read; the same function as a dependency gives the endpoint who
+it was. An operator's key runs the machine and sees no application's mail; an
 application's key, full access included, changes nothing about the machine. What a key may send *from* is for
 `api/intake`.
 """
@@ -13,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import Depends, Request
 
-from accounts.directory import Caller
+from accounts.directory import OPERATOR, Caller
 from api.deps import Deps, deps
 from api.errors import ApiError
 from api.limits import take
@@ -35,7 +36,19 @@ async def caller(request: Request) -> Caller:
 
 
 async def full_access(request: Request) -> Caller:
-    """Like `caller`, and the key must be allowed more than sending."""
+    """Like `mail_access`, and for no test key: it changes nothing but test mail, and sees no customers."""
+    found = await mail_access(request)
+    if found.test:
+        raise ApiError(
+            "restricted_api_key",
+            "This API key is for tests: it sends mail that is captured and reads the sandbox. Use a live key for this.",
+        )
+    return found
+
+
+async def mail_access(request: Request) -> Caller:
+    """Like `caller`, and the key must be allowed more than sending. Test keys are: whoever asks with one is shown test
+    mail only."""
     found = await caller(request)
     if found.permission != "full_access":
         raise ApiError("restricted_api_key", "This API key is restricted to only send emails.")
@@ -58,17 +71,17 @@ async def operator(request: Request) -> Caller:
 async def full_access_or_operator(request: Request) -> Caller:
     """Somebody who may look after what belongs to the installation and to applications alike."""
     found = await _key(request)
-    if found.permission == "sending_access":
-        raise ApiError("restricted_api_key", "This API key is restricted to only send emails.")
-    return found
+    return found if found.permission == OPERATOR else await full_access(request)
 
 
 FullAccess = Annotated[Caller, Depends(full_access)]
+MailAccess = Annotated[Caller, Depends(mail_access)]
 Operator = Annotated[Caller, Depends(operator)]
 FullAccessOrOperator = Annotated[Caller, Depends(full_access_or_operator)]
 
 _GUARDS: Final[Mapping[str, Callable[[Request], Awaitable[Caller]]]] = {
     "full_access": full_access,
+    "mail_access": mail_access,
     "operator": operator,
     "full_access_or_operator": full_access_or_operator,
 }

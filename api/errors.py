@@ -1,11 +1,13 @@
 """Every error an application can see: `{statusCode, name, message}` with Resend's names.
 
 `ERRORS` is the one table of names; OpenAPI lists them per route from it, and a test proves that no other name leaves.
-A route raises `ApiError`; `api/app` turns it into the answer.
+A route raises `ApiError`, a service `core.refusal.Refused`; `api/answers` turns both into the answer.
 """
 
 from collections.abc import Mapping
 from typing import Final
+
+from core.refusal import Refused
 
 ERRORS: Final[Mapping[str, int]] = {
     "invalid_idempotency_key": 400,
@@ -76,3 +78,14 @@ class ApiError(Exception):
 def invalid_field(message: str) -> ApiError:
     """A field of the body is wrong. The message names it in backticks."""
     return ApiError("validation_error", message, status=422)
+
+
+def refused(error: Refused) -> ApiError:
+    """The error of the API for one of a service: by its code where that is one of ours, else by its kind."""
+    if error.kind == "invalid" and error.field:
+        return invalid_field(f"The `{error.field}` field is not valid: {error.reason}.")
+    hint = f" {error.hint}" if error.hint else ""
+    message = f"{error.reason[:1].upper()}{error.reason[1:].rstrip('.')}.{hint}"
+    if error.code in ERRORS:
+        return ApiError(error.code, message)
+    return invalid_field(message)

@@ -14,8 +14,9 @@ from uuid import UUID
 import orjson
 from fastapi import Request
 
+from accounts.directory import Caller
 from api.errors import ApiError
-from messages.accept import Acceptance, KeyInFlight, KeyReused, Replay, find_answer
+from messages.accept import Acceptance, KeyInFlight, KeyReused, Replay, find_answer, kept_key
 from messages.model import Idempotency
 from store.database import Database
 
@@ -43,7 +44,7 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def keyed(request: Request, application_id: UUID, raw: bytes) -> Keyed | None:
+def keyed(request: Request, who: Caller, raw: bytes) -> Keyed | None:
     """The request with its key and hash, None when it has no key."""
     key = idempotency_key(request)
     if key is None:
@@ -51,7 +52,7 @@ def keyed(request: Request, application_id: UUID, raw: bytes) -> Keyed | None:
     mode = request.headers.get("x-batch-validation", "")
     digest = hashlib.sha256(f"{request.method} {request.url.path}\n{mode}\n".encode())
     digest.update(_canonical(raw))
-    return Keyed(application_id, key, digest.digest())
+    return Keyed(who.application_id, kept_key(key, who.test), digest.digest())
 
 
 def _canonical(raw: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """From the body of a request to emails that may be accepted, or the reason why not, naming the field.
 
 Owns every rule about what an email may hold, but for the types (`api/schemas/emails`) and for what addresses,
-headers and schedules are (`core/addresses`, `mta/compose`, `messages/schedule_text`). Looks into the `Directory` for
-domain and pool; touches nothing else and stores nothing. Called by `api/routes/emails`.
+headers and schedules are (`core/addresses`, `mta/compose`, `messages/schedule_text`). Who may send from where is
+`accounts/permission`, who is captured `messages/capture`. Stores nothing. Called by `api/routes/emails`.
 
 Rules go cheap first, the sender's domain last: a 403 means that the email itself was in order.
 """
@@ -11,27 +11,27 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from pydantic import ValidationError
 
-from accounts.directory import Caller, Directory, SenderDomain
+from accounts import permission
+from accounts.directory import Caller, Directory
 from api.attachments import read_attachments
-from api.errors import ApiError, invalid_field
+from api.errors import ApiError, invalid_field, refused
 from api.headers import message_id_in, read_headers
 from api.packing import in_bounds
-from api.schemas.emails import MAX_TAG_TEXT, MoveEmail, SendEmail, Tag
+from api.schemas.emails import MoveEmail, SendEmail, Tag
 from api.validation import api_error, missing
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
-from core.queues import Lane
+from core.refusal import Refused
+from messages import tags
+from messages.capture import marked
 from messages.limits import MAX_RECIPIENTS, MAX_SUBJECT
 from messages.model import NewEmail, Recipient, RecipientKind, receivers
 from messages.schedule_text import ScheduleError, parse_schedule
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
-_TAG_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TAG_TEXT}}}", re.ASCII)
-_TAG_VALUE = re.compile(rf"[A-Za-z0-9_-]{{0,{MAX_TAG_TEXT}}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Intake:
     now: datetime
     max_bytes: int
     """Largest email: texts, headers and decoded attachments."""
+    simulated_domain: str
+    """Where recipients are only simulated."""
 
 
 def read_email(raw: bytes) -> SendEmail:
@@ -64,6 +66,13 @@ def read_move(raw: bytes, now: datetime) -> datetime:
 
 async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
     """The email to accept, with a new id. Raises ApiError, and DatabaseUnavailableError from the directory."""
+    try:
+        return await _email(sent, intake)
+    except Refused as error:
+        raise refused(error) from None
+
+
+async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
     if sent.template not in (None, ""):
         raise invalid_field("The `template` field is not available yet: send `html` or `text`.")
     sender = _mailbox("from", sent.sender)
@@ -75,17 +84,18 @@ async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
     headers = read_headers(sent.headers)
     attachments = read_attachments(sent.attachments)
     scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at else None
-    email_id = uuid7()
+    email_id, directory = uuid7(), intake.directory
+    rules = await directory.capture_rules(intake.caller.application_id)
     email = NewEmail(
         id=email_id,
         application_id=intake.caller.application_id,
-        domain_id=(await _sender_domain(sender, intake)).id,
+        domain_id=(await permission.sender_domain(directory, intake.caller, sender.domain)).id,
         lane=sent.stream,
         created_at=intake.now,
         message_id=message_id_in(headers) or f"<{email_id.hex}@{sender.domain}>",
         sender=sent.sender.strip(" \t"),
         subject=subject,
-        recipients=recipients,
+        recipients=marked(recipients, rules, intake.simulated_domain),
         to=_texts(sent.to),
         cc=_texts(sent.cc),
         bcc=_texts(sent.bcc),
@@ -95,9 +105,10 @@ async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
         headers=headers,
         attachments=attachments,
         tags=_tags(sent.tags) if sent.tags else (),
-        pool_id=await _pool(sent.pool, sent.stream, intake.directory) if sent.pool else None,
+        pool_id=await permission.pool(directory, sent.pool, sent.stream) if sent.pool else None,
         scheduled_at=scheduled_at,
         expires_at=_expiry(sent.expires_in, scheduled_at or intake.now),
+        capture=intake.caller.test,
     )
     if email.size > intake.max_bytes:
         raise ApiError("payload_too_large", f"The email is larger than {intake.max_bytes:,} bytes.")
@@ -162,14 +173,8 @@ def _check_bodies(sent: SendEmail) -> None:
 
 def _tags(given: list[Tag]) -> tuple[tuple[str, str], ...]:
     for n, tag in enumerate(given):
-        if not _TAG_NAME.fullmatch(tag.name):
-            raise invalid_field(
-                f"The `tags[{n}].name` field is not valid: 1 to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there."
-            )
-        if not _TAG_VALUE.fullmatch(tag.value):
-            raise invalid_field(
-                f"The `tags[{n}].value` field is not valid: up to {MAX_TAG_TEXT} of A-Z a-z 0-9 _ - may stand there."
-            )
+        if wrong := tags.fault(tag.name, tag.value):
+            raise invalid_field(f"The `tags[{n}].{wrong[0]}` field is not valid: {wrong[1]}.")
     return tuple((tag.name, tag.value) for tag in given)
 
 
@@ -182,33 +187,3 @@ def _schedule(text: str, now: datetime) -> datetime | None:
 
 def _expiry(seconds: int | None, start: datetime) -> datetime | None:
     return start + timedelta(seconds=seconds) if seconds else None
-
-
-async def _pool(name: str, lane: Lane, directory: Directory) -> UUID:
-    # A NUL cannot be part of a name, and PostgreSQL would not take it as a question.
-    found = await directory.pool_id(name) if name and "\0" not in name and len(name) <= 200 else None
-    if found is None:
-        raise invalid_field(f"The `pool` field is not valid: there is no pool {name[:200]!r}.")
-    pool_id, pool_lane = found
-    if pool_lane is not lane:
-        raise invalid_field(
-            f"The `pool` field is not valid: {name!r} belongs to the {pool_lane.value} stream, not to {lane.value}."
-        )
-    return pool_id
-
-
-async def _sender_domain(sender: Mailbox, intake: Intake) -> SenderDomain:
-    caller = intake.caller
-    domain = await intake.directory.sender_domain(caller.application_id, sender.domain)
-    if domain is None:
-        raise ApiError(
-            "invalid_from_address",
-            f"The domain {sender.domain} is not one of yours: add it under `/domains` and verify it.",
-        )
-    if caller.domain_id is not None and caller.domain_id != domain.id:
-        raise ApiError("invalid_from_address", f"This API key may not send from {domain.name}.")
-    if domain.status != "verified":
-        raise ApiError(
-            "invalid_from_address", f"The domain {domain.name} is not verified: its status is {domain.status}."
-        )
-    return domain

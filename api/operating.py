@@ -12,7 +12,7 @@ from fastapi import Depends, Request, Response
 from accounts.directory import Caller
 from api.auth import KeyedRoute
 from api.deps import Deps, deps
-from api.errors import ApiError
+from api.errors import ApiError, refused
 from core.errors import ConfigurationError
 from core.paging import Window
 from core.refusal import Refused
@@ -76,17 +76,6 @@ def _parameter_refused(error: Refused) -> ApiError:
     if not error.field:
         return ApiError("invalid_parameter", f"{error.reason[:1].upper()}{error.reason[1:]}.{hint}")
     return ApiError("invalid_parameter", f"The `{error.field}` parameter is not valid: {error.reason}.{hint}")
-
-
-def refused(error: Refused) -> ApiError:
-    """The error of the API for one of a service."""
-    if error.kind == "invalid" and error.field:
-        return ApiError("validation_error", f"The `{error.field}` field is not valid: {error.reason}.", status=422)
-    hint = f" {error.hint}" if error.hint else ""
-    message = f"{error.reason[:1].upper()}{error.reason[1:].rstrip('.')}.{hint}"
-    if error.kind == "invalid":
-        return ApiError("validation_error", message, status=422)
-    return ApiError(error.kind, message)
 
 
 def providers_of(settings: Settings) -> Providers:

@@ -60,6 +60,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("messages", "cli.commands.messages:app", "Where is my message, and why? List, show, cancel.", _LOOK),
     Entry("queue", "cli.commands.queue:app", "What waits, by lane and destination.", _LOOK),
     Entry("reports", "cli.commands.reports:reports", "Figures: what happened to the mail, by whatever.", _LOOK),
+    Entry("sandbox", "cli.commands.sandbox:app", "Captured test mail: list, show, clear; rules.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),
 )
 

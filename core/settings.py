@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core import broker
+from core.addresses import AddressError, fold_domain
 from core.errors import ConfigurationError
 from core.secrets import InstanceSecret
 
@@ -154,6 +155,16 @@ class Settings(BaseSettings):
     )
     webhook_days: int = Field(7, ge=1, description="Days events of webhooks are kept, with what became of each try.")
 
+    # Sandbox
+    sandbox_domain: str = Field(
+        "sandbox.example",
+        description="Domain of the simulated recipients (`bounced@sandbox.example`). Nothing is ever sent there.",
+    )
+    sandbox_days: int = Field(7, ge=1, description="Days a captured mail is kept.")
+    sandbox_megabytes: int = Field(
+        200, ge=1, description="Megabytes of captured mail kept for each application; beyond them the oldest goes."
+    )
+
     # Watching
     metrics_host: str = Field("127.0.0.1", description="Address `/metrics` and `/healthz` of workers listen on.")
     metrics_port: int = Field(
@@ -196,6 +207,14 @@ class Settings(BaseSettings):
         for text in value:
             ip_network(text, strict=False)
         return value
+
+    @field_validator("sandbox_domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        try:
+            return fold_domain(value)
+        except AddressError as error:
+            raise ValueError(error.reason) from None
 
     @field_validator("database_url")
     @classmethod

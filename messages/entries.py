@@ -61,6 +61,8 @@ class Entry(NamedTuple):
     """Whose mail it is; None: to be looked up."""
     more: Mapping[str, object] | None = None
     """What the application is told of it besides, such as `{"click": {"link": …}}`; not kept in the timeline."""
+    capture: bool = False
+    """It is about a message that never left."""
 
 
 COLUMNS: Final = Entry._fields.index("pool_id") + 1

@@ -38,6 +38,8 @@ class Recipient:
     destination: str
     """ASCII domain, lower case."""
     kind: RecipientKind
+    capture: bool = False
+    """Nothing may leave for this one."""
 
 
 def receivers(boxes: Iterable[tuple[RecipientKind, Mailbox]]) -> tuple[Recipient, ...]:
@@ -165,6 +167,8 @@ class StoredEmail:
     topic_id: UUID | None = None
     open_tracking: bool | None = None
     click_tracking: bool | None = None
+    capture: bool = False
+    """A test key sent it: none of it may leave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,20 +24,21 @@ MAX_EVENTS: Final = 5000
 """Events shown of one email: 50 recipients with all their attempts are about half of that."""
 
 _SUMMARY = """
-SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane
+SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane,
+       e.capture
   FROM emails e
 """
 
 _DETAIL = """
 SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane,
-       e.tags, e.expires_at, c.html, c.body
+       e.capture, e.tags, e.expires_at, c.html, c.body
   FROM emails e LEFT JOIN LATERAL (SELECT html, body FROM contents WHERE id = e.content_id OFFSET 0) c ON true
- WHERE e.id = %(email)s AND e.application_id = %(application)s
+ WHERE e.id = %(email)s AND e.application_id = %(application)s AND (e.capture OR NOT %(tests)s)
 """
 
 _RECIPIENTS = f"""
 SELECT m.recipient, m.kind, m.state, m.attempts, m.updated_at,
-       CASE WHEN q.due_at > now() THEN {NEXT_ATTEMPT} END, q.hold
+       CASE WHEN q.due_at > now() THEN {NEXT_ATTEMPT} END, q.hold, m.capture
   FROM messages m LEFT JOIN delivery_queue q ON q.email_id = m.email_id AND q.position = m.position
  WHERE m.email_id = %(email)s ORDER BY m.position
 """
@@ -57,12 +58,12 @@ SELECT v.kind, v.at, m.recipient, v.attempt, v.ip, v.provider, v.mx, v.tls, v.ph
 _CANCEL = f"""
 WITH gone AS (
   DELETE FROM delivery_queue q WHERE q.email_id = %(email)s AND {FREE}
-  RETURNING q.position, q.lane
+  RETURNING q.position, q.lane, q.capture
 ), moved AS (
   UPDATE messages m SET state = %(state)s, updated_at = now() FROM gone
    WHERE m.email_id = %(email)s AND m.position = gone.position AND m.state = ANY(%(sources)s)
 )
-SELECT position, lane, now() FROM gone
+SELECT position, lane, capture, now() FROM gone
 """
 
 # The email's row is locked first: two changes of one schedule take turns, so `expires_at` moves by the right amount.
@@ -97,6 +98,8 @@ class RecipientView:
     """None when it is due now, under way, or ended."""
     waits_for: str | None = None
     """Why no IP could take it when it was looked at last."""
+    captured: bool = False
+    """It ends in the sandbox, and never leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class EmailSummary:
     created_at: datetime
     scheduled_at: datetime | None
     lane: str
+    test: bool
+    """A test key sent it: nothing of it leaves."""
     states: tuple[State, ...]
     attempts: int
 
@@ -163,30 +168,36 @@ class Change:
     states: tuple[State, ...]
 
 
-async def find_email(connection: Connection, application_id: UUID, email_id: UUID) -> EmailDetail | None:
-    """An email of this application."""
-    names = {"email": email_id, "application": application_id}
+async def find_email(
+    connection: Connection, application_id: UUID, email_id: UUID, *, tests_only: bool = False
+) -> EmailDetail | None:
+    """An email of this application, if only tests are wanted one that a test key sent. So too below."""
+    names = {"email": email_id, "application": application_id, "tests": tests_only}
     row = await (await connection.execute(_DETAIL, names)).fetchone()
     if row is None:
         return None
     recipients = tuple(
-        RecipientView(recipient, kind, State(state), attempts, updated, due, hold)
-        for recipient, kind, state, attempts, updated, due, hold in await (
+        RecipientView(recipient, kind, State(state), attempts, updated, due, hold, capture)
+        for recipient, kind, state, attempts, updated, due, hold, capture in await (
             await connection.execute(_RECIPIENTS, names)
         ).fetchall()
     )
-    tags, expires_at, html, text = row[11:]
+    tags, expires_at, html, text = row[12:]
     states = tuple({r.state for r in recipients})
-    summary = _summary(row[:11], states, sum(r.attempts for r in recipients))
+    summary = _summary(row[:12], states, sum(r.attempts for r in recipients))
     return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients)
 
 
-async def list_emails(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[EmailSummary]:
+async def list_emails(
+    connection: Connection, application_id: UUID, window: Window[UUID], *, tests_only: bool = False
+) -> Page[EmailSummary]:
     """The application's emails, newest first."""
     if window.before is not None:
         condition, order = "AND e.id > %(before)s", "ASC"
     else:
         condition, order = ("AND e.id < %(after)s" if window.after else ""), "DESC"
+    if tests_only:
+        condition += " AND e.capture"
     cursor = await connection.execute(
         f"{_SUMMARY} WHERE e.application_id = %(application)s {condition} ORDER BY e.id {order} LIMIT %(limit)s",
         {
@@ -206,23 +217,27 @@ async def read_events(connection: Connection, email_id: UUID) -> tuple[list[Even
     return [EventView(*row) for row in rows[:MAX_EVENTS]], len(rows) > MAX_EVENTS
 
 
-async def cancel(connection: Connection, application_id: UUID, email_id: UUID, detail: str) -> Change | None:
+async def cancel(
+    connection: Connection, application_id: UUID, email_id: UUID, detail: str, *, tests_only: bool = False
+) -> Change | None:
     """End what has not been sent of an email. None when the application has no such email."""
-    if not await _owns(connection, application_id, email_id):
+    if not await _owns(connection, application_id, email_id, tests_only):
         return None
     names = {"email": email_id, "state": State.CANCELLED.value, "sources": _names(Event.CANCEL)}
     gone = await (await connection.execute(_CANCEL, names)).fetchall()
     kind = EventKind.CANCELLED
     entries = [
-        Entry(email_id, position, at, kind, detail=detail, counted=Counted(lane, "", "", kind.value))
-        for position, lane, at in gone
+        Entry(email_id, position, at, kind, detail=detail, counted=_counted(lane, kind, capture), capture=capture)
+        for position, lane, capture, at in gone
     ]
     return await _changed(connection, email_id, entries)
 
 
-async def reschedule(connection: Connection, application_id: UUID, email_id: UUID, at: datetime) -> Change | None:
+async def reschedule(
+    connection: Connection, application_id: UUID, email_id: UUID, at: datetime, *, tests_only: bool = False
+) -> Change | None:
     """Move the schedule of an email that still waits for it; its expiry moves with it. None: no such email."""
-    if not await _owns(connection, application_id, email_id):
+    if not await _owns(connection, application_id, email_id, tests_only):
         return None
     names = {"email": email_id, "at": at, "sources": _names(Event.RESCHEDULE)}
     moved = await (await connection.execute(_RESCHEDULE, names)).fetchall()
@@ -243,13 +258,19 @@ async def applications_of(connection: Connection, emails: Sequence[UUID]) -> dic
     return dict(await cursor.fetchall())
 
 
+def _counted(lane: str, kind: EventKind, capture: bool) -> Counted | None:
+    """What never leaves counts nowhere."""
+    return None if capture else Counted(lane, "", "", kind.value)
+
+
 def _names(event: Event) -> list[str]:
     return sorted(state.value for state in sources(event))
 
 
-async def _owns(connection: Connection, application_id: UUID, email_id: UUID) -> bool:
+async def _owns(connection: Connection, application_id: UUID, email_id: UUID, tests_only: bool) -> bool:
     cursor = await connection.execute(
-        "SELECT 1 FROM emails WHERE id = %s AND application_id = %s", [email_id, application_id]
+        "SELECT 1 FROM emails WHERE id = %s AND application_id = %s AND (capture OR NOT %s)",
+        [email_id, application_id, tests_only],
     )
     return await cursor.fetchone() is not None
 

@@ -43,6 +43,8 @@ class MessageRow:
     """When it is due, None when it has ended or is being worked on."""
     waits_for: str | None = None
     """Why no IP could take it when it was looked at last."""
+    captured: bool = False
+    """It ends in the sandbox, and never leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ _M, _E, _Q = messages.alias("m"), emails.alias("e"), delivery_queue.alias("q")
 
 _ROWS: Final[Select[*tuple[Any, ...]]] = select(
     func.concat(_M.c.email_id, "/", _M.c.position), _E.c.created_at, _E.c.lane, _E.c.sender, _M.c.recipient,
-    _E.c.subject, _M.c.state, _M.c.attempts, literal_column(NEXT_ATTEMPT), _Q.c.hold,
+    _E.c.subject, _M.c.state, _M.c.attempts, literal_column(NEXT_ATTEMPT), _Q.c.hold, _M.c.capture,
 ).select_from(
     _M.join(_E, _E.c.id == _M.c.email_id).outerjoin(
         _Q, (_Q.c.email_id == _M.c.email_id) & (_Q.c.position == _M.c.position)

@@ -1,4 +1,4 @@
-"""A mail submitted over SMTP → `NewEmail`. Pure: bytes and facts in, values out; refusals are values with their reply.
+"""A mail submitted over SMTP → `NewEmail`. Pure: bytes and facts in, values out. Raises `core.refusal.Refused`.
 
 The content stays as the application wrote it, but for what must not leave (Bcc, RFC 5322 section 3.6.3; Return-Path),
 for what not every server carries (`mta/seven_bit`), and for From: it is written anew from the mailbox that was read, so
@@ -6,6 +6,7 @@ that nobody can read another one out of it. The headers that are meant for us go
 
     X-Postlane-Stream            transactional (default) or marketing
     X-Postlane-Pool              name of an IP pool
+    X-Postlane-Tag               name=value, or a name; once for each tag
     X-Postlane-Expires-In        seconds after which the mail is worthless, up to 72 hours
     X-Postlane-Idempotency-Key   1 to 256 characters, as the API's header; Resend-Idempotency-Key is the same
 
@@ -15,7 +16,7 @@ is the envelope; recipients that the headers do not name are blind copies.
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -26,13 +27,18 @@ import orjson
 
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.queues import Lane
+from core.refusal import Refused, invalid
+from messages.accept import kept_key
 from messages.limits import MAX_EXPIRES, MAX_KEY, MAX_SUBJECT
 from messages.model import Idempotency, NewEmail, Recipient, RecipientKind, receivers
+from messages.tags import MAX_TAGS, fault
 from mta.mime_headers import address_header
 from mta.raw_headers import decoded, listed, mailbox_of, text_of
 from mta.raw_mail import Field, join_mail, once, read_mail
 from mta.seven_bit import seven_bit
 
+LOOP: Final = "mail_loop"
+"""Code of a refusal: the mail goes round in circles."""
 MAX_HOPS: Final = 50
 """Received headers; more is a loop (RFC 5321 section 6.3)."""
 _BOUNDARIES: Final = 20
@@ -45,16 +51,9 @@ _IDEMPOTENCY_KEY = re.compile(rf"[\x20-\x7e]{{1,{MAX_KEY}}}")
 _REMOVED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"resend-idempotency-key"})
 _SHOWN: Final = frozenset({b"to", b"cc", b"reply-to", b"subject", b"message-id"})
 _OURS: Final = b"x-postlane-"
-_OPTIONS: Final = frozenset({"stream", "pool", "expires-in", "idempotency-key"})
+_TAG: Final = "tag"
+_OPTIONS: Final = frozenset({"stream", "pool", "expires-in", "idempotency-key", _TAG})
 _CHANGES_WITH_EACH_TRY: Final = frozenset({b"date", b"message-id", b"content-type", b"received"})
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a mail is not taken."""
-
-    reply: str
-    """SMTP reply with code and enhanced code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ class SubmittedEmail:
     lane: Lane
     pool: str
     """Name, "" for the lane's default."""
+    tags: tuple[tuple[str, str], ...]
     expires_in: timedelta | None
     idempotency_key: str
     fingerprint: bytes
@@ -91,23 +91,25 @@ class SubmissionFacts:
     created_at: datetime
     hostname: str
     """This server, for Message-ID and Received."""
+    recipients: tuple[Recipient, ...]
+    """The mail's, marked where nothing may leave."""
+    test: bool = False
+    """A test key sends it."""
 
 
-def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail | Refusal:
-    """The mail with its options, or the first reason to refuse it. `recipients` are those of the envelope, each a
-    valid address; the same address twice counts once."""
+def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail:
+    """The mail with its options. `recipients` are those of the envelope, each a valid address; the same address twice
+    counts once. Raises Refused, for the first reason."""
     try:
         fields, body = read_mail(content)
         if sum(name == b"received" for name, _ in fields) > MAX_HOPS:
-            return Refusal("554 5.4.6 The mail has too many Received headers: it goes round in circles")
+            raise Refused("invalid", "the mail has too many Received headers: it goes round in circles", code=LOOP)
         kept = once(field for field in fields if field[0] not in _REMOVED and not field[0].startswith(_OURS))
         sender = _sender(kept)
         clean, clean_body = seven_bit(_leaving(kept, sender), body)
     except ValueError as error:
-        return Refusal(f"550 5.6.0 {error}")
+        raise Refused("invalid", str(error)) from None
     options = _options(fields)
-    if isinstance(options, Refusal):
-        return options
     texts = {name: text_of(field) for name, field in reversed(clean) if name in _SHOWN}
     to, cc = listed(texts.get(b"to", "")), listed(texts.get(b"cc", ""))
     receivers = _recipients(recipients, {box.key for box in to}, {box.key for box in cc})
@@ -123,6 +125,7 @@ def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail
         content=join_mail(clean, clean_body),
         lane=Lane(options["stream"]),
         pool=options["pool"],
+        tags=_tags(fields),
         expires_in=timedelta(seconds=int(options["expires-in"])) if options["expires-in"] else None,
         idempotency_key=options["idempotency-key"],
         fingerprint=_fingerprint(kept, body, receivers, options),
@@ -143,22 +146,25 @@ def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
         message_id=mail.message_id or f"<{facts.id}@{facts.hostname}>",
         sender=mail.sender.header,
         subject=mail.subject,
-        recipients=mail.recipients,
+        recipients=facts.recipients,
         to=mail.to,
         cc=mail.cc,
         bcc=tuple(r.recipient for r in mail.recipients if r.kind == "bcc"),
         reply_to=mail.reply_to,
         raw=received.encode("ascii") + mail.content,
         pool_id=facts.pool_id,
+        tags=mail.tags,
+        capture=facts.test,
         expires_at=at + mail.expires_in if mail.expires_in else None,
     )
 
 
-def idempotency_of(mail: SubmittedEmail, email_id: UUID) -> Idempotency | None:
+def idempotency_of(mail: SubmittedEmail, facts: SubmissionFacts) -> Idempotency | None:
     """What to keep for the mail's key, if it has one. The answer is the API's for a single send."""
     if not mail.idempotency_key:
         return None
-    return Idempotency(mail.idempotency_key, mail.fingerprint, orjson.dumps({"id": str(email_id)}))
+    key = kept_key(mail.idempotency_key, facts.test)
+    return Idempotency(key, mail.fingerprint, orjson.dumps({"id": str(facts.id)}))
 
 
 def _sender(fields: Iterable[Field]) -> Mailbox:
@@ -188,28 +194,46 @@ def _leaving(fields: Iterable[Field], sender: Mailbox) -> list[Field]:
     return leaving
 
 
-def _options(fields: Iterable[Field]) -> dict[str, str] | Refusal:
-    """The headers that are meant for us, checked, with the defaults of those that are missing or empty."""
+def _options(fields: Iterable[Field]) -> dict[str, str]:
+    """The headers that are meant for us and stand once, with the defaults of those that are missing or empty."""
     options = {"stream": Lane.TRANSACTIONAL.value, "pool": "", "expires-in": "", "idempotency-key": ""}
-    for name, field in fields:
-        if name == b"resend-idempotency-key":
-            option = "idempotency-key"
-        elif name.startswith(_OURS):
-            option = name.removeprefix(_OURS).decode("ascii")
-        else:
-            continue
+    for option, field in _ours(fields):
         if option not in _OPTIONS:
-            return Refusal(f"550 5.6.0 There is no header X-Postlane-{option.title()}")
-        options[option] = " ".join(text_of(field).split()) or options[option]
+            raise Refused("invalid", f"there is no header X-Postlane-{option.title()}")
+        if option != _TAG:
+            options[option] = " ".join(text_of(field).split()) or options[option]
     if options["stream"] not in list(Lane):
-        return Refusal("550 5.6.0 X-Postlane-Stream must be transactional or marketing")
+        raise invalid("stream", "it must be transactional or marketing")
     expires = options["expires-in"]
     if expires and not (_SECONDS.fullmatch(expires) and int(expires) <= MAX_EXPIRES):
-        return Refusal(f"550 5.6.0 X-Postlane-Expires-In must be seconds, 1 to {MAX_EXPIRES}")
+        raise invalid("expires-in", f"it must be seconds, 1 to {MAX_EXPIRES}")
     key = options["idempotency-key"]
     if key and not _IDEMPOTENCY_KEY.fullmatch(key):
-        return Refusal("550 5.6.0 The idempotency key must have 1 to 256 characters of ASCII")
+        raise invalid("idempotency-key", f"it must have 1 to {MAX_KEY} characters of ASCII")
     return options
+
+
+def _ours(fields: Iterable[Field]) -> Iterator[tuple[str, bytes]]:
+    """Option and field of each header that is meant for us."""
+    for name, field in fields:
+        if name == b"resend-idempotency-key":
+            yield "idempotency-key", field
+        elif name.startswith(_OURS):
+            yield name.removeprefix(_OURS).decode("ascii"), field
+
+
+def _tags(fields: Iterable[Field]) -> tuple[tuple[str, str], ...]:
+    """One for each header; `name=value`, or a name alone."""
+    texts = [text for option, field in _ours(fields) if option == _TAG and (text := text_of(field))]
+    if len(texts) > MAX_TAGS:
+        raise invalid(_TAG, f"a mail has at most {MAX_TAGS}")
+    found = []
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if wrong := fault(name, value):
+            raise invalid(_TAG, f"its {wrong[0]} cannot be: {wrong[1]}")
+        found.append((name, value))
+    return tuple(found)
 
 
 def _recipients(given: Sequence[str], to: set[str], cc: set[str]) -> tuple[Recipient, ...]:

@@ -102,7 +102,7 @@ def _events(entries: Sequence[Entry], known: Mapping[MessageRef, tuple[str, Told
         if entry.kind is EventKind.RESCHEDULED:
             moved.setdefault(email.id, _event(EventType.EMAIL_SCHEDULED, email, entry.at, about(email)))
             continue
-        if entry.attempt is not None and entry.ip and email.id not in sent:
+        if entry.attempt is not None and (entry.ip or entry.capture) and email.id not in sent:
             sent.add(email.id)
             yield _event(EventType.EMAIL_SENT, email, entry.at, about(email), once=f"sent {email.id}")
         yield _event(TOLD[entry.kind], email, entry.at, _data(entry, recipient, email))
@@ -148,6 +148,8 @@ def _data(entry: Entry, recipient: str, email: ToldEmail) -> dict[str, object]:
         "detail": entry.detail, "next_attempt_at": entry.next_attempt_at, "duration_ms": entry.duration_ms,
     }  # fmt: skip
     known = {name: value for name, value in facts.items() if value not in (None, "")}
+    if entry.capture:
+        known["captured"] = True
     return {**about(email), **known, **_resends(entry), **(entry.more or {})}
 
 

@@ -158,9 +158,10 @@ def _decode(fields: dict[str, Any]) -> Outcome:
         next_attempt_at=datetime.fromisoformat(fields["next_attempt_at"]) if fields["next_attempt_at"] else None,
         detail=fields["detail"],
         suppress=_decode_suppression(fields["suppress"]) if fields["suppress"] else None,
-        # The version before wrote neither.
+        # The version before wrote none of these.
         origin=_decode_origin(fields["origin"]) if fields.get("origin") else None,
         waited=fields.get("waited"),
+        capture=fields.get("capture", False),
     )
 
 

@@ -59,6 +59,8 @@ class Outcome:
     """Whose mail it is; None (a replayed journal): to be looked up."""
     waited: float | None = None
     """Of a delivery: seconds since it was accepted, or since its schedule."""
+    capture: bool = False
+    """It is about a message that does not leave: nothing of it counts for real mail."""
 
     @property
     def is_note(self) -> bool:

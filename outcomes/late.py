@@ -43,6 +43,8 @@ class KnownMessage:
     provider: str
     complained: bool
     """A complaint about it was recorded before."""
+    capture: bool = False
+    """It never left: nothing that is heard about it counts, or keeps real mail from its recipient."""
 
     @property
     def under_way(self) -> bool:
@@ -69,7 +71,8 @@ async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage 
     """The message with the IP and provider it was delivered through; None when it is not, or no longer, stored."""
     cursor = await connection.execute(
         "SELECT m.address, e.application_id, e.lane, m.state, d.ip, d.provider,"
-        " EXISTS (SELECT FROM events v WHERE v.email_id = m.email_id AND v.position = m.position AND v.kind = %s)"
+        " EXISTS (SELECT FROM events v WHERE v.email_id = m.email_id AND v.position = m.position AND v.kind = %s),"
+        " m.capture"
         " FROM messages m JOIN emails e ON e.id = m.email_id"
         " LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id"
         "  AND v.position = m.position AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true"
@@ -79,8 +82,10 @@ async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage 
     row = await cursor.fetchone()
     if row is None:
         return None
-    address, application, lane, state, ip, provider, complained = row
-    return KnownMessage(ref, address, application, Lane(lane), State(state), ip or "", provider or "", bool(complained))
+    address, application, lane, state, ip, provider, complained, capture = row
+    return KnownMessage(
+        ref, address, application, Lane(lane), State(state), ip or "", provider or "", bool(complained), capture
+    )
 
 
 async def record_late_bounce(connection: Connection, message: KnownMessage, news: LateNews) -> bool:
@@ -95,7 +100,7 @@ async def record_late_news(
 ) -> None:
     """Write event, counter and suppression of news that move no state."""
     await timeline.write(connection, [_entry(message, news, counted=counted)])
-    if news.suppress is not None:
+    if news.suppress is not None and not message.capture:
         addition = suppressions.Addition(message.address, news.suppress, message.application_id)
         await suppressions.add(connection, [addition])
 
@@ -106,7 +111,7 @@ def _counts(message: KnownMessage, news: LateNews) -> Counted:
 
 
 def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
-    counts = counted and news.kind in _COUNTED
+    counts = counted and news.kind in _COUNTED and not message.capture
     entry = Entry(
         *message.ref,
         news.at,
@@ -116,6 +121,7 @@ def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
         mx=news.mx or None,
         detail=news.detail,
         counted=_counts(message, news) if counts else None,
+        capture=message.capture,
     )
     if news.response is not None:
         response = news.response

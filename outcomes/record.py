@@ -31,6 +31,8 @@ class Recorded:
     ended: int
     deferred: int
     repeats: int
+    moved: frozenset[MessageRef] = frozenset()
+    """Which messages ended or were put off."""
 
 
 async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorded:
@@ -48,8 +50,8 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
     moved = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
     first = notes + moved
     await timeline.write(connection, [_entry(o) for o in first])
-    await _suppress(connection, [(o, o.suppress) for o in first if o.suppress])
-    return Recorded(len(ended), len(kept), len(outcomes) - len(first))
+    await _suppress(connection, [(o, o.suppress) for o in first if o.suppress and not o.capture])
+    return Recorded(len(ended), len(kept), len(outcomes) - len(first), frozenset(ended | kept))
 
 
 async def _suppress(connection: Connection, told: Sequence[tuple[Outcome, SuppressionEntry]]) -> None:
@@ -85,13 +87,15 @@ def _entry(outcome: Outcome) -> Entry:
     if a is None:
         return Entry(
             *outcome.ref, outcome.at, outcome.kind, detail=detail, next_attempt_at=later,
-            counted=Counted(lane, "", "", outcome.kind.value, _part(outcome)), origin=outcome.origin,
+            counted=None if outcome.capture else Counted(lane, "", "", outcome.kind.value, _part(outcome)),
+            origin=outcome.origin, capture=outcome.capture,
         )  # fmt: skip
     pool = UUID(a.pool) if a.pool else None
     return Entry(
         *outcome.ref, outcome.at, outcome.kind, outcome.attempts, a.ip, a.provider, a.mx, a.tls, a.phase, a.code,
         a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule, detail, later, a.duration_ms, pool,
-        Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool), outcome.origin,
+        None if outcome.capture else Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool),
+        outcome.origin, capture=outcome.capture,
     )  # fmt: skip
 
 

@@ -80,6 +80,7 @@ messages = Table(
     Column("state", Text, nullable=False),
     Column("attempts", SmallInteger, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("capture", Boolean, nullable=False),
 )
 
 delivery_queue = Table(

@@ -134,16 +134,27 @@ async def _ready(batch: Batch, message: Claimed, route: Route | Response, c: Col
         unrouted(batch, message, route, c)
         return None
     email, _ = batch.emails[message.ref.email_id]
+    sender = await sender_of(batch, message, c)
+    if sender is None:
+        return None
     try:
-        sender = await c.senders.sender(email.domain_id)
         pool = await c.pools.pool_for(batch.lane, email.pool_id, email.domain_id, email.application_id)
+    except ConfigurationError as error:
+        stumble(batch, message, error, c)
+        return None
+    return Ready(message, route, pool, sender)
+
+
+async def sender_of(batch: Batch, message: Claimed, c: Collaborators) -> Sender | None:
+    """Its sender domain. None when there is no such domain any more, or its keys cannot be read: it is concluded."""
+    try:
+        sender = await c.senders.sender(batch.emails[message.ref.email_id][0].domain_id)
     except ConfigurationError as error:
         stumble(batch, message, error, c)
         return None
     if sender is None:
         end(batch, message, Event.FAIL, EventKind.FAILED, "its sender domain was deleted", c)
-        return None
-    return Ready(message, route, pool, sender)
+    return sender
 
 
 async def _same_ips(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tuple[list[Job], list[Ready]]:

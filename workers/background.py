@@ -23,6 +23,7 @@ from mta.dns_client import DnsClient
 from mta.from_settings import rules_in_force
 from outcomes import reports
 from outcomes.reports import ReportTools
+from sandbox import complaints
 from store import folding
 from store.clock import DatabaseClock
 from store.database import Database
@@ -72,6 +73,7 @@ TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
 
 DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("reports without a task", 60.0, lambda background: reports.sweep(background.reports)),
+    Duty("complaints of simulated recipients", 1.0, lambda background: complaints.voice(background.reports.database)),
     Duty("sender domains", 30.0, Background.recheck_domains),
     Duty("webhooks", 0.25, lambda background: background.webhooks.look()),
     Duty("webhooks switched off", 15.0, lambda background: tell_switched_off(background.reports.database)),

@@ -90,6 +90,8 @@ class Collaborators:
     permits: set[Permit] = field(default_factory=set)
     admission: Admission = field(default_factory=Admission)
     large: ByteBudget = field(default_factory=ByteBudget)
+    simulated_domain: str = ""
+    """Where recipients are only simulated."""
     pacing: set[tuple[Lane, str]] = field(default_factory=set)
     """Lanes and sites that a batch is sending to as fast as a limited rate allows."""
 
@@ -100,21 +102,31 @@ class Collaborators:
 
 
 @dataclass(slots=True)
-class Job:
-    """One claimed message on its way through the steps."""
+class Composable:
+    """One claimed message with all that composing needs, whether it leaves or not."""
 
     claimed: Claimed
     email: StoredEmail
     content: StoredContent | None
     sender: Sender
+    envelope: Envelope | None = field(default=None, kw_only=True)
+
+
+@dataclass(slots=True)
+class Job(Composable):
+    """One claimed message on its way out through the steps. What is captured never becomes one."""
+
     route: Route
     pool: Pool
     ip: EgressIp
     ticket: Ticket | None = None
     """Allowance of a warming IP, until it is used."""
-    envelope: Envelope | None = None
     spoke: str = ""
     """Provider of the server that it came to last: among servers of different owners the site does not tell."""
+
+    def __post_init__(self) -> None:
+        if self.claimed.capture or self.email.capture:
+            raise AssertionError(f"{self.claimed.ref} may not leave")
 
 
 @dataclass(slots=True)

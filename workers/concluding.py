@@ -162,7 +162,7 @@ def end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, de
         batch,
         Outcome(
             message.ref, message.address, batch.lane, batch.now(), kind, state, message.attempts, c.worker,
-            detail=detail, origin=_origin(batch, message),
+            detail=detail, origin=_origin(batch, message), capture=message.capture,
         ),
         c,
     )  # fmt: skip
@@ -185,7 +185,7 @@ def stumble(batch: Batch, message: Claimed, error: BaseException, c: Collaborato
     outcome = Outcome(
         message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
         next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
-        origin=_origin(batch, message),
+        origin=_origin(batch, message), capture=message.capture,
     )  # fmt: skip
     _put(batch, outcome, c)
 

@@ -33,7 +33,7 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from messages.limits import MAX_RECIPIENTS
-from messages.submit import SubmissionDoor
+from messages.submit import Host, SubmissionDoor
 from mta import return_path
 from mta.inbound import ServerOptions, SubmissionHandler
 from mta.inbound_gate import Gate
@@ -185,7 +185,7 @@ async def start(settings: Settings) -> InboundServer:
     directory, tasks = Directory(database), BounceTasks(settings.redis_url)
     acceptor = Acceptor(database, hints.hint)
     await acceptor.start()
-    door = SubmissionDoor(directory, acceptor, acceptor.clock, settings.hostname)
+    door = SubmissionDoor(directory, acceptor, acceptor.clock, Host(settings.hostname, settings.sandbox_domain))
     options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
     kept = replace(options, max_bytes=BOUNCE_BYTES)
     server = InboundServer(

@@ -5,7 +5,7 @@ Any number of schedulers may run; the one that holds a PostgreSQL advisory lock 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
@@ -19,6 +19,7 @@ from messages.due import count_queue, scan_due
 from mta.rule_book import RuleBook
 from outcomes.inbound import forget_inbound
 from pools import throttle_repository, upkeep
+from sandbox import mailbox
 from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
 from suppression.removing import forget_expired
@@ -41,6 +42,7 @@ class Scheduler:
     clock: Clock
     retention: partitions.Retention
     rules: RuleBook
+    kept_captured: mailbox.Bounds = field(default_factory=mailbox.Bounds)
 
     async def partitions(self) -> None:
         """Make the partitions of the coming days and drop those past retention."""
@@ -52,6 +54,11 @@ class Scheduler:
         async with self.database.transaction() as connection:
             await counters.forget(connection, self.retention.event_days)
             await folding.forget(connection, self.retention.event_days, partitions.STORY_DAYS)
+
+    async def old_captured_mail(self) -> None:
+        """The mailbox of the sandbox keeps what is new, and so much of each application."""
+        async with self.database.transaction() as connection:
+            await mailbox.trim(connection, self.kept_captured)
 
 
 def _transaction(do: Callable[[Connection], Awaitable[object]]) -> Callable[[Scheduler], Awaitable[object]]:
@@ -76,6 +83,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old counters", 600.0, Scheduler.old_counters),
     Duty("old idempotency keys", 600.0, _transaction(forget_keys)),
     Duty("old reports", 600.0, _transaction(forget_inbound)),
+    Duty("old captured mail", 60.0, Scheduler.old_captured_mail, share=0.05),
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
     Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),

@@ -9,6 +9,9 @@
     7 reroute    throttled? the IP rests, the same message goes on through the next IP, now
     8 record     outcomes, many at a time, through the journal and the recorder              workers/concluding
 
+What may not leave (test mail and more: `Claimed.capture`) goes aside behind 1, is composed, signed and kept:
+workers/capturing.
+
 `deliver_due` is called by the Celery task of a lane with a hint of destinations that have due mail; it knows neither
 Celery nor Redis. All collaborators come in as one `Collaborators` value from `workers/wiring`.
 
@@ -40,6 +43,7 @@ from store.database import Connection
 from workers import watch
 from workers.assigning import Ready, another_ip, assign, paced
 from workers.batch import Batch, Collaborators, Job
+from workers.capturing import capture
 from workers.claims import Permit
 from workers.concluding import (
     Throttled,
@@ -138,6 +142,9 @@ def _young(c: Collaborators) -> int:
 
 async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -> None:
     sendable = [message for message in claimed if not _ends_unsent(batch, message, c)]
+    if captured := [message for message in sendable if _stays(batch, message)]:
+        batch.start(capture(batch, captured, c))
+        sendable = [message for message in sendable if not _stays(batch, message)]
     with watch.step(batch.lane, "route"):
         routes = await _routes(sendable, c)
     with watch.step(batch.lane, "choose"):
@@ -167,6 +174,11 @@ async def _pace(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> None:
     async with aclosing(paced(batch, slow, c)) as portions:
         async for jobs in portions:
             await _start(batch, jobs, c)
+
+
+def _stays(batch: Batch, message: Claimed) -> bool:
+    """Whether it may not leave. Its queue row says so, or its email as a whole."""
+    return message.capture or batch.emails[message.ref.email_id][0].capture
 
 
 def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from core.logs import get_logger
@@ -18,7 +19,7 @@ from messages.timeline import EventKind
 from mta.deliver import Load
 from mta.model import Envelope
 from workers import watch
-from workers.batch import Batch, Collaborators, Job
+from workers.batch import Batch, Collaborators, Composable, Job
 from workers.concluding import end, stumble
 
 _log = get_logger(__name__)
@@ -30,7 +31,10 @@ LINGER_SECONDS = 1.0
 """With recipients to come an email stays in memory for so long: the next session is often ready at once."""
 
 
-async def prepare_chunk(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> list[Job]:
+Mail = TypeVar("Mail", bound=Composable)
+
+
+async def prepare_chunk(batch: Batch, jobs: Sequence[Mail], c: Collaborators) -> list[Mail]:
     """Compose and sign in a thread: RSA releases the interpreter lock, so sending goes on meanwhile. Returns those that
     got an envelope; the others are concluded."""
     work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]

@@ -12,6 +12,7 @@ from core.publish import HintPublisher
 from core.settings import Settings
 from core.tasks import end
 from mta.from_settings import rules_in_force
+from sandbox import mailbox
 from store.database import Database
 from store.partitions import retention
 from workers.periodic import Scheduler, lead
@@ -30,7 +31,8 @@ async def _run(settings: Settings) -> None:
     hints = HintPublisher(settings.redis_url)
     hints.start()
     kept = retention(settings.content_days, settings.event_days)
-    scheduler = Scheduler(database, hints, SystemClock(), kept, rules_in_force(settings))
+    captured = mailbox.Bounds(settings.sandbox_days, settings.sandbox_megabytes * 1024 * 1024)
+    scheduler = Scheduler(database, hints, SystemClock(), kept, rules_in_force(settings), captured)
     leading = asyncio.create_task(lead(scheduler), name="lead")
     server = metrics.serve(
         settings.metrics_host,

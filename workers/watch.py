@@ -26,6 +26,7 @@ DELIVERY = Histogram(
     buckets=DELIVERY_BUCKETS,
 )  # fmt: skip
 _DELIVERED = {lane: DELIVERY.labels(lane.value) for lane in Lane}
+CAPTURED = Counter("postlane_captured_total", "Messages that ended, or were put off, without leaving", ["lane"])
 UNCERTAIN = Counter(
     "postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"]
 )

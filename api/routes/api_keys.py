@@ -42,7 +42,7 @@ async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
             domain = await repository.domain(connection, who.application_id, body.domain_id, lock=True)
             if domain is None:
                 raise invalid_field(f"The `domain_id` field names no domain of yours: {body.domain_id}.")
-        wanted = KeyRequest(who.application_id, body.name, body.permission, body.domain_id)
+        wanted = KeyRequest(who.application_id, body.name, body.permission, body.domain_id, body.test)
         key, token = await repository.create_key(connection, wanted)
     return json_answer(key_created(key, token), 201)
 

@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from accounts.directory import Caller
-from api.auth import FullAccess, KeyedRoute, caller
+from api.auth import KeyedRoute, MailAccess, caller
 from api.batch import read_batch
 from api.deps import Deps, deps
 from api.errors import ApiError
@@ -31,7 +31,14 @@ from web.faces.emails import email_detail, email_face, timeline, why_not
 from web.faces.references import reference
 from web.paging import listed, window
 
-router = APIRouter(tags=["Emails"], route_class=KeyedRoute)
+
+class _Route(KeyedRoute):
+    """Test keys see and change their own mail, too."""
+
+    guard = "mail_access"
+
+
+router = APIRouter(tags=["Emails"], route_class=_Route)
 
 Collaborators = Annotated[Deps, Depends(deps)]
 
@@ -73,18 +80,21 @@ async def send_batch(request: Request) -> Response:
 
 
 def _intake(collaborators: Deps, who: Caller) -> Intake:
-    return Intake(who, collaborators.directory, collaborators.clock.now(), collaborators.settings.max_message_bytes)
+    settings = collaborators.settings
+    return Intake(
+        who, collaborators.directory, collaborators.clock.now(), settings.max_message_bytes, settings.sandbox_domain
+    )
 
 
 async def _accept(request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes) -> Response:
-    key = keyed(request, who.application_id, raw)
+    key = keyed(request, who, raw)
     submission = Submission(who.application_id, emails, key.with_answer(answer) if key else None)
     return JsonBytes(settled(await deps(request).acceptor.accept(submission), answer))
 
 
 async def _answer_before(request: Request, raw: bytes, who: Caller, error: ApiError) -> Response:
     """The answer given to this request when it was accepted before; otherwise the error stands."""
-    key = keyed(request, who.application_id, raw)
+    key = keyed(request, who, raw)
     answer = await earlier_answer(deps(request).database, key) if key else None
     if answer is None:
         raise error
@@ -118,14 +128,14 @@ router.add_api_route(
 
 @router.get("/emails", response_model=EmailList, summary="List emails")
 async def list_emails(
-    who: FullAccess,
+    who: MailAccess,
     collaborators: Collaborators,
     wanted: Annotated[Window[UUID], Depends(window)],
 ) -> Response:
     """The emails of your application, newest first."""
     async with collaborators.database.connection() as connection:
         wanted = replace(wanted, limit=wanted.limit or _PAGE)
-        found = await repository.list_emails(connection, who.application_id, wanted)
+        found = await repository.list_emails(connection, who.application_id, wanted, tests_only=who.test)
     return json_answer(listed(found, email_face))
 
 
@@ -135,7 +145,7 @@ async def list_emails(
     summary="Retrieve an email",
     responses=errors("not_found"),
 )
-async def get_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+async def get_email(email_id: UUID, who: MailAccess, collaborators: Collaborators) -> Response:
     """An email with the state of every recipient. `last_event` is the worst of them once all have ended."""
     return json_answer(email_detail(await _find(collaborators, who, email_id)))
 
@@ -146,7 +156,7 @@ async def get_email(email_id: UUID, who: FullAccess, collaborators: Collaborator
     summary="The timeline of an email",
     responses=errors("not_found"),
 )
-async def get_events(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+async def get_events(email_id: UUID, who: MailAccess, collaborators: Collaborators) -> Response:
     """Everything that happened to an email, oldest first: every attempt with the IP it left from, the server it went
     to, what that server said, what was made of it by which rule, and when it is tried again."""
     email = await _find(collaborators, who, email_id)
@@ -162,11 +172,11 @@ async def get_events(email_id: UUID, who: FullAccess, collaborators: Collaborato
     responses=errors("not_found", "conflict"),
     openapi_extra={"requestBody": body_of("MoveEmail")},
 )
-async def move_email(request: Request, email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+async def move_email(request: Request, email_id: UUID, who: MailAccess, collaborators: Collaborators) -> Response:
     """Sets a new `scheduled_at` for an email that still waits for its old one. `expires_in` counts from the new one."""
     at = read_move(await read_body(request, _MOVE_BYTES), collaborators.clock.now())
     async with collaborators.database.transaction() as connection:
-        change = await repository.reschedule(connection, who.application_id, email_id, at)
+        change = await repository.reschedule(connection, who.application_id, email_id, at, tests_only=who.test)
     return _changed(email_id, change, "rescheduled")
 
 
@@ -176,11 +186,13 @@ async def move_email(request: Request, email_id: UUID, who: FullAccess, collabor
     summary="Cancel an email",
     responses=errors("not_found", "conflict"),
 )
-async def cancel_email(email_id: UUID, who: FullAccess, collaborators: Collaborators) -> Response:
+async def cancel_email(email_id: UUID, who: MailAccess, collaborators: Collaborators) -> Response:
     """Takes back what has not been sent: a scheduled email, and one that waits for its first or next attempt. With
     several recipients, those who have it keep it. Cancelling again gives the same answer."""
     async with collaborators.database.transaction() as connection:
-        change = await repository.cancel(connection, who.application_id, email_id, "cancelled through the API")
+        change = await repository.cancel(
+            connection, who.application_id, email_id, "cancelled through the API", tests_only=who.test
+        )
     if change and change.states == (State.CANCELLED,):
         return json_answer(reference("email", email_id))
     return _changed(email_id, change, "cancelled")
@@ -188,7 +200,7 @@ async def cancel_email(email_id: UUID, who: FullAccess, collaborators: Collabora
 
 async def _find(collaborators: Deps, who: Caller, email_id: UUID) -> repository.EmailDetail:
     async with collaborators.database.connection() as connection:
-        email = await repository.find_email(connection, who.application_id, email_id)
+        email = await repository.find_email(connection, who.application_id, email_id, tests_only=who.test)
     if email is None:
         raise _not_found()
     return email

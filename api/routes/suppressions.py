@@ -18,9 +18,9 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from accounts.directory import OPERATOR, Caller
 from api.auth import FullAccessOrOperator, KeyedRoute
 from api.deps import Deps, deps
-from api.errors import ApiError, invalid_field
+from api.errors import ApiError, invalid_field, refused
 from api.openapi import errors
-from api.operating import by, refused
+from api.operating import by
 from api.schemas.suppressions import (
     LONGEST,
     AddMany,

@@ -33,6 +33,9 @@ class CreateKey(Strict):
     domain_id: Annotated[UUID, Field(strict=False)] | None = Field(
         None, description="With `sending_access`: the only domain it may send from."
     )
+    test: bool = Field(
+        False, description="Nothing that it sends leaves: mail is captured in the sandbox. Its token begins `pl_test_`."
+    )
 
 
 class RenameKey(Strict):
@@ -46,6 +49,7 @@ class KeyCreated(BaseModel):
 
     id: UUID
     token: str = Field(examples=["pl_…"])
+    test: bool
 
 
 class KeyAnswer(BaseModel):
@@ -58,6 +62,7 @@ class KeyAnswer(BaseModel):
     permission: Literal["full_access", "sending_access"]
     domain_id: UUID | None
     hint: str = Field(description="The first characters of the token.")
+    test: bool = Field(description="What it sends is captured, and never leaves.")
 
 
 class KeyReference(BaseModel):

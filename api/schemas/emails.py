@@ -16,13 +16,10 @@ from api.schemas.shapes import Listed
 from core.queues import Lane
 from messages.limits import MAX_EXPIRES, MAX_RECIPIENTS
 from messages.states import State
+from messages.tags import MAX_TAGS
 from web.absent import Absent, Needed, otherwise
 
 MAX_BATCH = 1000
-
-MAX_TAGS = 75
-
-MAX_TAG_TEXT = 256
 
 MAX_ATTACHMENTS = 100
 
@@ -177,6 +174,7 @@ class RecipientAnswer(BaseModel):
     waits_for: str | None = Field(
         None, description="Why no sending IP could take it when it was looked at last; null when nothing holds it up."
     )
+    captured: bool = Field(description="It ends in the sandbox and never leaves: a test, a capture rule, a simulation.")
 
 
 class EmailSummary(BaseModel):
@@ -194,6 +192,7 @@ class EmailSummary(BaseModel):
     scheduled_at: datetime | None
     last_event: LastEvent
     stream: Literal["transactional", "marketing"]
+    test: bool = Field(description="A test key sent it: nothing of it leaves.")
 
 
 class EmailAnswer(EmailSummary):

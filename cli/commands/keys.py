@@ -31,6 +31,7 @@ OperatorsOption = Annotated[bool, typer.Option("--operators", help="Of the opera
 _COLUMNS = (
     Column("name", style="bold"),
     Column("hint", "begins with", drop=2),
+    Column("mode"),
     Column("permission"),
     Column("last_used_at", "last used", drop=3),
     Column("created_at", "created", drop=4),
@@ -39,6 +40,7 @@ _COLUMNS = (
 _CREATED = (
     Column("token", style="bold green"),
     Column("name"),
+    Column("mode"),
     Column("permission"),
     Column("application"),
     Column("id"),
@@ -50,12 +52,17 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     permission: Annotated[str, typer.Option(help=f"{', '.join(PERMISSIONS[:-1])} or {OPERATOR}.")] = PERMISSIONS[0],
     domain: Annotated[str, typer.Option(help="With sending_access: the only domain it may send from.")] = "",
+    test: Annotated[
+        bool, typer.Option("--test", help="For tests: what it sends is captured in the sandbox, nothing leaves.")
+    ] = False,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and show its token, this once.
 
     For an application: postlane keys create web
+
+    For its tests: postlane keys create ci --test
 
     To run pools, IPs and warm-up over the API: postlane keys create ops --permission operator
     """
@@ -65,6 +72,8 @@ def create(
         raise CliError("invalid_permission", "A key for one domain can only have sending_access.")
     if application and permission == OPERATOR:
         raise CliError("invalid_permission", "An operator's key belongs to no application.", "Leave --application out.")
+    if test and permission == OPERATOR:
+        raise CliError("invalid_permission", "An operator's key sends nothing, so it cannot be one for tests.")
     if not name.strip() or not name.isprintable():
         raise CliError("invalid_name", "The name must hold printable characters, and at least one.")
 
@@ -73,14 +82,15 @@ def create(
             operating = permission == OPERATOR
             owner = await (repository.operators(connection) if operating else chosen_or_new(connection, application))
             domain_id = await _domain_id(connection, owner.id, domain) if domain else None
-            wanted = KeyRequest(owner.id, name.strip(), permission, domain_id)
+            wanted = KeyRequest(owner.id, name.strip(), permission, domain_id, test)
             return *await repository.create_key(connection, wanted), "" if operating else owner.name
 
     key, token, owner_name = with_database(work)
     if wants_json(as_json):
         print_json(key_created(key, token))
         return
-    print_table(key_face(key) | {"token": token, "application": owner_name}, _CREATED)
+    shown = _cells(key) | {"mode": "test: nothing that it sends leaves" if key.test else "live"}
+    print_table(shown | {"token": token, "application": owner_name}, _CREATED)
 
 
 @app.command("list")
@@ -94,7 +104,7 @@ def list_keys(
             owner = await (repository.operators(connection) if operators else chosen(connection, application))
             return [*(await repository.keys(connection, owner.id)).entries]
 
-    emit(with_database(work), key_face, as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
+    emit(with_database(work), key_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
 
 
 @app.command("delete")
@@ -118,6 +128,10 @@ def delete(
             return key_id
 
     emit(deleted("api_key", with_database(work)), as_json=as_json)
+
+
+def _cells(key: ApiKey) -> dict[str, object]:
+    return key_face(key) | {"mode": "test" if key.test else "live"}
 
 
 async def _domain_id(connection: Connection, application_id: UUID, name: str) -> UUID:

@@ -13,9 +13,10 @@ def key_face(key: ApiKey) -> dict[str, object]:
         "permission": key.permission,
         "domain_id": key.domain_id,
         "hint": key.hint,
+        "test": key.test,
     }
 
 
 def key_created(key: ApiKey, token: str) -> dict[str, object]:
     """A key that was just made, as `KeyCreated`."""
-    return {"id": key.id, "token": token}
+    return {"id": key.id, "token": token, "test": key.test}

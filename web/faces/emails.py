@@ -23,6 +23,7 @@ def email_face(email: EmailSummary) -> dict[str, Any]:
         "scheduled_at": email.scheduled_at,
         "last_event": _last_event(email),
         "stream": email.lane,
+        "test": email.test,
     }
 
 
@@ -44,6 +45,7 @@ def email_detail(email: EmailDetail) -> dict[str, Any]:
                 "updated_at": r.updated_at,
                 "next_attempt_at": r.next_attempt_at,
                 "waits_for": r.waits_for,
+                "captured": r.captured,
             }
             for r in email.recipients
         ],
@@ -64,6 +66,7 @@ def message_face(row: MessageRow) -> dict[str, Any]:
         "attempts": row.attempts,
         "next_attempt_at": row.next_attempt_at,
         "waits_for": row.waits_for,
+        "captured": row.captured,
     }
 
 

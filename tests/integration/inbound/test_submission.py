@@ -66,7 +66,7 @@ async def test_a_mail_becomes_an_email_with_its_recipients(
 async def test_the_reply_names_the_email(server: InboundServer, account: Account, database: Database) -> None:
     code, text = await _send(server, account.key, _mail())
     [(email_id,)] = await rows(database, "SELECT id FROM emails")
-    assert (code, text) == (250, f"2.0.0 Accepted as {email_id}")
+    assert (code, text) == (250, f"2.0.0 Ok: queued as {email_id}")
 
 
 async def test_stream_and_pool(server: InboundServer, account: Account, database: Database) -> None:
@@ -160,8 +160,8 @@ async def test_the_same_key_sends_once(
     )
     other = await _send(server, account.key, _mail("b@shop.example", f"{header}: order-1"))
     [(email_id,)] = await rows(database, "SELECT id FROM emails")
-    assert first == (250, f"2.0.0 Accepted as {email_id}")
-    assert again == (250, f"2.0.0 Accepted before as {email_id}")
+    assert first == (250, f"2.0.0 Ok: queued as {email_id}")
+    assert again == (250, f"2.0.0 Ok: queued as {email_id}")
     assert other[0] == 550
 
 

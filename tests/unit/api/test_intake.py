@@ -9,6 +9,7 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.directory import Caller
 from api.attachments import read_attachments
 from api.errors import ApiError
 from api.headers import message_id_in, read_headers
@@ -132,10 +133,10 @@ class TestAttachments:
 
 
 class TestIdempotency:
-    application = uuid7()
+    who = Caller(uuid7(), uuid7(), "full_access", None)
 
     def hash(self, raw: bytes, **changes: Any) -> bytes:
-        found = keyed(request(idempotency_key="k", **changes), self.application, raw)
+        found = keyed(request(idempotency_key="k", **changes), self.who, raw)
         assert isinstance(found, Keyed)
         return found.request_hash
 
@@ -151,12 +152,12 @@ class TestIdempotency:
         assert len({self.hash(raw), *different}) == 5
 
     def test_without_a_key_nothing_is_hashed(self) -> None:
-        assert keyed(request(), self.application, b"{}") is None
+        assert keyed(request(), self.who, b"{}") is None
 
     @pytest.mark.parametrize("key", ["", "x" * 257])
     def test_keys_have_a_length(self, key: str) -> None:
         with pytest.raises(ApiError) as caught:
-            keyed(request(idempotency_key=key), self.application, b"{}")
+            keyed(request(idempotency_key=key), self.who, b"{}")
         assert (caught.value.status, caught.value.name) == (400, "invalid_idempotency_key")
 
     def test_what_the_acceptor_says_becomes_the_answer(self) -> None:

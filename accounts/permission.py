@@ -1,0 +1,54 @@
+"""Who may send what: the sender domains and pools that a key may use, for every door that takes mail.
+
+One answer for the API and for SMTP submission. Raises `core.refusal.Refused`, with the codes below; asks the
+`Directory` and changes nothing.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from accounts.directory import Caller, Directory, SenderDomain
+from core.queues import Lane
+from core.refusal import Refused, invalid
+
+NOT_ALLOWED: Final = "invalid_from_address"
+"""Code: the domain of From is none that this key may send from."""
+
+_LONGEST_NAME: Final = 200
+
+
+async def sender_domain(directory: Directory, caller: Caller, name: str) -> SenderDomain:
+    """The (folded) domain of From, if the key may send from it: one of its application's and verified, and the key's
+    own if it has one.
+
+    A test key's need not be verified: to try things is what comes first, and nothing leaves. It has to be there, so
+    that a misspelt sender is found by tests, and so that there are keys to sign with.
+    """
+    domain = await directory.sender_domain(caller.application_id, name)
+    if domain is None:
+        raise _not_allowed(f"the domain {name} is not one of yours", _TO_ADD if caller.test else _TO_VERIFY)
+    if caller.domain_id is not None and caller.domain_id != domain.id:
+        raise _not_allowed(f"this API key may not send from {domain.name}")
+    if domain.status != "verified" and not caller.test:
+        raise _not_allowed(f"the domain {domain.name} is not verified: its status is {domain.status}")
+    return domain
+
+
+async def pool(directory: Directory, name: str, lane: Lane) -> UUID:
+    """The pool of that name, if it serves the lane."""
+    # A NUL cannot be part of a name, and PostgreSQL would not take it as a question.
+    found = await directory.pool_id(name) if name and "\0" not in name and len(name) <= _LONGEST_NAME else None
+    if found is None:
+        raise invalid("pool", f"there is no pool {name[:_LONGEST_NAME]!r}")
+    pool_id, pool_lane = found
+    if pool_lane is not lane:
+        raise invalid("pool", f"{name!r} belongs to the {pool_lane.value} stream, not to {lane.value}")
+    return pool_id
+
+
+def _not_allowed(reason: str, hint: str = "") -> Refused:
+    return Refused("invalid", reason, hint=hint, code=NOT_ALLOWED)
+
+
+_TO_VERIFY: Final = "Add it under `/domains` and verify it."
+_TO_ADD: Final = "Add it under `/domains`; for test mail it need not be verified."

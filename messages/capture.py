@@ -1,0 +1,27 @@
+"""Which recipients of an email are captured: decided once, when it is accepted, the same way in every door.
+
+A test key's email is captured as a whole (`NewEmail.capture`); here it is about single recipients of any key: those
+that a capture rule of the application names, and those that are only simulated. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from accounts.capture_rules import CaptureRules
+from messages.model import Recipient
+from messages.simulated import RESEND, behaviour, refuse_unknown
+
+
+def marked(recipients: Sequence[Recipient], rules: CaptureRules, domain: str) -> tuple[Recipient, ...]:
+    """The recipients, marked where nothing may leave. `domain` is that of simulated recipients. Raises Refused for an
+    address in it that is none."""
+    if not rules and not any(r.destination in (domain, RESEND) for r in recipients):
+        return tuple(recipients)
+    return tuple(_marked(recipient, rules, domain) for recipient in recipients)
+
+
+def _marked(recipient: Recipient, rules: CaptureRules, domain: str) -> Recipient:
+    refuse_unknown(recipient.address, domain)
+    simulated = behaviour(recipient.address, domain) is not None
+    caught = simulated or rules.catch(recipient.address, recipient.destination)
+    return replace(recipient, capture=True) if caught else recipient
