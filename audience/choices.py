@@ -58,6 +58,8 @@ class Act:
     """Address of the client that asked, "" when there is none."""
     email_id: UUID | None = None
     """The mail whose link or header was used."""
+    position: int = 0
+    """Which of its recipients."""
     detail: str = ""
 
 
@@ -112,12 +114,13 @@ ON CONFLICT (address, application_id, topic_id) DO UPDATE SET paused_until = EXC
 RETURNING paused_until
 """
 
-# What the new address chose by itself stands.
+# Where both have chosen, the later word stands.
 _COPY = """
-INSERT INTO choices (address, application_id, topic_id, subscription, paused_until)
-SELECT %(to)s, application_id, topic_id, subscription, paused_until FROM choices
+INSERT INTO choices AS c (address, application_id, topic_id, subscription, paused_until, updated_at)
+SELECT %(to)s, application_id, topic_id, subscription, paused_until, updated_at FROM choices
  WHERE address = %(from)s AND application_id = %(application)s ORDER BY topic_id
-ON CONFLICT DO NOTHING
+ON CONFLICT (address, application_id, topic_id) DO UPDATE SET subscription = EXCLUDED.subscription,
+  paused_until = EXCLUDED.paused_until, updated_at = EXCLUDED.updated_at WHERE c.updated_at < EXCLUDED.updated_at
 """
 
 # With their own times: the proof of a consent is when and how it was given.
@@ -185,7 +188,7 @@ async def pause(connection: Connection, person: Person, until: datetime | None, 
 
 
 async def copy(connection: Connection, person: Person, to: str, act: Act) -> None:
-    """Give another (folded) address what this one chose, with its history. What that one chose by itself stands."""
+    """Give another (folded) address what this one chose, with its history; of two choices the later one stands."""
     names = {"from": person.address, "to": to, "application": person.application_id}
     await connection.execute(_COPY, names)
     await connection.execute(_COPY_HISTORY, names)
@@ -222,6 +225,19 @@ async def asked_lately(connection: Connection, person: Person) -> int:
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+async def first_move(connection: Connection, person: Person, to: str, since: datetime) -> bool:
+    """Whether the person has not moved to that (folded) address since then. Until the end of the transaction nobody
+    else who asks is answered."""
+    key = f"{person.application_id} {person.address}"
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    cursor = await connection.execute(
+        "SELECT FROM choice_history"
+        " WHERE address = %s AND application_id = %s AND what = %s AND detail = %s AND at >= %s",
+        [person.address, person.application_id, What.MOVED_TO.value, to, since],
+    )
+    return await cursor.fetchone() is None
 
 
 async def history(connection: Connection, person: Person, limit: int = 1000) -> Page[Past]:

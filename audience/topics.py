@@ -15,12 +15,14 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from audience.telling import tell_topic
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.queues import Lane
 from core.refusal import conflict, not_found
 from core.remembered import Remembered
 from store.database import Connection, Database
+from webhooks.kinds import EventType
 
 MOST: Final = 200
 """Topics of one application: a person has to find their way among them."""
@@ -101,7 +103,7 @@ async def create(connection: Connection, wanted: NewTopic) -> Topic:
     row = await cursor.fetchone()
     if row is None:
         raise conflict(f"an application has at most {MOST} topics", "Delete one that is no longer sent.")
-    return _topic(row)
+    return await _told(connection, EventType.TOPIC_CREATED, _topic(row))
 
 
 async def find(connection: Connection, application_id: UUID, identifier: UUID) -> Topic | None:
@@ -156,7 +158,7 @@ async def update(connection: Connection, application_id: UUID, identifier: UUID,
     row = await cursor.fetchone()
     if row is None:
         raise not_found("Topic not found")
-    return _topic(row)
+    return await _told(connection, EventType.TOPIC_UPDATED, _topic(row))
 
 
 async def delete(connection: Connection, application_id: UUID, identifier: UUID) -> Topic:
@@ -168,7 +170,7 @@ async def delete(connection: Connection, application_id: UUID, identifier: UUID)
             "this is the default topic, which marketing mail without a topic needs", "Give it another name instead."
         )
     await connection.execute("UPDATE topics SET deleted_at = now() WHERE id = %s", [identifier])
-    return found
+    return await _told(connection, EventType.TOPIC_DELETED, found)
 
 
 async def default_of(connection: Connection, application_id: UUID) -> UUID:
@@ -224,6 +226,15 @@ class DefaultTopics:
             async with self._database.connection() as connection:
                 self._known[application_id] = await default_of(connection, application_id)
         return {application_id: self._known[application_id] for application_id in wanted}
+
+
+async def _told(connection: Connection, kind: EventType, topic: Topic) -> Topic:
+    facts = {
+        "id": topic.id, "name": topic.name, "description": topic.description, "visibility": topic.visibility,
+        "default_subscription": topic.default, "created_at": topic.created_at,
+    }  # fmt: skip
+    await tell_topic(connection, kind, topic.application_id, facts)
+    return topic
 
 
 def _topic(row: Sequence[object]) -> Topic:

@@ -60,6 +60,10 @@ class InstanceSecret:
             raise ValueError("a MAC has 1 to 32 bytes")
         return hmac.digest(self._derive(f"mac:{purpose}"), data, "sha256")[:length]
 
+    def key(self, purpose: str) -> bytes:
+        """The subkey of `purpose`, 32 bytes, for a construction of the caller's own. Never the key of a `mac`."""
+        return self._derive(f"key:{purpose}")
+
     def seal(self, plaintext: bytes, context: str) -> bytes:
         """Encrypts. `context` says what this is (`dkim:example.com:s1`); `open` must name the same."""
         nonce = os.urandom(_NONCE)

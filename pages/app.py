@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp
 
+from audience.links import LinkSeal
 from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
@@ -20,7 +21,8 @@ from messages.accept import Acceptor
 from pages.answers import EXPECTED, answer_to, answer_to_bug
 from pages.clients import Clients
 from pages.deps import Deps
-from pages.routes import health, static
+from pages.limits import Limits
+from pages.routes import health, moving, preferences, static
 from pages.shield import Shield
 from store.database import Database
 from web.direct import direct_endpoints
@@ -28,7 +30,7 @@ from web.edge import Edge, Manners, request_id
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_ROUTES: Final = (health, static)
+_ROUTES: Final = (preferences, moving, health, static)
 
 _MANNERS: Final = Manners(
     seconds=Histogram(
@@ -60,7 +62,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         yield Deps(
             settings=settings,
             database=database,
-            secret=InstanceSecret.from_text(settings.secret.get_secret_value()),
+            links=LinkSeal(InstanceSecret.from_text(settings.secret.get_secret_value())),
             acceptor=acceptor,
             clock=acceptor.clock,
             clients=Clients(settings.public_proxies),
@@ -90,6 +92,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
         title="Postlane", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.settings = settings
+    app.state.limits = Limits()
     for module in _ROUTES:
         app.include_router(module.router)
     for expected in EXPECTED:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from audience.links import LinkSeal
 from core.clock import Clock
-from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from pages.clients import Clients
@@ -18,7 +18,7 @@ class Deps:
 
     settings: Settings
     database: Database
-    secret: InstanceSecret
+    links: LinkSeal
     acceptor: Acceptor
     clock: Clock
     clients: Clients

@@ -1,0 +1,167 @@
+"""What a recipient says about the mail of an application, and all that follows from it in one transaction.
+
+Choices about topics and pauses are kept in `audience/choices`; leaving *all* marketing mail of an application is a
+suppression, so that everybody who asks the list hears of it. When it was a mail's own link or header that was used,
+the timeline of that mail says so, and the application hears `email.unsubscribed`. Nothing here asks who may: the
+sealed link did (`audience/links`), or the application's key.
+
+Works on the caller's connection and never commits. Called by the public pages, by mail that comes to the unsubscribe
+address, by the API and the command line.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from audience import choices, topics
+from audience.choices import Act, Person, Preference, What
+from audience.telling import tell_choices
+from audience.topics import Subscription
+from core.queues import Lane
+from messages import timeline
+from messages.timeline import Entry, EventKind
+from store.counters import Counted
+from store.database import Connection
+from suppression import repository as suppressions
+from suppression.predicate import forbidding
+from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
+from suppression.repository import Addition
+
+_FORBIDDEN: Final = f"""
+SELECT s.id, s.reason, s.scope
+  FROM (SELECT %(address)s::text AS address, '{Lane.MARKETING}' AS lane, %(application)s::uuid AS application_id,
+               NULL::uuid AS topic_id) r, LATERAL (SELECT s.* {forbidding("r")}) s
+"""
+
+# The partition of a mail that is too old is gone, and so is its timeline.
+_MAIL: Final = """
+SELECT e.lane, d.ip, d.provider, clock_timestamp()
+  FROM messages m JOIN emails e ON e.id = m.email_id
+  LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
+                      AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
+ WHERE m.email_id = %(email)s AND m.position = %(position)s AND e.id = %(email)s AND e.application_id = %(application)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands between a person and an application."""
+
+    preferences: tuple[Preference, ...]
+    """Every topic, whether they are shown it or not."""
+    paused_until: datetime | None
+    off: bool
+    """They left all marketing mail."""
+    blocked: bool
+    """Something else forbids marketing mail to them, which is not theirs to change: a dead mailbox, a complaint."""
+
+
+async def standing(connection: Connection, person: Person) -> Standing:
+    """How it stands now."""
+    every = await topics.every(connection, person.application_id)
+    found = await choices.preferences(connection, person, every)
+    forbidden = await _forbidden(connection, person)
+    own = _left_all(person, forbidden)
+    paused = await choices.paused_until(connection, person)
+    return Standing(tuple(found), paused, bool(own), len(own) < len(forbidden))
+
+
+async def unsubscribe(connection: Connection, person: Person, topic_id: UUID | None, act: Act) -> bool:
+    """Leave one topic, or all marketing mail where the link names none; whether that is new."""
+    if topic_id is None:
+        return await leave_all(connection, person, act)
+    return bool(await choose(connection, person, {topic_id: Subscription.OPT_OUT}, act))
+
+
+async def choose(
+    connection: Connection, person: Person, wanted: Mapping[UUID, Subscription], act: Act
+) -> dict[UUID, Subscription]:
+    """Take or leave topics; those for which that is new. Who takes one has not left all mail any more."""
+    if Subscription.OPT_IN in wanted.values():
+        await return_to_all(connection, person, act)
+    changed = await choices.subscribe(connection, person, wanted, act)
+    if changed:
+        words = {topic_id: subscription.value for topic_id, subscription in changed.items()}
+        await tell_choices(connection, person.application_id, person.address, words, _how(act))
+    if Subscription.OPT_OUT in changed.values():
+        await _tell_mail(connection, person, act)
+    return changed
+
+
+async def pause(connection: Connection, person: Person, until: datetime | None, act: Act) -> bool:
+    """Stop all marketing mail until then, or go on with it (None); whether that is new."""
+    if not await choices.pause(connection, person, until, act):
+        return False
+    how = _how(act) | {"paused_until": until}
+    await tell_choices(connection, person.application_id, person.address, {}, how)
+    return True
+
+
+async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
+    """Leave all marketing mail of the application; whether that is new."""
+    detail = f"the recipient left all marketing mail{f': {act.detail}' if act.detail else ''}"
+    entry = SuppressionEntry(SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, act.source, detail)
+    owner = person.application_id
+    (added,) = await suppressions.add(connection, [Addition(person.address, entry, owner, only_for=owner)])
+    if not added.created:
+        return False
+    await choices.note(connection, person, What.ALL_OFF, act)
+    await _tell_mail(connection, person, act)
+    return True
+
+
+async def return_to_all(connection: Connection, person: Person, act: Act) -> bool:
+    """Take back that all was left; whether it was. Topics that were left by themselves stay so."""
+    left = _left_all(person, await _forbidden(connection, person))
+    if not left:
+        return False
+    await suppressions.remove_ids(connection, left, None)
+    await choices.note(connection, person, What.ALL_ON, act)
+    return True
+
+
+async def move(connection: Connection, person: Person, to: str, act: Act) -> None:
+    """The mail goes to another (folded) address from now on: it gets the choices with their history, and this one gets
+    no marketing mail any more, whatever list its application still has it on."""
+    other, quiet = replace(person, address=to), replace(act, email_id=None)
+    left = bool(_left_all(person, await _forbidden(connection, person)))
+    await choices.copy(connection, person, to, act)
+    await (leave_all if left else return_to_all)(connection, other, quiet)
+    await leave_all(connection, person, replace(quiet, detail="the mail goes to another address now"))
+    how = _how(act) | {"moved_to": to}
+    await tell_choices(connection, person.application_id, person.address, {}, how)
+
+
+async def _forbidden(connection: Connection, person: Person) -> list[tuple[UUID, str, str]]:
+    """Entries of the suppression list that forbid marketing mail: id, reason, scope."""
+    names = {"address": person.address, "application": person.application_id}
+    return [(row[0], row[1], row[2]) for row in await (await connection.execute(_FORBIDDEN, names)).fetchall()]
+
+
+def _left_all(person: Person, forbidden: list[tuple[UUID, str, str]]) -> list[UUID]:
+    """Of these entries those that say that the person left this application's marketing mail: theirs to take back."""
+    key = f"{person.application_id} {SuppressionScope.MARKETING}"
+    return [found for found, reason, scope in forbidden if reason == Reason.UNSUBSCRIBE and scope == key]
+
+
+async def _tell_mail(connection: Connection, person: Person, act: Act) -> None:
+    """Say on the timeline of the mail that its recipient left, as long as it is stored."""
+    if act.email_id is None:
+        return
+    names = {"email": act.email_id, "position": act.position, "application": person.application_id}
+    row = await (await connection.execute(_MAIL, names)).fetchone()
+    if row is not None:
+        lane, ip, provider, at = row
+        counted = Counted(lane, provider or "", ip or "", EventKind.UNSUBSCRIBED.value)
+        detail = f"unsubscribed by {act.source.value}"
+        entry = Entry(
+            act.email_id, act.position, at, EventKind.UNSUBSCRIBED, ip=ip, provider=provider, detail=detail,
+            counted=counted,
+        )  # fmt: skip
+        await timeline.write(connection, [entry])
+
+
+def _how(act: Act) -> dict[str, object]:
+    return {"source": act.source.value} | ({"email_id": act.email_id} if act.email_id else {})

@@ -1,0 +1,61 @@
+"""`/m/<link>`: somebody reads mail at the new address and confirms that mail shall go there. GET shows, POST acts."""
+
+from fastapi import APIRouter, Request, Response
+
+from audience import choices
+from audience.choices import Act, Person, Source
+from audience.links import MoveLink
+from core.addresses import fold_address
+from messages import choosing
+from pages.answers import PageError
+from pages.brand import brand_of
+from pages.deps import deps
+from pages.forms import one, read_form
+from pages.language import Catalogue, catalogue
+from pages.limits import count, limits, strange
+from pages.moving import VALID, tell_old
+from pages.rendering import page
+
+router = APIRouter()
+
+
+@router.get("/m/{link}")
+async def ask(request: Request, link: str) -> Response:
+    """Who wants what, and a button."""
+    return await _page(request, _wish(request, link), catalogue(request), done=False)
+
+
+@router.post("/m/{link}")
+async def confirm(request: Request, link: str) -> Response:
+    """Move choices and history. Done once, however often it is posted."""
+    wish, form = _wish(request, link), await read_form(request)
+    if one(form, "action") != "confirm":
+        raise PageError(400, "form")
+    count(request, limits(request).acts)
+    given, words = deps(request), catalogue(request, one(form, "lang"))
+    person, to = Person(wish.application_id, wish.address), fold_address(wish.to)
+    act = Act(Source.LINK, given.clients.address(request), wish.email_id, wish.position)
+    async with given.database.transaction() as connection:
+        fresh = await choices.first_move(connection, person, to, wish.asked_at)
+        if fresh:
+            await choosing.move(connection, person, to, act)
+            brand = await brand_of(connection, wish.application_id, wish.email_id)
+    if fresh:
+        await tell_old(given, wish, brand, words)
+    return await _page(request, wish, words, done=True)
+
+
+def _wish(request: Request, text: str) -> MoveLink:
+    given = deps(request)
+    wish = given.links.read_move(text)
+    if wish is None:
+        raise strange(request)
+    if given.clock.now() - wish.asked_at > VALID:
+        raise PageError(410, "old")
+    return wish
+
+
+async def _page(request: Request, wish: MoveLink, words: Catalogue, *, done: bool) -> Response:
+    async with deps(request).database.connection() as connection:
+        brand = await brand_of(connection, wish.application_id, wish.email_id)
+    return page("moving.html", words, brand=brand, wish=wish, done=done)
