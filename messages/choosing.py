@@ -17,10 +17,12 @@ from uuid import UUID
 
 from audience import choices, topics
 from audience.choices import Act, Person, Preference, What
+from audience.links import MailLink
 from audience.telling import tell_choices
 from audience.topics import Subscription
 from core.queues import Lane
 from messages import timeline
+from messages.model import MessageRef
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
 from store.database import Connection
@@ -132,6 +134,17 @@ async def move(connection: Connection, person: Person, to: str, act: Act) -> Non
     await leave_all(connection, person, replace(quiet, detail="the mail goes to another address now"))
     how = _how(act) | {"moved_to": to}
     await tell_choices(connection, person.application_id, person.address, {}, how)
+
+
+async def link_of(connection: Connection, ref: MessageRef) -> MailLink | None:
+    """The link of a mail that is stored still; None for one that nobody can leave."""
+    cursor = await connection.execute(
+        "SELECT e.application_id, e.topic_id, e.id, m.position, m.address FROM messages m JOIN emails e"
+        " ON e.id = m.email_id WHERE m.email_id = %s AND m.position = %s AND e.id = %s AND e.lane = %s",
+        [ref.email_id, ref.position, ref.email_id, Lane.MARKETING.value],
+    )
+    row = await cursor.fetchone()
+    return MailLink(*row) if row else None
 
 
 async def _forbidden(connection: Connection, person: Person) -> list[tuple[UUID, str, str]]:

@@ -1,7 +1,8 @@
 """Stored email → envelope with the very bytes that go out: compose, sign, return path.
 
 Pure work for a thread: no database, no loop. An email with several recipients is composed once, and its body hashed
-once; each recipient has a header of their own, by which whatever comes back is placed, and so a signature of their own.
+once; each recipient has headers of their own, by which whatever comes back is placed and by which they unsubscribe, and
+so a signature of their own. Mail with a recipient's own link in its text is composed for each of them.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.feedback_id import feedback_id
 from messages.model import Claimed, StoredContent, StoredEmail
+from messages.unsubscribe_headers import Unsubscribing, has_own, is_personal
 from mta import return_path
 from mta.compose import compose, compose_raw, needs_smtputf8
 from mta.mime_headers import ComposeError
@@ -33,26 +35,50 @@ class _Mail:
     """Without the blank line behind it."""
     body_hash: bytes
     smtputf8: bool
+    leavable: bool
+    """Each recipient's mail says how to unsubscribe: it is marketing mail whose application does not say so itself."""
 
 
-def prepare_many(work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime) -> list[Envelope | str]:
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What mail of one lane is made with."""
+
+    lane: Lane
+    secret: InstanceSecret
+    unsubscribing: Unsubscribing
+    now: datetime
+
+
+def prepare_many(
+    work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = ""
+) -> list[Envelope | str]:
     """An envelope for each message, or the reason why there is none."""
+    press = Press(lane, secret, Unsubscribing(secret, public_url), now)
     composed: dict[UUID, _Mail | str] = {}
     prepared: list[Envelope | str] = []
     for claimed, email, content, sender in work:
-        if email.id not in composed:
-            composed[email.id] = _compose(email, content, sender, lane)
-        mail = composed[email.id]
-        prepared.append(mail if isinstance(mail, str) else _addressed(mail, claimed, sender, secret, now))
+        token = return_path.make_token(secret, *claimed.ref)
+        mail = composed.get(email.id)
+        if mail is None:
+            personal = content is not None and is_personal(content)
+            if content is not None and personal:
+                content = press.unsubscribing.filled(content, claimed, email, token, sender.return_path_domain)
+            mail = _compose(email, content, sender, lane)
+            if not personal:
+                composed[email.id] = mail
+        prepared.append(mail if isinstance(mail, str) else _addressed(mail, (claimed, email, sender), token, press))
     return prepared
 
 
-def _addressed(mail: _Mail, claimed: Claimed, sender: Sender, secret: InstanceSecret, now: datetime) -> Envelope:
-    """The mail of one recipient: the token in return path and header, and the signature over it. The rest is shared:
-    fifty recipients of a large mail hold it in memory once."""
-    token = return_path.make_token(secret, *claimed.ref)
-    own = f"{return_path.HEADER}: {token}\r\n".encode("ascii")
-    front = sign_head(own + mail.head, mail.body_hash, sender.keys, now) + own
+def _addressed(mail: _Mail, whose: tuple[Claimed, StoredEmail, Sender], token: str, press: Press) -> Envelope:
+    """The mail of one recipient: the token in return path and header, how they unsubscribe, and the signature over it.
+    The rest is shared: fifty recipients of a large mail hold it in memory once."""
+    claimed, email, sender = whose
+    own = f"{return_path.HEADER}: {token}\r\n"
+    if mail.leavable:
+        own += press.unsubscribing.headers(claimed, email, token, sender.return_path_domain)
+    head = own.encode("ascii")
+    front = sign_head(head + mail.head, mail.body_hash, sender.keys, press.now) + head
     smtputf8 = mail.smtputf8 or not claimed.recipient.isascii()
     sender_path = return_path.address_of(token, sender.return_path_domain)
     return Envelope(sender_path, claimed.recipient, mail.data, smtputf8, front)
@@ -72,7 +98,9 @@ def _compose(email: StoredEmail, content: StoredContent | None, sender: Sender, 
     except (ComposeError, AddressError) as error:
         return f"it cannot be composed: {error}"
     end = data.index(b"\r\n\r\n")
-    return _Mail(data, data[:end], hash_of(data[end + 4 :]), smtputf8)
+    head = data[:end]
+    leavable = lane is Lane.MARKETING and not has_own(head)
+    return _Mail(data, head, hash_of(data[end + 4 :]), smtputf8, leavable)
 
 
 def _date(email: StoredEmail) -> datetime:

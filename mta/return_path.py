@@ -25,6 +25,7 @@ HEADER: Final = "Postlane-Ref"
 """Without `X-Postlane-`: those headers are an application's options and never leave."""
 
 _PREFIX = "b+"
+_UNSUBSCRIBE = "unsubscribe+"
 _PAYLOAD = struct.Struct(">16sH")
 _MAC_BYTES = 12
 _TOKEN_LENGTH = 48
@@ -63,6 +64,18 @@ def find_token(secret: InstanceSecret, text: str) -> tuple[UUID, int] | None:
     into its own headers or text comes behind it."""
     found = (read_token(secret, match[0]) for match in islice(_SHAPE.finditer(text), _CANDIDATES))
     return next((named for named in found if named is not None), None)
+
+
+def unsubscribe_address(token: str, domain: str) -> str:
+    """Where a mail unsubscribes the recipient that the token names. 60 characters before the `@`, of 64."""
+    return f"{_UNSUBSCRIBE}{token}@{domain}"
+
+
+def parse_unsubscribe(secret: InstanceSecret, address: str) -> tuple[UUID, int] | None:
+    """Email id and recipient's position, or None for every address that `unsubscribe_address` did not make."""
+    local = address.rpartition("@")[0]
+    known = local[: len(_UNSUBSCRIBE)].lower() == _UNSUBSCRIBE
+    return read_token(secret, local[len(_UNSUBSCRIBE) :]) if known else None
 
 
 def read_token(secret: InstanceSecret, token: str) -> tuple[UUID, int] | None:

@@ -36,6 +36,7 @@ from mta.report_parts import read_parts
 from mta.rule_book import RuleBook
 from outcomes.inbound import InboundMail, finish_inbound, load_inbound, waiting_inbound
 from outcomes.late import KnownMessage, LateNews, find_message, record_late_bounce, record_late_news
+from outcomes.unsubscribing import is_unsubscribing, work_off
 from store.database import Connection, Database
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
 from suppression.rules import DETAIL_LENGTH, suppression_for
@@ -62,6 +63,8 @@ class Result(StrEnum):
     """The message had bounced, or the complaint been recorded, before."""
     DELAYED = "delayed"
     COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+    """It came to an unsubscribe address."""
     IGNORED = "ignored"
     """No report, or one that says nothing we act on: vacation notes, people, receipts."""
     UNKNOWN = "unknown"
@@ -88,9 +91,13 @@ async def work_through(identifier: UUID, tools: ReportTools) -> Result | None:
         mail = await load_inbound(connection, identifier)
     if mail is None:
         return None
-    report = parse_bounce(mail.raw)
+    leaves = is_unsubscribing(tools.secret, mail)
+    report = None if leaves else parse_bounce(mail.raw)
     async with tools.database.transaction() as connection:
-        result = await _decide(connection, mail, report, tools)
+        if leaves:
+            result = await _unsubscribe(connection, mail, tools)
+        else:
+            result = await _decide(connection, mail, report, tools)
     if result is not None:
         REPORTS.labels(result.value).inc()
         _log.info("report_worked_through", inbound=str(identifier), result=result.value)
@@ -181,6 +188,11 @@ async def _complained(
         connection, message, LateNews(EventKind.COMPLAINED, mail.received_at, detail, suppress=entry)
     )
     return Result.COMPLAINED
+
+
+async def _unsubscribe(connection: Connection, mail: InboundMail, tools: ReportTools) -> Result | None:
+    known = await work_off(connection, tools.secret, mail)
+    return await _finish(connection, mail, Result.UNSUBSCRIBED if known else Result.UNKNOWN)
 
 
 async def _finish(connection: Connection, mail: InboundMail, result: Result) -> Result | None:

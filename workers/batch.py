@@ -87,6 +87,8 @@ class Collaborators:
     claims: ClaimKeeper
     signing: Executor
     limits: Limits
+    public_url: str = ""
+    """Where recipients unsubscribe; "" where there are no public pages."""
     permits: set[Permit] = field(default_factory=set)
     admission: Admission = field(default_factory=Admission)
     large: ByteBudget = field(default_factory=ByteBudget)

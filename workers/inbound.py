@@ -113,7 +113,7 @@ class OurAddresses:
         local, _, domain = address.lower().rpartition("@")
         if not local:  # RFC 5321 section 4.5.1: <postmaster> without a domain is ours
             return Addressee() if domain == "postmaster" else None
-        named = return_path.parse(self._secret, address)
+        named = return_path.parse(self._secret, address) or return_path.parse_unsubscribe(self._secret, address)
         if named is None and local not in DESKS:
             return None
         if not (named is None and domain == self._hostname) and not await self._domains.has(domain):

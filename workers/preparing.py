@@ -41,7 +41,7 @@ async def prepare_chunk(batch: Batch, jobs: Sequence[Mail], c: Collaborators) ->
     try:
         with watch.step(batch.lane, "prepare"):
             prepared = await asyncio.get_running_loop().run_in_executor(
-                c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now()
+                c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now(), c.public_url
             )
     except Exception as error:
         # A bug that one mail brings to light must not hold up the others.

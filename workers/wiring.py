@@ -92,6 +92,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
         limits=Limits(settings.claim_batch, lease, settings.batch_seconds),
         simulated_domain=settings.sandbox_domain,
+        public_url=settings.public_url,
     )
     return collaborators, journal
 
