@@ -26,9 +26,11 @@ from messages.model import MessageRef
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
 from store.database import Connection
+from suppression import removing
 from suppression import repository as suppressions
 from suppression.predicate import forbidding
 from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
+from suppression.removing import Remover
 from suppression.repository import Addition
 
 _FORBIDDEN: Final = f"""
@@ -106,8 +108,9 @@ async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
     detail = f"the recipient left all marketing mail{f': {act.detail}' if act.detail else ''}"
     entry = SuppressionEntry(SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, act.source, detail)
     owner = person.application_id
-    (added,) = await suppressions.add(connection, [Addition(person.address, entry, owner, only_for=owner)])
-    if not added.created:
+    addition = Addition(person.address, entry, owner, only_for=owner, source_id=act.email_id, actor="the recipient")
+    (added,) = await suppressions.add(connection, [addition])
+    if not (added.created or added.changed):
         return False
     await choices.note(connection, person, What.ALL_OFF, act)
     await _tell_mail(connection, person, act)
@@ -119,7 +122,7 @@ async def return_to_all(connection: Connection, person: Person, act: Act) -> boo
     left = _left_all(person, await _forbidden(connection, person))
     if not left:
         return False
-    await suppressions.remove_ids(connection, left, None)
+    await removing.remove_ids(connection, left, Remover("the recipient", None))
     await choices.note(connection, person, What.ALL_ON, act)
     return True
 
