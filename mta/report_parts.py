@@ -24,8 +24,17 @@ MAX_HEADER: Final = 4_000
 
 _FIELD = re.compile(r"([!-9;-~]{1,100})[ \t]{0,8}:")
 _NEXT_FIELD = re.compile(r"\n(?![ \t])")
+_BROKEN_FOLD = re.compile(r"\n[ \t]*\n(?=[ \t]+\S)")
+"""A blank line in the middle of a folded field."""
 _TYPE = re.compile(r"[ \t]*([A-Za-z0-9!#$&^_.+-]{1,80}/[A-Za-z0-9!#$&^_.+-]{1,80})")
 _BOUNDARY = re.compile(r";[ \t\n]{0,200}boundary[ \t]{0,8}=[ \t]{0,8}(?:\"([^\"]{1,200})\"|([^\s;\"]{1,200}))", re.I)
+
+_CHARSET = re.compile(r";[ \t\n]{0,200}charset[ \t]{0,8}=[ \t]{0,8}\"?([A-Za-z0-9_-]{1,30})", re.I)
+_KNOWN_CHARSETS: Final = frozenset(
+    {"iso-2022-jp", "shift_jis", "euc-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr", "koi8-r", "windows-1251",
+     "windows-1252", "iso-8859-2", "iso-8859-15"}
+)  # fmt: skip
+"""Codecs of text, of the letters mail systems write in. A name in a mail selects nothing else."""
 
 Headers = dict[str, list[str]]
 """Lower-case name → values in order, unfolded, as text."""
@@ -47,8 +56,10 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The body decoded, line ends as LF. Bytes that are not UTF-8 are read as Latin-1."""
-        return as_text(_transferred(self.body, self.first("content-transfer-encoding")))
+        """The body decoded, line ends as LF."""
+        charset = _CHARSET.search(self.first("content-type"))
+        data = _transferred(self.body, self.first("content-transfer-encoding"))
+        return as_text(data, charset[1] if charset else "")
 
 
 def read_parts(raw: bytes) -> tuple[Part, list[Part]]:
@@ -76,16 +87,20 @@ def read_headers(text: str) -> Headers:
 
 def read_blocks(text: str) -> list[Headers]:
     """Groups of fields divided by blank lines: the body of `message/delivery-status` (RFC 3464 section 2.1)."""
-    blocks = (read_headers(block) for block in re.split(r"\n[ \t]*\n", text.replace("\r", "")))
+    unbroken = _BROKEN_FOLD.sub("\n", text.replace("\r", ""))
+    blocks = (read_headers(block) for block in re.split(r"\n[ \t]*\n", unbroken))
     return [block for block in blocks if block]
 
 
-def as_text(data: bytes) -> str:
-    """UTF-8 if it is, else Latin-1. A charset that is only named is not looked up: the words we need are ASCII."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+def as_text(data: bytes, charset: str = "") -> str:
+    """In the charset that is named, when it is a known one and fits; UTF-8 if it is, else Latin-1."""
+    name = charset.lower()
+    for codec in (name if name in _KNOWN_CHARSETS else "utf-8", "utf-8"):
+        try:
+            return data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
 
 
 def decoded_words(value: str) -> str:
@@ -96,7 +111,7 @@ def decoded_words(value: str) -> str:
         pieces = decode_header(value[:500])
     except (HeaderParseError, ValueError, LookupError):
         return value
-    return "".join(piece if isinstance(piece, str) else as_text(piece) for piece, _ in pieces)
+    return "".join(piece if isinstance(piece, str) else as_text(piece, charset or "") for piece, charset in pieces)
 
 
 def _entity(data: bytes) -> Part:
@@ -111,10 +126,11 @@ def _entity(data: bytes) -> Part:
 
 def _leaves(part: Part, depth: int) -> Iterator[Part]:
     boundary = _boundary(part) if depth and part.content_type.startswith("multipart/") else None
-    if boundary is None:
+    pieces = _pieces(part.body, boundary) if boundary is not None else []
+    if not pieces:  # no container, or one that was damaged on its way: what it holds is read as it stands
         yield part
         return
-    for piece in _pieces(part.body, boundary):
+    for piece in pieces:
         yield from _leaves(_entity(piece), depth - 1)
 
 

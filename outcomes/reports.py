@@ -51,6 +51,8 @@ for the next start. So long a failure report about a message that is under way i
 
 SWEEP_BATCH: Final = 500
 
+_ACTED_ON: Final = frozenset({ReportKind.FAILED, ReportKind.DELAYED, ReportKind.COMPLAINT})
+
 
 class Result(StrEnum):
     """What became of a received mail; stored."""
@@ -134,7 +136,7 @@ async def _swept(identifier: UUID, tools: ReportTools) -> bool:
 async def _decide(
     connection: Connection, mail: InboundMail, report: BounceReport | None, tools: ReportTools
 ) -> Result | None:
-    if report is None or report.kind in (ReportKind.DONE, ReportKind.NO_COMPLAINT):
+    if report is None or report.kind not in _ACTED_ON:
         return await _finish(connection, mail, Result.IGNORED)
     named = return_path.parse(tools.secret, mail.envelope_to) or token_in(tools.secret, *read_parts(mail.raw))
     message = await find_message(connection, MessageRef(*named)) if named else None
@@ -227,7 +229,7 @@ def _bounce_news(
     response = recipient.response
     verdict = tools.rules.classify(response, message.provider)
     entry = None
-    if speaks_about(recipient, message.address):
+    if report.certain and speaks_about(recipient, message.address):
         reply = " ".join(part for part in (str(response.code or ""), response.enhanced, response.text) if part)
         entry = suppression_for(verdict, None, message.lane, reply)
     detail = _told_by(report, "failed")

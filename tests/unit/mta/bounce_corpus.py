@@ -527,9 +527,9 @@ CORPUS: dict[str, Sample] = {
     ),
     "prose only": Sample(PROSE_ONLY, FAILED, 550, "5.1.1", "kim@tiny.example", "User unknown"),
     "delivered": Sample(DELIVERED_RECEIPT, ReportKind.DONE, 250, "2.0.0", "a@ok.example", "", "", "ok.example"),
-    "vacation": Sample(VACATION, None),
+    "vacation": Sample(VACATION, ReportKind.AUTO_REPLY),
     "a person": Sample(PERSON, None),
-    "read receipt": Sample(READ_RECEIPT, None),
+    "read receipt": Sample(READ_RECEIPT, ReportKind.RECEIPT),
     "complaint": Sample(ARF_ABUSE, ReportKind.COMPLAINT, reporting="mail.isp.example"),
-    "not spam": Sample(ARF_NOT_SPAM, ReportKind.NO_COMPLAINT, reporting="mail.isp.example"),
+    "not spam": Sample(ARF_NOT_SPAM, ReportKind.NOT_SPAM, reporting="mail.isp.example"),
 }  # fmt: skip

@@ -12,6 +12,9 @@ from mta.model import Phase
 from mta.replies import classify
 from suppression.rules import suppression_for
 from tests.unit.mta.bounce_corpus import CORPUS, EXIM_OLD, POSTFIX_UNKNOWN_USER, Sample
+from tests.unit.mta.notice_corpus import NOTICES
+
+ALL = CORPUS | NOTICES
 
 
 def _report(sample: Sample) -> BounceReport:
@@ -20,16 +23,16 @@ def _report(sample: Sample) -> BounceReport:
     return report
 
 
-@pytest.mark.parametrize("name", CORPUS)
+@pytest.mark.parametrize("name", ALL)
 def test_kind(name: str) -> None:
-    sample = CORPUS[name]
+    sample = ALL[name]
     report = parse_bounce(sample.data)
     assert (report.kind if report else None) is sample.kind
 
 
-@pytest.mark.parametrize("name", [name for name, sample in CORPUS.items() if sample.recipient])
+@pytest.mark.parametrize("name", [name for name, sample in ALL.items() if sample.recipient])
 def test_recipient(name: str) -> None:
-    sample = CORPUS[name]
+    sample = ALL[name]
     report = _report(sample)
     first = report.recipients[0]
     response = first.response
@@ -53,10 +56,29 @@ def test_recipient(name: str) -> None:
         ("opensmtpd, action error", False),  # says nothing about the mailbox
         ("appliance, one block", False),  # content policy
         ("expired in their queue", False),
+        ("exchange 5.5", True),
+        ("domino", True),
+        ("imail", True),
+        ("interscan", True),
+        ("opensmtpd, old", True),
+        ("zoho", True),
+        ("yahoo japan", True),
+        ("verizon", True),
+        ("silent fields", True),
+        ("blank lines in a group", True),
+        ("imail, full", False),
+        ("gmx", False),
+        ("phone", False),
+        ("yahoo", False),
+        ("list manager", False),
+        ("dragonfly", False),
+        ("rate under a dead code", False),
+        ("advice", False),  # what a text says in general is said of nobody
+        ("refused by receipt", False),
     ],
 )
 def test_only_dead_mailboxes_are_suppressed(name: str, suppressed: bool) -> None:
-    response = _report(CORPUS[name]).recipients[0].response
+    response = _report(ALL[name]).recipients[0].response
     entry = suppression_for(classify(response, ""), None, Lane.MARKETING, response.text)
     assert (entry is not None) is suppressed
 
@@ -69,6 +91,30 @@ def test_several_recipients_keep_their_own_lines() -> None:
         ReportKind.FAILED,
     ]
     assert [recipient.response.code for recipient in report.recipients] == [0, 452, 550]
+
+
+def test_a_notice_about_two_has_a_line_for_each() -> None:
+    report = _report(NOTICES["yahoo japan"])
+    assert [recipient.final_recipient for recipient in report.recipients] == ["ana@yahoo.example", "ben@yahoo.example"]
+    assert "over quota" in report.recipients[1].response.text
+    assert [r.final_recipient for r in _report(NOTICES["blank lines in a group"]).recipients] == [
+        "pia@weg.example",
+        "pit@weg.example",
+    ]
+
+
+@pytest.mark.parametrize(("name", "certain"), [("imail", True), ("list manager", False), ("phone", True)])
+def test_what_no_mail_system_wrote_is_not_certain(name: str, certain: bool) -> None:
+    assert _report(NOTICES[name]).certain is certain
+
+
+def test_what_only_the_second_reader_knows_is_not_certain() -> None:
+    text = "--> Error description:\nError-for:  zoe@sonst.example\nError-Code: 3\nError-End: one error\n"
+    report = parse_bounce(f"From: MAILER-DAEMON@sonst.example\nSubject: Hello\n\n{text}".encode())
+    assert report is not None
+    assert (report.kind, report.reader, report.certain) == (ReportKind.FAILED, "flufl.bounce", False)
+    assert report.recipients[0].final_recipient == "zoe@sonst.example"
+    assert parse_bounce(f"From: Zoe <zoe@sonst.example>\nSubject: Hello\n\n{text}".encode()) is None
 
 
 def test_the_repeated_code_is_not_part_of_the_text() -> None:
@@ -125,11 +171,11 @@ def test_any_bytes(raw: bytes) -> None:
 
 
 @given(
-    st.sampled_from(sorted(CORPUS)),
+    st.sampled_from(sorted(ALL)),
     st.lists(st.tuples(st.integers(0, 2500), st.integers(0, 60), st.binary(max_size=30)), min_size=1, max_size=6),
 )
 def test_damaged_reports(name: str, damages: list[tuple[int, int, bytes]]) -> None:
-    raw = CORPUS[name].data
+    raw = ALL[name].data
     for at, length, instead in damages:
         raw = raw[:at] + instead + raw[at + length :]
     report = parse_bounce(raw)
@@ -172,6 +218,11 @@ HOSTILE = {
     + b"Action: failed\nDiagnostic-Code: smtp; 550 "
     + b"550-" * 200_000,
     "fields": b"a:\n" * 300_000,
+    "addresses": b"From: mailer-daemon\nSubject: failed\n\n" + b"a@b.c " * 100_000,
+    "lines of addresses": b"From: mailer-daemon\nSubject: failed\n\n" + b"<a@b.c>:\n" * 50_000,
+    "half addresses": b"From: mailer-daemon\nSubject: failed\n\n" + b"a" * 60 + b"@" + b"a-" * 300_000,
+    "originals": b"From: mailer-daemon\nSubject: failed\n\n" + b"\n" + b"-" * 30 + b" original" * 30_000,
+    "unknown to all": b"From: mailer-daemon\nSubject: hello\n\n" + b"the mail to <> could " * 30_000,
 }
 
 
