@@ -1,7 +1,8 @@
 """Which behaviour a local part asks for. Pure; called once for each RCPT.
 
 The beginning decides: `unknown`, `unknown-42` and `unknownperson` all are an unknown user. What follows a `+` is the
-argument: `slow+4@gmail.sim` waits four seconds, `throttle+2@gmail.sim` is throttled twice.
+argument: `slow+4@gmail.sim` waits four seconds, `throttle+2@gmail.sim` is throttled twice. Some take the mail and react
+later (`simulator/people.py`).
 """
 
 import re
@@ -9,15 +10,20 @@ import re
 from simulator.model import Behaviour, Plan, Stage
 
 _ASKED = re.compile(
-    r"(unknown|full|greylist|throttle|drop-kept|drop|slow|badtls|spam|block)[^+]*(?:\+(.*))?",
+    r"(unknown|full|greylist|throttle|drop-kept|drop|slow|badtls|spam|block|late|complain|unsubscribe|click)"
+    r"[^+]*(?:\+(.*))?",
     re.IGNORECASE | re.DOTALL,
 )
+
+PEOPLE = frozenset({Behaviour.LATE, Behaviour.COMPLAIN, Behaviour.UNSUBSCRIBE, Behaviour.CLICK})
+"""These take the mail, and what they do follows."""
 
 _STAGES = {
     Behaviour.DROP: Stage.DOT,
     Behaviour.DROP_KEPT: Stage.DOT,
     Behaviour.SLOW: Stage.DOT,
     Behaviour.SPAM: Stage.DOT,
+    **dict.fromkeys(PEOPLE, Stage.DOT),
 }
 
 ACCEPT = Plan(Behaviour.ACCEPT, Stage.DOT)

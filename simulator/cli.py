@@ -48,6 +48,10 @@ def run(
         typer.Option("--single-address/--many-addresses", help="All hosts on 127.0.0.1; found out without it."),
     ] = None,
     greylist_seconds: Annotated[float, typer.Option(min=0, help="How long a greylisted sender waits.")] = 5.0,
+    report_port: Annotated[
+        int, typer.Option(help="SMTP port of those whom late bounces and complaints go to; 0: nobody is told.")
+    ] = 0,
+    people_seconds: Annotated[float, typer.Option(min=0, help="How long people take to react to a mail.")] = 2.0,
 ) -> None:
     """Run the practice internet until Ctrl-C or SIGTERM."""
     config = SimulatorConfig(
@@ -59,6 +63,8 @@ def run(
         control_port=control_port,
         single_address=single_address,
         greylist_seconds=greylist_seconds,
+        report_port=report_port,
+        people_seconds=people_seconds,
     )
     with _errors():
         run_simulator(config, _announce)

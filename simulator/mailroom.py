@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from simulator.behaviour import plan_for, seconds, times
+from simulator.behaviour import PEOPLE, plan_for, seconds, times
 from simulator.judging import Judging, ReputationSettings
 from simulator.ledger import Ledger, LedgerEntry, message_id_of
 from simulator.mailboxes import Counts, Limits, Mailboxes
 from simulator.model import Behaviour, Door, MailDomain, Plan, Recipient, Stage, StoredMail, TlsKind
+from simulator.people import Errand
 from simulator.replies import STYLES, fill, lines_of, wire
 from simulator.reputation import Judgement
 from simulator.rules import RuleBook, Who
@@ -86,6 +87,8 @@ class Mailroom:
         self.ledger: Ledger | None = None
         self.now = now
         self.judging: Judging | None = None
+        self.reacting: Callable[[StoredMail, Recipient, Door], None] | None = None
+        """Hears of mail that its recipient will react to."""
         self._greylist: dict[tuple[str, str, str], float] = {}
         self._attempts: dict[tuple[Behaviour, str], int] = {}
         self._numbers = itertools.count(1)
@@ -109,6 +112,10 @@ class Mailroom:
         if self.ledger is not None:
             self.ledger.close()
         self.ledger = opened
+
+    def note_errand(self, errand: Errand) -> None:
+        """Count what a recipient has done about its mail."""
+        self.counts.add(errand.mail.provider, errand.mail.client, errand.what)
 
     def on_connect(self, visit: Visit) -> Verdict:
         """The banner, or a refusal in its place."""
@@ -323,6 +330,8 @@ class Mailroom:
         self.mailboxes.put(mail)
         if self.ledger is not None:
             self.ledger.record(LedgerEntry(message_id_of(data), recipient.address, visit.client, at))
+        if recipient.plan.behaviour in PEOPLE and self.reacting is not None:
+            self.reacting(mail, recipient, visit.door)
         return number
 
     def _who(self, visit: Visit, domain: MailDomain | None = None, address: str = "") -> Who:

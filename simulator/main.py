@@ -7,7 +7,6 @@ there (EHLO mode).
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import resource
 import signal
@@ -18,11 +17,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from core.errors import ConfigurationError
 from simulator.certificates import Certificates
 from simulator.control import ControlServer
 from simulator.dns_server import DnsServer
 from simulator.dns_zone import Zone
+from simulator.errands import Errands
+from simulator.loopback import require_loopback
 from simulator.mailroom import Mailroom, MailroomSettings
 from simulator.smtp_server import SmtpServer
 from simulator.state import SimulatorState, remove_state, write_state
@@ -31,10 +31,6 @@ from simulator.world import ONLY_ADDRESS6, PROVIDERS_FILE, World, build_world, m
 _ATTEMPTS = 20
 _FILES = 65_536
 """Open files asked for: a socket per connection, and 173 listening ones."""
-
-
-class NotLoopbackError(ConfigurationError):
-    """The practice internet was told to listen where others could reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,10 @@ class SimulatorConfig:
     """EHLO mode; None finds out whether more than 127.0.0.1 can be bound."""
     greylist_seconds: float = 5.0
     slow_seconds: float = 3.0
+    report_port: int = 0
+    """SMTP port of those whom bounces and complaints are reported to; 0: nobody is told."""
+    people_seconds: float = 2.0
+    """How long people take to complain, to unsubscribe, to read."""
 
 
 async def serve(config: SimulatorConfig, announce: Callable[[SimulatorState], None] | None = None) -> None:
@@ -106,16 +106,6 @@ def run(config: SimulatorConfig, announce: Callable[[SimulatorState], None] | No
     _run_fast(serve(config, announce))
 
 
-def require_loopback(address: str) -> None:
-    """Raise NotLoopbackError for everything but a loopback address."""
-    try:
-        loopback = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise NotLoopbackError(f"{address}: the practice internet listens on loopback addresses only")
-
-
 def can_bind(address: str) -> bool:
     """Whether this machine lets a socket listen on `address`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -131,8 +121,11 @@ async def _listen(
     stack: contextlib.AsyncExitStack, config: SimulatorConfig, mailroom: Mailroom, certificates: Certificates
 ) -> SimulatorState:
     """Open every socket, each closed by the stack; the state then."""
-    world = mailroom.world
-    dns = DnsServer(Zone(world.records, config.zones))
+    world, zone = mailroom.world, Zone(mailroom.world.records, config.zones)
+    errands = Errands(zone, config.report_port, config.people_seconds, mailroom.note_errand)
+    mailroom.reacting = errands.add
+    stack.push_async_callback(errands.stop)
+    dns = DnsServer(zone)
     dns_port = await dns.listen(config.address, config.dns_port)
     stack.push_async_callback(dns.stop)
     smtp = SmtpServer(mailroom, certificates.context)

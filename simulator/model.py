@@ -32,6 +32,14 @@ class Behaviour(StrEnum):
     """The content is refused for good, after the dot."""
     BLOCK = "block"
     """The client's address is on a blocklist."""
+    LATE = "late"
+    """Takes the mail, and bounces it some seconds later by a report to its return path. Argument: seconds."""
+    COMPLAIN = "complain"
+    """Reads it and calls it spam. Argument: the form of the report, `arf`, `headers` or `old`; else the provider's."""
+    UNSUBSCRIBE = "unsubscribe"
+    """Wants no more of it: one click, or with the argument `mail` a mail to the other address of the header."""
+    CLICK = "click"
+    """Opens it with its pictures, and follows the first link."""
 
 
 class Stage(IntEnum):

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from simulator.client import SimulatorState, call_async
-from simulator.main import NotLoopbackError, SimulatorConfig, running
+from simulator.loopback import NotLoopbackError
+from simulator.main import SimulatorConfig, running
 from tests.integration.simulator.pipelined_client import PipelinedClient, envelope, stuffed
 
 pytestmark = pytest.mark.asyncio

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.main import NotLoopbackError, require_loopback
+from simulator.loopback import NotLoopbackError, require_loopback
 from simulator.replies import STYLES, fill
 from simulator.world import DEAD_ADDRESS, build_world, mx_suffixes
 
