@@ -119,10 +119,12 @@ def test_a_reader_sees_the_pictures_and_follows_the_first_link_there_is_to_see()
     )
 
 
-@pytest.mark.parametrize("word", ["click", "unsubscribe", "unsubscribe+mail", "complain", "late"])
-def test_no_mail_is_too_broken(word: str) -> None:
-    for head in ("", "Content-Type: text/html; charset=no-such\r\n", "List-Unsubscribe: <mailto:>\r\n\xff: x\r\n"):
-        done(f"{word}@gmail.sim", head=head)
+@pytest.mark.parametrize(
+    "head", ["", "Content-Type: text/html; charset=no-such\r\n", "List-Unsubscribe: <mailto:>\r\n"]
+)
+def test_of_broken_mail_people_do_what_can_be_done(head: str) -> None:
+    able = {word for word in ("click", "unsubscribe", "complain", "late") if done(f"{word}@gmail.sim", head=head)}
+    assert {"complain", "late"} <= able <= {"complain", "late", "click"}
 
 
 def test_every_host_can_report() -> None:
