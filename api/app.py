@@ -36,6 +36,7 @@ from api.routes import (
     suppressions,
     throttles,
     warmup,
+    webhooks,
 )
 from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
@@ -51,8 +52,8 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, suppressions, sandbox, pools, ips, throttles, warmup, providers, alarms,
-    reports, applications, health, pages,
+    metrics, emails, domains, api_keys, suppressions, webhooks, sandbox, pools, ips, throttles, warmup,
+    providers, alarms, reports, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -61,6 +62,7 @@ _TAGS: Final = [
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},
+    {"name": "Webhooks", "description": "Who is told of what happens."},
     {"name": "Pools", "description": "Which IPs a stream leaves through. Wants an operator's key."},
     {"name": "IPs", "description": "Our sending addresses, how each stands and why. Wants an operator's key."},
     {"name": "Throttles", "description": "Who rests where. Wants an operator's key."},

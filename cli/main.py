@@ -61,6 +61,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("queue", "cli.commands.queue:app", "What waits, by lane and destination.", _LOOK),
     Entry("reports", "cli.commands.reports:reports", "Figures: what happened to the mail, by whatever.", _LOOK),
     Entry("sandbox", "cli.commands.sandbox:app", "Captured test mail: list, show, clear; rules.", _LOOK),
+    Entry("webhooks", "cli.commands.webhooks:app", "Who is told of what happens; listen.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),
 )
 

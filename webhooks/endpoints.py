@@ -32,6 +32,8 @@ SIGNING: Final = 4
 """Secrets that sign at the same time: the newest, and those replaced last."""
 
 Status = Literal["enabled", "disabled"]
+ENABLED: Final[Status] = "enabled"
+DISABLED: Final[Status] = "disabled"
 
 _COLUMNS = "id, application_id, url, events, status, disabled_reason, created_at, failing_since"
 _OWN = "id = %(id)s AND owner_id = %(owner)s AND url <> ''"
@@ -125,6 +127,14 @@ async def get(connection: Connection, application_id: UUID | None, endpoint_id: 
     if row is None:
         raise unknown(endpoint_id)
     return _endpoint(row)
+
+
+async def sending(connection: Connection, application_id: UUID | None, endpoint_id: UUID) -> Endpoint:
+    """One endpoint that is on, for whoever wants something sent there. Raises Refused."""
+    found = await get(connection, application_id, endpoint_id)
+    if found.status == "disabled":
+        raise conflict("the webhook is disabled, nothing is sent there", hint="Enable it first.")
+    return found
 
 
 async def change(connection: Connection, application_id: UUID | None, endpoint_id: UUID, wanted: Change) -> Endpoint:

@@ -64,7 +64,13 @@ class EventDetail:
     """An event with what is, or was, sent."""
 
     summary: EventSummary
-    payload: Any
+    body: str
+    """Letter by letter."""
+
+    @property
+    def payload(self) -> Any:
+        """The body, read."""
+        return orjson.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ async def get(connection: Connection, endpoint_id: UUID, event_id: UUID) -> Even
     row = await cursor.fetchone()
     if row is None:
         raise _unknown(event_id)
-    return EventDetail(_summary(row[:6]), orjson.loads(row[6]))
+    return EventDetail(_summary(row[:6]), row[6])
 
 
 async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, window: Window[UUID]) -> Page[Attempt]:

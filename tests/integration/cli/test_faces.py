@@ -33,6 +33,7 @@ LISTS = {
     "warmup list": "/warmup",
     "warmup plans list": "/warmup/plans",
     "warmup presets": "/warmup/presets",
+    "webhooks list -a acme": "/webhooks",
 }
 ONES = {
     "domains get acme.example -a acme": "/domains/DOMAIN",
@@ -44,7 +45,7 @@ ONES = {
     "suppressions get ann@one.example": "/suppressions/ann@one.example",
     "warmup show 127.0.1.1": "/warmup/127.0.1.1",
 }
-OF_APPLICATIONS = ("/api-keys", "/domains", "/emails")
+OF_APPLICATIONS = ("/api-keys", "/domains", "/emails", "/webhooks")
 MORE = {
     "messages show EMAIL": {"events": "/emails/EMAIL/events"},
     "warmup show 127.0.1.1": {"changes": "/warmup/127.0.1.1/changes"},
@@ -88,6 +89,7 @@ def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str
         f"warmup plans create {plan}",
         f"ips rate {IP} postmaster high --provider gmail",
         "suppressions add ann@one.example",
+        "webhooks create https://shop.example/hook -a acme",
     ):
         done = postlane(*words.split())
         assert done.status == 0, (words, done.said)

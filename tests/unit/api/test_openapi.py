@@ -1,20 +1,16 @@
 """The OpenAPI document as those read it who have nothing else: a validator, a generator of types, a person."""
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import create_app
 from core.settings import Settings
+from tests.clients.node import installed, run
 
 DOCUMENT: dict[str, Any] = create_app(Settings(secret="5" * 64)).openapi()
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
@@ -82,33 +78,8 @@ def test_every_route_lists_what_it_may_refuse_with() -> None:
 
 def test_types_made_from_it_check_a_send(tmp_path: Path) -> None:
     """openapi-typescript with its defaults, then the compiler: installed by lock file into a cache of its own."""
-    tools = _installed() / "node_modules" / ".bin"
+    tools = installed(CLIENT) / "node_modules" / ".bin"
     (tmp_path / "openapi.json").write_text(json.dumps(DOCUMENT))
     shutil.copy(CLIENT / "send.ts", tmp_path)
-    _run(str(tools / "openapi-typescript"), "openapi.json", "-o", "postlane.d.ts", cwd=tmp_path)
-    _run(str(tools / "tsc"), "--noEmit", "--strict", "--skipLibCheck", "send.ts", cwd=tmp_path)
-
-
-def _installed() -> Path:
-    """The folder with the packages of the lock file; made once per lock file and machine."""
-    if shutil.which("npm") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("npm is missing: CI needs Node 20 or newer")
-        pytest.skip("npm is not installed")
-    lock = (CLIENT / "package-lock.json").read_bytes()
-    name = f"postlane-openapi-{os.getuid()}-{hashlib.sha256(lock).hexdigest()[:16]}"
-    folder = Path(tempfile.gettempdir()) / name
-    if not (folder / "installed").exists():
-        fresh = Path(tempfile.mkdtemp(prefix=name))
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(CLIENT / file, fresh)
-        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=fresh)
-        (fresh / "installed").touch()
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    return folder
-
-
-def _run(*command: str, cwd: Path) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    run(str(tools / "openapi-typescript"), "openapi.json", "-o", "postlane.d.ts", cwd=tmp_path)
+    run(str(tools / "tsc"), "--noEmit", "--strict", "--skipLibCheck", "send.ts", cwd=tmp_path)
