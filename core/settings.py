@@ -143,6 +143,27 @@ class Settings(BaseSettings):
         description="Niceness of marketing workers, so that transactional mail gets the processor first.",
     )
 
+    # Suppression
+    soft_bounce_count: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="Emails in a row that a mailbox fails without being dead (full, locked) before its address is "
+        "suppressed; a delivery begins anew. 0: never.",
+    )
+    soft_bounce_days: int = Field(
+        3, ge=1, le=100, description="Different days that these emails must be spread over, at least."
+    )
+    soft_bounce_rest_days: int = Field(
+        90, ge=0, le=3650, description="Days such an address stays suppressed; 0: until somebody removes the entry."
+    )
+    complaints_for: str = Field(
+        "everybody",
+        pattern="^(everybody|application)$",
+        description="Whose mail a complaint forbids: `everybody`'s on this server, or only that of the `application` "
+        "whose mail was complained about.",
+    )
+
     # Retention
     content_days: int = Field(7, ge=1, description="Days the content of a mail is kept.")
     event_days: int = Field(90, ge=1, description="Days emails, their messages and events are kept.")

@@ -22,8 +22,11 @@ from messages.timeline import Entry, EventKind
 from mta.model import Response, Verdict
 from store.counters import Counted
 from store.database import Connection
-from suppression import repository as suppressions
+from suppression import adding, soft_bounces
+from suppression.entries import Addition
 from suppression.reasons import SuppressionEntry
+from suppression.rules import BY_DEFAULT, SoftBounceRule, strike_of
+from suppression.soft_bounces import MailboxNews
 
 _COUNTED: Final = {EventKind.BOUNCED: "late_bounced", EventKind.COMPLAINED: "complained"}
 
@@ -65,6 +68,8 @@ class LateNews:
     response: Response | None = None
     verdict: Verdict | None = None
     suppress: SuppressionEntry | None = None
+    only_for: UUID | None = None
+    """The application whose mail alone it forbids; None: everybody's."""
 
 
 async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage | None:
@@ -88,10 +93,20 @@ async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage 
     )
 
 
-async def record_late_bounce(connection: Connection, message: KnownMessage, news: LateNews) -> bool:
-    """Write event, counter and suppression of a failed delivery; returns whether the message moved to `bounced`."""
+async def record_late_bounce(
+    connection: Connection, message: KnownMessage, news: LateNews, rule: SoftBounceRule = BY_DEFAULT
+) -> bool:
+    """Write event, counter and suppression of a failed delivery; returns whether the message moved to `bounced`.
+    `rule` says when soft bounces suppress."""
     moved = await moves.bounce_late(connection, message.ref, news.at)
     await record_late_news(connection, message, news, counted=moved)
+    v = news.verdict
+    counts = moved and news.suppress is None and not message.capture
+    strike = strike_of(v.klass, v.scope, v.rule) if v and counts else None
+    if strike:
+        reply = news.response.text if news.response else ""
+        failed = MailboxNews(message.address, message.ref.email_id, news.at, strike, reply, message.application_id)
+        await adding.add(connection, await soft_bounces.observe(connection, [failed], rule))
     return moved
 
 
@@ -101,8 +116,9 @@ async def record_late_news(
     """Write event, counter and suppression of news that move no state."""
     await timeline.write(connection, [_entry(message, news, counted=counted)])
     if news.suppress is not None and not message.capture:
-        addition = suppressions.Addition(message.address, news.suppress, message.application_id)
-        await suppressions.add(connection, [addition])
+        owner, source = message.application_id, message.ref.email_id
+        addition = Addition(message.address, news.suppress, owner, news.only_for, source_id=source)
+        await adding.add(connection, [addition])
 
 
 def _counts(message: KnownMessage, news: LateNews) -> Counted:

@@ -5,7 +5,7 @@ exactly once however often the same outcome is told (journal replay, a second wo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from messages import moves, timeline
@@ -15,13 +15,15 @@ from messages.states import TERMINAL, State
 from messages.timeline import Entry, EventKind
 from mta.model import Action
 from outcomes.kinds import Outcome
+from outcomes.mailboxes import mailbox_news
 from store import arrays
 from store.counters import Counted
 from store.database import Connection
 from store.durations import bucket
-from suppression import adding
+from suppression import adding, soft_bounces
 from suppression.entries import Addition
 from suppression.reasons import SuppressionEntry
+from suppression.rules import BY_DEFAULT, SoftBounceRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Recorded:
     """Which messages ended or were put off."""
 
 
-async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorded:
-    """Write these outcomes within the caller's transaction."""
+async def record(connection: Connection, outcomes: Sequence[Outcome], rule: SoftBounceRule = BY_DEFAULT) -> Recorded:
+    """Write these outcomes within the caller's transaction. `rule` says when soft bounces suppress."""
     # A replayed journal may tell of a message twice: its first end counts, and its last deferral.
     notes = [o for o in outcomes if o.is_note]
     endings = list({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values())
@@ -50,16 +52,22 @@ async def record(connection: Connection, outcomes: Sequence[Outcome]) -> Recorde
     moved = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
     first = notes + moved
     await timeline.write(connection, [_entry(o) for o in first])
-    await _suppress(connection, [(o, o.suppress) for o in first if o.suppress and not o.capture])
+    real = [o for o in moved if not o.capture]
+    soft = await soft_bounces.observe(connection, await mailbox_news(connection, real), rule)
+    await _suppress(connection, [(o, o.suppress) for o in first if o.suppress and not o.capture], soft)
     return Recorded(len(ended), len(kept), len(outcomes) - len(first), frozenset(ended | kept))
 
 
-async def _suppress(connection: Connection, told: Sequence[tuple[Outcome, SuppressionEntry]]) -> None:
+async def _suppress(
+    connection: Connection, told: Sequence[tuple[Outcome, SuppressionEntry]], soft: Sequence[Addition]
+) -> None:
     """The entries belong to the applications whose mail it was."""
-    if told:
-        owners = await applications_of(connection, [outcome.ref.email_id for outcome, _ in told])
-        additions = [Addition(o.address, entry, owners.get(o.ref.email_id)) for o, entry in told]
-        await adding.add(connection, additions)
+    emails = [outcome.ref.email_id for outcome, _ in told] + [one.source_id for one in soft if one.source_id]
+    if emails:
+        owners = await applications_of(connection, emails)
+        hard = [Addition(o.address, entry, source_id=o.ref.email_id) for o, entry in told]
+        owned = [replace(one, owner=owners.get(one.source_id)) for one in (*hard, *soft) if one.source_id]
+        await adding.add(connection, owned)
 
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from outcomes.journal import Journal
 from outcomes.kinds import Outcome, bare, storable
 from outcomes.record import Recorded, record
 from store.database import Database, DatabaseUnavailableError
+from suppression.rules import BY_DEFAULT, SoftBounceRule
 
 _log = get_logger(__name__)
 
@@ -45,7 +46,15 @@ OnCommit = Callable[[Sequence[Outcome], Recorded, float], None]
 class Recorder:
     """One per worker process. `put` is called from the event loop and never blocks on the database."""
 
-    def __init__(self, database: Database, journal: Journal | None, interval: float, on_commit: OnCommit) -> None:
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal | None,
+        interval: float,
+        on_commit: OnCommit,
+        rule: SoftBounceRule = BY_DEFAULT,
+    ) -> None:
+        self._rule = rule
         self._database = database
         self._journal = journal
         self._interval = interval
@@ -181,7 +190,7 @@ class Recorder:
             started = time.monotonic()
             try:
                 async with self._database.transaction() as connection:
-                    recorded = await record(connection, batch)
+                    recorded = await record(connection, batch, self._rule)
             except DatabaseUnavailableError as error:
                 _log.warning("outcomes_wait_for_database", outcomes=len(batch), error=str(error))
             except _REFUSED as error:

@@ -39,7 +39,7 @@ from outcomes.late import KnownMessage, LateNews, find_message, record_late_boun
 from outcomes.unsubscribing import is_unsubscribing, work_off
 from store.database import Connection, Database
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.rules import DETAIL_LENGTH, suppression_for
+from suppression.rules import BY_DEFAULT, DETAIL_LENGTH, SoftBounceRule, suppression_for
 
 _log = get_logger(__name__)
 
@@ -81,6 +81,9 @@ class ReportTools:
     secret: InstanceSecret
     rules: RuleBook
     clock: Clock
+    soft_bounces: SoftBounceRule = BY_DEFAULT
+    narrow_complaints: bool = False
+    """A complaint forbids only the mail of the application that it is about."""
 
 
 async def work_through(identifier: UUID, tools: ReportTools) -> Result | None:
@@ -143,7 +146,7 @@ async def _decide(
     if message is None:
         return await _finish(connection, mail, Result.UNKNOWN)
     if report.kind is ReportKind.COMPLAINT:
-        return await _complained(connection, mail, report, message)
+        return await _complained(connection, mail, report, message, tools)
     if report.kind is ReportKind.DELAYED:
         return await _delayed(connection, mail, report, message, tools)
     return await _failed(connection, mail, report, message, tools)
@@ -160,7 +163,8 @@ async def _failed(
     if await _finish(connection, mail, result) is None:
         return None
     recipient = about(report, message.address)
-    await record_late_bounce(connection, message, _bounce_news(mail, report, recipient, message, tools))
+    news = _bounce_news(mail, report, recipient, message, tools)
+    await record_late_bounce(connection, message, news, tools.soft_bounces)
     return result
 
 
@@ -178,7 +182,7 @@ async def _delayed(
 
 
 async def _complained(
-    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage
+    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: ReportTools
 ) -> Result | None:
     if message.complained:
         return await _finish(connection, mail, Result.REPEATED)
@@ -186,9 +190,9 @@ async def _complained(
         return None
     detail = f"{report.feedback_type} report from {report.reporting_mta or 'a feedback loop'}"
     entry = complaint_entry(message.lane, detail)
-    await record_late_news(
-        connection, message, LateNews(EventKind.COMPLAINED, mail.received_at, detail, suppress=entry)
-    )
+    only_for = message.application_id if tools.narrow_complaints else None
+    news = LateNews(EventKind.COMPLAINED, mail.received_at, detail, suppress=entry, only_for=only_for)
+    await record_late_news(connection, message, news)
     return Result.COMPLAINED
 
 

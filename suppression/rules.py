@@ -4,9 +4,16 @@ Only a server that speaks about the *mailbox* counts. Refusals of the message, i
 (5.7.x, blocklists, spam verdicts) never suppress, whatever a rule says: the person behind the address did nothing.
 A domain without DNS or with a null MX does not either: asking again costs one DNS question and nobody's reputation,
 while a domain that is repaired or renewed after a day would have lost all its people.
+
+What is said for certain suppresses at once (`suppression_for`). What may pass is counted by email, not by attempt
+(`strike_of`), and suppresses when it came too often without a delivery (`too_often`).
 """
 
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from core.queues import Lane
 from mta.model import Action, Phase, Scope, Verdict
@@ -42,3 +49,85 @@ def suppression_for(verdict: Verdict, phase: Phase | None, lane: Lane, reply: st
     detail = f"{seen}: {reply}" if reply else seen
     source = Source.SMTP if phase is not None else Source.BOUNCE_REPORT
     return SuppressionEntry(SuppressionScope.ALL, Reason.HARD_BOUNCE, source, detail[:DETAIL_LENGTH])
+
+
+class Strike(StrEnum):
+    """Ways in which a mailbox fails without being called dead."""
+
+    SOFT = "soft"
+    """Full, locked, or not found in words that prove nothing."""
+    ABSENT = "absent"
+    """In no directory of its organisation, says a server that may be out of step."""
+
+
+_STRIKING: Final = DEAD | {"mailbox_full", "mailbox_trouble"}
+"""Classes that blame the mailbox. Not those of size, content, rates and policies: the mailbox works. Nor those of the
+domain: see above."""
+
+_ABSENT: Final = frozenset({"microsoft-not-in-directory"})
+"""Rules whose replies are believed the second time, on another day: Exchange Online refuses so both who is not there
+and, for a day, everybody of a company whose directory is not in step."""
+_ABSENT_TIMES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SoftBounceRule:
+    """How often is too often. In a row, without a delivery in between; to whichever application's mail."""
+
+    count: int = 5
+    """Emails; 0: never."""
+    days: int = 3
+    """Different days (UTC) that they are spread over."""
+    rest: timedelta | None = timedelta(days=90)
+    """How long no mail is sent then; None: until somebody removes the entry."""
+
+
+BY_DEFAULT: Final = SoftBounceRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The failures of one kind at one address since its last delivery.
+
+    Servers take a mail and send it back later. So a delivery only marks the tally, with its email; the failure that
+    follows begins anew, unless it is that very email that came back.
+    """
+
+    count: int = 0
+    days: frozenset[date] = frozenset()
+    delivered_by: UUID | None = None
+    """The last email that was delivered since the last failure."""
+
+    def failed(self, email: UUID, at: datetime) -> "Tally":
+        """With one more failure."""
+        before = self if self.delivered_by in (None, email) else Tally()
+        return Tally(before.count + 1, before.days | {at.date()})
+
+    def delivered(self, email: UUID) -> "Tally":
+        """With a delivery."""
+        return replace(self, delivered_by=email)
+
+
+def strike_of(klass: str, scope: str, rule: str) -> Strike | None:
+    """How an email that was not delivered counts against the mailbox, by the last verdict on it; None: it does not."""
+    if scope != Scope.RECIPIENT or klass not in _STRIKING:
+        return None
+    return Strike.ABSENT if rule in _ABSENT else Strike.SOFT
+
+
+def too_often(kind: Strike, tally: Tally, reply: str, rule: SoftBounceRule) -> SuppressionEntry | None:
+    """The entry to add for an address with these failures, or None. `reply` is the last one."""
+    if tally.delivered_by is not None:
+        return None
+    told = f"{tally.count} emails in a row on {len(tally.days)} days: {reply}"[:DETAIL_LENGTH]
+    if kind is Strike.ABSENT and tally.count >= _ABSENT_TIMES <= len(tally.days):
+        return SuppressionEntry(SuppressionScope.ALL, Reason.HARD_BOUNCE, Source.SMTP, told)
+    if rule.count and tally.count >= rule.count and len(tally.days) >= rule.days:
+        return SuppressionEntry(SuppressionScope.ALL, Reason.SOFT_BOUNCES, Source.SMTP, told, _end(tally, rule))
+    return None
+
+
+def _end(tally: Tally, rule: SoftBounceRule) -> datetime | None:
+    if rule.rest is None:
+        return None
+    return datetime.combine(max(tally.days), time.max, UTC) + rule.rest

@@ -27,6 +27,7 @@ from sandbox import complaints
 from store import folding
 from store.clock import DatabaseClock
 from store.database import Database
+from suppression.from_settings import narrow_complaints, soft_bounce_rule
 from webhooks.delivery import Deliverer
 from webhooks.retention import forget, forget_listeners
 from webhooks.sending import Sender
@@ -101,7 +102,14 @@ class BackgroundWorker(QueueWorker):
         await database.open()
         self._clock = DatabaseClock(database)
         await self._clock.start()
-        tools = ReportTools(database, self._secret, rules_in_force(self.settings), SystemClock())
+        tools = ReportTools(
+            database,
+            self._secret,
+            rules_in_force(self.settings),
+            SystemClock(),
+            soft_bounce_rule(self.settings),
+            narrow_complaints(self.settings),
+        )
         self._background = Background(self.settings, tools, self._deliverer(database, self._clock))
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 

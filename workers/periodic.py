@@ -22,6 +22,7 @@ from pools import throttle_repository, upkeep
 from sandbox import mailbox
 from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
+from suppression import soft_bounces
 from suppression.removing import forget_expired
 from warmup.repository import forget_days
 from workers.duties import Duty, do_all
@@ -85,6 +86,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old reports", 600.0, _transaction(forget_inbound)),
     Duty("old captured mail", 60.0, Scheduler.old_captured_mail, share=0.05),
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
+    Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
     Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),
     Duty("old alarms", 3600.0, _transaction(alarm_repository.forget)),

@@ -31,6 +31,7 @@ from pools.rates import Rates
 from pools.repository import PoolBook
 from pools.throttle import ThrottleBook
 from store.database import Database
+from suppression.from_settings import soft_bounce_rule
 from warmup.ledger import Ledger
 from workers import watch
 from workers.batch import Collaborators, Limits, Shared
@@ -58,7 +59,8 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     journal = Journal(folder, own, ADOPTION_SECONDS)
     lease = timedelta(seconds=settings.lease_seconds)
     claims = ClaimKeeper(database, worker, lease)
-    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, partial(_committed, claims))
+    committed = partial(_committed, claims)
+    recorder = Recorder(database, journal, settings.outcome_flush_ms / 1000, committed, soft_bounce_rule(settings))
     await _take_over(database, journal, recorder)
     _begin(journal, worker)
     await _adopt(database, folder, own, recorder)
