@@ -4,7 +4,7 @@ Called in the transactions that record outcomes and late bounces. What counts, a
 `suppression/rules`. An address that never failed has no row, and a delivery to it writes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -22,13 +22,19 @@ CLEARED_DAYS: Final = 14
 
 Key = tuple[str, Strike]
 
-# Locked in one order, so that two recorders never wait for each other in a circle. EXISTS is asked once and first.
+# For every delivery there is, so with nothing but addresses; EXISTS is asked once and first.
+_FAILED_BEFORE = """
+SELECT address FROM soft_bounces
+ WHERE EXISTS (SELECT FROM soft_bounces) AND address = ANY(%s)
+"""
+
+# Locked in one order, so that two recorders never wait for each other in a circle.
 _DELIVERED = """
 UPDATE soft_bounces b SET delivered_at = u.at, delivered_email_id = u.email_id
   FROM (SELECT f.address, f.kind, g.at, g.email_id
           FROM unnest(%(addresses)s::text[], %(times)s::timestamptz[], %(emails)s::uuid[]) g(address, at, email_id)
           JOIN soft_bounces f ON f.address = g.address
-         WHERE EXISTS (SELECT FROM soft_bounces) ORDER BY f.address, f.kind FOR UPDATE OF f) u
+         ORDER BY f.address, f.kind FOR UPDATE OF f) u
  WHERE b.address = u.address AND b.kind = u.kind
 """
 
@@ -72,9 +78,7 @@ class MailboxNews(NamedTuple):
 async def observe(connection: Connection, news: Sequence[MailboxNews], rule: SoftBounceRule) -> list[Addition]:
     """Count these, in their order; returns what is to be suppressed now."""
     failed = {one.address for one in news if one.strike}
-    delivered = [one for one in news if one.address not in failed]
-    if delivered:
-        await connection.execute(_DELIVERED, _deliveries(delivered))
+    await _clear(connection, [one for one in news if one.address not in failed])
     return await _count(connection, [one for one in news if one.address in failed], rule) if failed else []
 
 
@@ -87,8 +91,17 @@ async def forget(connection: Connection) -> None:
     )
 
 
-def _deliveries(delivered: Sequence[MailboxNews]) -> dict[str, object]:
-    last = {one.address: one for one in delivered}
+async def _clear(connection: Connection, delivered: Sequence[MailboxNews]) -> None:
+    if not delivered:
+        return
+    cursor = await connection.execute(_FAILED_BEFORE, [[one.address for one in delivered]])
+    before = {row[0] for row in await cursor.fetchall()}
+    if before:
+        last = {one.address: one for one in delivered if one.address in before}
+        await connection.execute(_DELIVERED, _columns(last))
+
+
+def _columns(last: Mapping[str, MailboxNews]) -> dict[str, object]:
     return {
         "addresses": list(last),
         "times": arrays.moments([one.at for one in last.values()]),
