@@ -23,6 +23,7 @@ from api.routes import (
     alarms,
     api_keys,
     applications,
+    contacts,
     domains,
     emails,
     health,
@@ -35,9 +36,11 @@ from api.routes import (
     sandbox,
     suppressions,
     throttles,
+    topics,
     warmup,
     webhooks,
 )
+from audience.topics import TopicBook
 from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
@@ -52,14 +55,16 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, suppressions, webhooks, sandbox, pools, ips, throttles, warmup,
-    providers, alarms, reports, applications, health, pages,
+    metrics, emails, domains, api_keys, topics, contacts, suppressions, webhooks, sandbox, pools, ips, throttles,
+    warmup, providers, alarms, reports, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
     {"name": "Reports", "description": "Figures of what happened to the mail."},
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},
+    {"name": "Topics", "description": "Types of mail that recipients may take or leave."},
+    {"name": "Contacts", "description": "What one person takes."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},
     {"name": "Webhooks", "description": "Who is told of what happens."},
@@ -107,6 +112,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             database=database,
             acceptor=acceptor,
             directory=directory,
+            topics=TopicBook(database),
             hints=hints,
             resolver=make_resolver(settings, known_providers(settings)),
             secret=InstanceSecret.from_text(settings.secret.get_secret_value()),

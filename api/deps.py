@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from accounts.directory import Directory
+from audience.topics import TopicBook
 from core.clock import Clock
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
@@ -22,6 +23,7 @@ class Deps:
     database: Database
     acceptor: Acceptor
     directory: Directory
+    topics: TopicBook
     hints: HintPublisher
     resolver: Resolver
     secret: InstanceSecret

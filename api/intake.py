@@ -22,8 +22,10 @@ from api.headers import message_id_in, read_headers
 from api.packing import in_bounds
 from api.schemas.emails import MoveEmail, SendEmail, Tag
 from api.validation import api_error, missing
+from audience.topics import Topic, TopicBook, of_mail
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
+from core.queues import Lane
 from core.refusal import Refused
 from messages import tags
 from messages.capture import marked
@@ -45,6 +47,7 @@ class Intake:
     """Largest email: texts, headers and decoded attachments."""
     simulated_domain: str
     """Where recipients are only simulated."""
+    topics: TopicBook
 
 
 def read_email(raw: bytes) -> SendEmail:
@@ -84,13 +87,15 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
     headers = read_headers(sent.headers)
     attachments = read_attachments(sent.attachments)
     scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at else None
+    topic = await _topic(sent, intake)
+    stream = sent.stream or (topic.lane if topic else Lane.TRANSACTIONAL)
     email_id, directory = uuid7(), intake.directory
     rules = await directory.capture_rules(intake.caller.application_id)
     email = NewEmail(
         id=email_id,
         application_id=intake.caller.application_id,
         domain_id=(await permission.sender_domain(directory, intake.caller, sender.domain)).id,
-        lane=sent.stream,
+        lane=stream,
         created_at=intake.now,
         message_id=message_id_in(headers) or f"<{email_id.hex}@{sender.domain}>",
         sender=sent.sender.strip(" \t"),
@@ -105,14 +110,21 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
         headers=headers,
         attachments=attachments,
         tags=_tags(sent.tags) if sent.tags else (),
-        pool_id=await permission.pool(directory, sent.pool, sent.stream) if sent.pool else None,
+        pool_id=await permission.pool(directory, sent.pool, stream) if sent.pool else None,
         scheduled_at=scheduled_at,
         expires_at=_expiry(sent.expires_in, scheduled_at or intake.now),
+        topic_id=topic.id if topic else None,
         capture=intake.caller.test,
     )
     if email.size > intake.max_bytes:
         raise ApiError("payload_too_large", f"The email is larger than {intake.max_bytes:,} bytes.")
     return email
+
+
+async def _topic(sent: SendEmail, intake: Intake) -> Topic | None:
+    if sent.topic_id is None:
+        return None
+    return await of_mail(intake.topics, intake.caller.application_id, sent.topic_id, sent.stream)
 
 
 def _mailbox(field: str, text: str) -> Mailbox:

@@ -47,6 +47,12 @@ class OperatorRoute(KeyedRoute):
         return translating
 
 
+class ApplicationRoute(OperatorRoute):
+    """The same for what an application has."""
+
+    guard: ClassVar = "full_access"
+
+
 class ReadingRoute(KeyedRoute):
     """A route of applications that only reads: what is refused is one of its parameters."""
 

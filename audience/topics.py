@@ -19,7 +19,7 @@ from audience.telling import tell_topic
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.queues import Lane
-from core.refusal import conflict, not_found
+from core.refusal import conflict, invalid, not_found
 from core.remembered import Remembered
 from store.database import Connection, Database
 from webhooks.kinds import EventType
@@ -210,6 +210,17 @@ class TopicBook:
     async def _load(self, key: tuple[UUID, UUID]) -> Topic | None:
         async with self._database.connection() as connection:
             return await find(connection, *key)
+
+
+async def of_mail(book: TopicBook, application_id: UUID, identifier: UUID, stream: Lane | None) -> Topic:
+    """The topic that a mail names, for every door that takes mail. Without a stream of its own the mail travels in the
+    topic's. Raises Refused."""
+    found = await book.find(application_id, identifier)
+    if found is None:
+        raise invalid("topic_id", "there is no such topic")
+    if stream not in (None, found.lane):
+        raise invalid("topic_id", f"the topic is of the {found.lane.value} stream, and the mail of the other")
+    return found
 
 
 class DefaultTopics:

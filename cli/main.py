@@ -48,6 +48,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("migrate", "cli.commands.services:migrate", "Bring the database to this version's tables.", _SET_UP),
     Entry("domains", "cli.commands.domains:app", "Sender domains, their DNS records and keys.", _SET_UP),
     Entry("applications", "cli.commands.applications:app", "Who sends: applications, keys, domains.", _SET_UP),
+    Entry("topics", "cli.commands.topics:app", "Types of mail, and what recipients chose.", _SET_UP),
     Entry("keys", "cli.commands.keys:app", "API keys.", _SET_UP),
     Entry("doctor", "cli.commands.doctor:doctor", "Check servers, DNS, ports and keys, and say what to do.", _SET_UP),
     Entry("pools", "cli.commands.pools:app", "Pools of IPs: make, fill, weigh, assign, advice.", _OPERATE),

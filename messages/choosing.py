@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from audience import choices, topics
-from audience.choices import Act, Person, Preference, What
+from audience.choices import Act, Person, Preference, Source, What
 from audience.links import MailLink
 from audience.telling import tell_choices
 from audience.topics import Subscription
@@ -82,8 +82,9 @@ async def unsubscribe(connection: Connection, person: Person, topic_id: UUID | N
 async def choose(
     connection: Connection, person: Person, wanted: Mapping[UUID, Subscription], act: Act
 ) -> dict[UUID, Subscription]:
-    """Take or leave topics; those for which that is new. Who takes one has not left all mail any more."""
-    if Subscription.OPT_IN in wanted.values():
+    """Take or leave topics; those for which that is new. Who takes one by their own hand has not left all mail any
+    more; their application, which may have old lists to bring in, cannot say that for them."""
+    if act.source is Source.LINK and Subscription.OPT_IN in wanted.values():
         await return_to_all(connection, person, act)
     changed = await choices.subscribe(connection, person, wanted, act)
     if changed:

@@ -31,7 +31,7 @@ SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject,
 
 _DETAIL = """
 SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane,
-       e.capture, e.tags, e.expires_at, c.html, c.body
+       e.capture, e.tags, e.expires_at, c.html, c.body, e.topic_id
   FROM emails e LEFT JOIN LATERAL (SELECT html, body FROM contents WHERE id = e.content_id OFFSET 0) c ON true
  WHERE e.id = %(email)s AND e.application_id = %(application)s AND (e.capture OR NOT %(tests)s)
 """
@@ -133,6 +133,7 @@ class EmailDetail:
     html: str | None
     text: str | None
     recipients: tuple[RecipientView, ...]
+    topic_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +183,10 @@ async def find_email(
             await connection.execute(_RECIPIENTS, names)
         ).fetchall()
     )
-    tags, expires_at, html, text = row[12:]
+    tags, expires_at, html, text, topic_id = row[12:]
     states = tuple({r.state for r in recipients})
     summary = _summary(row[:12], states, sum(r.attempts for r in recipients))
-    return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients)
+    return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients, topic_id)
 
 
 async def list_emails(

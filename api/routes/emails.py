@@ -82,8 +82,9 @@ async def send_batch(request: Request) -> Response:
 def _intake(collaborators: Deps, who: Caller) -> Intake:
     settings = collaborators.settings
     return Intake(
-        who, collaborators.directory, collaborators.clock.now(), settings.max_message_bytes, settings.sandbox_domain
-    )
+        who, collaborators.directory, collaborators.clock.now(), settings.max_message_bytes, settings.sandbox_domain,
+        collaborators.topics,
+    )  # fmt: skip
 
 
 async def _accept(request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes) -> Response:

@@ -1,7 +1,7 @@
 """Bodies and answers of the email routes: what JSON may hold, by type. What it may *mean* is `api/intake`.
 
-Unknown fields are ignored, as Resend ignores them: its SDKs send fields that we have no use for yet (`topic_id`), and a
-newer SDK must not stop an application's mail. Known fields are strict: a number where a text belongs is refused, not
+Unknown fields are ignored, as Resend ignores them: its SDKs send fields that we have no use for, and a newer SDK
+must not stop an application's mail. Known fields are strict: a number where a text belongs is refused, not
 turned into one. Where Resend has the same noun, its fields are there with its names; `message_id`, `recipients`,
 `stream`, `pool` and the whole timeline are more than it gives.
 """
@@ -98,8 +98,13 @@ class SendEmail(BaseModel):
         examples=["in 10 min", "2026-08-05T11:52:01Z"],
     )
     template: Any = Field(None, description="Not available yet: refused.")
-    stream: Annotated[Lane, otherwise(Lane.TRANSACTIONAL)] = Field(
-        Lane.TRANSACTIONAL, description="Ours. The way it travels: `marketing` never delays the other."
+    topic_id: Annotated[UUID | None, Absent] = Field(
+        None, description="The type of mail it is: whoever left that topic does not get it."
+    )
+    stream: Annotated[Lane | None, Absent] = Field(
+        None,
+        description="Ours. The way it travels: `marketing` never delays the other. By default its topic's stream, "
+        "without a topic `transactional`.",
     )
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
     expires_in: Annotated[Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None, Absent] = Field(
@@ -203,6 +208,7 @@ class EmailAnswer(EmailSummary):
     text: str | None = Field(description="Null when there is none, or its retention is over.")
     tags: list[TagAnswer]
     expires_at: datetime | None
+    topic_id: UUID | None = Field(description="The type of mail it is.")
     recipients: list[RecipientAnswer]
 
 

@@ -36,6 +36,7 @@ def email_detail(email: EmailDetail) -> dict[str, Any]:
         "text": email.text,
         "tags": [{"name": name, "value": value} for name, value in email.tags],
         "expires_at": email.expires_at,
+        "topic_id": email.topic_id,
         "recipients": [
             {
                 "recipient": r.recipient,

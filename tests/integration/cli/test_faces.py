@@ -29,6 +29,7 @@ LISTS = {
     "providers list": "/providers",
     "suppressions list": "/suppressions",
     "throttles list": "/throttles",
+    "topics list -a acme": "/topics",
     "warmup history 127.0.1.1": "/warmup/127.0.1.1/changes",
     "warmup list": "/warmup",
     "warmup plans list": "/warmup/plans",
@@ -45,7 +46,7 @@ ONES = {
     "suppressions get ann@one.example": "/suppressions/ann@one.example",
     "warmup show 127.0.1.1": "/warmup/127.0.1.1",
 }
-OF_APPLICATIONS = ("/api-keys", "/domains", "/emails", "/webhooks")
+OF_APPLICATIONS = ("/api-keys", "/domains", "/emails", "/topics", "/webhooks")
 MORE = {
     "messages show EMAIL": {"events": "/emails/EMAIL/events"},
     "warmup show 127.0.1.1": {"changes": "/warmup/127.0.1.1/changes"},
@@ -90,6 +91,7 @@ def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str
         f"ips rate {IP} postmaster high --provider gmail",
         "suppressions add ann@one.example",
         "webhooks create https://shop.example/hook -a acme",
+        "topics create News -a acme",
     ):
         done = postlane(*words.split())
         assert done.status == 0, (words, done.said)

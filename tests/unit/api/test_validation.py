@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from api.errors import ABOUT, ERRORS, ApiError
 from api.schemas.emails import BATCH, SendEmail, Tag
 from api.validation import api_error
-from core.queues import Lane
 
 GOOD: dict[str, Any] = {"from": "a@b.example", "to": "c@d.example", "subject": "x", "text": "y"}
 
@@ -58,7 +57,7 @@ def test_null_and_empty_are_absent_where_there_is_a_default() -> None:
             "tags": [{"name": "a", "value": nothing}],
         }
         found = SendEmail.model_validate_json(json.dumps(body))
-        assert (found.stream, found.expires_in, found.tags) == (Lane.TRANSACTIONAL, None, [Tag(name="a", value="")])
+        assert (found.stream, found.expires_in, found.tags) == (None, None, [Tag(name="a", value="")])
 
 
 def test_a_batch_stops_at_its_first_mistake() -> None:

@@ -1,0 +1,121 @@
+"""Bodies and answers of `/topics` and `/contacts/{contact}/topics`, by type and shape.
+
+Names, limits and values are Resend's, so that its SDKs work; `stream`, `is_default` and `chosen` are ours.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from api.schemas.shapes import Listed, Strict
+from audience.topics import MOST, Subscription, Visibility
+from core.queues import Lane
+from web.absent import Absent, Needed, otherwise
+
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=_ONE_LINE)]
+_About = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ONE_LINE)]
+
+
+class CreateTopic(Strict):
+    """A type of mail."""
+
+    name: Annotated[_Name, Needed] = Field(description="What recipients read.", examples=["Weekly newsletter"])
+    default_subscription: Annotated[Subscription, Field(strict=False), Needed] = Field(
+        description="Whether those who have not chosen get it (`opt_in`) or not (`opt_out`). Cannot be changed."
+    )
+    description: Annotated[_About, otherwise("")] = Field("", description="What recipients read below the name.")
+    visibility: Annotated[Visibility, Field(strict=False), otherwise(Visibility.PRIVATE)] = Field(
+        Visibility.PRIVATE,
+        description="`public`: everybody sees it; `private`: only who gets it or has chosen about it.",
+    )
+    stream: Annotated[Lane, Field(strict=False), otherwise(Lane.MARKETING)] = Field(
+        Lane.MARKETING,
+        description="Ours. Mail of a `transactional` topic is shown as always on and never stopped by choices.",
+    )
+
+
+class UpdateTopic(Strict):
+    """What to change; what is left out stays."""
+
+    name: Annotated[_Name | None, Absent] = Field(None, description="What recipients read.")
+    description: _About | None = Field(None, description="What recipients read below the name; empty for nothing.")
+    visibility: Annotated[Annotated[Visibility, Field(strict=False)] | None, Absent] = Field(
+        None, description="`public` or `private`."
+    )
+
+
+class TopicItem(BaseModel):
+    """A type of mail."""
+
+    id: UUID
+    name: str
+    description: str = Field(description="What recipients read below the name.")
+    default_subscription: Subscription = Field(description="For those who have not chosen.")
+    visibility: Visibility = Field(description="Who sees it among the preferences.")
+    created_at: datetime
+    stream: Literal["transactional", "marketing"]
+    is_default: bool = Field(description="Marketing mail without a topic is of this one.")
+
+
+class TopicAnswer(TopicItem):
+    """A type of mail."""
+
+    object: Literal["topic"] = "topic"
+
+
+class TopicList(Listed[TopicItem]):
+    """Topics, newest first."""
+
+
+class TopicReference(BaseModel):
+    """The topic that was worked on."""
+
+    object: Literal["topic"] = "topic"
+    id: UUID
+
+
+class TopicDeleted(TopicReference):
+    """The topic is gone."""
+
+    deleted: Literal[True] = True
+
+
+class ContactTopic(BaseModel):
+    """A topic as it is for one person."""
+
+    id: UUID
+    name: str
+    description: str = Field(description="What recipients read below the name.")
+    subscription: Subscription = Field(description="Whether the person gets it.")
+    chosen: bool = Field(description="They said so; else it is the topic's default.")
+
+
+class ContactTopics(Listed[ContactTopic]):
+    """All topics for one person, the default one first."""
+
+
+class Choice(Strict):
+    """Take or leave one topic."""
+
+    id: UUID = Field(strict=False)
+    subscription: Annotated[Subscription, Field(strict=False)]
+
+
+class Choices(Strict):
+    """The same list under a name."""
+
+    topics: list[Choice] = Field(min_length=1, max_length=MOST)
+
+
+ChooseTopics = Annotated[list[Choice], Field(min_length=1, max_length=MOST)] | Choices
+"""Resend's SDKs send the bare list, its description shows the other."""
+
+
+class ContactReference(BaseModel):
+    """Whose topics they are."""
+
+    object: Literal["contact"] = "contact"
+    id: str = Field(description="The address.")
