@@ -1,0 +1,234 @@
+"""Links and pixel of an HTML body: found once per content, filled in for each recipient. Pure.
+
+`template` reads the HTML and cuts it where a recipient's token goes; `fill` puts the tokens in. Not a byte outside the
+links changes, and what is no link to the web stays as it is: other schemes, fragments, placeholders, links into our own
+pages, links to unsubscribe, and those that say so themselves (`data-no-track`, or what other services call it). Text
+bodies are never touched: whoever reads them sees the address itself.
+
+HTML is read as browsers read it (WHATWG HTML, 13.2.5), as far as it matters here: comments, CDATA, raw text and the
+attributes of other tags hold no links. What Outlook alone reads (`<!--[if mso]>`) does, buttons in VML among it.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from html import unescape
+from html.entities import html5
+from typing import Final
+from urllib.parse import quote
+from uuid import UUID
+
+from core.addresses import AddressError, fold_domain
+from messages.link_tokens import HEAD, LONGEST, Kind, LinkTokens, coded, payload_of
+
+CACHED: Final = 64
+"""Templates kept: the mails of a campaign have one content each worker meets again and again."""
+
+CACHED_BYTES: Final = 128 * 1024
+"""Larger HTML is read anew each time, so that 64 templates are no burden."""
+
+_INSIDE: Final = r"""[^>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+(?:>|\Z)"""
+"""The rest of a tag. A quotation mark counts only behind an equals sign."""
+
+_RAW: Final = "style|script|title|textarea|xmp|iframe|noembed|noframes"
+
+# Every part takes what it begins to its end, or to the end of the text, so that no input is looked at twice. Letters of
+# both cases are named only where a name stands: IGNORECASE for all makes the whole three times as slow.
+_TOKEN: Final = re.compile(
+    rf"""
+    (?:[^<]++|<(?!!|(?i:a|area|v:[a-z]++|/body|{_RAW})[\s/>])(?:/?[a-zA-Z]{_INSIDE})?+)*+     # nothing for us
+    (?:
+      <!--\[if[^\]>]*+\]>                                   # Outlook reads on here, and so do we
+    | <!--(?:-?>|[^-]*+(?:-(?!-!?>)[^-]*+)*+(?:--!?>|\Z))
+    | <!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+(?:\]\]>|\Z)
+    | <(?i:({_RAW}))(?=[\s/>])[^<]*+(?:<(?!/(?i:\1)[\s/>])[^<]*+)*+
+    | <(?P<link>(?i:a|area|v:[a-z]++))(?=[\s/>]){_INSIDE}
+    | <(?P<end>(?i:/body))(?=[\s/>]){_INSIDE}
+    | <|\Z
+    )
+    """,
+    re.VERBOSE,
+)
+
+_PLAIN_END: Final = re.compile(r"</body\s*+>\s*+(?:</html\s*+>\s*+)?\Z", re.IGNORECASE)
+
+_ATTRIBUTE: Final = re.compile(r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+""")
+
+_REFERENCE: Final = re.compile(r"&(?:#[0-9]++;?|#[xX][0-9a-fA-F]++;?|([a-zA-Z0-9]++;?))(?=(=?))")
+
+_PLAIN: Final = re.compile(r"https?://[A-Za-z0-9.-]++(?::[0-9]++)?(?:[/?#][A-Za-z0-9%/:?#\[\]@!$&'()*+,;=~._-]*+)?")
+"""A URL that needs no mending before it can stand in a header."""
+_WEB: Final = re.compile(r"(https?)://([^/?#]++)(.*)", re.IGNORECASE | re.DOTALL)
+_AUTHORITY: Final = re.compile(r"((?:[^@]*@)?)([^@:\[\]]+)((?::[0-9]*)?)")
+_SAFE: Final = "%/:?#[]@!$&'()*+,;=~-._"
+_BLANKS: Final = "".join(map(chr, range(0x21)))
+_NO_BREAKS: Final = str.maketrans("", "", "\t\r\n")
+_SPARED: Final = (
+    "{{", "{%", "${", "*|", "<%", "[[", "%%",
+    "unsubscri", "optout", "opt-out", "opt_out", "abmeld", "abbestell", "desinscri", "désinscri", "desabonn", "désabonn",
+    "darse-de-baja", "darse_de_baja",
+)  # fmt: skip
+"""What is in a URL that is left alone: placeholders of templates, which somebody fills in later who does not know of us,
+and words for unsubscribing, in the languages of our own pages."""
+
+_UNTRACKED: Final = {
+    "data-no-track": "",
+    "data-pm-no-track": "",
+    "ses:no-track": "",
+    "clicktracking": "off",
+    "disable-tracking": "true",
+}
+"""Attributes that forbid tracking: ours and those of Postmark, SES, SendGrid and Mailgun, whose templates move here.
+With "" the name is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """What is tracked in a mail, and where its links lead first."""
+
+    base_url: str
+    """`https://track.example.com`, without a slash at the end."""
+    place: bytes
+    """`link_tokens.place_of` of its host."""
+    opens: bool
+    clicks: bool
+    own: str = ""
+    """Beginning of the links to our own pages, which are never tracked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """HTML cut where tokens go: a token between each two texts. `slots` says what each token is for."""
+
+    texts: tuple[str, ...]
+    slots: tuple[tuple[Kind, bytes], ...]
+
+
+def tracked(html: str, tracking: Tracking, tokens: LinkTokens, email_id: UUID, position: int) -> str:
+    """The HTML as one recipient gets it."""
+    made = template(html, tracking)
+    return fill(made, tokens, payload_of(email_id, position, tracking.place)) if made.slots else html
+
+
+def template(html: str, tracking: Tracking) -> Template:
+    """The HTML with its links found; the same one again costs nothing."""
+    return _cached(html, tracking) if len(html) <= CACHED_BYTES else _template(html, tracking)
+
+
+def fill(made: Template, tokens: LinkTokens, payload: bytes) -> str:
+    """The HTML with the tokens of one recipient."""
+    parts = [made.texts[0]]
+    for (kind, target), text in zip(made.slots, made.texts[1:], strict=True):
+        parts.append(tokens.head(kind, payload, target))
+        parts.append(text)
+    return "".join(parts)
+
+
+def _template(html: str, tracking: Tracking) -> Template:
+    links, end = _scan(html) if tracking.clicks else ([], _end_of_body(html))
+    texts: list[str] = []
+    slots: list[tuple[Kind, bytes]] = []
+    text, done = "", 0
+    for start, stop, raw in links:
+        target = _target(raw, tracking)
+        if target is None:
+            continue
+        texts.append(f"{text}{html[done:start]}{tracking.base_url}/{Kind.CLICK}/")
+        slots.append((Kind.CLICK, target))
+        text, done = coded(target), stop
+    rest, after = text + html[done : max(end, done)], html[max(end, done) :]
+    for kind, before, behind in _additions(tracking, clicks=bool(slots)):
+        texts.append(f"{rest}{before}{tracking.base_url}/{kind}/")
+        slots.append((kind, b""))
+        rest = behind
+    return Template((*texts, rest + after), tuple(slots))
+
+
+_cached = lru_cache(CACHED)(_template)
+
+
+def _additions(tracking: Tracking, *, clicks: bool) -> Iterable[tuple[Kind, str, str]]:
+    """What is put before the end of the body. The link has no content and is not displayed: only what follows every
+    link in the source finds it."""
+    if clicks:
+        yield Kind.TRAP, '<a href="', '" style="display:none" aria-hidden="true" tabindex="-1"></a>'
+    if tracking.opens:
+        yield Kind.OPEN, '<img src="', '.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px" />'
+
+
+def _scan(html: str) -> tuple[list[tuple[int, int, str]], int]:
+    """Start, stop and raw text of each address of a link, and where the body ends."""
+    links: list[tuple[int, int, str]] = []
+    end = len(html)
+    for token in _TOKEN.finditer(html):
+        if token.lastgroup == "link":
+            found = _address(html, token.end("link"), token.end() - 1)
+            if found is not None and html[token.end() - 1] == ">":
+                links.append(found)
+        elif token.lastgroup == "end":
+            end = token.start("end") - 1
+    return links, end
+
+
+def _end_of_body(html: str) -> int:
+    """As `_scan` finds it; without a look at all tags where nothing follows it but the end of the document."""
+    at = max(html.rfind("</body"), html.rfind("</BODY"))
+    return at if at >= 0 and _PLAIN_END.match(html, at) else _scan(html)[1]
+
+
+def _address(html: str, start: int, stop: int) -> tuple[int, int, str] | None:
+    """The first `href` of a tag; None without one, and where the tag forbids tracking."""
+    found: tuple[int, int, str] | None = None
+    for attribute in _ATTRIBUTE.finditer(html, start, stop):
+        name, which = attribute[1].lower(), attribute.lastindex or 1
+        value = attribute[which] if which > 1 else ""
+        if name == "href" and found is None:
+            found = (*attribute.span(which), value) if which > 1 else (0, 0, "")
+        elif name in _UNTRACKED and _UNTRACKED[name] in ("", value.lower()):
+            return None
+    return found if found is not None and found[2] else None
+
+
+def _target(raw: str, tracking: Tracking) -> bytes | None:
+    """Where a link leads, fit for a header; None when it is not to be tracked."""
+    url = raw.replace("&amp;", "&") if raw.count("&") == raw.count("&amp;") else _REFERENCE.sub(_resolved, raw)
+    url = url.strip(_BLANKS)
+    if not url.isprintable():
+        url = url.translate(_NO_BREAKS)
+    if _is_spared(url, tracking):
+        return None
+    ready = url if _PLAIN.fullmatch(url) else _mended(url)
+    if ready is None or len(tracking.base_url) + HEAD + 3 + len(ready) * 4 // 3 + 1 > LONGEST:
+        return None
+    return ready.encode("ascii")
+
+
+def _is_spared(url: str, tracking: Tracking) -> bool:
+    lower = url.lower()
+    if not lower.startswith(("http://", "https://")) or url.startswith((tracking.base_url, tracking.own or " ")):
+        return True
+    return any(word in lower for word in _SPARED)
+
+
+def _mended(url: str) -> str | None:
+    """A URL with what browsers accept beyond the standard: other alphabets, blanks. None when it stays unclear."""
+    match = _WEB.fullmatch(url)
+    authority = _AUTHORITY.fullmatch(match[2]) if match else None
+    if match is None or authority is None or "\\" in url or any(c < " " or c == "\x7f" for c in url):
+        return None
+    user, host, port = authority.groups()
+    try:
+        name = host if host.isascii() else fold_domain(host)
+        return f"{match[1]}://{quote(user, _SAFE)}{quote(name, '')}{port}{quote(match[3], _SAFE)}"
+    except (AddressError, UnicodeEncodeError):
+        return None
+
+
+def _resolved(reference: re.Match[str]) -> str:
+    """A character reference as in an attribute: `&copy=1` is a parameter of that name, and no © (WHATWG HTML,
+    13.2.5.73)."""
+    name = reference[1]
+    if name is None or (name in html5 and (name.endswith(";") or not reference[2])):
+        return unescape(reference[0])
+    return reference[0]
