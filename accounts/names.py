@@ -19,6 +19,18 @@ def sender_domain_name(text: str) -> str:
     return name
 
 
+def tracking_name(name: str, label: str, return_path_domain: str) -> str:
+    """`<label>.<name>`, where the links of tracked mail lead first. Raises `AddressError` for an unusable label.
+
+    It becomes an alias, and beside an alias there is no other record (RFC 1034 section 3.6.2), such as those of the
+    return path.
+    """
+    found = fold_domain(f"{label.strip()}.{name}")
+    if found == return_path_domain:
+        raise AddressError(f"{found} is the return path, which has other records.")
+    return found
+
+
 def return_path_name(name: str, label: str) -> str:
     """`<label>.<name>`, where bounces of the sender domain `name` go. Raises `AddressError` for an unusable label.
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
-from accounts.records import HELD
+from accounts.records import HELD, RecordKind
 from store.database import Database
 
 SOONEST_SECONDS: Final = 60
@@ -44,7 +44,7 @@ async def take_due(database: Database) -> list[UUID]:
         "soonest": SOONEST_SECONDS,
         "latest": LATEST_SECONDS,
         "batch": BATCH,
-        "held": sorted(HELD),
+        "held": sorted(HELD | {RecordKind.TRACKING}),
     }
     async with database.connection() as connection:
         cursor = await connection.execute(_TAKE, given)

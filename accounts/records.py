@@ -10,6 +10,8 @@ Which records, and why:
 - **MX of the return path**: required, or bounces get lost and dead addresses are mailed for ever.
 - **SPF of the return path** (RFC 7208): required. Large providers want SPF *and* DKIM from senders of bulk, and the
   return path is below the sender domain, so that SPF is aligned for DMARC (RFC 7489 section 3.1.2).
+- **CNAME of the tracking host**: only for a domain that has one. Until it is there, links of tracked mail lead to our
+  own public name first.
 - **DMARC** (RFC 7489): recommended here, since an organisation's own policy may stand at a parent domain and is its
   owner's business; large providers want at least `p=none` from bulk senders.
 
@@ -40,6 +42,7 @@ class RecordKind(StrEnum):
     RETURN_PATH_MX = "return_path_mx"
     SPF = "spf"
     DMARC = "dmarc"
+    TRACKING = "tracking"
 
 
 REQUIRED: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.RETURN_PATH_MX, RecordKind.SPF})
@@ -71,7 +74,7 @@ class DnsRecord:
     name: str
     """Full name, without a dot at the end."""
     type: str
-    """`TXT` or `MX`."""
+    """`TXT`, `MX` or `CNAME`."""
     value: str
     """Of a TXT record all its text, not cut into strings."""
     priority: int | None = None
@@ -84,11 +87,23 @@ class DnsRecord:
     @property
     def zone_line(self) -> str:
         """The record as a line of a zone file, long text cut into strings (RFC 1035 section 5.1)."""
-        data = f"{self.priority} {self.value}." if self.type == "MX" else _strings(self.value)
+        data = _strings(self.value) if self.type == "TXT" else f"{self.value}."
+        if self.priority is not None:
+            data = f"{self.priority} {data}"
         return f"{self.name}. {_ZONE_TTL} IN {self.type} {data}"
 
 
-def domain_records(name: str, return_path_domain: str, keys: Iterable[PublicKey], hostname: str) -> list[DnsRecord]:
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The tracking host of a sender domain, and the name of our public pages that it has to lead to."""
+
+    name: str
+    target: str
+
+
+def domain_records(
+    name: str, return_path_domain: str, keys: Iterable[PublicKey], hostname: str, tracking: Alias | None = None
+) -> list[DnsRecord]:
     """What the owner of `name` publishes, in the order to show. `hostname` is this server's public name."""
     found = [_dkim(name, key) for key in keys]
     found.sort(key=lambda record: record.kind is not RecordKind.DKIM_RSA)
@@ -97,6 +112,7 @@ def domain_records(name: str, return_path_domain: str, keys: Iterable[PublicKey]
         DnsRecord(RecordKind.RETURN_PATH_MX, return_path_domain, "MX", hostname, MX_PRIORITY),
         DnsRecord(RecordKind.SPF, return_path_domain, "TXT", f"v=spf1 include:{spf_name(hostname)} -all"),
         DnsRecord(RecordKind.DMARC, f"_dmarc.{name}", "TXT", "v=DMARC1; p=none"),
+        *([DnsRecord(RecordKind.TRACKING, tracking.name, "CNAME", tracking.target)] if tracking else []),
     ]
 
 

@@ -14,7 +14,7 @@ and its first characters as a hint. DKIM private keys are stored sealed, each bo
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -23,7 +23,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from accounts.directory import OPERATOR, token_hash
-from accounts.records import PublicKey
+from accounts.records import Alias, PublicKey, RecordKind
 from accounts.senders import key_context
 from core.ids import uuid7
 from core.paging import Page, Window, cut
@@ -41,7 +41,10 @@ _HINT: Final = 5
 """Of its random characters so many are kept, to tell it from others."""
 
 _KEY_COLUMNS = "id, application_id, name, hint, permission, domain_id, created_at, last_used_at, test"
-_DOMAIN_COLUMNS = "id, application_id, name, return_path_domain, status, record_status, created_at, checked_at"
+_DOMAIN_COLUMNS = (
+    "id, application_id, name, return_path_domain, status, record_status, created_at, checked_at, open_tracking,"
+    " click_tracking, tracking_subdomain"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,20 @@ class RecordCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainTracking:
+    """What is tracked in the mail of a domain unless an email says otherwise, and the host its links lead to first."""
+
+    opens: bool = False
+    clicks: bool = False
+    subdomain: str | None = None
+    """None: the name of our public pages."""
+
+    def host(self, name: str) -> str:
+        """The tracking host of the domain `name`, "" without one of its own."""
+        return f"{self.subdomain}.{name}" if self.subdomain else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """A sender domain with the public halves of its keys."""
 
@@ -114,6 +131,12 @@ class Domain:
     created_at: datetime
     checked_at: datetime | None
     keys: tuple[PublicKey, ...]
+    tracking: DomainTracking = field(default_factory=DomainTracking)
+
+    def alias(self, public_name: str) -> Alias | None:
+        """What its tracking host has to lead to; None when it has none, or it is our public name itself."""
+        host = self.tracking.host(self.name)
+        return Alias(host, public_name) if host and public_name and host != public_name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +157,7 @@ class DomainRequest:
     name: str
     return_path_domain: str
     keys: tuple[FreshKey, ...]
+    tracking: DomainTracking = field(default_factory=DomainTracking)
 
 
 ALL: Final[Window[UUID]] = Window()
@@ -290,9 +314,18 @@ async def create_domain(connection: Connection, secret: InstanceSecret, wanted: 
     """Register a domain with its keys, in one transaction of the caller; None when the application has it already."""
     domain_id = uuid7()
     cursor = await connection.execute(
-        "INSERT INTO domains (id, application_id, name, return_path_domain) VALUES (%s, %s, %s, %s)"
+        "INSERT INTO domains (id, application_id, name, return_path_domain, open_tracking, click_tracking,"
+        " tracking_subdomain) VALUES (%s, %s, %s, %s, %s, %s, %s)"
         f" ON CONFLICT (application_id, name) DO NOTHING RETURNING {_DOMAIN_COLUMNS}",
-        [domain_id, wanted.application_id, wanted.name, wanted.return_path_domain],
+        [
+            domain_id,
+            wanted.application_id,
+            wanted.name,
+            wanted.return_path_domain,
+            wanted.tracking.opens,
+            wanted.tracking.clicks,
+            wanted.tracking.subdomain,
+        ],
     )
     row = await cursor.fetchone()
     if row is None:
@@ -349,6 +382,20 @@ async def store_checks(
     return row[0] if row else None
 
 
+async def set_tracking(connection: Connection, domain_id: UUID, wanted: DomainTracking) -> bool:
+    """Change what is tracked. Another tracking host was not looked at yet. False when the domain is gone."""
+    cursor = await connection.execute(
+        "UPDATE domains SET open_tracking = %(opens)s, click_tracking = %(clicks)s, tracking_subdomain = %(label)s,"
+        " record_status = CASE WHEN tracking_subdomain IS DISTINCT FROM %(label)s THEN record_status - %(kind)s::text"
+        " ELSE record_status END WHERE id = %(domain)s",
+        {
+            "opens": wanted.opens, "clicks": wanted.clicks, "label": wanted.subdomain,
+            "kind": RecordKind.TRACKING.value, "domain": domain_id,
+        },
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
 async def delete_domain(connection: Connection, application_id: UUID, domain_id: UUID) -> bool:
     """Delete a domain, its DKIM keys, and the API keys that were bound to it. False when there is none."""
     cursor = await connection.execute(
@@ -391,6 +438,9 @@ async def _with_keys(connection: Connection, rows: Sequence[TupleRow]) -> list[D
 
 
 def _domain(row: TupleRow, public: tuple[PublicKey, ...]) -> Domain:
-    identifier, application_id, name, return_path_domain, status, checks, created_at, checked_at = row
+    identifier, application_id, name, return_path_domain, status, checks, created_at, checked_at = row[:8]
     known = {kind: RecordCheck(check["status"], check["reason"]) for kind, check in checks.items()}
-    return Domain(identifier, application_id, name, return_path_domain, status, known, created_at, checked_at, public)
+    return Domain(
+        identifier, application_id, name, return_path_domain, status, known, created_at, checked_at, public,
+        DomainTracking(*row[8:]),
+    )  # fmt: skip

@@ -12,6 +12,8 @@ from mta.sign import DkimKey, load_key
 from store.database import Connection, Database
 
 _KEEP_SECONDS = 60.0
+_USABLE = ("verified", "temporary_failure")
+"""How the record of a tracking host may stand: a name server that was silent once is no reason to do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Sender:
     name: str
     return_path_domain: str
     keys: tuple[DkimKey, ...]
+    opens: bool = False
+    """Opens are tracked unless an email says otherwise. So too clicks."""
+    clicks: bool = False
+    tracking_host: str = ""
+    """Where tracked links lead first, "" for our public pages: without its record a host of its own leads nowhere."""
 
 
 class SenderBook:
@@ -43,9 +50,11 @@ class SenderBook:
 async def load_sender(connection: Connection, secret: InstanceSecret, domain_id: UUID) -> Sender | None:
     """The domain with its keys, None when there is none. ConfigurationError when the secret does not open a key."""
     cursor = await connection.execute(
-        "SELECT d.name, d.return_path_domain, k.selector, k.sealed_private_key FROM domains d"
+        "SELECT d.name, d.return_path_domain, k.selector, k.sealed_private_key, d.open_tracking, d.click_tracking,"
+        " CASE WHEN d.record_status->'tracking'->>'status' = ANY(%s) THEN d.tracking_subdomain || '.' || d.name END"
+        " FROM domains d"
         " LEFT JOIN dkim_keys k ON k.domain_id = d.id WHERE d.id = %s ORDER BY k.algorithm DESC",
-        [domain_id],
+        [list(_USABLE), domain_id],
     )
     rows = await cursor.fetchall()
     if not rows:
@@ -53,10 +62,11 @@ async def load_sender(connection: Connection, secret: InstanceSecret, domain_id:
     name, return_path = rows[0][0], rows[0][1]
     keys = tuple(
         load_key(name, selector, secret.open(bytes(sealed), key_context(domain_id, selector)))
-        for _, _, selector, sealed in rows
+        for _, _, selector, sealed, *_ in rows
         if selector
     )
-    return Sender(name, return_path, keys)
+    opens, clicks, host = rows[0][4:]
+    return Sender(name, return_path, keys, opens, clicks, host or "")
 
 
 async def verified_senders(connection: Connection, secret: InstanceSecret, most: int = 20) -> list[Sender]:

@@ -13,18 +13,30 @@ on the operator's IPs too, and a new IP may not stop the mail of all domains, wh
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from accounts.proof import refused_signatures
-from accounts.records import DKIM_KINDS, HELD, REQUIRED, DnsRecord, RecordKind, domain_records, operator_spf, spf_name
+from accounts.records import (
+    DKIM_KINDS,
+    HELD,
+    REQUIRED,
+    Alias,
+    DnsRecord,
+    RecordKind,
+    domain_records,
+    operator_spf,
+    spf_name,
+)
 from accounts.repository import Domain, RecordCheck, domain_by_id, sending_addresses, store_checks
 from accounts.senders import Sender, load_sender
+from accounts.tracking_host import certificate_trouble
 from core.errors import ConfigurationError, UnavailableError
 from core.logs import get_logger
 from core.secrets import InstanceSecret
@@ -55,11 +67,15 @@ class CheckStatus(StrEnum):
 
 
 class Lookup(Protocol):
-    """The questions this module asks; `mta.resolve.Resolver` answers them. Both raise UnavailableError."""
+    """The questions this module asks; `mta.resolve.Resolver` answers them. All raise UnavailableError."""
 
     async def txt(self, name: str) -> list[str]: ...
 
     async def mx(self, name: str) -> list[tuple[int, str]]: ...
+
+    async def cname(self, name: str) -> list[str]: ...
+
+    async def addresses(self, name: str) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,9 @@ class DnsAnswers:
 
     txt: Mapping[str, list[str]]
     mx: Mapping[str, list[tuple[int, str]]]
+    cname: Mapping[str, list[str]] = field(default_factory=dict)
+    addresses: Mapping[str, list[str]] = field(default_factory=dict)
+    """Of tracking hosts, and of what they should lead to."""
 
 
 def fresh_resolver(settings: Settings) -> Resolver:
@@ -87,11 +106,17 @@ class Installation:
 
     hostname: str
     secret: InstanceSecret
+    public_url: str = ""
+
+    @property
+    def public_name(self) -> str:
+        """Host name of the public pages, "" without them."""
+        return urlsplit(self.public_url).hostname or ""
 
     @classmethod
     def of(cls, settings: Settings) -> "Installation":
         """As the settings have it. Raises ConfigurationError."""
-        return cls(settings.hostname, InstanceSecret.from_text(settings.secret.get_secret_value()))
+        return cls(settings.hostname, InstanceSecret.from_text(settings.secret.get_secret_value()), settings.public_url)
 
 
 async def verify_domain(
@@ -115,19 +140,28 @@ async def verify_domain(
         keys = await _keys(connection, ours.secret, domain_id)
     if domain is None:
         return None
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname)
+    alias = domain.alias(ours.public_name)
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname, alias)
     answers = await collect(lookup, records, ours.hostname, within)
     checks = {record.kind.value: judge(record, answers, ours.hostname, addresses) for record in records}
     if isinstance(keys, str) and not asked:
         _log.error("keys_not_opened", domain=domain.name, error=keys)  # our own fault, and of this process alone
         return domain
     checks |= proved(records, checks, answers, domain.name, keys)
+    if alias is not None and checks[RecordKind.TRACKING].status == CheckStatus.VERIFIED:
+        checks |= await _certified(alias, ours.public_url, within)
     status = domain_status(domain.status, checks, None if asked else domain.checks)
     async with database.connection() as connection:
         checked_at = await store_checks(connection, domain_id, status, checks)
     if checked_at is None:
         return None
     return replace(domain, status=status, checks=checks, checked_at=checked_at)
+
+
+async def _certified(alias: Alias, public_url: str, within: float) -> dict[str, RecordCheck]:
+    """Links to a host without a certificate would be broken for every recipient, however right its record is."""
+    wrong = await certificate_trouble(alias, public_url, within)
+    return {RecordKind.TRACKING.value: _failed(wrong)} if wrong else {}
 
 
 async def refused_now(lookup: Lookup, sender: Sender, within: float = CHECK_SECONDS) -> dict[str, str] | None:
@@ -172,11 +206,14 @@ async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, w
     for record in records:
         if record.kind is RecordKind.DMARC:
             txt_names.update(_dmarc_names(record.name))
-    txt, mx = await asyncio.gather(
+    aliases = {record.name: record.value for record in records if record.type == "CNAME"}
+    txt, mx, cname, addresses = await asyncio.gather(
         _answers({name: lookup.txt(name) for name in txt_names}, within),
         _answers({name: lookup.mx(name) for name in mx_names}, within),
+        _answers({name: lookup.cname(name) for name in aliases}, within),
+        _answers({name: lookup.addresses(name) for name in {*aliases, *aliases.values()}}, within),
     )
-    return DnsAnswers(txt, mx)
+    return DnsAnswers(txt, mx, cname, addresses)
 
 
 async def _answers(questions: Mapping[str, Awaitable[T]], within: float) -> dict[str, T]:
@@ -219,6 +256,8 @@ def judge(record: DnsRecord, answers: DnsAnswers, hostname: str, addresses: Sequ
         return _judge_mx(record, answers.mx.get(record.name))
     if record.kind is RecordKind.DMARC:
         return _judge_dmarc(record, answers)
+    if record.kind is RecordKind.TRACKING:
+        return _judge_tracking(record, answers)
     texts = answers.txt.get(record.name)
     if texts is None:
         return _silent(record.name)
@@ -254,6 +293,19 @@ def _judge_mx(record: DnsRecord, found: list[tuple[int, str]] | None) -> RecordC
     if others:
         return _failed(f"Bounces for {record.name} go to {others[0]} instead of {record.value}.")
     return _VERIFIED
+
+
+def _judge_tracking(record: DnsRecord, answers: DnsAnswers) -> RecordCheck:
+    """An alias of ours, or the same addresses: some DNS services answer with those of what an alias leads to."""
+    aliases, found = answers.cname.get(record.name), answers.addresses.get(record.name)
+    if aliases is None and found is None:
+        return _silent(record.name)
+    ours = answers.addresses.get(record.value) or []
+    if record.value in (aliases or ()) or (found and set(found) <= set(ours)):
+        return _VERIFIED
+    if other := (aliases or found):
+        return _failed(f"Links to {record.name} go to {other[0]} instead of {record.value}.")
+    return _pending(f"There is no CNAME record at {record.name} yet.")
 
 
 def _judge_spf(

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -203,6 +204,11 @@ class Settings(BaseSettings):
         le=65535,
         description="Port for SMTP submission with an API key; 587 on a server, 0 takes a free one.",
     )
+
+    @property
+    def public_name(self) -> str:
+        """Host name of the public pages, "" without them."""
+        return urlsplit(self.public_url).hostname or ""
 
     @field_validator("secret")
     @classmethod

@@ -30,7 +30,7 @@ class EventKind(StrEnum):
 
 
 class Entry(NamedTuple):
-    """One event of one message; what does not apply is None. The fields up to `pool_id` are the columns, in their
+    """One event of one message; what does not apply is None. The fields up to `engagement` are the columns, in their
     order, so that COPY takes an entry as it is."""
 
     email_id: UUID
@@ -55,6 +55,8 @@ class Entry(NamedTuple):
     duration_ms: int | None = None
     pool_id: UUID | None = None
     """The pool it left through."""
+    engagement: str | None = None
+    """Of an open or click: who followed which link, as JSON (`outcomes/engagement`)."""
     counted: Counted | None = None
     """What is added to the counters of the hour for it, None for nothing."""
     origin: Origin | None = None
@@ -65,4 +67,4 @@ class Entry(NamedTuple):
     """It is about a message that never left."""
 
 
-COLUMNS: Final = Entry._fields.index("pool_id") + 1
+COLUMNS: Final = Entry._fields.index("engagement") + 1

@@ -61,16 +61,17 @@ _PLAIN: Final = re.compile(r"https?://[A-Za-z0-9.-]++(?::[0-9]++)?(?:[/?#][A-Za-
 """A URL that needs no mending before it can stand in a header."""
 _WEB: Final = re.compile(r"(https?)://([^/?#]++)(.*)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY: Final = re.compile(r"((?:[^@]*@)?)([^@:\[\]]+)((?::[0-9]*)?)")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _SAFE: Final = "%/:?#[]@!$&'()*+,;=~-._"
 _BLANKS: Final = "".join(map(chr, range(0x21)))
 _NO_BREAKS: Final = str.maketrans("", "", "\t\r\n")
 _SPARED: Final = (
     "{{", "{%", "${", "*|", "<%", "[[", "%%",
-    "unsubscri", "optout", "opt-out", "opt_out", "abmeld", "abbestell", "desinscri", "désinscri", "desabonn", "désabonn",
-    "darse-de-baja", "darse_de_baja",
+    "unsubscri", "optout", "opt-out", "opt_out", "abmeld", "abbestell", "desinscri", "désinscri", "desabonn",
+    "désabonn", "darse-de-baja", "darse_de_baja",
 )  # fmt: skip
-"""What is in a URL that is left alone: placeholders of templates, which somebody fills in later who does not know of us,
-and words for unsubscribing, in the languages of our own pages."""
+"""What is in a URL that is left alone: placeholders of templates, which somebody fills in later who does not know of
+us, and words for unsubscribing, in the languages of our own pages."""
 
 _UNTRACKED: Final = {
     "data-no-track": "",
@@ -220,7 +221,9 @@ def _mended(url: str) -> str | None:
     user, host, port = authority.groups()
     try:
         name = host if host.isascii() else fold_domain(host)
-        return f"{match[1]}://{quote(user, _SAFE)}{quote(name, '')}{port}{quote(match[3], _SAFE)}"
+        if not _HOST.fullmatch(name):
+            return None
+        return f"{match[1]}://{quote(user, _SAFE)}{name}{port}{quote(match[3], _SAFE)}"
     except (AddressError, UnicodeEncodeError):
         return None
 

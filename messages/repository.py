@@ -6,7 +6,7 @@ claim skips a row that is being changed here, and a change waits for a claim tha
 sent or cancelled, not both. The caller commits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -50,7 +50,8 @@ SELECT email_id, array_agg(DISTINCT state), sum(attempts) FROM messages
 
 _EVENTS = """
 SELECT v.kind, v.at, m.recipient, v.attempt, v.ip, v.provider, v.mx, v.tls, v.phase, v.code, v.enhanced, v.reply,
-       v.action, v.class, v.scope, v.rule, v.detail, v.next_attempt_at, v.duration_ms
+       v.action, v.class, v.scope, v.rule, v.detail, v.next_attempt_at, v.duration_ms,
+       v.engagement
   FROM events v JOIN messages m ON m.email_id = v.email_id AND m.position = v.position
  WHERE v.email_id = %(email)s AND m.email_id = %(email)s ORDER BY v.at, v.position, v.attempt LIMIT %(limit)s
 """
@@ -159,6 +160,8 @@ class EventView:
     detail: str | None
     next_attempt_at: datetime | None
     duration_ms: int | None
+    engagement: Mapping[str, Any] | None = None
+    """Of an open or click: who followed which link."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ __all__ = ["Entry", "EventKind", "write"]
 
 _COPY = (
     "COPY events (email_id, position, at, kind, attempt, ip, provider, mx, tls, phase, code, enhanced, reply, action,"
-    " class, scope, rule, detail, next_attempt_at, duration_ms, pool_id) FROM STDIN"
+    " class, scope, rule, detail, next_attempt_at, duration_ms, pool_id, engagement) FROM STDIN"
 )
 
 

@@ -19,7 +19,8 @@ import dns.exception
 import dns.name
 import dns.reversename
 from dns.rdata import Rdata
-from dns.rdatatype import AAAA, MX, PTR, TXT, A, RdataType
+from dns.rdatatype import AAAA, CNAME, MX, PTR, TXT, A, RdataType
+from dns.rdtypes.ANY.CNAME import CNAME as CnameRecord
 from dns.rdtypes.ANY.MX import MX as MxRecord
 from dns.rdtypes.ANY.PTR import PTR as PtrRecord
 from dns.rdtypes.ANY.TXT import TXT as TxtRecord
@@ -135,6 +136,11 @@ class Resolver:
         """TXT records, the strings of each one joined; [] for none. DnsUnavailableError."""
         records = cast(tuple[TxtRecord, ...], await self._records(_ascii(name), TXT))
         return [b"".join(record.strings).decode("utf-8", "replace") for record in records]
+
+    async def cname(self, name: str) -> list[str]:
+        """What a name is an alias of, not followed further; [] for no alias. DnsUnavailableError."""
+        records = cast(tuple[CnameRecord, ...], await self._records(_ascii(name), CNAME))
+        return [_name(record.target) for record in records]
 
     async def ptr(self, address: str) -> list[str]:
         """Host names of an IP address; [] for none. DnsUnavailableError; ValueError when it is not an address."""

@@ -59,7 +59,7 @@ class Background:
     async def recheck_domains(self) -> None:
         """Look again at the DNS records of sender domains that are due."""
         lookup, database = fresh_resolver(self.settings), self.reports.database
-        ours = Installation(self.settings.hostname, self.reports.secret)
+        ours = Installation(self.settings.hostname, self.reports.secret, self.settings.public_url)
         await recheck(database, lambda domain: verify_domain(database, lookup, ours, domain, asked=False))
 
     async def forget_webhooks(self) -> None:

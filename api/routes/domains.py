@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Response
 
 from accounts import repository
 from accounts.directory import Caller
-from accounts.names import return_path_name, sender_domain_name
-from accounts.repository import Domain, DomainRequest
+from accounts.names import return_path_name, sender_domain_name, tracking_name
+from accounts.repository import Domain, DomainRequest, DomainTracking
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps
@@ -53,13 +53,14 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Res
     async with given.database.connection() as connection:
         if await repository.domain_named(connection, who.application_id, name) is not None:
             raise taken
-    request = DomainRequest(who.application_id, name, return_path, await repository.make_keys())
+    tracking = _tracking(body, DomainTracking(), (name, return_path), given)
+    request = DomainRequest(who.application_id, name, return_path, await repository.make_keys(), tracking)
     async with given.database.transaction() as connection:
         created = await repository.create_domain(connection, given.secret, request)
     if created is None:
         raise taken
     given.directory.forget()
-    return json_answer(domain_detail(created, given.settings.hostname), 201)
+    return json_answer(domain_detail(created, given.settings.hostname, given.settings.public_name), 201)
 
 
 @router.get("", response_model=DomainList)
@@ -73,7 +74,8 @@ async def list_domains(who: FullAccess, given: With, wanted: Annotated[Window[UU
 @router.get("/{domain_id}", responses=errors("not_found"), response_model=DomainAnswer)
 async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """A domain with its records, and how they stood at the last check."""
-    return json_answer(domain_detail(await _own(domain_id, who, given), given.settings.hostname))
+    found = await _own(domain_id, who, given)
+    return json_answer(domain_detail(found, given.settings.hostname, given.settings.public_name))
 
 
 @router.patch(
@@ -82,9 +84,13 @@ async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     response_model=DomainReference,
 )
 async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, given: With) -> Response:
-    """Takes the settings Resend's SDKs send. What this server cannot do yet is refused."""
+    """Changes what is tracked in its mail; workers know within a minute. What this server cannot do is refused."""
     _refuse_what_we_lack(body)
     domain = await _own(domain_id, who, given)
+    wanted = _tracking(body, domain.tracking, (domain.name, domain.return_path_domain), given)
+    async with given.database.connection() as connection:
+        if wanted != domain.tracking and not await repository.set_tracking(connection, domain_id, wanted):
+            raise _unknown(domain_id)
     return json_answer(reference("domain", domain.id))
 
 
@@ -93,10 +99,8 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Checks the records now, in at most five seconds; read the result from the domain."""
     await _own(domain_id, who, given)
     lookup = fresh_resolver(given.settings)
-    if (
-        await verify_domain(given.database, lookup, Installation(given.settings.hostname, given.secret), domain_id)
-        is None
-    ):
+    ours = Installation(given.settings.hostname, given.secret, given.settings.public_url)
+    if await verify_domain(given.database, lookup, ours, domain_id) is None:
         raise _unknown(domain_id)
     given.directory.forget()
     return json_answer(reference("domain", domain_id))
@@ -138,10 +142,32 @@ def _return_path(name: str, label: str) -> str:
         raise invalid_field(f"The `custom_return_path` field is not a label below {name}: {error.reason}") from None
 
 
+def _tracking(
+    body: CreateDomain | UpdateDomain, before: DomainTracking, names: tuple[str, str], given: Deps
+) -> DomainTracking:
+    """What is tracked from now on. `names` are those of the domain and of its return path."""
+    opens = before.opens if body.open_tracking is None else body.open_tracking
+    clicks = before.clicks if body.click_tracking is None else body.click_tracking
+    label = body.tracking_subdomain if "tracking_subdomain" in body.model_fields_set else before.subdomain
+    if not given.settings.public_url:
+        for field in ("open_tracking", "click_tracking", "tracking_subdomain"):
+            if getattr(body, field):
+                raise invalid_field(
+                    f"The `{field}` field cannot be set: this server has no public pages that a tracked link could "
+                    "lead to (the operator sets POSTLANE_PUBLIC_URL)."
+                )
+    return DomainTracking(opens, clicks, _tracking_label(label, names) if label else None)
+
+
+def _tracking_label(label: str, names: tuple[str, str]) -> str:
+    name, return_path = names
+    try:
+        return tracking_name(name, label, return_path).removesuffix(f".{name}")
+    except AddressError as error:
+        raise invalid_field(f"The `tracking_subdomain` field is not a label below {name}: {error.reason}") from None
+
+
 def _refuse_what_we_lack(body: CreateDomain | UpdateDomain) -> None:
     """Saying yes to what is then not done would be worse than an error."""
-    for field in ("open_tracking", "click_tracking"):
-        if getattr(body, field):
-            raise invalid_field(f"The `{field}` field cannot be true: this server does not track yet.")
     if body.tls == "enforced":
         raise invalid_field("The `tls` field cannot be `enforced`: this server sends with opportunistic TLS.")

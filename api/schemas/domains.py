@@ -37,9 +37,14 @@ class CreateDomain(BaseModel):
         description="Label below the domain that receives bounces; the server's setting by default.",
         examples=["bounce"],
     )
-    open_tracking: bool | None = Field(None, description="Only false for now: opens are not tracked.")
-    click_tracking: bool | None = Field(None, description="Only false for now: clicks are not tracked.")
-    tracking_subdomain: str | None = Field(None, max_length=100, description="Taken and not used without tracking.")
+    open_tracking: bool | None = Field(None, description="Track opens unless an email says otherwise; off by default.")
+    click_tracking: bool | None = Field(None, description="The same for clicks.")
+    tracking_subdomain: Annotated[str | None, Absent] = Field(
+        None,
+        max_length=100,
+        description="Label below the domain that tracked links lead to first; this server's public name by default.",
+        examples=["links"],
+    )
     tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
         None, description="Only `opportunistic` for now."
     )
@@ -47,13 +52,15 @@ class CreateDomain(BaseModel):
 
 
 class UpdateDomain(BaseModel):
-    """Settings of a domain. Each may be sent; those that this server cannot do yet are refused, not ignored."""
+    """Settings of a domain. What is not sent stays as it is; those that this server cannot do yet are refused."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    open_tracking: bool | None = Field(None, description="Only false for now.")
-    click_tracking: bool | None = Field(None, description="Only false for now.")
-    tracking_subdomain: str | None = Field(None, max_length=100, description="Taken and not used without tracking.")
+    open_tracking: bool | None = Field(None, description="Track opens unless an email says otherwise.")
+    click_tracking: bool | None = Field(None, description="The same for clicks.")
+    tracking_subdomain: Annotated[str | None, Absent] = Field(
+        None, max_length=100, description="As when creating; null goes back to this server's public name."
+    )
     tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
         None, description="Only `opportunistic` for now."
     )
@@ -63,9 +70,9 @@ class UpdateDomain(BaseModel):
 class RecordAnswer(BaseModel):
     """A DNS record to publish, and how it stood at the last check."""
 
-    record: Literal["DKIM", "SPF"]
+    record: Literal["DKIM", "SPF", "Tracking"]
     name: str = Field(description="The full name, without a dot at the end.")
-    type: Literal["TXT", "MX"]
+    type: Literal["TXT", "MX", "CNAME"]
     ttl: Literal["Auto"] = "Auto"
     status: Literal["not_started", "pending", "verified", "failed", "temporary_failure"]
     value: str
@@ -97,8 +104,9 @@ class DomainSummary(BaseModel):
     status: Literal["not_started", "pending", "verified", "failed"]
     created_at: datetime
     region: Literal["us-east-1"]
-    open_tracking: bool = False
-    click_tracking: bool = False
+    open_tracking: bool
+    click_tracking: bool
+    tracking_subdomain: str | None = Field(description="Label of its own tracking host; null without one.")
     capabilities: Capabilities
     return_path: str = Field(description="The domain that receives the bounces.")
     checked_at: datetime | None = Field(description="When the records were last checked.")

@@ -238,6 +238,13 @@ class EventAnswer(BaseModel):
     detail: str | None
     next_attempt_at: datetime | None
     duration_ms: int | None
+    link: str | None = Field(None, description="Of a click: where the link leads.")
+    client_ip: str | None = Field(None, description="Of an open or click: whose IP asked.")
+    user_agent: str | None = Field(None, description="Of an open or click: what asked calls itself.")
+    machine: str | None = Field(
+        None, description="Of an open or click: why it is taken for a machine's; null when a person did it."
+    )
+    first: bool | None = Field(None, description="Of an open or click: the first of this recipient that counts.")
 
 
 class EventList(Listed[EventAnswer]):

@@ -1,15 +1,16 @@
 """`postlane domains`: sender domains, their DNS records in copyable form, and the check whether those are published."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from accounts import repository
-from accounts.names import return_path_name, sender_domain_name
+from accounts.names import return_path_name, sender_domain_name, tracking_name
 from accounts.records import DnsRecord, domain_records, operator_spf
-from accounts.repository import Domain, DomainRequest
+from accounts.repository import Domain, DomainRequest, DomainTracking
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
@@ -25,6 +26,12 @@ from web.faces.references import deleted
 
 app = typer.Typer(help="Sender domains, their DNS records and keys.", no_args_is_help=True)
 
+TrackingOption = Annotated[
+    str,
+    typer.Option(
+        metavar="LABEL", help="Label below the domain that tracked links lead to; by default our public name."
+    ),
+]
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="Name of the domain, its id or its beginning.")]
 
 _COLUMNS = (
@@ -50,6 +57,9 @@ def create(
     return_path: Annotated[
         str, typer.Option(help="Label below the domain that receives bounces; the setting by default.")
     ] = "",
+    open_tracking: Annotated[bool, typer.Option(help="Track opens in its mail.")] = False,
+    click_tracking: Annotated[bool, typer.Option(help="Track clicks in its mail.")] = False,
+    tracking_subdomain: TrackingOption = "",
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -58,6 +68,7 @@ def create(
     try:
         folded = sender_domain_name(name)
         below = return_path_name(folded, return_path or settings.return_path_label)
+        tracking = _tracking(DomainTracking(open_tracking, click_tracking, tracking_subdomain), folded, below, settings)
     except AddressError as error:
         raise CliError("invalid_domain", error.reason) from None
     secret = context.instance_secret(settings)
@@ -66,7 +77,8 @@ def create(
         keys = await repository.make_keys()
         async with database.transaction() as connection:
             owner = await chosen_or_new(connection, application)
-            return await repository.create_domain(connection, secret, DomainRequest(owner.id, folded, below, keys))
+            request = DomainRequest(owner.id, folded, below, keys, tracking)
+            return await repository.create_domain(connection, secret, request)
 
     made = with_database(work, settings)
     if made is None:
@@ -106,7 +118,7 @@ def get(
     if not zone:
         _show(found, settings, as_json)
         return
-    for record in domain_records(found.name, found.return_path_domain, found.keys, settings.hostname):
+    for record in _records(found, settings):
         typer.echo(record.zone_line)
     typer.echo("; of the operator, once for all sender domains:")
     typer.echo(operator_spf(settings.hostname, addresses).zone_line)
@@ -127,6 +139,42 @@ def verify(domain: DomainArgument, application: ApplicationOption = "", as_json:
         raise _unknown(domain)
     _show(found, settings, as_json)
     return 0 if found.status == "verified" else 1
+
+
+@app.command("update")
+def update(
+    domain: DomainArgument,
+    open_tracking: Annotated[bool | None, typer.Option(help="Track opens in its mail.")] = None,
+    click_tracking: Annotated[bool | None, typer.Option(help="Track clicks in its mail.")] = None,
+    tracking_subdomain: Annotated[
+        str | None, typer.Option(metavar="LABEL", help='Label that tracked links lead to; "" for our public name.')
+    ] = None,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is tracked in the mail of a domain; workers know within a minute."""
+    settings = context.settings()
+
+    async def work(database: Database) -> Domain | None:
+        async with database.transaction() as connection:
+            found = await _found(connection, application, domain)
+            before = found.tracking
+            asked = DomainTracking(
+                before.opens if open_tracking is None else open_tracking,
+                before.clicks if click_tracking is None else click_tracking,
+                before.subdomain if tracking_subdomain is None else tracking_subdomain,
+            )
+            try:
+                wanted = _tracking(asked, found.name, found.return_path_domain, settings)
+            except AddressError as error:
+                raise CliError("invalid_domain", error.reason) from None
+            await repository.set_tracking(connection, found.id, wanted)
+            return await repository.domain(connection, found.application_id, found.id)
+
+    changed = with_database(work, settings)
+    if changed is None:
+        raise _unknown(domain)
+    _show(changed, settings, as_json)
 
 
 @app.command("delete")
@@ -170,9 +218,9 @@ def _unknown(text: str) -> CliError:
 def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
     """The domain with its records: one object for programs, a table and what to publish for people."""
     if wants_json(as_json):
-        print_json(domain_detail(domain, settings.hostname))
+        print_json(domain_detail(domain, settings.hostname, settings.public_name))
         return
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname)
+    records = _records(domain, settings)
     rows = [_row(record, domain) for record in records]
     print_table(rows, _RECORD_COLUMNS, title=f"{domain.name}: {domain.status}")
     missing = [record for record, row in zip(records, rows, strict=True) if row["status"] != "verified"]
@@ -180,6 +228,25 @@ def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
         say("\nTo publish, as lines of a zone file:", style="dim")
     for record in missing:
         typer.echo(record.zone_line)  # not in the table: whoever copies a key needs all of it
+
+
+def _records(domain: Domain, settings: Settings) -> list[DnsRecord]:
+    alias = domain.alias(settings.public_name)
+    return domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname, alias)
+
+
+def _tracking(wanted: DomainTracking, name: str, return_path: str, settings: Settings) -> DomainTracking:
+    """What is to be tracked, the label of the tracking host folded. Raises CliError, and AddressError for the label."""
+    if (wanted.opens or wanted.clicks or wanted.subdomain) and not settings.public_url:
+        raise CliError(
+            "no_public_url",
+            "Tracked links lead to the public pages of this server first, and it has none.",
+            "Set POSTLANE_PUBLIC_URL, and run `postlane public`.",
+        )
+    if not wanted.subdomain:
+        return replace(wanted, subdomain=None)
+    host = tracking_name(name, wanted.subdomain, return_path)
+    return replace(wanted, subdomain=host.removesuffix(f".{name}"))
 
 
 def _row(record: DnsRecord, domain: Domain) -> dict[str, object]:

@@ -31,6 +31,8 @@ WRITER: Final = {
     "domains": "accounts",
     "egress_ips": "pools",
     "emails": "messages",
+    "engaged": "outcomes",
+    "engagement_segments": "outcomes",
     "events": "messages",
     "idempotency_keys": "messages",
     "inbound_mail": "outcomes",

@@ -16,6 +16,7 @@ _RESENDS: Final[dict[RecordKind, str]] = {
     RecordKind.DKIM_ED25519: "DKIM",
     RecordKind.RETURN_PATH_MX: "SPF",
     RecordKind.SPF: "SPF",
+    RecordKind.TRACKING: "Tracking",
 }
 """Resend's names in `record`; it counts the return path's MX as part of SPF. A strict client reads no others."""
 
@@ -32,8 +33,9 @@ def domain_face(domain: Domain) -> dict[str, object]:
         "status": _status(domain.status),
         "created_at": domain.created_at,
         "region": REGION,
-        "open_tracking": False,
-        "click_tracking": False,
+        "open_tracking": domain.tracking.opens,
+        "click_tracking": domain.tracking.clicks,
+        "tracking_subdomain": domain.tracking.subdomain,
         "capabilities": CAPABILITIES,
         "return_path": domain.return_path_domain,
         "checked_at": domain.checked_at,
@@ -45,9 +47,10 @@ def _status(stored: str) -> str:
     return "failed" if stored == "temporary_failure" else stored
 
 
-def domain_detail(domain: Domain, hostname: str) -> dict[str, object]:
-    """A domain as `DomainAnswer`."""
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname)
+def domain_detail(domain: Domain, hostname: str, public_name: str) -> dict[str, object]:
+    """A domain as `DomainAnswer`. The names are those of this server and of its public pages."""
+    alias = domain.alias(public_name)
+    records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname, alias)
     return domain_face(domain) | {
         "records": [_record(_RESENDS[one.kind], one, domain) for one in records if one.kind in _RESENDS],
         "recommended_records": [_record(_OURS[one.kind], one, domain) for one in records if one.kind in _OURS],

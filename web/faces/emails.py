@@ -1,6 +1,6 @@
 """Stored emails and events as the JSON the API gives. Pure; the fields are those of `api/schemas/emails`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from messages.repository import EmailDetail, EmailSummary, EventView
@@ -100,7 +100,8 @@ def _acceptance(email: EmailSummary) -> dict[str, Any]:
 _NOTHING: Final = dict.fromkeys(
     (
         "event", "created_at", "recipient", "attempt", "ip", "provider", "mx", "tls", "phase", "code", "enhanced",
-        "reply", "action", "class", "scope", "rule", "detail", "next_attempt_at", "duration_ms",
+        "reply", "action", "class", "scope", "rule", "detail", "next_attempt_at", "duration_ms", "link", "client_ip",
+        "user_agent", "machine", "first",
     )
 )  # fmt: skip
 """An event about which nothing is known."""
@@ -129,4 +130,16 @@ def _event(event: EventView) -> dict[str, Any]:
         "detail": event.detail,
         "next_attempt_at": event.next_attempt_at,
         "duration_ms": event.duration_ms,
+        **_engagement(event.engagement or {}),
+    }
+
+
+def _engagement(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an open or click, who followed which link."""
+    return {
+        "link": known.get("link"),
+        "client_ip": known.get("ip"),
+        "user_agent": known.get("user_agent"),
+        "machine": known.get("machine"),
+        "first": known.get("first"),
     }

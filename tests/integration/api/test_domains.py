@@ -10,7 +10,7 @@ import httpx
 import pytest
 import resend
 
-from accounts.senders import SenderBook
+from accounts.senders import Sender, SenderBook
 from api.schemas.domains import DomainAnswer, DomainList
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -39,6 +39,7 @@ def settings(database_url: str, redis_url: str, dns: DnsTable) -> Settings:
         database_pool_size=4,
         hostname=HOST,
         dns_servers=(dns.address,),
+        public_url="http://pages.postlane.test",
     )
 
 
@@ -172,8 +173,9 @@ async def test_what_is_no_domain_is_refused_and_named(client: httpx.AsyncClient,
     [
         ({"custom_return_path": "a b"}, "custom_return_path"),
         ({"custom_return_path": "x@y"}, "custom_return_path"),
-        ({"open_tracking": True}, "open_tracking"),
-        ({"click_tracking": True}, "click_tracking"),
+        ({"open_tracking": "yes"}, "open_tracking"),
+        ({"tracking_subdomain": "a b"}, "tracking_subdomain"),
+        ({"tracking_subdomain": "bounce"}, "tracking_subdomain"),
         ({"tls": "enforced"}, "tls"),
         ({"tls": "never"}, "tls"),
         ({"name": 5}, "name"),
@@ -257,7 +259,59 @@ async def test_what_the_sdk_sends_in_an_update_is_taken_and_what_we_lack_is_not(
     path = f"/domains/{account.domain_id}"
     body = {"id": str(account.domain_id), "open_tracking": False, "tls": "opportunistic"}
     assert (await client.patch(path, json=body)).json() == {"object": "domain", "id": str(account.domain_id)}
-    assert errors_of(await client.patch(path, json={"click_tracking": True})) == (422, "validation_error")
+    assert errors_of(await client.patch(path, json={"tls": "enforced"})) == (422, "validation_error")
+
+
+async def sender_of(database: Database, settings: Settings, domain_id: str) -> Sender:
+    """The domain as a worker that has just started sees it."""
+    secret = InstanceSecret.from_text(settings.secret.get_secret_value())
+    found = await SenderBook(database, secret).sender(UUID(domain_id))
+    assert found is not None
+    return found
+
+
+async def test_tracking_is_off_until_it_is_switched_on(
+    client: httpx.AsyncClient, database: Database, settings: Settings
+) -> None:
+    made = await create(client)
+    assert (made["open_tracking"], made["click_tracking"], made["tracking_subdomain"]) == (False, False, None)
+    path = f"/domains/{made['id']}"
+    await client.patch(path, json={"open_tracking": True})
+    await client.patch(path, json={"click_tracking": True, "open_tracking": None})
+    found = (await client.get(path)).json()
+    assert (found["open_tracking"], found["click_tracking"]) == (True, True)
+    sender = await sender_of(database, settings, made["id"])
+    assert (sender.opens, sender.clicks, sender.tracking_host) == (True, True, "")
+
+
+async def test_a_tracking_host_is_used_once_its_record_is_there(
+    client: httpx.AsyncClient, database: Database, settings: Settings, dns: DnsTable
+) -> None:
+    made = await create(client, tracking_subdomain="Links", click_tracking=True)
+    record = made["records"][-1]
+    assert made["tracking_subdomain"] == "links"
+    assert [record[key] for key in ("record", "type", "name", "value", "required", "status")] == [
+        "Tracking", "CNAME", "links.shop.example", "pages.postlane.test", False, "not_started",
+    ]  # fmt: skip
+    path = f"/domains/{made['id']}"
+    await client.post(f"{path}/verify")
+    assert (await client.get(path)).json()["records"][-1]["status"] == "pending"
+    assert (await sender_of(database, settings, made["id"])).tracking_host == ""
+
+    publish(dns, made)
+    await client.post(f"{path}/verify")
+    found = (await client.get(path)).json()
+    assert (found["status"], found["records"][-1]["status"]) == ("verified", "verified")
+    assert (await sender_of(database, settings, made["id"])).tracking_host == "links.shop.example"
+
+    await client.patch(path, json={"tracking_subdomain": "go"})
+    found = (await client.get(path)).json()
+    assert (found["records"][-1]["name"], found["records"][-1]["status"]) == ("go.shop.example", "not_started")
+    assert (await sender_of(database, settings, made["id"])).tracking_host == ""
+
+    await client.patch(path, json={"tracking_subdomain": None})
+    found = (await client.get(path)).json()
+    assert (found["tracking_subdomain"], {one["record"] for one in found["records"]}) == (None, {"DKIM", "SPF"})
 
 
 async def test_resends_sdk_goes_all_the_way(sdk: None, dns: DnsTable) -> None:
@@ -269,8 +323,9 @@ async def test_resends_sdk_goes_all_the_way(sdk: None, dns: DnsTable) -> None:
     assert verified["id"] == made["id"]
     found = await asyncio.to_thread(resend.Domains.get, made["id"])
     assert found["status"] == "verified"
-    updated = await asyncio.to_thread(resend.Domains.update, {"id": made["id"], "open_tracking": False})
+    updated = await asyncio.to_thread(resend.Domains.update, {"id": made["id"], "open_tracking": True})
     assert updated["id"] == made["id"]
+    assert (await asyncio.to_thread(resend.Domains.get, made["id"]))["open_tracking"] is True
     listed = await asyncio.to_thread(resend.Domains.list, {"limit": 1})
     assert ([one["name"] for one in listed["data"]], listed["has_more"]) == (["sdk.example"], True)
     removed = await asyncio.to_thread(resend.Domains.remove, made["id"])

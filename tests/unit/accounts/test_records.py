@@ -5,7 +5,7 @@ import dns.zone
 import pytest
 from dns.rdtypes.ANY.TXT import TXT
 
-from accounts.records import PublicKey, RecordKind, domain_records, operator_spf
+from accounts.records import Alias, PublicKey, RecordKind, domain_records, operator_spf
 from mta.sign import generate_ed25519, generate_rsa
 
 HOST = "mail.postlane.test"
@@ -13,7 +13,8 @@ KEYS = (
     PublicKey("pl1e", "ed25519", generate_ed25519()[1]),
     PublicKey("pl1r", "rsa", generate_rsa()[1]),
 )
-RECORDS = {record.kind: record for record in domain_records("shop.test", "bounce.shop.test", KEYS, HOST)}
+ALIAS = Alias("links.shop.test", "news.postlane.test")
+RECORDS = {record.kind: record for record in domain_records("shop.test", "bounce.shop.test", KEYS, HOST, ALIAS)}
 
 
 def test_every_kind_is_there_once_and_rsa_comes_first() -> None:
@@ -29,6 +30,7 @@ def test_names_and_values() -> None:
         "return_path_mx": ("bounce.shop.test", "MX", HOST, 10),
         "spf": ("bounce.shop.test", "TXT", f"v=spf1 include:_spf.{HOST} -all", None),
         "dmarc": ("_dmarc.shop.test", "TXT", "v=DMARC1; p=none", None),
+        "tracking": ("links.shop.test", "CNAME", "news.postlane.test", None),
     }
 
 
@@ -45,6 +47,8 @@ def test_zone_lines_are_read_back_by_a_dns_library() -> None:
         found = zone.find_rdataset(record.name + ".", record.type)
         if record.type == "MX":
             assert (found[0].preference, found[0].exchange.to_text()) == (10, HOST + ".")
+        elif record.type == "CNAME":
+            assert found[0].target.to_text() == "news.postlane.test."
         else:
             texts = [b"".join(one.strings).decode() for one in found]
             assert record.value in texts

@@ -4,16 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from accounts.records import PublicKey, RecordKind, domain_records, operator_spf
+from accounts.records import Alias, PublicKey, RecordKind, domain_records, operator_spf
 from accounts.repository import RecordCheck
 from accounts.verify import CheckStatus, DnsAnswers, domain_status, judge
 
 HOST = "mail.postlane.test"
+PAGES = "news.postlane.test"
 IPS = ["203.0.113.7", "203.0.113.8"]
 RECORDS = {
     record.kind: record
     for record in domain_records(
-        "shop.test", "bounce.shop.test", [PublicKey("s1", "rsa", "QUJD"), PublicKey("s2", "ed25519", "REVG")], HOST
+        "shop.test",
+        "bounce.shop.test",
+        [PublicKey("s1", "rsa", "QUJD"), PublicKey("s2", "ed25519", "REVG")],
+        HOST,
+        Alias("links.shop.test", PAGES),
     )
 }
 DKIM, SPF, OPERATOR = "s1._domainkey.shop.test", "bounce.shop.test", f"_spf.{HOST}"
@@ -26,6 +31,8 @@ RIGHT = DnsAnswers(
         "_dmarc.shop.test": ["v=DMARC1; p=reject"],
     },
     {"bounce.shop.test": [(10, HOST)]},
+    {"links.shop.test": [PAGES]},
+    {"links.shop.test": ["203.0.113.9"], PAGES: ["203.0.113.9"]},
 )
 
 
@@ -41,6 +48,8 @@ def without(name: str) -> DnsAnswers:
     return DnsAnswers(
         {known: texts for known, texts in RIGHT.txt.items() if known != name},
         {known: hosts for known, hosts in RIGHT.mx.items() if known != name},
+        {known: names for known, names in RIGHT.cname.items() if known != name},
+        {known: found for known, found in RIGHT.addresses.items() if known != name},
     )
 
 
@@ -58,7 +67,7 @@ def test_silence_is_a_temporary_failure_that_names_the_question(kind: RecordKind
 
 @pytest.mark.parametrize("kind", list(RecordKind))
 def test_nothing_there_is_pending(kind: RecordKind) -> None:
-    nothing = DnsAnswers({name: [] for name in RIGHT.txt}, {name: [] for name in RIGHT.mx})
+    nothing = DnsAnswers({name: [] for name in RIGHT.txt}, {name: [] for name in RIGHT.mx}, {"links.shop.test": []})
     found = check(kind, nothing)
     assert found.status == "pending"
     assert RECORDS[kind].name in found.reason
@@ -92,6 +101,29 @@ def test_another_dkim_record_fails_with_the_reason(texts: list[str], said: str) 
 def test_an_ed25519_record_needs_its_kind() -> None:
     found = check(RecordKind.DKIM_ED25519, with_txt("s2._domainkey.shop.test", "v=DKIM1; p=REVG"))
     assert found.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("aliases", "addresses", "status"),
+    [
+        ([PAGES], [], "verified"),
+        ([], ["203.0.113.9"], "verified"),  # a DNS service that follows aliases itself
+        (None, ["203.0.113.9"], "verified"),
+        ([], ["203.0.113.9", "192.0.2.1"], "failed"),
+        ([], ["192.0.2.1"], "failed"),
+        (["other.test"], ["203.0.113.9"], "verified"),
+        (["other.test"], [], "failed"),
+        ([], [], "pending"),
+    ],
+)
+def test_a_tracking_host_leads_to_our_pages(aliases: list[str] | None, addresses: list[str], status: str) -> None:
+    cname = {} if aliases is None else {"links.shop.test": aliases}
+    found = check(
+        RecordKind.TRACKING,
+        replace(RIGHT, cname=cname, addresses={"links.shop.test": addresses, PAGES: ["203.0.113.9"]}),
+    )
+    assert found.status == status
+    assert status == "verified" or "links.shop.test" in found.reason
 
 
 @pytest.mark.parametrize(
