@@ -5,10 +5,16 @@ that name. The connection goes to our own public name and to no address that a s
 """
 
 import asyncio
+import contextlib
 import ssl
+from typing import Final
 from urllib.parse import urlsplit
 
 from accounts.records import Alias
+from core.tasks import end
+from store.database import Database, DatabaseUnavailableError
+
+KEEP_SECONDS: Final = 60.0
 
 
 async def certificate_trouble(
@@ -35,3 +41,37 @@ async def certificate_trouble(
     except (OSError, TimeoutError):
         return ""
     return ""
+
+
+class TrackingHosts:
+    """The tracking hosts of all sender domains, looked up again once a minute: no request waits for that."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names: frozenset[str] = frozenset()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def has(self, name: str) -> bool:
+        """Whether this name, in lower case, is one of them, as far as known."""
+        return name in self._names
+
+    async def start(self) -> None:
+        """Look, and go on looking. A database that is away is no error."""
+        self._tasks = [asyncio.create_task(self._keep_looking(), name="tracking-hosts")]
+
+    async def stop(self) -> None:
+        await end(self._tasks)
+
+    async def read(self) -> None:
+        """Look now. Raises `DatabaseUnavailableError`."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT DISTINCT tracking_subdomain || '.' || name FROM domains WHERE tracking_subdomain IS NOT NULL"
+            )
+            self._names = frozenset(row[0] for row in await cursor.fetchall())
+
+    async def _keep_looking(self) -> None:
+        while True:
+            with contextlib.suppress(DatabaseUnavailableError):
+                await self.read()
+            await asyncio.sleep(KEEP_SECONDS)

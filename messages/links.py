@@ -223,7 +223,7 @@ def _mended(url: str) -> str | None:
         name = host if host.isascii() else fold_domain(host)
         if not _HOST.fullmatch(name):
             return None
-        return f"{match[1]}://{quote(user, _SAFE)}{name}{port}{quote(match[3], _SAFE)}"
+        return f"{match[1].lower()}://{quote(user, _SAFE)}{name}{port}{quote(match[3], _SAFE)}"
     except (AddressError, UnicodeEncodeError):
         return None
 

@@ -12,18 +12,23 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp
 
+from accounts.tracking_host import TrackingHosts
 from audience.links import LinkSeal
 from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
+from messages.link_tokens import LinkTokens
+from outcomes.engagement_writer import EngagementWriter
+from outcomes.hits import HitSpool
 from pages.answers import EXPECTED, answer_to, answer_to_bug
 from pages.clients import Clients
 from pages.deps import Deps
 from pages.limits import Limits
 from pages.routes import health, moving, preferences, static
 from pages.shield import Shield
+from pages.tracking import Links
 from store.database import Database
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
@@ -59,24 +64,35 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         acceptor = Acceptor(database, hints.hint)
         await acceptor.start()
         stack.push_async_callback(acceptor.stop)
+        tracking_hosts = TrackingHosts(database)
+        await tracking_hosts.start()
+        stack.push_async_callback(tracking_hosts.stop)
+        engagement = EngagementWriter(database, HitSpool(settings.data_dir / "hits"))
+        await engagement.start()
+        stack.push_async_callback(engagement.stop)
+        secret = InstanceSecret.from_text(settings.secret.get_secret_value())
         yield Deps(
             settings=settings,
             database=database,
-            links=LinkSeal(InstanceSecret.from_text(settings.secret.get_secret_value())),
+            links=LinkSeal(secret),
             acceptor=acceptor,
             clock=acceptor.clock,
             clients=Clients(settings.public_proxies),
+            tokens=LinkTokens(secret),
+            tracking_hosts=tracking_hosts,
+            engagement=engagement,
         )
 
 
 class Application(FastAPI):
-    """FastAPI inside our `Edge`, and both inside the `Shield`."""
+    """FastAPI inside our `Edge`, both inside the `Shield`, and before all of them the links of mail."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called by Starlette at the first request."""
         direct = direct_endpoints(module.router for module in _ROUTES)
         https = self.state.settings.public_url.startswith("https:")
-        return Shield(Edge(super().build_middleware_stack(), self, direct, _MANNERS), https=https)
+        shielded = Shield(Edge(super().build_middleware_stack(), self, direct, _MANNERS), https=https)
+        return Links(shielded, lambda: self.state.deps)
 
 
 def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:

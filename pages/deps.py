@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from accounts.tracking_host import TrackingHosts
 from audience.links import LinkSeal
 from core.clock import Clock
 from core.settings import Settings
 from messages.accept import Acceptor
+from messages.link_tokens import LinkTokens
+from outcomes.engagement_writer import EngagementWriter
 from pages.clients import Clients
 from store.database import Database
 
@@ -22,6 +25,9 @@ class Deps:
     acceptor: Acceptor
     clock: Clock
     clients: Clients
+    tokens: LinkTokens
+    tracking_hosts: TrackingHosts
+    engagement: EngagementWriter
 
 
 def deps(request: Request) -> Deps:

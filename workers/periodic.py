@@ -17,6 +17,7 @@ from core.publish import HintPublisher
 from messages.accept import forget_keys
 from messages.due import count_queue, scan_due
 from mta.rule_book import RuleBook
+from outcomes import engagement
 from outcomes.inbound import forget_inbound
 from pools import throttle_repository, upkeep
 from sandbox import mailbox
@@ -89,6 +90,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
     Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),
+    Duty("old engagement", 3600.0, _transaction(engagement.forget)),
     Duty("old alarms", 3600.0, _transaction(alarm_repository.forget)),
 )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,7 +30,7 @@ ANN = "ann@example.com"
 
 
 @pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
     """Settings of a process on the test's database."""
     return Settings(
         _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
@@ -38,6 +39,7 @@ def settings(database_url: str, redis_url: str) -> Settings:
         secret=SECRET,
         database_pool_size=4,
         public_url="https://mail.acme.example",
+        data_dir=tmp_path,
     )
 
 

@@ -44,7 +44,7 @@ def undone(html: str) -> str:
         ("<a href='http://a.example'>", "http://a.example"),
         ("<a href=https://a.example/x/>", "https://a.example/x/"),
         ('<A CLASS=b\n  HREF = "https://a.example/x"\n>', "https://a.example/x"),
-        ('<a\thref="HTTPS://A.example/X">', "HTTPS://A.example/X"),
+        ('<a\thref="HTTPS://A.example/X">', "https://A.example/X"),
         ('<a/href="https://a.example/x">', "https://a.example/x"),
         ('<area shape=rect href="https://a.example/x">', "https://a.example/x"),
         ('<a href="https://a.example/?a=1&amp;b=2">', "https://a.example/?a=1&b=2"),
