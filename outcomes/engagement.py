@@ -219,7 +219,8 @@ def _entry(hit: Hit, verdict: Verdict, known: _Facts) -> Entry:
         ip=known.ip or None,
         provider=known.provider or None,
         engagement=orjson.dumps(about).decode(),
-        counted=Counted(known.lane, known.provider, known.ip, kind.value, part),
+        counted=None if known.captured else Counted(known.lane, known.provider, known.ip, kind.value, part),
+        capture=known.captured,
         more=_told(hit, kind, verdict, first=first),
     )
 

@@ -99,13 +99,11 @@ def _entry(outcome: Outcome) -> Entry:
             origin=outcome.origin, capture=outcome.capture,
         )  # fmt: skip
     pool = UUID(a.pool) if a.pool else None
+    counted = Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool)
     return Entry(
         *outcome.ref, outcome.at, outcome.kind, outcome.attempts, a.ip, a.provider, a.mx, a.tls, a.phase, a.code,
         a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule, detail, later, a.duration_ms, pool,
-        counted=None
-        if outcome.capture
-        else Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool),
-        origin=outcome.origin, capture=outcome.capture,
+        counted=None if outcome.capture else counted, origin=outcome.origin, capture=outcome.capture,
     )  # fmt: skip
 
 
