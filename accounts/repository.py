@@ -25,11 +25,13 @@ from psycopg.types.json import Jsonb
 from accounts.directory import OPERATOR, token_hash
 from accounts.records import Alias, PublicKey, RecordKind
 from accounts.senders import key_context
+from accounts.telling import GONE, tell_deleted, tell_domain
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.secrets import InstanceSecret
 from mta.sign import generate_ed25519, generate_rsa
 from store.database import Connection
+from webhooks.kinds import EventType
 
 TOKEN_PREFIX: Final = "pl_"  # the visible beginning of every key, no secret
 TEST_PREFIX: Final = "pl_test_"
@@ -45,6 +47,13 @@ _DOMAIN_COLUMNS = (
     "id, application_id, name, return_path_domain, status, record_status, created_at, checked_at, open_tracking,"
     " click_tracking, tracking_subdomain"
 )
+
+_STORE_CHECKS = """
+UPDATE domains d SET status = %(status)s, record_status = %(checks)s, checked_at = now()
+  FROM (SELECT id, status, record_status FROM domains WHERE id = %(domain)s FOR UPDATE) old
+ WHERE d.id = old.id
+RETURNING d.checked_at, old.status <> d.status OR old.record_status IS DISTINCT FROM d.record_status
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +346,7 @@ async def create_domain(connection: Connection, secret: InstanceSecret, wanted: 
             " VALUES (%s, %s, %s, %s, %s, %s)",
             [uuid7(), domain_id, key.selector, key.algorithm, sealed, key.public_key],
         )
+    await tell_domain(connection, EventType.DOMAIN_CREATED, domain_id)
     return _domain(row, tuple(PublicKey(key.selector, key.algorithm, key.public_key) for key in wanted.keys))
 
 
@@ -372,13 +382,14 @@ async def domains(connection: Connection, application_id: UUID, window: Window[U
 async def store_checks(
     connection: Connection, domain_id: UUID, status: str, checks: Mapping[str, RecordCheck]
 ) -> datetime | None:
-    """Keep the result of a check; the time it is stored under, None when the domain is gone."""
+    """Keep the result of a check, and tell of it when it is another; the time it is stored under, None when the domain
+    is gone."""
     stored = {kind: {"status": check.status, "reason": check.reason} for kind, check in checks.items()}
-    cursor = await connection.execute(
-        "UPDATE domains SET status = %s, record_status = %s, checked_at = now() WHERE id = %s RETURNING checked_at",
-        [status, Jsonb(stored), domain_id],
-    )
-    row = await cursor.fetchone()
+    names = {"domain": domain_id, "status": status, "checks": Jsonb(stored)}
+    async with connection.transaction():
+        row = await (await connection.execute(_STORE_CHECKS, names)).fetchone()
+        if row is not None and row[1]:
+            await tell_domain(connection, EventType.DOMAIN_UPDATED, domain_id)
     return row[0] if row else None
 
 
@@ -398,10 +409,14 @@ async def set_tracking(connection: Connection, domain_id: UUID, wanted: DomainTr
 
 async def delete_domain(connection: Connection, application_id: UUID, domain_id: UUID) -> bool:
     """Delete a domain, its DKIM keys, and the API keys that were bound to it. False when there is none."""
-    cursor = await connection.execute(
-        "DELETE FROM domains WHERE id = %s AND application_id = %s", [domain_id, application_id]
-    )
-    return cursor.rowcount == 1
+    async with connection.transaction():
+        cursor = await connection.execute(
+            f"DELETE FROM domains WHERE id = %s AND application_id = %s RETURNING {GONE}", [domain_id, application_id]
+        )
+        row = await cursor.fetchone()
+        if row is not None:
+            await tell_deleted(connection, domain_id, row)
+    return row is not None
 
 
 async def sending_addresses(connection: Connection) -> list[str]:

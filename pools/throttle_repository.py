@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from alarms.model import AlarmKind
 from alarms.repository import clear_alarms, clear_all_about, raise_alarm
 from core.ids import uuid7
-from pools import health
+from pools import health, telling
 from pools.health import Condition, Event, State
 from pools.model import EVERYWHERE
 from store.database import Connection
@@ -279,6 +279,7 @@ async def move(
     if changed is not None:
         await _keep(connection, key, after, [now, changed.was, changed.became, reason or changed.reason, by])
         await _alarm(connection, key, before, after)
+        await _tell(connection, key, after, changed, reason, now)
         await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, key.text])
     return after
 
@@ -309,6 +310,18 @@ async def _keep(connection: Connection, key: Key, after: Condition | None, facts
     await connection.execute(
         _CHANGED, [uuid7(), at, *key, was, became, _text(reason)[:_REASON_LENGTH], *evidence, until, rate, by]
     )
+
+
+async def _tell(
+    connection: Connection, key: Key, after: Condition | None, changed: health.Change, reason: str, now: datetime
+) -> None:
+    """A rest that begins, and the end of what came of it by itself: not one that was forgotten."""
+    if key.kind != "ip":
+        return
+    if after is not None and telling.begins(changed.was, changed.became):
+        await telling.tell_throttled(connection, key.subject, key.site, after, reason or changed.reason, now)
+    elif after is None and not reason:
+        await telling.tell_recovered(connection, key.subject, key.site, changed.reason, now)
 
 
 async def _alarm(connection: Connection, key: Key, before: Condition | None, after: Condition | None) -> None:

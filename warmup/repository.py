@@ -24,6 +24,7 @@ from warmup.model import Change, Day, Warmup, WarmupState
 from warmup.plan import Plan, Transactional, as_dict, invalid_plan, parse
 from warmup.progress import TrackState, TrackStatus
 from warmup.reserving import SYNC
+from warmup.telling import tell_change
 
 _DAY: Final = timedelta(days=1)
 _WHOLE_IP: Final = ""
@@ -243,7 +244,7 @@ async def note(
     day: date | None = None,
     stages: tuple[int | None, int | None] = (None, None),
 ) -> Change:
-    """Write a line of history."""
+    """Write a line of history, and tell of it."""
     identifier: UUID = uuid7()
     cursor = await connection.execute(
         "INSERT INTO warmup_changes (id, ip, track, day, change, from_stage, to_stage, reason, by)"
@@ -252,7 +253,9 @@ async def note(
     )
     row = await cursor.fetchone()
     assert row is not None
-    return Change(identifier, row[0], ip, track, day, change, *stages, reason, by)
+    made = Change(identifier, row[0], ip, track, day, change, *stages, reason, by)
+    await tell_change(connection, made)
+    return made
 
 
 async def sync(connection: Connection, ip: str | None = None) -> None:
