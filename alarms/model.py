@@ -1,6 +1,7 @@
 """The values of an alarm. Frozen, no behaviour.
 
-Each kind has what raises it and what clears it; an operator may close any of them by hand.
+Each kind has what raises it and what clears it; an operator may close any of them by hand. The lower half is judged by
+the clock, with limits that can be set (`alarms/rules`): raised at a limit, cleared well below it.
 
     kind            subject              raised when                     cleared when
     blocklisted     IP or domain, site   a reply says so                 it is at full rate there again, was not used
@@ -13,6 +14,20 @@ Each kind has what raises it and what clears it; an operator may close any of th
     rules_file      name of the setting  an edit cannot be read          the file on disk is the one in force
     webhook_        host and id of the   nothing was taken for days, or  somebody enables, changes or deletes it
       disabled      endpoint             it said that it is gone
+    complaints      stream, provider     too many per delivered          few again, or too little mail to tell
+    hard_bounces    stream               too many of what was decided    the same
+    delivered_share type of mail,        the share falls below its own   it is near its line again
+                    provider             line of seven days
+    queue_age       lane                 due mail is not taken up        it is
+    ip_resting      IP, site             it rests for hours              it is healthy, or removed
+    seed_missing    seed account         mail to it is missing, in       the newest mail to it is in the inbox
+                                         spam, or cannot be looked for
+    certificate     file                 it ends soon                    another one is there
+    dns_record      domain or IP         a record is broken              it is there again
+    domain_lost     domain               it may not send: its records    it is verified again, or deleted
+                                         are gone
+    alarm_mail      the mailbox          mail about alarms cannot be     it was sent
+                                         sent; never told by mail
 """
 
 from dataclasses import dataclass
@@ -34,11 +49,41 @@ class AlarmKind(StrEnum):
     """The operator's own reply rules cannot be read; those in force stay."""
     WEBHOOK_DISABLED = "webhook_disabled"
     """An endpoint was switched off, because it failed for days or is gone. Subject: its host and id."""
+    COMPLAINTS = "complaints"
+    HARD_BOUNCES = "hard_bounces"
+    DELIVERED_SHARE = "delivered_share"
+    QUEUE_AGE = "queue_age"
+    IP_RESTING = "ip_resting"
+    SEED_MISSING = "seed_missing"
+    CERTIFICATE = "certificate"
+    DNS_RECORD = "dns_record"
+    DOMAIN_LOST = "domain_lost"
+    ALARM_MAIL = "alarm_mail"
+
+
+class Severity(StrEnum):
+    """How soon somebody has to look."""
+
+    WARNING = "warning"
+    """Today."""
+    CRITICAL = "critical"
+    """Now."""
+
+
+class Change(StrEnum):
+    """What happened to an alarm. The values are stored."""
+
+    RAISED = "raised"
+    WORSE = "worse"
+    BETTER = "better"
+    CLEARED = "cleared"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An open alarm."""
+    """An alarm, open unless `cleared_at` says when it was over."""
 
     id: UUID
     kind: str
@@ -49,3 +94,28 @@ class Alarm:
     raised_at: datetime
     last_at: datetime
     count: int
+    severity: str = Severity.WARNING.value
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    snoozed_until: datetime | None = None
+    cleared_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """One line of the story of an alarm."""
+
+    at: datetime
+    change: str
+    severity: str
+    detail: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A judge has something to say about a subject."""
+
+    subject: str
+    severity: Severity
+    detail: str

@@ -61,11 +61,11 @@ async def assign(
     waiting: list[tuple[Claimed, Wait]] = []
     free: list[Ready] = []
     for one in ready:
-        rest = c.throttles.domain_rest(one.sender.name, one.route.site, batch.now())
-        if rest is None:
+        wait = _stopped(batch, one, c)
+        if wait is None:
             free.append(one)
         else:
-            waiting.append((one.message, _domain_wait(one, rest)))
+            waiting.append((one.message, wait))
     jobs, left = await _same_ips(batch, free, c)
     more, slow = await _shares(batch, left, c)
     paced = _admit_to_pace(batch, slow, c)
@@ -254,6 +254,16 @@ def _later(batch: Batch, slow: Iterable[tuple[Ready, Wait]]) -> list[tuple[Claim
 
 def _seconds(batch: Batch, wait: Wait) -> float:
     return float("inf") if wait.until is None else max(0.0, (wait.until - batch.now()).total_seconds())
+
+
+def _stopped(batch: Batch, one: Ready, c: Collaborators) -> Wait | None:
+    """Why no IP may carry it: a breaker holds for its stream, or its sending domain rests."""
+    email, _ = batch.emails[one.message.ref.email_id]
+    breaker = c.shared.breakers.stopped(email.application_id, batch.lane.value, one.route.provider, batch.now())
+    if breaker is not None:
+        return Wait(breaker.until, breaker.why)
+    rest = c.throttles.domain_rest(one.sender.name, one.route.site, batch.now())
+    return None if rest is None else _domain_wait(one, rest)
 
 
 def _domain_wait(one: Ready, rest: Rest) -> Wait:

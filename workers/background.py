@@ -32,6 +32,7 @@ from webhooks.delivery import Deliverer
 from webhooks.retention import forget, forget_listeners
 from webhooks.sending import Sender
 from webhooks.targets import networks
+from workers import alarming, seeding
 from workers.duties import Duty, do_all
 from workers.loop import TASK_SECONDS, QueueWorker
 from workers.switched_off import tell_switched_off
@@ -66,6 +67,20 @@ class Background:
         """Retention of what endpoints were told."""
         await forget(self.reports.database, self.reports.clock.now(), self.settings.webhook_days)
 
+    async def judge_alarms(self) -> None:
+        """See whether anything has to be looked at by a person."""
+        await alarming.judge(self.reports.database, self.settings)
+
+    async def tell_alarms(self) -> None:
+        """Tell of alarms by webhook and by mail."""
+        await alarming.announce(self.reports.database)
+        await alarming.mail(self.reports.database, self.settings, self.reports.secret)
+
+    async def probe_seeds(self) -> None:
+        """Send probes to seed accounts, and look where they landed."""
+        await seeding.probe(self.reports.database)
+        await seeding.look(self.reports.database, self.reports.secret, self.settings.tls_verify_store)
+
 
 TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
     TASK_BOUNCE: Background.report,
@@ -81,6 +96,9 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("listeners gone", 60.0, lambda background: forget_listeners(background.reports.database)),
     Duty("old webhooks", 600.0, Background.forget_webhooks),
     Duty("figures", 2.0, lambda background: folding.fold(background.reports.database)),
+    Duty("alarms", 10.0, Background.judge_alarms, share=0.05),
+    Duty("news of alarms", 5.0, Background.tell_alarms),
+    Duty("seed accounts", 20.0, Background.probe_seeds),
 )
 
 

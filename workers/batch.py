@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts.senders import Sender, SenderBook
+from alarms.breakers import BreakerBook
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.model import Claimed, StoredContent, StoredEmail
@@ -57,15 +58,16 @@ class Shared:
     rates: Rates
     ledger: Ledger
     connections: SharedConnections
+    breakers: BreakerBook
 
     async def start(self) -> None:
         """Read what is known. A server that is away is no error: each part has its own careful answer then."""
-        for part in (self.throttles, self.rates, self.ledger, self.connections):
+        for part in (self.throttles, self.rates, self.ledger, self.connections, self.breakers):
             await part.start()
 
     async def stop(self) -> None:
         """After the last mail, before the database is closed."""
-        for part in (self.connections, self.ledger, self.rates, self.throttles):
+        for part in (self.breakers, self.connections, self.ledger, self.rates, self.throttles):
             await part.stop()
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import psycopg
 
+from alarms import breakers, seeds
 from alarms import repository as alarm_repository
 from core.clock import Clock
 from core.logs import get_logger
@@ -92,6 +93,8 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),
     Duty("old engagement", 3600.0, _transaction(engagement.forget)),
     Duty("old alarms", 3600.0, _transaction(alarm_repository.forget)),
+    Duty("old breakers", 3600.0, _transaction(breakers.forget)),
+    Duty("old probes", 3600.0, _transaction(seeds.forget)),
 )
 
 

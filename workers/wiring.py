@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from accounts.senders import SenderBook
+from alarms.breakers import BreakerBook
 from core.ids import uuid7
 from core.logs import get_logger
 from core.secrets import InstanceSecret
@@ -75,6 +76,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         Rates(settings.redis_url),
         Ledger(database),
         SharedConnections(settings.redis_url),
+        BreakerBook(database),
     )  # fmt: skip
     await shared.start()
     pools = PoolBook(database, secret, reachable)

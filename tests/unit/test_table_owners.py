@@ -16,12 +16,16 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 WRITER: Final = {
+    "alarm_changes": "alarms",
+    "alarm_mail": "alarms",
+    "alarm_rules": "alarms",
     "alarms": "alarms",
     "api_keys": "accounts",
     "applications": "accounts",
     "attachments": "messages",
     "capture_rules": "accounts",
     "captured_mails": "sandbox",
+    "breakers": "alarms",
     "choice_history": "audience",
     "choices": "audience",
     "contents": "messages",
@@ -50,6 +54,8 @@ WRITER: Final = {
     "suppression_history": "suppression",
     "suppression_imports": "suppression",
     "simulated_complaints": "sandbox",
+    "seed_probes": "alarms",
+    "seeds": "alarms",
     "suppressions": "suppression",
     "throttle_changes": "pools",
     "throttles": "pools",

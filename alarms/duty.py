@@ -1,0 +1,125 @@
+"""One round of judging: settings, evidence, findings, alarms; and breakers for streams with too many complaints.
+
+One process at a time does it (an advisory lock). Each rule is judged in a transaction of its own: one that cannot be
+judged keeps no other from it, and its alarms stay as they are.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from alarms import breakers, evidence, judging, seeds
+from alarms.model import AlarmKind, Severity
+from alarms.repository import open_of, settle
+from alarms.rule_settings import rules
+from core.logs import get_logger
+from store.database import Connection, Database, DatabaseUnavailableError
+
+_log = get_logger(__name__)
+
+JUDGE: Final = "the judge of complaints"
+_LOCK: Final = 0x706F73746C6E04
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a judge works with."""
+
+    connection: Connection
+    values: Mapping[str, float]
+    open: Mapping[str, Severity]
+    folder: Path
+
+
+async def judge_all(database: Database, folder: Path) -> None:
+    """Judge every rule that is enabled. `folder`: where our listeners' certificates lie."""
+    async with database.connection() as connection:
+        states = await rules(connection)
+    for kind, state in states.items():
+        try:
+            async with database.transaction() as connection:
+                await _judge(connection, kind, state.values, folder)
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:
+            # A bug in one judge must not silence the others.
+            _log.error("alarm_rule_failed", rule=kind.value, exc_info=error)
+
+
+async def _judge(connection: Connection, kind: AlarmKind, values: Mapping[str, float], folder: Path) -> None:
+    cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+    row = await cursor.fetchone()
+    if not row or not row[0]:
+        return
+    if not values["enabled"]:
+        await settle(connection, kind, [])
+        return
+    await _JUDGES[kind](Bench(connection, values, await open_of(connection, kind), folder))
+
+
+async def _complaints(b: Bench) -> None:
+    ended = await breakers.ended_since(b.connection)
+    counts = await evidence.counts(b.connection, b.values["hours"], ended, by_provider=True)
+    findings, stops = judging.complaints(counts, b.values, b.open)
+    await settle(b.connection, AlarmKind.COMPLAINTS, findings)
+    for stop in stops:
+        stream = stop.stream
+        key = (stream.application_id, stream.lane, stream.provider)
+        if await breakers.trip(b.connection, key, stop.hours, stop.reason, JUDGE):
+            _log.warning("stream_stopped", stream=stream.named, reason=stop.reason, hours=stop.hours)
+
+
+async def _hard_bounces(b: Bench) -> None:
+    counts = await evidence.counts(b.connection, b.values["hours"], by_provider=False)
+    await settle(b.connection, AlarmKind.HARD_BOUNCES, judging.hard_bounces(counts, b.values, b.open))
+
+
+async def _delivered_share(b: Bench) -> None:
+    topics = await evidence.topic_names(b.connection)
+    shares = await evidence.shares(b.connection, b.values["hours"], topics)
+    await settle(b.connection, AlarmKind.DELIVERED_SHARE, judging.delivered_share(shares, b.values, b.open))
+
+
+async def _queue_age(b: Bench) -> None:
+    waiting = await evidence.overdue(b.connection)
+    await settle(b.connection, AlarmKind.QUEUE_AGE, judging.queue_age(waiting, b.values, b.open))
+
+
+async def _ip_resting(b: Bench) -> None:
+    resting = await evidence.resting(b.connection)
+    await settle(b.connection, AlarmKind.IP_RESTING, judging.ip_resting(resting, b.values, datetime.now(UTC)))
+
+
+async def _seed_missing(b: Bench) -> None:
+    await settle(b.connection, AlarmKind.SEED_MISSING, await seeds.findings(b.connection))
+
+
+async def _certificate(b: Bench) -> None:
+    ends = await asyncio.to_thread(evidence.certificate_ends, b.folder)
+    await settle(b.connection, AlarmKind.CERTIFICATE, judging.certificates(ends, b.values, datetime.now(UTC)))
+
+
+async def _dns_record(b: Bench) -> None:
+    _, broken = await evidence.lost_domains(b.connection)
+    await settle(b.connection, AlarmKind.DNS_RECORD, broken)
+
+
+async def _domain_lost(b: Bench) -> None:
+    lost, _ = await evidence.lost_domains(b.connection)
+    await settle(b.connection, AlarmKind.DOMAIN_LOST, lost)
+
+
+_JUDGES: Final[Mapping[AlarmKind, Callable[[Bench], Awaitable[None]]]] = {
+    AlarmKind.COMPLAINTS: _complaints,
+    AlarmKind.HARD_BOUNCES: _hard_bounces,
+    AlarmKind.DELIVERED_SHARE: _delivered_share,
+    AlarmKind.QUEUE_AGE: _queue_age,
+    AlarmKind.IP_RESTING: _ip_resting,
+    AlarmKind.SEED_MISSING: _seed_missing,
+    AlarmKind.CERTIFICATE: _certificate,
+    AlarmKind.DNS_RECORD: _dns_record,
+    AlarmKind.DOMAIN_LOST: _domain_lost,
+}

@@ -1,0 +1,66 @@
+"""Mail that Postlane itself sends, such as news of alarms and probes to seed accounts: through the same door as all.
+
+The sender's domain says whose mail it is: one that an application has verified.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from core.addresses import AddressError, parse_mailbox
+from core.errors import PostlaneError
+from core.ids import uuid7
+from core.queues import Lane
+from messages.accept import write_emails
+from messages.model import NewEmail, receivers
+from store.database import Connection
+
+_DOMAIN: Final = """
+SELECT application_id, id FROM domains WHERE name = %s AND status = 'verified' ORDER BY created_at LIMIT 1
+"""
+
+
+class NoSenderError(PostlaneError):
+    """There is nobody to send as. The text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMail:
+    """A mail of ours."""
+
+    sender: str
+    recipients: Sequence[str]
+    subject: str
+    text: str
+    lane: Lane = Lane.TRANSACTIONAL
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+async def write(connection: Connection, mail: OwnMail, now: datetime) -> NewEmail:
+    """Accept it within the caller's transaction; the scan for due mail finds it. Raises NoSenderError."""
+    try:
+        sender = parse_mailbox(mail.sender)
+        boxes = [parse_mailbox(one) for one in mail.recipients]
+    except AddressError as error:
+        raise NoSenderError(error.reason) from None
+    row = await (await connection.execute(_DOMAIN, [sender.domain])).fetchone()
+    if row is None:
+        raise NoSenderError(f"{sender.domain} is no verified domain of this server: mail cannot leave as {mail.sender}")
+    identifier = uuid7()
+    email = NewEmail(
+        id=identifier,
+        application_id=row[0],
+        domain_id=row[1],
+        lane=mail.lane,
+        created_at=now,
+        message_id=f"<{identifier.hex}@{sender.domain}>",
+        sender=mail.sender,
+        subject=mail.subject,
+        recipients=receivers(("to", box) for box in boxes),
+        to=tuple(mail.recipients),
+        text=mail.text,
+        headers=mail.headers,
+    )
+    await write_emails(connection, [email])
+    return email

@@ -1,0 +1,90 @@
+"""The seed accounts' part of background work: probes are sent when they are due, and looked for in the mailboxes."""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from alarms import imap, seeds
+from alarms.imap import MailboxError, Place
+from alarms.model import AlarmKind
+from alarms.rule_settings import rules
+from alarms.seeds import OpenProbe
+from core.errors import ConfigurationError
+from core.logs import get_logger
+from core.secrets import InstanceSecret
+from messages import own_mail
+from messages.own_mail import NoSenderError, OwnMail
+from store.database import Database
+
+_log = get_logger(__name__)
+
+_SUBJECT: Final = "How is our mail doing?"
+_TEXT: Final = """Hello,
+
+this mail was sent to an account of our own, to see that our mail arrives where it should. It needs no answer.
+
+Sent on {when:%A, %d %B %Y at %H:%M} UTC.
+"""
+
+
+async def probe(database: Database) -> int:
+    """Send a probe to every seed account that is due; returns how many. Account and probe move in one transaction, so
+    no kill sends two or forgets one."""
+    sent = 0
+    async with database.transaction() as connection:
+        row = await (await connection.execute("SELECT now()")).fetchone()
+        assert row is not None
+        for seed in await seeds.take_due(connection):
+            mail = OwnMail(seed.sender, [seed.address], _SUBJECT, _TEXT.format(when=row[0]), seed.lane)
+            try:
+                email = await own_mail.write(connection, mail, row[0])
+            except NoSenderError as error:
+                await seeds.note_trouble(connection, seed.id, f"no probe can be sent: {error}")
+                continue
+            await seeds.keep_probe(connection, seed.id, email.id, email.message_id)
+            sent += 1
+    return sent
+
+
+async def look(database: Database, secret: InstanceSecret, ca_file: Path | None = None) -> None:
+    """Look for the probes that have not been found yet, one mailbox after the other."""
+    async with database.transaction() as connection:
+        missing_after = timedelta(minutes=(await rules(connection))[AlarmKind.SEED_MISSING].values["minutes"])
+        open_probes = await seeds.take_open(connection)
+    by_seed: defaultdict[UUID, list[OpenProbe]] = defaultdict(list)
+    for one in open_probes:
+        by_seed[one.seed_id].append(one)
+    for seed_id, wanted in by_seed.items():
+        await _look_in(database, secret, seed_id, wanted, (missing_after, ca_file))
+
+
+async def _look_in(
+    database: Database,
+    secret: InstanceSecret,
+    seed_id: UUID,
+    wanted: list[OpenProbe],
+    how: tuple[timedelta, Path | None],
+) -> None:
+    missing_after, ca_file = how
+    trouble, found = "", dict[str, Place]()
+    try:
+        async with database.connection() as connection:
+            account = await seeds.account_of(connection, seed_id, secret)
+        if account is None:
+            return
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        found = await asyncio.to_thread(imap.look_for, account, [one.message_id for one in wanted], context)
+    except (MailboxError, ConfigurationError) as error:
+        trouble = str(error)
+        _log.warning("seed_not_read", seed=str(seed_id), error=trouble)
+    async with database.transaction() as connection:
+        await seeds.note_trouble(connection, seed_id, trouble)
+        for one in wanted:
+            if place := found.get(one.message_id):
+                await seeds.placed(connection, one.id, place.placement, place.folder)
+            elif not trouble and one.age > missing_after:
+                await seeds.placed(connection, one.id, "missing", "")
