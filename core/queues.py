@@ -23,4 +23,4 @@ TASK_DELIVER = "postlane.deliver"
 """Hint: there is work for (lane, destinations). Arguments: lane, list of destination domains."""
 
 TASK_BOUNCE = "postlane.bounce"
-"""Work through one received bounce. Arguments: inbound mail id."""
+"""Hint: mail came back and waits. Argument: the id of the first of it."""

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     rules_file: Path | None = Field(
         None, description="Own reply rules in TOML, asked before the shipped ones; re-read when it changes."
     )
+    loops_file: Path | None = Field(None, description="Own feedback loops in TOML, added to the shipped ones.")
     recovery_step_seconds: float = Field(
         60.0, gt=0, description="Seconds between two steps of the rate of an IP that comes back from a throttle."
     )

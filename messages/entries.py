@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     DELAYED = "delayed"
     """A report by mail that the remote still tries."""
     COMPLAINED = "complained"
+    COMPLAINT_WITHDRAWN = "complaint_withdrawn"
+    """The recipient took it back."""
     OPENED = "opened"
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"

@@ -10,6 +10,7 @@ from typing import Final
 
 from messages.model import MessageRef
 from messages.states import Event, State, sources
+from store import arrays
 from store.database import Connection
 
 _END = """
@@ -43,9 +44,13 @@ WITH later AS (
 SELECT email_id, position FROM kept
 """
 
+# The caller has locked the messages in their order (outcomes/late).
 _LATE_BOUNCE = """
-UPDATE messages SET state = %(state)s, updated_at = %(at)s
- WHERE email_id = %(email)s AND position = %(position)s AND state = ANY(%(sources)s)
+UPDATE messages m SET state = %(state)s, updated_at = u.at
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(times)s::timestamptz[]) AS u(email_id, position, at)
+ WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])
+   AND m.state = ANY(%(sources)s)
+RETURNING m.email_id, m.position
 """
 _BOUNCES_LATE: Final = sorted(state.value for state in sources(Event.LATE_BOUNCE))
 
@@ -60,11 +65,18 @@ async def defer(connection: Connection, columns: Mapping[str, object]) -> set[Me
     return await _moved(connection, _DEFER, columns)
 
 
-async def bounce_late(connection: Connection, ref: MessageRef, at: datetime) -> bool:
-    """Turn a delivered message into a bounced one; False when it is in another state."""
-    names = {"email": ref.email_id, "position": ref.position, "at": at, "sources": _BOUNCES_LATE}
-    cursor = await connection.execute(_LATE_BOUNCE, names | {"state": State.BOUNCED.value})
-    return cursor.rowcount == 1
+async def bounce_late(connection: Connection, bounces: Mapping[MessageRef, datetime]) -> set[MessageRef]:
+    """Turn delivered messages into bounced ones; returns those that were delivered."""
+    if not bounces:
+        return set()
+    names: dict[str, object] = {
+        "emails": arrays.uuids(ref.email_id for ref in bounces),
+        "positions": arrays.integers(ref.position for ref in bounces),
+        "times": arrays.moments(list(bounces.values())),
+        "sources": _BOUNCES_LATE,
+        "state": State.BOUNCED.value,
+    }
+    return await _moved(connection, _LATE_BOUNCE, names)
 
 
 async def _moved(connection: Connection, statement: str, columns: Mapping[str, object]) -> set[MessageRef]:

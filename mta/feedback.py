@@ -7,10 +7,12 @@ the returned mail have to say it. Whether a report counts is not decided here.
 import re
 from typing import Final
 
+from mta.delivery_status import mailbox
 from mta.refusals import TYPED, clean
 from mta.report_model import BounceReport, ReportKind
 from mta.report_parts import Part, decoded_words, read_headers
 
+_RECIPIENTS: Final = 20
 _BLAMELESS: Final = frozenset({"auth-failure", "dmarc", "tlsrpt"})
 _NOT_SPAM: Final = "not-spam"
 _OLD_MARK: Final = "x-hmxmroriginalrecipient"
@@ -38,7 +40,10 @@ def feedback(leaves: list[Part]) -> BounceReport | None:
     said = next(iter(fields.get("feedback-type", ())), "").lower()[:50]
     agent = next(iter(fields.get("reporting-mta") or fields.get("user-agent") or ()), "")
     reporter = clean(TYPED.sub("", agent, count=1) if TYPED.match(agent) else agent)[:255]
-    return BounceReport(_kind(said), reporting_mta=reporter, feedback_type=said or "abuse", reader="feedback")
+    named = tuple(mailbox(value) for value in fields.get("original-rcpt-to", ())[:_RECIPIENTS])
+    return BounceReport(
+        _kind(said), reporting_mta=reporter, feedback_type=said or "abuse", named=named, reader="feedback"
+    )
 
 
 def old_feedback(whole: Part, leaves: list[Part]) -> BounceReport | None:

@@ -1,6 +1,7 @@
-"""Resolver, providers and reply rules as the settings describe them, for every process that needs them."""
+"""Resolver, providers, feedback loops and reply rules as the settings describe them, for all processes."""
 
 from core.settings import Settings
+from mta.loops import Loop, load_loops
 from mta.providers import Providers, load_providers
 from mta.resolve import Resolver, TargetPolicy
 from mta.rule_book import RuleBook
@@ -16,6 +17,11 @@ def rules_in_force(settings: Settings) -> RuleBook:
     if settings.rules_file is None:
         return RuleBook(None, ())
     return RuleBook(settings.rules_file, known_providers(settings).names)
+
+
+def known_loops(settings: Settings) -> tuple[Loop, ...]:
+    """The shipped feedback loops and the operator's own file. Raises ConfigurationError for a bad file."""
+    return load_loops(*([settings.loops_file] if settings.loops_file else []))
 
 
 def make_resolver(settings: Settings, providers: Providers) -> Resolver:

@@ -52,6 +52,8 @@ class BounceReport:
     reporting_mta: str = ""
     """Who says so: the reporting server's name, or the feedback loop's."""
     feedback_type: str = ""
+    named: tuple[str, ...] = ()
+    """Recipients that a feedback report names, where it redacts none."""
     reader: str = ""
     """Which reader understood it: delivery-status, feedback, old-feedback, notice, answer, flufl.bounce."""
     certain: bool = True

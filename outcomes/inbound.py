@@ -1,7 +1,8 @@
-"""The table `inbound_mail`: what came to our return paths, from the moment it is taken until it is forgotten.
+"""The table `inbound_mail`: what came to our addresses, from the moment it is taken until it is forgotten.
 
-A row without `result` is still to be worked through; the raw mail stays for `KEPT`, so that a person can look at what
-no rule understood.
+A row without `result` is still to be worked through. Its `due_at` is also the lease of who works on it: one that dies
+leaves it due again. The raw mail stays for `KEPT`; what nobody understood or could place stays for `KEPT_OPEN`, so that
+a person can look at it, and of that the newest `MOST_OPEN`, whoever floods us.
 Every function works on the caller's connection and never commits.
 """
 
@@ -12,13 +13,41 @@ from typing import Final
 from uuid import UUID
 
 from core.ids import uuid7
+from core.paging import Page, Window, cut
+from messages.model import MessageRef
 from mta.inbound_reports import ReceivedMail
 from store.database import Connection
 
 KEPT: Final = timedelta(days=7)
+KEPT_OPEN: Final = timedelta(days=30)
+MOST_OPEN: Final = 10_000
+OPEN: Final = ("ignored", "unplaced", "unread", "unknown")
+"""Results after which a person may want to look."""
 GIVEN_UP: Final = timedelta(days=2)
 """A row that still has no result by then is not picked up again: something about it is a bug, and it stays to be
 looked at until `KEPT` is over."""
+
+_CLAIM = """
+UPDATE inbound_mail i SET due_at = now() + %(lease)s FROM (
+  SELECT id FROM inbound_mail
+   WHERE result IS NULL AND due_at <= now() AND received_at > now() - %(given_up)s
+     AND (%(only)s::uuid IS NULL OR id = %(only)s)
+   ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
+ WHERE i.id = due.id RETURNING i.id, i.received_at, i.envelope_to, i.raw
+"""
+
+_FINISH = """
+UPDATE inbound_mail i SET result = u.result, kind = nullif(u.kind, ''), email_id = u.email_id, position = u.position,
+       placed_by = nullif(u.placed_by, ''), author = u.author, subject = u.subject, detail = u.detail
+  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::text[],
+              %s::text[]) AS u(id, result, kind, email_id, position, placed_by, author, subject, detail)
+ WHERE i.id = u.id AND i.result IS NULL RETURNING i.id
+"""
+
+_SHOWN = (
+    "id, received_at, envelope_to, mail_from, peer, author, subject, coalesce(result, ''), coalesce(kind, ''),"
+    " email_id, position, coalesce(placed_by, ''), detail, octet_length(raw)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +57,44 @@ class InboundMail:
     id: UUID
     received_at: datetime
     envelope_to: str
-    """The signed return path it was sent to."""
+    """The address it was sent to: a signed one, or a desk."""
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of one, and what was understood. "" where nothing was."""
+
+    id: UUID
+    result: str
+    kind: str = ""
+    ref: MessageRef | None = None
+    placed_by: str = ""
+    author: str = ""
+    subject: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMail:
+    """One received mail as people look at it."""
+
+    id: UUID
+    received_at: datetime
+    to: str
+    sender: str
+    """Of the envelope; "" is the null sender."""
+    peer: str
+    author: str
+    subject: str
+    result: str
+    """"" while it waits."""
+    kind: str
+    email_id: UUID | None
+    position: int | None
+    placed_by: str
+    detail: str
+    size: int
 
 
 async def store_inbound(connection: Connection, mails: Sequence[ReceivedMail]) -> list[UUID]:
@@ -49,36 +114,80 @@ async def store_inbound(connection: Connection, mails: Sequence[ReceivedMail]) -
     return ids
 
 
-async def load_inbound(connection: Connection, identifier: UUID) -> InboundMail | None:
-    """The mail, or None when it is gone or has been worked through."""
+async def claim_inbound(
+    connection: Connection, limit: int, lease: timedelta, only: UUID | None = None
+) -> list[InboundMail]:
+    """Take mails that are due, oldest first; nobody else gets them while the lease lasts."""
+    names = {"lease": lease, "given_up": GIVEN_UP, "only": only, "limit": limit}
+    rows = await (await connection.execute(_CLAIM, names)).fetchall()
+    return sorted((InboundMail(row[0], row[1], row[2], bytes(row[3])) for row in rows), key=lambda mail: mail.id)
+
+
+async def put_off(connection: Connection, identifiers: Sequence[UUID], wait: timedelta) -> None:
+    """Look at these again after a while."""
+    if identifiers:
+        await connection.execute(
+            "UPDATE inbound_mail SET due_at = now() + %s WHERE id = ANY(%s) AND result IS NULL",
+            [wait, list(identifiers)],
+        )
+
+
+async def finish_inbound(connection: Connection, finished: Sequence[Finished]) -> set[UUID]:
+    """Set the results; returns those that had none. Locks the rows: call it first, then act."""
+    if not finished:
+        return set()
+    columns = [
+        [one.id for one in finished],
+        [one.result for one in finished],
+        [one.kind for one in finished],
+        [one.ref.email_id if one.ref else None for one in finished],
+        [one.ref.position if one.ref else None for one in finished],
+        [one.placed_by for one in finished],
+        [one.author for one in finished],
+        [one.subject for one in finished],
+        [one.detail for one in finished],
+    ]
+    return {row[0] for row in await (await connection.execute(_FINISH, columns)).fetchall()}
+
+
+async def page_of_inbound(connection: Connection, results: Sequence[str], wanted: Window[UUID]) -> Page[ShownMail]:
+    """Received mails, newest first; `results` narrows it to these, "" among them stands for those that wait."""
+    back = wanted.before is not None
+    named = [result for result in results if result]
+    which = "(result = ANY(%(results)s)" + (" OR result IS NULL)" if "" in results else ")") if results else "true"
     cursor = await connection.execute(
-        "SELECT id, received_at, envelope_to, raw FROM inbound_mail WHERE id = %s AND result IS NULL", [identifier]
+        f"SELECT {_SHOWN} FROM inbound_mail WHERE {which}"
+        f" AND (%(from)s::uuid IS NULL OR id {'>' if back else '<'} %(from)s)"
+        f" ORDER BY id {'' if back else 'DESC'} LIMIT %(limit)s",
+        {
+            "results": named,
+            "from": wanted.before if back else wanted.after,
+            "limit": None if wanted.limit is None else wanted.limit + 1,
+        },
     )
+    return cut(await cursor.fetchall(), wanted).map(lambda row: ShownMail(*row))
+
+
+async def get_inbound(connection: Connection, identifier: UUID) -> tuple[ShownMail, bytes] | None:
+    """One of them, with its raw mail."""
+    cursor = await connection.execute(f"SELECT {_SHOWN}, raw FROM inbound_mail WHERE id = %s", [identifier])
     row = await cursor.fetchone()
-    return InboundMail(row[0], row[1], row[2], bytes(row[3])) if row else None
-
-
-async def finish_inbound(connection: Connection, identifier: UUID, result: str) -> bool:
-    """Set the result; False when another transaction has done so. Locks the row: call it first, then act."""
-    cursor = await connection.execute(
-        "UPDATE inbound_mail SET result = %s WHERE id = %s AND result IS NULL", [result, identifier]
-    )
-    return cursor.rowcount == 1
-
-
-async def waiting_inbound(connection: Connection, limit: int) -> list[UUID]:
-    """Mails without a result, oldest first."""
-    cursor = await connection.execute(
-        "SELECT id FROM inbound_mail WHERE result IS NULL AND received_at > now() - %s ORDER BY received_at LIMIT %s",
-        [GIVEN_UP, limit],
-    )
-    return [row[0] for row in await cursor.fetchall()]
+    return (ShownMail(*row[:-1]), bytes(row[-1])) if row else None
 
 
 async def forget_inbound(connection: Connection) -> int:
-    """Delete what is older than `KEPT`; returns how many."""
-    cursor = await connection.execute("DELETE FROM inbound_mail WHERE received_at < now() - %s", [KEPT])
-    return cursor.rowcount
+    """Retention: delete what is too old, and of what nobody understood all but the newest; returns how many."""
+    old = await connection.execute(
+        "DELETE FROM inbound_mail WHERE received_at < now() - %s"
+        " AND (result IS NULL OR NOT result = ANY(%s) OR received_at < now() - %s)",
+        [KEPT, list(OPEN), KEPT_OPEN],
+    )
+    beyond = await connection.execute(
+        "DELETE FROM inbound_mail WHERE result = ANY(%s) AND id < (SELECT id FROM inbound_mail"
+        " WHERE result = ANY(%s) ORDER BY id DESC OFFSET %s LIMIT 1)",
+        [list(OPEN), list(OPEN), MOST_OPEN - 1],
+    )
+    return old.rowcount + beyond.rowcount
 
 
 def _printable(text: str) -> str:

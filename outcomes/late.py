@@ -1,4 +1,4 @@
-"""What is heard about a message after its SMTP session: bounce reports, notices of delay, complaints.
+"""What is heard about messages after their SMTP sessions: bounce reports, notices of delay, complaints.
 
 Recorded in one transaction with the mark on the received mail (`outcomes/reports`), so that a report counts once. The
 one move of a state is `delivered` → `bounced` by the event `late_bounce`; every other state stays, and the event says
@@ -9,10 +9,13 @@ Counters: a late bounce counts as `late_bounced`, not as `bounced`, because the 
 and both together would be more than was accepted. Provider and IP are those it was delivered through.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from psycopg.rows import TupleRow
 
 from core.queues import Lane
 from messages import moves, timeline
@@ -20,6 +23,7 @@ from messages.model import MessageRef
 from messages.states import TERMINAL, State
 from messages.timeline import Entry, EventKind
 from mta.model import Response, Verdict
+from store import arrays
 from store.counters import Counted
 from store.database import Connection
 from suppression import adding, soft_bounces
@@ -27,8 +31,27 @@ from suppression.entries import Addition
 from suppression.reasons import SuppressionEntry
 from suppression.rules import BY_DEFAULT, SoftBounceRule, strike_of
 from suppression.soft_bounces import MailboxNews
+from suppression.withdrawing import withdraw
 
-_COUNTED: Final = {EventKind.BOUNCED: "late_bounced", EventKind.COMPLAINED: "complained"}
+_COUNTED: Final = {
+    EventKind.BOUNCED: "late_bounced",
+    EventKind.COMPLAINED: "complained",
+    EventKind.COMPLAINT_WITHDRAWN: "complaint_withdrawn",
+}
+
+# Locked in one order: two batches that speak about the same messages wait for each other, never in a circle.
+_FIND = """
+SELECT m.email_id, m.position, m.address, e.application_id, e.lane, m.state, d.ip, d.provider,
+       coalesce(c.kind = 'complained', false), m.capture
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
+  JOIN messages m ON m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])
+  JOIN emails e ON e.id = u.email_id AND e.id = ANY(%(emails)s::uuid[])
+  LEFT JOIN LATERAL (SELECT v.ip, v.provider FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
+     AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
+  LEFT JOIN LATERAL (SELECT v.kind FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
+     AND v.kind IN ('complained', 'complaint_withdrawn') ORDER BY v.at DESC LIMIT 1) c ON true
+ ORDER BY m.email_id, m.position FOR UPDATE OF m
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +68,7 @@ class KnownMessage:
     """Egress IP it was delivered through, "" when it was not delivered (or its events are gone)."""
     provider: str
     complained: bool
-    """A complaint about it was recorded before."""
+    """A complaint about it was recorded before, and not taken back."""
     capture: bool = False
     """It never left: nothing that is heard about it counts, or keeps real mail from its recipient."""
 
@@ -70,55 +93,87 @@ class LateNews:
     suppress: SuppressionEntry | None = None
     only_for: UUID | None = None
     """The application whose mail alone it forbids; None: everybody's."""
+    counts_for_mailbox: bool = True
+    """A failure may count against the mailbox: it is ours, and the report is certain."""
+
+
+Told = tuple[KnownMessage, LateNews]
+
+
+async def find_messages(connection: Connection, refs: Sequence[MessageRef]) -> dict[MessageRef, KnownMessage]:
+    """The messages with IP and provider they were delivered through, locked; those no longer stored are left out."""
+    wanted = sorted(set(refs))
+    names = {
+        "emails": arrays.uuids(r.email_id for r in wanted),
+        "positions": arrays.integers(r.position for r in wanted),
+    }
+    rows = await (await connection.execute(_FIND, names)).fetchall() if wanted else []
+    return {message.ref: message for message in map(_known, rows)}
 
 
 async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage | None:
-    """The message with the IP and provider it was delivered through; None when it is not, or no longer, stored."""
-    cursor = await connection.execute(
-        "SELECT m.address, e.application_id, e.lane, m.state, d.ip, d.provider,"
-        " EXISTS (SELECT FROM events v WHERE v.email_id = m.email_id AND v.position = m.position AND v.kind = %s),"
-        " m.capture"
-        " FROM messages m JOIN emails e ON e.id = m.email_id"
-        " LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id"
-        "  AND v.position = m.position AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true"
-        " WHERE m.email_id = %s AND m.position = %s AND e.id = %s",
-        [EventKind.COMPLAINED.value, ref.email_id, ref.position, ref.email_id],
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        return None
-    address, application, lane, state, ip, provider, complained, capture = row
+    """One of these."""
+    return (await find_messages(connection, [ref])).get(ref)
+
+
+async def messages_of(connection: Connection, email_id: UUID, named: Sequence[str]) -> MessageRef | None:
+    """The one message of an email that a report can be about: its only one, or the one to an address that is named."""
+    cursor = await connection.execute("SELECT position, address FROM messages WHERE email_id = %s", [email_id])
+    rows = await cursor.fetchall()
+    meant = rows if len(rows) == 1 else [row for row in rows if row[1] in named]
+    return MessageRef(email_id, meant[0][0]) if len(meant) == 1 else None
+
+
+async def record_news(connection: Connection, told: Sequence[Told], rule: SoftBounceRule = BY_DEFAULT) -> None:
+    """Write events, counters and suppressions of these, in their order, and move what bounced late. `rule` says when
+    soft bounces suppress."""
+    bounces = [(message, news) for message, news in told if news.kind is EventKind.BOUNCED]
+    moved = await moves.bounce_late(connection, {message.ref: news.at for message, news in bounces})
+    await timeline.write(connection, [_entry(m, news, counted=_is_first(m, news, moved)) for m, news in told])
+    struck = [failed for m, news in bounces if m.ref in moved and (failed := _strike(m, news)) is not None]
+    soft = await soft_bounces.observe(connection, struck, rule)
+    additions = [addition for m, news in told if (addition := _addition(m, news)) is not None]
+    if additions or soft:
+        await adding.add(connection, [*additions, *soft])
+    taken_back = [m for m, news in told if news.kind is EventKind.COMPLAINT_WITHDRAWN]
+    await withdraw(connection, [(message.address, message.ref.email_id) for message in taken_back])
+
+
+async def record_late_news(connection: Connection, message: KnownMessage, news: LateNews) -> None:
+    """One of these."""
+    await record_news(connection, [(message, news)])
+
+
+def _known(row: TupleRow) -> KnownMessage:
+    email, position, address, application, lane, state, ip, provider, complained, capture = row
     return KnownMessage(
-        ref, address, application, Lane(lane), State(state), ip or "", provider or "", bool(complained), capture
+        MessageRef(email, position), address, application, Lane(lane), State(state), ip or "", provider or "",
+        complained, capture,
+    )  # fmt: skip
+
+
+def _is_first(message: KnownMessage, news: LateNews, moved: set[MessageRef]) -> bool:
+    return news.kind is not EventKind.BOUNCED or message.ref in moved
+
+
+def _addition(message: KnownMessage, news: LateNews) -> Addition | None:
+    if news.suppress is None or message.capture:
+        return None
+    owner, source = message.application_id, message.ref.email_id
+    return Addition(message.address, news.suppress, owner, news.only_for, source_id=source)
+
+
+def _strike(message: KnownMessage, news: LateNews) -> MailboxNews | None:
+    """How a late bounce counts against the mailbox, None when it does not."""
+    verdict = news.verdict
+    if verdict is None or news.suppress is not None or message.capture or not news.counts_for_mailbox:
+        return None
+    strike = strike_of(verdict.klass, verdict.scope, verdict.rule)
+    reply = news.response.text if news.response else ""
+    ref = message.ref
+    return (
+        MailboxNews(message.address, ref.email_id, news.at, strike, reply, message.application_id) if strike else None
     )
-
-
-async def record_late_bounce(
-    connection: Connection, message: KnownMessage, news: LateNews, rule: SoftBounceRule = BY_DEFAULT
-) -> bool:
-    """Write event, counter and suppression of a failed delivery; returns whether the message moved to `bounced`.
-    `rule` says when soft bounces suppress."""
-    moved = await moves.bounce_late(connection, message.ref, news.at)
-    await record_late_news(connection, message, news, counted=moved)
-    v = news.verdict
-    counts = moved and news.suppress is None and not message.capture
-    strike = strike_of(v.klass, v.scope, v.rule) if v and counts else None
-    if strike:
-        reply = news.response.text if news.response else ""
-        failed = MailboxNews(message.address, message.ref.email_id, news.at, strike, reply, message.application_id)
-        await adding.add(connection, await soft_bounces.observe(connection, [failed], rule))
-    return moved
-
-
-async def record_late_news(
-    connection: Connection, message: KnownMessage, news: LateNews, *, counted: bool = True
-) -> None:
-    """Write event, counter and suppression of news that move no state."""
-    await timeline.write(connection, [_entry(message, news, counted=counted)])
-    if news.suppress is not None and not message.capture:
-        owner, source = message.application_id, message.ref.email_id
-        addition = Addition(message.address, news.suppress, owner, news.only_for, source_id=source)
-        await adding.add(connection, [addition])
 
 
 def _counts(message: KnownMessage, news: LateNews) -> Counted:

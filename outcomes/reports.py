@@ -1,81 +1,61 @@
-"""Step by step through one mail that came to a return path: what it reports, about which message, and what follows.
+"""Working through mail that came back, a batch at a time: what each says, about which message, and what follows.
 
-The mark on the mail is set in the transaction that records
-what follows from it, so the same mail twice does nothing, whoever repeats it: a task, the sweep, two workers at once.
+A batch is leased, understood in a thread, and decided and recorded in one transaction together with the marks on its
+mails: the same mail twice does nothing, whoever repeats it, and a process that is killed leaves mail that is due again.
+One mail that brings a bug to light is tried apart from the others.
 
-A report counts for the message its return path names (signed, so nobody can invent one). The verdict on the refusal it
-quotes comes from the same rules as that of an SMTP session. An address is suppressed only when the report speaks about
-an address of the domain we wrote to: behind a forwarding, the dead mailbox is somebody else's.
-
-A complaint about marketing mail suppresses the marketing stream: its author still wants receipts and sign-in codes. A
-complaint about transactional mail suppresses everything: who calls even a receipt spam wants no newsletter, and further
-receipts would cost the reputation of all others.
+`outcomes/reading` understands, `outcomes/judging` decides, `outcomes/late` records; `outcomes/inbound` owns the table.
 """
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from prometheus_client import Counter
 
-from core.addresses import AddressError, fold_address
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.logs import get_logger
-from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.model import MessageRef
 from messages.states import State
-from messages.timeline import EventKind
-from mta import return_path
-from mta.bounces import BounceReport, RecipientReport, ReportKind, parse_bounce
-from mta.placing import token_in
-from mta.report_parts import read_parts
+from mta.bounces import ReportKind
+from mta.loops import Loop, Txt, load_loops, proven_loop
 from mta.rule_book import RuleBook
-from outcomes.inbound import InboundMail, finish_inbound, load_inbound, waiting_inbound
-from outcomes.late import KnownMessage, LateNews, find_message, record_late_bounce, record_late_news
+from outcomes.inbound import Finished, InboundMail, claim_inbound, finish_inbound, put_off
+from outcomes.judging import WAIT_FOR_OUTCOME, Decision, Result, decide
+from outcomes.late import KnownMessage, Told, find_messages, messages_of, record_news
+from outcomes.reading import Reading, read
 from outcomes.unsubscribing import is_unsubscribing, work_off
 from store.database import Connection, Database
-from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.rules import BY_DEFAULT, DETAIL_LENGTH, SoftBounceRule, suppression_for
+from suppression.rules import BY_DEFAULT, SoftBounceRule
+
+__all__ = ["WAIT_FOR_OUTCOME", "ReportTools", "Result", "sweep", "work_through"]
 
 _log = get_logger(__name__)
 
 REPORTS = Counter("postlane_inbound_reports_total", "Mails at return paths worked through, by result", ["result"])
 
-WAIT_FOR_OUTCOME: Final = timedelta(minutes=10)
-"""A report can overtake the commit of the delivery it is about, and the outcome of a killed worker waits in its journal
-for the next start. So long a failure report about a message that is under way is left for the next sweep."""
+BATCH: Final = 200
+"""Mails of one transaction: understood in some 60 ms, recorded in as many."""
+LEASE: Final = timedelta(seconds=60)
+"""Longer than a batch takes, asking for keys of feedback loops included."""
+LOOK_AGAIN: Final = timedelta(seconds=15)
+"""At a report that overtook the outcome it speaks about."""
+KEY_SECONDS: Final = 10.0
+"""For the key of a feedback loop."""
 
-SWEEP_BATCH: Final = 500
 
-_ACTED_ON: Final = frozenset({ReportKind.FAILED, ReportKind.DELAYED, ReportKind.COMPLAINT})
-
-
-class Result(StrEnum):
-    """What became of a received mail; stored."""
-
-    BOUNCED = "bounced"
-    """The message moved from delivered to bounced."""
-    NOTED = "noted"
-    """A failure that moves nothing, because the message is under way or has ended otherwise: an event only."""
-    REPEATED = "repeated"
-    """The message had bounced, or the complaint been recorded, before."""
-    DELAYED = "delayed"
-    COMPLAINED = "complained"
-    UNSUBSCRIBED = "unsubscribed"
-    """It came to an unsubscribe address."""
-    IGNORED = "ignored"
-    """No report, or one that says nothing we act on: vacation notes, people, receipts."""
-    UNKNOWN = "unknown"
-    """The message is no longer stored, or the return path was signed with another secret."""
+async def _no_txt(_name: str) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
 class ReportTools:
-    """What working through a report needs."""
+    """What working through reports needs."""
 
     database: Database
     secret: InstanceSecret
@@ -84,170 +64,153 @@ class ReportTools:
     soft_bounces: SoftBounceRule = BY_DEFAULT
     narrow_complaints: bool = False
     """A complaint forbids only the mail of the application that it is about."""
+    txt: Txt = _no_txt
+    """Keys of feedback loops. Without it, none is proven."""
+    loops: tuple[Loop, ...] = field(default_factory=load_loops)
 
 
-async def work_through(identifier: UUID, tools: ReportTools) -> Result | None:
-    """Work through one mail and commit. None: nothing was left to do, or it is not yet time (see `WAIT_FOR_OUTCOME`).
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One mail on its way to its decision."""
 
-    Raises `DatabaseUnavailableError`; the mail then waits for the sweep.
-    """
-    tools.rules.refresh()
-    async with tools.database.connection() as connection:
-        mail = await load_inbound(connection, identifier)
-    if mail is None:
-        return None
-    leaves = is_unsubscribing(tools.secret, mail)
-    report = None if leaves else parse_bounce(mail.raw)
-    async with tools.database.transaction() as connection:
-        if leaves:
-            result = await _unsubscribe(connection, mail, tools)
-        else:
-            result = await _decide(connection, mail, report, tools)
-    if result is not None:
-        REPORTS.labels(result.value).inc()
-        _log.info("report_worked_through", inbound=str(identifier), result=result.value)
-    return result
+    reading: Reading
+    loop: str = ""
+    """The feedback loop that provably sent it."""
+
+    @property
+    def needs_proof(self) -> bool:
+        """A report about a complaint that carries no token of ours."""
+        return self.reading.ref is None and self.reading.kind in (ReportKind.COMPLAINT, ReportKind.NOT_SPAM)
 
 
 async def sweep(tools: ReportTools) -> int:
-    """Work through what waits, oldest first: mail whose task Redis lost, reports that came before the outcome they
-    speak about. Returns how many mails got their result."""
+    """Work through all that is due, oldest first. Returns how many mails got their result. Raises
+    `DatabaseUnavailableError`."""
     swept = 0
-    while True:
-        async with tools.database.connection() as connection:
-            waiting = await waiting_inbound(connection, SWEEP_BATCH)
-        done = [await _swept(identifier, tools) for identifier in waiting]
-        swept += sum(done)
-        if sum(done) < SWEEP_BATCH:
+    while batch := await _claim(tools):
+        swept += len(await _work(batch, tools))
+        if len(batch) < BATCH:
             break
-    if swept:
-        _log.info("swept", mails=swept)
     return swept
 
 
-async def _swept(identifier: UUID, tools: ReportTools) -> bool:
+async def work_through(identifier: UUID, tools: ReportTools) -> Result | None:
+    """Work through one mail. None: it is not due, or it is not yet time."""
+    return (await _work(await _claim(tools, identifier), tools)).get(identifier)
+
+
+async def _claim(tools: ReportTools, only: UUID | None = None) -> list[InboundMail]:
+    async with tools.database.transaction() as connection:
+        return await claim_inbound(connection, BATCH, LEASE, only)
+
+
+async def _work(batch: Sequence[InboundMail], tools: ReportTools) -> dict[UUID, Result]:
+    """The results of those that got one."""
+    if not batch:
+        return {}
+    tools.rules.refresh()
     try:
-        return await work_through(identifier, tools) is not None
+        results = await _work_together(batch, tools)
     except UnavailableError:
         raise
     except Exception as error:
         # A bug that one mail brings to light must not hold up the others; the mail waits, and is looked at again.
-        _log.error("report_failed", inbound=str(identifier), exc_info=error)
-        return False
+        if len(batch) == 1:
+            _log.error("report_failed", inbound=str(batch[0].id), exc_info=error)
+            return {}
+        return {key: result for mail in batch for key, result in (await _work([mail], tools)).items()}
+    for result in results.values():
+        REPORTS.labels(result.value).inc()
+    _log.info("reports_worked_through", mails=len(batch), results=len(results))
+    return results
 
 
-async def _decide(
-    connection: Connection, mail: InboundMail, report: BounceReport | None, tools: ReportTools
-) -> Result | None:
-    if report is None or report.kind not in _ACTED_ON:
-        return await _finish(connection, mail, Result.IGNORED)
-    named = return_path.parse(tools.secret, mail.envelope_to) or token_in(tools.secret, *read_parts(mail.raw))
-    message = await find_message(connection, MessageRef(*named)) if named else None
-    if message is None:
-        return await _finish(connection, mail, Result.UNKNOWN)
-    if report.kind is ReportKind.COMPLAINT:
-        return await _complained(connection, mail, report, message, tools)
-    if report.kind is ReportKind.DELAYED:
-        return await _delayed(connection, mail, report, message, tools)
-    return await _failed(connection, mail, report, message, tools)
+async def _work_together(batch: Sequence[InboundMail], tools: ReportTools) -> dict[UUID, Result]:
+    leaving = [mail for mail in batch if is_unsubscribing(tools.secret, mail)]
+    others = [mail for mail in batch if mail not in leaving]
+    readings = await asyncio.to_thread(lambda: [read(mail, tools.secret) for mail in others])
+    cases = [await _proven(_Case(reading), tools) for reading in readings]
+    async with tools.database.transaction() as connection:
+        results = await _settle([case for case in cases if case is not None], connection, tools)
+        for mail in leaving:
+            known = await work_off(connection, tools.secret, mail)
+            result = Result.UNSUBSCRIBED if known else Result.UNKNOWN
+            if await finish_inbound(connection, [Finished(mail.id, result.value)]):
+                results[mail.id] = result
+    return results
 
 
-async def _failed(
-    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: ReportTools
-) -> Result | None:
-    if message.under_way and tools.clock.now() - mail.received_at < WAIT_FOR_OUTCOME:
-        return None
-    if message.state is State.BOUNCED:
-        return await _finish(connection, mail, Result.REPEATED)
-    result = Result.BOUNCED if message.state is State.DELIVERED else Result.NOTED
-    if await _finish(connection, mail, result) is None:
-        return None
-    recipient = about(report, message.address)
-    news = _bounce_news(mail, report, recipient, message, tools)
-    await record_late_bounce(connection, message, news, tools.soft_bounces)
-    return result
-
-
-async def _delayed(
-    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: ReportTools
-) -> Result | None:
-    if await _finish(connection, mail, Result.DELAYED) is None:
-        return None
-    recipient = about(report, message.address)
-    verdict = tools.rules.classify(recipient.response, message.provider)
-    detail = _told_by(report, "delayed")
-    news = LateNews(EventKind.DELAYED, mail.received_at, detail, recipient.remote_mta, recipient.response, verdict)
-    await record_late_news(connection, message, news)
-    return Result.DELAYED
-
-
-async def _complained(
-    connection: Connection, mail: InboundMail, report: BounceReport, message: KnownMessage, tools: ReportTools
-) -> Result | None:
-    if message.complained:
-        return await _finish(connection, mail, Result.REPEATED)
-    if await _finish(connection, mail, Result.COMPLAINED) is None:
-        return None
-    detail = f"{report.feedback_type} report from {report.reporting_mta or 'a feedback loop'}"
-    entry = complaint_entry(message.lane, detail)
-    only_for = message.application_id if tools.narrow_complaints else None
-    news = LateNews(EventKind.COMPLAINED, mail.received_at, detail, suppress=entry, only_for=only_for)
-    await record_late_news(connection, message, news)
-    return Result.COMPLAINED
-
-
-async def _unsubscribe(connection: Connection, mail: InboundMail, tools: ReportTools) -> Result | None:
-    known = await work_off(connection, tools.secret, mail)
-    return await _finish(connection, mail, Result.UNSUBSCRIBED if known else Result.UNKNOWN)
-
-
-async def _finish(connection: Connection, mail: InboundMail, result: Result) -> Result | None:
-    """Mark the mail; None when somebody else was faster, and then nothing may follow."""
-    return result if await finish_inbound(connection, mail.id, result.value) else None
-
-
-def about(report: BounceReport, address: str) -> RecipientReport:
-    """What a report says about the recipient with this folded address: the line that names it, else the worst one."""
-    for recipient in report.recipients:
-        if address in (_folded(recipient.original_recipient), _folded(recipient.final_recipient)):
-            return recipient
-    return next(recipient for recipient in report.recipients if recipient.kind is report.kind)
-
-
-def speaks_about(recipient: RecipientReport, address: str) -> bool:
-    """Whether the mailbox in question is at the domain we wrote to. A report that names nobody is taken to be."""
-    named = [_folded(named) for named in (recipient.original_recipient, recipient.final_recipient) if named]
-    domain = address.rpartition("@")[2]
-    return not named or any(other.rpartition("@")[2] == domain for other in named)
-
-
-def complaint_entry(lane: Lane, detail: str) -> SuppressionEntry:
-    """The suppression that follows from a complaint about mail of this lane."""
-    scope = SuppressionScope.MARKETING if lane is Lane.MARKETING else SuppressionScope.ALL
-    return SuppressionEntry(scope, Reason.COMPLAINT, Source.FEEDBACK_LOOP, detail[:DETAIL_LENGTH])
-
-
-def _bounce_news(
-    mail: InboundMail, report: BounceReport, recipient: RecipientReport, message: KnownMessage, tools: ReportTools
-) -> LateNews:
-    response = recipient.response
-    verdict = tools.rules.classify(response, message.provider)
-    entry = None
-    if report.certain and speaks_about(recipient, message.address):
-        reply = " ".join(part for part in (str(response.code or ""), response.enhanced, response.text) if part)
-        entry = suppression_for(verdict, None, message.lane, reply)
-    detail = _told_by(report, "failed")
-    if message.state is not State.DELIVERED:
-        detail += f"; the message stays {message.state}"
-    return LateNews(EventKind.BOUNCED, mail.received_at, detail, recipient.remote_mta, response, verdict, entry)
-
-
-def _told_by(report: BounceReport, what: str) -> str:
-    return f"{what}, says a report from {report.reporting_mta or 'an unnamed server'}"
-
-
-def _folded(address: str) -> str:
+async def _proven(case: _Case, tools: ReportTools) -> _Case | None:
+    """With the loop that signed it. None: nobody can say now, and it waits."""
+    if not case.needs_proof:
+        return case
+    reading = case.reading
     try:
-        return fold_address(address)
-    except AddressError:
-        return address.lower()
+        async with asyncio.timeout(KEY_SECONDS):
+            return replace(case, loop=await proven_loop(reading.mail.raw, reading.whole, tools.loops, tools.txt))
+    except (UnavailableError, TimeoutError) as error:
+        _log.warning("loop_not_proven_yet", inbound=str(reading.mail.id), error=str(error))
+        return None
+
+
+async def _settle(cases: Sequence[_Case], connection: Connection, tools: ReportTools) -> dict[UUID, Result]:
+    """Decide and record, within the caller's transaction."""
+    refs = {case.reading.mail.id: ref for case in cases if (ref := await _ref(case, connection)) is not None}
+    found = await find_messages(connection, list(refs.values()))
+    decided: list[tuple[_Case, KnownMessage | None, Decision]] = []
+    for case in cases:
+        ref = refs.get(case.reading.mail.id)
+        message = found.get(ref) if ref else None
+        decision = _decide(case, message, tools)
+        decided.append((case, message, decision))
+        if message is not None and decision.result is not None:
+            found[message.ref] = _afterwards(message, decision.result)
+    await put_off(connection, [case.reading.mail.id for case, _, one in decided if one.result is None], LOOK_AGAIN)
+    marked = await finish_inbound(connection, list(_finished(decided)))
+    valid = [(case, message, one) for case, message, one in decided if case.reading.mail.id in marked]
+    told: list[Told] = [
+        (message, one.news) for _, message, one in valid if message is not None and one.news is not None
+    ]
+    await record_news(connection, told, tools.soft_bounces)
+    return {case.reading.mail.id: one.result for case, _, one in valid if one.result is not None}
+
+
+def _decide(case: _Case, message: KnownMessage | None, tools: ReportTools) -> Decision:
+    now = tools.clock.now()
+    return decide(case.reading, message, case.loop, tools.rules, now, narrow=tools.narrow_complaints)
+
+
+async def _ref(case: _Case, connection: Connection) -> MessageRef | None:
+    """The message that a mail is about: by its token; by the Message-ID when a known loop proves to quote it, and only
+    one recipient can be meant."""
+    reading = case.reading
+    if reading.ref is not None or not case.loop or reading.quoted_email is None:
+        return reading.ref
+    return await messages_of(connection, reading.quoted_email, reading.recipients)
+
+
+def _afterwards(message: KnownMessage, result: Result) -> KnownMessage:
+    """The message as the next report of the batch finds it."""
+    if result is Result.BOUNCED:
+        return replace(message, state=State.BOUNCED)
+    if result in (Result.COMPLAINED, Result.WITHDRAWN):
+        return replace(message, complained=result is Result.COMPLAINED)
+    return message
+
+
+def _finished(decided: Iterable[tuple[_Case, KnownMessage | None, Decision]]) -> Iterable[Finished]:
+    for case, message, decision in decided:
+        if decision.result is None:
+            continue
+        reading = case.reading
+        placed_by = reading.placed_by or ("message_id" if message is not None else "")
+        yield Finished(
+            reading.mail.id,
+            decision.result.value,
+            kind=reading.kind.value if reading.kind else "",
+            ref=message.ref if message is not None else reading.ref,
+            placed_by=placed_by,
+            author=reading.author,
+            subject=reading.subject,
+            detail=f"{decision.detail} (proven by its signature: {case.loop})" if case.loop else decision.detail,
+        )

@@ -6,7 +6,7 @@ for that duty.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.tasks import end
 from mta.dns_client import DnsClient
-from mta.from_settings import rules_in_force
+from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
 from outcomes import reports
 from outcomes.reports import ReportTools
 from sandbox import complaints
@@ -52,10 +52,12 @@ class Background:
     settings: Settings
     reports: ReportTools
     webhooks: Deliverer
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def report(self, inbound: UUID) -> None:
-        """Work through one received mail."""
-        await reports.work_through(inbound, self.reports)
+    async def report(self, _first: UUID | None = None) -> None:
+        """Mail came back: work through all that is due. One turn at a time, which takes what came meanwhile along."""
+        async with self.turn:
+            await reports.sweep(self.reports)
 
     async def recheck_domains(self) -> None:
         """Look again at the DNS records of sender domains that are due."""
@@ -88,7 +90,7 @@ TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
 """By their names in `core/queues`. Each gets the id of what it is about."""
 
 DUTIES: Final[Sequence[Duty[Background]]] = (
-    Duty("reports without a task", 60.0, lambda background: reports.sweep(background.reports)),
+    Duty("reports without a task", 15.0, lambda background: background.report()),
     Duty("complaints of simulated recipients", 1.0, lambda background: complaints.voice(background.reports.database)),
     Duty("sender domains", 30.0, Background.recheck_domains),
     Duty("webhooks", 0.25, lambda background: background.webhooks.look()),
@@ -127,6 +129,8 @@ class BackgroundWorker(QueueWorker):
             SystemClock(),
             soft_bounce_rule(self.settings),
             narrow_complaints(self.settings),
+            txt=make_resolver(self.settings, known_providers(self.settings)).txt,
+            loops=known_loops(self.settings),
         )
         self._background = Background(self.settings, tools, self._deliverer(database, self._clock))
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")

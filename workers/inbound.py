@@ -26,6 +26,7 @@ from accounts.directory import Directory
 from accounts.return_paths import ReturnPathDomains
 from core import metrics
 from core.clock import SystemClock
+from core.errors import UnavailableError
 from core.logs import get_logger
 from core.publish import HintPublisher, celery_app
 from core.queues import BACKGROUND, TASK_BOUNCE
@@ -54,12 +55,14 @@ STOP_SECONDS: Final = 3.0
 DESKS: Final = frozenset({"fbl", "abuse", "postmaster"})
 """Local parts that take mail about any message, at the host name and at each return path domain. `fbl@` is the address
 to register with feedback loops; the others have to be there (RFC 2142)."""
+GROUP: Final = 200
+"""Mails that share a commit."""
 CERTIFICATE: Final = "inbound.pem"
 _QUIET_SECONDS: Final = 1.0
 
 
 class BounceTasks:
-    """Publishes a task per stored bounce from one thread. Never blocks and never fails: the sweep finds the rest."""
+    """Publishes a task per commit from one thread. Never blocks and never fails: the sweep finds the rest."""
 
     def __init__(self, redis_url: str) -> None:
         self._app: Celery = celery_app(redis_url)
@@ -78,25 +81,68 @@ class BounceTasks:
         if time.monotonic() < self._quiet_until:
             return
         try:
-            for identifier in identifiers:
-                self._app.send_task(TASK_BOUNCE, args=[str(identifier)], queue=BACKGROUND, retry=False)
+            self._app.send_task(TASK_BOUNCE, args=[str(identifiers[0])], queue=BACKGROUND, retry=False)
         except (OperationalError, OSError) as error:
             self._quiet_until = time.monotonic() + _QUIET_SECONDS
             _log.warning("bounce_tasks_lost", mails=len(identifiers), error=str(error))
 
 
+@dataclass(slots=True)
+class _Waiting:
+    mails: Sequence[ReceivedMail]
+    done: "asyncio.Future[None]"
+
+
 class BounceStore:
-    """Where the bounce listener puts mails: committed first, then hinted."""
+    """Where the bounce listener puts mails: committed first, then hinted. What comes while a commit is under way shares
+    the next one: an fsync costs as much as a hundred rows."""
 
     def __init__(self, database: Database, tasks: BounceTasks) -> None:
         self._database = database
         self._tasks = tasks
+        self._waiting: list[_Waiting] = []
+        self._committing: asyncio.Task[None] | None = None
 
     async def store(self, mails: Sequence[ReceivedMail]) -> None:
         """Raises DatabaseUnavailableError; then nothing is stored."""
-        async with self._database.transaction() as connection:
-            identifiers = await store_inbound(connection, mails)
+        waiting = _Waiting(mails, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_groups(), name="bounce-store")
+        await waiting.done
+
+    async def _commit_groups(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            await self._commit(group)
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                identifiers = await store_inbound(connection, [mail for one in group for mail in one.mails])
+        except BaseException as error:  # whatever it is, those who wait have to hear of it
+            if len(group) > 1 and not isinstance(error, UnavailableError | asyncio.CancelledError):
+                for one in group:  # it came with one of them
+                    await self._commit([one])
+                return
+            for one in group:
+                _fail(one.done, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
         self._tasks.publish(identifiers)
+        for one in group:
+            if not one.done.done():
+                one.done.set_result(None)
+
+
+def _fail(done: "asyncio.Future[None]", error: BaseException) -> None:
+    if done.done():
+        return
+    if isinstance(error, asyncio.CancelledError):
+        done.cancel()
+    else:
+        done.set_exception(error)
 
 
 class OurAddresses:

@@ -12,7 +12,7 @@ from core.queues import Lane
 from core.settings import Settings
 from messages.timeline import EventKind
 from mta.inbound_reports import ReceivedMail
-from outcomes.inbound import KEPT, forget_inbound, store_inbound, waiting_inbound
+from outcomes.inbound import KEPT, forget_inbound, store_inbound
 from outcomes.reports import WAIT_FOR_OUTCOME, ReportTools, Result, sweep, work_through
 from store.database import Database
 from tests.integration.inbound.conftest import (
@@ -120,6 +120,8 @@ async def test_a_report_that_overtakes_the_outcome_waits_for_it(
     assert await work_through(identifier, tools) is None
     assert await _kinds(database, mail) == []
     await ended(database, mail, EventKind.DELIVERED)
+    assert await sweep(tools) == 0, "it is looked at again after a while"
+    await rows(database, "UPDATE inbound_mail SET due_at = now() RETURNING 1")
     assert await sweep(tools) == 1
     assert await _state(database, mail) == "bounced"
 
@@ -155,8 +157,7 @@ async def test_a_complaint(
     for expected in (Result.COMPLAINED, Result.REPEATED):
         code, _ = await talk_to(server.bounces, lambda client: offer(client, "fbl@isp.example", to, raw))
         assert code == 250
-        async with database.connection() as connection:
-            [identifier] = await waiting_inbound(connection, 10)
+        [(identifier,)] = await rows(database, "SELECT id FROM inbound_mail WHERE result IS NULL")
         assert await work_through(identifier, tools) is expected
     assert await rows(database, _SUPPRESSIONS) == [("jana@firma.example", scope, "complaint", "feedback_loop")]
     assert await _kinds(database, mail) == ["delivered", "complained"]

@@ -2,6 +2,7 @@
 
 import smtplib
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -15,7 +16,6 @@ from messages import choosing
 from messages.choosing import Standing
 from messages.model import NewEmail
 from mta import return_path
-from outcomes.inbound import waiting_inbound
 from outcomes.reports import ReportTools, Result, work_through
 from store.database import Database
 from tests.integration.inbound.conftest import SECRET, Account, rows, talk_to
@@ -58,9 +58,8 @@ async def send(server: InboundServer, to: str, subject: str) -> int:
 
 
 async def worked_off(database: Database, tools: ReportTools) -> list[Result | None]:
-    async with database.connection() as connection:
-        waiting = await waiting_inbound(connection, 10)
-    return [await work_through(identifier, tools) for identifier in waiting]
+    waiting = await rows(database, "SELECT id FROM inbound_mail WHERE result IS NULL ORDER BY id")
+    return [await work_through(UUID(str(identifier)), tools) for (identifier,) in waiting]
 
 
 async def stands(database: Database, account: Account) -> Standing:
