@@ -124,9 +124,11 @@ async def messages_of(connection: Connection, email_id: UUID, named: Sequence[st
     return MessageRef(email_id, meant[0][0]) if len(meant) == 1 else None
 
 
-async def record_news(connection: Connection, told: Sequence[Told], rule: SoftBounceRule = BY_DEFAULT) -> None:
-    """Write events, counters and suppressions of these, in their order, and move what bounced late. `rule` says when
-    soft bounces suppress."""
+async def record_news(
+    connection: Connection, told: Sequence[Told], rule: SoftBounceRule = BY_DEFAULT
+) -> set[MessageRef]:
+    """Write events, counters and suppressions of these, in their order; returns which messages moved to `bounced`.
+    `rule` says when soft bounces suppress."""
     bounces = [(message, news) for message, news in told if news.kind is EventKind.BOUNCED]
     moved = await moves.bounce_late(connection, {message.ref: news.at for message, news in bounces})
     await timeline.write(connection, [_entry(m, news, counted=_is_first(m, news, moved)) for m, news in told])
@@ -137,6 +139,7 @@ async def record_news(connection: Connection, told: Sequence[Told], rule: SoftBo
         await adding.add(connection, [*additions, *soft])
     taken_back = [m for m, news in told if news.kind is EventKind.COMPLAINT_WITHDRAWN]
     await withdraw(connection, [(message.address, message.ref.email_id) for message in taken_back])
+    return moved
 
 
 async def record_late_news(connection: Connection, message: KnownMessage, news: LateNews) -> None:

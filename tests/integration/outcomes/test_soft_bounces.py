@@ -10,7 +10,7 @@ from messages.states import State
 from messages.timeline import EventKind
 from mta.model import Action, Phase, Response, Scope, Verdict
 from outcomes.kinds import Outcome
-from outcomes.late import LateNews, find_message, record_late_bounce
+from outcomes.late import LateNews, find_message, record_news
 from outcomes.record import record
 from store.database import Database
 from suppression import repository, soft_bounces
@@ -115,9 +115,8 @@ async def test_a_server_that_takes_everything_and_sends_it_back_is_found_out(dat
             assert message is not None
             told = Response(Phase.DOT, 552, "5.2.2", "mailbox full")
             at = MONDAY + timedelta(days=day, minutes=5)
-            assert await record_late_bounce(
-                connection, message, LateNews(EventKind.BOUNCED, at, "told", response=told, verdict=verdict)
-            )
+            news = LateNews(EventKind.BOUNCED, at, "told", response=told, verdict=verdict)
+            assert await record_news(connection, [(message, news)]) == {ref}
     async with database.connection() as connection:
         (entry,) = await repository.about(connection, "user@example.com")
     assert entry.reason == "soft_bounces"
