@@ -20,7 +20,7 @@ from mta.relay import RelayClient, Relays
 from mta.smtp_client import SmtpClient, Timeouts, Upgrade
 from mta.socks import ASK_SECONDS, EXHAUSTED, connect_through, greeting
 from mta.tls import TlsMode, TlsPolicy
-from mta.via import LOCAL, is_relay, parse_via
+from mta.via import LOCAL, parse_via
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux (linux/in.h), not in the socket module of Python 3.11: the port is chosen at connect, so that each remote
@@ -91,7 +91,7 @@ class Connector:
         broken one. Where TLS is required plain text is no way out: phase STARTTLS, trouble TLS, so that the mail waits.
         UnavailableError when this process can open no more sockets.
         """
-        if is_relay(source.via):
+        if source.is_relay:
             client = await self._relays.open(source)
             return client if isinstance(client, Response) else Session(client, source, host, client.tls)
         required = self._tls_of(host.name) is Tls.REQUIRED or self._tls.is_demanded(host)

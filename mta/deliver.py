@@ -131,7 +131,7 @@ class Courier:
         UnsendableError for an envelope that may not be sent; UnavailableError when the process is out of sockets or
         closing.
         """
-        if source.limits is not None:
+        if source.is_relay:
             route = relay_route(route, source)
         mail = _Mail(source, envelope, gate, time.monotonic())
         if not route.hosts:

@@ -201,10 +201,15 @@ class EgressIp:
     """What a relay's owner allows; None for an IP of our own, where the recipients' providers say it."""
 
     @property
+    def is_relay(self) -> bool:
+        """Somebody's authenticated server, which takes the mail of all recipients."""
+        return self.limits is not None
+
+    @property
     def families(self) -> frozenset[int]:
         """IP versions of the servers it can speak to: the socket's, whatever the public address looks like; a relay's
         are all."""
-        return FAMILIES if self.limits is not None else frozenset((family_of(self.bind_address),))
+        return FAMILIES if self.is_relay else frozenset((family_of(self.bind_address),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +235,11 @@ class Route:
     hosts: tuple[Host, ...]
     site: str = ""
     """What limits and health count by: the provider, or the set of servers (`Providers.site_of`)."""
+
+    @property
+    def is_relay(self) -> bool:
+        """Somebody's authenticated server, which takes the mail of all recipients."""
+        return self.limits is not None
 
     @property
     def families(self) -> frozenset[int]:

@@ -89,7 +89,7 @@ def changed(ip: EgressIp, change: IpChange) -> EgressIp:
 
 async def usable(ip: EgressIp, reachable: Trouble, relay_trouble: Trouble) -> None:
     """Raise Refused, naming the field, when this host cannot send from the IP, or not through the relay."""
-    problem = await (relay_trouble if ip.limits is not None else reachable)(ip)
+    problem = await (relay_trouble if ip.is_relay else reachable)(ip)
     if problem and ip.via == LOCAL:
         raise invalid(
             "bind_address" if ip.bind_address != ip.address else "address",
@@ -97,7 +97,7 @@ async def usable(ip: EgressIp, reachable: Trouble, relay_trouble: Trouble) -> No
             " another worker's host",
         )
     if problem:
-        what = "the relay" if ip.limits is not None else "the proxy"
+        what = "the relay" if ip.is_relay else "the proxy"
         raise invalid("via", f"{problem}; say `elsewhere` when only another worker's host reaches {what}")
 
 

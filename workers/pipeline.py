@@ -312,7 +312,7 @@ async def _blames_us(batch: Batch, job: Job, delivery: Delivery, verdict: Verdic
         for place in places:
             c.throttles.delivered(job.ip.address, job.sender.name, place, now)
         return False
-    relayed = job.ip.limits is not None  # whatever a relay says of its load or of us, it says for all sites
+    relayed = job.ip.is_relay  # whatever a relay says of its load or of us, it says for all sites
     by_domain = verdict.action is Action.THROTTLE_DOMAIN and not relayed
     if verdict.action not in _THROTTLES and (verdict.action, verdict.scope) != _IP_BLOCKED:
         return False
