@@ -8,7 +8,6 @@ import fcntl
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -17,7 +16,8 @@ import pytest
 import redis
 
 from store.database import Database
-from tests.servers import TestServers, copy_template, drop_database, make_template, shared_servers, stop
+from tests.databases import Databases
+from tests.servers import TestServers, make_template, shared_servers, stop
 
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -80,12 +80,19 @@ def _template_once(database_url: str) -> None:
             done.touch()
 
 
+@pytest.fixture(scope="session")
+def databases(servers: TestServers) -> Iterator[Databases]:
+    """The databases that tests of this process take turns with."""
+    kept = Databases(servers.database_url)
+    yield kept
+    kept.close()
+
+
 @pytest.fixture
-def database_url(servers: TestServers) -> Iterator[str]:
-    """A new, migrated, empty database; gone after the test."""
-    name = f"postlane_test_{uuid.uuid4().hex}"
-    yield copy_template(servers.database_url, name)
-    drop_database(servers.database_url, name)
+def database_url(databases: Databases) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    yield databases.take()
+    databases.give_back()
 
 
 @pytest.fixture
