@@ -237,11 +237,6 @@ class Route:
     """What limits and health count by: the provider, or the set of servers (`Providers.site_of`)."""
 
     @property
-    def is_relay(self) -> bool:
-        """Somebody's authenticated server, which takes the mail of all recipients."""
-        return self.limits is not None
-
-    @property
     def families(self) -> frozenset[int]:
         """Families of which there is a host: an egress IP of another one cannot carry this mail."""
         return frozenset(host.family for host in self.hosts)
