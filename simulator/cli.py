@@ -43,6 +43,7 @@ def run(
     smtp_port: Annotated[int, typer.Option(help="SMTP port of all mail hosts; 0 takes a free one.")] = 0,
     dns_port: Annotated[int, typer.Option(help="DNS port; 0 takes a free one.")] = 0,
     control_port: Annotated[int, typer.Option(help="Control port; 0 takes a free one.")] = 0,
+    webhook_port: Annotated[int, typer.Option(help="Port that receives webhooks; 0 takes a free one.")] = 0,
     single_address: Annotated[
         bool | None,
         typer.Option("--single-address/--many-addresses", help="All hosts on 127.0.0.1; found out without it."),
@@ -61,6 +62,7 @@ def run(
         smtp_port=smtp_port,
         dns_port=dns_port,
         control_port=control_port,
+        webhook_port=webhook_port,
         single_address=single_address,
         greylist_seconds=greylist_seconds,
         report_port=report_port,
@@ -126,6 +128,18 @@ def rules(state: StateOption = _DEFAULT_STATE, as_json: JsonOption = False) -> N
         rows = client.rules(client.read_state(state))
     shown = ("name", "behaviour", "provider", "client", "recipient", "until", "mails", "above", "answered")
     _show(rows, shown, "Rules in force", as_json)
+
+
+@app.command()
+def webhooks(
+    state: StateOption = _DEFAULT_STATE,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many, of the last.")] = 20,
+) -> None:
+    """Show what the practice application was told."""
+    with _errors():
+        rows = client.webhooks(client.read_state(state))[-limit:]
+    _show(rows, ("at", "type", "about", "signed", "status"), "Webhooks received", as_json)
 
 
 @app.command()
@@ -217,7 +231,7 @@ def _show(rows: Sequence[_Row], columns: Sequence[str], title: str, as_json: boo
 def _cell(column: str, value: object) -> Text:
     if value is None:
         return Text()
-    if column in ("received_at", "until") and isinstance(value, float):
+    if column in ("received_at", "until", "at") and isinstance(value, float):
         return Text(time.strftime("%H:%M:%S", time.localtime(value)))
     # Subjects come from anywhere: neither escape sequences nor Rich markup may reach the terminal.
     return Text("".join(letter if letter.isprintable() else "?" for letter in str(value)))

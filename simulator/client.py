@@ -38,7 +38,9 @@ __all__ = [
     "rules",
     "set_rule",
     "throttle",
+    "trust_webhooks",
     "wait_for_state",
+    "webhooks",
 ]
 _SECONDS = 10.0
 _LARGEST_ANSWER = 256 * 1024 * 1024
@@ -186,8 +188,19 @@ def keep_ledger(state: SimulatorState, path: Path | None) -> None:
     call(state, "ledger", path=str(path.absolute()) if path is not None else None)
 
 
+def webhooks(state: SimulatorState, path: str = "*") -> list[dict[str, Any]]:
+    """What the practice application was told at paths like this pattern, oldest first; see `simulator.receiver.Told`.
+    How it answers is said by the path."""
+    return list(call(state, "webhooks", path=path)["webhooks"])
+
+
+def trust_webhooks(state: SimulatorState, secret: str) -> None:
+    """Let it take what is signed with this secret, besides those it knows."""
+    call(state, "webhooks.trust", secret=secret)
+
+
 def reset(state: SimulatorState) -> None:
-    """Forget rules, counts, mailboxes and greylist; IPs are judged no more."""
+    """Forget rules, counts, mailboxes, greylist and webhooks; IPs are judged no more."""
     call(state, "reset")
 
 

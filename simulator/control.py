@@ -19,6 +19,7 @@ from typing import Any
 from simulator.judging import ReputationSettings
 from simulator.mailroom import Mailroom
 from simulator.model import StoredMail
+from simulator.receiver import Receiver
 from simulator.rules import Rule, RuleError, rule_from
 
 _LINE_OCTETS = 256 * 1024
@@ -28,8 +29,9 @@ _MOST_RECIPIENTS = 100_000
 class ControlServer:
     """Start once, stop once. `info` is what the operation `info` answers."""
 
-    def __init__(self, mailroom: Mailroom, info: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, mailroom: Mailroom, receiver: Receiver, info: Callable[[], dict[str, Any]]) -> None:
         self._mailroom = mailroom
+        self._receiver = receiver
         self._info = info
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
@@ -151,8 +153,20 @@ class ControlServer:
         opinions = [asdict(one) for one in judging.opinions(now)]
         return {"on": True, **asdict(judging.settings), "days": round(judging.days(now), 2), "opinions": opinions}
 
+    def _op_webhooks(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        path = str(request.get("path", "*"))
+        return {"webhooks": [asdict(one) for one in self._receiver.told() if fnmatchcase(one.path, path)]}
+
+    def _op_webhooks_trust(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            self._receiver.trust(str(request.get("secret", "")))
+        except ValueError:
+            raise RuleError("secret: must be whsec_ and base64") from None
+        return {}
+
     def _op_reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._mailroom.reset()
+        self._receiver.clear()
         return {}
 
 
@@ -167,6 +181,8 @@ _OPERATIONS: dict[str, Callable[[ControlServer, Mapping[str, Any]], dict[str, An
     "ledger": ControlServer._op_ledger,
     "reputation.set": ControlServer._op_reputation_set,
     "reputation": ControlServer._op_reputation,
+    "webhooks": ControlServer._op_webhooks,
+    "webhooks.trust": ControlServer._op_webhooks_trust,
     "reset": ControlServer._op_reset,
 }
 

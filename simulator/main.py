@@ -24,6 +24,7 @@ from simulator.dns_zone import Zone
 from simulator.errands import Errands
 from simulator.loopback import require_loopback
 from simulator.mailroom import Mailroom, MailroomSettings
+from simulator.receiver import Receiver
 from simulator.smtp_server import SmtpServer
 from simulator.state import SimulatorState, remove_state, write_state
 from simulator.world import ONLY_ADDRESS6, PROVIDERS_FILE, World, build_world, mx_suffixes
@@ -47,6 +48,8 @@ class SimulatorConfig:
     dns_port: int = 0
     smtp_port: int = 0
     control_port: int = 0
+    webhook_port: int = 0
+    """Of the practice application that receives webhooks."""
     single_address: bool | None = None
     """EHLO mode; None finds out whether more than 127.0.0.1 can be bound."""
     greylist_seconds: float = 5.0
@@ -131,7 +134,10 @@ async def _listen(
     smtp = SmtpServer(mailroom, certificates.context)
     smtp_port = await _listen_smtp(smtp, world, config.smtp_port)
     stack.push_async_callback(smtp.stop)
-    control = ControlServer(mailroom, lambda: asdict(state))
+    receiver = Receiver()
+    webhook_port = receiver.start(config.address, config.webhook_port)
+    stack.callback(receiver.stop)
+    control = ControlServer(mailroom, receiver, lambda: asdict(state))
     control_port = await control.listen(config.address, config.control_port)
     stack.push_async_callback(control.stop)
     state = SimulatorState(
@@ -146,6 +152,7 @@ async def _listen(
         providers=_providers(world),
         providers_file=str(PROVIDERS_FILE),
         ca_certificate=str(certificates.authority_file),
+        webhook_url=f"http://{config.address}:{webhook_port}",
     )
     return state
 

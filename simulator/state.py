@@ -36,6 +36,8 @@ class SimulatorState:
     """Path of `providers.toml`."""
     ca_certificate: str
     """Path of the practice authority's certificate (PEM), for clients that want to verify."""
+    webhook_url: str
+    """Where the practice application receives webhooks (`simulator/receiver.py`)."""
 
 
 def write_state(path: Path, state: SimulatorState) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from simulator.control import ControlServer
 from simulator.judging import ReputationSettings
 from simulator.mailroom import Mailroom
+from simulator.receiver import Receiver
 from simulator.reputation import Judgement
 from tests.unit.simulator.test_mailroom import WORLD, Clock, deliver, visit
 
@@ -101,7 +102,7 @@ def test_complaints_and_unknown_users_are_remembered() -> None:
 
 def test_control_switches_it_on_shows_it_and_refuses_nonsense() -> None:
     room = Mailroom(WORLD, now=Clock())
-    control = ControlServer(room, dict)
+    control = ControlServer(room, Receiver(), dict)
 
     def ask(**fields: object) -> dict[str, Any]:
         return control.handle(json.dumps(fields).encode())
