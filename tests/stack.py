@@ -33,7 +33,7 @@ from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.running import demo, free_ports
 from cli.running.embedded import start_servers
 from cli.running.processes import Service
-from cli.running.stack import Shape, build
+from cli.running.stack import Shape, Stack, build
 from cli.running.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
 from core.settings import Settings
 from simulator import client as simulator
@@ -70,12 +70,13 @@ class Options:
 class RunningStack:
     """A Postlane that runs. Use from the thread that made it; `submit` and `request` also work in others."""
 
-    def __init__(self, data_dir: Path, settings: Settings, practice: demo.Practice, api_url: str) -> None:
+    def __init__(self, data_dir: Path, settings: Settings, practice: demo.Practice, stack: Stack) -> None:
         self.data_dir = data_dir
         self.database_url = settings.database_url
         self.redis_url = settings.redis_url
         self.settings = practice.settings
-        self.api_url = api_url
+        self.api_url = stack.api_url
+        self.public_url = stack.public_url
         self.key = practice.api_key
         self.ledger_file = data_dir / "ledger"
         self.supervisor: Supervisor | None = None
@@ -299,10 +300,11 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
             )  # fmt: skip
             make_ready(settings.database_url)
             practice = demo.prepare(settings)
-            shape = _with_port(options.shape)
-            stack = build(shape, _environment(settings) | dict(practice.env) | dict(options.env))
+            shape = _with_ports(options.shape, practice)
+            public = {"POSTLANE_PUBLIC_URL": f"http://127.0.0.1:{shape.public_port}"} if shape.public else {}
+            stack = build(shape, _environment(settings) | dict(practice.env) | public | dict(options.env))
             services = [options.rework(service) for service in (_eager(practice.service, options), *stack.services)]
-            running = RunningStack(data_dir, settings, practice, stack.api_url)
+            running = RunningStack(data_dir, settings, practice, stack)
             running.supervisor = Supervisor([*servers.processes, *services], data_dir / "logs")
             try:
                 running.supervisor.start()
@@ -315,12 +317,14 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
 
 
 def _eager(service: Service, options: Options) -> Service:
-    """The practice internet with a greylisting that is over quickly."""
-    return replace(service, command=(*service.command, "--greylist-seconds", str(options.greylist_seconds)))
+    """The practice internet with a greylisting that is over quickly, and people who do not hesitate."""
+    quick = ("--greylist-seconds", str(options.greylist_seconds), "--people-seconds", "0")
+    return replace(service, command=(*service.command, *quick))
 
 
-def _with_port(shape: Shape) -> Shape:
-    return replace(shape, api_port=free_ports.take(1)[0])
+def _with_ports(shape: Shape, practice: demo.Practice) -> Shape:
+    api, public = free_ports.take(2)
+    return replace(shape, api_port=api, public_port=public, inbound_port=practice.ports.inbound)
 
 
 def _open(stack: RunningStack) -> None:

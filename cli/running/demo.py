@@ -1,19 +1,18 @@
 """The demo of `postlane up --demo`: an application with a key, a verified sender domain, two pools, and mail to watch.
 
 Owns what is special about the demo. Everything goes the way of real use: the domain's records stand in the practice
-internet's DNS and are verified there, and the mail goes in through the HTTP API with the demo's key. What a script
-needs to know is in `demo.json` in the data folder; a second start finds its application, key and domain again.
+internet's DNS and are verified there, the mail goes in through the HTTP API with the demo's key, and webhooks go to an
+application in the practice internet. What a script needs to know is in `demo.json` in the data folder; a second start
+finds its application, key, domain and endpoint again.
 """
 
 import asyncio
 import json
-import random
 import socket
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +25,42 @@ from accounts.records import domain_records, operator_spf
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.context import CHECKOUT
 from cli.running import free_ports
+from cli.running.demo_mail import BATCH, BURST, DOMAIN, RECIPIENT_DOMAINS, SENDER, offer, welcome
 from cli.running.processes import Service
 from cli.running.stack import Stack, command
 from cli.running.supervisor import ServiceState, Status
+from core.errors import PostlaneError
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.model import EgressIp
 from pools.repository import ensure_pool
+from simulator import client as simulator
 from store.database import Connection, Database
 
-APPLICATION = "Demo"
-DOMAIN = "acme.sim"
-HOSTNAME = "mail.postlane.sim"
-SENDER = f"Acme <hello@{DOMAIN}>"
-BURST = 2000
-BATCH = 500
+__all__ = ["APPLICATION", "DOMAIN", "HOSTNAME", "SENDER", "Practice", "Show", "demo_ips", "prepare"]
 
-# Who gets the burst: about what a list of consumers looks like, and some addresses that behave badly on purpose.
-_SHARES = (
-    ("gmail.sim", 42), ("outlook.sim", 10), ("hotmail.sim", 8), ("yahoo.sim", 12), ("icloud.sim", 7), ("gmx.sim", 5),
-    ("acme-corp.sim", 4), ("contour-bank.sim", 3),
+APPLICATION = "Demo"
+HOSTNAME = "mail.postlane.sim"
+WHAT_COMES_BACK = (
+    "email.bounced", "email.complained", "email.unsubscribed", "email.opened", "email.clicked", "email.suppressed",
+    "suppression.added", "suppression.removed", "contact.topics.updated",
 )  # fmt: skip
-_SMALL_DOMAINS = 200
-_ODD_ONES = {23: "unknown", 57: "full", 83: "greylist"}
-"""Per hundred recipients, these do not exist, are full, or are greylisted."""
+"""What the demo's application wants to be told. Not each delivery: 2,000 of them would push the rest out of sight."""
+_ENDPOINT = "/ok/acme"
+"""Path of its endpoint, by which a second start finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Loopback ports that stay what they are from start to start, while they are free: mail that was deferred finds its
+    servers again, and links and addresses in mail that was sent lead to where they led."""
+
+    dns: int = 0
+    smtp: int = 0
+    inbound: int = 0
+    """Where the practice internet brings bounces and complaints."""
+    webhooks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +73,19 @@ class Practice:
     """As the demo's processes see them."""
     api_key: str
     first_time: bool
+    ports: Ports
 
 
 def prepare(settings: Settings) -> Practice:
     """Make (or find again) everything the demo needs in the database, and the simulator's zone file."""
     data_dir = settings.data_dir
-    dns, smtp = _ports(data_dir)
+    ports = _ports(data_dir)
     env = {
         "POSTLANE_SIMULATOR": "true",
         "POSTLANE_HOSTNAME": HOSTNAME,
-        "POSTLANE_DNS_SERVERS": json.dumps([f"127.0.0.1:{dns}"]),
-        "POSTLANE_SMTP_PORT": str(smtp),
+        "POSTLANE_DNS_SERVERS": json.dumps([f"127.0.0.1:{ports.dns}"]),
+        "POSTLANE_SMTP_PORT": str(ports.smtp),
+        "POSTLANE_WEBHOOK_NETWORKS": json.dumps([*settings.webhook_networks, "127.0.0.0/8"]),
         "POSTLANE_PROVIDERS_FILE": str(CHECKOUT / "simulator" / "providers.toml"),
     }
     known = _known_key(data_dir)
@@ -84,28 +96,36 @@ def prepare(settings: Settings) -> Practice:
         "simulator",
         command(
             "simulator", "run", "--state", str(state), "--zones", str(_zones_file(data_dir)),
-            "--dns-port", str(dns), "--smtp-port", str(smtp),
+            "--dns-port", str(ports.dns), "--smtp-port", str(ports.smtp), "--report-port", str(ports.inbound),
+            "--webhook-port", str(ports.webhooks),
         ),
         {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"},
         ready=state.exists,
         ready_timeout=30.0,
     )  # fmt: skip
-    seen = settings.model_copy(update={"dns_servers": (f"127.0.0.1:{dns}",), "hostname": HOSTNAME, "simulator": True})
-    return Practice(service, env, seen, key, fresh)
+    seen = settings.model_copy(
+        update={"dns_servers": (f"127.0.0.1:{ports.dns}",), "hostname": HOSTNAME, "simulator": True}
+    )
+    return Practice(service, env, seen, key, fresh, ports)
 
 
-def _ports(data_dir: Path) -> tuple[int, int]:
-    """DNS and SMTP ports of the practice internet: those of last time when they are free, so that mail that was
-    deferred finds its servers again."""
+def _ports(data_dir: Path) -> Ports:
+    """Those of last time as far as they are free, else others."""
+    file = data_dir / "demo-ports.json"
     try:
-        known = json.loads((data_dir / "demo-ports.json").read_text())
-        wanted = (int(known["dns"]), int(known["smtp"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        one, two = free_ports.take(2)
-        wanted = (one, two)
-    dns, smtp = (free_ports.preferred(port) for port in wanted)
-    (data_dir / "demo-ports.json").write_text(json.dumps({"dns": dns, "smtp": smtp}))
-    return dns, smtp
+        known = dict(json.loads(file.read_text()))
+        wanted = {field.name: int(known.get(field.name, 0)) for field in fields(Ports)}
+    except (OSError, ValueError, TypeError):
+        wanted = {}
+    fresh = free_ports.take(len(fields(Ports)))
+    ports = Ports(
+        **{
+            field.name: free_ports.preferred(wanted.get(field.name) or other)
+            for field, other in zip(fields(Ports), fresh, strict=True)
+        }
+    )
+    file.write_text(json.dumps(asdict(ports)))
+    return ports
 
 
 def _zones_file(data_dir: Path) -> Path:
@@ -183,6 +203,7 @@ class Show:
         self._practice = practice
         self._stack = stack
         self._say = say
+        self._public_url = practice.settings.public_url or stack.public_url
         self._settings = practice.settings
         self._data_dir = practice.settings.data_dir
         self._thread: threading.Thread | None = None
@@ -202,11 +223,12 @@ class Show:
     def _run(self) -> None:
         try:
             asyncio.run(self._verify())
-            self._post("/emails", _welcome())
+            self._listen()
+            self._call("POST", "/emails", welcome())
             if self._practice.first_time:
                 for start in range(0, BURST, BATCH):
-                    self._post("/emails/batch", [_offer(n) for n in range(start, start + BATCH)])
-        except (urllib.error.URLError, OSError) as error:
+                    self._call("POST", "/emails/batch", [offer(n) for n in range(start, start + BATCH)])
+        except (OSError, PostlaneError) as error:  # urllib's errors are OSErrors
             self._lines = [Text(f"The demo could not send: {error}", style="red")]
             return
         self._lines = self._help()
@@ -224,11 +246,22 @@ class Show:
         finally:
             await database.close()
 
-    def _post(self, path: str, body: object) -> Any:
+    def _listen(self) -> None:
+        """Have the application in the practice internet told of what comes back; it checks the signatures."""
+        running = simulator.wait_for_state(self._data_dir / "simulator.json")
+        wanted = {"endpoint": f"{running.webhook_url}{_ENDPOINT}", "events": WHAT_COMES_BACK}
+        known = [one for one in self._call("GET", "/webhooks")["data"] if one["endpoint"].endswith(_ENDPOINT)]
+        if known:
+            self._call("PATCH", f"/webhooks/{known[0]['id']}", wanted | {"status": "enabled"})
+        identifier = known[0]["id"] if known else self._call("POST", "/webhooks", wanted)["id"]
+        simulator.trust_webhooks(running, self._call("GET", f"/webhooks/{identifier}")["signing_secret"])
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:
         request = urllib.request.Request(
             self._stack.api_url + path,
-            json.dumps(body).encode(),
+            json.dumps(body).encode() if body is not None else None,
             {"Authorization": f"Bearer {self._practice.api_key}", "Content-Type": "application/json"},
+            method=method,
         )
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine
         with direct.open(request, timeout=30) as answer:
@@ -239,8 +272,10 @@ class Show:
             "api_url": self._stack.api_url,
             "api_key": self._practice.api_key,
             "from": SENDER,
-            "simulator_domains": [domain for domain, _ in _SHARES] + [f"small-{n:03d}.sim" for n in range(1, 201)],
+            "simulator_domains": RECIPIENT_DOMAINS,
             "smtp_url": self._stack.smtp_url,
+            "public_url": self._public_url,
+            "inbound_port": self._practice.ports.inbound,
             "console_url": f"{self._stack.api_url}/",
         }
         file = self._data_dir / "demo.json"
@@ -279,41 +314,3 @@ class Show:
         """The data folder as one would type it here."""
         here = Path.cwd()
         return self._data_dir.relative_to(here) if self._data_dir.is_relative_to(here) else self._data_dir
-
-
-def _welcome() -> dict[str, object]:
-    return {
-        "from": SENDER,
-        "to": ["you@gmail.sim"],
-        "subject": "Welcome to Postlane",
-        "html": "<p>This mail went through PostgreSQL, Celery, DKIM and SMTP.</p>",
-        "text": "This mail went through PostgreSQL, Celery, DKIM and SMTP.",
-    }
-
-
-def _offer(number: int) -> dict[str, object]:
-    """One mail of the burst. The same number is always the same recipient."""
-    chance = random.Random(number)
-    local = _ODD_ONES.get(number % 100, "customer")
-    return {
-        "from": SENDER,
-        "to": [f"{local}{number}@{_domain(chance)}"],
-        "subject": f"Offer {number}: three for two this week",
-        "html": f"<h1>Dear customer {number}</h1>" + "<p>Three for two on everything in the shop this week.</p>" * 20,
-        "text": f"Dear customer {number}\n\n" + "Three for two on everything in the shop this week.\n" * 20,
-        "headers": {
-            "List-Unsubscribe": f"<https://{DOMAIN}/u/{number}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        },
-        "stream": "marketing",
-        "tags": [{"name": "campaign", "value": "demo"}],
-    }
-
-
-def _domain(chance: random.Random) -> str:
-    place = chance.randrange(100)
-    for domain, share in _SHARES:
-        place -= share
-        if place < 0:
-            return domain
-    return f"small-{chance.randint(1, _SMALL_DOMAINS):03d}.sim"

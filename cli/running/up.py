@@ -6,6 +6,7 @@ supervisor, and shows what happens. With `--demo` there is also the practice int
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -46,6 +47,7 @@ def up(
         practice = demo.prepare(running) if with_demo else None
         if practice:
             env |= practice.env
+            shape = replace(shape, inbound_port=practice.ports.inbound)
         if practice and not settings.public_url:  # links that work here, and only here
             env["POSTLANE_PUBLIC_URL"] = f"http://127.0.0.1:{shape.public_port}"
         elif not settings.public_url:

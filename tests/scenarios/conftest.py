@@ -4,13 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli.running.stack import Shape
 from tests.stack import Options, RunningStack, running_stack
 
 
 @pytest.fixture(scope="session")
 def whole_stack() -> Iterator[RunningStack]:
     """Started with the first story that wants it."""
-    with running_stack(Options(env={"POSTLANE_CONNECTIONS_PER_HOST": "4", "POSTLANE_LOG_LEVEL": "warning"})) as stack:
+    shape = Shape(background=1, inbound=True, public=True)
+    env = {"POSTLANE_CONNECTIONS_PER_HOST": "4", "POSTLANE_LOG_LEVEL": "warning"}
+    with running_stack(Options(shape, env)) as stack:
         yield stack
 
 
