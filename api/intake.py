@@ -48,6 +48,8 @@ class Intake:
     simulated_domain: str
     """Where recipients are only simulated."""
     topics: TopicBook
+    tracks: bool
+    """This server has public pages, which tracked links lead to."""
 
 
 def read_email(raw: bytes) -> SendEmail:
@@ -84,6 +86,7 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
     reply_to = _addresses("reply_to", sent.reply_to)
     subject = _subject(sent.subject)
     _check_bodies(sent)
+    _check_tracking(sent, intake)
     headers = read_headers(sent.headers)
     attachments = read_attachments(sent.attachments)
     scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at else None
@@ -114,6 +117,8 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
         scheduled_at=scheduled_at,
         expires_at=_expiry(sent.expires_in, scheduled_at or intake.now),
         topic_id=topic.id if topic else None,
+        open_tracking=sent.open_tracking,
+        click_tracking=sent.click_tracking,
         capture=intake.caller.test,
     )
     if email.size > intake.max_bytes:
@@ -181,6 +186,15 @@ def _check_bodies(sent: SendEmail) -> None:
     for field, text in (("html", sent.html), ("text", sent.text)):
         if text and "\0" in text:
             raise invalid_field(f"The `{field}` field is not valid: it holds a NUL.")
+
+
+def _check_tracking(sent: SendEmail, intake: Intake) -> None:
+    for field in ("open_tracking", "click_tracking"):
+        if getattr(sent, field) and not intake.tracks:
+            raise invalid_field(
+                f"The `{field}` field cannot be true: this server has no public pages that a tracked link could lead "
+                "to (the operator sets POSTLANE_PUBLIC_URL)."
+            )
 
 
 def _tags(given: list[Tag]) -> tuple[tuple[str, str], ...]:

@@ -96,6 +96,8 @@ class Tracking:
     clicks: bool
     own: str = ""
     """Beginning of the links to our own pages, which are never tracked."""
+    spared: tuple[str, ...] = ()
+    """Addresses that are left alone in this mail: those of its List-Unsubscribe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ def _is_spared(url: str, tracking: Tracking) -> bool:
     lower = url.lower()
     if not lower.startswith(("http://", "https://")) or url.startswith((tracking.base_url, tracking.own or " ")):
         return True
-    return any(word in lower for word in _SPARED)
+    return url in tracking.spared or any(word in lower for word in _SPARED)
 
 
 def _mended(url: str) -> str | None:

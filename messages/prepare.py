@@ -2,7 +2,7 @@
 
 Pure work for a thread: no database, no loop. An email with several recipients is composed once, and its body hashed
 once; each recipient has headers of their own, by which whatever comes back is placed and by which they unsubscribe, and
-so a signature of their own. Mail with a recipient's own link in its text is composed for each of them.
+so a signature of their own. Mail with a recipient's own links in its text is composed for each of them.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.feedback_id import feedback_id
 from messages.model import Claimed, StoredContent, StoredEmail
+from messages.tracking import Tracker, tracker_of
 from messages.unsubscribe_headers import Unsubscribing, has_own, is_personal
 from mta import return_path
 from mta.compose import compose, compose_raw, needs_smtputf8
@@ -46,6 +47,7 @@ class Press:
     lane: Lane
     secret: InstanceSecret
     unsubscribing: Unsubscribing
+    tracker: Tracker
     now: datetime
 
 
@@ -53,18 +55,20 @@ def prepare_many(
     work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = ""
 ) -> list[Envelope | str]:
     """An envelope for each message, or the reason why there is none."""
-    press = Press(lane, secret, Unsubscribing(secret, public_url), now)
+    press = Press(lane, secret, Unsubscribing(secret, public_url), tracker_of(secret, public_url), now)
     composed: dict[UUID, _Mail | str] = {}
     prepared: list[Envelope | str] = []
     for claimed, email, content, sender in work:
         token = return_path.make_token(secret, *claimed.ref)
         mail = composed.get(email.id)
         if mail is None:
-            personal = content is not None and is_personal(content)
-            if content is not None and personal:
-                content = press.unsubscribing.filled(content, claimed, email, token, sender.return_path_domain)
-            mail = _compose(email, content, sender, lane)
-            if not personal:
+            own = content
+            if own is not None and is_personal(own):
+                own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
+            if own is not None:
+                own = press.tracker.tracked(own, claimed, email, sender)
+            mail = _compose(email, own, sender, lane)
+            if own is content:
                 composed[email.id] = mail
         prepared.append(mail if isinstance(mail, str) else _addressed(mail, (claimed, email, sender), token, press))
     return prepared

@@ -18,10 +18,10 @@ from mta.raw_mail import Field, join_mail, read_mail
 
 MAX_DEPTH: Final = 10
 MAX_PARTS: Final = 2_000
-_UNTOUCHED: Final = frozenset({"multipart/signed", "multipart/encrypted"})
+UNTOUCHED: Final = frozenset({"multipart/signed", "multipart/encrypted"})
 _IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
-_TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127})")
-_BOUNDARY = re.compile(r";[ ]*boundary[ ]*=[ ]*(?:\"([^\"]{1,200})\"|([^\s;\"]{1,200}))", re.I)
+TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127})")
+BOUNDARY = re.compile(r";[ ]*boundary[ ]*=[ ]*(?:\"([^\"]{1,200})\"|([^\s;\"]{1,200}))", re.I)
 _CHARSET = re.compile(r";[ ]*charset[ ]*=", re.I)
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
 
@@ -56,15 +56,15 @@ class _Walk:
         fields = [seven_bit_field(field) for field in fields]
         if _fits(body):
             return fields, body
-        content_type = _value(fields, b"content-type") or default
-        kind = match[1].lower() if (match := _TYPE.match(content_type)) else "text/plain"
-        if kind in _UNTOUCHED or len(self._open) >= MAX_DEPTH:
+        content_type = value_in(fields, b"content-type") or default
+        kind = match[1].lower() if (match := TYPE.match(content_type)) else "text/plain"
+        if kind in UNTOUCHED or len(self._open) >= MAX_DEPTH:
             return fields, body
         if kind.startswith("multipart/"):
-            boundary = _BOUNDARY.search(content_type)
+            boundary = BOUNDARY.search(content_type)
             if boundary is not None:
                 body = self._multipart(body, (boundary[1] or boundary[2]).rstrip().encode(), kind)
-            return _with_encoding(fields, "7bit" if body.isascii() else "8bit"), body
+            return with_encoding(fields, "7bit" if body.isascii() else "8bit"), body
         if kind.startswith("message/"):
             return self._message(fields, body)
         return self._leaf(fields, body, kind)
@@ -77,10 +77,10 @@ class _Walk:
         self._parts += len(pieces)
         if self._parts > MAX_PARTS:
             return body
-        sections = _sections(pieces, mark)
+        found = sections(pieces, mark)
         self._open.append(b"--" + boundary)
-        whole = [sections[0] if _fits(sections[0]) else b""]
-        for section in sections[1:]:
+        whole = [found[0] if _fits(found[0]) else b""]
+        for section in found[1:]:
             line, end, content = section.partition(b"\r\n")
             if not _fits(content):
                 content = b"" if line.startswith(b"--") else self._part(content, default)
@@ -106,13 +106,13 @@ class _Walk:
             inner = join_mail(*self.message(*read_mail(body)))
         except ValueError:
             octets = _replaced(fields, b"content-type", b"Content-Type: application/octet-stream")
-            return _with_encoding(octets, "base64"), base64_lines(body)
+            return with_encoding(octets, "base64"), base64_lines(body)
         finally:
             self._open.pop()
-        return _with_encoding(fields, "7bit" if inner.isascii() else "8bit"), inner
+        return with_encoding(fields, "7bit" if inner.isascii() else "8bit"), inner
 
     def _leaf(self, fields: list[Field], body: bytes, kind: str) -> tuple[list[Field], bytes]:
-        encoding = _value(fields, b"content-transfer-encoding").lower()
+        encoding = value_in(fields, b"content-transfer-encoding").lower()
         if encoding == "base64":  # in one long line, or with rubbish in it that decoders pass over
             return fields, _wrapped(_NOT_BASE64.sub(b"", body))
         if encoding == "quoted-printable":
@@ -123,31 +123,32 @@ class _Walk:
             fields = _with_charset(fields, body)
             encoding, encoded = encode_text(body, ascii_only=body.isascii())
             if not any(mark and mark in encoded for mark in self._open):
-                return _with_encoding(fields, encoding), encoded
+                return with_encoding(fields, encoding), encoded
             # A soft line break has moved the boundary of a container to the beginning of a line.
-        return _with_encoding(fields, "base64"), base64_lines(body)
+        return with_encoding(fields, "base64"), base64_lines(body)
 
 
 def _fits(data: bytes) -> bool:
     return data.isascii() and b"\0" not in data and not has_long_line(data)
 
 
-def _sections(pieces: list[bytes], mark: bytes) -> list[bytes]:
+def sections(pieces: list[bytes], mark: bytes) -> list[bytes]:
     """The preamble, and what stands behind each boundary line with the line's rest in front, the epilogue last. A line
     that only begins like the boundary is text, as is all behind the last one."""
-    sections, closed = [[pieces[0]]], False
+    found, closed = [[pieces[0]]], False
     for piece in pieces[1:]:
         end = piece.find(b"\r\n")
         rest = piece[: end if end >= 0 else len(piece)].strip(b" \t")
         if closed or rest not in (b"", b"--"):
-            sections[-1] += (mark, piece)
+            found[-1] += (mark, piece)
         else:
-            sections.append([piece])
+            found.append([piece])
             closed = rest == b"--"
-    return [b"".join(section) for section in sections]
+    return [b"".join(section) for section in found]
 
 
-def _value(fields: list[Field], name: bytes) -> str:
+def value_in(fields: list[Field], name: bytes) -> str:
+    """What the first field of this name says, "" without one."""
     return next((text_of(field) for lower, field in fields if lower == name), "")
 
 
@@ -162,8 +163,9 @@ def _replaced(fields: list[Field], name: bytes, field: bytes) -> list[Field]:
     return [*kept[:at], (name, field), *kept[at:]]
 
 
-def _with_encoding(fields: list[Field], encoding: str) -> list[Field]:
-    known = _value(fields, b"content-transfer-encoding").lower()
+def with_encoding(fields: list[Field], encoding: str) -> list[Field]:
+    """The fields with this Content-Transfer-Encoding."""
+    known = value_in(fields, b"content-transfer-encoding").lower()
     if known == encoding or (not known and encoding == "7bit"):
         return fields
     return _replaced(fields, b"content-transfer-encoding", f"Content-Transfer-Encoding: {encoding}".encode("ascii"))
@@ -171,8 +173,8 @@ def _with_encoding(fields: list[Field], encoding: str) -> list[Field]:
 
 def _with_charset(fields: list[Field], body: bytes) -> list[Field]:
     """Text that names no charset gets the one it has: behind an encoding nobody can guess it any more."""
-    given = _value(fields, b"content-type")
-    given = given if _TYPE.match(given) else "text/plain"
+    given = value_in(fields, b"content-type")
+    given = given if TYPE.match(given) else "text/plain"
     if body.isascii() or _CHARSET.search(given):
         return fields
     try:

@@ -15,6 +15,7 @@ from prometheus_client import Counter
 
 from core.logs import get_logger
 from core.tasks import end
+from messages.link_tokens import Kind
 from mta.inbound_gate import RateWindow
 from outcomes import engagement
 from outcomes.hits import Hit, HitSpool, Segment, read
@@ -40,6 +41,10 @@ CLIENT_A_MINUTE: Final = 6000
 
 HITS: Final = Counter("postlane_hits_total", "Opens and clicks that came in, by what became of them", ["kind", "fate"])
 
+_FATES: Final = {
+    (kind, fate): HITS.labels(kind.name.lower(), fate) for kind in Kind for fate in ("kept", "lost", "flood")
+}
+
 _REFUSED = (psycopg.DataError, psycopg.IntegrityError, ValueError, TypeError)
 """What PostgreSQL or its driver say to a value, not to the statement."""
 
@@ -62,14 +67,14 @@ class EngagementWriter:
         """Keep a hit, unless it is one of a flood. Never fails and never waits: the link works in any case. `client` is
         whom the address of the hit belongs to."""
         if not (self._messages.count(hit.ref) and self._clients.count(client)):
-            HITS.labels(hit.kind.name.lower(), "flood").inc()
+            _FATES[hit.kind, "flood"].inc()
             return
         try:
             kept = self._spool.append(hit)
         except OSError as error:
             kept = False
             self._tell(str(error))
-        HITS.labels(hit.kind.name.lower(), "kept" if kept else "lost").inc()
+        _FATES[hit.kind, "kept" if kept else "lost"].inc()
 
     async def start(self) -> None:
         """Begin to write, with what was left behind."""

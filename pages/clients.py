@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from fastapi import Request
@@ -32,6 +33,7 @@ class Clients:
         return any(address in network for network in self._proxies)
 
 
+@lru_cache(4096)
 def _address(text: str) -> _Address | None:
     try:
         found = ip_address(text.partition("%")[0].strip("[]"))

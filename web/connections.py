@@ -9,6 +9,7 @@ every half second closes what is overdue, so that no request pays for a timer. K
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, Protocol
 
@@ -94,6 +95,7 @@ class Connections:
         self._sweep = self._loop.call_later(SWEEP_SECONDS, self._end_overdue) if self._open else None
 
 
+@lru_cache(4096)
 def client_of(address: str) -> str:
     """Whom an address belongs to: itself, or its /64 for IPv6, of which everybody has 2^64 addresses."""
     try:

@@ -8,18 +8,19 @@ work.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.senders import Sender
 from core.errors import ConfigurationError, UnavailableError
 from core.queues import Lane
-from messages.model import Claimed
+from messages.model import Claimed, MessageRef
 from messages.states import Event
 from messages.timeline import EventKind
 from mta.model import Response, Route
+from outcomes.engagement import last_engaged
 from pools.grants import Ask, Grant, Granted, deal
 from pools.model import Pool, Rest, Wait
 from warmup.engagement import order_for_warming
@@ -175,7 +176,7 @@ async def _same_ips(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> t
     jobs: list[Job] = []
     answers = await c.granter.grant(asks, batch.lane, batch.now())
     for group, granted in zip(returning.values(), answers, strict=True):
-        jobs.extend(_jobs(batch, group, granted))
+        jobs.extend(_jobs(batch, group, granted, {}))
         others.extend(group[len(granted.grants) :])
     return jobs, others
 
@@ -191,8 +192,10 @@ async def _shares(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tup
     jobs: list[Job] = []
     late: list[tuple[Ready, Wait]] = []
     answers = await c.granter.grant(asks, batch.lane, batch.now())
-    for group, granted in zip(groups.values(), answers, strict=True):
-        jobs.extend(_jobs(batch, group, granted))
+    pairs = list(zip(groups.values(), answers, strict=True))
+    engaged = await _engaged(batch, [one for group, granted in pairs if _warms(batch, granted) for one in group], c)
+    for group, granted in pairs:
+        jobs.extend(_jobs(batch, group, granted, engaged))
         if granted.wait is not None:
             late.extend((one, granted.wait) for one in group[len(granted.grants) :])
     return jobs, late
@@ -207,12 +210,38 @@ def _limited(sender: Sender, route: Route, batch: Batch, c: Collaborators) -> st
     return sender.name if c.throttles.domain_rate(sender.name, route.site, batch.now()) is not None else ""
 
 
-def _jobs(batch: Batch, group: list[Ready], granted: Granted) -> list[Job]:
+def _warms(batch: Batch, granted: Granted) -> bool:
+    """Whether some of it goes through a young IP, and there is a choice who."""
+    return batch.lane is Lane.MARKETING and any(grant.ticket is not None for grant in granted.grants)
+
+
+async def _engaged(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> dict[MessageRef, datetime]:
+    """When these recipients last opened, clicked or were active; asked for warming IPs only. Without an answer the
+    order stays as it is: mail is not kept waiting for it."""
+    emails = batch.emails
+    whom = {o.message.ref: (emails[o.message.ref.email_id][0].application_id, o.message.address) for o in ready}
+    if len(whom) < 2:
+        return {}
+    try:
+        async with c.database.connection() as connection:
+            found = await last_engaged(connection, list(set(whom.values())))
+    except UnavailableError:
+        return {}
+    return {ref: found[one] for ref, one in whom.items() if one in found}
+
+
+def _engaged_at(message: Claimed, engaged: Mapping[MessageRef, datetime]) -> datetime | None:
+    """The later of what the queue says and of what was seen since."""
+    known = [at for at in (message.engaged_at, engaged.get(message.ref)) if at is not None]
+    return max(known, default=None)
+
+
+def _jobs(batch: Batch, group: list[Ready], granted: Granted, engaged: Mapping[MessageRef, datetime]) -> list[Job]:
     """The first messages of the group with what was granted; the most engaged recipients on warming IPs, which come
     first. Sorts `group`."""
     grants = deal(granted.grants)
     if grants and grants[0].ticket is not None and batch.lane is Lane.MARKETING:
-        group[:] = order_for_warming(group, lambda one: one.message.engaged_at, batch.now())
+        group[:] = order_for_warming(group, lambda one: _engaged_at(one.message, engaged), batch.now())
     _count_tickets(batch, granted)
     return [_job(batch, one, grant) for one, grant in zip(group, grants, strict=False)]
 

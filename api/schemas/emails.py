@@ -107,6 +107,8 @@ class SendEmail(BaseModel):
         "without a topic `transactional`.",
     )
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
+    open_tracking: bool | None = Field(None, description="Track opens; by default what the sender's domain says.")
+    click_tracking: bool | None = Field(None, description="The same for clicks.")
     expires_in: Annotated[Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None, Absent] = Field(
         None,
         description="Ours. Seconds from acceptance, or from `scheduled_at`, in which it is worth sending: 1 to 259200.",

@@ -177,7 +177,13 @@ async def test_the_most_recently_engaged_go_first_on_a_warming_ip(
         await execute(
             database,
             "UPDATE delivery_queue SET engaged_at = now() - interval '5 days' WHERE recipient = ANY(%s)",
-            [[f"u{number}@one.example" for number in range(20, 27)]],
+            [[f"u{number}@one.example" for number in range(20, 23)]],
+        )
+        await execute(  # of the others the queue does not know: they opened after it was written
+            database,
+            "INSERT INTO engaged (application_id, address, opened_at) SELECT application_id, address, now()"
+            " FROM delivery_queue WHERE recipient = ANY(%s)",
+            [[f"u{number}@one.example" for number in range(23, 27)]],
         )
         await execute(database, "UPDATE delivery_queue SET lane = 'marketing'")
         await execute(database, "UPDATE pools SET lane = 'marketing'")
