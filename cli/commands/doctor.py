@@ -8,10 +8,12 @@ import asyncio
 import socket
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from http.client import HTTPException
 from pathlib import Path
 
 import psycopg
@@ -83,7 +85,7 @@ def doctor(as_json: JsonOption = False) -> None:
         findings.append(Finding("settings", Level.FAILED, str(error), "correct it and run the doctor again"))
     else:
         findings += [*_secret(settings), *_database(settings), *_keys(settings), *_redis(settings), *_data(settings)]
-        findings += asyncio.run(_network(settings))
+        findings += [*_public(settings), *asyncio.run(_network(settings))]
     emit(findings, as_json=as_json, columns=_COLUMNS)
     if any(finding.level is Level.FAILED for finding in findings):
         raise typer.Exit(1)
@@ -195,6 +197,27 @@ def _data(settings: Settings) -> Iterator[Finding]:
         yield Finding("data folder", Level.FAILED, f"{folder}: {error}", "journals need a writable folder with room")
         return
     yield Finding("data folder", Level.OK, str(Path(folder).resolve()))
+
+
+def _public(settings: Settings) -> Iterator[Finding]:
+    """Whether recipients reach the pages that mail names."""
+    url = settings.public_url
+    if not url:
+        found = "POSTLANE_PUBLIC_URL is not set: marketing mail offers unsubscribing by mail only"
+        yield Finding("public pages", Level.WARNING, found, "give them a name: docs/unsubscribing.md")
+        return
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=3):
+            found = f"{url} answers"
+    except (OSError, HTTPException) as error:
+        do = "start `postlane public`, and let the proxy pass that name to its port"
+        yield Finding("public pages", Level.FAILED, f"{url} does not answer: {error}", do)
+        return
+    if settings.simulator or url.startswith("https:"):
+        yield Finding("public pages", Level.OK, found)
+    else:
+        do = "put a TLS proxy in front"
+        yield Finding("public pages", Level.WARNING, f"{found} without TLS: one-click wants https", do)
 
 
 async def _network(settings: Settings) -> list[Finding]:

@@ -178,3 +178,8 @@ def test_a_relay_that_does_not_let_us_in_is_told_without_its_password(doctor: An
     assert "ptr vendor" not in levels(answer)
     assert "postlane ips update vendor" in told(answer, "relay vendor")
     assert "hunter2" not in str(answer.out)
+
+
+@pytest.mark.parametrize(("url", "level"), [("", "warning"), ("http://127.0.0.1:1", "failed")])
+def test_public_pages_are_there_or_it_is_said(doctor: Any, url: str, level: str) -> None:
+    assert levels(doctor(public_url=url))["public pages"] == level
