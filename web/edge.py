@@ -77,6 +77,8 @@ class Edge:
         head = scope["method"] == "HEAD"
         if head:  # RFC 9110 section 9.3.2: whatever GET answers, without the content
             scope = {**scope, "method": "GET"}
+        if scope["path"].startswith("//"):  # SDKs put their paths behind a base URL, which may end in a slash
+            scope = {**scope, "path": "/" + scope["path"].lstrip("/")}
         endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
             if endpoint is None:

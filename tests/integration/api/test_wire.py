@@ -85,7 +85,7 @@ async def test_head_answers_as_get_does_without_the_content(
 
 
 async def test_what_is_no_id_names_nothing(client: httpx.AsyncClient, ops: httpx.AsyncClient) -> None:
-    """`GET /emails/metrics` was 422: to an application that asks for what we do not have yet, it is a 404."""
+    """Not 422: to an application that asks for what we do not have, it is a 404."""
     paths = [
         (method, path) for method, path, found in operations()
         if any(one["in"] == "path" and one["schema"].get("format") == "uuid" for one in found.get("parameters", ()))
@@ -93,7 +93,7 @@ async def test_what_is_no_id_names_nothing(client: httpx.AsyncClient, ops: httpx
     assert len(paths) >= 10
     for method, path in paths:
         caller = ops if path.startswith(("/alarms", "/applications", "/pools")) else client
-        for odd in ("metrics", "1", "%00", "x" * 300):
+        for odd in ("latest", "1", "%00", "x" * 300):
             answer = await caller.request(method, filled(path, odd), json={"name": "n", "scheduled_at": "in 1 hour"})
             assert (answer.status_code, answer.json()["name"]) == (404, "not_found"), (method, path, odd)
     odd = await client.get("/suppressions/neither")
@@ -177,3 +177,10 @@ async def test_a_client_that_leaves_is_no_error_of_ours(app: FastAPI, account: A
         }  # fmt: skip
         await app(scope, receive, send)  # type: ignore[arg-type]
     assert (counted("500") - before, counted("499") - gone) == (0, len(paths))
+
+
+async def test_a_base_url_that_ends_in_a_slash_works(client: httpx.AsyncClient) -> None:
+    base = str(client.base_url)
+    sent = await client.post(f"{base}//emails", json=email())
+    assert sent.status_code == 200
+    assert (await client.get(f"{base}//emails/{sent.json()['id']}")).status_code == 200
