@@ -88,4 +88,4 @@ def refused(error: Refused) -> ApiError:
     message = f"{error.reason[:1].upper()}{error.reason[1:].rstrip('.')}.{hint}"
     if error.code in ERRORS:
         return ApiError(error.code, message)
-    return invalid_field(message)
+    return invalid_field(message) if error.kind == "invalid" else ApiError(error.kind, message)

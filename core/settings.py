@@ -205,6 +205,12 @@ class Settings(BaseSettings):
         le=65535,
         description="Port for SMTP submission with an API key; 587 on a server, 0 takes a free one.",
     )
+    submissions_port: int = Field(
+        2465,
+        ge=0,
+        le=65535,
+        description="Port for the same with TLS from the first byte; 465 on a server, 0 takes a free one.",
+    )
 
     @property
     def public_name(self) -> str:

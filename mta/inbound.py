@@ -37,6 +37,8 @@ class ServerOptions:
     tls: ssl.SSLContext | None = None
     plain_log_in: bool = False
     """Take API keys without TLS: for a listener on a loopback address only."""
+    wrapped: bool = False
+    """TLS from the first byte (RFC 8314 section 3.3) instead of STARTTLS."""
 
     @property
     def too_large(self) -> str:

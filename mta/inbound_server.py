@@ -26,6 +26,10 @@ PATIENCE_SECONDS: Final = 30.0
 who only holds a connection open does not."""
 
 
+HANDSHAKE_SECONDS: Final = 10.0
+"""For TLS from the first byte: until it is done a connection is not counted."""
+
+
 @dataclass(slots=True, eq=False)
 class Listener:
     """One endpoint: `start`, read `port`, `stop`."""
@@ -45,7 +49,10 @@ class Listener:
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one. Raises OSError when the port cannot be had."""
-        self._server = await asyncio.get_running_loop().create_server(self._connection, host, port)
+        tls = self.options.tls if self.options.wrapped else None
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection, host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_SECONDS if tls else None
+        )
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, seconds: float) -> None:

@@ -90,7 +90,7 @@ class Connection(SMTP):
             hostname=desk.options.hostname,
             ident="ESMTP Postlane",
             enable_SMTPUTF8=True,
-            tls_context=desk.options.tls,
+            tls_context=None if desk.options.wrapped else desk.options.tls,
             timeout=IDLE_SECONDS,
             loop=asyncio.get_running_loop(),
             **options,
@@ -118,6 +118,9 @@ class Connection(SMTP):
             return
         self._entered = True
         super().connection_made(transport)
+        if self._desk.options.wrapped:
+            assert self.session is not None
+            self.session.ssl = {"sslcontext": self._desk.options.tls}
         assert self._handler_coroutine is not None
         self._handler_coroutine.add_done_callback(_ended)
 
@@ -256,7 +259,7 @@ class SubmissionConnection(Connection):
             handler,
             desk,
             data_size_limit=desk.options.max_bytes,
-            auth_require_tls=not desk.options.plain_log_in,
+            auth_require_tls=not (desk.options.plain_log_in or desk.options.wrapped),
             authenticator=_offered,
             command_call_limit={"*": 50, **_SUBMISSION_CALLS},
         )

@@ -1,4 +1,5 @@
-"""The inbound process: two SMTP listeners on one event loop, the acceptor behind one, `inbound_mail` behind the other.
+"""The inbound process: SMTP listeners on one event loop: submission with the acceptor behind it, bounces with
+`inbound_mail`.
 
 A bounce is answered after its commit; the task for it is a hint from a thread of its own, so
 that Redis being away delays nothing: the background worker sweeps for what has no task.
@@ -181,11 +182,13 @@ class InboundServer:
     hints: HintPublisher
     tasks: BounceTasks
     submission: Listener
+    submissions: Listener
+    """The same with TLS from the first byte."""
     bounces: Listener
 
     async def stop(self) -> None:
         """Finish the mails that are being taken, within `STOP_SECONDS`, and close everything."""
-        await asyncio.gather(self.submission.stop(STOP_SECONDS), self.bounces.stop(STOP_SECONDS))
+        await asyncio.gather(*(one.stop(STOP_SECONDS) for one in (self.submission, self.submissions, self.bounces)))
         await self.acceptor.stop()
         await self.directory.settle()
         self.tasks.stop()
@@ -212,6 +215,7 @@ async def _run(settings: Settings) -> None:
     _log.info(
         "inbound_ready",
         submission_port=server.submission.port,
+        submissions_port=server.submissions.port,
         bounce_port=server.bounces.port,
         metrics_port=watched.server_address[1],
     )
@@ -233,7 +237,7 @@ async def start(settings: Settings) -> InboundServer:
     await acceptor.start()
     door = SubmissionDoor(directory, acceptor, acceptor.clock, Host(settings.hostname, settings.sandbox_domain))
     options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
-    kept = replace(options, max_bytes=BOUNCE_BYTES)
+    kept, wrapped = replace(options, max_bytes=BOUNCE_BYTES), replace(options, wrapped=True)
     server = InboundServer(
         database,
         directory,
@@ -241,15 +245,18 @@ async def start(settings: Settings) -> InboundServer:
         hints,
         tasks,
         Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), options, Gate(SUBMISSION_GATE)),
+        Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), wrapped, Gate(SUBMISSION_GATE)),
         Listener(_bounce_handler(secret, database, tasks, settings), kept, Gate(BOUNCE_GATE)),
     )
     try:
         await server.submission.start(settings.inbound_host, settings.submission_port)
+        await server.submissions.start(settings.inbound_host, settings.submissions_port)
         await server.bounces.start(settings.inbound_host, settings.inbound_port)
     except BaseException:
         await server.stop()
         raise
     CONNECTIONS.labels("submission").set_function(server.submission.gate.open)
+    CONNECTIONS.labels("submissions").set_function(server.submissions.gate.open)
     CONNECTIONS.labels("bounces").set_function(server.bounces.gate.open)
     return server
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -29,7 +30,7 @@ from cli.running.demo_mail import BATCH, BURST, DOMAIN, RECIPIENT_DOMAINS, SENDE
 from cli.running.processes import Service
 from cli.running.stack import Stack, command
 from cli.running.supervisor import ServiceState, Status
-from core.errors import PostlaneError
+from core.errors import ConfigurationError, PostlaneError
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -74,6 +75,25 @@ class Practice:
     api_key: str
     first_time: bool
     ports: Ports
+
+
+def refuse_strangers(database_url: str) -> None:
+    """Raises ConfigurationError when a database that was named holds more than a demo: the demo's application, IPs and
+    mail would stand beside somebody's real ones. Asked before anything is changed there."""
+    try:
+        with psycopg.connect(database_url, connect_timeout=5) as connection:
+            if connection.execute("SELECT to_regclass('applications')").fetchone() == (None,):
+                return
+            known = [APPLICATION, accounts.OPERATORS]
+            row = connection.execute("SELECT name FROM applications WHERE name <> ALL(%s)", [known]).fetchone()
+    except psycopg.OperationalError:
+        return  # whoever needs it next says so, and why
+    if row is not None:
+        raise ConfigurationError(
+            f"POSTLANE_DATABASE_URL names a database in use: it holds the application {row[0]!r}, and the demo would "
+            "be put beside it. Unset the variable, so that the demo brings its own server, or name an empty database; "
+            "without --demo `postlane up` serves what is there."
+        )
 
 
 def prepare(settings: Settings) -> Practice:

@@ -31,6 +31,7 @@ class Shape:
     api_port: int = 8025
     inbound_port: int = 0
     submission_port: int = 0
+    submissions_port: int = 0
     public: bool = False
     public_port: int = 0
 
@@ -58,10 +59,11 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
     names = ["scheduler", *_worker_names(shape), *(["inbound"] if shape.inbound else [])]
     names += ["public"] if shape.public else []
     ports = dict(zip(names, free_ports.take(len(names)), strict=True))
-    listeners = free_ports.take(3)
+    listeners = free_ports.take(4)
     inbound_port = shape.inbound_port or listeners[0]
     submission_port = shape.submission_port or listeners[1]
-    public_port = shape.public_port or listeners[2]
+    submissions_port = shape.submissions_port or listeners[2]
+    public_port = shape.public_port or listeners[3]
     api_url = f"http://127.0.0.1:{shape.api_port}"
     root = str(CHECKOUT)
     shared = {**env, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1"}
@@ -80,7 +82,11 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
         words = ("worker", *name.removeprefix("worker-").rsplit("-", 1)) if name.startswith("worker-") else (name,)
         own = {"POSTLANE_METRICS_PORT": str(ports[name])}
         if name == "inbound":
-            own |= {"POSTLANE_INBOUND_PORT": str(inbound_port), "POSTLANE_SUBMISSION_PORT": str(submission_port)}
+            own |= {
+                "POSTLANE_INBOUND_PORT": str(inbound_port),
+                "POSTLANE_SUBMISSION_PORT": str(submission_port),
+                "POSTLANE_SUBMISSIONS_PORT": str(submissions_port),
+            }
         if name == "public":
             own |= {"POSTLANE_PUBLIC_PORT": str(public_port)}
         services.append(

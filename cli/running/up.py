@@ -43,6 +43,8 @@ def up(
     with _alone(settings), _servers(settings, console) as (running, servers), _written_down(running) as tell:
         env = _environment(running)
         shape, notes = _shape(settings, transactional, marketing, with_demo)
+        if with_demo and settings.database_url:
+            demo.refuse_strangers(settings.database_url)
         make_ready(running.database_url)
         practice = demo.prepare(running) if with_demo else None
         if practice:
@@ -77,26 +79,32 @@ def up(
 def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bool) -> tuple[Shape, list[str]]:
     """The processes with their ports, and what to say about ports that are not the usual ones.
 
-    A demo takes any free port for SMTP. Raises ConfigurationError for a taken port that was asked for.
+    A demo takes any free port for SMTP, unless one was asked for. Raises ConfigurationError for a taken port that was
+    asked for.
     """
-    wanted = {"api_port": settings.api_port, "public_port": settings.public_port}
-    if not with_demo:
-        wanted |= {"inbound_port": settings.inbound_port, "submission_port": settings.submission_port}
+    wanted = {
+        name: getattr(settings, name)
+        for name in _LISTENERS
+        if not (with_demo and name in _SMTP and name not in settings.model_fields_set)
+    }
     ports = {name: _port(settings, name, port) for name, port in wanted.items()}
     notes = [
         f"Port {port} is taken by another program: {_LISTENERS[name]} is on port {ports[name]} for now."
         for name, port in wanted.items() if port and port != ports[name]
     ]  # fmt: skip
-    listeners = (ports.get("inbound_port", 0), ports.get("submission_port", 0))
-    return Shape(transactional, marketing, 1, True, ports["api_port"], *listeners, True, ports["public_port"]), notes
+    return Shape(transactional, marketing, background=1, public=True, **ports), notes
 
 
 _LISTENERS = {
     "api_port": "the API",
     "inbound_port": "the listener for bounces",
     "submission_port": "SMTP submission",
+    "submissions_port": "SMTP submission with TLS",
     "public_port": "the public part",
 }
+
+
+_SMTP = ("inbound_port", "submission_port", "submissions_port")
 
 
 def _port(settings: Settings, name: str, port: int) -> int:

@@ -83,6 +83,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
         max_message_bytes=200_000,
         inbound_port=0,
         submission_port=0,
+        submissions_port=0,
     )
 
 

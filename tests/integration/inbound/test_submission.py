@@ -2,13 +2,15 @@
 
 import asyncio
 import smtplib
+import ssl
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import psycopg
 import pytest
 
-from accounts.repository import delete_key, keys
+from accounts import capture_rules
+from accounts.repository import KeyRequest, create_key, delete_key, keys
 from store.database import Database
 from tests.integration.inbound.conftest import Account, offer, rows, talk_to, waiting_backend
 from workers.inbound import InboundServer
@@ -219,3 +221,73 @@ async def test_smtputf8(server: InboundServer, account: Account, database: Datab
     assert await rows(
         database, "SELECT recipient, destination, kind FROM messages JOIN delivery_queue USING (recipient)"
     ) == [("jürgen@xn--bcher-kva.example", "xn--bcher-kva.example", "to")]
+
+
+async def test_tls_from_the_first_byte(server: InboundServer, account: Account, database: Database) -> None:
+    def talk() -> tuple[list[str], tuple[int, str]]:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with smtplib.SMTP_SSL("127.0.0.1", server.submissions.port, context=context, timeout=20) as client:
+            client.ehlo()
+            offered = [name for name in ("starttls", "auth", "size") if client.has_extn(name)]
+            client.login("apikey", account.key)
+            return offered, offer(client, "a@shop.example", ["ann@x.example"], _mail())
+
+    offered, (code, text) = await asyncio.to_thread(talk)
+
+    [(email_id,)] = await rows(database, "SELECT id FROM emails")
+    assert offered == ["auth", "size"]
+    assert (code, text) == (250, f"2.0.0 Ok: queued as {email_id}")
+
+
+async def test_tags(server: InboundServer, account: Account, database: Database) -> None:
+    headers = ("X-Postlane-Tag: campaign=summer", "X-Postlane-Tag: plain", "X-POSTLANE-TAG:  a = b ")
+    assert (await _send(server, account.key, _mail("a@shop.example", *headers)))[0] == 250
+    [(tags, raw)] = await rows(database, "SELECT e.tags, c.raw FROM emails e JOIN contents c ON c.id = e.content_id")
+    assert tags == [["campaign", "summer"], ["plain", ""], ["a", "b"]]
+    assert isinstance(raw, bytes)
+    assert b"postlane-tag" not in raw.lower()
+    code, text = await _send(server, account.key, _mail("a@shop.example", "X-Postlane-Tag: two words=x"))
+    assert (code, text[:23]) == (550, "5.6.0 X-Postlane-Tag: i")
+
+
+async def test_a_test_key_needs_no_verified_domain_and_nothing_leaves(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        _, key = await create_key(connection, KeyRequest(account.application_id, "ci", test=True))
+    assert key.startswith("pl_test_")
+
+    assert (await _send(server, key, _mail("a@new.example")))[0] == 250
+    assert (await _send(server, key, _mail("a@stranger.example")))[1][:5] == "5.7.1"
+
+    assert await rows(database, "SELECT capture FROM delivery_queue") == [(True,)]
+    assert await rows(database, "SELECT capture FROM emails") == [(True,)]
+
+
+async def test_rules_and_simulated_recipients_hold_over_smtp(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        await capture_rules.add(connection, account.application_id, "*@qa.example")
+    to = ("ann@x.example", "any@qa.example", "bounced+1@sandbox.example")
+
+    assert (await _send(server, account.key, _mail(), to))[0] == 250
+    assert (await _send(server, account.key, _mail(), ("bounce@sandbox.example",)))[1][:5] == "5.6.0"
+
+    queued = await rows(database, "SELECT recipient, capture FROM delivery_queue ORDER BY position")
+    assert queued == list(zip(to, (False, True, True), strict=True))
+
+
+async def test_a_test_does_not_use_up_the_key_of_the_real_mail(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        _, key = await create_key(connection, KeyRequest(account.application_id, "ci", test=True))
+    mail = _mail("a@shop.example", "Resend-Idempotency-Key: order-7")
+
+    replies = [await _send(server, one, mail) for one in (key, account.key, key, account.key)]
+
+    assert [code for code, _ in replies] == [250] * 4
+    assert replies[0] == replies[2] != replies[1] == replies[3]
+    assert await rows(database, "SELECT capture FROM emails ORDER BY id") == [(True,), (False,)]

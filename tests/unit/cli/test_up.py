@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli.running import free_ports
 from cli.running.up import _shape
 from core.errors import ConfigurationError
 from core.settings import Settings
 
-_FREE = {"api_port": 0, "inbound_port": 0, "submission_port": 0, "public_port": 0}
+_FREE = {"api_port": 0, "inbound_port": 0, "submission_port": 0, "submissions_port": 0, "public_port": 0}
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_usual_port_that_is_taken_is_said(taken: int) -> None:
     assert notes == [f"Port {taken} is taken by another program: the API is on port {shape.api_port} for now."]
 
 
-@pytest.mark.parametrize("name", ["api_port", "inbound_port", "submission_port", "public_port"])
+@pytest.mark.parametrize("name", ["api_port", "inbound_port", "submission_port", "submissions_port", "public_port"])
 def test_a_taken_port_that_was_asked_for_is_an_error(taken: int, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"POSTLANE_{name.upper()}: port {taken} is taken"):
         _shape(_settings(**(_FREE | {name: taken})), 1, 1, False)
@@ -43,3 +44,11 @@ def test_zero_takes_any_port_and_is_no_news() -> None:
 
     assert shape.api_port
     assert (shape.transactional, shape.marketing, notes) == (2, 1, [])
+
+
+def test_a_demo_takes_the_smtp_ports_it_is_given() -> None:
+    given = _settings(**(_FREE | {"submission_port": (asked := free_ports.take(1)[0])}))
+    usual = Settings.model_construct(_fields_set=set(), **_settings().model_dump())
+
+    assert _shape(given, 1, 1, with_demo=True)[0].submission_port == asked
+    assert _shape(usual, 1, 1, with_demo=True)[0].submission_port == 0, "the stack takes a free one"

@@ -271,7 +271,7 @@ def test_only_api_and_inbound_are_reachable() -> None:
         if host != "127.0.0.1"
     }
 
-    assert beyond_loopback == {("inbound", "25"), ("inbound", "587")}
+    assert beyond_loopback == {("inbound", "25"), ("inbound", "465"), ("inbound", "587")}
     assert _published(SERVICES["api"]) == [("127.0.0.1", "8025", "8025")]
     assert _published(SERVICES["public"])[0] == ("127.0.0.1", "8026", "8026")
 
