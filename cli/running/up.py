@@ -7,6 +7,7 @@ supervisor, and shows what happens. With `--demo` there is also the practice int
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -92,7 +93,7 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
         f"Port {port} is taken by another program: {_LISTENERS[name]} is on port {ports[name]} for now."
         for name, port in wanted.items() if port and port != ports[name]
     ]  # fmt: skip
-    return Shape(transactional, marketing, background=1, public=True, **ports), notes
+    return replace(Shape(transactional, marketing, public=True), **ports), notes
 
 
 _LISTENERS = {
@@ -102,8 +103,6 @@ _LISTENERS = {
     "submissions_port": "SMTP submission with TLS",
     "public_port": "the public part",
 }
-
-
 _SMTP = ("inbound_port", "submission_port", "submissions_port")
 
 
