@@ -7,7 +7,6 @@ supervisor, and shows what happens. With `--demo` there is also the practice int
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from dataclasses import replace
 from typing import Annotated
 
 import typer
