@@ -92,7 +92,8 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
         f"Port {port} is taken by another program: {_LISTENERS[name]} is on port {ports[name]} for now."
         for name, port in wanted.items() if port and port != ports[name]
     ]  # fmt: skip
-    return replace(Shape(transactional, marketing, public=True), **ports), notes
+    smtp = [ports.get(name, 0) for name in _SMTP]
+    return Shape(transactional, marketing, 1, True, ports["api_port"], *smtp, True, ports["public_port"]), notes
 
 
 _LISTENERS = {
