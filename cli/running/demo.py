@@ -100,6 +100,8 @@ def prepare(settings: Settings) -> Practice:
     """Make (or find again) everything the demo needs in the database, and the simulator's zone file."""
     data_dir = settings.data_dir
     ports = _ports(data_dir)
+    if "inbound_port" in settings.model_fields_set and settings.inbound_port:
+        ports = replace(ports, inbound=settings.inbound_port)
     env = {
         "POSTLANE_SIMULATOR": "true",
         "POSTLANE_HOSTNAME": HOSTNAME,

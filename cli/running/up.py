@@ -92,8 +92,17 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
         f"Port {port} is taken by another program: {_LISTENERS[name]} is on port {ports[name]} for now."
         for name, port in wanted.items() if port and port != ports[name]
     ]  # fmt: skip
-    smtp = [ports.get(name, 0) for name in _SMTP]
-    return Shape(transactional, marketing, 1, True, ports["api_port"], *smtp, True, ports["public_port"]), notes
+    shape = Shape(
+        transactional,
+        marketing,
+        api_port=ports["api_port"],
+        inbound_port=ports.get("inbound_port", 0),
+        submission_port=ports.get("submission_port", 0),
+        submissions_port=ports.get("submissions_port", 0),
+        public=True,
+        public_port=ports["public_port"],
+    )
+    return shape, notes
 
 
 _LISTENERS = {
