@@ -1,11 +1,11 @@
 """What applications are told of the timeline: each entry as an event of webhooks, in the same transaction.
 
-One statement asks whether anybody listens and, if so, for what the emails say of themselves; without a listener it ends
-there. The shapes are Resend's; what we know besides (recipient, IP, provider, code, class, verdict) stands beside them
+One statement asks which types the applications of these entries want; what nobody wants costs no more than that. The
+shapes are Resend's; what we know besides (recipient, IP, provider, code, class, verdict) stands beside them
 under the names of the API's timeline.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -20,13 +20,12 @@ from webhooks import outbox
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
 
-_READ = f"""
+_READ = """
 SELECT m.email_id, m.position, m.recipient, e.application_id, e.message_id, e.created_at, e.sender, e."to", e.subject,
        e.tags, e.lane, e.topic_id, e.scheduled_at
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
   JOIN messages m ON m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])
   JOIN emails e ON e.id = u.email_id AND e.id = ANY(%(emails)s::uuid[])
- WHERE {outbox.LISTENED} AND e.application_id IN ({outbox.LISTENING})
 """
 
 TOLD: Final[Mapping[str, EventType]] = MappingProxyType(
@@ -48,6 +47,19 @@ TOLD: Final[Mapping[str, EventType]] = MappingProxyType(
     }
 )
 """What each kind of entry is told as; one that is not here is told to nobody."""
+
+_OF_THE_EMAIL: Final = frozenset({EventType.EMAIL_SENT, EventType.EMAIL_SCHEDULED})
+"""Told once for all its recipients."""
+
+Wanted = Mapping[UUID, Collection[str]]
+"""Types by application."""
+
+_FACTS: Final = (
+    "attempt", "ip", "provider", "mx", "tls", "phase", "code", "enhanced", "reply", "verdict", "class", "scope", "rule",
+    "detail", "next_attempt_at", "duration_ms",
+)  # fmt: skip
+"""Names of an entry's fields from `attempt` on, as the API's timeline has them but for the verdict."""
+_FIRST_FACT: Final = Entry._fields.index("attempt")
 
 _FULL: Final = "mailbox_full"
 _CONTENT: Final = frozenset({"spam_content", "prohibited_content", "malformed_message", "policy"})
@@ -71,16 +83,47 @@ class ToldEmail:
     scheduled_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message with what all its events share, made once."""
+
+    recipient: str
+    application_id: UUID
+    key: str
+    about: dict[str, object]
+
+    @classmethod
+    def of(cls, recipient: str, email: ToldEmail) -> "_Message":
+        return cls(recipient, email.application_id, str(email.id), about(email))
+
+
 async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
     """Tell the applications that want to know, within the caller's transaction."""
-    refs = list({MessageRef(entry.email_id, entry.position): None for entry in entries if entry.kind in TOLD})
-    if not refs:
+    told = [entry for entry in entries if entry.kind in TOLD]
+    owners = {entry.origin.application_id if entry.origin else None for entry in told}
+    if not owners:
         return
+    known = None if None in owners else {owner for owner in owners if owner}
+    wanted = await outbox.wanted(connection, known)
+    told = [entry for entry in told if _may_want(entry, wanted)]
+    if told:
+        messages = await _messages(connection, told)
+        await outbox.append_known(connection, list(_events(told, messages, wanted)))
+
+
+def _may_want(entry: Entry, wanted: Wanted) -> bool:
+    if entry.origin is None:
+        return bool(wanted)
+    types = wanted.get(entry.origin.application_id, ())
+    return TOLD[entry.kind] in types or EventType.EMAIL_SENT in types
+
+
+async def _messages(connection: Connection, entries: Sequence[Entry]) -> dict[MessageRef, _Message]:
+    """The message of each entry; one that is no longer stored is left out."""
+    refs = list({MessageRef(entry.email_id, entry.position): None for entry in entries})
     names = {"emails": arrays.uuids(r.email_id for r in refs), "positions": arrays.integers(r.position for r in refs)}
     rows = await (await connection.execute(_READ, names)).fetchall()
-    if rows:
-        known = {MessageRef(row[0], row[1]): (row[2], ToldEmail(row[0], *row[3:])) for row in rows}
-        await outbox.append_known(connection, list(_events(entries, known)))
+    return {MessageRef(row[0], row[1]): _Message.of(row[2], ToldEmail(row[0], *row[3:])) for row in rows}
 
 
 async def tell_scheduled(connection: Connection, emails: Sequence[NewEmail]) -> None:
@@ -90,27 +133,29 @@ async def tell_scheduled(connection: Connection, emails: Sequence[NewEmail]) -> 
         await outbox.append_known(connection, [_scheduled(email) for email in waiting])
 
 
-def _events(entries: Sequence[Entry], known: Mapping[MessageRef, tuple[str, ToldEmail]]) -> Iterator[OutboxEvent]:
+def _events(entries: Sequence[Entry], messages: Mapping[MessageRef, _Message], wanted: Wanted) -> Iterator[OutboxEvent]:
     """In the order of the entries; before the first that tells of a server, that the email was sent. A schedule is the
     email's, and told once for all recipients."""
-    sent: set[UUID] = set()
-    moved: dict[UUID, OutboxEvent] = {}
+    told: set[tuple[str, EventType]] = set()
     for entry in entries:
-        recipient, email = known.get(MessageRef(entry.email_id, entry.position), ("", None))
-        if email is None or entry.kind not in TOLD:
+        message = messages.get(MessageRef(entry.email_id, entry.position))
+        if message is None:
             continue
-        if entry.kind is EventKind.RESCHEDULED:
-            moved.setdefault(email.id, _event(EventType.EMAIL_SCHEDULED, email, entry.at, about(email)))
-            continue
-        if entry.attempt is not None and (entry.ip or entry.capture) and email.id not in sent:
-            sent.add(email.id)
-            yield _event(EventType.EMAIL_SENT, email, entry.at, about(email), once=f"sent {email.id}")
-        yield _event(TOLD[entry.kind], email, entry.at, _data(entry, recipient, email))
-    yield from moved.values()
+        types = wanted.get(message.application_id, ())
+        for kind in _kinds(entry):
+            whole = kind in _OF_THE_EMAIL
+            if kind not in types or (whole and (message.key, kind) in told):
+                continue
+            told.add((message.key, kind))
+            data = message.about if whole else _data(entry, message)
+            once = f"sent {message.key}" if kind is EventType.EMAIL_SENT else ""
+            yield OutboxEvent(kind, message.application_id, entry.at, data, message.key, once)
 
 
-def _event(kind: EventType, email: ToldEmail, at: datetime, data: Mapping[str, object], once: str = "") -> OutboxEvent:
-    return OutboxEvent(kind, email.application_id, at, data, str(email.id), once)
+def _kinds(entry: Entry) -> tuple[EventType, ...]:
+    """What an entry is told as. The first try says that its email was sent."""
+    tried = entry.attempt is not None and bool(entry.ip)
+    return (EventType.EMAIL_SENT, TOLD[entry.kind]) if tried else (TOLD[entry.kind],)
 
 
 def about(email: ToldEmail) -> dict[str, object]:
@@ -137,20 +182,16 @@ def _scheduled(email: NewEmail) -> OutboxEvent:
         email.id, email.application_id, email.message_id, email.created_at, email.sender, email.to, email.subject,
         email.tags, email.lane.value, email.topic_id, email.scheduled_at,
     )  # fmt: skip
-    return _event(EventType.EMAIL_SCHEDULED, told, email.created_at, about(told))
+    return OutboxEvent(EventType.EMAIL_SCHEDULED, email.application_id, email.created_at, about(told), str(email.id))
 
 
-def _data(entry: Entry, recipient: str, email: ToldEmail) -> dict[str, object]:
-    facts = {
-        "recipient": recipient, "attempt": entry.attempt, "ip": entry.ip, "provider": entry.provider, "mx": entry.mx,
-        "tls": entry.tls, "phase": entry.phase, "code": entry.code, "enhanced": entry.enhanced, "reply": entry.reply,
-        "verdict": entry.action, "class": entry.klass, "scope": entry.scope, "rule": entry.rule,
-        "detail": entry.detail, "next_attempt_at": entry.next_attempt_at, "duration_ms": entry.duration_ms,
-    }  # fmt: skip
-    known = {name: value for name, value in facts.items() if value not in (None, "")}
+def _data(entry: Entry, message: _Message) -> dict[str, object]:
+    facts = zip(_FACTS, entry[_FIRST_FACT:], strict=False)
+    data = {**message.about, "recipient": message.recipient}
+    data.update({name: value for name, value in facts if value is not None and value != ""})
     if entry.capture:
-        known["captured"] = True
-    return {**about(email), **known, **_resends(entry), **(entry.more or {})}
+        data["captured"] = True
+    return {**data, **_resends(entry), **(entry.more or {})}
 
 
 def _resends(entry: Entry) -> dict[str, Any]:

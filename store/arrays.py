@@ -3,12 +3,16 @@
 The driver makes them value by value, at 3.5 µs per UUID and 9.6 µs per time (measured here); joined they cost 0.3 and
 2.6, and a batch has hundreds.
 
-Called by the repositories of the hot path. The statement must cast: `%(ids)s::uuid[]`.
+Called by the repositories of the hot path. The statement must cast: `%(ids)s::uuid[]`; texts it takes apart itself:
+`string_to_array(%(names)s, E'\\x1e')`.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
+
+SEPARATOR: Final = "\x1e"
 
 
 def uuids(values: Iterable[UUID]) -> str:
@@ -19,6 +23,15 @@ def uuids(values: Iterable[UUID]) -> str:
 def integers(values: Iterable[int]) -> str:
     """For a `smallint[]`, `integer[]` or `bigint[]` parameter."""
     return "{" + ",".join([str(int(value)) for value in values]) + "}"
+
+
+def texts(values: Sequence[str]) -> str:
+    """For `string_to_array`. Text of JSON and of ids never holds the separator; any other has to be asked. A single
+    empty text comes out as no element at all."""
+    joined = SEPARATOR.join(values)
+    if joined.count(SEPARATOR) != max(len(values) - 1, 0):
+        raise ValueError("a text holds the separator of texts")
+    return joined
 
 
 def moments(values: Sequence[datetime]) -> str:

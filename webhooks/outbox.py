@@ -9,7 +9,7 @@ is lost to a memory that is out of date.
 The row holds the body that is sent, made here and never again: what is replayed is what was sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,24 +27,28 @@ OPERATORS: Final = UUID(int=0)
 LISTENED: Final = "EXISTS (SELECT FROM webhook_endpoints WHERE status = 'enabled')"
 """As a condition of a statement it is asked once and first: nothing else of the statement runs when it is false."""
 
-LISTENING: Final = "SELECT owner_id FROM webhook_endpoints WHERE status = 'enabled'"
-"""Applications that want to be told of something."""
-
 _OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 # The id is the event's, the same for all endpoints. Sorted by `once`, so that two writers never wait for each other in
 # a circle.
+EVERY_TYPE: Final[Collection[str]] = frozenset(EventType)
+
+_WANTED = """
+SELECT owner_id, events FROM webhook_endpoints
+ WHERE status = 'enabled' AND (%(owners)s::uuid[] IS NULL OR owner_id = ANY(%(owners)s::uuid[]))
+"""
 _APPEND = """
 WITH told AS MATERIALIZED (
   SELECT webhook_event_id() AS id, u.*
-    FROM unnest(%(types)s::text[], %(owners)s::uuid[], %(times)s::timestamptz[], %(keys)s::text[], %(once)s::text[],
-                %(payloads)s::text[]) AS u(type, owner_id, created_at, key, once, payload)
+    FROM unnest(string_to_array(%(types)s, E'\\x1e'), %(owners)s::uuid[], %(times)s::timestamptz[],
+                string_to_array(%(keys)s, E'\\x1e'), string_to_array(%(once)s, E'\\x1e'),
+                string_to_array(%(payloads)s, E'\\x1e')) AS u(type, owner_id, created_at, key, once, payload)
 )
 INSERT INTO webhook_events (endpoint_id, id, type, created_at, key, once, payload)
-SELECT w.id, t.id, t.type, t.created_at, t.key, nullif(t.once, ''), t.payload
+SELECT w.id, t.id, t.type, t.created_at, coalesce(t.key, ''), nullif(t.once, ''), t.payload
   FROM told t JOIN webhook_endpoints w USING (owner_id)
  WHERE w.status = 'enabled' AND (w.events IS NULL OR t.type = ANY(w.events))
- ORDER BY t.once, t.id
+ ORDER BY t.once COLLATE "C", t.id
 ON CONFLICT DO NOTHING
 """
 
@@ -78,6 +82,15 @@ async def listened(connection: Connection) -> bool:
     return bool(row and row[0])
 
 
+async def wanted(connection: Connection, owners: Collection[UUID] | None) -> dict[UUID, Collection[str]]:
+    """Which types these owners want to be told of, or all owners; an owner whom nobody tells is left out."""
+    cursor = await connection.execute(_WANTED, {"owners": None if owners is None else arrays.uuids(owners)})
+    found: dict[UUID, Collection[str]] = {}
+    for owner, types in await cursor.fetchall():
+        found[owner] = EVERY_TYPE if types is None else {*found.get(owner, ()), *types}
+    return found
+
+
 async def append_known(connection: Connection, events: Sequence[OutboxEvent]) -> None:
     """The same for a caller who has asked."""
     if not events:
@@ -85,12 +98,12 @@ async def append_known(connection: Connection, events: Sequence[OutboxEvent]) ->
     await connection.execute(
         _APPEND,
         {
-            "types": [event.type.value for event in events],
+            "types": arrays.texts([event.type.value for event in events]),
             "owners": arrays.uuids(event.application_id or OPERATORS for event in events),
             "times": arrays.moments([event.created_at for event in events]),
-            "keys": [event.key for event in events],
-            "once": [event.once for event in events],
-            "payloads": [payload(event) for event in events],
+            "keys": arrays.texts([event.key for event in events]),
+            "once": arrays.texts([event.once for event in events]),
+            "payloads": arrays.texts([payload(event) for event in events]),
         },
     )
 

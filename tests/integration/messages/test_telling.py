@@ -59,7 +59,7 @@ async def test_an_email_is_sent_once_however_many_get_it(database: Database) -> 
     one, other = await claimed(database, new_email("a@example.com", "b@example.com"))
     note = replace(outcome(one, attempts=0), kind=EventKind.REROUTED, state=State.QUEUED, attempt=attempt(code=421))
     await recorded(database, note, deferral(one))
-    await recorded(database, bounce(other))
+    await recorded(database, bounce(other, suppress=None))
     assert await types(database, endpoint) == [
         "email.sent", "email.rerouted", "email.delivery_delayed", "email.bounced",
     ]  # fmt: skip
