@@ -27,6 +27,7 @@ from api.routes import (
     domains,
     emails,
     health,
+    inbound,
     ips,
     metrics,
     pages,
@@ -56,7 +57,7 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
     metrics, emails, domains, api_keys, topics, contacts, suppressions, webhooks, sandbox, pools, ips, throttles,
-    warmup, providers, alarms, reports, applications, health, pages,
+    warmup, providers, alarms, inbound, reports, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -74,6 +75,7 @@ _TAGS: Final = [
     {"name": "Warm-up", "description": "How young IPs grow. Wants an operator's key."},
     {"name": "Providers", "description": "Mailbox providers and their replies. Wants an operator's key."},
     {"name": "Alarms", "description": "What a person has to look at. Wants an operator's key."},
+    {"name": "Inbound", "description": "Mail that came back. Wants an operator's key."},
     {"name": "Applications", "description": "Who sends from here. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]

@@ -42,7 +42,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("public", "cli.commands.services:public", "Run the pages for recipients: unsubscribing, preferences.", _RUN),
     Entry("worker", "cli.commands.services:worker", "Run a Celery worker for one queue.", _RUN),
     Entry("scheduler", "cli.commands.services:scheduler", "Run the scheduler: due scan, retention.", _RUN),
-    Entry("inbound", "cli.commands.services:inbound", "Run the listener for bounces and SMTP submission.", _RUN),
+    Entry("inbound", "cli.commands.inbound:app", "Run the listener for bounces and submission; list, show.", _RUN),
     Entry("simulator", "simulator.cli:app", "The practice internet: simulated mailbox providers.", _RUN),
     Entry("init", "cli.commands.init:init", "Make .env with fresh secrets for docker compose.", _SET_UP),
     Entry("migrate", "cli.commands.services:migrate", "Bring the database to this version's tables.", _SET_UP),
@@ -63,6 +63,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("reports", "cli.commands.reports:reports", "Figures: what happened to the mail, by whatever.", _LOOK),
     Entry("sandbox", "cli.commands.sandbox:app", "Captured test mail: list, show, clear; rules.", _LOOK),
     Entry("webhooks", "cli.commands.webhooks:app", "Who is told of what happens; listen.", _LOOK),
+    Entry("bounces", "cli.commands.bounces:app", "What would be understood of bounce mails in files.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),
 )
 

@@ -7,11 +7,14 @@ import pytest
 
 from alarms import repository as alarms
 from alarms.model import AlarmKind
+from mta.inbound_reports import ReceivedMail
+from outcomes.inbound import store_inbound
 from store.database import Database
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server, account, server, settings
 from tests.integration.cli.commands import Postlane, in_database
 from tests.integration.messages.emails import make_partitions
+from tests.unit.mta.bounce_corpus import CORPUS
 
 __all__ = ["account", "server", "settings"]
 
@@ -21,6 +24,7 @@ LISTS = {
     "alarms list": "/alarms",
     "applications list": "/applications",
     "domains list -a acme": "/domains",
+    "inbound list": "/inbound",
     "ips list": "/ips",
     "keys list -a acme": "/api-keys",
     "pools advice": "/pools/advice",
@@ -39,6 +43,7 @@ LISTS = {
 ONES = {
     "domains get acme.example -a acme": "/domains/DOMAIN",
     "ips reputation 127.0.1.1": "/ips/127.0.1.1/reputation",
+    "inbound show 01900000-0000-7000-8000-000000000001": "/inbound/01900000-0000-7000-8000-000000000001",
     "ips show 127.0.1.1": "/ips/127.0.1.1",
     "ips why 127.0.1.1 gmail": "/ips/127.0.1.1/why?provider=gmail",
     "messages show EMAIL": "/emails/EMAIL",
@@ -76,6 +81,8 @@ def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str
         await make_partitions(database)
         async with database.transaction() as connection:
             await alarms.raise_alarm(connection, AlarmKind.BLOCKLISTED, IP, "listed")
+            await store_inbound(connection, [ReceivedMail("fbl@mail.example", CORPUS["qmail"].data)])
+            await connection.execute("UPDATE inbound_mail SET id = '01900000-0000-7000-8000-000000000001'")
 
     in_database(database_url, fill)
     plan = tmp_path / "mine.toml"

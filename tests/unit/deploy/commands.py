@@ -21,7 +21,7 @@ def parse(words: Sequence[str]) -> str:
     if words[0] not in root.list_commands(context):
         raise typer.BadParameter(f"there is no command {words[0]}")
     name, command, rest = root.resolve_command(context, list(words))
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not (command.invoke_without_command and not rest):
         name, *rest = rest or ["(none)"]
         if name not in command.commands:
             raise typer.BadParameter(f"{command.name} has no command {name}")
