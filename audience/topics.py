@@ -212,14 +212,16 @@ class TopicBook:
             return await find(connection, *key)
 
 
-async def of_mail(book: TopicBook, application_id: UUID, identifier: UUID, stream: Lane | None) -> Topic:
+async def of_mail(
+    book: TopicBook, application_id: UUID, identifier: UUID, stream: Lane | None, field: str = "topic_id"
+) -> Topic:
     """The topic that a mail names, for every door that takes mail. Without a stream of its own the mail travels in the
-    topic's. Raises Refused."""
+    topic's. Raises Refused, naming the field."""
     found = await book.find(application_id, identifier)
     if found is None:
-        raise invalid("topic_id", "there is no such topic")
+        raise invalid(field, "there is no such topic")
     if stream not in (None, found.lane):
-        raise invalid("topic_id", f"the topic is of the {found.lane.value} stream, and the mail of the other")
+        raise invalid(field, f"the topic is of the {found.lane.value} stream, and the mail of the other")
     return found
 
 

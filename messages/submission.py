@@ -4,7 +4,8 @@ The content stays as the application wrote it, but for what must not leave (Bcc,
 for what not every server carries (`mta/seven_bit`), and for From: it is written anew from the mailbox that was read, so
 that nobody can read another one out of it. The headers that are meant for us go too:
 
-    X-Postlane-Stream            transactional (default) or marketing
+    X-Postlane-Stream            transactional or marketing; by default its topic's, without one transactional
+    X-Postlane-Topic             id of the type of mail it is (`/topics`)
     X-Postlane-Pool              name of an IP pool
     X-Postlane-Tag               name=value, or a name; once for each tag
     X-Postlane-Expires-In        seconds after which the mail is worthless, up to 72 hours
@@ -52,7 +53,7 @@ _REMOVED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"resend-ide
 _SHOWN: Final = frozenset({b"to", b"cc", b"reply-to", b"subject", b"message-id"})
 _OURS: Final = b"x-postlane-"
 _TAG: Final = "tag"
-_OPTIONS: Final = frozenset({"stream", "pool", "expires-in", "idempotency-key", _TAG})
+_OPTIONS: Final = frozenset({"stream", "topic", "pool", "expires-in", "idempotency-key", _TAG})
 _CHANGES_WITH_EACH_TRY: Final = frozenset({b"date", b"message-id", b"content-type", b"received"})
 
 
@@ -71,6 +72,9 @@ class SubmittedEmail:
     content: bytes
     """What goes out, but for what `mta/compose` adds."""
     lane: Lane
+    stream_given: bool
+    """It says so itself: its topic must be of that stream."""
+    topic_id: UUID | None
     pool: str
     """Name, "" for the lane's default."""
     tags: tuple[tuple[str, str], ...]
@@ -95,6 +99,8 @@ class SubmissionFacts:
     """The mail's, marked where nothing may leave."""
     test: bool = False
     """A test key sends it."""
+    lane: Lane | None = None
+    """Its topic's stream; None: what the mail says."""
 
 
 def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail:
@@ -123,7 +129,9 @@ def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail
         reply_to=tuple(box.header for box in listed(texts.get(b"reply-to", ""))),
         message_id=message_id[0] if message_id else "",
         content=join_mail(clean, clean_body),
-        lane=Lane(options["stream"]),
+        lane=Lane(options["stream"] or Lane.TRANSACTIONAL),
+        stream_given=bool(options["stream"]),
+        topic_id=_topic(options["topic"]),
         pool=options["pool"],
         tags=_tags(fields),
         expires_in=timedelta(seconds=int(options["expires-in"])) if options["expires-in"] else None,
@@ -141,7 +149,7 @@ def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
         id=facts.id,
         application_id=facts.application_id,
         domain_id=facts.domain_id,
-        lane=mail.lane,
+        lane=facts.lane or mail.lane,
         created_at=at,
         message_id=mail.message_id or f"<{facts.id}@{facts.hostname}>",
         sender=mail.sender.header,
@@ -154,6 +162,7 @@ def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
         raw=received.encode("ascii") + mail.content,
         pool_id=facts.pool_id,
         tags=mail.tags,
+        topic_id=mail.topic_id,
         capture=facts.test,
         expires_at=at + mail.expires_in if mail.expires_in else None,
     )
@@ -196,13 +205,13 @@ def _leaving(fields: Iterable[Field], sender: Mailbox) -> list[Field]:
 
 def _options(fields: Iterable[Field]) -> dict[str, str]:
     """The headers that are meant for us and stand once, with the defaults of those that are missing or empty."""
-    options = {"stream": Lane.TRANSACTIONAL.value, "pool": "", "expires-in": "", "idempotency-key": ""}
+    options = {"stream": "", "topic": "", "pool": "", "expires-in": "", "idempotency-key": ""}
     for option, field in _ours(fields):
         if option not in _OPTIONS:
             raise Refused("invalid", f"there is no header X-Postlane-{option.title()}")
         if option != _TAG:
             options[option] = " ".join(text_of(field).split()) or options[option]
-    if options["stream"] not in list(Lane):
+    if options["stream"] and options["stream"] not in list(Lane):
         raise invalid("stream", "it must be transactional or marketing")
     expires = options["expires-in"]
     if expires and not (_SECONDS.fullmatch(expires) and int(expires) <= MAX_EXPIRES):
@@ -211,6 +220,13 @@ def _options(fields: Iterable[Field]) -> dict[str, str]:
     if key and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise invalid("idempotency-key", f"it must have 1 to {MAX_KEY} characters of ASCII")
     return options
+
+
+def _topic(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise invalid("topic", "it must be the id of a topic") from None
 
 
 def _ours(fields: Iterable[Field]) -> Iterator[tuple[str, bytes]]:

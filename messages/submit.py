@@ -15,8 +15,10 @@ import orjson
 from accounts import permission
 from accounts.directory import Caller, Directory
 from accounts.permission import NOT_ALLOWED
+from audience.topics import TopicBook, of_mail
 from core.clock import Clock
 from core.ids import uuid7
+from core.queues import Lane
 from core.refusal import Refused
 from messages.accept import Acceptance, Accepted, Acceptor, KeyInFlight, KeyReused, Replay
 from messages.capture import marked
@@ -52,8 +54,9 @@ class Host:
 class SubmissionDoor:
     """One per inbound process."""
 
-    def __init__(self, directory: Directory, acceptor: Acceptor, clock: Clock, host: Host) -> None:
+    def __init__(self, directory: Directory, topics: TopicBook, acceptor: Acceptor, clock: Clock, host: Host) -> None:
         self._directory = directory
+        self._topics = topics
         self._acceptor = acceptor
         self._clock = clock
         self._host = host
@@ -79,7 +82,8 @@ class SubmissionDoor:
     async def _facts(self, caller: Caller, mail: SubmittedEmail) -> SubmissionFacts:
         directory = self._directory
         domain = await permission.sender_domain(directory, caller, mail.sender.domain)
-        pool_id = await permission.pool(directory, mail.pool, mail.lane) if mail.pool else None
+        lane = await self._stream(caller, mail)
+        pool_id = await permission.pool(directory, mail.pool, lane) if mail.pool else None
         rules = await directory.capture_rules(caller.application_id)
         return SubmissionFacts(
             id=uuid7(),
@@ -90,7 +94,14 @@ class SubmissionDoor:
             hostname=self._host.name,
             recipients=marked(mail.recipients, rules, self._host.simulated_domain),
             test=caller.test,
+            lane=lane,
         )
+
+    async def _stream(self, caller: Caller, mail: SubmittedEmail) -> Lane:
+        if mail.topic_id is None:
+            return mail.lane
+        stream = mail.lane if mail.stream_given else None
+        return (await of_mail(self._topics, caller.application_id, mail.topic_id, stream, "topic")).lane
 
 
 def refusal(error: Refused) -> str:

@@ -25,6 +25,7 @@ from prometheus_client import Gauge
 
 from accounts.directory import Directory
 from accounts.return_paths import ReturnPathDomains
+from audience.topics import TopicBook
 from core import metrics
 from core.clock import SystemClock
 from core.errors import UnavailableError
@@ -235,7 +236,8 @@ async def start(settings: Settings) -> InboundServer:
     directory, tasks = Directory(database), BounceTasks(settings.redis_url)
     acceptor = Acceptor(database, hints.hint)
     await acceptor.start()
-    door = SubmissionDoor(directory, acceptor, acceptor.clock, Host(settings.hostname, settings.sandbox_domain))
+    host = Host(settings.hostname, settings.sandbox_domain)
+    door = SubmissionDoor(directory, TopicBook(database), acceptor, acceptor.clock, host)
     options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
     kept, wrapped = replace(options, max_bytes=BOUNCE_BYTES), replace(options, wrapped=True)
     server = InboundServer(

@@ -11,6 +11,8 @@ import pytest
 
 from accounts import capture_rules
 from accounts.repository import KeyRequest, create_key, delete_key, keys
+from audience import topics
+from audience.topics import NewTopic, Subscription
 from store.database import Database
 from tests.integration.inbound.conftest import Account, offer, rows, talk_to, waiting_backend
 from workers.inbound import InboundServer
@@ -69,6 +71,22 @@ async def test_the_reply_names_the_email(server: InboundServer, account: Account
     code, text = await _send(server, account.key, _mail())
     [(email_id,)] = await rows(database, "SELECT id FROM emails")
     assert (code, text) == (250, f"2.0.0 Ok: queued as {email_id}")
+
+
+async def test_a_topic_decides_the_stream(server: InboundServer, account: Account, database: Database) -> None:
+    async with database.transaction() as connection:
+        news = await topics.create(connection, NewTopic(account.application_id, "News", Subscription.OPT_IN))
+    code, text = await _send(server, account.key, _mail("orders@shop.example", f"X-Postlane-Topic: {news.id}"))
+
+    assert code == 250, text
+    assert await rows(database, "SELECT lane, topic_id FROM emails") == [("marketing", news.id)]
+    for header, reason in (
+        (f"X-Postlane-Topic: {news.id}\r\nX-Postlane-Stream: transactional", "marketing stream"),
+        (f"X-Postlane-Topic: {account.domain_id}", "There is no such topic"),
+        ("X-Postlane-Topic: News", "It must be the id of a topic"),
+    ):
+        code, text = await _send(server, account.key, _mail("orders@shop.example", header))
+        assert (code, "X-Postlane-Topic" in text, reason.lower() in text.lower()) == (550, True, True), text
 
 
 async def test_stream_and_pool(server: InboundServer, account: Account, database: Database) -> None:
