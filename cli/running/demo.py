@@ -325,9 +325,13 @@ class Show:
             Text("\nRead it, and ask what happened:", style="bold"),
             Text(".venv/bin/postlane simulator mailbox you@gmail.sim", style="cyan"),
             Text(".venv/bin/postlane messages list --to you@gmail.sim", style="cyan"),
+            Text("\nSome of the 2,000 react: a mailbox turns out to be closed, one person complains,", style="bold"),
+            Text("two unsubscribe, twenty look at the offer. What an application is told of it:", style="bold"),
+            Text(".venv/bin/postlane simulator webhooks", style="cyan"),
+            Text(".venv/bin/postlane suppressions list", style="cyan"),
+            Text(f"\nDocs {url}/docs  ·  pages for recipients {self._public_url}", style="bright_black"),
             Text(
-                f"\nDocs {url}/docs  ·  SMTP {self._stack.smtp_url}  ·  facts {self._shown_folder()}/demo.json"
-                "  ·  Ctrl-C stops\n",
+                f"SMTP {self._stack.smtp_url}  ·  facts {self._shown_folder()}/demo.json  ·  Ctrl-C stops\n",
                 style="bright_black",
             ),
         ]

@@ -49,6 +49,15 @@ _COLOURS = {
     "cancelled": "bright_black",
 }
 
+_CAME_BACK = {
+    "late_bounced": ("bounced late", "red"),
+    "complained": ("complained", "red"),
+    "unsubscribed": ("unsubscribed", "yellow"),
+    "opened": ("opened", "green"),
+    "clicked": ("clicked", "green"),
+}
+"""What may follow a delivery, as it is shown."""
+
 _STATUS = {
     Status.RUNNING: ("●", "green"),
     Status.STARTING: ("◐", "yellow"),
@@ -79,6 +88,9 @@ class Figures:
 
     def by_ip(self) -> Counter[tuple[str, str]]:
         return self._sum(lambda _l, _p, ip: ip)
+
+    def total(self, outcome: str) -> int:
+        return sum(n for *_, name, n in self.rows if name == outcome)
 
     def _sum(self, key) -> Counter[tuple[str, str]]:  # type: ignore[no-untyped-def]  # a local lambda over three strings
         total: Counter[tuple[str, str]] = Counter()
@@ -182,7 +194,9 @@ class LiveTerminal:
         figures = self._reader.figures
         inner = max(1, self._console.width - 4)
         services = _services(states, inner)
-        rows = max(1, self._console.height - _FIXED_LINES - len(services.wrap(self._console, inner)))
+        came_back = _came_back(figures)
+        taken = _FIXED_LINES + len(services.wrap(self._console, inner)) + len(came_back)
+        rows = max(1, self._console.height - taken)
         wide = self._console.width >= _WIDE
         outcomes = ("delivered", "deferred", "bounced") if wide else ("delivered", "deferred")
         tables = Table.grid(expand=True, padding=(0, 2))
@@ -192,7 +206,7 @@ class LiveTerminal:
             _table("Provider", figures.by_provider(), outcomes, rows),
             _table("IP", figures.by_ip(), outcomes, rows),
         )
-        body = Group(services, Text(), _lanes(figures, wide), Text(), tables)
+        body = Group(services, Text(), _lanes(figures, wide), *came_back, Text(), tables)
         return Panel(body, title=f"[bold]Postlane[/] · {self._title}", border_style="bright_black", padding=(0, 1))
 
 
@@ -234,6 +248,13 @@ def _lanes(figures: Figures, wide: bool) -> Table:
             f"{figures.rates.get(lane, 0):,.0f}",
         )
     return table
+
+
+def _came_back(figures: Figures) -> list[Text]:
+    """One line once there is something to tell: what followed the deliveries. Never two, whatever the width."""
+    found = [(figures.total(outcome), *shown) for outcome, shown in _CAME_BACK.items()]
+    parts = [Text(f"{n:,} {words}", style=colour) for n, words, colour in found if n]
+    return [Text(" · ", style="bright_black", no_wrap=True, overflow="ellipsis").join(parts)] if parts else []
 
 
 def _any(counts: Counter[tuple[str, str]], outcome: str) -> bool:

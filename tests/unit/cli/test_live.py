@@ -58,6 +58,16 @@ def test_lanes_with_every_outcome_and_what_is_on_its_way() -> None:
     assert row(shown, "transactional") == ["transactional", "5", "5", "0", "0", "0", "0", "0"]
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_what_followed_deliveries_takes_one_line_and_none_before(width: int) -> None:
+    later = [("marketing", "gmail", "127.0.1.11", what, 2_000_000) for what in ("late_bounced", "complained", "opened")]
+    plain, shown = drawn(ROWS, width=width), drawn([*ROWS, *later], width=width)
+
+    assert "late" not in plain
+    assert [line for line in shown.splitlines() if "2,000,000" in line and "bounced late" in line]
+    assert shown[shown.rindex("╭") :].count("\n") == plain[plain.rindex("╭") :].count("\n") + 1
+
+
 def test_providers_and_ips_side_by_side() -> None:
     shown = drawn(ROWS)
 
