@@ -37,11 +37,12 @@ _STEP: Final = 10_000
 
 _COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END"
 
-# The condition on `due_at` passes over what an earlier step has made ready.
+# What waits is made due together with the rest, so that all of it comes in its order. The condition on `due_at` passes
+# over what an earlier step has made ready.
 _REPLAY_RANGE = """
 WITH chosen AS (
   SELECT id FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
-     AND state = ANY(%(states)s) AND (state <> 'pending' OR due_at > %(now)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
+     AND state = ANY(%(states)s) AND (state <> 'pending' OR due_at <> %(now)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
 )
 UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = %(now)s FROM chosen
  WHERE e.endpoint_id = %(endpoint)s AND e.id = chosen.id

@@ -35,13 +35,13 @@ UPDATE webhook_endpoints SET served_until = now() + %(lease)s
  WHERE id = ANY(%(ids)s) AND served_by = %(me)s AND status = 'enabled' RETURNING id
 """
 
-# What follows an event that waits for its next try waits too.
+# What follows an event that waits for its next try waits too, and comes behind it once both are due.
 _DUE = """
 SELECT e.id, e.key, e.tries, e.payload FROM webhook_events e
  WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now()
    AND (e.key = '' OR NOT EXISTS (
      SELECT FROM webhook_events b WHERE b.endpoint_id = %(endpoint)s AND b.state = 'pending' AND b.tries > 0
-        AND b.key = e.key AND b.id < e.id AND b.due_at > now()))
+        AND b.key = e.key AND b.id < e.id AND b.due_at > e.due_at))
  ORDER BY e.due_at, e.id LIMIT %(limit)s
 """
 _WAIT = """

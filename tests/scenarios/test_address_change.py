@@ -1,7 +1,7 @@
 """A reader changes jobs, and wants the newsletter at another address.
 
-Path: the preference page behind the mail's own link, a confirmation that goes to the new address by real mail, its link,
-and a word to the old address.
+Path: the link that the application put into the newsletter's text, the page behind it, a confirmation that goes to the
+new address by real mail, its link, and a word to the old address.
 Expectation: before the confirmation nothing has changed. Afterwards what was left stays left at the new address, what
 was not is delivered there, the old address gets no marketing mail and keeps its receipts, and the application is told
 where the mail goes now.
@@ -23,7 +23,7 @@ def _topic(stack: RunningStack, name: str) -> str:
 
 
 def _link_in(stack: RunningStack, address: str, subject: str) -> str:
-    """The link in a mail of ours about somebody's choices."""
+    """The link in the text of a mail."""
     body = mail_of(stack, address, subject).get_body(("plain",))
     assert body is not None
     (link,) = re.findall(r"http://\S+", body.get_content())
@@ -41,8 +41,9 @@ def test_choices_move_along_once_the_new_address_has_confirmed(stack: RunningSta
     left = {"stream": "marketing", "topic_id": _topic(stack, "What Carla leaves")}
     kept = {"stream": "marketing", "topic_id": _topic(stack, "What Carla keeps")}
     with ear(stack, "/ok/moving", ["contact.topics.updated"]) as heard:
-        stack.send(OLD, subject="News", **left)
-        page = link_of(mail_of(stack, OLD, "News"))
+        stack.send(OLD, subject="News", text="Leave: {{{RESEND_UNSUBSCRIBE_URL}}}", **left)
+        page = _link_in(stack, OLD, "News")
+        assert page == link_of(mail_of(stack, OLD, "News"))
         assert visit("POST", page, action="leave")[0] == 200
         assert visit("POST", page, action="move", address=NEW)[0] == 200
 

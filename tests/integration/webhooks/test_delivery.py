@@ -99,6 +99,28 @@ async def test_events_of_one_email_arrive_in_order_and_wait_for_each_other(post:
     assert names(receiver) == ["a1", "b1", "b2", "a1", "a2", "a3"]
 
 
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_the_order_of_an_email_outlives_an_outage(post: Post, receiver: Receiver, replayed: bool) -> None:
+    """Also when the endpoint is in trouble all the time, so that nothing that follows is put behind its elder."""
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(503)
+    await tell(post.database, "a1", "a2", key="a")
+    await tell(post.database, "b1", key="b")
+    for _ in range(2):
+        await post.deliverer.drain()
+        await post.pass_time(endpoint.id, timedelta(seconds=2))
+    receiver.says(200)
+    if replayed:
+        now = datetime.now(UTC)
+        async with post.database.connection() as connection:
+            await events.replay_some(connection, endpoint.id, now - DAY, now + DAY, "unsent")
+    await post.pass_time(endpoint.id, timedelta(seconds=10))
+    await post.deliverer.drain()
+    told = [one.event["data"]["n"] for one in receiver.got[2:]]
+    assert sorted(told) == ["a1", "a2", "b1"]
+    assert told.index("a1") < told.index("a2")
+
+
 async def test_many_events_arrive_side_by_side_and_within_bounds(post: Post, receiver: Receiver) -> None:
     endpoint, _ = await post.endpoint(receiver)
     for first in range(0, 450, 50):
