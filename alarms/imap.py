@@ -8,7 +8,7 @@ import imaplib
 import re
 import ssl
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,9 +49,7 @@ def look_for(account: Account, message_ids: Collection[str], context: ssl.SSLCon
     """Where these mails lie; one that is nowhere is left out. Raises MailboxError."""
     try:
         with closing(_logged_in(account, context or ssl.create_default_context())) as mailbox:
-            found = _searched(mailbox.server, set(message_ids))
-            mailbox.server.logout()
-            return found
+            return _searched(mailbox.server, set(message_ids))
     except (imaplib.IMAP4.error, OSError, ValueError) as error:
         raise MailboxError(f"{account.host}: {_plain(error)}") from error
 
@@ -63,7 +61,11 @@ class _Mailbox:
         self.server = server
 
     def close(self) -> None:
-        self.server.shutdown()
+        try:
+            self.server.logout()  # closes it
+        except (imaplib.IMAP4.error, OSError):
+            with suppress(OSError):
+                self.server.shutdown()
 
 
 def _logged_in(account: Account, context: ssl.SSLContext) -> _Mailbox:

@@ -1,6 +1,6 @@
 """Figures of single emails, out of their timelines: for a handful of ids, which no counter is kept for.
 
-The class of an event of an open or click is what `store/counters` calls its part: `first`, `again` or `machine`.
+An open or click is told apart as the counters do: the first of a person, another one, that of a machine.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,10 @@ SELECT e.id::text, {_WHEN.format("e.created_at")} AS at, 'accepted', '', count(*
  WHERE e.id = ANY(%(emails)s) AND m.email_id = ANY(%(emails)s) AND e.application_id = %(application)s
    AND NOT e.capture GROUP BY 1, 2
 UNION ALL
-SELECT e.id::text, {_WHEN.format("v.at")}, v.kind, coalesce(v.class, ''), count(*)
+SELECT e.id::text, {_WHEN.format("v.at")}, v.kind,
+       CASE WHEN v.engagement IS NULL THEN coalesce(v.class, '')
+            WHEN v.engagement->>'machine' IS NOT NULL THEN 'machine'
+            WHEN (v.engagement->>'first')::boolean THEN 'first' ELSE 'again' END, count(*)
   FROM emails e JOIN events v ON v.email_id = e.id
  WHERE e.id = ANY(%(emails)s) AND v.email_id = ANY(%(emails)s) AND e.application_id = %(application)s
    AND NOT e.capture GROUP BY 1, 2, 3, 4
