@@ -116,6 +116,19 @@ async def find(connection: Connection, application_id: UUID, identifier: UUID) -
     return _topic(row) if row else None
 
 
+async def named(connection: Connection, application_id: UUID, name: str) -> Topic | None:
+    """The topic of that name, in whatever case. Raises Refused when there are several: names are for people."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM topics WHERE application_id = %s AND lower(name) = lower(%s) AND deleted_at IS NULL"
+        " LIMIT 2",
+        [application_id, name],
+    )
+    rows = await cursor.fetchall()
+    if len(rows) > 1:
+        raise invalid("topic", f"several topics are called {name}: name one by its id")
+    return _topic(rows[0]) if rows else None
+
+
 async def get(connection: Connection, application_id: UUID, identifier: UUID) -> Topic:
     """The same; raises Refused when there is none."""
     found = await find(connection, application_id, identifier)
@@ -197,23 +210,26 @@ class TopicBook:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._topics: Remembered[tuple[UUID, UUID], Topic | None] = Remembered(self._load, KEEP_SECONDS)
+        self._topics: Remembered[tuple[UUID, UUID | str], Topic | None] = Remembered(self._load, KEEP_SECONDS)
 
-    async def find(self, application_id: UUID, identifier: UUID) -> Topic | None:
-        """A topic of the application. Raises `DatabaseUnavailableError`."""
+    async def find(self, application_id: UUID, identifier: UUID | str) -> Topic | None:
+        """A topic of the application by its id, or by its name. Raises `DatabaseUnavailableError`."""
         return await self._topics.get((application_id, identifier))
 
     def forget(self) -> None:
         """Ask anew. Call it after a change in this process."""
         self._topics.clear()
 
-    async def _load(self, key: tuple[UUID, UUID]) -> Topic | None:
+    async def _load(self, key: tuple[UUID, UUID | str]) -> Topic | None:
+        application_id, wanted = key
         async with self._database.connection() as connection:
-            return await find(connection, *key)
+            if isinstance(wanted, UUID):
+                return await find(connection, application_id, wanted)
+            return await named(connection, application_id, wanted)
 
 
 async def of_mail(
-    book: TopicBook, application_id: UUID, identifier: UUID, stream: Lane | None, field: str = "topic_id"
+    book: TopicBook, application_id: UUID, identifier: UUID | str, stream: Lane | None, field: str = "topic_id"
 ) -> Topic:
     """The topic that a mail names, for every door that takes mail. Without a stream of its own the mail travels in the
     topic's. Raises Refused, naming the field."""

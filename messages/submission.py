@@ -5,7 +5,7 @@ for what not every server carries (`mta/seven_bit`), and for From: it is written
 that nobody can read another one out of it. The headers that are meant for us go too:
 
     X-Postlane-Stream            transactional or marketing; by default its topic's, without one transactional
-    X-Postlane-Topic             id of the type of mail it is (`/topics`)
+    X-Postlane-Topic             id or name of the type of mail it is (`/topics`)
     X-Postlane-Pool              name of an IP pool
     X-Postlane-Tag               name=value, or a name; once for each tag
     X-Postlane-Expires-In        seconds after which the mail is worthless, up to 72 hours
@@ -71,10 +71,10 @@ class SubmittedEmail:
     """As given, "" when it is missing."""
     content: bytes
     """What goes out, but for what `mta/compose` adds."""
-    lane: Lane
-    stream_given: bool
-    """It says so itself: its topic must be of that stream."""
-    topic_id: UUID | None
+    lane: Lane | None
+    """None: the topic's, or transactional."""
+    topic: str
+    """Id or name, "" for none."""
     pool: str
     """Name, "" for the lane's default."""
     tags: tuple[tuple[str, str], ...]
@@ -91,6 +91,8 @@ class SubmissionFacts:
     id: UUID
     application_id: UUID
     domain_id: UUID
+    lane: Lane
+    topic_id: UUID | None
     pool_id: UUID | None
     created_at: datetime
     hostname: str
@@ -99,8 +101,6 @@ class SubmissionFacts:
     """The mail's, marked where nothing may leave."""
     test: bool = False
     """A test key sends it."""
-    lane: Lane | None = None
-    """Its topic's stream; None: what the mail says."""
 
 
 def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail:
@@ -129,9 +129,8 @@ def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail
         reply_to=tuple(box.header for box in listed(texts.get(b"reply-to", ""))),
         message_id=message_id[0] if message_id else "",
         content=join_mail(clean, clean_body),
-        lane=Lane(options["stream"] or Lane.TRANSACTIONAL),
-        stream_given=bool(options["stream"]),
-        topic_id=_topic(options["topic"]),
+        lane=Lane(options["stream"]) if options["stream"] else None,
+        topic=options["topic"],
         pool=options["pool"],
         tags=_tags(fields),
         expires_in=timedelta(seconds=int(options["expires-in"])) if options["expires-in"] else None,
@@ -149,7 +148,7 @@ def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
         id=facts.id,
         application_id=facts.application_id,
         domain_id=facts.domain_id,
-        lane=facts.lane or mail.lane,
+        lane=facts.lane,
         created_at=at,
         message_id=mail.message_id or f"<{facts.id}@{facts.hostname}>",
         sender=mail.sender.header,
@@ -162,7 +161,7 @@ def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
         raw=received.encode("ascii") + mail.content,
         pool_id=facts.pool_id,
         tags=mail.tags,
-        topic_id=mail.topic_id,
+        topic_id=facts.topic_id,
         capture=facts.test,
         expires_at=at + mail.expires_in if mail.expires_in else None,
     )
@@ -211,7 +210,7 @@ def _options(fields: Iterable[Field]) -> dict[str, str]:
             raise Refused("invalid", f"there is no header X-Postlane-{option.title()}")
         if option != _TAG:
             options[option] = " ".join(text_of(field).split()) or options[option]
-    if options["stream"] and options["stream"] not in list(Lane):
+    if options["stream"] not in ("", *Lane):
         raise invalid("stream", "it must be transactional or marketing")
     expires = options["expires-in"]
     if expires and not (_SECONDS.fullmatch(expires) and int(expires) <= MAX_EXPIRES):
@@ -220,13 +219,6 @@ def _options(fields: Iterable[Field]) -> dict[str, str]:
     if key and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise invalid("idempotency-key", f"it must have 1 to {MAX_KEY} characters of ASCII")
     return options
-
-
-def _topic(text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise invalid("topic", "it must be the id of a topic") from None
 
 
 def _ours(fields: Iterable[Field]) -> Iterator[tuple[str, bytes]]:

@@ -15,7 +15,7 @@ import orjson
 from accounts import permission
 from accounts.directory import Caller, Directory
 from accounts.permission import NOT_ALLOWED
-from audience.topics import TopicBook, of_mail
+from audience.topics import Topic, TopicBook, of_mail
 from core.clock import Clock
 from core.ids import uuid7
 from core.queues import Lane
@@ -82,26 +82,32 @@ class SubmissionDoor:
     async def _facts(self, caller: Caller, mail: SubmittedEmail) -> SubmissionFacts:
         directory = self._directory
         domain = await permission.sender_domain(directory, caller, mail.sender.domain)
-        lane = await self._stream(caller, mail)
+        topic = await self._topic(caller, mail)
+        lane = mail.lane or (topic.lane if topic else Lane.TRANSACTIONAL)
         pool_id = await permission.pool(directory, mail.pool, lane) if mail.pool else None
         rules = await directory.capture_rules(caller.application_id)
         return SubmissionFacts(
             id=uuid7(),
             application_id=caller.application_id,
             domain_id=domain.id,
+            lane=lane,
+            topic_id=topic.id if topic else None,
             pool_id=pool_id,
             created_at=self._clock.now(),
             hostname=self._host.name,
             recipients=marked(mail.recipients, rules, self._host.simulated_domain),
             test=caller.test,
-            lane=lane,
         )
 
-    async def _stream(self, caller: Caller, mail: SubmittedEmail) -> Lane:
-        if mail.topic_id is None:
-            return mail.lane
-        stream = mail.lane if mail.stream_given else None
-        return (await of_mail(self._topics, caller.application_id, mail.topic_id, stream, "topic")).lane
+    async def _topic(self, caller: Caller, mail: SubmittedEmail) -> Topic | None:
+        """The topic that the mail names by its id, or by its name."""
+        if not mail.topic:
+            return None
+        try:
+            wanted: UUID | str = UUID(mail.topic)
+        except ValueError:
+            wanted = mail.topic
+        return await of_mail(self._topics, caller.application_id, wanted, mail.lane, "topic")
 
 
 def refusal(error: Refused) -> str:

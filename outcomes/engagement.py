@@ -41,7 +41,7 @@ _WRITING: Final = 0x706F73746C6E04
 _KINDS: Final = {Kind.OPEN: EventKind.OPENED, Kind.CLICK: EventKind.CLICKED}
 
 _FACTS: Final = """
-SELECT u.email_id, u.position, m.address, e.application_id, e.lane, e.capture, d.at, d.ip, d.provider, v.opens,
+SELECT u.email_id, u.position, m.address, e.application_id, e.lane, m.capture, d.at, d.ip, d.provider, v.opens,
        v.clicks, v.opened, v.clicked
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
   JOIN messages m ON m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])

@@ -83,7 +83,7 @@ async def test_a_topic_decides_the_stream(server: InboundServer, account: Accoun
     for header, reason in (
         (f"X-Postlane-Topic: {news.id}\r\nX-Postlane-Stream: transactional", "marketing stream"),
         (f"X-Postlane-Topic: {account.domain_id}", "There is no such topic"),
-        ("X-Postlane-Topic: News", "It must be the id of a topic"),
+        ("X-Postlane-Topic: Newz", "There is no such topic"),
     ):
         code, text = await _send(server, account.key, _mail("orders@shop.example", header))
         assert (code, "X-Postlane-Topic" in text, reason.lower() in text.lower()) == (550, True, True), text
@@ -309,3 +309,14 @@ async def test_a_test_does_not_use_up_the_key_of_the_real_mail(
     assert [code for code, _ in replies] == [250] * 4
     assert replies[0] == replies[2] != replies[1] == replies[3]
     assert await rows(database, "SELECT capture FROM emails ORDER BY id") == [(True,), (False,)]
+
+
+async def test_a_topic_by_its_name(server: InboundServer, account: Account, database: Database) -> None:
+    async with database.transaction() as connection:
+        news = await topics.create(connection, NewTopic(account.application_id, "Product News", Subscription.OPT_IN))
+    assert (await _send(server, account.key, _mail("a@shop.example", "X-Postlane-Topic: product news")))[0] == 250
+    assert await rows(database, "SELECT topic_id, lane FROM emails") == [(news.id, "marketing")]
+    async with database.transaction() as connection:
+        await topics.create(connection, NewTopic(account.application_id, "product NEWS", Subscription.OPT_IN))
+    code, text = await _send(server, account.key, _mail("b@shop.example", "X-Postlane-Topic: PRODUCT news"))
+    assert (code, "by its id" in text) == (550, True)

@@ -41,7 +41,18 @@ def _refused(content: bytes, to: tuple[str, ...] = ("a@x.example",)) -> str:
 
 
 def _facts(mail: SubmittedEmail, *, test: bool = False) -> SubmissionFacts:
-    return SubmissionFacts(ID, uuid4(), uuid4(), None, NOW, "mail.shop.example", mail.recipients, test)
+    return SubmissionFacts(
+        ID,
+        uuid4(),
+        uuid4(),
+        mail.lane or Lane.TRANSACTIONAL,
+        None,
+        None,
+        NOW,
+        "mail.shop.example",
+        mail.recipients,
+        test,
+    )
 
 
 def _email(mail: SubmittedEmail) -> NewEmail:
@@ -60,7 +71,7 @@ def test_headers_are_read() -> None:
     assert mail.to == ('"Doe, Ann" <ann@x.example>', "Bob <BOB@y.example>")
     assert (mail.cc, mail.reply_to) == (("Cee <c@z.example>",), ("help@shop.example",))
     assert (mail.subject, mail.message_id) == ("Grüße and more", "<1@shop.example>")
-    assert (mail.lane, mail.pool, mail.expires_in) == (Lane.TRANSACTIONAL, "", None)
+    assert (mail.lane, mail.pool, mail.expires_in) == (None, "", None)
 
 
 def test_the_envelope_says_who_gets_it() -> None:
@@ -179,7 +190,7 @@ def test_the_longest_life_is_that_of_the_api() -> None:
 @pytest.mark.parametrize("option", ["Stream", "Pool", "Expires-In", "Idempotency-Key"])
 def test_an_empty_option_is_a_missing_one(option: str) -> None:
     mail = _read(f"X-Postlane-{option}: ")
-    assert (mail.lane, mail.pool, mail.expires_in, mail.idempotency_key) == (Lane.TRANSACTIONAL, "", None, "")
+    assert (mail.lane, mail.pool, mail.expires_in, mail.idempotency_key) == (None, "", None, "")
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "cp1252"])
