@@ -48,6 +48,15 @@ SELECT email_id, array_agg(DISTINCT state), sum(attempts) FROM messages
  WHERE email_id = ANY(%(emails)s) GROUP BY email_id
 """
 
+# Whoever complained counts before who clicked, who clicked before who opened. Machines do not.
+_HEARD = """
+SELECT email_id, CASE WHEN bool_or(kind = 'complained') THEN 'complained' WHEN bool_or(kind = 'clicked') THEN 'clicked'
+                 ELSE 'opened' END
+  FROM events
+ WHERE email_id = ANY(%(emails)s) AND kind IN ('clicked', 'complained', 'opened') AND engagement->>'machine' IS NULL
+ GROUP BY email_id
+"""
+
 _EVENTS = """
 SELECT v.kind, v.at, m.recipient, v.attempt, v.ip, v.provider, v.mx, v.tls, v.phase, v.code, v.enhanced, v.reply,
        v.action, v.class, v.scope, v.rule, v.detail, v.next_attempt_at, v.duration_ms,
@@ -122,6 +131,8 @@ class EmailSummary:
     """A test key sent it: nothing of it leaves."""
     states: tuple[State, ...]
     attempts: int
+    heard: str = ""
+    """What was heard of a recipient after the delivery and says most: `complained`, `clicked` or `opened`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +199,8 @@ async def find_email(
     )
     tags, expires_at, html, text, topic_id = row[12:]
     states = tuple({r.state for r in recipients})
-    summary = _summary(row[:12], states, sum(r.attempts for r in recipients))
+    heard = (await _heard(connection, [email_id])).get(email_id, "")
+    summary = _summary(row[:12], states, sum(r.attempts for r in recipients), heard)
     return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients, topic_id)
 
 
@@ -210,8 +222,9 @@ async def list_emails(
         },
     )  # fmt: skip
     page = cut(await cursor.fetchall(), window)
-    found = await _states(connection, [row[0] for row in page.entries])
-    return page.map(lambda row: _summary(row, *found.get(row[0], ((), 0))))
+    emails = [row[0] for row in page.entries]
+    found, heard = await _states(connection, emails), await _heard(connection, emails)
+    return page.map(lambda row: _summary(row, *found.get(row[0], ((), 0)), heard.get(row[0], "")))
 
 
 async def read_events(connection: Connection, email_id: UUID) -> tuple[list[EventView], bool]:
@@ -287,9 +300,16 @@ async def _states(connection: Connection, emails: Sequence[UUID]) -> dict[UUID, 
     return {email: (_as_states(states), int(attempts)) for email, states, attempts in await cursor.fetchall()}
 
 
+async def _heard(connection: Connection, emails: Sequence[UUID]) -> dict[UUID, str]:
+    """What was heard after the delivery of these emails; without those of which nothing was."""
+    if not emails:
+        return {}
+    return dict(await (await connection.execute(_HEARD, {"emails": list(emails)})).fetchall())
+
+
 def _as_states(values: Iterable[str]) -> tuple[State, ...]:
     return tuple(State(value) for value in values)
 
 
-def _summary(row: Sequence[Any], states: tuple[State, ...], attempts: int) -> EmailSummary:
-    return EmailSummary(*(*row, states, attempts))
+def _summary(row: Sequence[Any], states: tuple[State, ...], attempts: int, heard: str) -> EmailSummary:
+    return EmailSummary(*(*row, states, attempts, heard))

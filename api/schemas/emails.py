@@ -131,8 +131,9 @@ BATCH: TypeAdapter[list[SendEmail]] = TypeAdapter(
 """A whole batch; stops at its first mistake."""
 
 LastEvent = Literal[
-    "queued", "scheduled", "sent", "delivery_delayed", "delivered", "bounced", "suppressed", "failed", "canceled"
-]
+    "queued", "scheduled", "sent", "delivery_delayed", "delivered", "opened", "clicked", "complained", "bounced",
+    "suppressed", "failed", "canceled",
+]  # fmt: skip
 
 
 class SentEmail(BaseModel):

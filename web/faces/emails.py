@@ -89,7 +89,8 @@ def why_not(states: Iterable[State], verb: str) -> str:
 
 def _last_event(email: EmailSummary) -> str:
     # Without messages the partition is being dropped while we read: whatever it was, it is over.
-    return last_event(email.states, email.attempts) if email.states else "sent"
+    told = last_event(email.states, email.attempts) if email.states else "sent"
+    return email.heard or told if told == "delivered" else told
 
 
 def _acceptance(email: EmailSummary) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from core.ids import uuid7
 from messages.link_tokens import Kind
 from messages.model import MessageRef
-from messages.repository import EventView, read_events
+from messages.repository import EventView, find_email, read_events
 from outcomes import engagement
 from outcomes.engagement import Written, engagement_of, last_engaged, record, report_activity
 from outcomes.engagement_writer import EngagementWriter
@@ -23,6 +23,7 @@ from tests.integration.messages.emails import APPLICATION, make_partitions, new_
 from tests.integration.outcomes.facts import outcome
 from tests.integration.outcomes.test_record import claimed
 from tests.integration.webhooks.outbox import make_endpoint, told
+from web.faces.emails import email_detail
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
 BOOK = load_machines()
@@ -82,6 +83,23 @@ async def test_an_open_and_a_click_stand_in_the_timeline(database: Database) -> 
     assert told_of["email.clicked"]["click"]["link"] == "https://a.example/"
     assert told_of["email.clicked"]["click"]["ipAddress"] == "198.51.100.7"
     assert told_of["email.opened"]["machine"] is None
+
+
+async def test_the_last_event_of_an_email_is_what_a_person_did(database: Database) -> None:
+    (ref,), at = await delivered(database, "a@example.com")
+
+    async def last() -> str:
+        async with database.connection() as connection:
+            found = await find_email(connection, APPLICATION, ref.email_id)
+        assert found is not None
+        return str(email_detail(found)["last_event"])
+
+    await write(database, hit(ref, at, agent="Mozilla/5.0"))
+    assert await last() == "delivered"
+    await write(database, hit(ref, at))
+    assert await last() == "opened"
+    await write(database, hit(ref, at, Kind.CLICK))
+    assert await last() == "clicked"
 
 
 async def test_only_the_first_of_a_person_is_the_first(database: Database) -> None:
