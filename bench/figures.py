@@ -62,6 +62,10 @@ KINDS: Mapping[str, Kind] = {
     "reroute_ms_p99": Kind("ms", "the same, 99th percentile", 1, Budget(150, 60, Better.LOWER)),
     "api_single_per_s": Kind("req/s", "POST /emails, one API process, 32 clients", 0, Budget(3000, 4000)),
     "api_batch_per_s": Kind("msg/s", "POST /emails/batch, one API process", 0, Budget(12_000, 20_000)),
+    "click_redirect_ms": Kind(
+        "ms", "pixel or link asked to answer, one process, 16 clients at once, median", 2, Budget(10, 5, Better.LOWER)
+    ),
+    "links_per_s": Kind("req/s", "pixels and links answered and noted, one process", 0, Budget(2000, 3000)),
     "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
     "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
     "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),

@@ -5,6 +5,7 @@ measures; `cases` states the CPU it took.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -55,6 +56,14 @@ class HttpClient(asyncio.Protocol):
         self._waiter = asyncio.get_running_loop().create_future()
         asked = time.monotonic()
         self._transport.write(b"POST %b HTTP/1.1\r\n%b%d\r\n\r\n%b" % (path.encode(), self._head, len(body), body))
+        status, answer = await self._waiter
+        return Answer(status, answer, asked, time.monotonic())
+
+    async def get(self, path: str, head: str) -> Answer:
+        """One GET with these header lines and no key. BenchError when the connection is lost."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        asked = time.monotonic()
+        self._transport.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
         status, answer = await self._waiter
         return Answer(status, answer, asked, time.monotonic())
 
@@ -114,6 +123,20 @@ async def post_for(
     """Like `post_all`, with as many bodies as go into `seconds`; requests under way at the end are waited for."""
     ends = time.monotonic() + seconds
     return await post_all(connections, path, _until(ends, bodies))
+
+
+async def get_for(
+    connections: Sequence[HttpClient], paths: Iterator[str], head: Callable[[int], str], seconds: float
+) -> list[Answer]:
+    """GET as many paths as go into `seconds`, each with the header lines of its number."""
+    ends, answers, numbers = time.monotonic() + seconds, list[Answer](), itertools.count()
+
+    async def work(client: HttpClient) -> None:
+        while time.monotonic() < ends:
+            answers.append(await client.get(next(paths), head(next(numbers))))
+
+    await asyncio.gather(*(work(client) for client in connections))
+    return answers
 
 
 def _until(ends: float, bodies: Iterator[bytes]) -> Iterator[bytes]:

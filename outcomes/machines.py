@@ -61,25 +61,21 @@ class Verdict:
     """Who asked in the person's place."""
 
 
-@dataclass(frozen=True, slots=True)
 class MachineBook:
     """All that are known."""
 
-    machines: tuple[Machine, ...]
+    def __init__(self, machines: tuple[Machine, ...]) -> None:
+        self.machines = machines
+        self.known = lru_cache(4096)(self._known)
+        """What is known of a client, by what it calls itself and its IP."""
 
-    def known(self, agent: str, ip: str) -> Verdict:
-        """What is known of a client by itself."""
-        return _known(self.machines, agent, ip)
-
-
-@lru_cache(4096)
-def _known(machines: tuple[Machine, ...], agent: str, ip: str) -> Verdict:
-    if not agent:
-        return Verdict("no_name")
-    found = next((machine for machine in machines if machine.is_it(agent, ip)), None)
-    if found is None:
-        return Verdict()
-    return Verdict(proxy=found.name) if found.kind == "proxy" else Verdict(found.name)
+    def _known(self, agent: str, ip: str) -> Verdict:
+        if not agent:
+            return Verdict("no_name")
+        found = next((machine for machine in self.machines if machine.is_it(agent, ip)), None)
+        if found is None:
+            return Verdict()
+        return Verdict(proxy=found.name) if found.kind == "proxy" else Verdict(found.name)
 
 
 @lru_cache(1)
