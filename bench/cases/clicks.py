@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
+from uuid import UUID
 
 from bench import load, processor, rows
 from bench.databases import BenchDatabase
@@ -52,8 +53,9 @@ async def _written(database: BenchDatabase, awaited: int) -> int:
     while True:
         with database.connect() as connection:
             row = connection.execute("SELECT count(*) FROM events WHERE kind IN ('opened', 'clicked')").fetchone()
-        if row is None or row[0] >= awaited or time.monotonic() > ends:
-            return int(row[0]) if row else 0
+        found = int(str(row[0])) if row else 0
+        if found >= awaited or time.monotonic() > ends:
+            return found
         await asyncio.sleep(0.2)
 
 
@@ -90,7 +92,7 @@ def _links(secret: str, database: BenchDatabase) -> Iterator[str]:
     tokens = LinkTokens(InstanceSecret.from_text(secret))
     place = tokens.place_of("127.0.0.1")
     with database.connect() as connection:
-        ids = [row[0] for row in connection.execute("SELECT email_id FROM messages ORDER BY 1").fetchall()]
+        ids = [UUID(str(row[0])) for row in connection.execute("SELECT email_id FROM messages ORDER BY 1").fetchall()]
     payloads = [payload_of(identifier, 0, place) for identifier in ids]
     paths = [f"/{Kind.OPEN}/{tokens.head(Kind.OPEN, payload)}.gif" for payload in payloads]
     paths += [f"/{Kind.CLICK}/{tokens.head(Kind.CLICK, payload, _TARGET)}{coded(_TARGET)}" for payload in payloads]
