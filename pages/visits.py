@@ -7,6 +7,7 @@ from fastapi import Request
 
 from audience.choices import Act, Person, Source
 from audience.links import MailLink
+from audience.topics import DEFAULT_NAME, Topic
 from pages.deps import Deps
 from pages.forms import Form
 from pages.language import Catalogue
@@ -46,6 +47,12 @@ class Said:
     def wrong(self) -> bool:
         """Nothing was done, and the person has to do something."""
         return self.key.startswith("wrong.")
+
+
+def title(topic: Topic, words: Catalogue) -> str:
+    """A topic's name as its reader sees it: that of the default topic, until the application gives it one, in their
+    language."""
+    return words("topics.default") if topic.is_default and topic.name == DEFAULT_NAME else topic.name
 
 
 def said(key: str, **names: object) -> Said:

@@ -26,7 +26,7 @@ from pages.language import catalogue
 from pages.limits import count, limits, strange
 from pages.moving import ask_to_move
 from pages.rendering import page
-from pages.visits import Said, Visit, said
+from pages.visits import Said, Visit, said, title
 from store.database import Connection
 
 router = APIRouter()
@@ -88,6 +88,7 @@ async def _page(connection: Connection, visit: Visit, told: Said | None = None) 
         topics=[one for one in stands.preferences if one.shown],
         pauses=PAUSES,
         told=told,
+        title=lambda topic: title(topic, visit.words),
         typed=one(visit.form, "address") if told and told.wrong else "",
     )
 
@@ -104,7 +105,7 @@ def _own(stands: Standing, topic_id: UUID | None) -> Preference | None:
 async def _leave(connection: Connection, visit: Visit) -> Said:
     own = _own(await choosing.standing(connection, visit.person), visit.link.topic_id)
     await choosing.unsubscribe(connection, visit.person, visit.link.topic_id, visit.act())
-    return said("done.left", topic=own.topic.name) if own else said("done.all_off")
+    return said("done.left", topic=title(own.topic, visit.words)) if own else said("done.all_off")
 
 
 async def _take(connection: Connection, visit: Visit) -> Said:
@@ -114,7 +115,7 @@ async def _take(connection: Connection, visit: Visit) -> Said:
         raise PageError(400, "form")
     wanted = _kept_off(stands) | {own.topic.id: Subscription.OPT_IN}
     await choosing.choose(connection, visit.person, wanted, visit.act())
-    return said("done.taken", topic=own.topic.name)
+    return said("done.taken", topic=title(own.topic, visit.words))
 
 
 async def _save(connection: Connection, visit: Visit) -> Said:

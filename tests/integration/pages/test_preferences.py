@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from audience.choices import Source, What
+from audience.topics import default_of
 from core.ids import uuid7
 from pages.limits import STRANGE_A_MINUTE
 from tests.integration.messages.emails import execute, rows, suppress
@@ -57,6 +58,16 @@ async def test_names_of_applications_are_text(reader: Reader) -> None:
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<script" not in page
     assert '" onclick' not in page
+
+
+async def test_the_default_topic_has_a_name_in_every_language_until_it_gets_one(reader: Reader) -> None:
+    async with reader.database.connection() as connection:
+        default = await default_of(connection, reader.account.application_id)
+    headers = {"accept-language": "de"}
+    assert "Neuigkeiten und Angebote" in (await reader.client.get(reader.link(), headers=headers)).text
+    await execute(reader.database, "UPDATE topics SET name = 'Bergpost' WHERE id = %s", [default])
+
+    assert "Bergpost" in (await reader.client.get(reader.link(), headers=headers)).text
 
 
 async def test_a_private_topic_is_shown_to_whom_it_concerns(reader: Reader) -> None:

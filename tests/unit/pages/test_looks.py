@@ -95,6 +95,7 @@ def _pages() -> list[str]:
         html(
             "preferences.html", words, brand=Brand("Acme"), address="ann@example.com", stands=stands,
             own=stands.preferences[0], topics=list(stands.preferences), pauses=(30, 90), told=told, typed="",
+            title=lambda topic: topic.name,
         )
         for words in CATALOGUES.values()
         for stands in states
