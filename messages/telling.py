@@ -28,22 +28,23 @@ SELECT m.email_id, m.position, m.recipient, e.application_id, e.message_id, e.cr
   JOIN emails e ON e.id = u.email_id AND e.id = ANY(%(emails)s::uuid[])
 """
 
-TOLD: Final[Mapping[str, EventType]] = MappingProxyType(
+TOLD: Final[Mapping[EventKind, EventType]] = MappingProxyType(
     {
-        "delivered": EventType.EMAIL_DELIVERED,
-        "deferred": EventType.EMAIL_DELIVERY_DELAYED,
-        "delayed": EventType.EMAIL_DELIVERY_DELAYED,
-        "bounced": EventType.EMAIL_BOUNCED,
-        "complained": EventType.EMAIL_COMPLAINED,
-        "suppressed": EventType.EMAIL_SUPPRESSED,
-        "expired": EventType.EMAIL_EXPIRED,
-        "cancelled": EventType.EMAIL_CANCELLED,
-        "failed": EventType.EMAIL_FAILED,
-        "rerouted": EventType.EMAIL_REROUTED,
-        "rescheduled": EventType.EMAIL_SCHEDULED,
-        "opened": EventType.EMAIL_OPENED,
-        "clicked": EventType.EMAIL_CLICKED,
-        "unsubscribed": EventType.EMAIL_UNSUBSCRIBED,
+        EventKind.DELIVERED: EventType.EMAIL_DELIVERED,
+        EventKind.DEFERRED: EventType.EMAIL_DELIVERY_DELAYED,
+        EventKind.DELAYED: EventType.EMAIL_DELIVERY_DELAYED,
+        EventKind.BOUNCED: EventType.EMAIL_BOUNCED,
+        EventKind.COMPLAINED: EventType.EMAIL_COMPLAINED,
+        EventKind.SUPPRESSED: EventType.EMAIL_SUPPRESSED,
+        EventKind.EXPIRED: EventType.EMAIL_EXPIRED,
+        EventKind.CANCELLED: EventType.EMAIL_CANCELLED,
+        EventKind.FAILED: EventType.EMAIL_FAILED,
+        EventKind.REROUTED: EventType.EMAIL_REROUTED,
+        EventKind.RESCHEDULED: EventType.EMAIL_SCHEDULED,
+        EventKind.OPENED: EventType.EMAIL_OPENED,
+        EventKind.CLICKED: EventType.EMAIL_CLICKED,
+        EventKind.UNSUBSCRIBED: EventType.EMAIL_UNSUBSCRIBED,
+        EventKind.COMPLAINT_WITHDRAWN: EventType.EMAIL_COMPLAINT_WITHDRAWN,
     }
 )
 """What each kind of entry is told as; one that is not here is told to nobody."""

@@ -29,6 +29,7 @@ from outcomes.inbound import Finished, InboundMail, claim_inbound, finish_inboun
 from outcomes.judging import WAIT_FOR_OUTCOME, Decision, Result, decide
 from outcomes.late import KnownMessage, Told, find_messages, messages_of, record_news
 from outcomes.reading import Reading, read
+from outcomes.received import tell_received
 from outcomes.unsubscribing import is_unsubscribing, work_off
 from store.database import Connection, Database
 from suppression.rules import BY_DEFAULT, SoftBounceRule
@@ -172,6 +173,8 @@ async def _settle(cases: Sequence[_Case], connection: Connection, tools: ReportT
         (message, one.news) for _, message, one in valid if message is not None and one.news is not None
     ]
     await record_news(connection, told, tools.soft_bounces)
+    others = [(case.reading, message) for case, message, one in valid if message and one.result is Result.IGNORED]
+    await tell_received(connection, others)
     return {case.reading.mail.id: one.result for case, _, one in valid if one.result is not None}
 
 

@@ -42,6 +42,7 @@ class EventType(StrEnum):
     EMAIL_CANCELLED = "email.cancelled"
     EMAIL_REROUTED = "email.rerouted"
     EMAIL_UNSUBSCRIBED = "email.unsubscribed"
+    EMAIL_COMPLAINT_WITHDRAWN = "email.complaint_withdrawn"
 
     IP_THROTTLED = "ip.throttled"
     IP_RECOVERED = "ip.recovered"
@@ -68,7 +69,7 @@ MEANINGS: Final[Mapping[EventType, str]] = MappingProxyType(
         EventType.EMAIL_CLICKED: "A link in it was followed.",
         EventType.EMAIL_FAILED: "We could not make the mail; no server was to blame.",
         EventType.EMAIL_SUPPRESSED: "Not sent: the suppression list, or a choice of the recipient, forbids it.",
-        EventType.EMAIL_RECEIVED: "A mail came in for the application.",
+        EventType.EMAIL_RECEIVED: "Somebody, or a vacation note, answered to the return path of a mail.",
         EventType.CONTACT_CREATED: "A contact is new.",
         EventType.CONTACT_UPDATED: "A contact was changed.",
         EventType.CONTACT_DELETED: "A contact is gone.",
@@ -85,6 +86,7 @@ MEANINGS: Final[Mapping[EventType, str]] = MappingProxyType(
         EventType.EMAIL_CANCELLED: "The application took it back.",
         EventType.EMAIL_REROUTED: "One IP was throttled; the same mail goes on through another.",
         EventType.EMAIL_UNSUBSCRIBED: "The recipient unsubscribed by a link or header of this email.",
+        EventType.EMAIL_COMPLAINT_WITHDRAWN: "The recipient said that it is not spam after all.",
         EventType.IP_THROTTLED: "A provider asked an IP for less: it rests there.",
         EventType.IP_RECOVERED: "It is at its full rate there again.",
         EventType.WARMUP_STARTED: "An IP warms up, for the first time or again.",

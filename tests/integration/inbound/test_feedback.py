@@ -27,6 +27,8 @@ from tests.integration.inbound.conftest import (
     talk_to,
     waiting_backend,
 )
+from tests.integration.webhooks.outbox import make_endpoint
+from tests.integration.webhooks.outbox import told as heard
 from tests.unit.mta.bounce_corpus import ARF_ABUSE, CORPUS
 from workers.inbound import InboundServer, start
 
@@ -169,8 +171,13 @@ async def test_what_is_no_bounce_changes_nothing(
     account: Account, database: Database, tools: ReportTools, name: str
 ) -> None:
     mail = await delivered_mail(database, account)
+    endpoint = await make_endpoint(database, account.application_id)
     assert await work_through(await _received(database, mail, name), tools) is Result.IGNORED
     assert await _kinds(database, mail) == ["delivered"]
+    events = await heard(database, endpoint)
+    assert [(event["type"], event["data"]["about"]["email_id"]) for event in events] == (
+        [("email.received", str(mail.ref.email_id))] if name in ("vacation", "a person", "read receipt") else []
+    )
 
 
 async def test_a_message_that_is_no_longer_stored(account: Account, database: Database, tools: ReportTools) -> None:
