@@ -63,10 +63,10 @@ def prepare_many(
         mail = composed.get(email.id)
         if mail is None:
             own = content
-            if own is not None and is_personal(own):
-                own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
-            if own is not None:
+            if own is not None:  # links first: they are found once for what is the same for all recipients
                 own = press.tracker.tracked(own, claimed, email, sender)
+                if is_personal(own):
+                    own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
             mail = _compose(email, own, sender, lane)
             if own is content:
                 composed[email.id] = mail

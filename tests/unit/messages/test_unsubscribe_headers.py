@@ -137,6 +137,15 @@ def test_a_placeholder_becomes_the_recipients_own_link(place: str, lane: Lane) -
         assert "{{{name}}}" in texts[1]
 
 
+def test_the_link_is_the_persons_own_beside_links_that_are_tracked() -> None:
+    content = StoredContent(f'<a href="{PLACE}">Leave</a> <a href="https://shop.example/a">Shop</a>', None, (), None)
+    for mail in mails(content, "a@x.example", "b@x.example", click_tracking=True):
+        text = mail.get_payload(decode=True)
+        assert isinstance(text, bytes)
+        assert f'href="{links(mail)[0]}"' in text.decode()
+        assert "https://shop.example/a" not in text.decode()
+
+
 def test_a_placeholder_in_submitted_mail_is_filled_where_it_can_be_read() -> None:
     quoted = quopri.encodestring(f'<a href="{PLACE}">ä</a>'.encode()).replace(b"\n", b"\r\n")
     raw = RAW.partition(b"\r\n\r\n")[0] + b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + quoted
