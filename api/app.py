@@ -36,6 +36,7 @@ from api.routes import (
     reports,
     sandbox,
     seeds,
+    standing,
     suppressions,
     throttles,
     topics,
@@ -58,7 +59,7 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
     metrics, emails, domains, api_keys, topics, contacts, suppressions, webhooks, sandbox, pools, ips, throttles,
-    warmup, providers, alarms, inbound, reports, seeds, applications, health, pages,
+    warmup, providers, alarms, inbound, reports, seeds, standing, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -78,6 +79,7 @@ _TAGS: Final = [
     {"name": "Alarms", "description": "What a person has to look at. Wants an operator's key."},
     {"name": "Inbound", "description": "Mail that came back. Wants an operator's key."},
     {"name": "Seeds", "description": "Where our mail lands at the providers. Wants an operator's key."},
+    {"name": "Standing", "description": "What providers say about our IPs and domains. Wants an operator's key."},
     {"name": "Applications", "description": "Who sends from here. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]

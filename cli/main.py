@@ -57,6 +57,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("providers", "cli.commands.providers:app", "Mailbox providers: limits, rules, explain, check.", _OPERATE),
     Entry("throttles", "cli.commands.throttles:app", "Who rests at which provider; end a rest.", _OPERATE),
     Entry("alarms", "cli.commands.alarms:app", "What a person has to look at.", _OPERATE),
+    Entry("standing", "cli.commands.standing:app", "What providers say about us, from their files.", _OPERATE),
     Entry("seeds", "cli.commands.seeds:app", "Where does our mail land? Mailboxes of ours.", _OPERATE),
     Entry("send", "cli.commands.send:send", "Send one mail.", _LOOK),
     Entry("messages", "cli.commands.messages:app", "Where is my message, and why? List, show, cancel.", _LOOK),

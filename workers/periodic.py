@@ -20,7 +20,7 @@ from messages.due import count_queue, scan_due
 from mta.rule_book import RuleBook
 from outcomes import engagement
 from outcomes.inbound import forget_inbound
-from pools import throttle_repository, upkeep
+from pools import standing, throttle_repository, upkeep
 from sandbox import mailbox
 from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
@@ -95,6 +95,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old alarms", 3600.0, _transaction(alarm_repository.forget)),
     Duty("old breakers", 3600.0, _transaction(breakers.forget)),
     Duty("old probes", 3600.0, _transaction(seeds.forget)),
+    Duty("old figures of providers", 3600.0, _transaction(standing.forget)),
 )
 
 

@@ -45,6 +45,7 @@ WRITER: Final = {
     "pool_assignments": "pools",
     "pool_ips": "pools",
     "pools": "pools",
+    "provider_figures": "pools",
     "report_days": "store",
     "report_hours": "store",
     "report_series": "store",
