@@ -26,6 +26,9 @@ POSTLANE_SECRET={secret}
 # Passwords of the servers that docker compose starts.
 POSTGRES_PASSWORD={postgres}
 REDIS_PASSWORD={redis}
+
+# Where recipients unsubscribe: a name of its own behind your TLS proxy, see docs/unsubscribing.md.
+# POSTLANE_PUBLIC_URL=https://mail.example.com
 """
 
 _NEXT = """\
