@@ -8,6 +8,8 @@ that nobody can read another one out of it. The headers that are meant for us go
     X-Postlane-Topic             id or name of the type of mail it is (`/topics`)
     X-Postlane-Pool              name of an IP pool
     X-Postlane-Tag               name=value, or a name; once for each tag
+    X-Postlane-Open-Tracking     true or false; by default what the sender's domain says
+    X-Postlane-Click-Tracking    the same for clicks
     X-Postlane-Expires-In        seconds after which the mail is worthless, up to 72 hours
     X-Postlane-Idempotency-Key   1 to 256 characters, as the API's header; Resend-Idempotency-Key is the same
 
@@ -53,7 +55,8 @@ _REMOVED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"resend-ide
 _SHOWN: Final = frozenset({b"to", b"cc", b"reply-to", b"subject", b"message-id"})
 _OURS: Final = b"x-postlane-"
 _TAG: Final = "tag"
-_OPTIONS: Final = frozenset({"stream", "topic", "pool", "expires-in", "idempotency-key", _TAG})
+_TRACKING: Final = ("open-tracking", "click-tracking")
+_OPTIONS: Final = frozenset({"stream", "topic", "pool", "expires-in", "idempotency-key", *_TRACKING, _TAG})
 _CHANGES_WITH_EACH_TRY: Final = frozenset({b"date", b"message-id", b"content-type", b"received"})
 
 
@@ -78,6 +81,9 @@ class SubmittedEmail:
     pool: str
     """Name, "" for the lane's default."""
     tags: tuple[tuple[str, str], ...]
+    open_tracking: bool | None
+    """None: what the sender's domain says. So too for clicks."""
+    click_tracking: bool | None
     expires_in: timedelta | None
     idempotency_key: str
     fingerprint: bytes
@@ -133,6 +139,8 @@ def read_submission(content: bytes, recipients: Sequence[str]) -> SubmittedEmail
         topic=options["topic"],
         pool=options["pool"],
         tags=_tags(fields),
+        open_tracking=_switch(options["open-tracking"]),
+        click_tracking=_switch(options["click-tracking"]),
         expires_in=timedelta(seconds=int(options["expires-in"])) if options["expires-in"] else None,
         idempotency_key=options["idempotency-key"],
         fingerprint=_fingerprint(kept, body, receivers, options),
@@ -162,6 +170,8 @@ def new_email(mail: SubmittedEmail, facts: SubmissionFacts) -> NewEmail:
         pool_id=facts.pool_id,
         tags=mail.tags,
         topic_id=facts.topic_id,
+        open_tracking=mail.open_tracking,
+        click_tracking=mail.click_tracking,
         capture=facts.test,
         expires_at=at + mail.expires_in if mail.expires_in else None,
     )
@@ -204,7 +214,8 @@ def _leaving(fields: Iterable[Field], sender: Mailbox) -> list[Field]:
 
 def _options(fields: Iterable[Field]) -> dict[str, str]:
     """The headers that are meant for us and stand once, with the defaults of those that are missing or empty."""
-    options = {"stream": "", "topic": "", "pool": "", "expires-in": "", "idempotency-key": ""}
+    names = ("stream", "topic", "pool", "expires-in", "idempotency-key", *_TRACKING)
+    options = dict.fromkeys(names, "")
     for option, field in _ours(fields):
         if option not in _OPTIONS:
             raise Refused("invalid", f"there is no header X-Postlane-{option.title()}")
@@ -212,6 +223,9 @@ def _options(fields: Iterable[Field]) -> dict[str, str]:
             options[option] = " ".join(text_of(field).split()) or options[option]
     if options["stream"] not in ("", *Lane):
         raise invalid("stream", "it must be transactional or marketing")
+    for option in _TRACKING:
+        if options[option].lower() not in ("", "true", "false"):
+            raise invalid(option, "it must be true or false")
     expires = options["expires-in"]
     if expires and not (_SECONDS.fullmatch(expires) and int(expires) <= MAX_EXPIRES):
         raise invalid("expires-in", f"it must be seconds, 1 to {MAX_EXPIRES}")
@@ -219,6 +233,10 @@ def _options(fields: Iterable[Field]) -> dict[str, str]:
     if key and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise invalid("idempotency-key", f"it must have 1 to {MAX_KEY} characters of ASCII")
     return options
+
+
+def _switch(text: str) -> bool | None:
+    return text.lower() == "true" if text else None
 
 
 def _ours(fields: Iterable[Field]) -> Iterator[tuple[str, bytes]]:
@@ -272,5 +290,7 @@ def _fingerprint(
         body = body.replace(boundary, b"")
     digest.update(body)
     known = sorted(recipient.address for recipient in recipients)
-    digest.update(orjson.dumps([known, {k: v for k, v in options.items() if k != "idempotency-key"}]))
+    # What is not said of tracking leaves no trace: a mail accepted before that could be said is still the same.
+    said = {k: v for k, v in options.items() if k != "idempotency-key" and (v or k not in _TRACKING)}
+    digest.update(orjson.dumps([known, said]))
     return digest.digest()

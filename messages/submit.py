@@ -19,7 +19,7 @@ from audience.topics import Topic, TopicBook, of_mail
 from core.clock import Clock
 from core.ids import uuid7
 from core.queues import Lane
-from core.refusal import Refused
+from core.refusal import Refused, invalid
 from messages.accept import Acceptance, Accepted, Acceptor, KeyInFlight, KeyReused, Replay
 from messages.capture import marked
 from messages.model import Submission
@@ -49,6 +49,8 @@ class Host:
 
     name: str
     simulated_domain: str
+    tracks: bool = False
+    """There are public pages, which tracked links lead to."""
 
 
 class SubmissionDoor:
@@ -81,6 +83,9 @@ class SubmissionDoor:
 
     async def _facts(self, caller: Caller, mail: SubmittedEmail) -> SubmissionFacts:
         directory = self._directory
+        if not self._host.tracks and (mail.open_tracking or mail.click_tracking):
+            option = "open-tracking" if mail.open_tracking else "click-tracking"
+            raise invalid(option, "this server has no public pages that a tracked link could lead to")
         domain = await permission.sender_domain(directory, caller, mail.sender.domain)
         topic = await self._topic(caller, mail)
         lane = mail.lane or (topic.lane if topic else Lane.TRANSACTIONAL)

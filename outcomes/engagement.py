@@ -45,8 +45,9 @@ _FACTS: Final = """
 SELECT u.email_id, u.position, m.address, e.application_id, e.lane, m.capture, d.at, d.ip, d.provider, v.opens,
        v.clicks, v.opened, v.clicked
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
-  JOIN LATERAL (SELECT address FROM messages WHERE email_id = u.email_id AND position = u.position OFFSET 0) m ON true
-  JOIN LATERAL (SELECT application_id, lane, capture FROM emails WHERE id = u.email_id OFFSET 0) e ON true
+  JOIN LATERAL (
+    SELECT address, capture FROM messages WHERE email_id = u.email_id AND position = u.position OFFSET 0) m ON true
+  JOIN LATERAL (SELECT application_id, lane FROM emails WHERE id = u.email_id OFFSET 0) e ON true
   LEFT JOIN LATERAL (
     SELECT at, ip, provider FROM events v WHERE v.email_id = u.email_id AND v.position = u.position
        AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true

@@ -89,6 +89,8 @@ class EngagementWriter:
                 await self._write_all(waiting=0.0)
         except (TimeoutError, DatabaseUnavailableError):
             _log.warning("hits_left_for_later", segments=len(self._spool.closed()))
+        except Exception as error:  # whatever it is, they are on the disk, and the rest of the process has to end too
+            _log.error("hits_left_for_later", segments=len(self._spool.closed()), exc_info=error)
         self._spool.close()
 
     async def _run(self) -> None:

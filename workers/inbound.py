@@ -236,7 +236,7 @@ async def start(settings: Settings) -> InboundServer:
     directory, tasks = Directory(database), BounceTasks(settings.redis_url)
     acceptor = Acceptor(database, hints.hint)
     await acceptor.start()
-    host = Host(settings.hostname, settings.sandbox_domain)
+    host = Host(settings.hostname, settings.sandbox_domain, bool(settings.public_url))
     door = SubmissionDoor(directory, TopicBook(database), acceptor, acceptor.clock, host)
     options = ServerOptions(settings.hostname, settings.max_message_bytes, tls, is_loopback(settings.inbound_host))
     kept, wrapped = replace(options, max_bytes=BOUNCE_BYTES), replace(options, wrapped=True)

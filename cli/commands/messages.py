@@ -4,9 +4,9 @@
 what has not left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -222,8 +222,16 @@ def _story(row: search.MessageRow, events: Sequence[EventView]) -> list[str]:
     return told
 
 
+def _engagement(kind: str, known: Mapping[str, Any]) -> str:
+    what = f"{kind} {known['link']}" if known.get("link") else kind
+    who = f"by a machine ({known['machine']})" if known.get("machine") else f"from {known.get('ip')}"
+    return f"{what} {who}" + (f" through {known['proxy']}" if known.get("proxy") else "")
+
+
 def _sentence(event: EventView) -> str:
     when = f"{event.at:%Y-%m-%d %H:%M:%S}"
+    if event.engagement is not None:
+        return f"{when} {_engagement(event.kind, event.engagement)}"
     if event.action is None:
         return f"{when} {event.kind}" + (f": {event.detail}" if event.detail else "")
     way = f" from {event.ip} to {event.mx} ({event.tls})" if event.ip else ""

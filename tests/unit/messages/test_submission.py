@@ -165,6 +165,7 @@ def test_senders_that_are_not_one_address(sender: str) -> None:
         "X-Postlane-Stream: bulk",
         "X-Postlane-Steam: marketing",
         "X-Postlane-Expires-In: soon",
+        "X-Postlane-Click-Tracking: perhaps",
         "X-Postlane-Expires-In: 259201",
         "X-Postlane-Expires-In: 0",
         "X-Postlane-Idempotency-Key: " + "k" * 257,
@@ -185,6 +186,15 @@ def test_a_body_without_a_header_is_told_in_words() -> None:
 
 def test_the_longest_life_is_that_of_the_api() -> None:
     assert _read("X-Postlane-Expires-In: 259200").expires_in == timedelta(hours=72)
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("true", True), ("False", False), ("", None)])
+def test_tracking_is_switched_by_headers(text: str, wanted: bool | None) -> None:
+    mail = _read(f"X-Postlane-Open-Tracking: {text}", "X-Postlane-Click-Tracking: false")
+    assert (mail.open_tracking, mail.click_tracking) == (wanted, False)
+    email = _email(mail)
+    assert (email.open_tracking, email.click_tracking) == (wanted, False)
+    assert b"X-Postlane" not in (email.raw or b"")
 
 
 @pytest.mark.parametrize("option", ["Stream", "Pool", "Expires-In", "Idempotency-Key"])
