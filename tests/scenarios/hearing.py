@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -126,8 +125,3 @@ def visit(method: str, url: str, **form: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
     finally:
         connection.close()
-
-
-def tagged(story: str) -> dict[str, object]:
-    """Fields of a send by which its figures are found; each run of the suite has its own."""
-    return {"tags": [{"name": "story", "value": f"{story}-{time.time_ns()}"}]}

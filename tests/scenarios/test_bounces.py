@@ -2,12 +2,14 @@
 
 Path: mail to an unknown user, an unknown domain, a domain that takes no mail, and one whose DNS fails.
 Expectation: what is dead bounces at once and an unknown user is suppressed in the same breath, so that the next mail
-never leaves; what may recover waits. Each time the API tells the rule.
+never leaves; what may recover waits. Each time the API tells the rule. The figures count the bounce, and the
+application is told of it.
 """
 
 import pytest
 
 from simulator import client as simulator
+from tests.scenarios.hearing import ear, until_counted
 from tests.stack import HttpError, RunningStack
 
 pytestmark = pytest.mark.scenario
@@ -26,9 +28,15 @@ def _refusals(stack: RunningStack, what: str) -> int:
 
 def test_a_hard_bounce_suppresses_and_the_next_mail_stays_here(stack: RunningStack) -> None:
     address = "unknown.person@gmail.sim"
-    bounced = _until(stack, stack.send(address), "bounced")
-    assert (bounced["code"], bounced["phase"]) == (550, "rcpt")
-    assert bounced["rule"]
+    with ear(stack, "/ok/hard", ["email.bounced", "suppression.added"]) as heard:
+        email_id = stack.send(address, tags=[{"name": "story", "value": "hard"}])
+        bounced = _until(stack, email_id, "bounced")
+        assert (bounced["code"], bounced["phase"]) == (550, "rcpt")
+        assert bounced["rule"]
+        told = heard.until("email.bounced", email_id)["data"]
+        assert (told["code"], told["rule"], told["recipient"]) == (550, bounced["rule"], address)
+        heard.until("suppression.added", email=address, reason="hard_bounce")
+        until_counted(stack, "hard_bounced", "story:hard")
     (entry,) = stack.request("GET", f"/suppressions/{address}")["entries"]
     assert (entry["scope"], entry["reason"]) == ("all", "hard_bounce")
     assert str(bounced["rule"]) in entry["detail"]

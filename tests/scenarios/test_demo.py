@@ -105,7 +105,7 @@ def _check_facts(facts: dict[str, Any]) -> None:
         assert answer.status == 200
 
 
-_PEOPLE = {"email.bounced", "email.complained", "email.unsubscribed"}
+_PEOPLE = {"email.bounced", "email.complained", "email.unsubscribed", "email.opened", "email.clicked"}
 
 
 def _came_back(folder: Path) -> set[str]:
