@@ -27,6 +27,10 @@ from suppression.rules import DETAIL_LENGTH, suppression_for
 WAIT_FOR_OUTCOME: Final = timedelta(minutes=10)
 """A report can overtake the commit of the delivery it is about, and the outcome of a killed worker waits in its journal
 for the next start. So long a failure report about a message that is under way is put off."""
+WAIT_FOR_DELIVERY: Final = timedelta(minutes=1)
+"""So long a complaint is: before its delivery is known, nobody knows which IP and provider it counts for. Shorter,
+because whoever complained is to get no more mail."""
+_PATIENCE: Final = {ReportKind.FAILED: WAIT_FOR_OUTCOME, ReportKind.COMPLAINT: WAIT_FOR_DELIVERY}
 
 _ACTED_ON: Final = frozenset({ReportKind.FAILED, ReportKind.DELAYED, ReportKind.COMPLAINT, ReportKind.NOT_SPAM})
 
@@ -79,13 +83,15 @@ def decide(
         return Decision(Result.IGNORED, report.kind.value.replace("_", " "))
     if message is None:
         return _about_nobody(reading)
+    if message.under_way and now - reading.mail.received_at < _PATIENCE.get(report.kind, timedelta(0)):
+        return Decision(None)
     if report.kind is ReportKind.COMPLAINT:
         return _complained(reading, report, message, loop, narrow=narrow)
     if report.kind is ReportKind.NOT_SPAM:
         return _taken_back(reading, report, message, loop)
     if report.kind is ReportKind.DELAYED:
         return _delayed(reading, report, message, rules)
-    return _failed(reading, report, message, rules, now)
+    return _failed(reading, report, message, rules)
 
 
 def _about_nobody(reading: Reading) -> Decision:
@@ -94,9 +100,7 @@ def _about_nobody(reading: Reading) -> Decision:
     return Decision(Result.UNPLACED, "it carries no token of ours, and is not proven to be a known feedback loop's")
 
 
-def _failed(reading: Reading, report: BounceReport, message: KnownMessage, rules: RuleBook, now: datetime) -> Decision:
-    if message.under_way and now - reading.mail.received_at < WAIT_FOR_OUTCOME:
-        return Decision(None)
+def _failed(reading: Reading, report: BounceReport, message: KnownMessage, rules: RuleBook) -> Decision:
     if message.state is State.BOUNCED:
         return Decision(Result.REPEATED, "the message had bounced before")
     result = Result.BOUNCED if message.state is State.DELIVERED else Result.NOTED

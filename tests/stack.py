@@ -317,8 +317,8 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
 
 
 def _eager(service: Service, options: Options) -> Service:
-    """The practice internet with a greylisting that is over quickly, and people who do not hesitate."""
-    quick = ("--greylist-seconds", str(options.greylist_seconds), "--people-seconds", "0")
+    """The practice internet with a greylisting that is over quickly, and people who do not hesitate long."""
+    quick = ("--greylist-seconds", str(options.greylist_seconds), "--people-seconds", "0.3")
     return replace(service, command=(*service.command, *quick))
 
 

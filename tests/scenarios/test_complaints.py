@@ -33,6 +33,7 @@ def test_each_form_finds_the_recipient(stack: RunningStack) -> None:
 def _complained(stack: RunningStack, heard: Ear, form: str, email_id: str) -> None:
     told = until_event(stack, email_id, "complained")
     assert "abuse report" in told["detail"]
+    assert [event["event"] for event in stack.events(email_id)] == ["queued", "delivered", "complained"]
     assert [row["state"] for row in stack.email(email_id)["recipients"]] == ["delivered"]
     assert suppressions(stack, FORMS[form].replace("+", "%2B")) == [("marketing", "complaint", "feedback_loop")]
     heard.until("email.complained", email_id, recipient=FORMS[form])

@@ -128,6 +128,22 @@ async def test_a_report_that_overtakes_the_outcome_waits_for_it(
     assert await _state(database, mail) == "bounced"
 
 
+async def test_a_complaint_that_overtakes_the_delivery_counts_for_its_provider(
+    account: Account, database: Database, tools: ReportTools
+) -> None:
+    mail = await accepted_mail(database, account)
+    raw = ARF_ABUSE.lstrip().replace("b+token@bounce.shop.example", mail.path).encode()
+    async with database.transaction() as connection:
+        (identifier,) = await store_inbound(connection, [ReceivedMail(mail.path, raw)])
+    assert await work_through(identifier, tools) is None
+    await ended(database, mail, EventKind.DELIVERED)
+    await rows(database, "UPDATE inbound_mail SET due_at = now() RETURNING 1")
+    assert await sweep(tools) == 1
+    assert set(await _kinds(database, mail)) == {"delivered", "complained"}
+    counted = "SELECT count(DISTINCT (provider, ip)) FROM outcome_counts WHERE outcome IN ('delivered', 'complained')"
+    assert await rows(database, counted) == [(1,)]
+
+
 async def test_a_message_that_stays_under_way_is_not_ended(
     account: Account, database: Database, tools: ReportTools
 ) -> None:
