@@ -28,6 +28,8 @@ class Options:
     """Rounds of one run on each stack: a provider takes few connections, so a round meets few throttles."""
     batch_messages: int = 30_000
     """Of one run of `api_batch_per_s`."""
+    reports: int = 6_000
+    """Of one run of `dsn_per_s`."""
     single_seconds: float = 6.0
     """Length of one run of `api_single_per_s`."""
     latency_seconds: float = 15.0
@@ -76,6 +78,7 @@ def quick(folder: Path) -> Options:
         reroute_messages=1_000,
         reroute_rounds=2,
         batch_messages=10_000,
+        reports=2_000,
         single_seconds=3.0,
         latency_seconds=6.0,
         window_seconds=4.0,

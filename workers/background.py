@@ -6,7 +6,7 @@ for that duty.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -21,8 +21,7 @@ from core.settings import Settings
 from core.tasks import end
 from mta.dns_client import DnsClient
 from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
-from outcomes import reports
-from outcomes.reports import ReportTools
+from outcomes.reports import ReportTools, Sweeper
 from sandbox import complaints
 from store import folding
 from store.clock import DatabaseClock
@@ -52,12 +51,11 @@ class Background:
     settings: Settings
     reports: ReportTools
     webhooks: Deliverer
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    sweeper: Sweeper
 
     async def report(self, _first: UUID | None = None) -> None:
-        """Mail came back: work through all that is due. One turn at a time, which takes what came meanwhile along."""
-        async with self.turn:
-            await reports.sweep(self.reports)
+        """Mail came back: work through all that is due."""
+        await self.sweeper.sweep()
 
     async def recheck_domains(self) -> None:
         """Look again at the DNS records of sender domains that are due."""
@@ -132,7 +130,7 @@ class BackgroundWorker(QueueWorker):
             txt=make_resolver(self.settings, known_providers(self.settings)).txt,
             loops=known_loops(self.settings),
         )
-        self._background = Background(self.settings, tools, self._deliverer(database, self._clock))
+        self._background = Background(self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools))
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ import concurrent.futures
 import ipaddress
 import logging
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,32 +62,40 @@ GROUP: Final = 200
 """Mails that share a commit."""
 CERTIFICATE: Final = "inbound.pem"
 _QUIET_SECONDS: Final = 1.0
+_GATHER_SECONDS: Final = 0.05
+"""A task costs as much as taking a mail: so long one waits for others to share it."""
 
 
 class BounceTasks:
-    """Publishes a task per commit from one thread. Never blocks and never fails: the sweep finds the rest."""
+    """Publishes tasks from one thread, one for all that was stored meanwhile. Never blocks and never fails: the sweep
+    finds the rest."""
 
     def __init__(self, redis_url: str) -> None:
         self._app: Celery = celery_app(redis_url)
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="bounce-tasks")
         self._quiet_until = 0.0
+        self._waiting = threading.Event()
 
-    def publish(self, identifiers: Sequence[UUID]) -> None:
-        """Hint that these mails wait. Dropped for a second after Redis did not answer, so that nothing piles up."""
-        if time.monotonic() >= self._quiet_until:
-            self._thread.submit(self._send, identifiers)
+    def publish(self, first: UUID) -> None:
+        """Hint that mails wait, this one first. Dropped for a second after Redis did not answer, so that nothing piles
+        up; and while another hint waits to be given."""
+        if time.monotonic() >= self._quiet_until and not self._waiting.is_set():
+            self._waiting.set()
+            self._thread.submit(self._send, first)
 
     def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _send(self, identifiers: Sequence[UUID]) -> None:
+    def _send(self, first: UUID) -> None:
+        time.sleep(_GATHER_SECONDS)
+        self._waiting.clear()  # what is stored from here on may come too late for this one
         if time.monotonic() < self._quiet_until:
             return
         try:
-            self._app.send_task(TASK_BOUNCE, args=[str(identifiers[0])], queue=BACKGROUND, retry=False)
+            self._app.send_task(TASK_BOUNCE, args=[str(first)], queue=BACKGROUND, retry=False)
         except (OperationalError, OSError) as error:
             self._quiet_until = time.monotonic() + _QUIET_SECONDS
-            _log.warning("bounce_tasks_lost", mails=len(identifiers), error=str(error))
+            _log.warning("bounce_tasks_lost", error=str(error))
 
 
 @dataclass(slots=True)
@@ -132,7 +141,7 @@ class BounceStore:
             if isinstance(error, asyncio.CancelledError):
                 raise
             return
-        self._tasks.publish(identifiers)
+        self._tasks.publish(identifiers[0])
         for one in group:
             if not one.done.done():
                 one.done.set_result(None)
