@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 import psycopg
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from core.logs import get_logger
 from core.tasks import end
@@ -39,6 +39,7 @@ MESSAGE_A_MINUTE: Final = 60
 CLIENT_A_MINUTE: Final = 6000
 """Hits of one client: the picture proxies of large providers ask for very many readers."""
 
+WAITING: Final = Gauge("postlane_hit_segments", "Files of opens and clicks that are not in the database yet")
 HITS: Final = Counter("postlane_hits_total", "Opens and clicks that came in, by what became of them", ["kind", "fate"])
 
 _FATES: Final = {
@@ -97,6 +98,7 @@ class EngagementWriter:
         adopt_at = time.monotonic() + ADOPT_SECONDS
         while True:
             self._spool.turn(TURN_SECONDS)
+            WAITING.set(len(self._spool.closed()))
             if time.monotonic() >= adopt_at:
                 self._spool.adopt()
                 adopt_at = time.monotonic() + ADOPT_SECONDS

@@ -59,7 +59,7 @@ async def test_a_new_email(client: httpx.AsyncClient) -> None:
         "from": "Acme <hello@acme.example>", "to": ["bob@example.com"], "cc": ["c@example.com"], "bcc": [],
         "reply_to": [], "subject": "Your receipt", "scheduled_at": None, "last_event": "queued",
         "stream": "transactional", "html": "<p>x</p>", "text": "Thank you.", "tags": [{"name": "a", "value": "b"}],
-        "expires_at": None,
+        "expires_at": None, "topic_id": None, "test": False,
     }  # fmt: skip
     assert [(r["recipient"], r["kind"], r["state"], r["attempts"], r["next_attempt_at"]) for r in recipients] == [
         ("bob@example.com", "to", "queued", 0, None),
@@ -104,7 +104,7 @@ async def test_the_timeline(client: httpx.AsyncClient, database: Database) -> No
         "event": "delivered", "recipient": "bob@example.com", "attempt": 2, "ip": "192.0.2.1", "provider": "gmail",
         "mx": "mx.example.com", "tls": "TLSv1.3", "phase": "dot", "code": 250, "enhanced": "2.0.0", "reply": "OK",
         "action": "delivered", "class": "ok", "scope": "recipient", "rule": "smtp-2xx", "detail": None,
-        "duration_ms": 120,
+        "duration_ms": 120, "link": None, "client_ip": None, "user_agent": None, "machine": None, "first": None,
     }  # fmt: skip
 
 
