@@ -227,11 +227,16 @@ async def asked_lately(connection: Connection, person: Person) -> int:
     return int(row[0]) if row else 0
 
 
-async def first_move(connection: Connection, person: Person, to: str, since: datetime) -> bool:
-    """Whether the person has not moved to that (folded) address since then. Until the end of the transaction nobody
-    else who asks is answered."""
+async def alone(connection: Connection, person: Person) -> None:
+    """Until the end of the transaction nobody else decides for this person: a choice touches several tables, and two at
+    once would each wait for what the other holds."""
     key = f"{person.application_id} {person.address}"
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+
+
+async def first_move(connection: Connection, person: Person, to: str, since: datetime) -> bool:
+    """Whether the person has not moved to that (folded) address since then."""
+    await alone(connection, person)
     cursor = await connection.execute(
         "SELECT FROM choice_history"
         " WHERE address = %s AND application_id = %s AND what = %s AND detail = %s AND at >= %s",

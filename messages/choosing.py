@@ -84,6 +84,7 @@ async def choose(
 ) -> dict[UUID, Subscription]:
     """Take or leave topics; those for which that is new. Who takes one by their own hand has not left all mail any
     more; their application, which may have old lists to bring in, cannot say that for them."""
+    await choices.alone(connection, person)
     if act.source is Source.LINK and Subscription.OPT_IN in wanted.values():
         await return_to_all(connection, person, act)
     changed = await choices.subscribe(connection, person, wanted, act)
@@ -97,6 +98,7 @@ async def choose(
 
 async def pause(connection: Connection, person: Person, until: datetime | None, act: Act) -> bool:
     """Stop all marketing mail until then, or go on with it (None); whether that is new."""
+    await choices.alone(connection, person)
     if not await choices.pause(connection, person, until, act):
         return False
     how = _how(act) | {"paused_until": until}
@@ -106,6 +108,7 @@ async def pause(connection: Connection, person: Person, until: datetime | None, 
 
 async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
     """Leave all marketing mail of the application; whether that is new."""
+    await choices.alone(connection, person)
     detail = f"the recipient left all marketing mail{f': {act.detail}' if act.detail else ''}"
     entry = SuppressionEntry(SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, act.source, detail)
     owner = person.application_id
@@ -120,6 +123,7 @@ async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
 
 async def return_to_all(connection: Connection, person: Person, act: Act) -> bool:
     """Take back that all was left; whether it was. Topics that were left by themselves stay so."""
+    await choices.alone(connection, person)
     left = _left_all(person, await _forbidden(connection, person))
     if not left:
         return False

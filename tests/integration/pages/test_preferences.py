@@ -233,6 +233,18 @@ async def test_one_type_ticked_after_leaving_everything_is_the_only_one(reader: 
     assert await reader.takes() == {"News": False, "Offers": False, "Events": True, "Receipts": True}
 
 
+async def test_opposite_wishes_at_once_end_in_one_of_them(reader: Reader) -> None:
+    """Each touches choices, list, history and timeline; none may wait for another in a circle."""
+    ticked = [str(reader.topics["Events"].id)]
+    presses = [reader.press("leave_all"), reader.press("save", topic=ticked), reader.press("return")]
+    presses += [reader.press("leave"), reader.press("pause30"), reader.press("leave_all"), reader.press("take")]
+    answers = await asyncio.gather(*presses)
+
+    assert {answer.status_code for answer in answers} == {200}
+    stands = await reader.stands()
+    assert stands.off == bool(await rows(reader.database, "SELECT 1 FROM suppressions"))
+
+
 async def test_what_others_forbid_is_not_for_the_reader_to_allow(reader: Reader) -> None:
     await suppress(reader.database, ANN)
     page = await reader.press("return")
