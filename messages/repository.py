@@ -48,12 +48,15 @@ SELECT email_id, array_agg(DISTINCT state), sum(attempts) FROM messages
  WHERE email_id = ANY(%(emails)s) GROUP BY email_id
 """
 
-# Whoever complained counts before who clicked, who clicked before who opened. Machines do not.
+# Whoever complained and did not take it back counts before who clicked, who clicked before who opened. Machines do not.
 _HEARD = """
-SELECT email_id, CASE WHEN bool_or(kind = 'complained') THEN 'complained' WHEN bool_or(kind = 'clicked') THEN 'clicked'
-                 ELSE 'opened' END
+SELECT email_id, CASE WHEN count(*) FILTER (WHERE kind = 'complained')
+                           > count(*) FILTER (WHERE kind = 'complaint_withdrawn') THEN 'complained'
+                      WHEN bool_or(kind = 'clicked') THEN 'clicked'
+                      WHEN bool_or(kind = 'opened') THEN 'opened' ELSE '' END
   FROM events
- WHERE email_id = ANY(%(emails)s) AND kind IN ('clicked', 'complained', 'opened') AND engagement->>'machine' IS NULL
+ WHERE email_id = ANY(%(emails)s) AND kind IN ('clicked', 'complained', 'complaint_withdrawn', 'opened')
+   AND engagement->>'machine' IS NULL
  GROUP BY email_id
 """
 

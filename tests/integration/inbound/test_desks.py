@@ -11,6 +11,7 @@ import pytest
 from core.paging import Window
 from core.queues import Lane
 from core.secrets import InstanceSecret
+from messages.repository import find_email
 from messages.timeline import EventKind
 from mta import return_path
 from mta.inbound_reports import ReceivedMail
@@ -70,6 +71,14 @@ async def results(database: Database) -> list[object]:
 async def kinds(database: Database, mail: SentMail) -> list[object]:
     found = await rows(database, "SELECT kind FROM events WHERE email_id = %s ORDER BY at", mail.ref.email_id)
     return [kind for (kind,) in found]
+
+
+async def heard(database: Database, account: Account, mail: SentMail) -> str:
+    """What the application is told of it."""
+    async with database.connection() as connection:
+        detail = await find_email(connection, account.application_id, mail.ref.email_id)
+    assert detail is not None
+    return detail.summary.heard
 
 
 @pytest.mark.parametrize(
@@ -162,10 +171,12 @@ async def test_not_spam_takes_the_complaint_back_and_nothing_else(
     assert (await results(database))[2:] == ["withdrawn", "withdrawn", "ignored"]
     assert await rows(database, listed) == [("bob@x.example", "unsubscribe")]
     assert await kinds(database, mail) == ["delivered", "complained", "complaint_withdrawn"]
+    assert await heard(database, account, mail) == ""
 
     await received(database, spam[0])
     assert await sweep(tools) == 1
     assert (await kinds(database, mail))[-1] == "complained", "and may complain again"
+    assert await heard(database, account, mail) == "complained"
 
 
 async def test_a_report_without_a_token_is_kept_and_raises_nothing(
