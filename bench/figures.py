@@ -66,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
         "ms", "pixel or link asked to answer, one process, 16 clients at once, median", 2, Budget(10, 5, Better.LOWER)
     ),
     "links_per_s": Kind("req/s", "pixels and links answered and noted, one process", 0, Budget(2000, 3000)),
+    "webhook_events_per_s": Kind("event/s", "events from the outbox to one receiver, one background process"),
     "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
     "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
     "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),

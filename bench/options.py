@@ -32,6 +32,8 @@ class Options:
     """Of one run of `dsn_per_s`."""
     single_seconds: float = 6.0
     """Length of one run of `api_single_per_s`."""
+    webhook_events: int = 20_000
+    """Of one run of `webhook_events_per_s`."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
@@ -80,6 +82,7 @@ def quick(folder: Path) -> Options:
         batch_messages=10_000,
         reports=2_000,
         single_seconds=3.0,
+        webhook_events=5_000,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,
