@@ -48,6 +48,12 @@ _DOMAIN_COLUMNS = (
     " click_tracking, tracking_subdomain"
 )
 
+_SET_TRACKING = """
+UPDATE domains SET open_tracking = %(opens)s, click_tracking = %(clicks)s, tracking_subdomain = %(label)s,
+       record_status = CASE WHEN tracking_subdomain IS DISTINCT FROM %(label)s THEN record_status - %(kind)s::text
+                       ELSE record_status END
+ WHERE id = %(domain)s
+"""
 _STORE_CHECKS = """
 UPDATE domains d SET status = %(status)s, record_status = %(checks)s, checked_at = now()
   FROM (SELECT id, status, record_status FROM domains WHERE id = %(domain)s FOR UPDATE) old
@@ -394,16 +400,15 @@ async def store_checks(
 
 
 async def set_tracking(connection: Connection, domain_id: UUID, wanted: DomainTracking) -> bool:
-    """Change what is tracked. Another tracking host was not looked at yet. False when the domain is gone."""
-    cursor = await connection.execute(
-        "UPDATE domains SET open_tracking = %(opens)s, click_tracking = %(clicks)s, tracking_subdomain = %(label)s,"
-        " record_status = CASE WHEN tracking_subdomain IS DISTINCT FROM %(label)s THEN record_status - %(kind)s::text"
-        " ELSE record_status END WHERE id = %(domain)s",
-        {
-            "opens": wanted.opens, "clicks": wanted.clicks, "label": wanted.subdomain,
-            "kind": RecordKind.TRACKING.value, "domain": domain_id,
-        },
-    )  # fmt: skip
+    """Change what is tracked, and tell of it. Another tracking host was not looked at yet. False when the domain is
+    gone."""
+    names = {
+        "opens": wanted.opens, "clicks": wanted.clicks, "label": wanted.subdomain, "kind": RecordKind.TRACKING.value,
+        "domain": domain_id,
+    }  # fmt: skip
+    async with connection.transaction():
+        cursor = await connection.execute(_SET_TRACKING, names)
+        await tell_domain(connection, EventType.DOMAIN_UPDATED, domain_id)
     return cursor.rowcount == 1
 
 
