@@ -109,6 +109,16 @@ async def test_an_application_has_room_for_so_many_tags(database: Database, monk
     }  # fmt: skip
 
 
+async def test_any_text_may_be_a_tag(database: Database) -> None:
+    odd = ('a="quoted"', "b=back\\slash\\", "c=tab\tand\nline\r", "d={1,2}", "e=NULL", "f=\\N", "g=é,ö", "h=")
+    await note(
+        database, (Counted("marketing", "mx:\\N", "", "accepted", "tab\t"), Origin(APPLICATION, DOMAIN, TOPIC, odd))
+    )
+    assert await rows(database, "SELECT tags, provider, part, topic_id, pool_id FROM count_deltas") == [
+        ([*odd], "mx:\\N", "tab\t", TOPIC, None)
+    ]
+
+
 async def test_captured_mail_is_in_no_figure(database: Database) -> None:
     await note(database, (Counted("marketing", "", "", "accepted"), Origin(APPLICATION, DOMAIN, captured=True)))
     await store(database, new_email(capture=True))
