@@ -95,7 +95,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("webhooks switched off", 15.0, lambda background: tell_switched_off(background.reports.database)),
     Duty("listeners gone", 60.0, lambda background: forget_listeners(background.reports.database)),
     Duty("old webhooks", 600.0, Background.forget_webhooks),
-    Duty("figures", 2.0, lambda background: folding.fold(background.reports.database)),
+    Duty("figures", 2.0, lambda background: folding.fold(background.reports.database), share=0.1),
     Duty("alarms", 10.0, Background.judge_alarms, share=0.05),
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
