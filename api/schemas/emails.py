@@ -27,6 +27,8 @@ MAX_ATTACHMENTS = 100
 _Octets = Annotated[list[Annotated[int, Field(strict=True, ge=0, le=255)]], Field(fail_fast=True)]
 _ADDRESS_LIST = Annotated[list[str], Field(max_length=MAX_RECIPIENTS, fail_fast=True)]
 
+_Switch = Annotated[Annotated[bool, Field(strict=True)] | None, Absent]
+
 Addresses = str | _ADDRESS_LIST
 """One address, or several. An empty text is an absent address."""
 
@@ -107,8 +109,8 @@ class SendEmail(BaseModel):
         "without a topic `transactional`.",
     )
     pool: str | None = Field(None, description="Ours. Name of an IP pool of that stream; by default the stream's own.")
-    open_tracking: bool | None = Field(None, description="Track opens; by default what the sender's domain says.")
-    click_tracking: bool | None = Field(None, description="The same for clicks.")
+    open_tracking: _Switch = Field(None, description="Track opens; by default what the sender's domain says.")
+    click_tracking: _Switch = Field(None, description="The same for clicks.")
     expires_in: Annotated[Annotated[int, Field(strict=True, ge=1, le=MAX_EXPIRES)] | None, Absent] = Field(
         None,
         description="Ours. Seconds from acceptance, or from `scheduled_at`, in which it is worth sending: 1 to 259200.",

@@ -314,6 +314,20 @@ async def test_a_tracking_host_is_used_once_its_record_is_there(
     assert (found["tracking_subdomain"], {one["record"] for one in found["records"]}) == (None, {"DKIM", "SPF"})
 
 
+async def test_an_email_says_for_itself_what_is_tracked(client: httpx.AsyncClient, database: Database) -> None:
+    for wanted in ((True, False), (None, True), (None, None)):
+        fields = {"open_tracking": wanted[0], "click_tracking": wanted[1]}
+        sent = await client.post("/emails", json=email() | fields)
+        assert sent.status_code == 200, sent.text
+        async with database.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT open_tracking, click_tracking FROM emails WHERE id = %s", [sent.json()["id"]]
+            )
+            assert await cursor.fetchone() == wanted
+    wrong = await client.post("/emails", json=email() | {"open_tracking": "yes"})
+    assert errors_of(wrong) == (422, "validation_error")
+
+
 async def test_resends_sdk_goes_all_the_way(sdk: None, dns: DnsTable) -> None:
     made = await asyncio.to_thread(resend.Domains.create, {"name": "sdk.example", "region": "us-east-1"})
     assert made["name"] == "sdk.example"

@@ -126,7 +126,7 @@ async def test_attachments_come_in_several_forms(
 
 
 async def test_unknown_fields_are_ignored(client: httpx.AsyncClient) -> None:
-    assert (await client.post("/emails", json=email(topic_id="b2d1", whatever=[1]))).status_code == 200
+    assert (await client.post("/emails", json=email(newer="b2d1", whatever=[1]))).status_code == 200
 
 
 async def test_a_body_without_content_type_is_read(client: httpx.AsyncClient) -> None:
@@ -175,3 +175,10 @@ async def test_the_sender_is_a_verified_domain_of_ours(
 async def test_another_application_has_none_of_our_domains(client: httpx.AsyncClient, account: Account) -> None:
     answer = await client.post("/emails", json=email(), headers={"authorization": f"Bearer {account.stranger}"})
     assert answer.status_code == 403
+
+
+async def test_tracking_needs_pages_that_links_could_lead_to(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/emails", json=email(click_tracking=True))
+    assert (answer.status_code, answer.json()["name"]) == (422, "validation_error")
+    assert "`click_tracking`" in answer.json()["message"]
+    assert (await client.post("/emails", json=email(click_tracking=False))).status_code == 200
