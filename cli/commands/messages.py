@@ -5,7 +5,7 @@ what has not left.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -79,7 +79,7 @@ def list_messages(
         async with database.connection() as connection:
             return await search.find(connection, wanted)
 
-    emit(with_database(work), message_face, as_json=as_json, columns=_COLUMNS, empty="No such messages.")
+    emit(with_database(work), message_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty="No such messages.")
 
 
 @app.command()
@@ -89,7 +89,7 @@ def show(email: EmailArgument, as_json: JsonOption = False) -> None:
     if wants_json(as_json):
         print_json(email_detail(found.email) | {"events": timeline(found.email, found.events)})
         return
-    print_table(found.rows, _COLUMNS)
+    print_table([_cells(row) for row in found.rows], _COLUMNS)
     say("")
     print_table(found.events, _EVENT_COLUMNS, empty="Nothing has happened to it yet.")
 
@@ -199,6 +199,11 @@ async def _to_address(connection: Connection, text: str) -> tuple[UUID, int | No
     return found[0][0], int(rows[0].message.partition("/")[2])
 
 
+def _cells(row: search.MessageRow) -> dict[str, object]:
+    """A message that never leaves says so beside its state: its "delivered" is nobody's mailbox."""
+    return asdict(row) | {"state": f"{row.state} (captured)" if row.captured else row.state}
+
+
 def _folded(address: str) -> str:
     try:
         return fold_address(address)
@@ -239,4 +244,5 @@ def _sentence(event: EventView) -> str:
     decided = f"rule {event.rule} says {event.action} ({event.klass})"
     # A throttled IP costs the message no attempt.
     what = "tried" if event.kind == EventKind.REROUTED or not event.attempt else f"attempt {event.attempt}"
-    return f"{when} {what}{way}, at {event.phase}: “{answer}” → {event.kind}; {decided}"
+    told = f"{when} {what}{way}, at {event.phase}: “{answer}” → {event.kind}; {decided}"
+    return told if event.ip or not event.detail else f"{told}; {event.detail}"

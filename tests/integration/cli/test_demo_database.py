@@ -21,5 +21,6 @@ def test_a_database_in_use_is_refused(database_url: str) -> None:
 def test_a_database_without_tables_is_nobodys(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP TABLE applications CASCADE")
+        refuse_strangers(database_url)
 
-    refuse_strangers(database_url)
+        assert connection.execute("SELECT to_regclass('applications')").fetchone() == (None,), "and nothing is made"
