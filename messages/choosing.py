@@ -22,6 +22,7 @@ from audience.telling import tell_choices
 from audience.topics import Subscription
 from core.queues import Lane
 from messages import timeline
+from messages.capture import person_of
 from messages.model import MessageRef
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
@@ -41,7 +42,7 @@ SELECT s.id, s.reason, s.scope
 
 # The partition of a mail that is too old is gone, and so is its timeline.
 _MAIL: Final = """
-SELECT e.lane, d.ip, d.provider, clock_timestamp()
+SELECT e.lane, d.ip, d.provider, clock_timestamp(), m.capture
   FROM messages m JOIN emails e ON e.id = m.email_id
   LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
                       AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
@@ -147,12 +148,15 @@ async def move(connection: Connection, person: Person, to: str, act: Act) -> Non
 async def link_of(connection: Connection, ref: MessageRef) -> MailLink | None:
     """The link of a mail that is stored still; None for one that nobody can leave."""
     cursor = await connection.execute(
-        "SELECT e.application_id, e.topic_id, e.id, m.position, m.address FROM messages m JOIN emails e"
+        "SELECT e.application_id, e.topic_id, e.id, m.position, m.address, m.capture FROM messages m JOIN emails e"
         " ON e.id = m.email_id WHERE m.email_id = %s AND m.position = %s AND e.id = %s AND e.lane = %s",
         [ref.email_id, ref.position, ref.email_id, Lane.MARKETING.value],
     )
     row = await cursor.fetchone()
-    return MailLink(*row) if row else None
+    if row is None:
+        return None
+    application, topic, email, position, address, capture = row
+    return MailLink(application, topic, email, position, person_of(address, capture))
 
 
 async def _forbidden(connection: Connection, person: Person) -> list[tuple[UUID, str, str]]:
@@ -174,12 +178,12 @@ async def _tell_mail(connection: Connection, person: Person, act: Act) -> None:
     names = {"email": act.email_id, "position": act.position, "application": person.application_id}
     row = await (await connection.execute(_MAIL, names)).fetchone()
     if row is not None:
-        lane, ip, provider, at = row
+        lane, ip, provider, at, capture = row
         counted = Counted(lane, provider or "", ip or "", EventKind.UNSUBSCRIBED.value)
         detail = f"unsubscribed by {act.source.value}"
         entry = Entry(
             act.email_id, act.position, at, EventKind.UNSUBSCRIBED, ip=ip, provider=provider, detail=detail,
-            counted=counted,
+            counted=None if capture else counted, capture=capture,
         )  # fmt: skip
         await timeline.write(connection, [entry])
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from audience.links import LinkSeal, MailLink
 from core.secrets import InstanceSecret
+from messages.capture import person_of
 from messages.model import Claimed, StoredContent, StoredEmail
 from mta import return_path
 
@@ -79,10 +80,8 @@ class Unsubscribing:
         )
 
     def _link(self, claimed: Claimed, email: StoredEmail) -> str:
-        ref = claimed.ref
-        return self._seal.seal(
-            MailLink(email.application_id, email.topic_id, ref.email_id, ref.position, claimed.address)
-        )
+        ref, person = claimed.ref, person_of(claimed.address, claimed.capture)
+        return self._seal.seal(MailLink(email.application_id, email.topic_id, ref.email_id, ref.position, person))
 
 
 def _replaced(text: str | None, url: str) -> str | None:

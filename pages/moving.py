@@ -16,6 +16,7 @@ from audience.links import MailLink, MoveLink
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
+from messages.capture import stands_in
 from messages.model import NewEmail, Submission, receivers
 from pages.brand import Brand
 from pages.deps import Deps
@@ -98,6 +99,7 @@ async def send(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: 
         to=(plain.wire,),
         text=f"{letter.text}\n\n{letter.url}\n\n{letter.end}".rstrip() + "\n",
         html=_html(letter),
+        capture=stands_in(link.address),  # what follows from a captured mail does not leave either
     )
     await given.acceptor.accept(Submission(link.application_id, (email,)))
 

@@ -12,9 +12,11 @@ import psycopg
 import pytest
 
 from accounts.capture_rules import CaptureRules
+from audience.choices import Act, Person, Source
 from core.paging import Window
-from messages import claim
-from messages.capture import marked
+from core.queues import Lane
+from messages import choosing, claim
+from messages.capture import marked, stands_in
 from messages.model import MessageRef, NewEmail
 from mta.model import EgressIp, Route
 from sandbox import complaints, mailbox
@@ -22,7 +24,7 @@ from sandbox.mailbox import EVERY, MailView
 from sandbox.reading import parsed
 from store.database import Database
 from tests.integration.messages.emails import execute, rows, suppress
-from tests.integration.workers.lane import IPS, LANE, LaneTest, due_in, due_now, events_of, lane_test, new_worker
+from tests.integration.workers.lane import IPS, LANE, LaneTest, due_in, due_now, events_of, lane_test, new_worker, until
 from tests.unit.mta.dkim_reader import verifies
 from workers.batch import Job
 from workers.pipeline import deliver_due
@@ -258,3 +260,27 @@ async def _waits_for_lock(lane: LaneTest) -> int:
         while not await look():
             await asyncio.sleep(0.02)
     return found[0][0]
+
+
+async def test_the_link_of_a_captured_mail_unsubscribes_nobody(lane: LaneTest) -> None:
+    """It works, and it acts for a stand-in: the recipient of a test may be a customer."""
+    await put(lane, "ann@one.example", capture=True, topic_id=None)
+    await execute(lane.database, "UPDATE emails SET lane = 'marketing'")
+    await execute(lane.database, "UPDATE delivery_queue SET lane = 'marketing'")
+    await deliver_due(Lane.MARKETING, ["one.example"], lane.collaborators)
+    await until(lambda: lane.collaborators.recorder.depth() == 0)
+    [mail] = await caught(lane)
+    raw = await raw_of(lane, mail.id)
+
+    async with lane.database.transaction() as connection:
+        link = await choosing.link_of(connection, mail.ref)
+        assert link is not None
+        person = Person(link.application_id, link.address)
+        await choosing.unsubscribe(connection, person, link.topic_id, Act(Source.MAILTO, "", *mail.ref))
+
+    assert b"\r\nList-Unsubscribe:" in raw
+    assert stands_in(link.address)
+    assert sorted(await events_of(lane, mail.ref)) == ["delivered", "unsubscribed"]
+    assert await rows(lane.database, "SELECT 1 FROM suppressions WHERE address NOT LIKE '%%@captured.example'") == []
+    assert await rows(lane.database, "SELECT 1 FROM choices WHERE address NOT LIKE '%%@captured.example'") == []
+    assert await counted(lane) == {}

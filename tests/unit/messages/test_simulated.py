@@ -3,8 +3,9 @@
 import pytest
 
 from accounts.capture_rules import CaptureRules
+from core.addresses import fold_address
 from core.refusal import Refused
-from messages.capture import marked
+from messages.capture import marked, person_of, stands_in
 from messages.model import Recipient
 from messages.simulated import Behaviour, behaviour
 
@@ -49,3 +50,13 @@ def test_rules_and_simulations_mark_single_recipients() -> None:
 
     assert [one.capture for one in caught] == [False, True, True, False]
     assert marked(people[:1], CaptureRules(), DOMAIN) == (people[0],)
+
+
+def test_links_of_captured_mail_act_for_nobody_real() -> None:
+    """Whoever tries the unsubscribe link of a test must not unsubscribe a customer."""
+    stand_in = person_of("ann@x.example", capture=True)
+
+    assert person_of("ann@x.example", capture=False) == "ann@x.example"
+    assert stand_in == fold_address(stand_in) != "ann@x.example"
+    assert stand_in == person_of("ann@x.example", capture=True) != person_of("bea@x.example", capture=True)
+    assert (stands_in(stand_in), stands_in("ann@x.example")) == (True, False)
