@@ -44,7 +44,7 @@ WITH later AS (
 SELECT email_id, position FROM kept
 """
 
-# The caller has locked the messages in their order (outcomes/late).
+# Whoever calls it takes turns (outcomes/late), and nobody else touches messages that have ended.
 _LATE_BOUNCE = """
 UPDATE messages m SET state = %(state)s, updated_at = u.at
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(times)s::timestamptz[]) AS u(email_id, position, at)

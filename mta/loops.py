@@ -25,7 +25,7 @@ _SIGNATURES: Final = 5
 """Of one mail that are looked at."""
 _SMALLEST_KEY: Final = 1024
 _TAG = re.compile(r"(?:^|;)\s{0,20}([ads])\s{0,20}=\s{0,20}([A-Za-z0-9._-]{1,253})")
-_BLANKS = re.compile(rb"[ \t]{2000}")
+_BLANKS = re.compile(rb"[ \t]{500}")
 """dkimpy's canonical form is quadratic in a run of blanks; no loop sends one."""
 
 Txt = Callable[[str], Awaitable[list[str]]]

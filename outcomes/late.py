@@ -33,13 +33,13 @@ from suppression.rules import BY_DEFAULT, SoftBounceRule, strike_of
 from suppression.soft_bounces import MailboxNews
 from suppression.withdrawing import withdraw
 
+_TURN: Final = 0x706F73746C6E07
 _COUNTED: Final = {
     EventKind.BOUNCED: "late_bounced",
     EventKind.COMPLAINED: "complained",
     EventKind.COMPLAINT_WITHDRAWN: "complaint_withdrawn",
 }
 
-# Locked in one order: two batches that speak about the same messages wait for each other, never in a circle.
 _FIND = """
 SELECT m.email_id, m.position, m.address, e.application_id, e.lane, m.state, d.ip, d.provider,
        coalesce(c.kind = 'complained', false), m.capture
@@ -50,7 +50,6 @@ SELECT m.email_id, m.position, m.address, e.application_id, e.lane, m.state, d.i
      AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
   LEFT JOIN LATERAL (SELECT v.kind FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
      AND v.kind IN ('complained', 'complaint_withdrawn') ORDER BY v.at DESC LIMIT 1) c ON true
- ORDER BY m.email_id, m.position FOR UPDATE OF m
 """
 
 
@@ -100,8 +99,17 @@ class LateNews:
 Told = tuple[KnownMessage, LateNews]
 
 
+async def take_turn(connection: Connection) -> None:
+    """Wait until nobody else tells news, and keep others from it to the end of the transaction: two reports about one
+    message, read at the same time, would both be the first."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
+
+
 async def find_messages(connection: Connection, refs: Sequence[MessageRef]) -> dict[MessageRef, KnownMessage]:
-    """The messages with IP and provider they were delivered through, locked; those no longer stored are left out."""
+    """The messages with IP and provider they were delivered through; those no longer stored are left out.
+
+    Not locked: whoever records outcomes locks many messages in whatever order. Who tells news takes turns instead.
+    """
     wanted = sorted(set(refs))
     names = {
         "emails": arrays.uuids(r.email_id for r in wanted),

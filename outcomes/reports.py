@@ -27,7 +27,7 @@ from mta.loops import Loop, Txt, load_loops, proven_loop
 from mta.rule_book import RuleBook
 from outcomes.inbound import Finished, InboundMail, claim_inbound, finish_inbound, put_off
 from outcomes.judging import WAIT_FOR_OUTCOME, Decision, Result, decide
-from outcomes.late import KnownMessage, Told, find_messages, messages_of, record_news
+from outcomes.late import KnownMessage, Told, find_messages, messages_of, record_news, take_turn
 from outcomes.reading import Reading, read
 from outcomes.received import tell_received
 from outcomes.unsubscribing import is_unsubscribing, work_off
@@ -157,6 +157,7 @@ async def _work_together(batch: Sequence[InboundMail], tools: ReportTools) -> di
     readings = await asyncio.to_thread(lambda: [read(mail, tools.secret) for mail in others])
     cases = [await _proven(_Case(reading), tools) for reading in readings]
     async with tools.database.transaction() as connection:
+        await take_turn(connection)
         results = await _settle([case for case in cases if case is not None], connection, tools)
         for mail in leaving:
             known = await work_off(connection, tools.secret, mail)

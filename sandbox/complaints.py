@@ -45,6 +45,7 @@ async def voice(database: Database) -> int:
     voiced = 0
     while True:
         async with database.transaction() as connection:
+            await late.take_turn(connection)
             due = await (await connection.execute(_DUE, [_AT_ONCE])).fetchall()
             for email_id, position, at in due:
                 message = await late.find_message(connection, MessageRef(email_id, position))
