@@ -6,6 +6,7 @@ application when it is not there, for there is no other way to the first one; al
 
 import sys
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -40,6 +41,11 @@ async def chosen(connection: Connection, name: str) -> Application:
     candidates = [Candidate(one.id, one.name) for one in known]
     found = the_one(name, "application", candidates, "postlane applications list", "no_application")
     return next(one for one in known if one.id == found)
+
+
+async def application_named(connection: Connection, name: str) -> UUID | None:
+    """The id of the application meant; None for none. Raises CliError when it is not there."""
+    return (await chosen(connection, name)).id if name else None
 
 
 async def chosen_or_new(connection: Connection, name: str) -> Application:

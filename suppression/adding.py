@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import orjson
+
 from core.ids import uuid7
 from store.database import Connection
 from suppression.entries import NEVER, Added, Addition, Suppression
@@ -33,7 +35,8 @@ for long by somebody's batch."""
 _TYPES = (
     "uuid", "text", "text", "text", "text", "text", "text", "timestamptz", "timestamptz", "uuid", "uuid", "text",
 )  # fmt: skip
-_GIVEN = f"unnest({', '.join(f'%s::{kind}[]' for kind in _TYPES)}) AS g({', '.join(NAMES)})"
+# One text with all rows: several times faster to make than an array for each column.
+_GIVEN = f"json_to_recordset(%s) AS g({', '.join(f'{n} {kind}' for n, kind in zip(NAMES, _TYPES, strict=True))})"
 
 # An entry that is there is locked and left as it is: `_REPLACE` then finds it as it stands, and nobody can take it away
 # in between.
@@ -64,6 +67,8 @@ UPDATE suppressions s SET
 RETURNING {columns("s")}
 """
 
+_MERGE = f"WITH made AS ({_ADD}) SELECT count(*) FROM made"
+
 _SAME = """
 SELECT s.id, s.address, s.scope FROM unnest(%s::text[], %s::text[]) AS given(address, scope)
   JOIN suppressions s ON s.address = given.address AND s.scope = given.scope
@@ -90,7 +95,7 @@ async def add(connection: Connection, additions: Sequence[Addition], *, told: bo
 async def _add_step(
     connection: Connection, keys: Sequence[Key], additions: Sequence[Addition], told: bool
 ) -> list[Added]:
-    values = _columns(keys, additions)
+    values = _rows(keys, additions)
     fresh = await _changed(connection, _ADD, values)
     if told:
         await tell(connection, EventType.SUPPRESSION_ADDED, list(fresh.values()))
@@ -104,21 +109,46 @@ async def _add_step(
     return [_added(key, found[key], created=key in fresh, changed=key in changed) for key in keys]
 
 
-async def _changed(connection: Connection, statement: str, values: list[list[object]]) -> dict[Key, Suppression]:
+async def merge(connection: Connection, additions: Sequence[Addition]) -> int:
+    """Add many entries at once and tell nobody, for an import; returns how many are new."""
+    wanted = _without_repeats(additions)
+    keys = sorted(wanted)
+    if not keys:
+        return 0
+    values = _rows(keys, [wanted[key] for key in keys])
+    row = await (await connection.execute(_MERGE, [values])).fetchone()
+    fresh = int(row[0]) if row else 0
+    if fresh < len(keys):
+        await connection.execute(_REPLACE, [values])
+    return fresh
+
+
+async def _changed(connection: Connection, statement: str, values: str) -> dict[Key, Suppression]:
     """The entries that a statement made or changed."""
-    rows = await (await connection.execute(statement, values)).fetchall()
+    rows = await (await connection.execute(statement, [values])).fetchall()
     return {(row[1], row[2]): suppression(row) for row in rows}
 
 
-def _columns(keys: Sequence[Key], additions: Sequence[Addition]) -> list[list[object]]:
-    rows = [
-        (
-            uuid7(), key[0], key[1], a.entry.reason.value, a.entry.source.value, a.entry.detail, a.entry.note, a.since,
-            a.entry.expires_at, a.owner, a.source_id, a.actor,
-        )
-        for key, a in zip(keys, additions, strict=True)
-    ]  # fmt: skip
-    return [list(column) for column in zip(*rows, strict=True)]
+def _rows(keys: Sequence[Key], additions: Sequence[Addition]) -> str:
+    rows = [_row(key, addition) for key, addition in zip(keys, additions, strict=True)]
+    return orjson.dumps(rows).decode()
+
+
+def _row(key: Key, a: Addition) -> dict[str, object]:
+    return {
+        "id": uuid7(),
+        "address": key[0],
+        "scope": key[1],
+        "reason": a.entry.reason,
+        "source": a.entry.source,
+        "detail": a.entry.detail,
+        "note": a.entry.note,
+        "created_at": a.since,
+        "expires_at": a.entry.expires_at,
+        "owner_id": a.owner,
+        "source_id": a.source_id,
+        "actor": a.actor,
+    }
 
 
 def _added(key: Key, identifier: UUID, *, created: bool, changed: bool = False) -> Added:

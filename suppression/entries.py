@@ -6,6 +6,7 @@ forms of `suppression/subjects`.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +14,12 @@ from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionSco
 from suppression.scopes import Reach
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=1024)
+def _key(scope: SuppressionScope, only_for: UUID | None, topic: UUID | None) -> str:
+    """Kept, because a list of millions has few."""
+    return Reach(scope, only_for, topic).key
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Addition:
     @property
     def key(self) -> tuple[str, str]:
         """What is unique in the list."""
-        return self.address, Reach(self.entry.scope, self.only_for, self.topic).key
+        return self.address, _key(self.entry.scope, self.only_for, self.topic)
 
     @property
     def end(self) -> datetime:

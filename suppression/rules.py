@@ -32,6 +32,13 @@ DETAIL_LENGTH: Final = 500
 """Characters of `detail`: a reply of the usual length fits, and a list of a million entries stays small."""
 
 
+def plain_detail(text: str) -> str:
+    """`text` as a detail: one line, printable (PostgreSQL takes no NUL, UTF-8 no lone surrogate), of bounded length."""
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return text.strip()[:DETAIL_LENGTH]
+
+
 def suppression_for(verdict: Verdict, phase: Phase | None, lane: Lane, reply: str = "") -> SuppressionEntry | None:
     """The entry to add for a bounced message, or None.
 

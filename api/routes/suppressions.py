@@ -43,9 +43,9 @@ from suppression.adding import LARGEST_BATCH
 from suppression.entries import Addition, Ended, Suppression
 from suppression.reasons import ORIGINS, Origin, Reason, Source, SuppressionEntry, SuppressionScope
 from suppression.removing import Remover
+from suppression.rules import plain_detail
 from suppression.search import search_for
 from suppression.subjects import is_domain, subject
-from suppression.transfer import plain_detail
 from web.absent import Absent
 from web.answers import json_answer
 from web.bodies import largest_body

@@ -1,0 +1,234 @@
+"""`postlane suppressions import|imports|export|hash`: whole lists, from and for other systems.
+
+Registered by `cli/commands/suppressions`. An import that was stopped goes on where it was when it is started again.
+"""
+
+import gzip
+import hashlib
+import io
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Annotated, Final, TextIO
+from uuid import UUID
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli.application import application_named
+from cli.operating import by
+from cli.output import CliError, Column, JsonOption, emit, say, visible
+from cli.sessions import with_database
+from core.addresses import AddressError, fold_address
+from store.database import Database
+from suppression import importing, repository
+from suppression.entries import Suppression
+from suppression.files import decoded
+from suppression.importing import Import
+from suppression.query import Search
+from suppression.reading import ListReader, Terms
+from suppression.reasons import Reason, SuppressionScope
+from suppression.search import search_for
+from suppression.subjects import hashed
+from suppression.transfer import write_header, write_rows
+from web.faces.suppressions import suppression_face
+
+_SAMPLE: Final = 1024 * 1024
+"""Bytes at the beginning and at the end of a file that, with its size, tell it from another one."""
+_TELL_SECONDS: Final = 10.0
+"""Between two lines about progress where there is no terminal to draw a bar on."""
+
+_COUNTS = (
+    Column("added", justify="right"),
+    Column("known", justify="right"),
+    Column("passed", "passed over", justify="right"),
+    Column("wrong", justify="right"),
+)
+_IMPORT_COLUMNS = (
+    Column("name", style="bold"),
+    Column("finished_at", "finished"),
+    Column("updated_at", "seen last", drop=2),
+    Column("line", "lines", justify="right"),
+    *_COUNTS,
+    Column("actor", "by", drop=3),
+)
+
+
+def import_list(
+    file: Annotated[str, typer.Argument(help="CSV, JSON, or one address a line; - reads standard input.")],
+    scope: Annotated[
+        SuppressionScope, typer.Option(help="For what, where the lines say nothing: everything, or one stream.")
+    ] = SuppressionScope.ALL,
+    only_for: Annotated[str, typer.Option("--for", help="Only the mail of this application.")] = "",
+    topic: Annotated[UUID | None, typer.Option(help="Only mail of this topic of the application.")] = None,
+    reason: Annotated[
+        Reason | None, typer.Option(help="For lines that name no reason; by default what the export is known for.")
+    ] = None,
+    domains: Annotated[
+        bool, typer.Option("--domains", help="Take lines such as @example.com: every address of a domain.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin at the beginning, also where an import of this file was stopped.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a list from another system, or from `suppressions export`. Wrong lines are named and passed over."""
+    if topic and not only_for:
+        raise CliError("needs_topic", "A topic belongs to an application: name it in --for.")
+    wanted = SuppressionScope.TOPIC if topic else scope
+
+    async def work(database: Database) -> importing.Progress:
+        async with database.connection() as connection:
+            whose = await application_named(connection, only_for)
+        terms = Terms(
+            datetime.now(UTC), wanted, reason=reason, only_for=whose, topic=topic, actor=by(), domains=domains
+        )
+        with _opened(file) as (raw, size):
+            mark = "" if again or size is None else _fingerprint(Path(file), terms)
+            with decoded(raw) as text, _shown(raw, size) as tell:
+                return await importing.run(database, ListReader(text, terms), Path(file).name, mark, tell)
+
+    try:
+        done = with_database(work)
+    except (EOFError, OSError, zlib.error, gzip.BadGzipFile) as error:
+        raise CliError("cannot_read", f"{file}: {error}") from None
+    _say_how_it_went(done)
+    face = {name: getattr(done, name) for name in ("line", "resumed_at", "added", "known", "passed", "wrong", "faults")}
+    emit(face, as_json=as_json, columns=_COUNTS)
+
+
+def show_imports(as_json: JsonOption = False) -> None:
+    """How imports went, and how far those are that are under way."""
+
+    async def work(database: Database) -> list[Import]:
+        async with database.connection() as connection:
+            return await importing.imports(connection)
+
+    emit(with_database(work), as_json=as_json, columns=_IMPORT_COLUMNS, empty="Nothing was imported yet.")
+
+
+def export(
+    search: Annotated[str, typer.Argument(help="The beginning of an address, or @ and a whole domain.")] = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
+    reason: Annotated[Reason | None, typer.Option(help="Only entries with this reason.")] = None,
+    scope: Annotated[SuppressionScope | None, typer.Option(help="Only entries with this scope.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of CSV.")] = False,
+) -> None:
+    """Write entries as CSV, also when piped: `suppressions import` reads it back."""
+    wanted = search_for(search, (reason,) if reason else (), (scope,) if scope else ())
+    if output is None:
+        count = _export(wanted, sys.stdout, as_json)
+    else:
+        try:
+            with output.open("w", encoding="utf-8", newline="") as out:
+                count = _export(wanted, out, as_json)
+        except OSError as error:
+            raise CliError("cannot_write", str(error)) from None
+    say(f"{count:,} entries exported.", style="dim")
+
+
+def hash_list(
+    file: Annotated[str, typer.Argument(help="One address a line; - reads standard input.")] = "-",
+) -> None:
+    """Write the hashes of addresses, to hand a list on without its addresses. `suppressions import` takes them."""
+    with _opened(file) as (raw, _), decoded(raw) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                sys.stdout.write(f"{_hashed(line.strip(), number)}\n")
+
+
+def _hashed(text: str, number: int) -> str:
+    try:
+        return hashed(fold_address(text))
+    except AddressError as error:
+        raise CliError(error.code, f"line {number}: {text[:200]}: {error.reason}") from None
+
+
+def _say_how_it_went(done: importing.Progress) -> None:
+    if done.resumed_at:
+        say(f"An import of this file had stopped: went on behind line {done.resumed_at:,}.", style="dim")
+    for fault in done.faults:
+        say(f"line {fault.line}: {visible(fault.text)}: {fault.reason}", style="yellow")
+    if done.wrong > len(done.faults):
+        say(f"{done.wrong - len(done.faults):,} more lines are wrong.", style="yellow")
+    if done.passed:
+        say(f"{done.passed:,} were passed over: they get mail where the list comes from, or their time is over.")
+
+
+def _export(wanted: Search, out: TextIO, as_json: bool) -> int:
+    """Write page by page; how many entries."""
+    if not as_json:
+        write_header(out)
+    write: Callable[[TextIO, list[Suppression]], None] = _write_json if as_json else write_rows
+
+    async def work(database: Database) -> int:
+        count = 0
+        async with database.connection() as connection:
+            async for entries in repository.each_page(connection, wanted):
+                write(out, entries)
+                count += len(entries)
+        return count
+
+    return with_database(work)
+
+
+def _write_json(out: TextIO, entries: list[Suppression]) -> None:
+    out.writelines(orjson.dumps(suppression_face(entry)).decode() + "\n" for entry in entries)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
+    """The bytes of a file and its size, or of standard input. Raises CliError."""
+    if file == "-":
+        yield sys.stdin.buffer, None
+        return
+    try:
+        source = Path(file).open("rb")  # noqa: SIM115  # closed below; opening alone may fail with a message
+    except OSError as error:
+        raise CliError("cannot_read", str(error)) from None
+    with source:
+        yield source, Path(file).stat().st_size
+
+
+def _fingerprint(file: Path, terms: Terms) -> str:
+    """Tells this file, imported with these terms, from all others."""
+    asked = (terms.scope, terms.reason, terms.only_for, terms.topic, terms.domains)
+    digest = hashlib.sha256(repr(asked).encode())
+    with file.open("rb") as source:
+        digest.update(source.read(_SAMPLE))
+        size = source.seek(0, io.SEEK_END)
+        source.seek(max(0, size - _SAMPLE))
+        digest.update(source.read(_SAMPLE) + str(size).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _shown(raw: IO[bytes], size: int | None) -> Iterator[Callable[[importing.Progress], None]]:
+    """Progress as a bar on a terminal, else as a line now and then."""
+    console = Console(stderr=True)
+    if not console.is_terminal or size is None:
+        yield _told_in_lines(raw, size)
+        return
+    columns = (TextColumn("importing"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[lines]} lines"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=size, lines="0")
+        yield lambda now: bar.update(task, completed=raw.tell(), lines=f"{now.line:,}")
+
+
+def _told_in_lines(raw: IO[bytes], size: int | None) -> Callable[[importing.Progress], None]:
+    told = time.monotonic()
+
+    def tell(now: importing.Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            share = f", {raw.tell() * 100 // size} %" if size else ""
+            say(f"{now.line:,} lines{share}: {now.added:,} added, {now.known:,} known, {now.wrong:,} wrong")
+
+    return tell

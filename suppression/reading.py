@@ -1,0 +1,308 @@
+"""Reads a list that another system exported: each line an entry, a fault, or somebody who is passed over.
+
+Takes a plain file with one address a line, CSV with or without a header, and JSON. `suppression/files` gives the lines,
+`suppression/columns` says what they mean. Never stops at a bad line: each one comes back as a `Fault` with its number,
+so that a list of ten million is imported but for its three typos. Pure.
+"""
+
+import csv
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from core.addresses import AddressError, fold_address
+from suppression.columns import (
+    Columns,
+    columns_of,
+    columns_seen,
+    gets_mail,
+    moment,
+    plain,
+    reason_of,
+    reason_of_state,
+)
+from suppression.entries import Addition
+from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
+from suppression.rules import plain_detail
+from suppression.subjects import is_domain, subject
+
+_MOST_LINES: Final = 20
+"""Lines one CSV entry may have: a server's reply that was kept as detail has fewer."""
+_LOOKED_AT: Final = 20
+"""Lines among which the header is looked for: some exports begin with a title."""
+_MARKS: Final = (",", ";", "\t", "|")
+_END_OF_CELL: Final = re.compile(r"[,;\t|]")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every line that says nothing else."""
+
+    now: datetime
+    scope: SuppressionScope = SuppressionScope.ALL
+    source: Source = Source.IMPORT
+    reason: Reason | None = None
+    """None: what the file as a whole says, else `import`."""
+    owner: UUID | None = None
+    only_for: UUID | None = None
+    topic: UUID | None = None
+    actor: str = ""
+    domains: bool = False
+    """Lines such as `@example.com` are taken. They stand for every address of a domain, or for a slip of the hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that was not taken."""
+
+    line: int
+    text: str
+    """The address as it stands there, at most 200 characters."""
+    reason: str
+
+
+class Passed(Enum):
+    """Why a line that is right is not taken."""
+
+    OVER = "over"
+    """Its time has ended."""
+    GETS_MAIL = "gets_mail"
+    """The other system writes to them."""
+
+
+Item = Addition | Fault | Passed
+
+_Cells = tuple[int, int, list[str] | str]
+"""The line to name, the last line taken, and the cells of a row ([]: nothing), or why it cannot be read."""
+_Row = tuple[Columns, int, list[str] | str]
+"""The same with the columns, and without the last line."""
+
+
+class ListReader:
+    """Iterates over the items of a list. `line` is the last line that was read for them."""
+
+    def __init__(self, lines: Iterable[str], terms: Terms, behind: int = 0) -> None:
+        """Items of the lines up to `behind` are left out; it is the last line of an item."""
+        self.behind = behind
+        self._lines = iter(lines)
+        self.terms = terms
+        self._bare = SuppressionEntry(terms.scope, terms.reason or Reason.IMPORT, terms.source, "")
+        self.line = 0
+        self.seen = "nothing"
+        """What the file looked like, in words for whoever wonders why nothing was taken."""
+
+    def __iter__(self) -> Iterator[Item]:
+        head = list(itertools.islice(self._lines, _LOOKED_AT))
+        opening = next((line.strip() for line in head if _says_something(line)), "")
+        if not opening:
+            self.seen = f"{len(head)} empty lines" if head else "an empty file"
+            return
+        rows = self._json(head) if opening[0] in "{[" else None
+        for columns, at, row in rows if rows is not None else self._table(head):
+            if isinstance(row, str):
+                yield Fault(at, "", row)
+            elif row and self.line > self.behind:
+                yield self._item(row, columns)
+
+    # Rows
+
+    def _table(self, head: list[str]) -> Iterator[_Row]:
+        start, mark, columns = _layout(head)
+        skipped = max(0, self.behind - start)  # without a look at them: a list of millions is soon where it was
+        lines = itertools.islice(itertools.chain(head[start:], self._lines), skipped, None)
+        self.line = start = start + skipped
+        shown = [repr(mark), "as separator"] if mark else ["one address a line"]
+        self.seen = " ".join([*shown, f"beginning with {next(filter(_says_something, head)).strip()[:80]!r}"])
+        rows = _csv_rows(lines, mark) if mark else _plain_rows(lines)
+        for at, last, row in rows:
+            self.line = start + last
+            yield columns, start + at, row
+
+    def _json(self, head: list[str]) -> Iterator[_Row] | None:
+        """One object a line, or one document; None: it only looks like JSON."""
+        first = next(line for line in head if _says_something(line))
+        if isinstance(_object(first), dict):
+            self.seen = "one JSON object a line"
+            return self._json_lines(itertools.chain(head, self._lines))
+        text = "".join(itertools.chain(head, self._lines))
+        records = _records(_object(text))
+        if records is None:
+            self._lines = iter(text.splitlines(keepends=True)[len(head) :])
+            return None
+        self.seen = f"a JSON document with {len(records)} objects"
+        return self._json_records(records)
+
+    def _json_lines(self, lines: Iterable[str]) -> Iterator[_Row]:
+        for self.line, line in enumerate(lines, 1):
+            if line.strip():
+                yield _fields(self.line, _object(line))
+
+    def _json_records(self, records: Sequence[object]) -> Iterator[_Row]:
+        for self.line, record in enumerate(records, 1):
+            yield _fields(self.line, record)
+
+    # Items
+
+    def _item(self, row: list[str], columns: Columns) -> Item:
+        text = _cell(row, columns.address)
+        try:
+            if columns.members or (columns.state is not None and gets_mail(_cell(row, columns.state))):
+                fold_address(text)
+                return Passed.GETS_MAIL
+            kept = self._subject(text)
+            entry = self._entry(row, columns)
+            only_for, topic = self._whose(row, columns)
+            if (entry.scope is SuppressionScope.TOPIC) != (topic is not None):
+                raise ValueError("an entry for a topic needs its scope, topic and application")
+        except AddressError as error:
+            return Fault(self.line, text[:200], error.reason)
+        except ValueError as error:
+            return Fault(self.line, text[:200], str(error))
+        t = self.terms
+        if entry.expires_at is not None and entry.expires_at <= t.now:
+            return Passed.OVER
+        since = moment(_cell(row, columns.since)) if columns.since is not None else None
+        begun = since if since is not None and since < t.now else None
+        return Addition(kept, entry, t.owner, only_for, topic, actor=t.actor, since=begun)
+
+    def _whose(self, row: list[str], columns: Columns) -> tuple[UUID | None, UUID | None]:
+        """As our own export has it; what was asked for comes first."""
+        t = self.terms
+        only_for, topic = _cell(row, columns.only_for), _cell(row, columns.topic)
+        return t.only_for or _id(only_for), t.topic or _id(topic)
+
+    def _subject(self, text: str) -> str:
+        if text[:1] == "@" or ":" in text:
+            kept = subject(text)
+            if is_domain(kept) and not self.terms.domains:
+                raise ValueError("this stands for every address of a domain, which has to be asked for (--domains)")
+            return kept
+        return fold_address(text)
+
+    def _entry(self, row: list[str], columns: Columns) -> SuppressionEntry:
+        """The entry of a row. Raises ValueError for a scope or an end that cannot be read."""
+        if len(row) == 1:
+            return self._bare
+        t, word, state = self.terms, _cell(row, columns.reason), _cell(row, columns.state)
+        reason = t.reason or columns.usual or Reason.IMPORT
+        known = (reason_of(word) if word else None) or (reason_of_state(state) if state else None)
+        if word or state:
+            reason = known or reason
+        detail = _cell(row, columns.detail) or (word if word and plain(word) not in _PLAIN_WORDS else "")
+        scope_text, end = _cell(row, columns.scope).lower(), _cell(row, columns.expires_at)
+        scope = SuppressionScope(scope_text) if scope_text and t.topic is None else t.scope
+        expires = moment(end) if end else None
+        if end and expires is None:
+            raise ValueError(f"{end[:60]!r} is no time")
+        note = plain_detail(_cell(row, columns.note))
+        return SuppressionEntry(scope, reason, t.source, plain_detail(detail), expires, note)
+
+
+_PLAIN_WORDS: Final = frozenset(plain(word) for reason in Reason for word in (reason.value, reason.name)) | {
+    "hardbounce", "bounce", "bounced", "spamcomplaint", "complained", "unsubscribed", "manualsuppression", "cleaned",
+}  # fmt: skip
+"""Words for a reason that say nothing beyond it."""
+
+
+def _layout(head: Sequence[str]) -> tuple[int, str, Columns]:
+    """Lines to pass over, the separator ("": one address a line), and the columns.
+
+    A header is the first line that names a column of addresses; else the columns are those of the first line with an
+    address, and what stands above it is a header in words we do not know.
+    """
+    for number, line in enumerate(head):
+        for mark in _MARKS:
+            columns = columns_of(_split(line, mark))
+            if columns is not None:
+                return number + 1, mark, columns
+    for number, line in enumerate(head):
+        for mark in _MARKS:
+            cells = _split(line, mark)
+            place = next((index for index, cell in enumerate(cells) if _is_subject(cell)), None)
+            if place is not None and (len(cells) > 1 or mark == _MARKS[-1]):
+                return number, mark if len(cells) > 1 else "", columns_seen(cells, place)
+    return 0, "", Columns(0)
+
+
+def _split(line: str, mark: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=mark), [])]
+    except csv.Error:
+        return []
+
+
+def _is_subject(text: str) -> bool:
+    try:
+        return bool(subject(text))
+    except AddressError:
+        return False
+
+
+def _says_something(line: str) -> bool:
+    text = line.strip()
+    return bool(text) and text[0] != "#"
+
+
+def _plain_rows(lines: Iterable[str]) -> Iterator[_Cells]:
+    """Never through the CSV reader: there a stray quotation mark swallows the lines behind it."""
+    for number, line in enumerate(lines, 1):
+        cell = _END_OF_CELL.split(line.strip(), 1)[0].strip().strip('"')
+        yield number, number, [cell] if _says_something(line) else []
+
+
+def _csv_rows(lines: Iterable[str], mark: str) -> Iterator[_Cells]:
+    reader = csv.reader(lines, delimiter=mark)
+    while True:
+        start = reader.line_num
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num, reader.line_num, f"not CSV: {error}"
+            continue
+        end = reader.line_num
+        if end - start > _MOST_LINES:
+            yield start + 1, end, f"a quotation mark that is not closed makes one entry of {end - start} lines"
+        else:
+            yield end, end, row if row and not row[0].startswith("#") and any(map(str.strip, row)) else []
+
+
+def _cell(row: Sequence[str], index: int | None) -> str:
+    return row[index].strip() if index is not None and index < len(row) else ""
+
+
+def _object(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _records(document: Any) -> list[object] | None:
+    """The objects of a document: a list of them, or the first such list in an object, as APIs answer."""
+    found = document
+    if isinstance(document, dict):
+        found = next((value for value in document.values() if isinstance(value, list)), None)
+    return found if isinstance(found, list) else None
+
+
+def _id(text: str) -> UUID | None:
+    """Raises ValueError."""
+    return UUID(text) if text else None
+
+
+def _fields(number: int, record: object) -> _Row:
+    if not isinstance(record, dict):
+        return Columns(0), number, "this is no JSON object"
+    columns = columns_of(list(record))
+    if columns is None:
+        return Columns(0), number, f"no field of {', '.join(list(record)[:6])} holds an address"
+    return columns, number, ["" if value is None else str(value) for value in record.values()]
