@@ -33,7 +33,8 @@ def stands_in(address: str) -> bool:
 def marked(recipients: Sequence[Recipient], rules: CaptureRules, domain: str) -> tuple[Recipient, ...]:
     """The recipients, marked where nothing may leave. `domain` is that of simulated recipients. Raises Refused for an
     address in it that is none."""
-    if not rules and not any(r.destination in (domain, RESEND) for r in recipients):
+    reserved = (domain, RESEND)
+    if not rules and not [r for r in recipients if r.destination in reserved]:
         return tuple(recipients)
     return tuple(_marked(recipient, rules, domain) for recipient in recipients)
 
