@@ -79,6 +79,6 @@ async def forget(connection: Connection) -> None:
     await connection.execute("DELETE FROM provider_figures WHERE day < current_date - %s", [STORY_DAYS])
 
 
-def today() -> date:
+def utc_day() -> date:
     """The day of what has no date of its own."""
     return datetime.now(UTC).date()

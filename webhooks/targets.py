@@ -100,8 +100,8 @@ def parse(text: str) -> Target:
     port = int(found["port"] or _PORTS[scheme])
     if port not in _PORTS.values() and not _FIRST_FREE_PORT <= port <= 65535:
         raise invalid(_FIELD, f"port {port} is not for HTTP; use 443, 80, or one from {_FIRST_FREE_PORT} up")
-    path = found["target"] or "/"
-    return Target(scheme, _host(found["host"]), port, path if path.startswith("/") else f"/{path}")
+    path, _, query = (found["target"] or "/").partition("?")
+    return Target(scheme, _host(found["host"]), port, (path or "/") + (f"?{query}" if query else ""))
 
 
 def check(text: str, own: Sequence[Network]) -> Target:

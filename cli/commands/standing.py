@@ -57,7 +57,7 @@ def import_standing(
 
     Example: postlane standing import snds data.csv
     """
-    figures = read(source, _content(file), standing.today())
+    figures = read(source, _content(file), standing.utc_day())
 
     async def work(database: Database) -> Taken:
         async with database.transaction() as connection:

@@ -20,6 +20,9 @@ def test_a_database_in_use_is_refused(database_url: str) -> None:
 
 def test_a_database_without_tables_is_nobodys(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO applications (id, name) VALUES (%s, 'shop')", [uuid7()])
+        with pytest.raises(ConfigurationError):
+            refuse_strangers(database_url)
         connection.execute("DROP TABLE applications CASCADE")
         refuse_strangers(database_url)
 

@@ -89,6 +89,7 @@ def test_urls_that_are_refused(text: str, why: str) -> None:
     [
         ("https://a.example", "https://a.example/"),
         ("HTTPS://A.Example:443/Path?q=1%20", "https://a.example/Path?q=1%20"),
+        ("https://a.example?", "https://a.example/"),
         ("https://a.example:8443?x", "https://a.example:8443/?x"),
         ("https://bücher.example/", "https://xn--bcher-kva.example/"),
         ("https://[2606:4700:0::1111]/", "https://[2606:4700::1111]/"),

@@ -36,6 +36,8 @@ OWN_SAMPLES_ONLY = frozenset(
         "qq-sender-domain",
         "qq-recipient-policy",
         "yahoo-authentication",
+        "not-wanted-by-the-recipient",
+        "filing-program-failed",
         "dot-unanswered",
         "domain-not-there",
         "domain-takes-no-mail",
