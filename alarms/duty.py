@@ -17,11 +17,11 @@ from alarms.repository import open_of, settle
 from alarms.rule_settings import rules
 from core.logs import get_logger
 from store.database import Connection, Database, DatabaseUnavailableError
+from store.locks import Lock
 
 _log = get_logger(__name__)
 
 JUDGE: Final = "the judge of complaints"
-_LOCK: Final = 0x706F73746C6E04
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ async def judge_all(database: Database, folder: Path) -> None:
 
 
 async def _judge(connection: Connection, kind: AlarmKind, values: Mapping[str, float], folder: Path) -> None:
-    cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+    cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [Lock.JUDGING_ALARMS])
     row = await cursor.fetchone()
     if not row or not row[0]:
         return

@@ -28,15 +28,13 @@ from outcomes.machines import MachineBook, Verdict, judge
 from store import arrays
 from store.counters import Counted
 from store.database import Connection
+from store.locks import Lock
 
 MOST_EVENTS: Final = 200
 """Of one kind in the timeline of one message: somebody who has a link may follow it for ever."""
 
 FORGET: Final = timedelta(days=730)
 """Whoever has shown no sign of life for two years is nobody to warm an IP with."""
-
-_WRITING: Final = 0x706F73746C6E04
-"""Advisory lock of whoever writes hits."""
 
 _KINDS: Final = {Kind.OPEN: EventKind.OPENED, Kind.CLICK: EventKind.CLICKED}
 
@@ -126,7 +124,7 @@ async def record(
     connection: Connection, segment: UUID, hits: Sequence[Hit], around: Iterable[Hit], book: MachineBook
 ) -> Written | None:
     """Write the hits of a segment within the caller's transaction. None when they were written before."""
-    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_WRITING])
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.WRITING_HITS])
     cursor = await connection.execute(
         "INSERT INTO engagement_segments (id) VALUES (%s) ON CONFLICT DO NOTHING RETURNING id", [segment]
     )

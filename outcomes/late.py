@@ -26,6 +26,7 @@ from mta.model import Response, Verdict
 from store import arrays
 from store.counters import Counted
 from store.database import Connection
+from store.locks import Lock
 from suppression import adding, soft_bounces
 from suppression.entries import Addition
 from suppression.reasons import SuppressionEntry
@@ -33,7 +34,6 @@ from suppression.rules import BY_DEFAULT, SoftBounceRule, strike_of
 from suppression.soft_bounces import MailboxNews
 from suppression.withdrawing import withdraw
 
-_TURN: Final = 0x706F73746C6E07
 _COUNTED: Final = {
     EventKind.BOUNCED: "late_bounced",
     EventKind.COMPLAINED: "complained",
@@ -102,7 +102,7 @@ Told = tuple[KnownMessage, LateNews]
 async def take_turn(connection: Connection) -> None:
     """Wait until nobody else tells news, and keep others from it to the end of the transaction: two reports about one
     message, read at the same time, would both be the first."""
-    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.LATE_NEWS])
 
 
 async def find_messages(connection: Connection, refs: Sequence[MessageRef]) -> dict[MessageRef, KnownMessage]:

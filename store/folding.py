@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from store.database import Connection, Database
+from store.locks import Lock
 
 MOST_TAGS: Final = 1000
 OTHER_TAGS: Final = "*"
@@ -23,7 +24,6 @@ TAG_DAYS: Final = 30
 """After so many days without mail a tag makes room for another."""
 
 _BATCH: Final = 5000
-_LOCK: Final = 0x706F73746C6E03
 
 _TAKE = """
 DELETE FROM count_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM count_deltas LIMIT %s))
@@ -122,7 +122,7 @@ async def fold(database: Database, batch: int = _BATCH) -> int:
 
 
 async def _fold_some(connection: Connection, batch: int) -> int:
-    cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+    cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [Lock.FOLDING_COUNTS])
     row = await cursor.fetchone()
     if not row or not row[0]:
         return 0
@@ -180,7 +180,7 @@ async def forget(connection: Connection, hour_days: int, day_days: int) -> None:
     await connection.execute("DELETE FROM report_days WHERE day < current_date - %s", [day_days])
     await connection.execute("DELETE FROM report_tags WHERE seen < current_date - %s", [TAG_DAYS])
     # Not while deltas are being added to them.
-    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.FOLDING_COUNTS])
     await connection.execute(
         "DELETE FROM report_series s WHERE NOT EXISTS (SELECT FROM report_days WHERE series_id = s.id)"
         " AND NOT EXISTS (SELECT FROM report_hours WHERE series_id = s.id)"

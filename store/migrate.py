@@ -14,8 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.errors import ConfigurationError
 from store.database import DatabaseUnavailableError
-
-_LOCK = 0x706F73746C616E65  # "postlane": two processes that migrate at once take turns
+from store.locks import Lock
 
 
 def upgrade(database_url: str) -> str:
@@ -24,7 +23,7 @@ def upgrade(database_url: str) -> str:
     Raises DatabaseUnavailableError, and ConfigurationError for a database of a newer version.
     """
     with _connected(database_url) as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": Lock.MIGRATING})
         connection.commit()
         try:
             config = _config()
@@ -32,7 +31,7 @@ def upgrade(database_url: str) -> str:
             command.upgrade(config, "head")
             connection.commit()
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": Lock.MIGRATING})
             connection.commit()
         return MigrationContext.configure(connection).get_current_revision() or ""
 

@@ -13,6 +13,7 @@ from psycopg import sql
 from core.ids import lowest_at
 from core.logs import get_logger
 from store.database import Connection
+from store.locks import Lock
 
 _log = get_logger(__name__)
 
@@ -36,7 +37,6 @@ _MAKE = (
     " INSERT INTO {name} SELECT * FROM stray",
     "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
 )
-_MAKING = 0x706F73746C6E02
 """Advisory lock: two that make partitions at once take turns."""
 
 STORY_DAYS = 400
@@ -116,7 +116,7 @@ async def _make(connection: Connection, table: str, name: str, day: date) -> boo
         "options": sql.SQL(f" WITH ({_OPTIONS[table]})") if table in _OPTIONS else sql.SQL(""),
     }
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.MAKING_PARTITIONS])
         cursor = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
         if (await cursor.fetchone() or [False])[0]:
             return False

@@ -24,6 +24,7 @@ from pools import standing, throttle_repository, upkeep
 from sandbox import mailbox
 from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
+from store.locks import Lock
 from suppression import soft_bounces
 from suppression.removing import forget_expired
 from warmup.repository import forget_days
@@ -31,7 +32,6 @@ from workers.duties import Duty, do_all
 
 _log = get_logger(__name__)
 
-LEADER_LOCK = 0x706F73746C6E01
 LEAD_SECONDS = 1.0
 """Between two looks at the lock, by the one that holds it and by those that want it."""
 
@@ -117,7 +117,7 @@ async def lead(scheduler: Scheduler, duties: Sequence[Duty[Scheduler]] = DUTIES)
 
 
 async def _locked(connection: Connection) -> bool:
-    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK])
+    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [Lock.SCHEDULING])
     row = await cursor.fetchone()
     return bool(row and row[0])
 

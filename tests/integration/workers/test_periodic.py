@@ -22,6 +22,7 @@ from messages.due import scan_due
 from messages.model import Idempotency
 from mta.rule_book import RuleBook
 from store.database import Database
+from store.locks import Lock
 from store.partitions import retention
 from tests.integration.messages.emails import (
     execute,
@@ -251,7 +252,7 @@ async def lock_holders(database: Database) -> list[int]:
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " AND (classid::bigint << 32 | objid::bigint) = %s",
-        [periodic.LEADER_LOCK],
+        [Lock.SCHEDULING],
     )
     return [pid for (pid,) in found]
 
