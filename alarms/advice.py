@@ -46,8 +46,7 @@ WHAT_TO_DO: Final[Mapping[AlarmKind, str]] = {
     AlarmKind.SEED_MISSING: "`postlane seeds show ADDRESS` has the last placements. In spam: look at what changed in "
     "content, volume or records. Missing: follow the mail with `postlane messages why`.",
     AlarmKind.CERTIFICATE: "Renew it and put it in the place of the file that is named.",
-    AlarmKind.DNS_RECORD: "`postlane domains verify DOMAIN`, or `postlane doctor` for an IP, shows the record that has "
-    "to be there.",
+    AlarmKind.DNS_RECORD: "`postlane domains verify DOMAIN` shows the record that has to be there.",
     AlarmKind.DOMAIN_LOST: "`postlane domains verify DOMAIN` shows what has to be published; the domain sends again "
     "as soon as it is there.",
     AlarmKind.ALARM_MAIL: "`postlane alarms mail test` tries it now and says what the server answers.",

@@ -23,7 +23,7 @@ the clock, with limits that can be set (`alarms/rules`): raised at a limit, clea
     seed_missing    seed account         mail to it is missing, in       the newest mail to it is in the inbox
                                          spam, or cannot be looked for
     certificate     file                 it ends soon                    another one is there
-    dns_record      domain or IP         a record is broken              it is there again
+    dns_record      domain               a record is broken              it is there again
     domain_lost     domain               it may not send: its records    it is verified again, or deleted
                                          are gone
     alarm_mail      the mailbox          mail about alarms cannot be     it was sent

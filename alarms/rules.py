@@ -104,7 +104,7 @@ RULES: Final[Mapping[AlarmKind, Rule]] = {
                 "critical": Setting(3, "Critical so many days before the end.", 0, 365),
             },
         ),
-        Rule(AlarmKind.DNS_RECORD, "Records of verified domains, and names of our IPs", {}),
+        Rule(AlarmKind.DNS_RECORD, "Records of verified domains", {}),
         Rule(AlarmKind.DOMAIN_LOST, "Sender domains whose records are gone", {}),
     )
 }

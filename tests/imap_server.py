@@ -21,8 +21,9 @@ import trustme
 USER, PASSWORD = "seed", 'p"ss\\word'
 FOLDERS = {"INBOX": "", "Junk": ".Junk", "Promotions": ".Promotions"}
 DOVECOT = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
-KINDS = ["twin", *(["dovecot"] if DOVECOT else [])]
-"""Servers that are here. In continuous integration both are (`.ci/run`)."""
+KINDS = ["twin", *(["dovecot"] if DOVECOT and os.geteuid() == 0 else [])]
+"""Servers that can run here: Dovecot as root only, which has accounts for its parts. In continuous integration both do
+(`.ci/run`)."""
 
 _CONFIGURATION = """
 base_dir = {folder}/run
@@ -35,9 +36,6 @@ ssl_cert = <{folder}/server.pem
 ssl_key = <{folder}/server.pem
 disable_plaintext_auth = no
 mail_location = maildir:{folder}/mail
-default_internal_user = {owner}
-default_internal_group = {group}
-default_login_user = {login}
 first_valid_uid = 1
 service imap-login {{
   chroot =
@@ -112,23 +110,17 @@ async def mailbox(kind: str, certificate: trustme.LeafCert) -> AsyncIterator[Mai
 
 @contextlib.asynccontextmanager
 async def _dovecot(folder: Path, certificate: trustme.LeafCert) -> AsyncIterator[Mailbox]:
-    root = os.geteuid() == 0
-    account = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.geteuid())
-    own = pwd.getpwuid(os.geteuid())
-    group = (await asyncio.to_thread(Path("/etc/group").read_text)).split("\n")
-    names = {line.split(":")[2]: line.split(":")[0] for line in group if line.count(":") >= 3}
+    account = pwd.getpwnam("nobody")
     plain, tls = _free_ports()
     (folder / "server.pem").write_bytes(certificate.private_key_and_cert_chain_pem.bytes())
     (folder / "passwd").write_text(f"{USER}:{PASSWORD}\n")
     for part in ("mail", "home", "run", "state"):
         (folder / part).mkdir()
-        if root and part in ("mail", "home"):
+        if part in ("mail", "home"):
             os.chown(folder / part, account.pw_uid, account.pw_gid)
     (folder / "dovecot.conf").write_text(
         _CONFIGURATION.format(
             folder=folder, plain=plain, tls=tls, uid=account.pw_uid, gid=account.pw_gid,
-            owner="dovecot" if root else own.pw_name, login="dovenull" if root else own.pw_name,
-            group="dovecot" if root else names[str(own.pw_gid)],
         )
     )  # fmt: skip
     assert DOVECOT is not None
@@ -138,7 +130,7 @@ async def _dovecot(folder: Path, certificate: trustme.LeafCert) -> AsyncIterator
     )  # fmt: skip
     try:
         await _listening(plain, process, folder / "log")
-        yield Mailbox(folder, tls, plain, account.pw_uid if root else -1)
+        yield Mailbox(folder, tls, plain, account.pw_uid)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -112,6 +112,7 @@ def prove(
     missing = [str(email_id) for email_id in ids if email_id not in states]
     assert not missing, f"{len(missing)} acknowledged mails are not in the store, such as {missing[0]}"
     _prove_store(stack, states)
+    _prove_figures(stack, states)
     delivered, crossed, repeats = _prove_ledger(stack, states, suppressed)
     assert crossed <= most_crossed, f"{crossed} mails arrived that are called suppressed"
     assert repeats <= most_repeats, f"{repeats} repeats, {most_repeats} can be explained"
@@ -142,6 +143,17 @@ def _prove_store(stack: RunningStack, states: dict[UUID, tuple[str, str]]) -> No
         ends[email_id] += count
     wrong = {str(email_id): ends[email_id] for email_id in states if ends[email_id] != 1}
     assert not wrong, f"{len(wrong)} messages do not have exactly one terminal event: {json.dumps(wrong)[:300]}"
+
+
+def _prove_figures(stack: RunningStack, states: dict[UUID, tuple[str, str]]) -> None:
+    """What was counted is what is in the store: added up or still to be, by one reading of both."""
+    rows = stack.sql(
+        "SELECT outcome, sum(n)::int FROM (SELECT outcome, n FROM count_deltas UNION ALL SELECT s.outcome, h.n"
+        " FROM report_series s JOIN report_hours h ON h.series_id = s.id WHERE s.by = 'application') counted GROUP BY 1"
+    )
+    counted, ended = dict(rows), Counter(state for state, _ in states.values())
+    assert counted["accepted"] == len(states)
+    assert {state: counted.get(state, 0) for state in ended} == ended
 
 
 def _prove_ledger(
