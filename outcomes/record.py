@@ -5,7 +5,7 @@ exactly once however often the same outcome is told (journal replay, a second wo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from messages import moves, timeline
@@ -33,8 +33,8 @@ class Recorded:
     ended: int
     deferred: int
     repeats: int
-    moved: frozenset[MessageRef] = frozenset()
-    """Which messages ended or were put off."""
+    moved: frozenset[MessageRef] = field(default=frozenset(), compare=False)
+    """Which messages ended or were put off; two batches that went alike are equal all the same."""
 
 
 async def record(connection: Connection, outcomes: Sequence[Outcome], rule: SoftBounceRule = BY_DEFAULT) -> Recorded:
