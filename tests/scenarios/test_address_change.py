@@ -33,7 +33,7 @@ def _link_in(stack: RunningStack, address: str, subject: str) -> str:
 def _fate(stack: RunningStack, to: str, **fields: object) -> str:
     """How a mail to this address ends."""
     email_id = stack.send(to, **fields)
-    stack.until_ended([email_id], 30)
+    stack.until_ended([email_id], 60)
     return stack.last_event(email_id)
 
 
