@@ -42,7 +42,7 @@ test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a
 test-small: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto tests/unit tests/integration || { [ $$? -eq 1 ] \
 	  && echo "== Again, without neighbours. What passes now depends on how busy the machine is: mend it." \
-	  && $(BIN)/python -m pytest -v --last-failed tests/unit tests/integration; }
+	  && $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none tests/unit tests/integration; }
 
 test-whole: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -v tests/scenarios tests/chaos
