@@ -2,7 +2,7 @@
 
 A story is a random sequence of what can happen between acceptance and end: sending now or later, one or many, to real,
 simulated and unknown places; schedules moved, cancellations, claims by workers that die, batches that are given back,
-deferrals that come round again, journals that are replayed, leases that run out. The sink takes all real mail there is.
+deferrals that come round again, leases that run out. The sink takes all real mail there is.
 """
 
 import random
