@@ -40,9 +40,7 @@ test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a
 # Small tests share the processors. One that fails is judged once more, alone: what was late because of its neighbours
 # passes then, is named, and wants to be mended. Scenarios and chaos run alone as they are, and are judged once.
 test-small: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q -n auto tests/unit tests/integration || { [ $$? -eq 1 ] \
-	  && echo "== Again, without neighbours. What passes now depends on how busy the machine is: mend it." \
-	  && $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none tests/unit tests/integration; }
+	$(BIN)/python -m pytest -q -n auto tests/unit tests/integration || $(BIN)/python -m tests.again
 
 test-whole: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -v tests/scenarios tests/chaos
