@@ -1,7 +1,7 @@
 """`python -m tests.again`: the few tests that failed in the last run once more, alone.
 
-What was late because of its neighbours passes then; its name is printed, and it wants to be mended. Where many failed, or
-the run itself broke, nothing is tried again.
+What was late because of its neighbours passes then; its name is printed, and it wants to be mended. Where many failed,
+or the run itself broke, nothing is tried again.
 """
 
 import json
