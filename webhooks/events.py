@@ -16,7 +16,6 @@ from core.ids import lowest_at
 from core.paging import Page, Window, cut
 from core.refusal import not_found
 from store.database import Connection
-from webhooks.health import DELAYS
 
 Status = Literal["pending", "attempting", "success", "failed"]
 
@@ -24,8 +23,6 @@ WHICH: Final = ("failed", "unsent", "all")
 """What is replayed of a range of time: what has failed, that and what still waits, or everything."""
 
 Which = Literal["failed", "unsent", "all"]
-
-MOST_TRIES: Final = len(DELAYS) + 1
 
 _STATES: Final[dict[Which, list[str]]] = {
     "failed": ["failed"],

@@ -29,14 +29,14 @@ LISTENED: Final = "EXISTS (SELECT FROM webhook_endpoints WHERE status = 'enabled
 
 _OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
-# The id is the event's, the same for all endpoints. Sorted by `once`, so that two writers never wait for each other in
-# a circle.
 EVERY_TYPE: Final[Collection[str]] = frozenset(EventType)
 
 _WANTED = """
 SELECT owner_id, events FROM webhook_endpoints
  WHERE status = 'enabled' AND (%(owners)s::uuid[] IS NULL OR owner_id = ANY(%(owners)s::uuid[]))
 """
+# The id is the event's, the same for all endpoints. Sorted by `once`, so that two writers never wait for each other in
+# a circle.
 _APPEND = """
 WITH told AS MATERIALIZED (
   SELECT webhook_event_id() AS id, u.*

@@ -21,7 +21,7 @@ async def tell_switched_off(database: Database) -> None:
         off = {_subject(one): one for one in await endpoints.switched_off(connection)}
         known = {alarm.subject for alarm in await open_alarms(connection) if alarm.kind == _KIND}
         for subject in off.keys() - known:
-            await raise_alarm(connection, _KIND, subject, _detail(off[subject]))
+            await raise_alarm(connection, _KIND, subject, detail(off[subject]))
         for subject in known - off.keys():
             await clear_alarms(connection, [_KIND], subject)
 
@@ -30,8 +30,10 @@ def _subject(endpoint: Endpoint) -> str:
     return f"{urlsplit(endpoint.url).hostname} {endpoint.id}"
 
 
-def _detail(endpoint: Endpoint) -> str:
+def detail(endpoint: Endpoint) -> str:
+    """What the alarm says, with the command that ends it: it names the owner, whose endpoints alone it finds."""
+    owner = "--operators" if endpoint.application_id is None else f"--application {endpoint.application_id}"
     return (
-        f"The webhook {endpoint.id} was switched off: {endpoint.disabled_reason}. Its application is told of nothing"
-        f" until somebody runs `postlane webhooks update {endpoint.id} --enable`."
+        f"The webhook {endpoint.id} was switched off: {endpoint.disabled_reason}. It is told of nothing until somebody"
+        f" runs `postlane webhooks update {endpoint.id} --enable {owner}`."
     )
