@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -12,9 +13,10 @@ from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
 from tests.integration.messages.emails import rows
 from tests.integration.webhooks.receiver import receiving
-from webhooks import outbox
+from webhooks import endpoints, outbox
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
+from workers.switched_off import detail
 
 URL = "https://shop.example/hook"
 
@@ -65,6 +67,33 @@ def test_an_endpoint_from_making_to_deleting(postlane: Postlane, application: No
 def test_what_cannot_be_is_refused(postlane: Postlane, application: None, words: list[str]) -> None:
     answer = postlane("webhooks", *words)
     assert (answer.status, answer.code) == (1, "invalid")
+
+
+def test_the_command_that_an_alarm_prints_finds_its_endpoint(
+    postlane: Postlane, application: None, database_url: str
+) -> None:
+    """Whoever owns it: not the oldest application alone."""
+    postlane("keys", "create", "second", "--application", "second")
+    for owner in (["--application", "shop"], ["--application", "second"], ["--operators"]):
+        postlane("webhooks", "create", URL, *owner)
+
+    async def go_wrong(database: Database) -> list[str]:
+        async with database.transaction() as connection:
+            await connection.execute("UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = 'no answer'")
+            return [detail(one) for one in await endpoints.switched_off(connection)]
+
+    told = in_database(database_url, go_wrong)
+    commands = [re.search("`postlane (.+)`", one) for one in told]
+    for command in commands:
+        assert command is not None
+        assert postlane(*command[1].split()).status == 0
+    assert len(commands) == 3
+    assert in_database(database_url, still_off) == []
+
+
+async def still_off(database: Database) -> list[str]:
+    async with database.connection() as connection:
+        return [str(one.id) for one in await endpoints.switched_off(connection)]
 
 
 def test_operators_have_their_own(postlane: Postlane, application: None) -> None:
