@@ -5,7 +5,6 @@ in the address names the mail, as long as that is stored. What the mail says bes
 """
 
 import re
-from email import message_from_bytes
 from typing import Final
 
 from audience.choices import Act, Person
@@ -14,6 +13,7 @@ from core.secrets import InstanceSecret
 from messages import choosing
 from messages.model import MessageRef
 from mta import return_path
+from mta.report_parts import decoded_words, read_parts
 from outcomes.inbound import InboundMail
 from store.database import Connection
 from suppression.reasons import Source
@@ -40,8 +40,8 @@ async def work_off(connection: Connection, secret: InstanceSecret, mail: Inbound
 
 def _in_subject(secret: InstanceSecret, raw: bytes) -> MailLink | None:
     """Folding may have put blanks into it, and an answer a `Re:` in front."""
-    subject = message_from_bytes(raw[:_HEAD]).get("subject", "")
-    found = _LINK.search("".join(str(subject).split()).rpartition(":")[2])
+    subject = decoded_words(read_parts(raw[:_HEAD])[0].first("subject"))
+    found = _LINK.search("".join(subject.split()).rpartition(":")[2])
     return LinkSeal(secret).read(found[0]) if found else None
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from audience.choices import Preference, Source
+from audience.links import MailLink
 from audience.topics import Subscription
 from core.queues import Lane
 from messages import choosing
@@ -40,7 +41,7 @@ PAUSES: Final = (30, 90)
 @router.get(PATH)
 async def show(request: Request, link: str) -> Response:
     """The page."""
-    visit = _visit(request, link, {})
+    visit = _visit(request, _read(request, link), {})
     async with visit.given.database.connection() as connection:
         return await _page(connection, visit)
 
@@ -48,7 +49,8 @@ async def show(request: Request, link: str) -> Response:
 @router.post(PATH)
 async def act(request: Request, link: str) -> Response:
     """A one-click of a mail provider, or one of the page's forms."""
-    visit = _visit(request, link, await read_form(request))
+    known = _read(request, link)  # before the body: who has no link costs nothing more
+    visit = _visit(request, known, await read_form(request))
     name, value = ONE_CLICK
     if one(visit.form, name).lower() == value.lower():
         async with visit.given.database.transaction() as connection:
@@ -66,12 +68,15 @@ async def act(request: Request, link: str) -> Response:
         return await _page(connection, visit, told)
 
 
-def _visit(request: Request, text: str, form: Form) -> Visit:
-    given = deps(request)
-    link = given.links.read(text)
+def _read(request: Request, text: str) -> MailLink:
+    link = deps(request).links.read(text)
     if link is None:
         raise strange(request)
-    return Visit(request, given, link, form, catalogue(request, one(form, "lang")))
+    return link
+
+
+def _visit(request: Request, link: MailLink, form: Form) -> Visit:
+    return Visit(request, deps(request), link, form, catalogue(request, one(form, "lang")))
 
 
 async def _page(connection: Connection, visit: Visit, told: Said | None = None) -> Response:
