@@ -164,9 +164,9 @@ def _wish(text: str) -> timedelta | None:
         return timedelta(seconds=min(int(text[:9]), 10**9))
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+        return max(until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC), timedelta(0))
+    except (ValueError, TypeError, IndexError, OverflowError):  # whatever a server may write there
         return None
-    return max(until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC), timedelta(0))
 
 
 def _words(error: Exception) -> str:
