@@ -51,7 +51,9 @@ async def load_sender(connection: Connection, secret: InstanceSecret, domain_id:
     """The domain with its keys, None when there is none. ConfigurationError when the secret does not open a key."""
     cursor = await connection.execute(
         "SELECT d.name, d.return_path_domain, k.selector, k.sealed_private_key, d.open_tracking, d.click_tracking,"
-        " CASE WHEN d.record_status->'tracking'->>'status' = ANY(%s) THEN d.tracking_subdomain || '.' || d.name END"
+        # A host of a domain that is not proven to be this application's is not for its links: others may own it.
+        " CASE WHEN d.record_status->'tracking'->>'status' = ANY(%s) AND d.status IN ('verified', 'temporary_failure')"
+        " THEN d.tracking_subdomain || '.' || d.name END"
         " FROM domains d"
         " LEFT JOIN dkim_keys k ON k.domain_id = d.id WHERE d.id = %s ORDER BY k.algorithm DESC",
         [list(_USABLE), domain_id],

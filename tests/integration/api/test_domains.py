@@ -304,6 +304,11 @@ async def test_a_tracking_host_is_used_once_its_record_is_there(
     assert (found["status"], found["records"][-1]["status"]) == ("verified", "verified")
     assert (await sender_of(database, settings, made["id"])).tracking_host == "links.shop.example"
 
+    # Its record leads to us whoever's domain it is: an application that has not proven the domain gets no link there.
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE domains SET status = 'pending' WHERE id = %s", [made["id"]])
+    assert (await sender_of(database, settings, made["id"])).tracking_host == ""
+
     await client.patch(path, json={"tracking_subdomain": "go"})
     found = (await client.get(path)).json()
     assert (found["records"][-1]["name"], found["records"][-1]["status"]) == ("go.shop.example", "not_started")
