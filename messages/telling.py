@@ -154,8 +154,8 @@ def _events(entries: Sequence[Entry], messages: Mapping[MessageRef, _Message], w
 
 
 def _kinds(entry: Entry) -> tuple[EventType, ...]:
-    """What an entry is told as. The first try says that its email was sent."""
-    tried = entry.attempt is not None and bool(entry.ip)
+    """What an entry is told as. The first try says that its email was sent, also of a mail that was only captured."""
+    tried = entry.attempt is not None and bool(entry.ip or (entry.capture and entry.code))
     return (EventType.EMAIL_SENT, TOLD[entry.kind]) if tried else (TOLD[entry.kind],)
 
 

@@ -54,6 +54,13 @@ async def test_a_replayed_journal_tells_nothing_again(database: Database) -> Non
     assert await types(database, endpoint) == ["email.sent", "email.delivered"]
 
 
+async def test_captured_mail_is_told_of_as_if_it_had_left(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    (ref,) = await claimed(database, new_email(capture=True))
+    await recorded(database, outcome(ref, attempt=attempt(ip="", code=250), capture=True))
+    assert await types(database, endpoint) == ["email.sent", "email.delivered"]
+
+
 async def test_an_email_is_sent_once_however_many_get_it(database: Database) -> None:
     endpoint = await make_endpoint(database)
     one, other = await claimed(database, new_email("a@example.com", "b@example.com"))
