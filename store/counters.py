@@ -7,7 +7,7 @@ so they are only written down here, and `store/folding` adds them up within seco
 Mail that was captured counts nowhere: nobody got it.
 """
 
-import os
+import random
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,8 +16,9 @@ from uuid import UUID
 
 from store.database import Connection
 
-_SHARD = os.getpid() % 16
-"""Processes add to rows of their own, so that they do not wait for each other's commits."""
+_SHARD = random.SystemRandom().randrange(16)
+"""Processes add to rows of their own, so that they do not wait for each other's commits. Drawn: in containers all of
+them have the same process id."""
 
 _ADD = """
 INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)

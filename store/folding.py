@@ -176,11 +176,11 @@ async def _add(connection: Connection, cells: Mapping[Cell, int]) -> None:
 
 async def forget(connection: Connection, hour_days: int, day_days: int) -> None:
     """Retention of hours and days, each in days; series of which nothing is left, and tags nobody uses."""
+    # Not while deltas are being added: that touches the same rows in another order.
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.FOLDING_COUNTS])
     await connection.execute("DELETE FROM report_hours WHERE hour < now() - make_interval(days => %s)", [hour_days])
     await connection.execute("DELETE FROM report_days WHERE day < current_date - %s", [day_days])
     await connection.execute("DELETE FROM report_tags WHERE seen < current_date - %s", [TAG_DAYS])
-    # Not while deltas are being added to them.
-    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.FOLDING_COUNTS])
     await connection.execute(
         "DELETE FROM report_series s WHERE NOT EXISTS (SELECT FROM report_days WHERE series_id = s.id)"
         " AND NOT EXISTS (SELECT FROM report_hours WHERE series_id = s.id)"
