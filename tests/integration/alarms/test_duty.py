@@ -13,6 +13,7 @@ from alarms.rule_settings import change, rules
 from alarms.rules import RULES
 from mta.server_certificate import self_signed
 from store.database import Database
+from store.locks import Lock
 from tests.integration.messages.emails import APPLICATION, execute, rows
 from tests.integration.store.test_figures import counted
 
@@ -133,6 +134,6 @@ async def test_one_judge_at_a_time(database: Database, tmp_path: Path) -> None:
     await of_yahoo(database, "delivered", 10_000)
     await of_yahoo(database, "complained", 60)
     async with database.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [duty._LOCK])
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.JUDGING_ALARMS])
         assert await judged(database, tmp_path) == {}
     assert len(await judged(database, tmp_path)) == 1

@@ -165,7 +165,7 @@ def test_reputation_and_figures_of_others(filled: Postlane) -> None:
 
 def test_operators_keys_belong_to_no_application(postlane: Postlane) -> None:
     made = postlane("keys", "create", "ops", "--permission", "operator").out
-    assert set(made) == {"id", "token"}
+    assert set(made) == {"id", "token", "test"}
     assert refused(postlane("keys", "list")) == (1, "no_application")
     assert refused(postlane("keys", "create", "x", "--permission", "operator", "-a", "shop")) == (
         1,

@@ -278,7 +278,7 @@ def test_only_api_and_inbound_are_reachable() -> None:
 
 def test_published_ports_are_those_that_are_listened_on() -> None:
     inbound = SERVICES["inbound"]["environment"]
-    listened = {inbound["POSTLANE_INBOUND_PORT"], inbound["POSTLANE_SUBMISSION_PORT"], inbound["POSTLANE_METRICS_PORT"]}
+    listened = {inbound[f"POSTLANE_{name}_PORT"] for name in ("INBOUND", "SUBMISSION", "SUBMISSIONS", "METRICS")}
 
     assert {inside for _, _, inside in _published(SERVICES["inbound"])} == listened
     public = SERVICES["public"]["environment"]
