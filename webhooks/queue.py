@@ -60,10 +60,11 @@ UPDATE webhook_events e SET state = u.state, tries = u.tries, due_at = u.due_at
     AS u(id, state, tries, due_at)
  WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id AND e.state = 'pending'
 """
+# What the old URL answered says nothing of a new one that its owner has put there meanwhile.
 _STAND = """
 UPDATE webhook_endpoints SET failing_since = %(since)s, failures = %(failures)s, rest_until = %(rest)s,
        status = CASE WHEN %(why)s <> '' THEN 'disabled' ELSE status END, disabled_reason = %(why)s
- WHERE id = %(endpoint)s AND served_by = %(me)s AND status = 'enabled'
+ WHERE id = %(endpoint)s AND served_by = %(me)s AND url = %(url)s AND status = 'enabled'
 """
 
 
@@ -161,7 +162,7 @@ async def settle(connection: Connection, served: Served, tried: Sequence[Tried])
 async def stand(connection: Connection, me: UUID, served: Served, health: Health) -> None:
     """Write down how an endpoint stands, while it is ours."""
     names = {
-        "me": me, "endpoint": served.id, "since": health.failing_since, "failures": health.failures,
+        "me": me, "endpoint": served.id, "url": served.url, "since": health.failing_since, "failures": health.failures,
         "rest": health.rest_until, "why": health.disabled,
     }  # fmt: skip
     await connection.execute(_STAND, names)

@@ -13,7 +13,7 @@ from store.database import Database
 from tests.integration.messages.emails import APPLICATION, execute, rows
 from tests.integration.webhooks.conftest import SECRET, Post, make_deliverer
 from tests.integration.webhooks.outbox import make_endpoint
-from tests.integration.webhooks.receiver import Receiver, receiving
+from tests.integration.webhooks.receiver import Got, Receiver, receiving
 from webhooks import endpoints, events, outbox
 from webhooks.endpoints import Change
 from webhooks.kinds import EventType
@@ -281,6 +281,21 @@ async def test_a_change_counts_from_the_next_batch_on(post: Post, receiver: Rece
         await tell(post.database, "wanted")
         await post.deliverer.drain()
         assert (names(receiver), names(moved)) == ([], ["wanted"])
+
+
+async def test_what_the_old_url_says_is_nothing_about_the_new_one(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+
+    async def gone_once_moved(_: Got) -> web.StreamResponse:
+        async with post.database.connection() as connection:
+            await endpoints.change(connection, APPLICATION, endpoint.id, Change(url=f"{receiver.url}/new"))
+        return web.Response(status=410)
+
+    receiver.answer = gone_once_moved
+    await tell(post.database, "a")
+    await post.deliverer.drain()
+
+    assert (await stored(post.database, endpoint.id)).status == "enabled"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
