@@ -2,7 +2,8 @@
 
 A process looks for endpoints with something due (`look`, several times a second) and serves each in a task of its own
 until nothing is due there. The first request of every turn goes alone: an endpoint that hangs holds one connection.
-Endpoints that have failed draw on a budget of their own, so that any number of them slow nobody else.
+Endpoints that have failed, or answer slowly, draw on a budget of their own, so that any number of them slow nobody
+else.
 
 At least once: what was answered and not yet written down when the process died is sent again, under the same id.
 """
@@ -42,7 +43,10 @@ AT_ONCE: Final = 20
 """Requests to one endpoint under way."""
 HEALTHY_REQUESTS: Final = 200
 DOUBTFUL_REQUESTS: Final = 50
-"""Requests of a process under way, to endpoints whose last answer was good and to all others."""
+"""Requests of a process under way, to endpoints whose last answer was good and quick, and to all others."""
+SLOW_MILLISECONDS: Final = 2000
+DOUBT_SECONDS: Final = 60.0
+"""Whoever took longer over an answer is among those others for so long, however good it was."""
 _RENEW_SECONDS: Final = queue.LEASE.total_seconds() / 3
 
 ATTEMPTS = Counter("postlane_webhook_attempts_total", "Requests to webhook endpoints, by result", ["result"])
@@ -60,6 +64,7 @@ class Deliverer:
         self._sender = sender
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._renewed = time.monotonic()
+        self._slow_until: dict[UUID, float] = {}
         self._budgets = {True: asyncio.Semaphore(HEALTHY_REQUESTS), False: asyncio.Semaphore(DOUBTFUL_REQUESTS)}
 
     async def look(self) -> None:
@@ -112,6 +117,7 @@ class Deliverer:
                 # Read anew each time: its owner may have changed it meanwhile.
                 url = await queue.still(connection, self._me, served.id)
                 if url is None:
+                    self._slow_until.pop(served.id, None)
                     return
                 secrets = await endpoints.secrets_of(connection, self._secret, served.id)
                 batch = await queue.due(connection, served.id, most)
@@ -125,7 +131,7 @@ class Deliverer:
     async def _send(self, served: Served, batch: Sequence[Due], secrets: Sequence[str]) -> list[Tried]:
         """Send these, those of one key one after the other. Once the endpoint is in trouble, what has not begun is left
         for later and costs no try."""
-        turn = _Turn(self._clock, self._sender, self._budgets[served.health.failures == 0], served, secrets)
+        turn = _Turn(self._clock, self._sender, self._budget(served), served, secrets)
         lines: dict[str, list[Due]] = {}
         for event in batch:
             lines.setdefault(event.key or str(event.id), []).append(event)
@@ -133,7 +139,13 @@ class Deliverer:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(lines))):
                 group.create_task(turn.work(waiting))
+        if any(one.answer.milliseconds > SLOW_MILLISECONDS for one in turn.tried):
+            self._slow_until[served.id] = time.monotonic() + DOUBT_SECONDS
         return turn.tried
+
+    def _budget(self, served: Served) -> asyncio.Semaphore:
+        quick = self._slow_until.get(served.id, 0.0) <= time.monotonic()
+        return self._budgets[served.health.failures == 0 and quick]
 
     async def _settle(self, served: Served, tried: Sequence[Tried]) -> Served | None:
         """Write down what came of it; the endpoint as it stands now, None when its turn is over."""

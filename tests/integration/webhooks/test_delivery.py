@@ -14,7 +14,7 @@ from tests.integration.messages.emails import APPLICATION, execute, rows
 from tests.integration.webhooks.conftest import SECRET, Post, make_deliverer
 from tests.integration.webhooks.outbox import make_endpoint
 from tests.integration.webhooks.receiver import Got, Receiver, receiving
-from webhooks import endpoints, events, outbox
+from webhooks import delivery, endpoints, events, outbox
 from webhooks.endpoints import Change
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
@@ -242,6 +242,26 @@ async def test_one_that_hangs_slows_nobody_and_holds_one_connection(post: Post, 
             while len(receiver.got) < 100:
                 await asyncio.sleep(0.02)
         assert len(hung.got) == 1
+
+
+async def test_one_that_answers_slowly_draws_on_another_budget(
+    post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers are good, so it never fails; each holds a request for up to 15 s."""
+    monkeypatch.setattr(delivery, "SLOW_MILLISECONDS", -1)
+    post.deliverer._budgets[True] = asyncio.Semaphore(1)
+    async with receiving() as slow:
+        await post.endpoint(slow)
+        await tell(post.database, "first")
+        await post.deliverer.drain()
+        slow.hangs()
+        await post.endpoint(receiver)
+        await tell(post.database, "a", "b", "c")
+        await post.deliverer.look()
+        async with asyncio.timeout(10):
+            while len(receiver.got) < 3:
+                await asyncio.sleep(0.02)
+        assert names(slow)[0] == "first"
 
 
 async def test_two_processes_share_the_work_and_repeat_nothing(database: Database, post: Post) -> None:
