@@ -54,6 +54,7 @@ SHOWN = {
     ("docs/connections.md", " worker process A"): "a drawing",
     ("docs/flow.md", "application"): "a drawing",
     ("docs/flow.md", "queued"): "a drawing",
+    ("docs/flow.md", "recipient's server"): "a drawing",
     ("docs/operating-pools.md", "192.0.2.11 at gmail"): "a story, with times of its own",
     ("docs/operating-pools.md", "score ="): "a formula; test_reputation computes it",
     ("docs/providers.md", "internal:"): "the configuration of another program",
