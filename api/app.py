@@ -33,6 +33,7 @@ from api.routes import (
     pages,
     pools,
     providers,
+    recipients,
     reports,
     sandbox,
     seeds,
@@ -58,8 +59,8 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, topics, contacts, suppressions, webhooks, sandbox, pools, ips, throttles,
-    warmup, providers, alarms, inbound, reports, seeds, standing, applications, health, pages,
+    metrics, emails, domains, api_keys, topics, contacts, recipients, suppressions, webhooks, sandbox, pools, ips,
+    throttles, warmup, providers, alarms, inbound, reports, seeds, standing, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -68,6 +69,7 @@ _TAGS: Final = [
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Topics", "description": "Types of mail that recipients may take or leave."},
     {"name": "Contacts", "description": "What one person takes."},
+    {"name": "Recipients", "description": "One person: may we write to them, and what was last."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},
     {"name": "Webhooks", "description": "Who is told of what happens."},

@@ -16,8 +16,10 @@ from uuid import UUID
 
 from audience.predicate import ALL
 from audience.topics import Subscription, Topic, Visibility
+from core.addresses import AddressError, fold_address
 from core.paging import Page
 from core.queues import Lane
+from core.refusal import not_found
 from store.database import Connection
 from suppression.reasons import Source
 
@@ -49,6 +51,14 @@ class Person:
     """Folded."""
 
 
+def person_named(application_id: UUID, text: str) -> Person:
+    """The person whom somebody named, by an address as people write it. Raises Refused: nobody has such an address."""
+    try:
+        return Person(application_id, fold_address(text))
+    except AddressError as error:
+        raise not_found(f"people are named by their address: {error.reason}", code=error.code) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """How a choice came to us: kept with it."""
@@ -76,6 +86,15 @@ class Preference:
     def shown(self) -> bool:
         """Whether they see it among their preferences: a private topic only who gets it, or has chosen about it."""
         return self.topic.visibility is Visibility.PUBLIC or self.subscribed or self.chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """When a choice was made."""
+
+    at: datetime
+    until: datetime | None
+    """Of a pause: when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +180,15 @@ async def paused_until(connection: Connection, person: Person) -> datetime | Non
     )
     row = await cursor.fetchone()
     return row[0] if row else None
+
+
+async def moments(connection: Connection, person: Person) -> dict[UUID, Made]:
+    """When each choice that stands was made, by topic; the pause under `ALL`."""
+    cursor = await connection.execute(
+        "SELECT topic_id, updated_at, paused_until FROM choices WHERE address = %s AND application_id = %s",
+        [person.address, person.application_id],
+    )
+    return {topic_id: Made(at, until) for topic_id, at, until in await cursor.fetchall()}
 
 
 async def subscribe(

@@ -66,6 +66,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("sandbox", "cli.commands.sandbox:app", "Captured test mail: list, show, clear; rules.", _LOOK),
     Entry("webhooks", "cli.commands.webhooks:app", "Who is told of what happens; listen.", _LOOK),
     Entry("bounces", "cli.commands.bounces:app", "What would be understood of bounce mails in files.", _LOOK),
+    Entry("recipients", "cli.commands.recipients:app", "One person: may we write to them, and why not.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),
 )
 

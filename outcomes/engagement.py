@@ -78,12 +78,17 @@ SELECT g.application_id, g.address, greatest(g.opened_at, g.clicked_at, g.active
 class Engagement:
     """What is known of one recipient of an application."""
 
-    opened_at: datetime | None
-    clicked_at: datetime | None
-    active_at: datetime | None
+    opened_at: datetime | None = None
+    clicked_at: datetime | None = None
+    active_at: datetime | None = None
     """When the application last reported a sign of life of theirs, such as a login."""
-    opens: int
-    clicks: int
+    opens: int = 0
+    clicks: int = 0
+
+    @property
+    def last(self) -> datetime | None:
+        """The last sign of life."""
+        return _latest((self.opened_at, self.clicked_at, self.active_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,17 @@ async def engagement_of(connection: Connection, application_id: UUID, address: s
     return Engagement(*row) if row else None
 
 
+def together(each: Sequence[Engagement]) -> Engagement:
+    """What one person did in the mail of several applications."""
+    return Engagement(
+        _latest(one.opened_at for one in each),
+        _latest(one.clicked_at for one in each),
+        _latest(one.active_at for one in each),
+        sum(one.opens for one in each),
+        sum(one.clicks for one in each),
+    )
+
+
 async def report_activity(connection: Connection, application_id: UUID, address: str, at: datetime) -> None:
     """A sign of life that the application saw, such as a login. `address` is folded."""
     await connection.execute(
@@ -179,6 +195,10 @@ async def forget(connection: Connection) -> None:
         "DELETE FROM engaged WHERE greatest(opened_at, clicked_at, active_at) < now() - %s", [FORGET]
     )
     await connection.execute("DELETE FROM engagement_segments WHERE written_at < now() - %s", [FORGET])
+
+
+def _latest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max(filter(None, moments), default=None)
 
 
 async def _facts(connection: Connection, refs: set[MessageRef]) -> dict[MessageRef, _Facts]:

@@ -11,16 +11,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from accounts.directory import Caller
 from api.auth import FullAccess
-from api.errors import ApiError
 from api.openapi import errors
 from api.operating import ApplicationRoute, With
 from api.schemas.topics import Choice, Choices, ChooseTopics, ContactReference, ContactTopics
 from audience import choices, topics
-from audience.choices import Act, Person, Preference, Source
+from audience.choices import Act, Person, Preference, Source, person_named
 from audience.topics import MOST, Subscription
-from core.addresses import AddressError, fold_address
 from core.paging import Window, page_within
 from core.queues import Lane
 from core.refusal import invalid
@@ -43,7 +40,7 @@ async def list_contact_topics(
 ) -> Response:
     """Every topic, and whether this person gets it."""
     async with given.database.connection() as connection:
-        found = await _preferences(connection, _person(contact, who))
+        found = await _preferences(connection, person_named(who.application_id, contact))
     part = page_within(found, lambda one: one.topic.id, replace(wanted, limit=wanted.limit or MOST))
     return json_answer(listed(there(part), preference_face))
 
@@ -52,7 +49,7 @@ async def list_contact_topics(
 @largest_body(_BODY)
 async def update_contact_topics(contact: str, body: ChooseTopics, who: FullAccess, given: With) -> Response:
     """Takes or leaves topics for a person. It holds for mail that waits, too."""
-    person = _person(contact, who)
+    person = person_named(who.application_id, contact)
     act = Act(Source.API, detail=f"API key {who.key_id}")
     async with given.database.transaction() as connection:
         wanted = _wanted(body.topics if isinstance(body, Choices) else body, await _preferences(connection, person))
@@ -73,10 +70,3 @@ def _wanted(given: Sequence[Choice], known: Sequence[Preference]) -> dict[UUID, 
 
 async def _preferences(connection: Connection, person: Person) -> list[Preference]:
     return await choices.preferences(connection, person, await topics.every(connection, person.application_id))
-
-
-def _person(contact: str, who: Caller) -> Person:
-    try:
-        return Person(who.application_id, fold_address(contact))
-    except AddressError:
-        raise ApiError("not_found", "Contact not found: name it by its address.") from None

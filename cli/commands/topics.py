@@ -7,14 +7,13 @@ from uuid import UUID
 import typer
 
 from audience import choices, topics
-from audience.choices import Act, Past, Person, Source
+from audience.choices import Act, Past, Person, Source, person_named
 from audience.topics import MOST, Changes, NewTopic, Subscription, Topic, Visibility
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
 from cli.sessions import with_database
-from core.addresses import AddressError, fold_address
 from core.paging import Window
 from core.queues import Lane
 from messages import choosing
@@ -137,19 +136,18 @@ def show_choices(address: AddressArgument, application: ApplicationOption = "", 
 
     Example: postlane topics choices ann@example.com
     """
-    folded = _folded(address)
 
-    async def work(database: Database) -> tuple[Standing, list[Past]]:
+    async def work(database: Database) -> tuple[Person, Standing, list[Past]]:
         async with database.connection() as connection:
-            person = Person((await chosen(connection, application)).id, folded)
+            person = person_named((await chosen(connection, application)).id, address)
             past = await choices.history(connection, person)
-            return await choosing.standing(connection, person), list(past.entries)
+            return person, await choosing.standing(connection, person), list(past.entries)
 
-    stands, past = with_database(work)
+    person, stands, past = with_database(work)
     if wants_json(as_json):
-        print_json(_choices_face(folded, stands, past))
+        print_json(_choices_face(person.address, stands, past))
         return
-    tell(_sentence(folded, stands))
+    tell(_sentence(person.address, stands))
     print_table([preference_face(one) for one in stands.preferences], _CHOICES, empty="No topics yet.")
     names = {one.topic.id: one.topic.name for one in stands.preferences}
     rows = [past_face(one) | {"topic": names.get(one.topic_id) if one.topic_id else None} for one in past]
@@ -168,18 +166,17 @@ def choose(
 
     Example: postlane topics choose ann@example.com "Weekly newsletter" opt_out
     """
-    folded = _folded(address)
 
-    async def work(database: Database) -> None:
+    async def work(database: Database) -> Person:
         async with database.transaction() as connection:
             found = await _named(connection, application, topic)
             if found.lane is Lane.TRANSACTIONAL:
                 raise CliError("always_on", "Mail of a transactional topic is always on.")
-            person = Person(found.application_id, folded)
+            person = person_named(found.application_id, address)
             await choosing.choose(connection, person, {found.id: subscription}, Act(Source.CLI, detail=by()))
+            return person
 
-    with_database(work)
-    emit(reference("contact", folded), as_json=as_json)
+    emit(reference("contact", with_database(work).address), as_json=as_json)
 
 
 async def _named(connection: Connection, application: str, text: str) -> Topic:
@@ -195,13 +192,6 @@ def _text(field: str, text: str) -> str:
     if not text.isprintable() or len(text) > _LONGEST[field] or (field == "name" and not text):
         raise CliError("invalid_text", f"The {field} must be one line of at most {_LONGEST[field]} characters.")
     return text
-
-
-def _folded(address: str) -> str:
-    try:
-        return fold_address(address)
-    except AddressError as error:
-        raise CliError("invalid_address", error.reason) from None
 
 
 def _choices_face(address: str, stands: Standing, past: list[Past]) -> dict[str, Any]:

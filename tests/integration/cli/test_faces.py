@@ -48,6 +48,7 @@ ONES = {
     "ips why 127.0.1.1 gmail": "/ips/127.0.1.1/why?provider=gmail",
     "messages show EMAIL": "/emails/EMAIL",
     "pools show offers": "/pools/offers",
+    "recipients show ann@one.example": "/recipients/ann@one.example",
     "suppressions get ann@one.example": "/suppressions/ann@one.example",
     "warmup show 127.0.1.1": "/warmup/127.0.1.1",
 }
