@@ -67,6 +67,9 @@ class Entry(NamedTuple):
     """What the application is told of it besides, such as `{"click": {"link": …}}`; not kept in the timeline."""
     capture: bool = False
     """It is about a message that never left."""
+    noted: bool = False
+    """It changes nothing about the message, such as a failure that is reported of one still on its way: applications
+    are told what follows from it, and nothing of this."""
 
 
 COLUMNS: Final = Entry._fields.index("engagement") + 1

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from messages.entries import Entry, EventKind
 from messages.model import MessageRef, NewEmail
+from mta.bounce_kinds import bounce_kind
 from store import arrays
 from store.database import Connection
 from webhooks import outbox
@@ -32,7 +33,6 @@ TOLD: Final[Mapping[EventKind, EventType]] = MappingProxyType(
     {
         EventKind.DELIVERED: EventType.EMAIL_DELIVERED,
         EventKind.DEFERRED: EventType.EMAIL_DELIVERY_DELAYED,
-        EventKind.DELAYED: EventType.EMAIL_DELIVERY_DELAYED,
         EventKind.BOUNCED: EventType.EMAIL_BOUNCED,
         EventKind.COMPLAINED: EventType.EMAIL_COMPLAINED,
         EventKind.SUPPRESSED: EventType.EMAIL_SUPPRESSED,
@@ -47,7 +47,8 @@ TOLD: Final[Mapping[EventKind, EventType]] = MappingProxyType(
         EventKind.COMPLAINT_WITHDRAWN: EventType.EMAIL_COMPLAINT_WITHDRAWN,
     }
 )
-"""What each kind of entry is told as; one that is not here is told to nobody."""
+"""What each kind of entry is told as; one that is not here is told to nobody. `DELAYED` is not: the report that a
+server further on still tries comes after we have delivered, and what applications know as delayed is not delivered."""
 
 _OF_THE_EMAIL: Final = frozenset({EventType.EMAIL_SENT, EventType.EMAIL_SCHEDULED})
 """Told once for all its recipients."""
@@ -61,10 +62,6 @@ _FACTS: Final = (
 )  # fmt: skip
 """Names of an entry's fields from `attempt` on, as the API's timeline has them but for the verdict."""
 _FIRST_FACT: Final = Entry._fields.index("attempt")
-
-_FULL: Final = "mailbox_full"
-_CONTENT: Final = frozenset({"spam_content", "prohibited_content", "malformed_message", "policy"})
-_NOT_KNOWN: Final = frozenset({"", "unclassified_permanent", "unclassified_temporary", "unknown_after_dot"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ class _Message:
 
 async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
     """Tell the applications that want to know, within the caller's transaction."""
-    told = [entry for entry in entries if entry.kind in TOLD]
+    told = [entry for entry in entries if entry.kind in TOLD and not entry.noted]
     owners = {entry.origin.application_id if entry.origin else None for entry in told}
     if not owners:
         return
@@ -208,21 +205,13 @@ def _resends(entry: Entry) -> dict[str, Any]:
 
 
 def bounce(entry: Entry) -> dict[str, object]:
-    """Type and subtype in Resend's words. Permanent is only what speaks about the mailbox: programs that take people
-    off their lists for it must not do so because an IP of ours, or what the mail said, was refused."""
-    kind, sub = _bounce_type(entry.klass or "", entry.action or "")
+    """Type and subtype in Resend's words (`mta/bounce_kinds`), and what the server said."""
+    kind = bounce_kind(entry.klass or "")
     reply = " ".join(part for part in (str(entry.code or ""), entry.enhanced or "", entry.reply or "") if part)
     message = entry.reply or entry.detail or ""
-    return {"type": kind, "subType": sub, "message": message, "diagnosticCode": [f"smtp; {reply}"] if reply else []}
-
-
-def _bounce_type(klass: str, action: str) -> tuple[str, str]:
-    if klass == _FULL:
-        return "Transient", "MailboxFull"
-    if klass == "message_too_large":
-        return "Transient", "MessageTooLarge"
-    if klass in _CONTENT:
-        return "Transient", "ContentRejected"
-    if klass in _NOT_KNOWN:
-        return "Undetermined", "Undetermined"
-    return ("Transient", "General") if action == "block" else ("Permanent", "General")
+    return {
+        "type": kind.permanence.capitalize(),
+        "subType": kind.sub,
+        "message": message,
+        "diagnosticCode": [f"smtp; {reply}"] if reply else [],
+    }

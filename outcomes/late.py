@@ -139,7 +139,7 @@ async def record_news(
     `rule` says when soft bounces suppress."""
     bounces = [(message, news) for message, news in told if news.kind is EventKind.BOUNCED]
     moved = await moves.bounce_late(connection, {message.ref: news.at for message, news in bounces})
-    await timeline.write(connection, [_entry(m, news, counted=_is_first(m, news, moved)) for m, news in told])
+    await timeline.write(connection, [_entry(m, news, changes=_changes(m, news, moved)) for m, news in told])
     struck = [failed for m, news in bounces if m.ref in moved and (failed := _strike(m, news)) is not None]
     soft = await soft_bounces.observe(connection, struck, rule)
     additions = [addition for m, news in told if (addition := _addition(m, news)) is not None]
@@ -163,7 +163,8 @@ def _known(row: TupleRow) -> KnownMessage:
     )  # fmt: skip
 
 
-def _is_first(message: KnownMessage, news: LateNews, moved: set[MessageRef]) -> bool:
+def _changes(message: KnownMessage, news: LateNews, moved: set[MessageRef]) -> bool:
+    """Whether anything is different now: a failure of a message that is not delivered is only noted."""
     return news.kind is not EventKind.BOUNCED or message.ref in moved
 
 
@@ -192,8 +193,8 @@ def _counts(message: KnownMessage, news: LateNews) -> Counted:
     return Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind], klass)
 
 
-def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
-    counts = counted and news.kind in _COUNTED and not message.capture
+def _entry(message: KnownMessage, news: LateNews, *, changes: bool) -> Entry:
+    counts = changes and news.kind in _COUNTED and not message.capture
     entry = Entry(
         *message.ref,
         news.at,
@@ -204,6 +205,7 @@ def _entry(message: KnownMessage, news: LateNews, *, counted: bool) -> Entry:
         detail=news.detail,
         counted=_counts(message, news) if counts else None,
         capture=message.capture,
+        noted=not changes,
     )
     if news.response is not None:
         response = news.response

@@ -1,8 +1,7 @@
 """Figures in the shape of Resend's `GET /emails/metrics`. Pure.
 
 Its words are not quite ours. `sent` is what was accepted, `received` mail that comes in, of which there is none here.
-`failed` is what could not be made or was given up. Bounces are permanent when the mailbox is not there, transient when
-it may be there another time or for another mail, and undetermined when the server's words did not tell.
+`failed` is what could not be made or was given up. Which bounces are permanent is said by `mta/bounce_kinds`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,23 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from mta.bounce_kinds import Permanence, bounce_kind
 from store.figures import Answer, Question, Row
 from store.tally import RATES, REFUSED, Tally
 from web.faces.reports import Names
 
-PERMANENT: Final = frozenset({"invalid_recipient", "inactive_mailbox", "bad_domain", "null_mx"})
-UNDETERMINED: Final = frozenset({"unclassified", "unclassified_permanent", "unclassified_temporary"})
 
+def _bounced(permanence: Permanence) -> Callable[[Tally], int]:
+    def count(tally: Tally) -> int:
+        found = tally.by_class(*REFUSED).items()
+        return sum(n for klass, n in found if bounce_kind(klass).permanence is permanence)
 
-def _bounced(tally: Tally, kind: str) -> int:
-    return sum(n for klass, n in tally.by_class(*REFUSED).items() if bounce_kind(klass) == kind)
-
-
-def bounce_kind(klass: str) -> str:
-    """`permanent`, `transient` or `undetermined`, by the class of the reply."""
-    if klass in PERMANENT:
-        return "permanent"
-    return "undetermined" if klass in UNDETERMINED else "transient"
+    return count
 
 
 def _measure(name: str) -> Callable[[Tally], int]:
@@ -40,9 +34,9 @@ def _rate(name: str) -> Callable[[Tally], float]:
 METRICS: Final[Mapping[str, Callable[[Tally], float]]] = {
     "received": lambda tally: 0,
     **{name: _measure(name) for name in ("delivered", "complained", "suppressed", "bounced")},
-    "bounced_transient": lambda tally: _bounced(tally, "transient"),
-    "bounced_permanent": lambda tally: _bounced(tally, "permanent"),
-    "bounced_undetermined": lambda tally: _bounced(tally, "undetermined"),
+    "bounced_transient": _bounced(Permanence.TRANSIENT),
+    "bounced_permanent": _bounced(Permanence.PERMANENT),
+    "bounced_undetermined": _bounced(Permanence.UNDETERMINED),
     **{name: _measure(name) for name in ("opened", "clicked", "unsubscribed")},
     "delivery_delayed": lambda tally: tally.sum("deferred"),
     "failed": lambda tally: tally.sum("failed", "expired"),

@@ -16,7 +16,7 @@ from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
 from tests.integration.messages.emails import make_partitions, new_email, refs, store
 from tests.integration.outcomes.facts import attempt, outcome
-from web.faces.metrics import METRICS, bounce_kind
+from web.faces.metrics import METRICS
 
 
 @pytest.fixture
@@ -91,10 +91,3 @@ async def test_the_sdk_asks_for_metrics(server: Server, account: Account, monkey
 
     assert (found["object"], found["metrics"], found["data"]) == ("metrics", ["sent", "open_rate"], [])
     assert found["totals"] == {"sent": 0, "open_rate": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("klass", "kind"), [("inactive_mailbox", "permanent"), ("mailbox_full", "transient"), ("", "transient")]
-)
-def test_bounces_are_named_as_resend_does(klass: str, kind: str) -> None:
-    assert bounce_kind(klass) == kind

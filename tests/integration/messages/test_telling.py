@@ -9,10 +9,12 @@ from messages import repository
 from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import EventKind
+from outcomes import late
 from outcomes.kinds import Outcome
+from outcomes.late import LateNews
 from outcomes.record import record
 from store.database import Database
-from tests.integration.messages.emails import APPLICATION, make_partitions, new_email, refs, store
+from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, refs, rows, store
 from tests.integration.outcomes.facts import attempt, bounce, deferral, outcome
 from tests.integration.outcomes.test_record import claimed
 from tests.integration.webhooks.outbox import make_endpoint, told, types
@@ -89,26 +91,50 @@ async def test_schedule_reschedule_and_cancel(database: Database) -> None:
     assert {event["data"]["recipient"] for event in events[2:]} == {"a@example.com", "b@example.com"}
 
 
-@pytest.mark.parametrize(
-    ("facts", "expected"),
-    [
-        ({"klass": "invalid_recipient", "action": "bounce"}, ("Permanent", "General")),
-        ({"klass": "mailbox_full", "action": "bounce"}, ("Transient", "MailboxFull")),
-        ({"klass": "message_too_large", "action": "block"}, ("Transient", "MessageTooLarge")),
-        ({"klass": "spam_content", "action": "block"}, ("Transient", "ContentRejected")),
-        ({"klass": "blocklisted", "action": "block"}, ("Transient", "General")),
-        ({"klass": "unclassified_permanent", "action": "bounce"}, ("Undetermined", "Undetermined")),
-    ],
-)
-async def test_a_bounce_in_resends_words(database: Database, facts: dict[str, str], expected: tuple[str, str]) -> None:
+async def test_a_bounce_in_resends_words(database: Database) -> None:
     endpoint = await make_endpoint(database, events=["email.bounced"])
     (ref,) = await claimed(database, new_email())
-    await recorded(database, bounce(ref, attempt=attempt(code=550, enhanced="5.1.1", reply="no", **facts)))
+    facts = attempt(code=550, enhanced="5.1.1", reply="no", klass="invalid_recipient", action="bounce")
+    await recorded(database, bounce(ref, attempt=facts))
     (event,) = await told(database, endpoint)
 
     assert event["data"]["bounce"] == {
-        "type": expected[0], "subType": expected[1], "message": "no", "diagnosticCode": ["smtp; 550 5.1.1 no"],
+        "type": "Permanent", "subType": "General", "message": "no", "diagnosticCode": ["smtp; 550 5.1.1 no"],
     }  # fmt: skip
+
+
+async def heard(database: Database, ref: MessageRef, kind: EventKind) -> None:
+    """A report by mail."""
+    async with database.transaction() as connection:
+        message = await late.find_message(connection, ref)
+        assert message is not None
+        await late.record_late_news(connection, message, LateNews(kind, datetime.now(UTC), "says a report"))
+
+
+async def test_a_failure_that_moves_nothing_is_told_to_nobody(database: Database) -> None:
+    """What it reports of is still on its way, or has ended; what comes of that is told."""
+    endpoint = await make_endpoint(database)
+    (ref,) = await claimed(database, new_email())
+    await recorded(database, deferral(ref))
+    await heard(database, ref, EventKind.BOUNCED)
+    assert await types(database, endpoint) == ["email.sent", "email.delivery_delayed"]
+
+    await execute(database, "UPDATE messages SET state = 'delivered'")
+    await heard(database, ref, EventKind.BOUNCED)
+    await heard(database, ref, EventKind.BOUNCED)
+    assert await types(database, endpoint) == ["email.sent", "email.delivery_delayed", "email.bounced"]
+    kinds = await rows(database, "SELECT kind FROM events WHERE email_id = %s ORDER BY at", [ref.email_id])
+    assert [kind for (kind,) in kinds] == ["deferred", "bounced", "bounced", "bounced"]
+
+
+async def test_no_delay_follows_an_end(database: Database) -> None:
+    """Neither the notice of a server further on, nor an outcome that is recorded after another process has ended it."""
+    endpoint = await make_endpoint(database)
+    (ref,) = await claimed(database, new_email())
+    await recorded(database, outcome(ref))
+    await heard(database, ref, EventKind.DELAYED)
+    await recorded(database, deferral(ref))
+    assert await types(database, endpoint) == ["email.sent", "email.delivered"]
 
 
 async def test_suppressed_and_failed_say_why(database: Database) -> None:
