@@ -22,6 +22,7 @@ _log = get_logger(__name__)
 
 REREAD_SECONDS: Final = 2.0
 """A breaker holds in every worker after this time."""
+REREAD: Final = timedelta(seconds=REREAD_SECONDS)
 LONGEST: Final = timedelta(days=90)
 KEPT_DAYS: Final = 31
 
@@ -89,7 +90,7 @@ async def trip(connection: Connection, key: Key, hours: float, reason: str, by: 
 
 
 async def finish(connection: Connection, key: Key, by: str) -> None:
-    """Let a stream go on. Its mail that waits is due at once. Raises Refused."""
+    """Let a stream go on; its mail is `messages/stopped`'s. Raises Refused."""
     cursor = await connection.execute(
         "UPDATE breakers SET ended_at = now(), ended_by = %s"
         " WHERE application_id = %s AND lane = %s AND provider = %s AND ended_at IS NULL AND until > now()",
@@ -107,6 +108,14 @@ async def ended_since(connection: Connection, days: int = KEPT_DAYS) -> dict[Key
         [days],
     )
     return {(application, lane, provider): at for application, lane, provider, at in await cursor.fetchall()}
+
+
+async def over(connection: Connection) -> list[Key]:
+    """Breakers that do not hold any more and are not forgotten yet."""
+    cursor = await connection.execute(
+        "SELECT application_id, lane, provider FROM breakers WHERE ended_at IS NOT NULL OR until <= now()"
+    )
+    return [(application, lane, provider) for application, lane, provider in await cursor.fetchall()]
 
 
 async def forget(connection: Connection) -> None:

@@ -9,7 +9,7 @@ All times are the database's, so that a worker's clock can be wrong.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from audience.predicate import refusing
@@ -32,7 +32,8 @@ WITH due AS MATERIALIZED (
        AND {FREE}
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
 ), claimed AS (
-  UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL
+  UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL,
+         breaker = NULL
     FROM due WHERE q.email_id = due.email_id AND q.position = due.position
   RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at,
             q.engaged_at, q.lane, q.application_id, q.topic_id, q.capture
@@ -70,11 +71,13 @@ UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_at = now()
  WHERE q.email_id = mine.email_id AND q.position = mine.position
 """
 
-# What waits for an IP says for which. It is due at its own time, so that what waits for long is not looked at before.
+# What waits for an IP says for which, what a breaker stopped names it (messages/stopped). It is due at its own time, so
+# that what waits for long is not looked at before.
 _HOLD = """
-UPDATE delivery_queue q SET due_at = greatest(u.due, now()), hold = u.hold, claimed_by = NULL, claimed_at = NULL
-  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(due)s::timestamptz[], %(holds)s::text[])
-       AS u(email_id, position, due, hold)
+UPDATE delivery_queue q SET due_at = greatest(u.due, now()), hold = u.hold, breaker = nullif(u.breaker, ''),
+       claimed_by = NULL, claimed_at = NULL
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(due)s::timestamptz[], %(holds)s::text[],
+              %(breakers)s::text[]) AS u(email_id, position, due, hold, breaker)
  WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
 """
 
@@ -83,6 +86,16 @@ UPDATE delivery_queue q SET due_at = greatest(%(due)s, now()), claimed_by = NULL
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
  WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
 """
+
+
+class Held(NamedTuple):
+    """A message that waits for something else than its next attempt."""
+
+    ref: MessageRef
+    due: datetime
+    reason: str
+    breaker: str = ""
+    """The provider to which a breaker stops its stream; "" for any other reason."""
 
 
 async def claim(
@@ -162,14 +175,15 @@ async def give_back(connection: Connection, refs: Sequence[MessageRef], worker: 
     await connection.execute(_GIVE_BACK, {**_columns(refs), "worker": worker, "due": due})
 
 
-async def hold(connection: Connection, held: Sequence[tuple[MessageRef, datetime, str]], worker: UUID) -> None:
+async def hold(connection: Connection, held: Sequence[Held], worker: UUID) -> None:
     """Return messages that no IP can take now: each due at its time, with the reason, no attempt counted."""
     columns = {
-        "due": arrays.moments([due for _, due, _ in held]),
-        "holds": [reason for _, _, reason in held],
+        "due": arrays.moments([one.due for one in held]),
+        "holds": [one.reason for one in held],
+        "breakers": [one.breaker for one in held],
         "worker": worker,
     }
-    await connection.execute(_HOLD, _columns([ref for ref, _, _ in held]) | columns)
+    await connection.execute(_HOLD, _columns([one.ref for one in held]) | columns)
 
 
 async def release_worker(connection: Connection, worker: UUID) -> int:

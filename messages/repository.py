@@ -84,7 +84,7 @@ _RESCHEDULE = f"""
 WITH mail AS (
   SELECT id, scheduled_at FROM emails WHERE id = %(email)s AND scheduled_at IS NOT NULL FOR UPDATE
 ), moved AS (
-  UPDATE delivery_queue q SET due_at = %(at)s, claimed_by = NULL, claimed_at = NULL,
+  UPDATE delivery_queue q SET due_at = %(at)s, claimed_by = NULL, claimed_at = NULL, hold = NULL, breaker = NULL,
          expires_at = q.expires_at + (%(at)s - mail.scheduled_at)
     FROM mail, messages m
    WHERE q.email_id = mail.id AND {FREE}

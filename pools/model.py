@@ -75,3 +75,5 @@ class Wait:
     until: datetime | None
     """When the first IP returns; None: nobody knows, ask again at your own pace."""
     reason: str
+    breaker: str = ""
+    """The provider to which a breaker stops its stream; "" for any other reason."""

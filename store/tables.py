@@ -103,6 +103,7 @@ delivery_queue = Table(
     Column("application_id", UUID),
     Column("topic_id", UUID),
     Column("capture", Boolean, nullable=False),
+    Column("breaker", Text),
 )
 
 report_series = Table(

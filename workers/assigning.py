@@ -290,7 +290,7 @@ def _stopped(batch: Batch, one: Ready, c: Collaborators) -> Wait | None:
     email, _ = batch.emails[one.message.ref.email_id]
     breaker = c.shared.breakers.stopped(email.application_id, batch.lane.value, one.route.provider, batch.now())
     if breaker is not None:
-        return Wait(breaker.until, breaker.why)
+        return Wait(breaker.until, breaker.why, breaker.provider)
     rest = c.throttles.domain_rest(one.sender.name, one.route.site, batch.now())
     return None if rest is None else _domain_wait(one, rest)
 

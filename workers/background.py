@@ -19,6 +19,7 @@ from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.tasks import end
+from messages import stopped
 from mta.dns_client import DnsClient
 from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
 from outcomes.reports import ReportTools, Sweeper
@@ -97,6 +98,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("old webhooks", 600.0, Background.forget_webhooks),
     Duty("figures", 2.0, lambda background: folding.fold(background.reports.database), share=0.1),
     Duty("alarms", 10.0, Background.judge_alarms, share=0.05),
+    Duty("mail of streams that go on", 2.0, lambda background: stopped.release(background.reports.database)),
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
 )

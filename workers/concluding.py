@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from core.logs import get_logger
 from messages import claim, retry, states
+from messages.claim import Held
 from messages.model import Claimed, MessageRef, StoredEmail
 from messages.timeline import EventKind
 from mta.deliver import Delivery
@@ -193,7 +194,7 @@ def stumble(batch: Batch, message: Claimed, error: BaseException, c: Collaborato
 async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collaborators) -> None:
     """No IP can take these now: back to the queue until one can, saying why. No attempt, and no event: a long queue
     behind a limit would fill the timeline with nothing new. The reason is kept with the queue row."""
-    held: list[tuple[MessageRef, datetime, str]] = []
+    held: list[Held] = []
     for message, wait in waiting:
         if not batch.permit.withdraw(message.ref):
             continue
@@ -202,12 +203,12 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
         if due is None:
             end(batch, message, states.Event.EXPIRE, EventKind.EXPIRED, f"its time is over: {wait.reason}", c)
             continue
-        held.append((message.ref, due, wait.reason[:DETAIL_LENGTH]))
+        held.append(Held(message.ref, due, wait.reason[:DETAIL_LENGTH], wait.breaker))
         batch.limited.add(message.destination)
     if not held:
         return
     watch.HELD.labels(batch.lane.value).inc(len(held))
-    async with _released([ref for ref, _, _ in held], c) as connection:
+    async with _released([one.ref for one in held], c) as connection:
         await claim.hold(connection, held, c.worker)
 
 

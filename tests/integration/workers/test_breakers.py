@@ -8,7 +8,7 @@ import pytest
 from alarms import breakers
 from core.queues import Lane
 from core.refusal import Refused
-from messages.stopped import let_go
+from messages.stopped import let_go, release
 from store.database import Database
 from tests.integration.messages.emails import execute, rows
 from tests.integration.workers.lane import LANE, LaneTest, lane_test, until
@@ -42,6 +42,7 @@ async def test_stopped_mail_waits_with_its_reason_and_goes_on_when_an_operator_s
         lane.database, "SELECT hold, due_at > now() + interval '23 hours' FROM delivery_queue"
     )
     assert waits
+    assert await release(lane.database) == 0
     assert "transactional mail of" in hold
     assert "to other is stopped: 31 complaints about 10,000 delivered" in hold
     async with lane.database.transaction() as connection:
@@ -56,6 +57,22 @@ async def test_stopped_mail_waits_with_its_reason_and_goes_on_when_an_operator_s
     await lane.deliver()
 
     assert await lane.state(email) == "delivered"
+
+
+async def test_mail_that_is_held_when_the_breaker_has_ended_goes_on_all_the_same(lane: LaneTest) -> None:
+    """Its worker had claimed it when the word came, and had not heard."""
+    key = await stop(lane)
+    await lane.collaborators.shared.breakers.stop()
+    await lane.put("anna@one.example")
+    async with lane.database.transaction() as connection:
+        assert await let_go(connection, key, "anna") == 0
+    await lane.deliver()
+    queued = "SELECT breaker, hold IS NOT NULL, due_at > now() + interval '1 hour' FROM delivery_queue"
+    assert await rows(lane.database, queued) == [(OTHER, True, True)]
+
+    assert await release(lane.database) == 1
+    assert await rows(lane.database, queued) == [(None, False, False)]
+    assert await release(lane.database) == 0
 
 
 @pytest.mark.parametrize(("stream", "provider"), [(Lane.MARKETING.value, OTHER), (LANE.value, "gmail")])
