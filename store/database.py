@@ -34,6 +34,14 @@ class DatabaseUnavailableError(UnavailableError):
     """PostgreSQL does not answer. Nothing was committed unless a commit itself was cut off."""
 
 
+class DatabaseConflictError(DatabaseUnavailableError):
+    """Two transactions were in each other's way and this one was rolled back. PostgreSQL is there: the same again, at
+    once, will do."""
+
+
+_CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
 class Database:
     """A pool of connections with the settings every Postlane process wants."""
 
@@ -68,6 +76,8 @@ class Database:
                 yield connection
         except PoolTimeout as error:
             raise DatabaseUnavailableError(self._trouble or str(error)) from error
+        except _CONFLICTS as error:
+            raise DatabaseConflictError(str(error).strip()) from error
         except LOST as error:
             raise DatabaseUnavailableError(str(error).strip() or type(error).__name__) from error
 

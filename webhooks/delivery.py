@@ -3,7 +3,7 @@
 A process looks for endpoints with something due (`look`, several times a second) and serves each in a task of its own
 until nothing is due there. The first request of every turn goes alone: an endpoint that hangs holds one connection.
 Endpoints that have failed, or answer slowly, draw on a budget of their own, so that any number of them slow nobody
-else.
+else; and of either budget an owner has a part only.
 
 At least once: what was answered and not yet written down when the process died is sent again, under the same id.
 """
@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
@@ -28,7 +28,9 @@ from core.secrets import InstanceSecret
 from core.tasks import end
 from store.database import Database, DatabaseUnavailableError
 from webhooks import endpoints, queue, signing
+from webhooks.budgets import Budget
 from webhooks.health import GONE, Answer, after, next_try, said
+from webhooks.presence import Presence
 from webhooks.queue import Due, Served, Tried
 from webhooks.sending import Sender
 from webhooks.targets import parse
@@ -41,13 +43,16 @@ BATCH: Final = 200
 """Events of one endpoint between two commits."""
 AT_ONCE: Final = 20
 """Requests to one endpoint under way."""
-HEALTHY_REQUESTS: Final = 200
-DOUBTFUL_REQUESTS: Final = 50
-"""Requests of a process under way, to endpoints whose last answer was good and quick, and to all others."""
+HEALTHY_REQUESTS: Final = 200, 50
+DOUBTFUL_REQUESTS: Final = 100, 20
+"""Requests of a process under way, in all and of one owner: to endpoints whose last answer was good and quick, and to
+all others."""
 SLOW_MILLISECONDS: Final = 2000
 DOUBT_SECONDS: Final = 60.0
 """Whoever took longer over an answer is among those others for so long, however good it was."""
 _RENEW_SECONDS: Final = queue.LEASE.total_seconds() / 3
+_AWAY_SECONDS: Final = 1.0
+"""Before an endpoint is gone on with after the database was away, or two transactions had been in each other's way."""
 
 ATTEMPTS = Counter("postlane_webhook_attempts_total", "Requests to webhook endpoints, by result", ["result"])
 SECONDS = Histogram("postlane_webhook_seconds", "Time of a request to an endpoint", buckets=DELIVERY_BUCKETS)
@@ -58,25 +63,27 @@ class Deliverer:
 
     def __init__(self, database: Database, clock: Clock, secret: InstanceSecret, sender: Sender) -> None:
         self._clock = clock
-        self._me = uuid4()
+        self._presence = Presence(database)
         self._database = database
         self._secret = secret
         self._sender = sender
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._renewed = time.monotonic()
         self._slow_until: dict[UUID, float] = {}
-        self._budgets = {True: asyncio.Semaphore(HEALTHY_REQUESTS), False: asyncio.Semaphore(DOUBTFUL_REQUESTS)}
+        self._budgets = {True: Budget(*HEALTHY_REQUESTS), False: Budget(*DOUBTFUL_REQUESTS)}
 
     async def look(self) -> None:
         """Begin to serve endpoints that have something due. Raises DatabaseUnavailableError."""
         for endpoint in [endpoint for endpoint, task in self._tasks.items() if task.done()]:
             del self._tasks[endpoint]
+        if not self._presence.held:
+            await self._presence.take()
         if self._tasks and time.monotonic() - self._renewed >= _RENEW_SECONDS:
             await self._renew()
         room = SERVED - len(self._tasks)
         if room > 0:
             async with self._database.connection() as connection:
-                found = await queue.take(connection, self._me, room)
+                found = await queue.take(connection, self._presence.me, room)
             for served in found:
                 self._tasks[served.id] = asyncio.create_task(self._serve(served), name=f"webhook {served.id}")
 
@@ -90,19 +97,22 @@ class Deliverer:
     async def close(self) -> None:
         """Leave off: what has no answer yet is sent again by whoever comes next."""
         await end(list(self._tasks.values()))
+        await self._presence.leave()
         await self._sender.close()
 
     async def _renew(self) -> None:
         self._renewed = time.monotonic()
+        if not await self._presence.check():
+            await end(list(self._tasks.values()))  # they are anybody's now
+            return
         async with self._database.connection() as connection:
-            ours = await queue.renew(connection, self._me, self._tasks.keys())
+            ours = await queue.renew(connection, self._presence.me, self._tasks.keys())
         await end([task for endpoint, task in self._tasks.items() if endpoint not in ours])
 
     async def _serve(self, served: Served) -> None:
         try:
-            await self._serve_until_done(served)
-        except DatabaseUnavailableError as error:
-            _log.warning("webhook_waits_for_database", endpoint=str(served.id), error=str(error))
+            while not await self._done(served):
+                _log.info("webhook_goes_on", endpoint=str(served.id))
         except ConfigurationError as error:
             _log.error("webhook_not_signed", endpoint=str(served.id), error=str(error))
         except Exception as error:
@@ -110,12 +120,22 @@ class Deliverer:
             # it is tried again.
             _log.error("webhook_failed", endpoint=str(served.id), exc_info=error)
 
+    async def _done(self, served: Served) -> bool:
+        """Serve it; False, after a moment, when the database did not let us."""
+        try:
+            await self._serve_until_done(served)
+        except DatabaseUnavailableError as error:
+            _log.warning("webhook_waits_for_database", endpoint=str(served.id), error=str(error))
+            await asyncio.sleep(_AWAY_SECONDS)
+            return False
+        return True
+
     async def _serve_until_done(self, served: Served) -> None:
         for turn in count():
             most = BATCH if turn and served.health.failures == 0 else 1
             async with self._database.connection() as connection:
                 # Read anew each time: its owner may have changed it meanwhile.
-                url = await queue.still(connection, self._me, served.id)
+                url = await queue.still(connection, self._presence.me, served.id)
                 if url is None:
                     self._slow_until.pop(served.id, None)
                     return
@@ -143,7 +163,7 @@ class Deliverer:
             self._slow_until[served.id] = time.monotonic() + DOUBT_SECONDS
         return turn.tried
 
-    def _budget(self, served: Served) -> asyncio.Semaphore:
+    def _budget(self, served: Served) -> Budget:
         quick = self._slow_until.get(served.id, 0.0) <= time.monotonic()
         return self._budgets[served.health.failures == 0 and quick]
 
@@ -152,15 +172,15 @@ class Deliverer:
         async with self._database.transaction() as connection:
             if not tried:
                 await queue.put_behind(connection, served.id)
-                await queue.release(connection, self._me, served.id)
+                await queue.release(connection, self._presence.me, served.id)
                 return None
             health = after(served.health, [one.answer for one in tried], self._clock.now())
             await queue.settle(connection, served, tried)
             if health != served.health:
-                await queue.stand(connection, self._me, served, health)
+                await queue.stand(connection, self._presence.me, served, health)
             over = bool(health.rest_until or health.disabled)
             if over:
-                await queue.release(connection, self._me, served.id)
+                await queue.release(connection, self._presence.me, served.id)
         if health.disabled:
             _log.warning("webhook_disabled", endpoint=str(served.id), reason=health.disabled)
         return None if over else replace(served, health=health)
@@ -169,13 +189,12 @@ class Deliverer:
 class _Turn:
     """One batch on its way."""
 
-    def __init__(
-        self, clock: Clock, sender: Sender, budget: asyncio.Semaphore, served: Served, secrets: Sequence[str]
-    ) -> None:
+    def __init__(self, clock: Clock, sender: Sender, budget: Budget, served: Served, secrets: Sequence[str]) -> None:
         self.tried: list[Tried] = []
         self._clock = clock
         self._sender = sender
         self._budget = budget
+        self._owner = served.owner
         self._target = parse(served.url)
         self._secrets = secrets
         self._trouble = False
@@ -188,7 +207,7 @@ class _Turn:
 
     async def _one(self, event: Due) -> bool:
         body = event.payload.encode()
-        async with self._budget:
+        async with self._budget.turn(self._owner):
             sent_at = self._clock.now()
             headers = signing.headers(self._secrets, str(event.id), int(sent_at.timestamp()), body)
             answer = await self._sender.post(self._target, headers, body)

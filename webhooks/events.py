@@ -34,15 +34,26 @@ _STEP: Final = 10_000
 
 _COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END"
 
-# What waits is made due together with the rest, so that all of it comes in its order. The condition on `due_at` passes
-# over what an earlier step has made ready.
+# What is made due is due together with all that waits behind it, so that everything of one key comes in its order. The
+# condition on `due_at` passes over what an earlier step has made ready.
 _REPLAY_RANGE = """
 WITH chosen AS (
-  SELECT id FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
+  SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
      AND state = ANY(%(states)s) AND (state <> 'pending' OR due_at <> %(now)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
+), behind AS (
+  SELECT e.id FROM webhook_events e WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <> %(now)s
+     AND e.key <> '' AND e.key IN (SELECT key FROM chosen)
+), made AS (
+  UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = %(now)s
+    FROM (SELECT id FROM chosen UNION SELECT id FROM behind) c WHERE e.endpoint_id = %(endpoint)s AND e.id = c.id
 )
-UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = %(now)s FROM chosen
- WHERE e.endpoint_id = %(endpoint)s AND e.id = chosen.id
+SELECT count(*) FROM chosen
+"""
+_REPLAY_ONE = """
+WITH chosen AS (SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id = %(id)s)
+UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = now()
+  FROM chosen c WHERE e.endpoint_id = %(endpoint)s
+   AND (e.id = c.id OR (e.state = 'pending' AND e.key <> '' AND e.key = c.key))
 """
 
 
@@ -130,11 +141,9 @@ async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, wi
 
 
 async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> None:
-    """Send an event (again), at once and with all its tries. Raises Refused."""
-    cursor = await connection.execute(
-        "UPDATE webhook_events SET state = 'pending', tries = 0, due_at = now() WHERE endpoint_id = %s AND id = %s",
-        [endpoint_id, event_id],
-    )
+    """Send an event (again), at once and with all its tries, together with all of the same email that waits: what is
+    older comes before it. Raises Refused."""
+    cursor = await connection.execute(_REPLAY_ONE, {"endpoint": endpoint_id, "id": event_id})
     if not cursor.rowcount:
         raise _unknown(event_id)
 
@@ -149,7 +158,8 @@ async def replay_some(connection: Connection, endpoint_id: UUID, since: datetime
     }  # fmt: skip
     count = 0
     while True:
-        done = (await connection.execute(_REPLAY_RANGE, names)).rowcount
+        done: int
+        ((done,),) = await (await connection.execute(_REPLAY_RANGE, names)).fetchall()
         count += done
         if done < _STEP:
             return count

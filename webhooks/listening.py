@@ -18,13 +18,20 @@ from store.database import Connection
 _LIFE: Final = timedelta(seconds=60)
 _MOST: Final = 500
 
+# What is told once is marked and stays: without its row it would be told again. Nothing else is kept of it.
 _FETCH = """
 WITH chosen AS (
-  SELECT id FROM webhook_events WHERE endpoint_id = %(listener)s AND state = 'pending' AND due_at <= now()
-   ORDER BY due_at, id LIMIT %(most)s
+  SELECT id, type, created_at, payload, once FROM webhook_events
+   WHERE endpoint_id = %(listener)s AND state = 'pending' AND due_at <= now()
+   ORDER BY due_at, id LIMIT %(most)s FOR UPDATE
+), marked AS (
+  UPDATE webhook_events e SET state = 'success', payload = '' FROM chosen c
+   WHERE e.endpoint_id = %(listener)s AND e.id = c.id AND c.once IS NOT NULL
+), gone AS (
+  DELETE FROM webhook_events e USING chosen c
+   WHERE e.endpoint_id = %(listener)s AND e.id = c.id AND c.once IS NULL
 )
-DELETE FROM webhook_events e USING chosen WHERE e.endpoint_id = %(listener)s AND e.id = chosen.id
-RETURNING e.id, e.type, e.created_at, e.payload
+SELECT id, type, created_at, payload FROM chosen ORDER BY id
 """
 
 
@@ -65,7 +72,7 @@ async def fetch(connection: Connection, listener: UUID) -> list[Heard]:
     if not cursor.rowcount:
         raise LookupError(listener)
     cursor = await connection.execute(_FETCH, {"listener": listener, "most": _MOST})
-    return sorted((Heard(*row) for row in await cursor.fetchall()), key=lambda event: event.id)
+    return [Heard(*row) for row in await cursor.fetchall()]
 
 
 async def finish(connection: Connection, listener: UUID) -> None:

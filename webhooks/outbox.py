@@ -76,6 +76,21 @@ async def append(connection: Connection, events: Sequence[OutboxEvent]) -> None:
         await append_known(connection, events)
 
 
+async def tell(
+    connection: Connection, kind: EventType, application_id: UUID | None, data: Mapping[str, object], key: str = ""
+) -> None:
+    """Write one event that happens now, the same way."""
+    at = await moment(connection)
+    if at is not None:
+        await append_known(connection, [OutboxEvent(kind, application_id, at, data, key)])
+
+
+async def moment(connection: Connection) -> datetime | None:
+    """Now, by the database; None when nobody wants to be told of anything, and nothing need be prepared."""
+    row = await (await connection.execute(f"SELECT clock_timestamp() WHERE {LISTENED}")).fetchone()
+    return row[0] if row else None
+
+
 async def listened(connection: Connection) -> bool:
     """Whether anybody wants to be told of anything, for whoever would have much to prepare."""
     row = await (await connection.execute(f"SELECT {LISTENED}")).fetchone()

@@ -2,7 +2,9 @@
 
 An endpoint is served by one process at a time: it is leased, and whoever holds the lease reads its events in order,
 sends them and writes the results. So the order of events with one key needs no lock on them, and an endpoint that hangs
-holds up nothing but itself. A process that dies leaves its leases to run out; what it had under way is sent again.
+holds up nothing but itself. A lease is good while its process is heard of, and while the process holds its advisory
+lock (`present`): one that is killed loses that with its connection, and the next goes on at once. What it had under way
+is sent again.
 
 Every function works on the caller's connection and never commits. Times are the database's.
 """
@@ -20,15 +22,25 @@ from webhooks.health import Answer, Health
 
 LEASE: Final = timedelta(seconds=30)
 
-_TAKE = """
+_CLASS: Final = 0x706C7768
+"""First half of the advisory locks of processes that send ("plwh"); the second is a hash of the process's id."""
+
+# `pg_locks` costs a look at all locks, so it is asked last, for what seems to be in somebody's hands.
+_ALIVE = f"""
+EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND l.classid = {_CLASS} AND l.objid = hashtext(n.served_by::text)::oid)
+"""
+_TAKE = f"""
 UPDATE webhook_endpoints w SET served_by = %(me)s, served_until = now() + %(lease)s
  WHERE w.id IN (
   SELECT n.id FROM webhook_endpoints n
-   WHERE n.status = 'enabled' AND n.url <> '' AND (n.served_by IS NULL OR n.served_until <= now())
+   WHERE n.status = 'enabled' AND n.url <> ''
      AND (n.rest_until IS NULL OR n.rest_until <= now())
      AND EXISTS (SELECT FROM webhook_events e WHERE e.endpoint_id = n.id AND e.state = 'pending' AND e.due_at <= now())
+     AND CASE WHEN n.served_by IS NULL OR n.served_until <= now() THEN true ELSE NOT {_ALIVE} END
    ORDER BY n.rest_until NULLS FIRST, n.id LIMIT %(room)s FOR UPDATE SKIP LOCKED)
-RETURNING w.id, w.url, w.failing_since, w.failures
+RETURNING w.id, w.url, w.owner_id, w.failing_since, w.failures
 """
 _RENEW = """
 UPDATE webhook_endpoints SET served_until = now() + %(lease)s
@@ -54,11 +66,16 @@ UPDATE webhook_events e SET due_at = b.due_at
 _NOTE = (
     "COPY webhook_attempts (endpoint_id, event_id, id, sent_at, url, status, response, error, duration_ms) FROM STDIN"
 )
+# What somebody has settled or replayed meanwhile stays as it is, but is found.
 _SETTLE = """
-UPDATE webhook_events e SET state = u.state, tries = u.tries, due_at = u.due_at
+UPDATE webhook_events e
+   SET state = CASE WHEN e.state = 'pending' THEN u.state ELSE e.state END,
+       tries = CASE WHEN e.state = 'pending' THEN u.tries ELSE e.tries END,
+       due_at = CASE WHEN e.state = 'pending' THEN u.due_at ELSE e.due_at END
   FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(tries)s::smallint[], %(due)s::timestamptz[])
     AS u(id, state, tries, due_at)
- WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id AND e.state = 'pending'
+ WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id
+RETURNING e.id
 """
 # What the old URL answered says nothing of a new one that its owner has put there meanwhile.
 _STAND = """
@@ -74,6 +91,7 @@ class Served:
 
     id: UUID
     url: str
+    owner: UUID
     health: Health
 
 
@@ -99,10 +117,18 @@ class Tried:
     """None: it is done with, for better or worse."""
 
 
+async def present(connection: Connection, me: UUID) -> bool:
+    """Take the lock that says we are alive, for as long as this connection is open. False when another has it, whose
+    name has the same hash."""
+    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s::text))", [_CLASS, me])
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def take(connection: Connection, me: UUID, room: int) -> list[Served]:
     """Lease up to `room` endpoints that have something due and are in nobody's hands."""
     cursor = await connection.execute(_TAKE, {"me": me, "lease": LEASE, "room": room})
-    return [Served(row[0], row[1], Health(row[2], row[3])) for row in await cursor.fetchall()]
+    return [Served(row[0], row[1], row[2], Health(row[3], row[4])) for row in await cursor.fetchall()]
 
 
 async def renew(connection: Connection, me: UUID, endpoints: Collection[UUID]) -> set[UUID]:
@@ -140,23 +166,25 @@ async def put_behind(connection: Connection, endpoint: UUID) -> None:
 
 
 async def settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
-    """Write down attempts, and where their events stand."""
+    """Write down where events stand, and the attempts at those that are still there: what was swept away meanwhile,
+    with its endpoint or by its age, leaves nothing behind."""
+    columns = {
+        "endpoint": served.id,
+        "ids": arrays.uuids(one.event.id for one in tried),
+        "states": [_state(one) for one in tried],
+        "tries": arrays.integers(one.event.tries + 1 for one in tried),
+        "due": arrays.moments([one.next_try or one.sent_at for one in tried]),
+    }
+    found = {row[0] for row in await (await connection.execute(_SETTLE, columns)).fetchall()}
     async with connection.cursor() as cursor, cursor.copy(_NOTE) as copy:
         for one in tried:
-            a = one.answer
-            await copy.write_row(
-                (served.id, one.event.id, uuid7(), one.sent_at, served.url, a.status, a.text, a.error, a.milliseconds)
-            )
-    await connection.execute(
-        _SETTLE,
-        {
-            "endpoint": served.id,
-            "ids": arrays.uuids(one.event.id for one in tried),
-            "states": [_state(one) for one in tried],
-            "tries": arrays.integers(one.event.tries + 1 for one in tried),
-            "due": arrays.moments([one.next_try or one.sent_at for one in tried]),
-        },
-    )
+            if one.event.id in found:
+                await copy.write_row(_noted(served, one))
+
+
+def _noted(served: Served, one: Tried) -> tuple[object, ...]:
+    a = one.answer
+    return served.id, one.event.id, uuid7(), one.sent_at, served.url, a.status, a.text, a.error, a.milliseconds
 
 
 async def stand(connection: Connection, me: UUID, served: Served, health: Health) -> None:

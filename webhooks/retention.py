@@ -1,4 +1,5 @@
-"""What is forgotten: events past their time, those of endpoints that are gone, listeners that went without a word."""
+"""What is forgotten: events past their time with what was tried, those of endpoints that are gone, listeners that went
+without a word."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,28 +9,35 @@ from core.ids import lowest_at
 from store.database import Database
 
 _STEP: Final = 5000
-"""Events deleted in one transaction."""
+"""Rows deleted in one transaction."""
 
-# One look into the index for each endpoint, however many events there are.
-_ENDPOINTS: Final = """
-WITH RECURSIVE known(id) AS (
-  (SELECT endpoint_id FROM webhook_events ORDER BY endpoint_id LIMIT 1)
+# One look into each index for each endpoint, however many rows there are.
+_WALK: Final = """
+{name}(id) AS (
+  (SELECT endpoint_id FROM {table} ORDER BY endpoint_id LIMIT 1)
   UNION ALL
-  SELECT (SELECT e.endpoint_id FROM webhook_events e WHERE e.endpoint_id > known.id ORDER BY e.endpoint_id LIMIT 1)
-    FROM known WHERE known.id IS NOT NULL
+  SELECT (SELECT t.endpoint_id FROM {table} t WHERE t.endpoint_id > {name}.id ORDER BY t.endpoint_id LIMIT 1)
+    FROM {name} WHERE {name}.id IS NOT NULL
 )
-SELECT known.id, EXISTS (SELECT FROM webhook_endpoints w WHERE w.id = known.id) FROM known WHERE known.id IS NOT NULL
 """
-_FORGET: Final = """
-WITH gone AS (
-  DELETE FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id IN (
-    SELECT id FROM webhook_events WHERE endpoint_id = %(endpoint)s AND (%(before)s::uuid IS NULL OR id < %(before)s)
-     ORDER BY id LIMIT %(limit)s)
-  RETURNING id
-), attempts AS (
-  DELETE FROM webhook_attempts a USING gone WHERE a.endpoint_id = %(endpoint)s AND a.event_id = gone.id
-)
-SELECT count(*) FROM gone
+_ENDPOINTS: Final = f"""
+WITH RECURSIVE {_WALK.format(name="told", table="webhook_events")},
+{_WALK.format(name="tried", table="webhook_attempts")}
+SELECT known.id, EXISTS (SELECT FROM webhook_endpoints w WHERE w.id = known.id)
+  FROM (SELECT id FROM told UNION SELECT id FROM tried) known WHERE known.id IS NOT NULL
+"""
+
+# Both by the id of the event, which says its time: what was tried goes with its event, whoever wrote it down and when.
+_FORGET_EVENTS: Final = """
+DELETE FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id IN (
+  SELECT id FROM webhook_events WHERE endpoint_id = %(endpoint)s AND (%(before)s::uuid IS NULL OR id < %(before)s)
+   ORDER BY id LIMIT %(limit)s)
+"""
+_FORGET_ATTEMPTS: Final = """
+DELETE FROM webhook_attempts WHERE endpoint_id = %(endpoint)s AND (event_id, id) IN (
+  SELECT event_id, id FROM webhook_attempts
+   WHERE endpoint_id = %(endpoint)s AND (%(before)s::uuid IS NULL OR event_id < %(before)s)
+   ORDER BY event_id, id LIMIT %(limit)s)
 """
 
 
@@ -38,7 +46,12 @@ async def forget(database: Database, now: datetime, days: int) -> int:
     before = lowest_at(now - timedelta(days=days))
     async with database.connection() as connection:
         found = await (await connection.execute(_ENDPOINTS)).fetchall()
-    return sum([await _forget(database, endpoint, before if there else None) for endpoint, there in found])
+    count = 0
+    for endpoint, there in found:
+        names = {"endpoint": endpoint, "before": before if there else None, "limit": _STEP}
+        count += await _forget(database, _FORGET_EVENTS, names)
+        await _forget(database, _FORGET_ATTEMPTS, names)
+    return count
 
 
 async def forget_listeners(database: Database) -> None:
@@ -47,13 +60,11 @@ async def forget_listeners(database: Database) -> None:
         await connection.execute("DELETE FROM webhook_endpoints WHERE url = '' AND served_until < now()")
 
 
-async def _forget(database: Database, endpoint: UUID, before: UUID | None) -> int:
+async def _forget(database: Database, statement: str, names: dict[str, UUID | int | None]) -> int:
     count = 0
-    names = {"endpoint": endpoint, "before": before, "limit": _STEP}
     while True:
         async with database.connection() as connection:
-            row = await (await connection.execute(_FORGET, names)).fetchone()
-        done = int(row[0]) if row else 0
+            done = (await connection.execute(statement, names)).rowcount
         count += done
         if done < _STEP:
             return count

@@ -4,14 +4,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.tasks import heed_cancellation
+from store.database import DatabaseConflictError
 
 _log = get_logger(__name__)
 _T = TypeVar("_T")
+
+REPEAT_SECONDS: Final = 1.0
+"""Before a duty is done again whose transaction was in another's way: the database is not away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ async def _repeat(duty: Duty[_T], tools: _T) -> None:
         started = time.monotonic()
         try:
             await duty.do(tools)
+        except DatabaseConflictError as error:
+            _log.warning("duty_repeated", duty=duty.name, error=str(error))
+            await asyncio.sleep(min(REPEAT_SECONDS, duty.seconds))
+            continue
         except UnavailableError:
             raise
         except Exception as error:  # a bug in one duty may not stop the others

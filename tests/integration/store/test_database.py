@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from core.errors import UnavailableError
-from store.database import Database, DatabaseUnavailableError
+from store.database import Database, DatabaseConflictError, DatabaseUnavailableError
 from tests.integration.messages.emails import execute, rows
 from tests.servers import with_database
 
@@ -63,6 +63,12 @@ async def test_error_of_a_statement_is_not_taken_for_an_away_server(database: Da
     with pytest.raises(psycopg.errors.UndefinedTable):
         await rows(database, "SELECT * FROM not_there")
     assert await rows(database, "SELECT 1") == [(1,)]
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001"])
+async def test_a_conflict_of_transactions_is_told_from_a_server_that_is_away(database: Database, code: str) -> None:
+    with pytest.raises(DatabaseConflictError):
+        await execute(database, f"DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '{code}'; END $$")
 
 
 async def test_lost_connections_are_replaced(database: Database) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import web
+from psycopg import AsyncConnection
 from standardwebhooks import Webhook
 
 from core.paging import Window
@@ -14,7 +15,8 @@ from tests.integration.messages.emails import APPLICATION, execute, rows
 from tests.integration.webhooks.conftest import SECRET, Post, make_deliverer
 from tests.integration.webhooks.outbox import make_endpoint
 from tests.integration.webhooks.receiver import Got, Receiver, receiving
-from webhooks import delivery, endpoints, events, outbox
+from webhooks import delivery, endpoints, events, outbox, queue
+from webhooks.budgets import Budget
 from webhooks.endpoints import Change
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
@@ -249,7 +251,7 @@ async def test_one_that_answers_slowly_draws_on_another_budget(
 ) -> None:
     """Its answers are good, so it never fails; each holds a request for up to 15 s."""
     monkeypatch.setattr(delivery, "SLOW_MILLISECONDS", -1)
-    post.deliverer._budgets[True] = asyncio.Semaphore(1)
+    post.deliverer._budgets[True] = Budget(1, 1)
     async with receiving() as slow:
         await post.endpoint(slow)
         await tell(post.database, "first")
@@ -275,17 +277,99 @@ async def test_two_processes_share_the_work_and_repeat_nothing(database: Databas
     await other.close()
 
 
-async def test_a_dead_process_is_followed_by_another(post: Post, receiver: Receiver) -> None:
+HELD = "UPDATE webhook_endpoints SET served_by = %s, served_until = now() + %s WHERE id = %s"
+
+
+async def test_a_killed_process_is_followed_by_another_at_once(
+    post: Post, receiver: Receiver, database_url: str
+) -> None:
     endpoint, _ = await post.endpoint(receiver)
     await tell(post.database, "a")
-    held = "UPDATE webhook_endpoints SET served_by = %s, served_until = now() + %s WHERE id = %s"
-    await execute(post.database, held, [uuid4(), timedelta(seconds=30), endpoint.id])
+    other, name = await AsyncConnection.connect(database_url, autocommit=True), uuid4()
+    assert await queue.present(other, name)
+    await execute(post.database, HELD, [name, timedelta(minutes=5), endpoint.id])
     await post.deliverer.drain()
     assert receiver.got == []
 
-    await execute(post.database, held, [uuid4(), timedelta(seconds=-1), endpoint.id])
-    await post.deliverer.drain()
+    await other.close()  # as the end of its process does
+    async with asyncio.timeout(20):
+        while not receiver.got:
+            await post.deliverer.drain()
     assert names(receiver) == ["a"]
+
+
+async def test_one_that_is_not_heard_of_any_more_is_followed_too(post: Post, receiver: Receiver) -> None:
+    """Its machine is gone, and its connection seems to be there still."""
+    endpoint, _ = await post.endpoint(receiver)
+    await tell(post.database, "a")
+    async with post.database.connection() as connection:
+        name = uuid4()
+        assert await queue.present(connection, name)
+        await execute(post.database, HELD, [name, timedelta(seconds=-1), endpoint.id])
+        await post.deliverer.drain()
+        await connection.close()
+    assert names(receiver) == ["a"]
+
+
+async def test_who_lost_its_lock_begins_anew_under_another_name(post: Post, receiver: Receiver) -> None:
+    await post.endpoint(receiver)
+    await tell(post.database, "a")
+    await post.deliverer.drain()
+    before = post.deliverer._presence.me
+    await execute(
+        post.database,
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    assert not await post.deliverer._presence.check()
+    await tell(post.database, "b")
+    await post.deliverer.drain()
+    assert names(receiver) == ["a", "b"]
+    assert post.deliverer._presence.me != before
+
+
+async def test_what_is_swept_away_meanwhile_leaves_no_attempt(post: Post, receiver: Receiver) -> None:
+    await post.endpoint(receiver)
+
+    async def swept(_: Got) -> web.StreamResponse:
+        await execute(post.database, "DELETE FROM webhook_events")
+        return web.Response()
+
+    receiver.answer = swept
+    await tell(post.database, "a")
+    await post.deliverer.drain()
+    assert await rows(post.database, "SELECT event_id FROM webhook_attempts") == []
+
+
+@pytest.mark.parametrize("one", [True, False])
+async def test_a_replay_keeps_the_order_of_an_email(post: Post, receiver: Receiver, one: bool) -> None:
+    """What waits behind it has been due for longer, and still comes after it."""
+    endpoint, _ = await post.endpoint(receiver)
+    await tell(post.database, "a1", key="a")
+    await execute(post.database, "UPDATE webhook_events SET state = 'failed', tries = 10")
+    await tell(post.database, "a2", "a3", key="a")
+    async with post.database.connection() as connection:
+        if one:
+            (failed,) = (await events.page(connection, endpoint.id, ALL, "failed")).entries
+            await events.replay(connection, endpoint.id, failed.id)
+        else:
+            now = datetime.now(UTC)
+            assert await events.replay_some(connection, endpoint.id, now - DAY, now + DAY, "failed") == 1
+    await post.deliverer.drain()
+    assert names(receiver) == ["a1", "a2", "a3"]
+
+
+async def test_a_replayed_event_takes_its_elders_along(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(404)
+    await tell(post.database, "a1", "a2", key="a")
+    await post.deliverer.drain()
+    receiver.says(200)
+    async with post.database.connection() as connection:
+        second, _ = (await events.page(connection, endpoint.id, ALL)).entries
+        await events.replay(connection, endpoint.id, second.id)
+    await post.deliverer.drain()
+    assert names(receiver) == ["a1", "a1", "a2"]
 
 
 async def test_a_change_counts_from_the_next_batch_on(post: Post, receiver: Receiver) -> None:
