@@ -23,9 +23,10 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from accounts.directory import OPERATOR, token_hash
-from accounts.records import Alias, PublicKey, RecordKind
+from accounts.domain import Domain, DomainTracking, RecordCheck
+from accounts.records import PublicKey, RecordKind
 from accounts.senders import key_context
-from accounts.telling import GONE, tell_deleted, tell_domain
+from accounts.telling import tell_domain
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.secrets import InstanceSecret
@@ -107,51 +108,6 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None
     test: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RecordCheck:
-    """How one DNS record stood when it was last checked."""
-
-    status: str
-    reason: str
-    """A sentence for the owner of the domain; "" when all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class DomainTracking:
-    """What is tracked in the mail of a domain unless an email says otherwise, and the host its links lead to first."""
-
-    opens: bool = False
-    clicks: bool = False
-    subdomain: str | None = None
-    """None: the name of our public pages."""
-
-    def host(self, name: str) -> str:
-        """The tracking host of the domain `name`, "" without one of its own."""
-        return f"{self.subdomain}.{name}" if self.subdomain else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """A sender domain with the public halves of its keys."""
-
-    id: UUID
-    application_id: UUID
-    name: str
-    return_path_domain: str
-    status: str
-    checks: Mapping[str, RecordCheck]
-    """By `accounts.records.RecordKind`; empty before the first check."""
-    created_at: datetime
-    checked_at: datetime | None
-    keys: tuple[PublicKey, ...]
-    tracking: DomainTracking = field(default_factory=DomainTracking)
-
-    def alias(self, public_name: str) -> Alias | None:
-        """What its tracking host has to lead to; None when it has none, or it is our public name itself."""
-        host = self.tracking.host(self.name)
-        return Alias(host, public_name) if host and public_name and host != public_name else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,8 +308,9 @@ async def create_domain(connection: Connection, secret: InstanceSecret, wanted: 
             " VALUES (%s, %s, %s, %s, %s, %s)",
             [uuid7(), domain_id, key.selector, key.algorithm, sealed, key.public_key],
         )
-    await tell_domain(connection, EventType.DOMAIN_CREATED, domain_id)
-    return _domain(row, tuple(PublicKey(key.selector, key.algorithm, key.public_key) for key in wanted.keys))
+    made = _domain(row, tuple(PublicKey(key.selector, key.algorithm, key.public_key) for key in wanted.keys))
+    await tell_domain(connection, EventType.DOMAIN_CREATED, made)
+    return made
 
 
 async def domain(connection: Connection, application_id: UUID, domain_id: UUID, *, lock: bool = False) -> Domain | None:
@@ -395,7 +352,7 @@ async def store_checks(
     async with connection.transaction():
         row = await (await connection.execute(_STORE_CHECKS, names)).fetchone()
         if row is not None and row[1]:
-            await tell_domain(connection, EventType.DOMAIN_UPDATED, domain_id)
+            await tell_domain(connection, EventType.DOMAIN_UPDATED, await domain_by_id(connection, domain_id))
     return row[0] if row else None
 
 
@@ -408,20 +365,20 @@ async def set_tracking(connection: Connection, domain_id: UUID, wanted: DomainTr
     }  # fmt: skip
     async with connection.transaction():
         cursor = await connection.execute(_SET_TRACKING, names)
-        await tell_domain(connection, EventType.DOMAIN_UPDATED, domain_id)
+        await tell_domain(connection, EventType.DOMAIN_UPDATED, await domain_by_id(connection, domain_id))
     return cursor.rowcount == 1
 
 
 async def delete_domain(connection: Connection, application_id: UUID, domain_id: UUID) -> bool:
     """Delete a domain, its DKIM keys, and the API keys that were bound to it. False when there is none."""
     async with connection.transaction():
+        found = await domain(connection, application_id, domain_id)
         cursor = await connection.execute(
-            f"DELETE FROM domains WHERE id = %s AND application_id = %s RETURNING {GONE}", [domain_id, application_id]
+            "DELETE FROM domains WHERE id = %s AND application_id = %s", [domain_id, application_id]
         )
-        row = await cursor.fetchone()
-        if row is not None:
-            await tell_deleted(connection, domain_id, row)
-    return row is not None
+        if cursor.rowcount:
+            await tell_domain(connection, EventType.DOMAIN_DELETED, found)
+    return cursor.rowcount == 1
 
 
 async def sending_addresses(connection: Connection) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from accounts.domain import Domain, RecordCheck
 from accounts.proof import refused_signatures
 from accounts.records import (
     DKIM_KINDS,
@@ -34,7 +35,7 @@ from accounts.records import (
     operator_spf,
     spf_name,
 )
-from accounts.repository import Domain, RecordCheck, domain_by_id, sending_addresses, store_checks
+from accounts.repository import domain_by_id, sending_addresses, store_checks
 from accounts.senders import Sender, load_sender
 from accounts.tracking_host import certificate_trouble
 from core.errors import ConfigurationError, UnavailableError

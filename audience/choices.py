@@ -23,7 +23,7 @@ from core.refusal import not_found
 from store.database import Connection
 from suppression.reasons import Source
 
-__all__ = ["Act", "Past", "Person", "Preference", "Source", "What"]
+__all__ = ["Act", "Past", "Person", "Preference", "Source", "What", "preference_face"]
 
 
 class What(StrEnum):
@@ -86,6 +86,18 @@ class Preference:
     def shown(self) -> bool:
         """Whether they see it among their preferences: a private topic only who gets it, or has chosen about it."""
         return self.topic.visibility is Visibility.PUBLIC or self.subscribed or self.chosen
+
+
+def preference_face(preference: Preference) -> dict[str, object]:
+    """A topic as it is for one person, as JSON: in the API's answers and in events."""
+    topic = preference.topic
+    return {
+        "id": topic.id,
+        "name": topic.name,
+        "description": topic.description,
+        "subscription": "opt_in" if preference.subscribed else "opt_out",
+        "chosen": preference.chosen,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from audience.telling import tell_topic
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.queues import Lane
 from core.refusal import conflict, invalid, not_found
 from core.remembered import Remembered
 from store.database import Connection, Database
+from webhooks import outbox
 from webhooks.kinds import EventType
 
 MOST: Final = 200
@@ -257,12 +257,22 @@ class DefaultTopics:
         return {application_id: self._known[application_id] for application_id in wanted}
 
 
+def topic_face(topic: Topic) -> dict[str, object]:
+    """A topic as JSON: in the API's answers, in `--json`, in events."""
+    return {
+        "id": topic.id,
+        "name": topic.name,
+        "description": topic.description,
+        "default_subscription": topic.default,
+        "visibility": topic.visibility,
+        "created_at": topic.created_at,
+        "stream": topic.lane,
+        "is_default": topic.is_default,
+    }
+
+
 async def _told(connection: Connection, kind: EventType, topic: Topic) -> Topic:
-    facts = {
-        "id": topic.id, "name": topic.name, "description": topic.description, "visibility": topic.visibility,
-        "default_subscription": topic.default, "created_at": topic.created_at,
-    }  # fmt: skip
-    await tell_topic(connection, kind, topic.application_id, facts)
+    await outbox.tell(connection, kind, topic.application_id, topic_face(topic))
     return topic
 
 

@@ -90,8 +90,7 @@ async def choose(
         await return_to_all(connection, person, act)
     changed = await choices.subscribe(connection, person, wanted, act)
     if changed:
-        words = {topic_id: subscription.value for topic_id, subscription in changed.items()}
-        await tell_choices(connection, person.application_id, person.address, words, _how(act))
+        await tell_choices(connection, person, changed, _how(act))
     if Subscription.OPT_OUT in changed.values():
         await _tell_mail(connection, person, act)
     return changed
@@ -103,7 +102,7 @@ async def pause(connection: Connection, person: Person, until: datetime | None, 
     if not await choices.pause(connection, person, until, act):
         return False
     how = _how(act) | {"paused_until": until}
-    await tell_choices(connection, person.application_id, person.address, {}, how)
+    await tell_choices(connection, person, {}, how)
     return True
 
 
@@ -142,7 +141,7 @@ async def move(connection: Connection, person: Person, to: str, act: Act) -> Non
     await (leave_all if left else return_to_all)(connection, other, quiet)
     await leave_all(connection, person, replace(quiet, detail="the mail goes to another address now"))
     how = _how(act) | {"moved_to": to}
-    await tell_choices(connection, person.application_id, person.address, {}, how)
+    await tell_choices(connection, person, {}, how)
 
 
 async def link_of(connection: Connection, ref: MessageRef) -> MailLink | None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
+from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope, origin_of
 from suppression.scopes import Reach
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -111,6 +111,27 @@ class Suppression:
     def concerns(self, application: UUID) -> bool:
         """Whether it forbids mail of this application, or is its own: else it is hidden from it."""
         return self.only_for in (None, application) or self.owner == application
+
+
+def suppression_face(entry: Suppression) -> dict[str, object]:
+    """An entry as JSON: in the API's answers, in `--json`, in events."""
+    return {
+        "id": entry.id,
+        "email": entry.address,
+        "origin": origin_of(entry.reason),
+        "source_id": entry.source_id,
+        "created_at": entry.created_at,
+        "scope": entry.scope,
+        "only_for": entry.only_for,
+        "topic_id": entry.topic,
+        "reason": entry.reason,
+        "source": entry.source,
+        "detail": entry.detail,
+        "note": entry.note,
+        "actor": entry.actor,
+        "owner": entry.owner,
+        "expires_at": entry.expires_at,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,33 +5,24 @@ import brings is told to nobody: millions of events would say what the importer 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from store.database import Connection
-from suppression.entries import Suppression
-from suppression.reasons import origin_of
+from suppression.entries import Suppression, suppression_face
 from webhooks import outbox
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
 
 
 async def tell(connection: Connection, kind: EventType, entries: Sequence[Suppression]) -> None:
-    """Write the events of these entries, within the caller's transaction."""
-    if entries and await outbox.listened(connection):
-        (at,) = await (await connection.execute("SELECT now()")).fetchone() or (entries[0].created_at,)
-        events = [OutboxEvent(kind, one.owner or one.only_for, at, _data(one), key=one.address) for one in entries]
-        await outbox.append_known(connection, events)
+    """Write the events of these entries, within the caller's transaction: each as the API shows it to whoever is
+    told."""
+    at = await outbox.moment(connection) if entries else None
+    if at is not None:
+        await outbox.append_known(connection, [_event(kind, one, at) for one in entries])
 
 
-def _data(entry: Suppression) -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "email": entry.address,
-        "origin": origin_of(entry.reason),
-        "source_id": entry.source_id,
-        "created_at": entry.created_at,
-        "scope": entry.scope,
-        "only_for": entry.only_for,
-        "topic_id": entry.topic,
-        "reason": entry.reason,
-        "expires_at": entry.expires_at,
-    }
+def _event(kind: EventType, entry: Suppression, at: datetime) -> OutboxEvent:
+    whose = entry.owner or entry.only_for
+    shown = entry.seen_by(whose) if whose else entry
+    return OutboxEvent(kind, whose, at, suppression_face(shown), key=entry.address)

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Response
 
 from accounts import repository
 from accounts.directory import Caller
+from accounts.domain import Domain, DomainTracking
 from accounts.names import return_path_name, sender_domain_name, tracking_name
-from accounts.repository import Domain, DomainRequest, DomainTracking
+from accounts.repository import DomainRequest
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps

@@ -8,9 +8,10 @@ from uuid import UUID
 import typer
 
 from accounts import repository
+from accounts.domain import Domain, DomainTracking
 from accounts.names import return_path_name, sender_domain_name, tracking_name
 from accounts.records import DnsRecord, domain_records, operator_spf
-from accounts.repository import Domain, DomainRequest, DomainTracking
+from accounts.repository import DomainRequest
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from accounts import repository as accounts
 from accounts.directory import Directory
+from accounts.domain import Domain
 from accounts.records import domain_records, operator_spf
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.context import CHECKOUT
@@ -207,7 +208,7 @@ def _bindable(address: str) -> bool:
     return True
 
 
-async def _publish(connection: Connection, data_dir: Path, domain: accounts.Domain) -> None:
+async def _publish(connection: Connection, data_dir: Path, domain: Domain) -> None:
     """Put the domain's records, and the operator's own, into the practice internet's DNS."""
     records = domain_records(domain.name, domain.return_path_domain, domain.keys, HOSTNAME)
     records.append(operator_spf(HOSTNAME, await accounts.sending_addresses(connection)))

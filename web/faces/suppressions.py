@@ -1,32 +1,14 @@
-"""Entries of the suppression list as JSON. Pure."""
+"""Entries of the suppression list as JSON. Pure. What events show too stands beside its values."""
 
 from collections.abc import Sequence
 
-from suppression.entries import Added, Ended, Removed, Suppression
-from suppression.reasons import origin_of
+from suppression.entries import Added, Ended, Removed, Suppression, suppression_face
 from suppression.removing import Kept, Removal
 from web.faces.references import deleted, reference
 
-
-def suppression_face(entry: Suppression) -> dict[str, object]:
-    """An entry as `SuppressionItem`."""
-    return {
-        "id": entry.id,
-        "email": entry.address,
-        "origin": origin_of(entry.reason),
-        "source_id": entry.source_id,
-        "created_at": entry.created_at,
-        "scope": entry.scope,
-        "only_for": entry.only_for,
-        "topic_id": entry.topic,
-        "reason": entry.reason,
-        "source": entry.source,
-        "detail": entry.detail,
-        "note": entry.note,
-        "actor": entry.actor,
-        "owner": entry.owner,
-        "expires_at": entry.expires_at,
-    }
+__all__ = [
+    "added_face", "ended_face", "kept_face", "removal_face", "removed_face", "suppression_answer", "suppression_face",
+]  # fmt: skip
 
 
 def suppression_answer(entries: Sequence[Suppression]) -> dict[str, object]:

@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from accounts import repository
-from accounts.repository import Application, Domain, DomainRequest, KeyRequest, RecordCheck
+from accounts.domain import Domain, RecordCheck
+from accounts.repository import Application, DomainRequest, KeyRequest
 from accounts.senders import SenderBook, key_context
 from core.errors import ConfigurationError
 from core.paging import Page, Window

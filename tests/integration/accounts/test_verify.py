@@ -4,8 +4,9 @@ import time
 import uuid
 
 from accounts import repository
+from accounts.domain import Domain
 from accounts.records import domain_records, operator_spf
-from accounts.repository import Application, Domain, DomainRequest
+from accounts.repository import Application, DomainRequest
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from core.settings import Settings
 from store.database import Database

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from alarms import repository as alarms
@@ -13,12 +14,13 @@ from store.database import Database
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server, account, server, settings
 from tests.integration.cli.commands import Postlane, in_database
-from tests.integration.messages.emails import make_partitions
+from tests.integration.messages.emails import make_partitions, rows
 from tests.unit.mta.bounce_corpus import CORPUS
 
 __all__ = ["account", "server", "settings"]
 
 IP = "127.0.1.1"
+ANN = "ann@one.example"
 
 LISTS = {
     "alarms list": "/alarms",
@@ -121,6 +123,34 @@ def test_what_programs_read_is_the_same_at_both_doors(
         for key, place in more.items():
             asked[key] = api(place.replace("EMAIL", email))["data"]
         assert told[words] == asked, words
+
+
+def test_what_events_tell_is_what_the_api_answers(server: Server, account: Account, database_url: str) -> None:
+    """Times are written with a Z in events, as Resend's are."""
+    told: dict[str, Any] = {}
+
+    async def events(database: Database) -> None:
+        told.update(await rows(database, "SELECT type, payload::jsonb->'data' FROM webhook_events"))
+
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {account.full}"}) as client:
+
+        def listed(path: str) -> list[Any]:
+            found: list[Any] = orjson.loads(client.get(path).text.replace("+00:00", "Z"))["data"]
+            return found
+
+        client.post("/webhooks", json={"endpoint": "https://shop.example/hook"})
+        topic = client.post("/topics", json={"name": "News", "default_subscription": "opt_in"}).json()["id"]
+        client.post("/domains", json={"name": "fresh.example"})
+        client.post("/suppressions", json={"email": ANN})
+        client.patch(f"/contacts/{ANN}/topics", json=[{"id": topic, "subscription": "opt_out"}])
+        in_database(database_url, events)
+        assert told["topic.created"] in listed("/topics")
+        assert told["suppression.added"] in listed("/suppressions")
+        assert told["contact.topics.updated"]["topics"] == [
+            one for one in listed(f"/contacts/{ANN}/topics") if one["id"] == topic
+        ]
+        assert told["domain.created"].pop("records") == []
+        assert told["domain.created"] in listed("/domains")
 
 
 def test_answers_to_a_question_are_the_same_too(postlane: Postlane, api: Any) -> None:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from accounts import repository as accounts
-from accounts.repository import DomainRequest, FreshKey, RecordCheck
+from accounts.domain import RecordCheck
+from accounts.repository import DomainRequest, FreshKey
 from core.secrets import InstanceSecret
 from pools import health
 from pools.health import Evidence, Policy
@@ -39,7 +40,8 @@ async def test_the_life_of_a_domain(database: Database) -> None:
         ("domain.created", "not_started"), ("domain.updated", "verified"), ("domain.updated", "failed"),
         ("domain.deleted", "failed"),
     ]  # fmt: skip
-    assert events[1]["data"]["records"] == [{"record": "SPF", "kind": "spf", "status": "verified", "reason": ""}]
+    assert events[1]["data"]["records"] == [{"kind": "spf", "record": "SPF", "status": "verified", "reason": ""}]
+    assert events[1]["data"]["return_path"] == "bounce.shop.test"
     assert {event["data"]["id"] for event in events} == {str(domain.id)}
 
 

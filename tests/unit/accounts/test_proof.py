@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from accounts.domain import RecordCheck
 from accounts.proof import refused_signatures
 from accounts.records import PublicKey, domain_records
-from accounts.repository import RecordCheck
 from accounts.verify import CheckStatus, DnsAnswers, proved
 from mta.sign import Algorithm, DkimKey, dns_record, generate_ed25519, generate_rsa, load_key
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from accounts.domain import RecordCheck
 from accounts.records import Alias, PublicKey, RecordKind, domain_records, operator_spf
-from accounts.repository import RecordCheck
 from accounts.verify import CheckStatus, DnsAnswers, domain_status, judge
 
 HOST = "mail.postlane.test"
