@@ -1,10 +1,8 @@
 """`/webhooks` as applications, operators and Resend's own clients see them, and what arrives at an endpoint."""
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +15,6 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.dns_client import DnsClient
 from store.database import Database
-from tests.clients.node import installed, run
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
 from tests.integration.webhooks.receiver import Got, receiving
@@ -28,7 +25,6 @@ from webhooks.outbox import OutboxEvent
 from webhooks.sending import Sender
 from webhooks.targets import networks
 
-CLIENT = Path(__file__).parents[2] / "clients" / "resend"
 UNKNOWN = "01a2213e-0000-7000-8000-000000000000"
 
 
@@ -165,24 +161,3 @@ async def test_resend_for_python(server: Server, account: Account, told: Told, m
     headers = {name: told.got.headers[f"svix-{name}"] for name in ("id", "timestamp", "signature")}
     hooks.verify({"payload": told.got.body.decode(), "headers": headers, "webhook_secret": told.secret})
     assert Webhook(told.secret).verify(told.got.body, told.got.headers) == told.got.event
-
-
-async def test_resend_for_node(server: Server, account: Account, told: Told, tmp_path: Path) -> None:
-    folder = installed(CLIENT)
-    program = tmp_path / "webhooks.mjs"
-    program.write_text((CLIENT / "webhooks.mjs").read_text())
-    (tmp_path / "node_modules").symlink_to(folder / "node_modules")
-    env = {"RESEND_BASE_URL": server.url, "RESEND_API_KEY": account.full}
-    life = json.loads(run("node", "webhooks.mjs", "https://shop.example/", cwd=tmp_path, env=env))
-    assert life["get"]["events"] == ["email.sent", "email.delivered"]
-    assert life["get"]["signing_secret"] == life["create"]["signing_secret"] != life["rotate"]["signing_secret"]
-    assert len(life["list"]["data"]) == 2
-    assert life["remove"]["deleted"] is True
-
-    event = told.got.headers["svix-id"]
-    body, headers = told.got.body.decode(), told.got.headers
-    received = {"id": told.id, "event": event, "body": body, "headers": headers, "secret": told.secret}
-    seen = json.loads(run("node", "webhooks.mjs", cwd=tmp_path, env=env | {"RECEIVED": json.dumps(received)}))
-    assert seen["events"]["data"][0]["id"] == seen["event"]["id"] == seen["replay"]["id"] == event
-    assert seen["event"]["payload"] == seen["verified"] == told.got.event
-    assert seen["attempts"]["data"][0]["http_status_code"] == 200

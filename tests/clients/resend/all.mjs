@@ -1,0 +1,85 @@
+// Topics, suppressions, domains with tracking and all methods of webhooks: prints the answers as one JSON object. The
+// address of the API is in RESEND_BASE_URL, the key in RESEND_API_KEY; RECEIVED holds a webhook that was received (`id`,
+// `event`, `body`, `headers`, `secret`).
+import { Resend } from "resend";
+
+const resend = new Resend();
+const answers = {};
+
+async function call(name, promise) {
+  const { data, error } = await promise;
+  if (error) throw new Error(`${name}: ${JSON.stringify(error)}`);
+  answers[name] = data;
+  return data;
+}
+
+async function refused(name, promise) {
+  const { data, error } = await promise;
+  if (!error) throw new Error(`${name} was not refused: ${JSON.stringify(data)}`);
+  answers[name] = error;
+}
+
+async function topics() {
+  const made = await call("topics.create", resend.topics.create({ name: "News", defaultSubscription: "opt_in" }));
+  await call("topics.update", resend.topics.update({ id: made.id, name: "Weekly", description: "On Mondays." }));
+  await call("topics.get", resend.topics.get(made.id));
+  await call("topics.list", resend.topics.list());
+  const email = "ann@one.example";
+  const topics = [{ id: made.id, subscription: "opt_out" }];
+  await call("contacts.topics.update", resend.contacts.topics.update({ email, topics }));
+  await call("contacts.topics.list", resend.contacts.topics.list({ email }));
+  const mail = { from: "hello@acme.example", to: "bob@two.example", subject: "Hi", text: "x", topicId: made.id };
+  await call("emails.send", resend.emails.send(mail));
+  await call("topics.remove", resend.topics.remove(made.id));
+}
+
+async function suppressions() {
+  const list = resend.suppressions;
+  const made = await call("suppressions.add", list.add({ email: "Sdk+tag@Example.com" }));
+  await call("suppressions.get", list.get("sdk+tag@example.com"));
+  await call("suppressions.get by id", list.get(made.id));
+  await call("suppressions.batch.add", list.batch.add({ emails: ["a@example.com", "b@example.com", "c@example.com"] }));
+  const page = await call("suppressions.list", list.list({ origin: "manual", limit: 2 }));
+  await call("suppressions.list after", list.list({ after: page.data.at(-1).id }));
+  await call("suppressions.batch.remove", list.batch.remove({ emails: ["a@example.com", "zz@example.com"] }));
+  await call("suppressions.batch.remove by id", list.batch.remove({ ids: [made.id] }));
+  await call("suppressions.remove", list.remove("b@example.com"));
+  await refused("suppressions.get gone", list.get("b@example.com"));
+}
+
+async function domains() {
+  const tracking = { openTracking: true, clickTracking: false, trackingSubdomain: "links" };
+  const made = await call("domains.create", resend.domains.create({ name: "sdk.example", ...tracking }));
+  await call("domains.update", resend.domains.update({ id: made.id, openTracking: false, clickTracking: true }));
+  await call("domains.get", resend.domains.get(made.id));
+  await call("domains.list", resend.domains.list({ limit: 1 }));
+  await call("domains.verify", resend.domains.verify(made.id));
+  await call("domains.remove", resend.domains.remove(made.id));
+  await refused("domains.get gone", resend.domains.get(made.id));
+}
+
+async function webhooks({ id, event, body, headers, secret }) {
+  const hooks = resend.webhooks;
+  const wanted = { endpoint: "https://shop.example/", events: ["email.sent", "inbox.created", "contact.created"] };
+  const made = await call("webhooks.create", hooks.create(wanted));
+  await call("webhooks.update", hooks.update(made.id, { events: ["email.sent", "email.delivered"], status: "enabled" }));
+  await call("webhooks.get", hooks.get(made.id));
+  await call("webhooks.list", hooks.list({ limit: 5 }));
+  await call("webhooks.rotate", hooks.rotateSigningSecret(made.id));
+  await call("webhooks.remove", hooks.remove(made.id));
+  await call("events.list", hooks.events.list({ webhookId: id, limit: 100 }));
+  await call("events.get", hooks.events.get({ webhookId: id, eventId: event }));
+  await call("attempts.list", hooks.events.attempts.list({ webhookId: id, eventId: event }));
+  await call("events.replay", hooks.events.replay({ webhookId: id, eventId: event }));
+  answers["webhooks.verify"] = hooks.verify({
+    payload: body,
+    headers: { id: headers["svix-id"], timestamp: headers["svix-timestamp"], signature: headers["svix-signature"] },
+    webhookSecret: secret,
+  });
+}
+
+await topics();
+await suppressions();
+await domains();
+await webhooks(JSON.parse(process.env.RECEIVED));
+console.log(JSON.stringify(answers));
