@@ -129,6 +129,11 @@ async def sent(connection: Connection, email_id: UUID | None = None) -> None:
     )
 
 
+async def works(connection: Connection) -> None:
+    """It would leave, as a try has shown: what waits may go."""
+    await connection.execute("UPDATE alarm_mail SET trouble = '', next_try_at = NULL, tries = 0 WHERE trouble <> ''")
+
+
 async def failed(connection: Connection, trouble: str) -> None:
     """It did not: the next try is 1, 2, 4 … minutes later, an hour at most."""
     await connection.execute(

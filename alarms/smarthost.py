@@ -1,6 +1,8 @@
 """Mail about alarms through somebody's authenticated server: the edge of aiosmtplib."""
 
 import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -10,6 +12,7 @@ import aiosmtplib
 
 from alarms.mail_settings import Smarthost
 from alarms.telling import Letter
+from core.addresses import parse_mailbox
 from core.errors import UnavailableError
 
 SECONDS: Final = 20.0
@@ -31,17 +34,36 @@ def message(letter: Letter, sender: str, recipients: tuple[str, ...], at: dateti
 
 async def send(server: Smarthost, mail: EmailMessage, context: ssl.SSLContext | None = None) -> None:
     """Hand it over. Raises NotSentError."""
+    async with _session(server, context) as session:
+        await session.send_message(mail)
+
+
+async def check(
+    server: Smarthost, sender: str, recipients: Sequence[str], context: ssl.SSLContext | None = None
+) -> None:
+    """Go the whole way but for the mail itself. Raises NotSentError."""
+    async with _session(server, context) as session:
+        await session.mail(parse_mailbox(sender).wire)
+        for one in recipients:
+            await session.rcpt(parse_mailbox(one).wire)
+        await session.rset()
+
+
+@asynccontextmanager
+async def _session(server: Smarthost, context: ssl.SSLContext | None) -> AsyncIterator[aiosmtplib.SMTP]:
+    """Connected and logged in. Raises NotSentError for whatever goes wrong within."""
+    session = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.login or None,
+        password=server.password or None,
+        use_tls=server.tls == "tls",
+        start_tls=server.tls == "starttls",
+        tls_context=context,
+        timeout=SECONDS,
+    )
     try:
-        await aiosmtplib.send(
-            mail,
-            hostname=server.host,
-            port=server.port,
-            username=server.login or None,
-            password=server.password or None,
-            use_tls=server.tls == "tls",
-            start_tls=server.tls == "starttls",
-            tls_context=context,
-            timeout=SECONDS,
-        )
+        async with session:
+            yield session
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise NotSentError(f"{server.host}: {' '.join(str(error).split())[:400]}") from error

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-from core.addresses import AddressError, parse_mailbox
+from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.errors import PostlaneError
 from core.ids import uuid7
 from core.queues import Lane
@@ -44,14 +45,12 @@ async def write(connection: Connection, mail: OwnMail, now: datetime) -> NewEmai
         boxes = [parse_mailbox(one) for one in mail.recipients]
     except AddressError as error:
         raise NoSenderError(error.reason) from None
-    row = await (await connection.execute(_DOMAIN, [sender.domain])).fetchone()
-    if row is None:
-        raise NoSenderError(f"{sender.domain} is no verified domain of this server: mail cannot leave as {mail.sender}")
+    application_id, domain_id = await _owner(connection, sender)
     identifier = uuid7()
     email = NewEmail(
         id=identifier,
-        application_id=row[0],
-        domain_id=row[1],
+        application_id=application_id,
+        domain_id=domain_id,
         lane=mail.lane,
         created_at=now,
         message_id=f"<{identifier.hex}@{sender.domain}>",
@@ -64,3 +63,19 @@ async def write(connection: Connection, mail: OwnMail, now: datetime) -> NewEmai
     )
     await write_emails(connection, [email])
     return email
+
+
+async def check_sender(connection: Connection, sender: str) -> None:
+    """Whether mail could leave as this sender now. Raises NoSenderError."""
+    try:
+        await _owner(connection, parse_mailbox(sender))
+    except AddressError as error:
+        raise NoSenderError(error.reason) from None
+
+
+async def _owner(connection: Connection, sender: Mailbox) -> tuple[UUID, UUID]:
+    """Application and domain."""
+    row = await (await connection.execute(_DOMAIN, [sender.domain])).fetchone()
+    if row is None:
+        raise NoSenderError(f"{sender.domain} is no verified domain of this server: mail cannot leave as {sender.wire}")
+    return row[0], row[1]

@@ -2,8 +2,9 @@
 
 Mail leaves through the operator's smarthost, or, without one, through our own transactional lane, in the transaction
 that marks the news as told. When it cannot leave, that is an alarm of its own kind, which no mail tells of; the news
-waits, and is tried again ever more slowly. Through our own lane there is one such mail under way at a time: a lane that
-stands still is not made longer by news about it.
+waits, and is tried again ever more slowly. That alarm stands as long as the trouble in `alarm_mail` does, whatever ends
+it: news that left, a try without news, another server, or that nobody is told any more. Through our own lane there is
+one such mail under way at a time: a lane that stands still is not made longer by news about it.
 """
 
 from collections.abc import Mapping
@@ -64,6 +65,8 @@ async def mail(database: Database, settings: Settings, secret: InstanceSecret) -
     """Tell what is new by mail, if anybody is told and it is time."""
     async with database.transaction() as connection:
         how = await mail_settings.alarm_mail(connection)
+        if how is None or not how.trouble:
+            await clear_alarms(connection, [AlarmKind.ALARM_MAIL], MAILBOX)
         if how is None:
             await telling.nobody_told(connection)
             return
@@ -76,6 +79,24 @@ async def mail(database: Database, settings: Settings, secret: InstanceSecret) -
             return
     if news:
         await _through_smarthost(database, how, news, settings, secret)
+    elif how.trouble:
+        await _try(database, how, secret)
+
+
+async def _try(database: Database, how: AlarmMail, secret: InstanceSecret) -> None:
+    """There is nothing to tell that would show whether the trouble is over."""
+    trouble = ""
+    try:
+        async with database.connection() as connection:
+            server = await mail_settings.smarthost(connection, secret)
+            if server is None:
+                await own_mail.check_sender(connection, how.sender)
+        if server is not None:
+            await smarthost.check(server, how.sender, how.recipients)
+    except (smarthost.NotSentError, ConfigurationError, NoSenderError) as error:
+        trouble = str(error)
+    async with database.transaction() as connection:
+        await (_failed(connection, [], trouble) if trouble else mail_settings.works(connection))
 
 
 async def send_test(database: Database, settings: Settings, secret: InstanceSecret) -> AlarmMail | None:
@@ -91,6 +112,8 @@ async def send_test(database: Database, settings: Settings, secret: InstanceSecr
             await own_mail.write(connection, _own(how, test), now)
     if server is not None:
         await smarthost.send(server, smarthost.message(test, how.sender, how.recipients, now, settings.hostname))
+    async with database.connection() as connection:
+        await mail_settings.works(connection)
     return how
 
 
@@ -137,7 +160,6 @@ async def _send(server: Smarthost, how: AlarmMail, letter: Letter, now: datetime
 
 async def _sent(connection: Connection, news: list[News]) -> None:
     await telling.told(connection, news)
-    await clear_alarms(connection, [AlarmKind.ALARM_MAIL], MAILBOX)
     _log.info("alarms_told", changes=len(news))
 
 

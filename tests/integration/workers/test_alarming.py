@@ -141,6 +141,39 @@ async def test_our_own_lane_has_one_such_mail_at_a_time(database: Database, sett
     assert await one(database, sent) == 2
 
 
+async def test_the_alarm_about_this_mail_ends_with_its_trouble_whether_or_not_there_is_news(
+    database: Database, settings: Settings, relay: tuple[Relay, int]
+) -> None:
+    """Somebody saw to what was to be told, so that no news will ever leave and show it."""
+    server, port = relay
+
+    async def again() -> list[str]:
+        """Kinds of open alarms after the next try."""
+        await execute(database, "UPDATE alarm_mail SET next_try_at = NULL")
+        for _ in range(2):
+            await alarming.mail(database, settings, SECRET)
+        async with database.connection() as connection:
+            return [one.kind for one in await alarms.open_alarms(connection)]
+
+    await tell_through(database, Smarthost("127.0.0.1", port, "starttls", USER, "wrong"))
+    await alarm(database)
+    await alarming.mail(database, settings, SECRET)
+    await execute(database, "UPDATE alarm_changes SET mailed = true")
+    tries = server.passwords
+    assert await again() == ["complaints", "alarm_mail"]
+    assert server.passwords == 2 * tries
+    sealed = SECRET.seal(PASSWORD.encode(), "alarm mail")
+    await execute(database, "UPDATE alarm_mail SET sealed_password = %s", [sealed])
+    assert await again() == ["complaints"]
+    assert server.taken == []
+
+    await execute(database, "UPDATE alarm_mail SET trouble = 'away'")
+    async with database.transaction() as connection:
+        await alarms.raise_alarm(connection, AlarmKind.ALARM_MAIL, alarming.MAILBOX, "away")
+        await mail_settings.forget_alarm_mail(connection)
+    assert await again() == ["complaints"]
+
+
 async def test_nobody_is_told_what_was_before_somebody_asked(
     database: Database, settings: Settings, relay: tuple[Relay, int]
 ) -> None:
