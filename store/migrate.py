@@ -1,8 +1,10 @@
 """Bring a database to the newest schema. Called by `postlane migrate`, `postlane up` and the test fixtures."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -10,30 +12,37 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from core.errors import ConfigurationError
 from store.database import DatabaseUnavailableError
 from store.locks import Lock
 
+_TURN_SECONDS: Final = 0.1
 
-def upgrade(database_url: str) -> str:
+
+def upgrade(database_url: str, to: str = "head") -> str:
     """Apply all missing migrations under an advisory lock; returns the revision reached.
 
-    Raises DatabaseUnavailableError, and ConfigurationError for a database of a newer version.
+    Raises DatabaseUnavailableError, ConfigurationError for a database of a newer version, and UnavailableError when a
+    table is in use all the time.
     """
     with _connected(database_url) as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": Lock.MIGRATING})
+        _take_turn(connection)
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
         connection.commit()
-        try:
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": Lock.MIGRATING})
-            connection.commit()
         return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _take_turn(connection: Connection) -> None:
+    """The lock is ours until the connection ends. Asks again and again instead of waiting in one statement: an index
+    made CONCURRENTLY by whose turn it is waits until every statement of others has ended."""
+    while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": Lock.MIGRATING}).scalar():
+        connection.commit()
+        time.sleep(_TURN_SECONDS)
+    connection.commit()
 
 
 def current(database_url: str) -> str:
@@ -55,6 +64,8 @@ def _connected(database_url: str) -> Iterator[Connection]:
             yield connection
     except OperationalError as error:
         raise DatabaseUnavailableError(f"PostgreSQL cannot be reached: {str(error.orig).strip()}") from error
+    except PendingRollbackError as error:  # it broke outside of a transaction, and Alembic wanted to go on
+        raise DatabaseUnavailableError("the connection to PostgreSQL was lost; migrate again") from error
     except CommandError as error:
         raise ConfigurationError(f"the database was made by another version of Postlane: {error}") from error
     finally:

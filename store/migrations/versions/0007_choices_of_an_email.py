@@ -6,6 +6,8 @@ a mail is only to be captured, in its one statement. A tracking of NULL is that 
 
 from alembic import op
 
+from store.online import change
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -13,12 +15,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute(
-        "ALTER TABLE emails ADD COLUMN topic_id uuid, ADD COLUMN open_tracking boolean,"
-        " ADD COLUMN click_tracking boolean, ADD COLUMN capture boolean NOT NULL DEFAULT false"
+    change(
+        "ALTER TABLE emails ADD COLUMN IF NOT EXISTS topic_id uuid, ADD COLUMN IF NOT EXISTS open_tracking boolean,"
+        " ADD COLUMN IF NOT EXISTS click_tracking boolean,"
+        " ADD COLUMN IF NOT EXISTS capture boolean NOT NULL DEFAULT false",
+        "ALTER TABLE delivery_queue ADD COLUMN IF NOT EXISTS topic_id uuid,"
+        " ADD COLUMN IF NOT EXISTS capture boolean NOT NULL DEFAULT false",
     )
-    op.execute("ALTER TABLE delivery_queue ADD COLUMN topic_id uuid, ADD COLUMN capture boolean NOT NULL DEFAULT false")
 
 
 def downgrade() -> None:

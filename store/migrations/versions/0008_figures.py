@@ -8,6 +8,8 @@ pool that the mail left through.
 
 from alembic import op
 
+from store.online import change
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -38,9 +40,8 @@ CREATE TABLE report_tags (
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
+    change("ALTER TABLE events ADD COLUMN IF NOT EXISTS pool_id uuid")
     op.execute(TABLES)
-    op.execute("ALTER TABLE events ADD COLUMN pool_id uuid")
 
 
 def downgrade() -> None:

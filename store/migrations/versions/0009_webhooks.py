@@ -9,13 +9,15 @@ of an endpoint that was deleted.
 
 from alembic import op
 
+from store.online import change
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
 
 ENDPOINTS = """
-CREATE TABLE webhook_endpoints (
+CREATE TABLE IF NOT EXISTS webhook_endpoints (
   id uuid PRIMARY KEY, application_id uuid REFERENCES applications ON DELETE CASCADE,
   owner_id uuid NOT NULL
     GENERATED ALWAYS AS (coalesce(application_id, '00000000-0000-0000-0000-000000000000')) STORED,
@@ -24,10 +26,10 @@ CREATE TABLE webhook_endpoints (
   disabled_reason text NOT NULL DEFAULT '', created_at timestamptz NOT NULL DEFAULT now(),
   failing_since timestamptz, failures integer NOT NULL DEFAULT 0, rest_until timestamptz,
   served_by uuid, served_until timestamptz);
-CREATE TABLE webhook_secrets (
+CREATE TABLE IF NOT EXISTS webhook_secrets (
   id uuid PRIMARY KEY, endpoint_id uuid NOT NULL REFERENCES webhook_endpoints ON DELETE CASCADE,
   sealed bytea NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz);
-CREATE INDEX webhook_secrets_by_endpoint ON webhook_secrets (endpoint_id);
+CREATE INDEX IF NOT EXISTS webhook_secrets_by_endpoint ON webhook_secrets (endpoint_id);
 """
 
 # 48 bits of milliseconds, version 7, variant 10, the sequence. One expression, so that PostgreSQL can put it inline.
@@ -55,9 +57,9 @@ CREATE TABLE webhook_attempts (
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    for statements in (ENDPOINTS, IDS, EVENTS):
-        op.execute(statements)
+    change(ENDPOINTS)
+    op.execute(IDS)
+    op.execute(EVENTS)
 
 
 def downgrade() -> None:

@@ -5,6 +5,8 @@
 
 from alembic import op
 
+from store.online import change, index
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -12,16 +14,17 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute(
-        "ALTER TABLE inbound_mail ADD COLUMN mail_from text NOT NULL DEFAULT '',"
-        " ADD COLUMN peer text NOT NULL DEFAULT '', ADD COLUMN due_at timestamptz NOT NULL DEFAULT now(),"
-        " ADD COLUMN author text NOT NULL DEFAULT '', ADD COLUMN subject text NOT NULL DEFAULT '',"
-        " ADD COLUMN kind text, ADD COLUMN email_id uuid, ADD COLUMN position smallint, ADD COLUMN placed_by text,"
-        " ADD COLUMN detail text NOT NULL DEFAULT ''"
+    change(
+        "ALTER TABLE inbound_mail ADD COLUMN IF NOT EXISTS mail_from text NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS peer text NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS due_at timestamptz NOT NULL DEFAULT now(),"
+        " ADD COLUMN IF NOT EXISTS author text NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS subject text NOT NULL DEFAULT '', ADD COLUMN IF NOT EXISTS kind text,"
+        " ADD COLUMN IF NOT EXISTS email_id uuid, ADD COLUMN IF NOT EXISTS position smallint,"
+        " ADD COLUMN IF NOT EXISTS placed_by text, ADD COLUMN IF NOT EXISTS detail text NOT NULL DEFAULT ''"
     )
-    op.execute("CREATE INDEX inbound_mail_due ON inbound_mail (due_at) WHERE result IS NULL")
-    op.execute("CREATE INDEX inbound_mail_results ON inbound_mail (result, id)")
+    index("inbound_mail_due", "inbound_mail", "(due_at) WHERE result IS NULL")
+    index("inbound_mail_results", "inbound_mail", "(result, id)")
 
 
 def downgrade() -> None:

@@ -1,10 +1,12 @@
 """Suppressions say who added them, why and after which email; what goes or changes is kept; soft bounces are counted.
 
 `scope` may be `<application> <topic>` too. `address` may be `@domain` or `sha256:...` (`suppression/subjects`). The new
-indexes hold only entries of applications, which no version before could make: they are built in a moment.
+indexes hold only entries of applications, but PostgreSQL reads the whole list to find out.
 """
 
 from alembic import op
+
+from store.online import change, index
 
 revision = "0012"
 down_revision = "0011"
@@ -46,20 +48,17 @@ CREATE UNIQUE INDEX suppression_imports_unfinished ON suppression_imports (finge
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
     # Not validated: every older row has a form that is allowed still, and reading millions would hold the lock.
-    op.execute(
-        "ALTER TABLE suppressions ADD COLUMN note text NOT NULL DEFAULT '', ADD COLUMN source_id uuid,"
-        " ADD COLUMN actor text NOT NULL DEFAULT '', DROP CONSTRAINT suppressions_scope_check,"
+    change(
+        "ALTER TABLE suppressions ADD COLUMN IF NOT EXISTS note text NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS source_id uuid, ADD COLUMN IF NOT EXISTS actor text NOT NULL DEFAULT '',"
+        " DROP CONSTRAINT IF EXISTS suppressions_scope_check,"
         " ADD CONSTRAINT suppressions_scope_check CHECK (scope IN ('all', 'transactional', 'marketing')"
         f" OR scope ~ '^{_ID}( (transactional|marketing|{_ID}))?$') NOT VALID"
     )
     # The expressions are those of `suppression/query`, word for word.
     for name, kind in (("application", "left(scope, 36)"), ("word", f"({_WORD})")):
-        op.execute(
-            f"CREATE INDEX suppressions_by_{name} ON suppressions (({kind} || ' ' || reason), id)"
-            " WHERE length(scope) > 35"
-        )
+        index(f"suppressions_by_{name}", "suppressions", f"(({kind} || ' ' || reason), id) WHERE length(scope) > 35")
     for statements in (HISTORY, SOFT_BOUNCES, IMPORTS):
         op.execute(statements)
 

@@ -7,20 +7,20 @@ message once, so that a worker that is killed and does it again keeps no second 
 
 from alembic import op
 
+from store.online import change, index_partitions
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
 
-SANDBOX = """
-ALTER TABLE api_keys ADD COLUMN test boolean NOT NULL DEFAULT false;
-ALTER TABLE messages ADD COLUMN capture boolean NOT NULL DEFAULT false;
-CREATE INDEX emails_of_tests ON emails (application_id, id) WHERE capture;
-
-CREATE TABLE capture_rules (
+RULES = """
+CREATE TABLE IF NOT EXISTS capture_rules (
   id uuid PRIMARY KEY, application_id uuid NOT NULL REFERENCES applications ON DELETE CASCADE,
-  pattern text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), UNIQUE (application_id, pattern));
+  pattern text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), UNIQUE (application_id, pattern))
+"""
 
+MAILBOX = """
 CREATE TABLE captured_mails (
   id uuid PRIMARY KEY, application_id uuid NOT NULL, email_id uuid NOT NULL, position smallint NOT NULL,
   captured_at timestamptz NOT NULL DEFAULT now(), mail_from text NOT NULL, rcpt_to text NOT NULL,
@@ -34,8 +34,13 @@ CREATE TABLE simulated_complaints (
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute(SANDBOX)
+    change(
+        "ALTER TABLE api_keys ADD COLUMN IF NOT EXISTS test boolean NOT NULL DEFAULT false",
+        "ALTER TABLE messages ADD COLUMN IF NOT EXISTS capture boolean NOT NULL DEFAULT false",
+        RULES,
+    )
+    index_partitions("emails_of_tests", "emails", "(application_id, id) WHERE capture")
+    op.execute(MAILBOX)
 
 
 def downgrade() -> None:

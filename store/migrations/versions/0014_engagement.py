@@ -7,6 +7,8 @@ written already (`outcomes/hits`), so that each hit counts once.
 
 from alembic import op
 
+from store.online import change
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -23,13 +25,13 @@ CREATE TABLE engagement_segments (id uuid PRIMARY KEY, written_at timestamptz NO
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute(TABLES)
-    op.execute("ALTER TABLE events ADD COLUMN engagement jsonb")
-    op.execute(
-        "ALTER TABLE domains ADD COLUMN open_tracking boolean NOT NULL DEFAULT false,"
-        " ADD COLUMN click_tracking boolean NOT NULL DEFAULT false, ADD COLUMN tracking_subdomain text"
+    change(
+        "ALTER TABLE events ADD COLUMN IF NOT EXISTS engagement jsonb",
+        "ALTER TABLE domains ADD COLUMN IF NOT EXISTS open_tracking boolean NOT NULL DEFAULT false,"
+        " ADD COLUMN IF NOT EXISTS click_tracking boolean NOT NULL DEFAULT false,"
+        " ADD COLUMN IF NOT EXISTS tracking_subdomain text",
     )
+    op.execute(TABLES)
 
 
 def downgrade() -> None:

@@ -6,14 +6,14 @@ application to one provider; its row stays when it is over, because what was cou
 
 from alembic import op
 
+from store.online import change
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
 
 ALARMS = """
-ALTER TABLE alarms ADD COLUMN severity text NOT NULL DEFAULT 'warning', ADD COLUMN acknowledged_at timestamptz,
-  ADD COLUMN acknowledged_by text NOT NULL DEFAULT '', ADD COLUMN snoozed_until timestamptz;
 CREATE TABLE alarm_changes (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, alarm_id uuid NOT NULL, at timestamptz NOT NULL DEFAULT now(),
   change text NOT NULL, severity text NOT NULL, detail text NOT NULL, by text NOT NULL DEFAULT '',
@@ -52,7 +52,12 @@ CREATE INDEX seed_probes_open ON seed_probes (look_at) WHERE placement IS NULL;
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
+    change(
+        "ALTER TABLE alarms ADD COLUMN IF NOT EXISTS severity text NOT NULL DEFAULT 'warning',"
+        " ADD COLUMN IF NOT EXISTS acknowledged_at timestamptz,"
+        " ADD COLUMN IF NOT EXISTS acknowledged_by text NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS snoozed_until timestamptz"
+    )
     op.execute(ALARMS)
     op.execute(SEEDS)
 
