@@ -28,7 +28,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "cleared": "It is closed.",
     "click_tracking": "Whether clicks are tracked.",
     "code": "SMTP reply code.",
-    "complained": "Complaints of recipients.",
+    "complained": "Complaints of recipients who did not take them back.",
     "complete": "Whether it has no cap any more.",
     "connections": "Connections at a time.",
     "cost": "Points it takes from the score.",

@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     # Retention
     content_days: int = Field(7, ge=1, description="Days the content of a mail is kept.")
     event_days: int = Field(90, ge=1, description="Days emails, their messages and events are kept.")
+    inbound_megabytes: int = Field(
+        2_000, ge=1, description="Megabytes of mail that came back kept to be looked at; beyond them the oldest goes."
+    )
 
     # Webhooks
     webhook_networks: tuple[str, ...] = Field(

@@ -1,6 +1,7 @@
 """Figures of single emails, out of their timelines: for a handful of ids, which no counter is kept for.
 
-An open or click is told apart as the counters do: the first of a person, another one, that of a machine.
+An open or click is told apart as the counters do: the first of a person, another one, that of a machine. A complaint
+that was taken back is none.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ SELECT e.id::text, {_WHEN.format("v.at")}, v.kind,
             WHEN (v.engagement->>'first')::boolean THEN 'first' ELSE 'again' END, count(*)
   FROM emails e JOIN events v ON v.email_id = e.id
  WHERE e.id = ANY(%(emails)s) AND v.email_id = ANY(%(emails)s) AND e.application_id = %(application)s
-   AND NOT e.capture GROUP BY 1, 2, 3, 4
+   AND NOT e.capture AND NOT (v.kind = 'complained' AND EXISTS (
+     SELECT FROM events w WHERE w.email_id = v.email_id AND w.email_id = ANY(%(emails)s) AND w.position = v.position
+        AND w.kind = 'complaint_withdrawn' AND w.at >= v.at))
+ GROUP BY 1, 2, 3, 4
  ORDER BY 2, 1
 """
 

@@ -31,17 +31,20 @@ from store.database import Connection
 from store.locks import Lock
 
 MOST_EVENTS: Final = 200
-"""Of one kind in the timeline of one message: somebody who has a link may follow it for ever."""
+"""Of one kind in the timeline of one message, people's and machines' each: somebody who has a link may follow it for
+ever, and a scanner that does so must not hide the person who opens it at last."""
 
 FORGET: Final = timedelta(days=730)
 """Whoever has shown no sign of life for two years is nobody to warm an IP with."""
 
+_COUNTS: Final = tuple((kind, machine) for machine in (False, True) for kind in (EventKind.OPENED, EventKind.CLICKED))
+"""In the order of the columns of `_FACTS`."""
 _KINDS: Final = {Kind.OPEN: EventKind.OPENED, Kind.CLICK: EventKind.CLICKED}
 
 # OFFSET 0 keeps the planner from flattening the subqueries: a look-up each is right at any size of the tables.
 _FACTS: Final = """
-SELECT u.email_id, u.position, m.address, e.application_id, e.lane, m.capture, d.at, d.ip, d.provider, v.opens,
-       v.clicks, v.opened, v.clicked
+SELECT u.email_id, u.position, m.address, e.application_id, e.lane, m.capture, d.at, d.ip, d.provider, v.opened,
+       v.clicked, v.machine_opened, v.machine_clicked
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
   JOIN LATERAL (
     SELECT address, capture FROM messages WHERE email_id = u.email_id AND position = u.position OFFSET 0) m ON true
@@ -50,9 +53,10 @@ SELECT u.email_id, u.position, m.address, e.application_id, e.lane, m.capture, d
     SELECT at, ip, provider FROM events v WHERE v.email_id = u.email_id AND v.position = u.position
        AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
   LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE v.kind = 'opened') AS opens, count(*) FILTER (WHERE v.kind = 'clicked') AS clicks,
-           coalesce(bool_or(v.kind = 'opened' AND v.engagement->>'machine' IS NULL), false) AS opened,
-           coalesce(bool_or(v.kind = 'clicked' AND v.engagement->>'machine' IS NULL), false) AS clicked
+    SELECT count(*) FILTER (WHERE v.kind = 'opened' AND v.engagement->>'machine' IS NULL) AS opened,
+           count(*) FILTER (WHERE v.kind = 'clicked' AND v.engagement->>'machine' IS NULL) AS clicked,
+           count(*) FILTER (WHERE v.kind = 'opened' AND v.engagement->>'machine' IS NOT NULL) AS machine_opened,
+           count(*) FILTER (WHERE v.kind = 'clicked' AND v.engagement->>'machine' IS NOT NULL) AS machine_clicked
       FROM events v WHERE v.email_id = u.email_id AND v.position = u.position AND v.kind IN ('opened', 'clicked')) v
     ON true
 """
@@ -112,7 +116,8 @@ class _Facts:
     delivered_at: datetime | None
     ip: str
     provider: str
-    events: dict[EventKind, int]
+    events: Counter[tuple[EventKind, bool]]
+    """In the timeline, by whether a machine made them."""
     had: set[EventKind]
     """Kinds of which a person's stands in the timeline."""
 
@@ -137,7 +142,7 @@ async def record(
         return None
     facts = await _facts(connection, {hit.ref for hit in hits})
     verdicts = judge(hits, around, {ref: known.delivered_at for ref, known in facts.items()}, book)
-    told = [(hit, verdict) for hit, verdict in zip(hits, verdicts, strict=True) if _is_told(hit, facts)]
+    told = [(hit, verdict) for hit, verdict in zip(hits, verdicts, strict=True) if _is_told(hit, verdict, facts)]
     entries = [_entry(hit, verdict, facts[hit.ref]) for hit, verdict in told]
     await timeline.write(connection, entries)
     people = [hit for hit, verdict in told if verdict.machine is None]
@@ -205,22 +210,22 @@ async def _facts(connection: Connection, refs: set[MessageRef]) -> dict[MessageR
     names = {"emails": arrays.uuids(r.email_id for r in refs), "positions": arrays.integers(r.position for r in refs)}
     found: dict[MessageRef, _Facts] = {}
     for row in await (await connection.execute(_FACTS, names)).fetchall():
-        email, position, address, application, lane, captured, at, ip, provider, opens, clicks, opened, clicked = row
-        events = {EventKind.OPENED: opens, EventKind.CLICKED: clicks}
-        had = {kind for kind, yes in ((EventKind.OPENED, opened), (EventKind.CLICKED, clicked)) if yes}
+        email, position, address, application, lane, captured, at, ip, provider, *counts = row
+        events = Counter(dict(zip(_COUNTS, counts, strict=True)))
+        had = {kind for kind in _KINDS.values() if events[kind, False]}
         found[MessageRef(email, position)] = _Facts(
             address, application, lane, captured, at, ip or "", provider or "", events, had
         )
     return found
 
 
-def _is_told(hit: Hit, facts: dict[MessageRef, _Facts]) -> bool:
+def _is_told(hit: Hit, verdict: Verdict, facts: dict[MessageRef, _Facts]) -> bool:
     """Counts it, so that what is too much for one message is seen within a segment too."""
     kind, known = _KINDS.get(hit.kind), facts.get(hit.ref)
     if kind is None or known is None:
         return False
-    known.events[kind] += 1
-    return known.events[kind] <= MOST_EVENTS
+    known.events[kind, verdict.machine is not None] += 1
+    return known.events[kind, verdict.machine is not None] <= MOST_EVENTS
 
 
 def _entry(hit: Hit, verdict: Verdict, known: _Facts) -> Entry:

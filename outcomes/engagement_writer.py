@@ -139,6 +139,7 @@ class EngagementWriter:
         if written is not None:
             HITS.labels("", "people").inc(written.people)
             HITS.labels("", "machines").inc(written.machines)
+            HITS.labels("", "passed_over").inc(written.passed_over)
 
     async def _commit_apart(self, segment: Segment, hits: list[Hit], error: Exception) -> None:
         """One of them cannot be stored: without it the others can."""

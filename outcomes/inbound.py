@@ -2,12 +2,14 @@
 
 A row without `result` is still to be worked through. Its `due_at` is also the lease of who works on it: one that dies
 leaves it due again. The raw mail stays for `KEPT`; what nobody understood or could place stays for `KEPT_OPEN`, so that
-a person can look at it, and of that the newest `MOST_OPEN`, whoever floods us.
+a person can look at it, and of that the newest `MOST_OPEN`, whoever floods us. Of mail about one message the first
+`MOST_OF_MESSAGE` stay, and `further` of the last of them counts the others; of all together so many bytes, of which the
+oldest make room. What waits is never among those that go.
 Every function works on the caller's connection and never commits.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -21,6 +23,7 @@ from store.database import Connection
 KEPT: Final = timedelta(days=7)
 KEPT_OPEN: Final = timedelta(days=30)
 MOST_OPEN: Final = 10_000
+MOST_OF_MESSAGE: Final = 20
 OPEN: Final = ("ignored", "unplaced", "unread", "unknown")
 """Results after which a person may want to look."""
 GIVEN_UP: Final = timedelta(days=2)
@@ -38,15 +41,40 @@ UPDATE inbound_mail i SET due_at = now() + %(lease)s FROM (
 
 _FINISH = """
 UPDATE inbound_mail i SET result = u.result, kind = nullif(u.kind, ''), email_id = u.email_id, position = u.position,
-       placed_by = nullif(u.placed_by, ''), author = u.author, subject = u.subject, detail = u.detail
+       placed_by = nullif(u.placed_by, ''), author = u.author, subject = u.subject, detail = u.detail, digest = u.digest
   FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::text[],
-              %s::text[]) AS u(id, result, kind, email_id, position, placed_by, author, subject, detail)
+              %s::text[], %s::bytea[])
+       AS u(id, result, kind, email_id, position, placed_by, author, subject, detail, digest)
  WHERE i.id = u.id AND i.result IS NULL RETURNING i.id
+"""
+
+_EARLIER = """
+SELECT i.email_id, i.position, i.digest, i.result
+  FROM unnest(%s::uuid[], %s::smallint[]) AS u(email_id, position) JOIN inbound_mail i USING (email_id, position)
+ WHERE i.digest IS NOT NULL
+"""
+
+_DROP = """
+WITH gone AS (
+  DELETE FROM inbound_mail WHERE id = ANY(%(ids)s) RETURNING email_id, position
+), last AS (
+  SELECT DISTINCT ON (g.email_id, g.position) i.id, g.n
+    FROM (SELECT email_id, position, count(*) AS n FROM gone GROUP BY 1, 2) g
+    JOIN inbound_mail i USING (email_id, position)
+   WHERE i.id <> ALL(%(ids)s) AND i.digest IS NOT NULL ORDER BY g.email_id, g.position, i.id DESC)
+UPDATE inbound_mail i SET further = i.further + last.n FROM last WHERE i.id = last.id
+"""
+
+# The size of the table says cheaply whether there is anything to add up.
+_TOO_MUCH = """
+DELETE FROM inbound_mail i USING (
+  SELECT id, sum(octet_length(raw)) OVER (ORDER BY id DESC) AS total FROM inbound_mail WHERE result IS NOT NULL) k
+ WHERE i.id = k.id AND k.total > %(bytes)s AND (SELECT pg_total_relation_size('inbound_mail')) > %(bytes)s
 """
 
 _SHOWN = (
     "id, received_at, envelope_to, mail_from, peer, author, subject, coalesce(result, ''), coalesce(kind, ''),"
-    " email_id, position, coalesce(placed_by, ''), detail, octet_length(raw)"
+    " email_id, position, coalesce(placed_by, ''), detail, octet_length(raw), further"
 )
 
 
@@ -73,6 +101,24 @@ class Finished:
     author: str = ""
     subject: str = ""
     detail: str = ""
+    digest: bytes = b""
+    """What knows the same mail again."""
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What came about one message before."""
+
+    digests: set[bytes] = field(default_factory=set)
+    mails: int = 0
+    """So many are kept."""
+    ignored: int = 0
+
+    def add(self, digest: bytes, result: str) -> None:
+        """One more."""
+        self.mails += 1
+        self.ignored += result == "ignored"
+        self.digests.add(digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +141,8 @@ class ShownMail:
     placed_by: str
     detail: str
     size: int
+    further: int
+    """Mails about the same message that came later and are not kept."""
 
 
 async def store_inbound(connection: Connection, mails: Sequence[ReceivedMail]) -> list[UUID]:
@@ -146,8 +194,25 @@ async def finish_inbound(connection: Connection, finished: Sequence[Finished]) -
         [one.author for one in finished],
         [one.subject for one in finished],
         [one.detail for one in finished],
+        [one.digest for one in finished],
     ]
     return {row[0] for row in await (await connection.execute(_FINISH, columns)).fetchall()}
+
+
+async def earlier_mails(connection: Connection, refs: Collection[MessageRef]) -> dict[MessageRef, Earlier]:
+    """What came about each of these messages and is kept."""
+    found = {ref: Earlier() for ref in refs}
+    columns = [[ref.email_id for ref in found], [ref.position for ref in found]]
+    rows = await (await connection.execute(_EARLIER, columns)).fetchall() if found else []
+    for email_id, position, digest, result in rows:
+        found[MessageRef(email_id, position)].add(bytes(digest), result)
+    return found
+
+
+async def drop_inbound(connection: Connection, identifiers: Sequence[UUID]) -> None:
+    """Keep these finished ones no more; the last that is kept about the same message counts them."""
+    if identifiers:
+        await connection.execute(_DROP, {"ids": list(identifiers)})
 
 
 async def page_of_inbound(connection: Connection, results: Sequence[str], wanted: Window[UUID]) -> Page[ShownMail]:
@@ -175,8 +240,9 @@ async def get_inbound(connection: Connection, identifier: UUID) -> tuple[ShownMa
     return (ShownMail(*row[:-1]), bytes(row[-1])) if row else None
 
 
-async def forget_inbound(connection: Connection) -> int:
-    """Retention: delete what is too old, and of what nobody understood all but the newest; returns how many."""
+async def forget_inbound(connection: Connection, most_bytes: int | None = None) -> int:
+    """Retention: delete what is too old, of what nobody understood all but the newest, and the oldest of what takes
+    more than so many bytes; returns how many."""
     old = await connection.execute(
         "DELETE FROM inbound_mail WHERE received_at < now() - %s"
         " AND (result IS NULL OR NOT result = ANY(%s) OR received_at < now() - %s)",
@@ -187,7 +253,10 @@ async def forget_inbound(connection: Connection) -> int:
         " WHERE result = ANY(%s) ORDER BY id DESC OFFSET %s LIMIT 1)",
         [list(OPEN), list(OPEN), MOST_OPEN - 1],
     )
-    return old.rowcount + beyond.rowcount
+    gone = old.rowcount + beyond.rowcount
+    if most_bytes is not None:
+        gone += (await connection.execute(_TOO_MUCH, {"bytes": most_bytes})).rowcount
+    return gone
 
 
 def _printable(text: str) -> str:

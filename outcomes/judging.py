@@ -32,7 +32,13 @@ WAIT_FOR_DELIVERY: Final = timedelta(minutes=1)
 because whoever complained is to get no more mail."""
 _PATIENCE: Final = {ReportKind.FAILED: WAIT_FOR_OUTCOME, ReportKind.COMPLAINT: WAIT_FOR_DELIVERY}
 
-_ACTED_ON: Final = frozenset({ReportKind.FAILED, ReportKind.DELAYED, ReportKind.COMPLAINT, ReportKind.NOT_SPAM})
+_HEARD_AS: Final = {
+    ReportKind.FAILED: EventKind.BOUNCED,
+    ReportKind.DELAYED: EventKind.DELAYED,
+    ReportKind.COMPLAINT: EventKind.COMPLAINED,
+    ReportKind.NOT_SPAM: EventKind.COMPLAINT_WITHDRAWN,
+}
+"""What is acted on, and the event that says so."""
 
 
 class Result(StrEnum):
@@ -43,7 +49,7 @@ class Result(StrEnum):
     NOTED = "noted"
     """A failure that moves nothing, because the message is under way or has ended otherwise: an event only."""
     REPEATED = "repeated"
-    """The message had bounced, or the complaint been recorded, before."""
+    """The same was told before, or as much of its kind as is told of one message."""
     DELAYED = "delayed"
     COMPLAINED = "complained"
     WITHDRAWN = "withdrawn"
@@ -79,12 +85,14 @@ def decide(
     report = reading.report
     if report is None:
         return Decision(Result.UNREAD, "not understood") if reading.system else Decision(Result.IGNORED, "no report")
-    if report.kind not in _ACTED_ON:
+    if report.kind not in _HEARD_AS:
         return Decision(Result.IGNORED, report.kind.value.replace("_", " "))
     if message is None:
         return _about_nobody(reading)
     if message.under_way and now - reading.mail.received_at < _PATIENCE.get(report.kind, timedelta(0)):
         return Decision(None)
+    if message.has_heard_enough(_HEARD_AS[report.kind]) and not _moves(report, message):
+        return Decision(Result.REPEATED, "its timeline holds as many reports of this kind as are told of one message")
     if report.kind is ReportKind.COMPLAINT:
         return _complained(reading, report, message, loop, narrow=narrow)
     if report.kind is ReportKind.NOT_SPAM:
@@ -92,6 +100,11 @@ def decide(
     if report.kind is ReportKind.DELAYED:
         return _delayed(reading, report, message, rules)
     return _failed(reading, report, message, rules)
+
+
+def _moves(report: BounceReport, message: KnownMessage) -> bool:
+    """Whether it ends what was delivered, which happens once."""
+    return report.kind is ReportKind.FAILED and message.state is State.DELIVERED
 
 
 def _about_nobody(reading: Reading) -> Decision:

@@ -6,11 +6,17 @@ what was heard. In particular a message that is still on its way is not ended: i
 next attempt finds the truth, or the suppression entry that is written here ends it at the claim.
 
 Counters: a late bounce counts as `late_bounced`, not as `bounced`, because the message has been counted as delivered
-and both together would be more than was accepted. Provider and IP are those it was delivered through.
+and both together would be more than was accepted. Provider and IP are those it was delivered through. A complaint
+counts in the hour in which it came; one that is taken back is taken out of that hour, so that whoever judges by
+complaints judges by those that stand.
+
+Whoever has a mail of ours can write reports about it for ever: of each kind so many are told (`MOST_HEARD`), and no
+more.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -23,8 +29,8 @@ from messages.model import MessageRef
 from messages.states import TERMINAL, State
 from messages.timeline import Entry, EventKind
 from mta.model import Response, Verdict
-from store import arrays
-from store.counters import Counted
+from store import arrays, counters
+from store.counters import Counted, Origin, origin
 from store.database import Connection
 from store.locks import Lock
 from suppression import adding, soft_bounces
@@ -40,16 +46,30 @@ _COUNTED: Final = {
     EventKind.COMPLAINT_WITHDRAWN: "complaint_withdrawn",
 }
 
+MOST_HEARD: Final = {
+    EventKind.DELAYED: 10,
+    EventKind.BOUNCED: 5,
+    EventKind.COMPLAINED: 3,
+    EventKind.COMPLAINT_WITHDRAWN: 2,
+}
+"""Events of each kind in the timeline of one message that reports may cause. One complaint more than may be taken back,
+so that in the end it stands."""
+
+_TO_AND_FRO: Final = (EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN)
+"""Of these the last one about a message decides whether its recipient is suppressed."""
+
 _FIND = """
-SELECT m.email_id, m.position, m.address, e.application_id, e.lane, m.state, d.ip, d.provider,
-       coalesce(c.kind = 'complained', false), m.capture
+SELECT m.email_id, m.position, m.address, e.application_id, e.lane, m.state, m.capture, e.domain_id, e.topic_id, e.tags
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
   JOIN messages m ON m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])
   JOIN emails e ON e.id = u.email_id AND e.id = ANY(%(emails)s::uuid[])
-  LEFT JOIN LATERAL (SELECT v.ip, v.provider FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
-     AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
-  LEFT JOIN LATERAL (SELECT v.kind FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
-     AND v.kind IN ('complained', 'complaint_withdrawn') ORDER BY v.at DESC LIMIT 1) c ON true
+"""
+
+_HEARD = """
+SELECT v.email_id, v.position, v.kind, v.at, v.ip, v.provider, v.pool_id
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
+  JOIN events v ON v.email_id = u.email_id AND v.position = u.position AND v.email_id = ANY(%(emails)s::uuid[])
+ WHERE v.kind IN ('delivered', 'delayed', 'bounced', 'complained', 'complaint_withdrawn') ORDER BY v.at
 """
 
 
@@ -66,10 +86,33 @@ class KnownMessage:
     ip: str
     """Egress IP it was delivered through, "" when it was not delivered (or its events are gone)."""
     provider: str
-    complained: bool
-    """A complaint about it was recorded before, and not taken back."""
     capture: bool = False
     """It never left: nothing that is heard about it counts, or keeps real mail from its recipient."""
+    pool_id: UUID | None = None
+    """The pool it left through."""
+    origin: Origin | None = None
+    complained_at: datetime | None = None
+    """When somebody complained about it who has not taken that back."""
+    heard: Mapping[EventKind, int] = field(default_factory=dict)
+    """How often its timeline says what."""
+
+    @property
+    def complained(self) -> bool:
+        """A complaint about it was recorded before, and not taken back."""
+        return self.complained_at is not None
+
+    def has_heard_enough(self, kind: EventKind) -> bool:
+        """Whether its timeline holds all that reports may write into it of this kind."""
+        return self.heard.get(kind, 0) >= MOST_HEARD[kind]
+
+    def after(self, news: "LateNews") -> "KnownMessage":
+        """As the next report finds it."""
+        known = replace(self, heard={**self.heard, news.kind: self.heard.get(news.kind, 0) + 1})
+        if news.kind is EventKind.BOUNCED and self.state is State.DELIVERED:
+            return replace(known, state=State.BOUNCED)
+        if news.kind in (EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN):
+            return replace(known, complained_at=news.at if news.kind is EventKind.COMPLAINED else None)
+        return known
 
     @property
     def under_way(self) -> bool:
@@ -115,8 +158,13 @@ async def find_messages(connection: Connection, refs: Sequence[MessageRef]) -> d
         "emails": arrays.uuids(r.email_id for r in wanted),
         "positions": arrays.integers(r.position for r in wanted),
     }
-    rows = await (await connection.execute(_FIND, names)).fetchall() if wanted else []
-    return {message.ref: message for message in map(_known, rows)}
+    if not wanted:
+        return {}
+    heard: defaultdict[MessageRef, list[TupleRow]] = defaultdict(list)
+    for email, position, *event in await (await connection.execute(_HEARD, names)).fetchall():
+        heard[MessageRef(email, position)].append(tuple(event))
+    rows = await (await connection.execute(_FIND, names)).fetchall()
+    return {message.ref: message for row in rows if (message := _known(row, heard[MessageRef(row[0], row[1])]))}
 
 
 async def find_message(connection: Connection, ref: MessageRef) -> KnownMessage | None:
@@ -142,12 +190,21 @@ async def record_news(
     await timeline.write(connection, [_entry(m, news, changes=_changes(m, news, moved)) for m, news in told])
     struck = [failed for m, news in bounces if m.ref in moved and (failed := _strike(m, news)) is not None]
     soft = await soft_bounces.observe(connection, struck, rule)
-    additions = [addition for m, news in told if (addition := _addition(m, news)) is not None]
+    stands = {m.ref: news for m, news in told if news.kind in _TO_AND_FRO}
+    lasting = [(m, news) for m, news in told if stands.get(m.ref, news) is news or news.kind not in _TO_AND_FRO]
+    additions = [addition for m, news in lasting if (addition := _addition(m, news)) is not None]
     if additions or soft:
         await adding.add(connection, [*additions, *soft])
-    taken_back = [m for m, news in told if news.kind is EventKind.COMPLAINT_WITHDRAWN]
-    await withdraw(connection, [(message.address, message.ref.email_id) for message in taken_back])
+    withdrawn = EventKind.COMPLAINT_WITHDRAWN
+    await withdraw(connection, [(m.address, m.ref.email_id) for m, news in lasting if news.kind is withdrawn])
+    await _uncount(connection, [m for m, news in told if news.kind is withdrawn])
     return moved
+
+
+async def _uncount(connection: Connection, messages: Sequence[KnownMessage]) -> None:
+    """Take complaints out of the counters that their authors withdrew, each message as it was before."""
+    counted = Counter(_taken_back(message) for message in messages if message.complained and not message.capture)
+    await counters.add(connection, {what: -times for what, times in counted.items()})
 
 
 async def record_late_news(connection: Connection, message: KnownMessage, news: LateNews) -> None:
@@ -155,12 +212,20 @@ async def record_late_news(connection: Connection, message: KnownMessage, news: 
     await record_news(connection, [(message, news)])
 
 
-def _known(row: TupleRow) -> KnownMessage:
-    email, position, address, application, lane, state, ip, provider, complained, capture = row
-    return KnownMessage(
-        MessageRef(email, position), address, application, Lane(lane), State(state), ip or "", provider or "",
-        complained, capture,
+def _known(row: TupleRow, events: Sequence[TupleRow]) -> KnownMessage:
+    """`events`: kind, time, IP, provider, pool; oldest first."""
+    email, position, address, application, lane, state, capture, domain, topic, tags = row
+    message = KnownMessage(
+        MessageRef(email, position), address, application, Lane(lane), State(state), "", "", capture,
+        origin=origin(application, domain, topic, tuple((name, value) for name, value in tags), capture),
+        heard=Counter(EventKind(event[0]) for event in events),
     )  # fmt: skip
+    for kind, at, ip, provider, pool in events:
+        if kind == EventKind.DELIVERED:
+            message = replace(message, ip=ip or "", provider=provider or "", pool_id=pool)
+        elif kind in (EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN):
+            message = replace(message, complained_at=at if kind == EventKind.COMPLAINED else None)
+    return message
 
 
 def _changes(message: KnownMessage, news: LateNews, moved: set[MessageRef]) -> bool:
@@ -190,7 +255,17 @@ def _strike(message: KnownMessage, news: LateNews) -> MailboxNews | None:
 
 def _counts(message: KnownMessage, news: LateNews) -> Counted:
     klass = news.verdict.klass if news.verdict else ""
-    return Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind], klass)
+    hour = news.at if news.kind is EventKind.COMPLAINED else None
+    return Counted(message.lane.value, message.provider, message.ip, _COUNTED[news.kind], klass, message.pool_id, hour)
+
+
+def _taken_back(message: KnownMessage) -> tuple[Counted, Origin | None]:
+    """What was counted for a complaint that is withdrawn now."""
+    counted = Counted(
+        message.lane.value, message.provider, message.ip, _COUNTED[EventKind.COMPLAINED], "", message.pool_id,
+        message.complained_at,
+    )  # fmt: skip
+    return counted, message.origin
 
 
 def _entry(message: KnownMessage, news: LateNews, *, changes: bool) -> Entry:
@@ -204,6 +279,7 @@ def _entry(message: KnownMessage, news: LateNews, *, changes: bool) -> Entry:
         mx=news.mx or None,
         detail=news.detail,
         counted=_counts(message, news) if counts else None,
+        origin=message.origin,
         capture=message.capture,
         noted=not changes,
     )

@@ -5,6 +5,7 @@ Pure work for a thread. A report is placed by the return path it was sent to, el
 Message-ID is kept for those that prove who sends them.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -40,6 +41,14 @@ class Reading:
     @property
     def kind(self) -> ReportKind | None:
         return self.report.kind if self.report else None
+
+    @property
+    def digest(self) -> bytes:
+        """The same for what is the same report, brought twice: by its Message-ID and what it says, else by its bytes.
+        Some systems give all reports about one mail one Message-ID."""
+        named = self.whole.first("message-id").encode("utf-8", "replace")
+        said = b"%b %b" % ((self.kind or "").encode(), named) if named else self.mail.raw
+        return hashlib.blake2b(said, digest_size=16).digest()
 
     @property
     def recipients(self) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ A batch is leased, understood in a thread, and decided and recorded in one trans
 mails: the same mail twice does nothing, whoever repeats it, and a process that is killed leaves mail that is due again.
 One mail that brings a bug to light is tried apart from the others.
 
-`outcomes/reading` understands, `outcomes/judging` decides, `outcomes/late` records; `outcomes/inbound` owns the table.
+`outcomes/reading` understands, `outcomes/proving` proves, `outcomes/judging` decides, `outcomes/late` records;
+`outcomes/inbound` owns the table.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -21,13 +22,23 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.secrets import InstanceSecret
 from messages.model import MessageRef
-from messages.states import State
-from mta.bounces import ReportKind
-from mta.loops import Loop, Txt, load_loops, proven_loop
+from mta import return_path
+from mta.loops import Loop, Txt, load_loops
 from mta.rule_book import RuleBook
-from outcomes.inbound import Finished, InboundMail, claim_inbound, finish_inbound, put_off
+from outcomes.inbound import (
+    MOST_OF_MESSAGE,
+    Earlier,
+    Finished,
+    InboundMail,
+    claim_inbound,
+    drop_inbound,
+    earlier_mails,
+    finish_inbound,
+    put_off,
+)
 from outcomes.judging import WAIT_FOR_OUTCOME, Decision, Result, decide
 from outcomes.late import KnownMessage, Told, find_messages, messages_of, record_news, take_turn
+from outcomes.proving import proofs, wait_for_key
 from outcomes.reading import Reading, read
 from outcomes.received import tell_received
 from outcomes.unsubscribing import is_unsubscribing, work_off
@@ -48,8 +59,10 @@ LOOK_AGAIN: Final = timedelta(seconds=15)
 """At a report that overtook the outcome it speaks about."""
 GATHER_SECONDS: Final = 0.1
 """Between two sweeps: what comes meanwhile shares a batch, whose statements cost the same for one mail as for fifty."""
-KEY_SECONDS: Final = 10.0
-"""For the key of a feedback loop."""
+MOST_ANSWERS: Final = 10
+"""Of people and their programs to one message that its application is told of."""
+_FLOODS: Final = frozenset({Result.REPEATED, Result.IGNORED, Result.UNSUBSCRIBED, Result.UNREAD, Result.UNKNOWN})
+"""What changes nothing, so that it is kept a bounded number of times for one message. The others bound themselves."""
 
 
 async def _no_txt(_name: str) -> list[str]:
@@ -79,11 +92,32 @@ class _Case:
     reading: Reading
     loop: str = ""
     """The feedback loop that provably sent it."""
+    unasked: bool = False
+    """Nobody could be asked whether one did."""
 
-    @property
-    def needs_proof(self) -> bool:
-        """A report about a complaint that carries no token of ours."""
-        return self.reading.ref is None and self.reading.kind in (ReportKind.COMPLAINT, ReportKind.NOT_SPAM)
+
+@dataclass(slots=True)
+class _Batch:
+    """What is known of the messages of a batch, moving on from mail to mail; and what became of the mails."""
+
+    tools: ReportTools
+    connection: Connection
+    messages: dict[MessageRef, KnownMessage]
+    earlier: dict[MessageRef, Earlier]
+    waiting: dict[timedelta, list[UUID]] = field(default_factory=dict)
+    finished: list[Finished] = field(default_factory=list)
+    dropped: list[UUID] = field(default_factory=list)
+    """Of the finished ones those that are too much for their message."""
+    told: list[tuple[UUID, Told]] = field(default_factory=list)
+    answers: list[tuple[Reading, KnownMessage]] = field(default_factory=list)
+
+    def finish(self, finished: Finished, earlier: Earlier) -> None:
+        """What became of a mail, and whether it stays."""
+        self.finished.append(finished)
+        if earlier.mails >= MOST_OF_MESSAGE and Result(finished.result) in _FLOODS:
+            self.dropped.append(finished.id)
+        else:
+            earlier.add(finished.digest, finished.result)
 
 
 async def sweep(tools: ReportTools) -> int:
@@ -155,58 +189,74 @@ async def _work_together(batch: Sequence[InboundMail], tools: ReportTools) -> di
     leaving = [mail for mail in batch if is_unsubscribing(tools.secret, mail)]
     others = [mail for mail in batch if mail not in leaving]
     readings = await asyncio.to_thread(lambda: [read(mail, tools.secret) for mail in others])
-    cases = [await _proven(_Case(reading), tools) for reading in readings]
+    loops = await proofs(readings, tools.loops, tools.txt)
+    cases = [_Case(one, loop or "", loop is None) for one, loop in zip(readings, loops, strict=True)]
     async with tools.database.transaction() as connection:
         await take_turn(connection)
-        results = await _settle([case for case in cases if case is not None], connection, tools)
-        for mail in leaving:
-            known = await work_off(connection, tools.secret, mail)
-            result = Result.UNSUBSCRIBED if known else Result.UNKNOWN
-            if await finish_inbound(connection, [Finished(mail.id, result.value)]):
-                results[mail.id] = result
-    return results
+        return await _settle(cases, leaving, connection, tools)
 
 
-async def _proven(case: _Case, tools: ReportTools) -> _Case | None:
-    """With the loop that signed it. None: nobody can say now, and it waits."""
-    if not case.needs_proof:
-        return case
-    reading = case.reading
-    try:
-        async with asyncio.timeout(KEY_SECONDS):
-            return replace(case, loop=await proven_loop(reading.mail.raw, reading.whole, tools.loops, tools.txt))
-    except (UnavailableError, TimeoutError) as error:
-        _log.warning("loop_not_proven_yet", inbound=str(reading.mail.id), error=str(error))
-        return None
-
-
-async def _settle(cases: Sequence[_Case], connection: Connection, tools: ReportTools) -> dict[UUID, Result]:
+async def _settle(
+    cases: Sequence[_Case], leaving: Sequence[InboundMail], connection: Connection, tools: ReportTools
+) -> dict[UUID, Result]:
     """Decide and record, within the caller's transaction."""
     refs = {case.reading.mail.id: ref for case in cases if (ref := await _ref(case, connection)) is not None}
-    found = await find_messages(connection, list(refs.values()))
-    decided: list[tuple[_Case, KnownMessage | None, Decision]] = []
+    left = {mail.id: _left(tools.secret, mail) for mail in leaving}
+    earlier = await earlier_mails(connection, {*refs.values(), *left.values()})
+    batch = _Batch(tools, connection, await find_messages(connection, list(refs.values())), earlier)
     for case in cases:
-        ref = refs.get(case.reading.mail.id)
-        message = found.get(ref) if ref else None
-        decision = _decide(case, message, tools)
-        decided.append((case, message, decision))
-        if message is not None and decision.result is not None:
-            found[message.ref] = _afterwards(message, decision.result)
-    await put_off(connection, [case.reading.mail.id for case, _, one in decided if one.result is None], LOOK_AGAIN)
-    marked = await finish_inbound(connection, list(_finished(decided)))
-    valid = [(case, message, one) for case, message, one in decided if case.reading.mail.id in marked]
-    told: list[Told] = [
-        (message, one.news) for _, message, one in valid if message is not None and one.news is not None
-    ]
-    await record_news(connection, told, tools.soft_bounces)
-    others = [(case.reading, message) for case, message, one in valid if message and one.result is Result.IGNORED]
-    await tell_received(connection, others)
-    return {case.reading.mail.id: one.result for case, _, one in valid if one.result is not None}
+        _judge(batch, case, refs.get(case.reading.mail.id))
+    for mail in leaving:
+        known = await work_off(connection, tools.secret, mail)
+        result = Result.UNSUBSCRIBED if known else Result.UNKNOWN
+        batch.finish(Finished(mail.id, result.value, ref=left[mail.id]), earlier[left[mail.id]])
+    return await _record(batch)
 
 
-def _decide(case: _Case, message: KnownMessage | None, tools: ReportTools) -> Decision:
+async def _record(batch: _Batch) -> dict[UUID, Result]:
+    connection = batch.connection
+    for wait, waiting in batch.waiting.items():
+        await put_off(connection, waiting, wait)
+    marked = await finish_inbound(connection, batch.finished)
+    await record_news(connection, [told for mail, told in batch.told if mail in marked], batch.tools.soft_bounces)
+    await tell_received(connection, [answer for answer in batch.answers if answer[0].mail.id in marked])
+    await drop_inbound(connection, [mail for mail in batch.dropped if mail in marked])
+    return {one.id: Result(one.result) for one in batch.finished if one.id in marked}
+
+
+def _judge(batch: _Batch, case: _Case, ref: MessageRef | None) -> None:
+    """Decide about one mail, and let the next one know."""
+    reading, now = case.reading, batch.tools.clock.now()
+    wait = wait_for_key(reading.mail.received_at, now) if case.unasked else None
+    if wait is not None:
+        batch.waiting.setdefault(wait, []).append(reading.mail.id)
+        return
+    message = batch.messages.get(ref) if ref is not None else None
+    earlier = batch.earlier[ref] if ref is not None else Earlier()
+    decision = _decide(batch.tools, case, message, earlier)
+    if decision.result is None:
+        batch.waiting.setdefault(LOOK_AGAIN, []).append(reading.mail.id)
+        return
+    if message is not None and decision.news is not None:
+        batch.told.append((reading.mail.id, (message, decision.news)))
+        batch.messages[message.ref] = message.after(decision.news)
+    if message is not None and decision.result is Result.IGNORED and earlier.ignored < MOST_ANSWERS:
+        batch.answers.append((reading, message))
+    batch.finish(_finished(case, message, decision), earlier)
+
+
+def _decide(tools: ReportTools, case: _Case, message: KnownMessage | None, earlier: Earlier) -> Decision:
+    if case.reading.digest in earlier.digests:
+        return Decision(Result.REPEATED, "the same report came before")
     now = tools.clock.now()
     return decide(case.reading, message, case.loop, tools.rules, now, narrow=tools.narrow_complaints)
+
+
+def _left(secret: InstanceSecret, mail: InboundMail) -> MessageRef:
+    """The message whose unsubscribe address it came to."""
+    named = return_path.parse_unsubscribe(secret, mail.envelope_to)
+    assert named is not None
+    return MessageRef(*named)
 
 
 async def _ref(case: _Case, connection: Connection) -> MessageRef | None:
@@ -218,28 +268,24 @@ async def _ref(case: _Case, connection: Connection) -> MessageRef | None:
     return await messages_of(connection, reading.quoted_email, reading.recipients)
 
 
-def _afterwards(message: KnownMessage, result: Result) -> KnownMessage:
-    """The message as the next report of the batch finds it."""
-    if result is Result.BOUNCED:
-        return replace(message, state=State.BOUNCED)
-    if result in (Result.COMPLAINED, Result.WITHDRAWN):
-        return replace(message, complained=result is Result.COMPLAINED)
-    return message
+def _finished(case: _Case, message: KnownMessage | None, decision: Decision) -> Finished:
+    assert decision.result is not None
+    reading = case.reading
+    placed_by = reading.placed_by or ("message_id" if message is not None else "")
+    return Finished(
+        reading.mail.id,
+        decision.result.value,
+        kind=reading.kind.value if reading.kind else "",
+        ref=message.ref if message is not None else reading.ref,
+        placed_by=placed_by,
+        author=reading.author,
+        subject=reading.subject,
+        detail=_in_words(case, decision),
+        digest=reading.digest,
+    )
 
 
-def _finished(decided: Iterable[tuple[_Case, KnownMessage | None, Decision]]) -> Iterable[Finished]:
-    for case, message, decision in decided:
-        if decision.result is None:
-            continue
-        reading = case.reading
-        placed_by = reading.placed_by or ("message_id" if message is not None else "")
-        yield Finished(
-            reading.mail.id,
-            decision.result.value,
-            kind=reading.kind.value if reading.kind else "",
-            ref=message.ref if message is not None else reading.ref,
-            placed_by=placed_by,
-            author=reading.author,
-            subject=reading.subject,
-            detail=f"{decision.detail} (proven by its signature: {case.loop})" if case.loop else decision.detail,
-        )
+def _in_words(case: _Case, decision: Decision) -> str:
+    if case.loop:
+        return f"{decision.detail} (proven by its signature: {case.loop})"
+    return f"{decision.detail} (nobody answered for the key of its signature)" if case.unasked else decision.detail

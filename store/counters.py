@@ -10,6 +10,7 @@ Mail that was captured counts nowhere: nobody got it.
 import random
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -20,17 +21,19 @@ _SHARD = random.SystemRandom().randrange(16)
 """Processes add to rows of their own, so that they do not wait for each other's commits. Drawn: in containers all of
 them have the same process id."""
 
+# Summed here too: the hour that is said and the one that goes on can be the same.
 _ADD = """
 INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)
-SELECT date_trunc('hour', now()), lane, provider, ip, outcome, %s, n
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[]) AS u(lane, provider, ip, outcome, n)
+SELECT coalesce(u.hour, date_trunc('hour', now())), lane, provider, ip, outcome, %s, sum(n)
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::bigint[])
+       AS u(lane, provider, ip, outcome, hour, n)
+ GROUP BY 1, 2, 3, 4, 5 ORDER BY 2, 3, 4, 5, 1
 ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n
 """
 
-_WRITE_DOWN = (
-    "COPY count_deltas (application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, n)"
-    " FROM STDIN"
-)
+_DELTA: Final = "application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, n"
+_WRITE_DOWN: Final = f"COPY count_deltas ({_DELTA}) FROM STDIN"
+_WRITE_DOWN_THEN: Final = f"COPY count_deltas ({_DELTA}, hour) FROM STDIN"
 
 
 class Counted(NamedTuple):
@@ -45,6 +48,8 @@ class Counted(NamedTuple):
     `first`, `again` or `machine` for opens and clicks: the first of a recipient is unique."""
     pool_id: UUID | None = None
     """The pool it left through."""
+    hour: datetime | None = None
+    """Any moment of the hour it counts in, for what may be taken back later; None: the one that goes on."""
 
 
 class Origin(NamedTuple):
@@ -66,7 +71,8 @@ def origin(
 
 
 async def add(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
-    """Count. Without an origin (the email is stored no longer) it counts for the machine only."""
+    """Count; a number below zero takes back. Without an origin (the email is stored no longer) it counts for the
+    machine only."""
     told = {pair: n for pair, n in counts.items() if pair[1] is None or not pair[1].captured}
     if told:
         await _add_up(connection, told)
@@ -75,20 +81,30 @@ async def add(connection: Connection, counts: Mapping[tuple[Counted, Origin | No
 
 async def _add_up(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
     """Sorted, so that two writers never wait for each other in a circle."""
-    sums: Counter[tuple[str, str, str, str]] = Counter()
+    sums: Counter[tuple[str, str, str, str, datetime | None]] = Counter()
     for (counted, _), n in counts.items():
-        sums[counted[:4]] += n
-    rows = sorted(sums.items())
-    columns = (list(column) for column in zip(*(key for key, _ in rows), strict=True))
-    await connection.execute(_ADD, [_SHARD, *columns, [n for _, n in rows]])
+        sums[(*counted[:4], counted.hour and on_the_hour(counted.hour))] += n
+    columns = [list(column) for column in zip(*sums, strict=True)]
+    await connection.execute(_ADD, [_SHARD, *columns, list(sums.values())])
 
 
 async def _write_down(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
     known = [(counted, whose, n) for (counted, whose), n in counts.items() if whose is not None]
-    if not known:
-        return
-    async with connection.cursor() as cursor, cursor.copy(_WRITE_DOWN) as copy:
-        await copy.write("".join([f"{_whose(whose)}\t{_what(counted)}\t{n}\n" for counted, whose, n in known]))
+    now = [f"{_whose(whose)}\t{_what(counted)}\t{n}\n" for counted, whose, n in known if counted.hour is None]
+    then = [
+        f"{_whose(whose)}\t{_what(counted)}\t{n}\t{on_the_hour(counted.hour).isoformat()}\n"
+        for counted, whose, n in known
+        if counted.hour is not None
+    ]
+    for statement, lines in ((_WRITE_DOWN, now), (_WRITE_DOWN_THEN, then)):
+        if lines:
+            async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                await copy.write("".join(lines))
+
+
+def on_the_hour(moment: datetime) -> datetime:
+    """The beginning of its hour, of UTC as all counters."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 # Lines in COPY's own text form, whose parts come again and again: the driver would make eleven values of each anew.
@@ -103,7 +119,7 @@ def _whose(whose: Origin) -> str:
 
 @lru_cache(maxsize=20_000)
 def _what(counted: Counted) -> str:
-    *labels, pool = counted
+    *labels, pool, _ = counted
     return "\t".join((*(_text(label) for label in labels), pool.hex if pool else _NULL))
 
 

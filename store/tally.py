@@ -1,7 +1,8 @@
 """What happened to some mail, as figures: sums of the counters, rates made of them, times to deliver. Pure.
 
 Outcomes are those of `store/counters`. A mail that came back after its delivery was delivered and bounced, so the two
-together may be more than was accepted. Opens and clicks of machines are told apart and in no rate.
+together may be more than was accepted. A complaint that was taken back is among `complaint_withdrawn` only. Opens and
+clicks of machines are told apart and in no rate.
 """
 
 from collections import Counter, defaultdict
@@ -27,6 +28,7 @@ SUMS: Final[Mapping[str, tuple[str, ...]]] = {
     "cancelled": ("cancelled",),
     "failed": ("failed",),
     "complained": ("complained",),
+    "complaint_withdrawn": ("complaint_withdrawn",),
     "unsubscribed": ("unsubscribed",),
 }
 """Measure → the outcomes it is the sum of."""

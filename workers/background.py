@@ -22,6 +22,7 @@ from core.tasks import end
 from messages import stopped
 from mta.dns_client import DnsClient
 from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
+from outcomes.proving import remembered_keys
 from outcomes.reports import ReportTools, Sweeper
 from sandbox import complaints
 from store import folding
@@ -129,7 +130,7 @@ class BackgroundWorker(QueueWorker):
             SystemClock(),
             soft_bounce_rule(self.settings),
             narrow_complaints(self.settings),
-            txt=make_resolver(self.settings, known_providers(self.settings)).txt,
+            txt=remembered_keys(make_resolver(self.settings, known_providers(self.settings)).txt),
             loops=known_loops(self.settings),
         )
         self._background = Background(self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools))

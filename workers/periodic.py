@@ -46,6 +46,7 @@ class Scheduler:
     retention: partitions.Retention
     rules: RuleBook
     kept_captured: mailbox.Bounds = field(default_factory=mailbox.Bounds)
+    kept_inbound_bytes: int | None = None
 
     async def partitions(self) -> None:
         """Make the partitions of the coming days and drop those past retention."""
@@ -57,6 +58,11 @@ class Scheduler:
         async with self.database.transaction() as connection:
             await counters.forget(connection, self.retention.event_days)
             await folding.forget(connection, self.retention.event_days, partitions.STORY_DAYS)
+
+    async def old_reports(self) -> None:
+        """What came back is kept for a while, and so much of it."""
+        async with self.database.transaction() as connection:
+            await forget_inbound(connection, self.kept_inbound_bytes)
 
     async def old_captured_mail(self) -> None:
         """The mailbox of the sandbox keeps what is new, and so much of each application."""
@@ -85,7 +91,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     # Retention: each package deletes its own old rows.
     Duty("old counters", 600.0, Scheduler.old_counters),
     Duty("old idempotency keys", 600.0, _transaction(forget_keys)),
-    Duty("old reports", 600.0, _transaction(forget_inbound)),
+    Duty("old reports", 60.0, Scheduler.old_reports, share=0.05),
     Duty("old captured mail", 60.0, Scheduler.old_captured_mail, share=0.05),
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),

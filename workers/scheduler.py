@@ -32,7 +32,8 @@ async def _run(settings: Settings) -> None:
     hints.start()
     kept = retention(settings.content_days, settings.event_days)
     captured = mailbox.Bounds(settings.sandbox_days, settings.sandbox_megabytes * 1024 * 1024)
-    scheduler = Scheduler(database, hints, SystemClock(), kept, rules_in_force(settings), captured)
+    inbound_bytes = settings.inbound_megabytes * 1024 * 1024
+    scheduler = Scheduler(database, hints, SystemClock(), kept, rules_in_force(settings), captured, inbound_bytes)
     leading = asyncio.create_task(lead(scheduler), name="lead")
     server = metrics.serve(
         settings.metrics_host,

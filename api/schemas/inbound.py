@@ -31,6 +31,7 @@ class InboundMailAnswer(BaseModel):
     placed_by: str | None = Field(description="By what it was found: `return_path`, `token` or `message_id`.")
     detail: str = Field(description="Why that became of it, in words.")
     size: int = Field(description="Bytes that are kept of it.")
+    further: int = Field(description="Mails about the same message that came later and are only counted.")
 
 
 class InboundMailList(Listed[InboundMailAnswer]):

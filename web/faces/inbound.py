@@ -26,6 +26,7 @@ def inbound_face(mail: ShownMail) -> dict[str, object]:
         "placed_by": mail.placed_by or None,
         "detail": mail.detail,
         "size": mail.size,
+        "further": mail.further,
     }
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.errors import UnavailableError
 from core.paging import Window
 from core.queues import Lane
 from core.secrets import InstanceSecret
@@ -18,7 +19,16 @@ from mta.inbound_reports import ReceivedMail
 from mta.loops import Loop
 from mta.sign import DkimKey, dns_record, generate_rsa, load_key, sign
 from outcomes import inbound
-from outcomes.inbound import KEPT, KEPT_OPEN, MOST_OPEN, forget_inbound, get_inbound, page_of_inbound, store_inbound
+from outcomes.inbound import (
+    KEPT,
+    KEPT_OPEN,
+    MOST_OF_MESSAGE,
+    MOST_OPEN,
+    forget_inbound,
+    get_inbound,
+    page_of_inbound,
+    store_inbound,
+)
 from outcomes.reports import BATCH, ReportTools, Result, sweep
 from store.database import Database
 from suppression.adding import add
@@ -31,6 +41,7 @@ from tests.integration.inbound.conftest import (
     accepted_mail,
     delivered_mail,
     ended,
+    later,
     offer,
     rows,
     talk_to,
@@ -168,12 +179,12 @@ async def test_not_spam_takes_the_complaint_back_and_nothing_else(
     good = [headers_only(f"Postlane-Ref: {token_of(one)}", "not-spam") for one in (mail, other)]
     await received(database, *good, good[0])
     assert await sweep(tools) == 3
-    assert (await results(database))[2:] == ["withdrawn", "withdrawn", "ignored"]
+    assert (await results(database))[2:] == ["withdrawn", "withdrawn", "repeated"]
     assert await rows(database, listed) == [("bob@x.example", "unsubscribe")]
     assert await kinds(database, mail) == ["delivered", "complained", "complaint_withdrawn"]
     assert await heard(database, account, mail) == ""
 
-    await received(database, spam[0])
+    await received(database, spam[0].replace(b"<r1@", b"<r2@"))
     assert await sweep(tools) == 1
     assert (await kinds(database, mail))[-1] == "complained", "and may complain again"
     assert await heard(database, account, mail) == "complained"
@@ -245,8 +256,8 @@ async def test_many_are_worked_through_in_one_batch_with_each_in_its_order(
         )
     assert await sweep(tools) == BATCH + 3
     found = await results(database)
-    assert found[:2] == ["bounced", "repeated"]
-    assert (found.count("repeated"), found.count(None), found[-1]) == (BATCH + 1, 1, "unread")
+    assert found == ["bounced", *["repeated"] * (MOST_OF_MESSAGE - 1), None]
+    assert await rows(database, "SELECT sum(further) FROM inbound_mail") == [(BATCH + 3 - MOST_OF_MESSAGE,)]
     assert await kinds(database, mail) == ["delivered", "bounced"]
     await ended(database, waiting, EventKind.DELIVERED)
     await rows(database, "UPDATE inbound_mail SET due_at = now() WHERE result IS NULL RETURNING 1")
@@ -293,3 +304,30 @@ async def test_auto_replies_are_ignored_and_say_what_they_are(
         (Result.IGNORED, "receipt", "return_path"),
         (Result.UNPLACED, "not_spam", None),
     ]
+
+
+async def test_a_loop_whose_key_nobody_has_waits_and_is_shown_in_the_end(
+    account: Account, database: Database, tools: ReportTools
+) -> None:
+    private, public = generate_rsa()
+    ours = load_key("loop.example", "s1", private)
+    mail = await delivered_mail(database, account)
+    raw = headers_only(f"Message-ID: <{mail.ref.email_id.hex}@shop.example>")
+    await received(database, sign(raw, [ours], datetime.now(UTC)) + raw)
+
+    async def nobody(_name: str) -> list[str]:
+        raise UnavailableError("no resolver")
+
+    away = replace(tools, txt=nobody, loops=(LOOP,))
+    assert await sweep(away) == 0
+    assert await rows(database, "SELECT due_at > now() + interval '20 seconds' FROM inbound_mail") == [(True,)]
+    due = "UPDATE inbound_mail SET due_at = now() RETURNING 1"
+    await rows(database, due)
+    assert await sweep(_proving(tools, [(ours, public)])) == 1
+    assert await kinds(database, mail) == ["delivered", "complained"]
+
+    await received(database, sign(raw, [ours], datetime.now(UTC)) + raw)
+    await rows(database, due)
+    assert await sweep(later(away, datetime.now(UTC) + timedelta(days=2))) == 1
+    [(result, detail)] = await rows(database, "SELECT result, detail FROM inbound_mail ORDER BY id DESC LIMIT 1")
+    assert (result, "nobody answered" in str(detail)) == ("unplaced", True)

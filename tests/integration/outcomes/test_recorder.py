@@ -160,7 +160,9 @@ async def close_door(database_url: str, closed: bool) -> None:
         await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {str(not closed).lower()}")  # type: ignore[arg-type]
         if closed:
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+                " AND backend_type = 'client backend'",
+                [name],
             )
 
 
