@@ -6,8 +6,8 @@ The index finds what came about a message before. No row has a digest yet, so th
 
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
