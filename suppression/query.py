@@ -23,10 +23,10 @@ from sqlalchemy import (
     UnaryExpression,
     any_,
     bindparam,
+    false,
     func,
     literal,
     literal_column,
-    or_,
     select,
     text,
     true,
@@ -39,7 +39,7 @@ from store.tables import suppressions
 from suppression.predicate import IN_FORCE
 from suppression.reasons import Reason, SuppressionScope
 from suppression.rows import NAMES
-from suppression.scopes import ID_LENGTH, SHARED, WORD
+from suppression.scopes import ID_LENGTH, OWN, SHARED, WORD
 
 Question = Select[*tuple[Any, ...]]
 
@@ -56,6 +56,11 @@ _WORD_KIND: Final[ColumnElement[str]] = literal_column(f"({WORD}) || ' ' || s.re
 _APPLICATION_KIND: Final[ColumnElement[str]] = literal_column(f"left(s.scope, {ID_LENGTH}) || ' ' || s.reason", String)
 _OF_APPLICATIONS: Final = text(f"length(s.scope) > {ID_LENGTH - 1}")
 
+_OWN: Final[ColumnElement[str]] = literal_column(f"({OWN})", String)
+_OWN_KIND: Final[ColumnElement[str]] = literal_column(f"({OWN}) || ' ' || s.reason", String)
+_OWN_DOMAIN: Final[ColumnElement[str]] = literal_column(f"({OWN}) || ' ' || split_part(s.address, '@', 2)", String)
+_OWNED: Final = text(f"({OWN}) IS NOT NULL")
+
 _LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 
 
@@ -71,8 +76,8 @@ class Search:
     scopes: tuple[SuppressionScope, ...] = ()
     only_for: UUID | None = None
     """Entries for this application's mail alone."""
-    seen_by: UUID | None = None
-    """The application that asks: entries for the mail of others are none of its business."""
+    own_of: UUID | None = None
+    """The application that asks: it lists what is its own (`suppression/asking`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,8 @@ def question(search: Search, window: Window[UUID]) -> Question:
     """One page of the entries in force, newest first. For searches without a prefix."""
     span = _Span(window)
     if search.domain:
-        asked = _ranged(span, _DOMAIN, literal(search.domain)).where(*_filters(search))
-        return asked.order_by(span.way(_DOMAIN), span.way(_C.id)).limit(span.limit)
-    if search.reasons or search.scopes or search.only_for or search.seen_by:
+        return _by_domain(search, span)
+    if search.reasons or search.scopes or search.only_for or search.own_of:
         return _by_kind(search, span)
     return select(*_COLUMNS).where(text(IN_FORCE), *span.within()).order_by(span.way(_C.id)).limit(span.limit)
 
@@ -115,6 +119,8 @@ def question_by_address(search: Search, window: Window[UUID], start: tuple[str, 
     span = _Span(window)
     # No address holds the last code point of Unicode, and byte order is code point order in UTF-8.
     asked = select(*_COLUMNS).where(_C.address >= search.prefix, _C.address < search.prefix + "\U0010ffff")
+    if search.own_of:
+        asked = asked.where(_OWNED, _is(_OWN, literal(str(search.own_of))))
     if start is not None:
         key, mark = tuple_(_C.address, _C.scope), tuple_(*map(literal, start))
         asked = asked.where(key < mark if window.before is not None else key > mark)
@@ -122,22 +128,35 @@ def question_by_address(search: Search, window: Window[UUID], start: tuple[str, 
     return asked.where(text(IN_FORCE), *_filters(search)).order_by(*order).limit(span.limit)
 
 
+def _by_domain(search: Search, span: _Span) -> Question:
+    column, value = _DOMAIN, search.domain
+    conditions: list[ColumnElement[bool] | TextClause] = [*_filters(search)]
+    if search.own_of:
+        column, value = _OWN_DOMAIN, f"{search.own_of} {search.domain}"
+        conditions.append(_OWNED)
+    asked = _ranged(span, column, literal(value)).where(*conditions)
+    return asked.order_by(span.way(column), span.way(_C.id)).limit(span.limit)
+
+
 def _by_kind(search: Search, span: _Span) -> Question:
     """Ranges of indexes, at most 42, merged by the outer question."""
+    found = union_all(*_families(search, span)).subquery("found")
+    return select(found).order_by(span.way(found.c.id)).limit(span.limit)
+
+
+def _families(search: Search, span: _Span) -> list[Question]:
     scopes, reasons = search.scopes or tuple(SuppressionScope), search.reasons or tuple(Reason)
     words = [scope.value for scope in scopes]
-    shared = [] if search.only_for else [scope.value for scope in scopes if scope in SHARED]
-    application = search.only_for or search.seen_by
-    families = []
-    if shared:
-        families.append(_family(span, _SHARED_KIND, _pairs(shared, reasons)))
-    if application is None:
-        families.append(_family(span, _WORD_KIND, _pairs(words, reasons), _OF_APPLICATIONS))
-    elif search.seen_by in (None, application):
-        also = [_is(_WORD, any_(_texts(words)))] if search.scopes else []
-        families.append(_family(span, _APPLICATION_KIND, _pairs([str(application)], reasons), _OF_APPLICATIONS, *also))
-    found = union_all(*families).subquery("found") if families else _ranged(span).where(text("false")).subquery("found")
-    return select(found).order_by(span.way(found.c.id)).limit(span.limit)
+    also: list[ColumnElement[bool]] = [_is(_WORD, any_(_texts(words)))] if search.scopes else []
+    if search.only_for:
+        if search.own_of not in (None, search.only_for):
+            also.append(false())
+        return [_family(span, _APPLICATION_KIND, _pairs([str(search.only_for)], reasons), _OF_APPLICATIONS, *also)]
+    if search.own_of:
+        return [_family(span, _OWN_KIND, _pairs([str(search.own_of)], reasons), _OWNED, *also)]
+    shared = [scope.value for scope in scopes if scope in SHARED]
+    every = [_family(span, _WORD_KIND, _pairs(words, reasons), _OF_APPLICATIONS)]
+    return [_family(span, _SHARED_KIND, _pairs(shared, reasons)), *every] if shared else every
 
 
 def _pairs(firsts: Sequence[str], reasons: Sequence[Reason]) -> list[str]:
@@ -167,9 +186,6 @@ def _filters(search: Search) -> list[ColumnElement[bool]]:
         conditions.append(_is(_WORD, any_(_texts([scope.value for scope in search.scopes]))))
     if search.only_for:
         conditions.append(_is(_APPLICATION, literal(str(search.only_for))))
-    if search.seen_by:
-        own = _is(_APPLICATION, literal(str(search.seen_by)))
-        conditions.append(or_(func.length(_C.scope) < ID_LENGTH, own))
     return conditions
 
 

@@ -22,6 +22,13 @@ WORD: Final = f"""CASE WHEN length(s.scope) < {ID_LENGTH} THEN s.scope WHEN leng
 """SQL: the word of a row's scope, whosever mail it holds for."""
 
 
+OWN: Final = (
+    f"""CASE WHEN length(s.scope) > {ID_LENGTH - 1} THEN left(s.scope, {ID_LENGTH}) ELSE s.owner_id::text END"""
+)
+"""SQL: the application that a row is the business of: the one whose mail it forbids, else the one whose mail led to it
+or that added it; NULL for entries of the operators."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What an entry forbids."""

@@ -11,8 +11,10 @@ list from here cannot be joined with the plain hashes that are traded elsewhere.
 import re
 from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
-from core.addresses import fold_address, fold_domain
+from core.addresses import AddressError, fold_address, fold_domain
+from core.refusal import not_found
 
 SEPARATOR: Final = "postlane-suppression-v1:"
 """Stands before the address that is hashed. Never changes: stored hashes were made with it."""
@@ -30,6 +32,18 @@ def subject(text: str) -> str:
     if text[: len(HASHED)].lower() == HASHED and _HASH.fullmatch(text.lower()):
         return text.lower()
     return fold_address(text)
+
+
+def named(text: str) -> UUID | str:
+    """What somebody names an entry by: its id, or whom it is about. Raises Refused: it is neither."""
+    try:
+        return UUID(text)
+    except ValueError:
+        pass
+    try:
+        return subject(text)
+    except AddressError as error:
+        raise not_found(f"{text[:200]!r} is neither an id nor an address: {error.reason}", code=error.code) from None
 
 
 def hashed(address: str) -> str:

@@ -42,19 +42,23 @@ class Wish:
 
 def addition(text: str, wish: Wish, who: Asker, source: Source, now: datetime) -> Addition:
     """The entry to add for what somebody wrote. Raises Refused naming the field."""
-    try:
-        kept = subject(text)
-    except AddressError as error:
-        raise invalid("email", error.reason.rstrip("."), error.code) from None
+    kept = asked_subject(text)
     scope = SuppressionScope.TOPIC if wish.topic else wish.scope
     only_for = whose(wish.only_for, who)
     if scope is SuppressionScope.TOPIC and (wish.topic is None or only_for is None):
-        raise invalid(
-            "topic_id", "an entry for a topic names the topic and, in `only_for`, its application", "needs_topic"
-        )
-    detail = plain_detail(wish.detail) or f"added with {who.name}"
+        told = "an entry for a topic names the topic and, in `only_for`, its application"
+        raise invalid("topic_id", told, "needs_topic")
+    detail = plain_detail(wish.detail) or f"added by {who.name}"
     entry = SuppressionEntry(scope, wish.reason, source, detail, _end(wish, now), plain_detail(wish.note))
     return Addition(kept, entry, who.application, only_for, wish.topic, actor=who.name)
+
+
+def asked_subject(text: str, field: str = "email") -> str:
+    """Whom somebody means, as the list keeps it. Raises Refused naming the field."""
+    try:
+        return subject(text)
+    except AddressError as error:
+        raise invalid(field, f"{text[:200]!r}: {error.reason.rstrip('.')}", error.code) from None
 
 
 def whose(text: str, who: Asker) -> UUID | None:

@@ -4,7 +4,7 @@
 refused: a misspelt `scope` would stop all mail to a person who left the newsletter.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -14,10 +14,8 @@ from api.schemas.shapes import Listed, Strict
 from suppression.adding import LARGEST_BATCH
 from suppression.reasons import Origin, Reason, Source, SuppressionScope
 from suppression.removing import Lock
+from suppression.wishes import LONGEST
 from web.absent import Absent, Needed, otherwise
-
-LONGEST = timedelta(days=3650)
-"""An end further away is a mistake; without one the entry holds for ever."""
 
 _Email = Annotated[
     str,
@@ -41,8 +39,8 @@ class Terms(Strict):
     only_for: Annotated[str, otherwise("")] = Field(
         "",
         max_length=100,
-        description="Whose mail it forbids: `everybody`, `self` (the application of the key), or an application's id. "
-        "By default `self` for an unsubscribe, a topic and a domain with an application's key, else `everybody`.",
+        description="Whose mail it forbids. An application's key: `self`, which is the default, and nobody else's. An "
+        "operator's: `everybody`, which is the default, or an application's id.",
     )
     topic_id: Annotated[Annotated[UUID, Field(strict=False)] | None, Absent] = Field(
         None, description="The only type of mail it forbids; the scope is `topic` then."

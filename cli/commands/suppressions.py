@@ -4,7 +4,7 @@ Works on the database directly, with the functions the API uses. Whole lists: `s
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -15,16 +15,16 @@ from cli.commands import suppression_lists
 from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
-from core.addresses import AddressError
 from core.paging import Page, Window
 from store.database import Database
 from suppression import adding, history, removing, repository
-from suppression.entries import Added, Addition, Ended, Suppression
-from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
-from suppression.removing import Removal, Remover
-from suppression.rules import plain_detail
+from suppression.asking import Asker
+from suppression.entries import Added, Ended, Suppression
+from suppression.reasons import Reason, Source, SuppressionScope
+from suppression.removing import Removal
 from suppression.search import search_for
-from suppression.subjects import subject
+from suppression.subjects import named
+from suppression.wishes import Wish, addition, asked_subject
 from web.faces.suppressions import added_face, ended_face, removed_face, suppression_answer, suppression_face
 
 app = typer.Typer(help="Addresses that get no mail.", no_args_is_help=True)
@@ -81,18 +81,14 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Suppress addresses. Takes effect at once."""
-    wanted = SuppressionScope.TOPIC if topic else scope
-    if wanted is SuppressionScope.TOPIC and not (topic and only_for):
-        raise CliError("needs_topic", "An entry for a topic needs --topic and the application in --for.")
-    expires = datetime.now(UTC) + timedelta(days=days) if days else None
-    said = plain_detail(detail) or "added on the command line"
-    entry = SuppressionEntry(wanted, reason, Source.CLI, said, expires, plain_detail(note))
-    kept = [_kept(address) for address in addresses]
+    seconds = days * 86_400 if days else None
 
     async def work(database: Database) -> list[Added]:
         async with database.transaction() as connection:
-            whose = await application_named(connection, only_for)
-            additions = [Addition(one, entry, None, whose, topic, actor=by()) for one in kept]
+            whose = str(await application_named(connection, only_for) or "")
+            wish = Wish(scope, whose, topic, reason, detail, note, expires_in=seconds)
+            now = datetime.now(UTC)
+            additions = [addition(one, wish, Asker(by()), Source.CLI, now) for one in addresses]
             return await adding.add(connection, additions)
 
     emit(with_database(work), added_face, as_json=as_json)
@@ -103,7 +99,7 @@ def get(
     address: Annotated[str, typer.Argument(metavar="EMAIL", help="The address.")], as_json: JsonOption = False
 ) -> None:
     """Why does this address get no mail? Every entry in force, those of its domain too."""
-    key = _kept(address)
+    key = asked_subject(address)
 
     async def work(database: Database) -> list[Suppression]:
         async with database.connection() as connection:
@@ -124,14 +120,13 @@ def show_history(
     as_json: JsonOption = False,
 ) -> None:
     """What there was: entries that were removed, replaced or are over, the newest first."""
-    identifier = _uuid(address)
-    key = "" if identifier else _kept(address)
+    wanted = named(address)
 
     async def work(database: Database) -> list[Ended]:
         async with database.connection() as connection:
-            if identifier:
-                return await history.of_entry(connection, identifier)
-            return await history.of_subjects(connection, [key])
+            if isinstance(wanted, UUID):
+                return await history.of_entry(connection, wanted)
+            return await history.of_subjects(connection, [wanted])
 
     found = with_database(work)
     emit([ended_face(one) for one in found], as_json=as_json, columns=_ENDED_COLUMNS, empty="Nothing has ended.")
@@ -171,8 +166,7 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Let mail to these addresses through again. The history keeps what there was."""
-    keys = [_kept(address) for address in addresses]
-    remover = Remover(by(), None, plain_detail(why))
+    keys, remover = [asked_subject(address) for address in addresses], Asker(by()).remover(why)
 
     async def work(database: Database) -> Removal:
         async with database.transaction() as connection:
@@ -193,17 +187,3 @@ app.command("import")(suppression_lists.import_list)
 app.command("imports")(suppression_lists.show_imports)
 app.command("export")(suppression_lists.export)
 app.command("hash")(suppression_lists.hash_list)
-
-
-def _kept(text: str) -> str:
-    try:
-        return subject(text)
-    except AddressError as error:
-        raise CliError(error.code, f"{text}: {error.reason}") from None
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -14,6 +14,7 @@ from api.schemas.suppressions import BatchAdded, SuppressionAnswer, SuppressionL
 from store.database import Database
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
+from tests.integration.messages.emails import execute
 
 PERMISSIVE = {"x-batch-validation": "permissive"}
 
@@ -39,8 +40,8 @@ async def add(client: httpx.AsyncClient, address: str, **fields: Any) -> str:
 async def stored(database: Database) -> list[tuple[Any, ...]]:
     async with database.connection() as connection:
         cursor = await connection.execute(
-            "SELECT address, coalesce(nullif(split_part(scope, ' ', 2), ''), scope) AS word, reason FROM suppressions"
-            " ORDER BY 1, 2"
+            "SELECT address, CASE WHEN length(scope) = 36 THEN 'all' WHEN length(scope) > 36 THEN substr(scope, 38)"
+            " ELSE scope END AS word, reason FROM suppressions ORDER BY 1, 2"
         )
         return await cursor.fetchall()
 
@@ -71,10 +72,10 @@ async def test_scope_reason_detail_and_end(client: httpx.AsyncClient) -> None:
     await add(client, "a@example.com", scope="transactional", reason="hard_bounce", expires_in=60)
     entries = (await client.get("/suppressions/a@example.com")).json()["entries"]
     shown = [(one["scope"], one["reason"], one["origin"]) for one in entries]
-    assert shown == [("transactional", "hard_bounce", "bounce"), ("marketing", "unsubscribe", "manual")]
-    assert entries[1]["detail"] == "ticket 7"
-    assert datetime.fromisoformat(entries[1]["expires_at"]) == end
-    left = datetime.fromisoformat(entries[0]["expires_at"]) - datetime.now(UTC)
+    assert shown == [("marketing", "unsubscribe", "manual"), ("transactional", "hard_bounce", "bounce")]
+    assert entries[0]["detail"] == "ticket 7"
+    assert datetime.fromisoformat(entries[0]["expires_at"]) == end
+    left = datetime.fromisoformat(entries[1]["expires_at"]) - datetime.now(UTC)
     assert timedelta(seconds=50) < left <= timedelta(seconds=60)
 
 
@@ -315,11 +316,12 @@ def test_resends_sdk_goes_all_the_way(server: Server, account: Account, monkeypa
 
 
 async def test_an_operator_sees_and_removes_what_applications_may_not(
-    client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account
+    client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account, database: Database
 ) -> None:
     """One key could read another application's complaint in detail, and remove it."""
-    added = await client.post("/suppressions", json={"email": "a@b.example", "reason": "complaint", "detail": "FBL 7"})
-    identifier = added.json()["id"]
+    identifier = await add(ops, "a@b.example", reason="complaint", detail="FBL 7")
+    owner = f"UPDATE suppressions SET owner_id = '{account.application_id}'"  # as of a complaint about its mail
+    await execute(database, owner)
     stranger = {"authorization": f"Bearer {account.stranger}"}
     hidden = await client.get(f"/suppressions/{identifier}", headers=stranger)
     assert (hidden.status_code, hidden.json()["detail"]) == (200, "")
@@ -344,7 +346,7 @@ async def test_whose_mail_an_entry_forbids(client: httpx.AsyncClient, ops: httpx
     own, topic = str(account.application_id), str(uuid4())
     for body, expected in (
         ({"reason": "unsubscribe"}, ("all", own, None)),
-        ({"reason": "unsubscribe", "only_for": "everybody", "expires_at": ""}, ("all", None, None)),
+        ({"reason": "complaint", "expires_at": ""}, ("all", own, None)),
         ({"only_for": "self", "scope": "marketing", "topic_id": ""}, ("marketing", own, None)),
         ({"only_for": own, "scope": "transactional", "expires_in": ""}, ("transactional", own, None)),
         ({"topic_id": topic}, ("topic", own, topic)),
@@ -355,11 +357,34 @@ async def test_whose_mail_an_entry_forbids(client: httpx.AsyncClient, ops: httpx
         assert (found["scope"], found["only_for"], found["topic_id"]) == expected, body
         assert found["owner"] == own
         hidden = await ops.get(f"/suppressions/{identifier}", headers={"authorization": f"Bearer {account.stranger}"})
-        assert hidden.status_code == (200 if expected[1] is None else 404)
-    assert len((await client.get("/suppressions/a@b.example")).json()["entries"]) == 6
+        assert hidden.status_code == 404
+    assert len((await client.get("/suppressions/a@b.example")).json()["entries"]) == 5
     assert len((await client.get("/suppressions", params={"only_for": "self"})).json()["data"]) == 5
     assert len((await ops.get("/suppressions", params={"only_for": own})).json()["data"]) == 5
     assert (await ops.get("/suppressions/@b.example")).json()["email"] == "@b.example"
+
+
+async def test_what_holds_for_everybody_is_no_list_of_anybodys(
+    client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account, database: Database
+) -> None:
+    """An application could page through the recipients of all others: shared entries are answers, not lists."""
+    for reason in ("hard_bounce", "complaint", "manual"):
+        await add(ops, f"{reason}@b.example", reason=reason)
+    await add(ops, "mine@b.example", reason="hard_bounce")
+    led_to = f"UPDATE suppressions SET owner_id = '{account.application_id}' WHERE address = 'mine@b.example'"
+    await execute(database, led_to)
+    await add(client, "added@b.example", reason="manual")
+    for query in ({}, {"q": "@b.example"}, {"scope": "all"}, {"origin": "bounce"}, {"origin": "manual"}, {"q": "m"}):
+        listed = (await client.get("/suppressions", params=query)).json()["data"]
+        assert {one["email"] for one in listed} <= {"mine@b.example", "added@b.example"}, query
+        theirs = await client.get(
+            "/suppressions", params=query, headers={"authorization": f"Bearer {account.stranger}"}
+        )
+        assert theirs.json()["data"] == []
+    assert len((await client.get("/suppressions")).json()["data"]) == 2
+    assert len((await ops.get("/suppressions")).json()["data"]) == 5
+    fact = (await client.get("/suppressions/complaint@b.example")).json()
+    assert (fact["reason"], fact["detail"], fact["actor"], fact["owner"]) == ("complaint", "", "", None)
 
 
 @pytest.mark.parametrize(
@@ -369,6 +394,7 @@ async def test_whose_mail_an_entry_forbids(client: httpx.AsyncClient, ops: httpx
         ({"only_for": "acme"}, "only_for"),
         ({"scope": "topic"}, "topic_id"),
         ({"email": "@b.example", "only_for": "everybody"}, "only_for"),
+        ({"reason": "complaint", "only_for": "everybody"}, "only_for"),
         ({"note": "x" * 501}, "note"),
     ],
 )

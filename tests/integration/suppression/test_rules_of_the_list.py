@@ -196,22 +196,28 @@ async def test_what_is_between_a_person_and_another_application_is_not_seen(data
         Addition("b@x.example", entry(MARKETING, Reason.UNSUBSCRIBE), ONE, ONE),
         Addition("c@x.example", entry(SuppressionScope.TOPIC, Reason.UNSUBSCRIBE), ONE, ONE, TOPIC),
         Addition("d@x.example", entry(reason=Reason.HARD_BOUNCE), OTHER),
+        Addition("e@x.example", entry(reason=Reason.HARD_BOUNCE), ONE),
+        Addition("f@x.example", entry()),
     )
     done = await remove(database, Remover("ONE", ONE), "a@x.example")
     assert (done.removed, done.kept) == ([], [])
     for search, expected in (
-        (Search(seen_by=ONE), "dcb"),
-        (Search(seen_by=ONE, reasons=(Reason.UNSUBSCRIBE,)), "cb"),
-        (Search(seen_by=ONE, scopes=(MARKETING,)), "b"),
-        (Search(seen_by=ONE, domain="x.example"), "dcb"),
-        (Search(seen_by=ONE, prefix=""), "dcb"),
-        (Search(seen_by=ONE, only_for=ONE), "cb"),
-        (Search(seen_by=ONE, only_for=OTHER), ""),
+        (Search(own_of=ONE), "ecb"),
+        (Search(own_of=ONE, reasons=(Reason.UNSUBSCRIBE,)), "cb"),
+        (Search(own_of=ONE, scopes=(MARKETING,)), "b"),
+        (Search(own_of=ONE, domain="x.example"), "ecb"),
+        (Search(own_of=ONE, domain="y.example"), ""),
+        (Search(own_of=ONE, prefix=""), "ecb"),
+        (Search(own_of=ONE, prefix="e"), "e"),
+        (Search(own_of=ONE, only_for=ONE), "cb"),
+        (Search(own_of=ONE, only_for=OTHER), ""),
         (Search(only_for=OTHER), "a"),
         (Search(scopes=(MARKETING,)), "ba"),
         (Search(reasons=(Reason.UNSUBSCRIBE,)), "cba"),
         (Search(prefix="a"), "a"),
-        (Search(prefix="a", seen_by=ONE), ""),
+        (Search(prefix="a", own_of=ONE), ""),
+        (Search(prefix="d", own_of=ONE), ""),
+        (Search(own_of=ONE, reasons=(Reason.HARD_BOUNCE,)), "e"),
     ):
         async with database.connection() as connection:
             page = await repository.page(connection, search, Window(10))
