@@ -126,9 +126,8 @@ async def _messages(connection: Connection, entries: Sequence[Entry]) -> dict[Me
 
 async def tell_scheduled(connection: Connection, emails: Sequence[NewEmail]) -> None:
     """Tell of emails that were accepted for later."""
-    waiting = [email for email in emails if email.scheduled_at is not None]
-    if waiting and await outbox.listened(connection):
-        await outbox.append_known(connection, [_scheduled(email) for email in waiting])
+    if emails and await outbox.listened(connection):
+        await outbox.append_known(connection, [_scheduled(email) for email in emails])
 
 
 def _events(entries: Sequence[Entry], messages: Mapping[MessageRef, _Message], wanted: Wanted) -> Iterator[OutboxEvent]:
