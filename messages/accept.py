@@ -347,9 +347,7 @@ async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) 
                 await copy.write_row((e.id, n, a.filename, a.content_type, a.content_id, a.data))
 
 
-async def _count_accepted(
-    connection: Connection, emails: Sequence[NewEmail], topics: Sequence[UUID | None]
-) -> None:
+async def _count_accepted(connection: Connection, emails: Sequence[NewEmail], topics: Sequence[UUID | None]) -> None:
     alike: Counter[tuple[Lane, UUID, UUID, UUID | None, tuple[tuple[str, str], ...], bool]] = Counter()
     for e, topic in zip(emails, topics, strict=True):
         leaving = sum(not r.capture for r in e.recipients)  # what never leaves counts nowhere
