@@ -57,8 +57,8 @@ LEASE: Final = timedelta(seconds=60)
 """Longer than a batch takes, asking for keys of feedback loops included."""
 LOOK_AGAIN: Final = timedelta(seconds=15)
 """At a report that overtook the outcome it speaks about."""
-GATHER_SECONDS: Final = 0.1
-"""Between two sweeps: what comes meanwhile shares a batch, whose statements cost the same for one mail as for fifty."""
+GATHER_SECONDS: Final = 0.4
+"""Between two sweeps: what comes meanwhile shares a batch, whose statements cost as much as reading twenty mails."""
 MOST_ANSWERS: Final = 10
 """Of people and their programs to one message that its application is told of."""
 _FLOODS: Final = frozenset({Result.REPEATED, Result.IGNORED, Result.UNSUBSCRIBED, Result.UNREAD, Result.UNKNOWN})
