@@ -11,14 +11,14 @@ from pathlib import Path
 class Options:
     """Sizes are messages, rows or entries; times are seconds."""
 
-    messages: int = 20_000
+    messages: int = 30_000
     """Of one run of `delivered_per_s`."""
     runs: int = 3
-    postfix_messages: int = 5_000
+    postfix_messages: int = 6_000
     """Postfix with OpenDKIM is slower: fewer messages give the same seconds."""
     postfix_inet_messages: int = 3_000
     """The same with OpenDKIM on a TCP socket, which is slower again."""
-    limits_messages: int = 7_000
+    limits_messages: int = 10_000
     """Of one side of one pair of `limits_ratio`."""
     limits_runs: int = 5
     """Pairs of `limits_ratio`: a ratio near one wants many of them, each short, so that both see the same machine."""
@@ -38,7 +38,7 @@ class Options:
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
     """Length of one throughput window of `backlog_ratio`."""
-    backlog: int = 2_000_000
+    backlog: int = 5_000_000
     """Messages queued in the deep queue."""
     shallow: int = 10_000
     """Messages queued in the queue it is compared with."""

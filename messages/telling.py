@@ -126,8 +126,9 @@ async def _messages(connection: Connection, entries: Sequence[Entry]) -> dict[Me
 
 async def tell_scheduled(connection: Connection, emails: Sequence[NewEmail]) -> None:
     """Tell of emails that were accepted for later."""
-    if emails and await outbox.listened(connection):
-        await outbox.append_known(connection, [_scheduled(email) for email in emails])
+    waiting = [email for email in emails if email.scheduled_at is not None]
+    if waiting and await outbox.listened(connection):
+        await outbox.append_known(connection, [_scheduled(email) for email in waiting])
 
 
 def _events(entries: Sequence[Entry], messages: Mapping[MessageRef, _Message], wanted: Wanted) -> Iterator[OutboxEvent]:

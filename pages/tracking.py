@@ -91,7 +91,7 @@ class Links:
     def _note(self, kind: Kind, token: Token, scope: Scope) -> None:
         deps = self._deps()
         request = Request(scope)
-        agent = _printable(request.headers.get("user-agent", "")[:AGENT])
+        agent = "".join(filter(str.isprintable, request.headers.get("user-agent", "")[:AGENT]))
         ip = deps.clients.address(request)
         ref = MessageRef(token.email_id, token.position)
         hit = Hit(kind, ref, deps.clock.now(), token.target, ip, agent, scope["method"] == "HEAD")
@@ -121,10 +121,6 @@ def _host(scope: Scope) -> str:
 @lru_cache(1024)
 def _place(tokens: LinkTokens, host: str) -> bytes:
     return tokens.place_of(host)
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(filter(str.isprintable, text))
 
 
 def _is_web(target: str) -> bool:

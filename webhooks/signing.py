@@ -1,4 +1,4 @@
-"""Signatures by Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`. Pure but for `new_secret`.
+"""Signatures by Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`. Pure.
 
 A secret is `whsec_` and base64 of the key; receivers decode it before they use it. While a secret is being replaced
 there is a signature by each, so that a receiver may change at its leisure. Both sets of header names are sent with the

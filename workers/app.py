@@ -4,7 +4,6 @@ One process serves one lane. A task hands its hint to the loop, where the sessio
 pool's size bounds the batches under way.
 """
 
-import asyncio
 import concurrent.futures
 import os
 import threading
@@ -16,7 +15,7 @@ import redis
 from core.broker import keepalive
 from core.errors import UnavailableError
 from core.logs import get_logger
-from core.publish import HintPublisher, forget_markers, marker
+from core.publish import HintPublisher, marker
 from core.queues import TASK_DELIVER, Lane
 from core.settings import Settings
 from outcomes.journal import Journal
@@ -24,7 +23,6 @@ from workers import watch, wiring
 from workers.batch import Collaborators
 from workers.loop import TASK_SECONDS, QueueWorker
 from workers.pipeline import deliver_due
-from workers.stall import LOOKS, StallWatch
 
 _log = get_logger(__name__)
 
@@ -66,7 +64,6 @@ class LaneWorker(QueueWorker):
     async def open(self) -> None:
         """Wire the pipeline, publish its figures, watch the consumer."""
         self._collaborators, self._journal = await wiring.build(self.settings, self.name)
-        await asyncio.to_thread(self._forget_markers)
         self._hints.start()
         watch.IN_FLIGHT.set_function(self._collaborators.claims.held)
         watch.UNCOMMITTED.set_function(self._collaborators.recorder.depth)
@@ -133,26 +130,19 @@ class LaneWorker(QueueWorker):
 
     def _watch_consumer(self) -> None:
         """A consumer that lost its broker connection for good would sit there for ever (celery#9054 and others)."""
-        watch = StallWatch()
         while self._draining_since is None:
-            time.sleep(STALL_SECONDS / LOOKS)
-            if watch.stalled(self._last_task, busy=self._busy > 0, waiting=self._hints_wait()):
-                _log.critical("consumer_stalled", lane=self._lane.value, seconds=STALL_SECONDS)
-                os._exit(70)
+            time.sleep(STALL_SECONDS / 4)
+            idle = time.monotonic() - self._last_task
+            if self._busy or idle < STALL_SECONDS or not self._hints_wait():
+                continue
+            _log.critical("consumer_stalled", lane=self._lane.value, seconds=round(idle))
+            os._exit(70)
 
     def _hints_wait(self) -> bool:
         try:
             return bool(self._redis.llen(self._lane.value))
         except redis.RedisError:
             return False
-
-    def _forget_markers(self) -> None:
-        """What a killed predecessor had taken and not begun would wait until the markers end; so the due scan finds it
-        within a second."""
-        try:
-            forget_markers(self._redis, self._lane)
-        except redis.RedisError as error:
-            _log.warning("markers_not_cleared", lane=self._lane.value, error=str(error))
 
     def _clear_markers(self, lane: Lane, destinations: Sequence[str]) -> None:
         try:

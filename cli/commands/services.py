@@ -3,9 +3,6 @@
 Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
 """
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -31,23 +28,10 @@ def _ready(service: str) -> Settings:
     return settings
 
 
-@contextlib.contextmanager
-def _loading() -> Iterator[None]:
-    """Around the imports of a process: all that they make stays to its end, so no collection needs to look at it, now
-    (a tenth of the start's processor time) or later."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 def api() -> None:
     """Serve the HTTP API, its documentation and /metrics."""
     settings = _ready("api")
-    with _loading():
-        from api.serve import run
+    from api.serve import run
 
     run(settings)
 
@@ -55,8 +39,7 @@ def api() -> None:
 def public() -> None:
     """Serve the pages that recipients see: unsubscribing, preferences, links in mail."""
     settings = _ready("public")
-    with _loading():
-        from pages.serve import run
+    from pages.serve import run
 
     run(settings)
 
@@ -68,13 +51,11 @@ def worker(
     """Deliver the mail of one lane, or do the background work. Run one process per core and lane."""
     settings = _ready(f"worker-{queue.value}-{index}")
     if queue is WorkerQueue.BACKGROUND:
-        with _loading():
-            from workers.background import BackgroundWorker
+        from workers.background import BackgroundWorker
 
         BackgroundWorker(settings, index).run()
     else:
-        with _loading():
-            from workers.app import LaneWorker
+        from workers.app import LaneWorker
 
         LaneWorker(settings, Lane(queue.value), index).run()
 
@@ -82,8 +63,7 @@ def worker(
 def scheduler() -> None:
     """Hint due mail, keep partitions, count the queue. Run one; a second one waits as a spare."""
     settings = _ready("scheduler")
-    with _loading():
-        from workers.scheduler import run
+    from workers.scheduler import run
 
     run(settings)
 
@@ -91,8 +71,7 @@ def scheduler() -> None:
 def inbound() -> None:
     """Listen for SMTP submission and for bounces."""
     settings = _ready("inbound")
-    with _loading():
-        from workers.inbound import run
+    from workers.inbound import run
 
     run(settings)
 

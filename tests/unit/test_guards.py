@@ -239,42 +239,6 @@ def _asserts(function: ast.AST, others: frozenset[str]) -> bool:
     return any(name in ASSERTION_CALLS or name in others or name.startswith("assert") for _, name in _calls(function))
 
 
-# Purity
-
-TOUCHES = frozenset(
-    {
-        "aiohttp", "aiosmtplib", "asyncio", "celery", "httpx", "kombu", "os", "psycopg", "psycopg_pool", "redis",
-        "secrets", "socket", "store.database", "subprocess", "threading", "urllib.request",
-    }
-)  # fmt: skip
-"""Modules whose import says that more than values is meant. `random` is not among them: with a seed it is a value."""
-
-LOOKS = frozenset({"date.today", "datetime.now", "open", "time.monotonic", "time.time", "time.time_ns"})
-"""Calls that ask the world, beside those that read or write a file."""
-
-
-def _touches(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names if one.name in TOUCHES)
-        elif isinstance(node, ast.ImportFrom) and node.module in TOUCHES:
-            yield node.module
-        elif isinstance(node, ast.AsyncFunctionDef):
-            yield f"async {node.name}"
-        elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            if called in LOOKS or called.endswith((".read_text", ".read_bytes", ".write_text", ".write_bytes")):
-                yield called
-
-
-def test_what_calls_itself_pure_is() -> None:
-    """`Pure.` in a module's docstring is a promise to whoever wants to reason about it, or to test it with values."""
-    promising = [file for file in _python() if re.search(r"\bPure[.:]", ast.get_docstring(_tree(file)) or "")]
-    broken = {str(file.relative_to(ROOT)): found for file in promising if (found := [*_touches(_tree(file))])}
-    assert len(promising) > 60
-    assert broken == {}
-
-
 # Words
 
 
