@@ -38,9 +38,9 @@ test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a
 	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),@$(MAKE) --no-print-directory test-small test-whole)
 
 # Small tests share the processors. One that fails is judged once more, alone: what was late because of its neighbours
-# passes then, is named, and wants to be mended. Scenarios and chaos run alone as they are, and are judged once.
+# passes then, is named, and wants to be mended. A file stays in one process, for what its tests share. Scenarios and chaos run alone as they are, and are judged once.
 test-small: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q -n auto tests/unit tests/integration || $(BIN)/python -m tests.again
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/unit tests/integration || $(BIN)/python -m tests.again
 
 test-whole: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -v tests/scenarios tests/chaos

@@ -29,10 +29,13 @@ Part = Annotated[Window[str], Depends(small_window)]
 _LONGEST_SITE: Final = 260
 
 
-class OperatorRoute(KeyedRoute):
-    """A route for operators, which turns what `pools` and `warmup` refuse into our errors."""
+class RefusingRoute(KeyedRoute):
+    """A route that turns what the layers below refuse into our errors."""
 
-    guard: ClassVar = "operator"
+    @staticmethod
+    def translated(error: Refused) -> ApiError:
+        """The error of the API for it."""
+        return refused(error)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The bounded handler; what it raises is translated."""
@@ -42,31 +45,30 @@ class OperatorRoute(KeyedRoute):
             try:
                 return await handle(request)
             except Refused as error:
-                raise refused(error) from error
+                raise self.translated(error) from error
 
         return translating
 
 
-class ApplicationRoute(OperatorRoute):
+class OperatorRoute(RefusingRoute):
+    """A route for operators."""
+
+    guard: ClassVar = "operator"
+
+
+class ApplicationRoute(RefusingRoute):
     """The same for what an application has."""
 
     guard: ClassVar = "full_access"
 
 
-class ReadingRoute(KeyedRoute):
+class ReadingRoute(RefusingRoute):
     """A route of applications that only reads: what is refused is one of its parameters."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The bounded handler; what it raises is translated."""
-        handle = super().get_route_handler()
-
-        async def translating(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Refused as error:
-                raise _parameter_refused(error) from error
-
-        return translating
+    @staticmethod
+    def translated(error: Refused) -> ApiError:
+        """The error of the API for it."""
+        return _parameter_refused(error)
 
 
 class SharedReadingRoute(ReadingRoute):

@@ -11,14 +11,14 @@ from pathlib import Path
 class Options:
     """Sizes are messages, rows or entries; times are seconds."""
 
-    messages: int = 30_000
+    messages: int = 20_000
     """Of one run of `delivered_per_s`."""
     runs: int = 3
-    postfix_messages: int = 6_000
+    postfix_messages: int = 5_000
     """Postfix with OpenDKIM is slower: fewer messages give the same seconds."""
     postfix_inet_messages: int = 3_000
     """The same with OpenDKIM on a TCP socket, which is slower again."""
-    limits_messages: int = 10_000
+    limits_messages: int = 7_000
     """Of one side of one pair of `limits_ratio`."""
     limits_runs: int = 5
     """Pairs of `limits_ratio`: a ratio near one wants many of them, each short, so that both see the same machine."""
@@ -34,13 +34,11 @@ class Options:
     """Length of one run of `api_single_per_s`."""
     webhook_events: int = 20_000
     """Of one run of `webhook_events_per_s`."""
-    told_messages: int = 4_000
-    """Of one side of one pair of `told_tracked_ratio`."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
     """Length of one throughput window of `backlog_ratio`."""
-    backlog: int = 5_000_000
+    backlog: int = 2_000_000
     """Messages queued in the deep queue."""
     shallow: int = 10_000
     """Messages queued in the queue it is compared with."""
@@ -85,7 +83,6 @@ def quick(folder: Path) -> Options:
         reports=2_000,
         single_seconds=3.0,
         webhook_events=5_000,
-        told_messages=3_000,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,

@@ -9,9 +9,10 @@ It never checks who may send what: that is the caller's part (`api/`, `mta/inbou
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 import orjson
@@ -40,6 +41,8 @@ _OF_TESTS = "\x1e"
 _GROUP_EMAILS = 1000
 _GROUP_BYTES = 16 * 1024 * 1024
 _COMMITTERS = 2  # one prepares its rows while the other waits for the disk
+
+NO_TOPICS: Final[Mapping[UUID, UUID]] = {}
 
 _EARLIER = timedelta(seconds=2)
 """Mail for now is due a little earlier than now: `Acceptor.clock` is read some time before the claim asks."""
@@ -183,13 +186,13 @@ class Acceptor:
         async with self._database.transaction() as connection:
             answers = await settle_keys(connection, submissions)
             emails = [
-                replace(email, topic_id=defaults[email.application_id]) if _needs_topic(email) else email
+                email
                 for submission, answer in zip(submissions, answers, strict=True)
                 if isinstance(answer, Accepted)
                 for email in submission.emails
             ]
             if emails:
-                await write_emails(connection, emails)
+                await write_emails(connection, emails, defaults)
         return answers
 
     def _hint(self, submissions: Iterable[Submission]) -> None:
@@ -276,20 +279,24 @@ async def forget_keys(connection: Connection) -> None:
     await connection.execute("DELETE FROM idempotency_keys WHERE created_at < now() - %s", [KEY_LIFETIME])
 
 
-async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> None:
-    """COPY all rows of these emails. The caller's transaction commits them."""
+async def write_emails(
+    connection: Connection, emails: Sequence[NewEmail], default_topics: Mapping[UUID, UUID] = NO_TOPICS
+) -> None:
+    """COPY all rows of these emails. The caller's transaction commits them. `default_topics`, by application, are what
+    marketing mail that names no topic is of."""
+    topics = [default_topics.get(e.application_id) if _needs_topic(e) else e.topic_id for e in emails]
     async with connection.cursor() as cursor:
         async with cursor.copy(
             'COPY emails (id, application_id, domain_id, lane, pool_id, content_id, created_at, sender, subject, "to",'
             " cc, bcc, reply_to, tags, message_id, scheduled_at, expires_at, topic_id, open_tracking, click_tracking,"
             " capture) FROM STDIN"
         ) as copy:
-            for e in emails:
+            for e, topic in zip(emails, topics, strict=True):
                 await copy.write_row(
                     (
                         e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.id, e.created_at, e.sender,
                         e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to), _json(e.tags), e.message_id,
-                        e.scheduled_at, e.expires_at, e.topic_id, e.open_tracking, e.click_tracking, e.capture,
+                        e.scheduled_at, e.expires_at, topic, e.open_tracking, e.click_tracking, e.capture,
                     )
                 )  # fmt: skip
         async with cursor.copy(
@@ -314,17 +321,18 @@ async def write_emails(connection: Connection, emails: Sequence[NewEmail]) -> No
             "COPY delivery_queue (email_id, position, lane, application_id, destination, recipient, address, due_at,"
             " expires_at, topic_id, capture) FROM STDIN"
         ) as copy:
-            for e in emails:
+            for e, topic in zip(emails, topics, strict=True):
                 due = e.scheduled_at or e.created_at - _EARLIER
                 for n, r in enumerate(e.recipients):
                     await copy.write_row(
                         (
                             e.id, n, e.lane.value, e.application_id, r.destination, r.recipient, r.address, due,
-                            e.expires_at, e.topic_id, e.capture or r.capture,
+                            e.expires_at, topic, e.capture or r.capture,
                         )
                     )  # fmt: skip
-    await _count_accepted(connection, emails)
-    await tell_scheduled(connection, emails)
+    await _count_accepted(connection, emails, topics)
+    later = [replace(e, topic_id=topic) for e, topic in zip(emails, topics, strict=True) if e.scheduled_at]
+    await tell_scheduled(connection, later)
 
 
 async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) -> None:
@@ -339,13 +347,16 @@ async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) 
                 await copy.write_row((e.id, n, a.filename, a.content_type, a.content_id, a.data))
 
 
-async def _count_accepted(connection: Connection, emails: Sequence[NewEmail]) -> None:
-    accepted: Counter[tuple[Counted, Origin | None]] = Counter()
-    for e in emails:
-        whose = origin(e.application_id, e.domain_id, e.topic_id, e.tags, e.capture)
+async def _count_accepted(connection: Connection, emails: Sequence[NewEmail], topics: Sequence[UUID | None]) -> None:
+    alike: Counter[tuple[Lane, UUID, UUID, UUID | None, tuple[tuple[str, str], ...], bool]] = Counter()
+    for e, topic in zip(emails, topics, strict=True):
         leaving = sum(not r.capture for r in e.recipients)  # what never leaves counts nowhere
         if leaving:
-            accepted[Counted(e.lane.value, "", "", "accepted"), whose] += leaving
+            alike[e.lane, e.application_id, e.domain_id, topic, e.tags, e.capture] += leaving
+    accepted: Counter[tuple[Counted, Origin | None]] = Counter()
+    for (lane, application, domain, topic, tags, captured), n in alike.items():
+        whose = origin(application, domain, topic, tags, captured)
+        accepted[Counted(lane.value, "", "", "accepted"), whose] += n
     await counters.add(connection, accepted)
 
 

@@ -89,11 +89,11 @@ class NewEmail:
     """Everything is done but sending: the mail ends in a mailbox of ours."""
 
     def __post_init__(self) -> None:
-        for name in ("html", "text"):
-            if getattr(self, name) == "":
-                object.__setattr__(self, name, None)
-        for name in ("to", "cc", "bcc", "reply_to"):
-            if "" in getattr(self, name):
+        if self.html == "" or self.text == "":
+            object.__setattr__(self, "html", self.html or None)
+            object.__setattr__(self, "text", self.text or None)
+        if "" in self.to or "" in self.cc or "" in self.bcc or "" in self.reply_to:
+            for name in ("to", "cc", "bcc", "reply_to"):
                 object.__setattr__(self, name, tuple(filter(None, getattr(self, name))))
 
     @property

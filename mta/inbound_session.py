@@ -104,6 +104,8 @@ class Connection(SMTP):
         self._entered = False
         self._greets = False
         self._mistakes = 0
+        self._held = b""
+        """Replies that wait for the next one."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called a second time when STARTTLS is done: by then the connection has entered."""
@@ -141,8 +143,9 @@ class Connection(SMTP):
 
     def dismiss(self, reason: str) -> None:
         """Say that we are going (RFC 5321 section 3.8), and go."""
+        held, self._held = self._held.decode("ascii"), b""
         if self.transport is not None:
-            _farewell(self.transport, f"421 4.3.2 {self.hostname} {reason}")
+            _farewell(self.transport, f"{held}421 4.3.2 {self.hostname} {reason}")
 
     async def handle_exception(self, error: Exception) -> str:
         """The reply to whatever a command ended in."""
@@ -158,7 +161,7 @@ class Connection(SMTP):
         if not self._greets:
             line = _with_enhanced_code(line)
         # The challenge of a log-in may end with its blank (RFC 4954 section 4).
-        await super().push((line if line.startswith("334") else one_line(line)).encode("ascii"))
+        await self._say((line if line.startswith("334") else one_line(line)).encode("ascii"))
         if line.startswith("50"):
             self._mistakes += 1
             if self._mistakes >= MISTAKES:
@@ -231,6 +234,16 @@ class Connection(SMTP):
         if reply.startswith("2"):
             self.useful_at = self.loop.time()
         return reply
+
+    async def _say(self, line: bytes) -> None:
+        """Replies to commands that came together leave together (RFC 2920 section 3.2): a packet costs as much as a
+        command."""
+        held, self._held = self._held, b""
+        another = line.startswith(b"250 2.") and b"\n" in self._reader._buffer  # type: ignore[attr-defined]
+        if another or line.startswith(b"250-"):
+            self._held = b"%b%b\r\n" % (held, line)
+        else:
+            await super().push(held + line)
 
     def _keeps_pace(self) -> None:
         self._reset_timeout(PACE_SECONDS)

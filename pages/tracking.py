@@ -91,7 +91,7 @@ class Links:
     def _note(self, kind: Kind, token: Token, scope: Scope) -> None:
         deps = self._deps()
         request = Request(scope)
-        agent = "".join(filter(str.isprintable, request.headers.get("user-agent", "")[:AGENT]))
+        agent = _printable(request.headers.get("user-agent", "")[:AGENT])
         ip = deps.clients.address(request)
         ref = MessageRef(token.email_id, token.position)
         hit = Hit(kind, ref, deps.clock.now(), token.target, ip, agent, scope["method"] == "HEAD")
@@ -113,16 +113,18 @@ async def _answer(send: Send, status: int, headers: _Headers, body: bytes = b"")
 
 
 def _host(scope: Scope) -> str:
-    """The name a request came to as it is registered: in lower case, without port and without the dot of the root."""
+    """The name a request came to, without its port."""
     given = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
-    if given.startswith("["):
-        return given.partition("]")[0] + "]"
-    return given.partition(":")[0].removesuffix(".")
+    return given if given.startswith("[") else given.partition(":")[0]
 
 
 @lru_cache(1024)
 def _place(tokens: LinkTokens, host: str) -> bytes:
     return tokens.place_of(host)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))
 
 
 def _is_web(target: str) -> bool:

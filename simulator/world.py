@@ -1,7 +1,7 @@
 """The map of the practice internet: providers, mail hosts, recipient domains, and the DNS records that follow.
 
-Pure: `build_world` makes it from nothing but the choice of one or many loopback addresses. Never listens and never
-decides about a mail. `simulator/main.py` builds it; DNS, SMTP and the state file read it.
+Pure but for its own data file: `build_world` makes it from that and the choice of one or many loopback addresses. Never
+listens and never decides about a mail. `simulator/main.py` builds it; DNS, SMTP and the state file read it.
 
 Addresses: large providers 127.0.0.11 to .19, odd hosts 127.0.0.21 to .28 and ::1, small hosts 127.0.2.1 to .164;
 pool IPs are the client's business and live on 127.0.1.x. Nothing ever listens on 127.0.0.9 ("dead").

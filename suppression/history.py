@@ -1,8 +1,7 @@
 """What became of entries that are no more as they were: removed, replaced, expired. Written with each such change.
 
 `KEEP` is part of the statements that change or delete rows (`suppression/adding`, `suppression/removing`), so that no
-entry goes without a trace. Nothing is ever taken out of the history but what was agreed with an application that is
-gone.
+entry goes without a trace. Nothing is ever taken out of the history but by `forget` of an application's entries.
 """
 
 from typing import Final

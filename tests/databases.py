@@ -4,8 +4,10 @@ Copying and dropping a database costs about 150 ms, emptying one 10. What a test
 database whose tables are no longer those of the template (partitions made, columns added) is dropped instead.
 """
 
+import asyncio
 import contextlib
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,3 +101,22 @@ def _text(connection: "psycopg.Connection[tuple[object, ...]]", query: str) -> s
     row = connection.execute(query).fetchone()
     assert row is not None
     return str(row[0])
+
+
+async def cut_off_at(database_url: str, table: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Do something, and end the first session that comes to this table with it: what a server's death looks like."""
+    waits = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
+        working = asyncio.ensure_future(work())
+        async with (
+            await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection,
+            asyncio.timeout(20),
+        ):
+            while not working.done() and not (await connection.execute(waits)).rowcount:
+                await asyncio.sleep(0.01)
+        await holder.rollback()
+        await working

@@ -5,23 +5,29 @@ program) that runs the embedded servers, tunes them for tests, migrates the temp
 ends when it is told to, or when the pytest process that owns the run is gone, so a killed run leaves nothing behind.
 """
 
+import asyncio
 import fcntl
 import json
 import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import redis
 from psycopg import sql
 from psycopg.rows import TupleRow
 
 from cli.running.embedded import start_servers, stop_requested
-from store import migrate
+from store import migrate, partitions
 
 TEMPLATE = "postlane_template"
+
+_REDIS_DATABASES = 16
+"""What a Redis has by default: workers beyond that share one, which the tests' own flush makes unsafe."""
 
 _FACTS = "test-servers.json"
 _PID = "test-servers.pid"
@@ -61,12 +67,28 @@ def stop(folder: Path) -> None:
         time.sleep(0.02)
 
 
+def empty_redis(servers: TestServers) -> str:
+    """An empty Redis database that no other xdist worker uses."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    url = f"{servers.redis_url.rsplit('/', 1)[0]}/{int(worker) % _REDIS_DATABASES}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
 def make_template(database_url: str) -> None:
-    """A migrated database that others are copied from. One that is there from an earlier run is made anew."""
+    """A migrated database with the partitions of these days, as an installation has it, that others are copied from.
+    One that is there from an earlier run is made anew."""
     drop_database(database_url, TEMPLATE)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     migrate.upgrade(with_database(database_url, TEMPLATE))
+    asyncio.run(_make_partitions(with_database(database_url, TEMPLATE)))
+
+
+async def _make_partitions(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await partitions.ensure(connection, datetime.now(UTC).date())
 
 
 def copy_template(database_url: str, name: str) -> str:

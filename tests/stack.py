@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import psycopg
 from pydantic import SecretStr
@@ -35,6 +36,7 @@ from cli.running.embedded import start_servers
 from cli.running.processes import Service
 from cli.running.stack import Shape, Stack, build
 from cli.running.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
+from core.ids import uuid7
 from core.settings import Settings
 from simulator import client as simulator
 from simulator.ledger import LedgerEntry, read_ledger
@@ -52,6 +54,11 @@ _ANSWER_SECONDS = 30.0
 _PATIENCE_SECONDS = 120.0
 """How long the client of an API that was killed asks again."""
 
+_COUNTED = """
+SELECT outcome, sum(n)::int FROM (SELECT outcome, n FROM count_deltas UNION ALL SELECT s.outcome, h.n
+  FROM report_series s JOIN report_hours h ON h.series_id = s.id WHERE s.by = 'application') counted GROUP BY 1
+"""
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -67,6 +74,25 @@ class Options:
     greylist_seconds: float = 1.0
 
 
+_NIL = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """From when on things count, in a stack that several tests share."""
+
+    number: int = 0
+    """Of the test; it stands in the addresses of its mail."""
+    id: UUID = _NIL
+    """Ids of this test's mail are greater."""
+    at: float = 0.0
+    """Seconds since the epoch."""
+    octets: int = 0
+    """Of the ledger."""
+    figures: Mapping[str, int] = field(default_factory=dict)
+    """By outcome."""
+
+
 class RunningStack:
     """A Postlane that runs. Use from the thread that made it; `submit` and `request` also work in others."""
 
@@ -78,9 +104,19 @@ class RunningStack:
         self.api_url = stack.api_url
         self.public_url = stack.public_url
         self.key = practice.api_key
+        self.inbound_port = practice.ports.inbound
+        self.submission_port = urlsplit(stack.smtp_url).port or 0
         self.ledger_file = data_dir / "ledger"
+        self.since = Since()
         self.supervisor: Supervisor | None = None
         self.simulator: simulator.SimulatorState | None = None
+
+    def begin(self) -> None:
+        """What was until now does not count any more."""
+        self.until(self.all_running, 60, "every service to run")
+        assert self.waiting() == 0, "the test before left mail on its way"
+        octets = self.ledger_file.stat().st_size
+        self.since = Since(self.since.number + 1, uuid7(), time.time(), octets, self._counted())
 
     # Waiting
 
@@ -166,6 +202,13 @@ class RunningStack:
         statement = "SELECT count(*) FROM delivery_queue WHERE email_id = ANY(%s::uuid[])"
         return self.until(lambda: self.one(statement, [list(ids)]) == 0, seconds, f"{len(ids)} emails to end")
 
+    def figures(self) -> dict[str, int]:
+        """What was counted, by outcome: added up or still to be, by one reading of both."""
+        return {outcome: n - self.since.figures.get(outcome, 0) for outcome, n in self._counted().items()}
+
+    def _counted(self) -> dict[str, int]:
+        return dict(self.sql(_COUNTED))
+
     # The door in
 
     def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
@@ -211,7 +254,7 @@ class RunningStack:
     def ledger(self) -> list[LedgerEntry]:
         """Every mail the practice internet took, once the ledger has not grown for two of its flush intervals."""
         self.until(_Still(self.ledger_file, 0.3), 10, "the ledger to settle")
-        return read_ledger(self.ledger_file)
+        return [entry for entry in read_ledger(self.ledger_file) if entry.at >= self.since.at]
 
 
 class HttpError(Exception):

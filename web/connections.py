@@ -98,6 +98,8 @@ class Connections:
 @lru_cache(4096)
 def client_of(address: str) -> str:
     """Whom an address belongs to: itself, or its /64 for IPv6, of which everybody has 2^64 addresses."""
+    if ":" not in address:  # IPv4, or a Unix socket: what reading it costs is felt by every redirect
+        return address
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:  # a Unix socket has none

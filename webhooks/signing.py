@@ -1,4 +1,4 @@
-"""Signatures by Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`. Pure.
+"""Signatures by Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`. Pure but for `new_secret`.
 
 A secret is `whsec_` and base64 of the key; receivers decode it before they use it. While a secret is being replaced
 there is a signature by each, so that a receiver may change at its leisure. Both sets of header names are sent with the
@@ -9,7 +9,6 @@ import base64
 import hmac
 import secrets
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 PREFIX: Final = "whsec_"
@@ -25,18 +24,11 @@ def new_secret() -> str:
 def headers(secrets_in_force: Sequence[str], identifier: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The headers that prove where a body comes from and when it was sent. The newest secret comes first."""
     signed = f"{identifier}.{timestamp}.".encode() + body
-    signatures = " ".join([f"v1,{_signature(_key(secret), signed)}" for secret in secrets_in_force])
-    return {
-        "webhook-id": identifier, "webhook-timestamp": str(timestamp), "webhook-signature": signatures,
-        "svix-id": identifier, "svix-timestamp": str(timestamp), "svix-signature": signatures,
-    }  # fmt: skip
+    signatures = " ".join(f"v1,{_signature(secret, signed)}" for secret in secrets_in_force)
+    values = {"id": identifier, "timestamp": str(timestamp), "signature": signatures}
+    return {f"{family}-{name}": value for family in ("webhook", "svix") for name, value in values.items()}
 
 
-@lru_cache(maxsize=256)
-def _key(secret: str) -> bytes:
-    """What signs. Kept, because endpoints are told of much and have few secrets."""
-    return base64.b64decode(secret.removeprefix(PREFIX))
-
-
-def _signature(key: bytes, signed: bytes) -> str:
+def _signature(secret: str, signed: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(PREFIX))
     return base64.b64encode(hmac.digest(key, signed, "sha256")).decode()

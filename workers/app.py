@@ -23,6 +23,7 @@ from workers import watch, wiring
 from workers.batch import Collaborators
 from workers.loop import TASK_SECONDS, QueueWorker
 from workers.pipeline import deliver_due
+from workers.stall import LOOKS, StallWatch
 
 _log = get_logger(__name__)
 
@@ -130,13 +131,12 @@ class LaneWorker(QueueWorker):
 
     def _watch_consumer(self) -> None:
         """A consumer that lost its broker connection for good would sit there for ever (celery#9054 and others)."""
+        watch = StallWatch()
         while self._draining_since is None:
-            time.sleep(STALL_SECONDS / 4)
-            idle = time.monotonic() - self._last_task
-            if self._busy or idle < STALL_SECONDS or not self._hints_wait():
-                continue
-            _log.critical("consumer_stalled", lane=self._lane.value, seconds=round(idle))
-            os._exit(70)
+            time.sleep(STALL_SECONDS / LOOKS)
+            if watch.stalled(self._last_task, busy=self._busy > 0, waiting=self._hints_wait()):
+                _log.critical("consumer_stalled", lane=self._lane.value, seconds=STALL_SECONDS)
+                os._exit(70)
 
     def _hints_wait(self) -> bool:
         try:

@@ -60,10 +60,13 @@ DESKS: Final = frozenset({"fbl", "abuse", "postmaster"})
 to register with feedback loops; the others have to be there (RFC 2142)."""
 GROUP: Final = 200
 """Mails that share a commit."""
+SHARE_SECONDS: Final = 0.01
+"""While several connections bring mail a commit waits so long for them: else the first of them would have one alone."""
 CERTIFICATE: Final = "inbound.pem"
 _QUIET_SECONDS: Final = 1.0
 _GATHER_SECONDS: Final = 0.05
-"""A task costs as much as taking a mail: so long one waits for others to share it."""
+_APART_SECONDS: Final = 0.4
+"""A task costs as much as taking several mails: the first waits so long for others to share it, the next so long."""
 
 
 class BounceTasks:
@@ -74,6 +77,7 @@ class BounceTasks:
         self._app: Celery = celery_app(redis_url)
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="bounce-tasks")
         self._quiet_until = 0.0
+        self._sent_at = float("-inf")
         self._waiting = threading.Event()
 
     def publish(self, first: UUID) -> None:
@@ -87,10 +91,11 @@ class BounceTasks:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, first: UUID) -> None:
-        time.sleep(_GATHER_SECONDS)
+        time.sleep(max(_GATHER_SECONDS, self._sent_at + _APART_SECONDS - time.monotonic()))
         self._waiting.clear()  # what is stored from here on may come too late for this one
         if time.monotonic() < self._quiet_until:
             return
+        self._sent_at = time.monotonic()
         try:
             self._app.send_task(TASK_BOUNCE, args=[str(first)], queue=BACKGROUND, retry=False)
         except (OperationalError, OSError) as error:
@@ -113,6 +118,8 @@ class BounceStore:
         self._tasks = tasks
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
+        self._shared = False
+        """Whether the last commit was of several mails."""
 
     async def store(self, mails: Sequence[ReceivedMail]) -> None:
         """Raises DatabaseUnavailableError; then nothing is stored."""
@@ -124,7 +131,10 @@ class BounceStore:
 
     async def _commit_groups(self) -> None:
         while self._waiting:
+            if self._shared:
+                await asyncio.sleep(SHARE_SECONDS)
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            self._shared = len(group) > 1
             await self._commit(group)
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:

@@ -3,6 +3,9 @@
 Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
 """
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -28,10 +31,23 @@ def _ready(service: str) -> Settings:
     return settings
 
 
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """Around the imports of a process: all that they make stays to its end, so no collection needs to look at it, now
+    (a tenth of the start's processor time) or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def api() -> None:
     """Serve the HTTP API, its documentation and /metrics."""
     settings = _ready("api")
-    from api.serve import run
+    with _loading():
+        from api.serve import run
 
     run(settings)
 
@@ -39,7 +55,8 @@ def api() -> None:
 def public() -> None:
     """Serve the pages that recipients see: unsubscribing, preferences, links in mail."""
     settings = _ready("public")
-    from pages.serve import run
+    with _loading():
+        from pages.serve import run
 
     run(settings)
 
@@ -51,11 +68,13 @@ def worker(
     """Deliver the mail of one lane, or do the background work. Run one process per core and lane."""
     settings = _ready(f"worker-{queue.value}-{index}")
     if queue is WorkerQueue.BACKGROUND:
-        from workers.background import BackgroundWorker
+        with _loading():
+            from workers.background import BackgroundWorker
 
         BackgroundWorker(settings, index).run()
     else:
-        from workers.app import LaneWorker
+        with _loading():
+            from workers.app import LaneWorker
 
         LaneWorker(settings, Lane(queue.value), index).run()
 
@@ -63,7 +82,8 @@ def worker(
 def scheduler() -> None:
     """Hint due mail, keep partitions, count the queue. Run one; a second one waits as a spare."""
     settings = _ready("scheduler")
-    from workers.scheduler import run
+    with _loading():
+        from workers.scheduler import run
 
     run(settings)
 
@@ -71,7 +91,8 @@ def scheduler() -> None:
 def inbound() -> None:
     """Listen for SMTP submission and for bounces."""
     settings = _ready("inbound")
-    from workers.inbound import run
+    with _loading():
+        from workers.inbound import run
 
     run(settings)
 

@@ -12,7 +12,11 @@ from tests.stack import Options, RunningStack, running_stack
 def whole_stack() -> Iterator[RunningStack]:
     """Started with the first story that wants it."""
     shape = Shape(background=1, inbound=True, public=True)
-    env = {"POSTLANE_CONNECTIONS_PER_HOST": "4", "POSTLANE_LOG_LEVEL": "warning"}
+    env = {
+        "POSTLANE_CONNECTIONS_PER_HOST": "4",
+        "POSTLANE_LOG_LEVEL": "warning",
+        "POSTLANE_RECOVERY_STEP_SECONDS": "1",  # an IP takes its steps back faster than one for real mail would
+    }
     with running_stack(Options(shape, env)) as stack:
         yield stack
 

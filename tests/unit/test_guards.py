@@ -9,9 +9,10 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeGuard
 
 import pytest
+
+from tests.order import LONGEST
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -52,12 +53,18 @@ def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
+@cache
+def _nodes(file: Path) -> tuple[ast.AST, ...]:
+    """All of a file: walking a tree is what these tests do most."""
+    return tuple(ast.walk(_tree(file)))
+
+
 def _place(file: Path, node: ast.stmt | ast.expr | ast.ExceptHandler) -> str:
     return f"{file.relative_to(ROOT)}:{node.lineno}"
 
 
 def _functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(_tree(file)):
+    for node in _nodes(file):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -146,7 +153,7 @@ def test_no_bare_except() -> None:
     bare = [
         _place(file, node)
         for file in _python()
-        for node in ast.walk(_tree(file))
+        for node in _nodes(file)
         if isinstance(node, ast.ExceptHandler) and node.type is None
     ]
 
@@ -158,7 +165,7 @@ def test_a_broad_except_says_why() -> None:
     silent = []
     for file in _python():
         lines = file.read_text(encoding="utf-8").splitlines()
-        for node in ast.walk(_tree(file)):
+        for node in _nodes(file):
             if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception":
                 below = lines[node.lineno] if node.lineno < len(lines) else ""
                 if "#" not in lines[node.lineno - 1] and not below.lstrip().startswith("#"):
@@ -206,7 +213,7 @@ def test_environment_is_read_in_one_place() -> None:
         _place(file, node)
         for file in _python()
         if file.relative_to(ROOT).parts[0] != "tests" and str(file.relative_to(ROOT)) not in READERS
-        for node in ast.walk(_tree(file))
+        for node in _nodes(file)
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
     ]
 
@@ -214,29 +221,6 @@ def test_environment_is_read_in_one_place() -> None:
 
 
 # Tests
-
-
-MAY_PARSE_MAIL = ("simulator/people.py", "simulator/control.py")
-"""Practice people read mail that we wrote. Whatever comes from elsewhere is read by `mta/report_parts`."""
-_PARSERS = re.compile(r"message_from_(?:bytes|string|file|binary_file)$|(?:Bytes)?(?:Header|Feed)?Parser$")
-
-
-def _names_a_mail_parser(node: ast.AST) -> TypeGuard[ast.ImportFrom | ast.Attribute]:
-    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("email"):
-        return any(_PARSERS.match(name.name) for name in node.names)
-    return isinstance(node, ast.Attribute) and bool(_PARSERS.match(node.attr))
-
-
-def test_foreign_mail_is_read_by_the_bounded_reader() -> None:
-    """The parser of the standard library can be kept busy for minutes by a megabyte."""
-    found = [
-        _place(file, node)
-        for file in _python()
-        if not file.relative_to(ROOT).as_posix().startswith(("tests/", *MAY_PARSE_MAIL))
-        for node in ast.walk(_tree(file))
-        if _names_a_mail_parser(node)
-    ]
-    assert found == []
 
 
 def test_every_test_can_fail() -> None:
@@ -261,6 +245,46 @@ def _asserts(function: ast.AST, others: frozenset[str]) -> bool:
     if any(isinstance(node, ast.Assert) for node in ast.walk(function)):
         return True
     return any(name in ASSERTION_CALLS or name in others or name.startswith("assert") for _, name in _calls(function))
+
+
+def test_long_test_files_are_where_they_are_said_to_be() -> None:
+    assert [name for name in LONGEST if not (ROOT / name).exists()] == []
+
+
+# Purity
+
+TOUCHES = frozenset(
+    {
+        "aiohttp", "aiosmtplib", "asyncio", "celery", "httpx", "kombu", "os", "psycopg", "psycopg_pool", "redis",
+        "secrets", "socket", "store.database", "subprocess", "threading", "urllib.request",
+    }
+)  # fmt: skip
+"""Modules whose import says that more than values is meant. `random` is not among them: with a seed it is a value."""
+
+LOOKS = frozenset({"date.today", "datetime.now", "open", "time.monotonic", "time.time", "time.time_ns"})
+"""Calls that ask the world, beside those that read or write a file."""
+
+
+def _touches(file: Path) -> Iterator[str]:
+    for node in _nodes(file):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names if one.name in TOUCHES)
+        elif isinstance(node, ast.ImportFrom) and node.module in TOUCHES:
+            yield node.module
+        elif isinstance(node, ast.AsyncFunctionDef):
+            yield f"async {node.name}"
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in LOOKS or called.endswith((".read_text", ".read_bytes", ".write_text", ".write_bytes")):
+                yield called
+
+
+def test_what_calls_itself_pure_is() -> None:
+    """`Pure.` in a module's docstring is a promise to whoever wants to reason about it, or to test it with values."""
+    promising = [file for file in _python() if re.search(r"\bPure[.:]", ast.get_docstring(_tree(file)) or "")]
+    broken = {str(file.relative_to(ROOT)): found for file in promising if (found := [*_touches(file)])}
+    assert len(promising) > 60
+    assert broken == {}
 
 
 # Words

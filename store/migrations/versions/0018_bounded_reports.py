@@ -1,10 +1,12 @@
 """Mail about one message is bounded: what a mail says is known again (`digest`), and `further` counts what came after.
 
-The index finds what came about a message before. No row has a digest yet, so that it is made in a moment.
+The index finds what came about a message before.
 `inbound_mail_waiting` of 0001 is asked by nobody since 0011.
 """
 
 from alembic import op
+
+from store.online import change, index
 
 revision = "0018"
 down_revision = "0017"
@@ -13,10 +15,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("ALTER TABLE inbound_mail ADD COLUMN digest bytea, ADD COLUMN further integer NOT NULL DEFAULT 0")
-    op.execute("CREATE INDEX inbound_mail_by_message ON inbound_mail (email_id, position) WHERE digest IS NOT NULL")
-    op.execute("DROP INDEX inbound_mail_waiting")
+    change(
+        "ALTER TABLE inbound_mail ADD COLUMN IF NOT EXISTS digest bytea,"
+        " ADD COLUMN IF NOT EXISTS further integer NOT NULL DEFAULT 0",
+        "DROP INDEX IF EXISTS inbound_mail_waiting",
+    )
+    index("inbound_mail_by_message", "inbound_mail", "(email_id, position) WHERE digest IS NOT NULL")
 
 
 def downgrade() -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -66,6 +67,13 @@ class Server:
 @pytest.fixture
 def server(settings: Settings, account: Account) -> Iterator[Server]:
     """uvicorn on a free port of the loopback, for clients that want a real one."""
+    with serving(settings) as running:
+        yield running
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Server]:
+    """The application behind a real socket."""
     local = settings.model_copy(update={"api_host": "127.0.0.1", "api_port": 0})
     config = config_of(service_of(local), create_app(local))
     config.host, config.port = "127.0.0.1", 0

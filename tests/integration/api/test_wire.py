@@ -7,12 +7,11 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
-from api.app import create_app
-from core.settings import Settings
 from store.database import Database
 from tests.integration.api.account import Account, email
+from tests.openapi_document import document
 
-DOCUMENT = create_app(Settings(secret="5" * 64)).openapi()
+DOCUMENT = document()
 ID = "01999999-9999-7999-8999-999999999999"
 
 

@@ -1,11 +1,14 @@
 """`postlane` on the test database."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.running import embedded_postgres
 from core import settings
+from tests.integration.cli.clusters import copying
 from tests.integration.cli.commands import Postlane, runner
 
 
@@ -31,3 +34,16 @@ def postlane(
     settings.load.cache_clear()
     yield runner(capsys)
     settings.load.cache_clear()
+
+
+@pytest.fixture
+def genuine() -> None:
+    """For a test about what initdb makes, or about what has to survive a power cut."""
+
+
+@pytest.fixture
+def copied_clusters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL's data is copied instead of made, where a test does not ask for `genuine` data."""
+    if "genuine" not in request.fixturenames:
+        kept = Path(os.environ["POSTLANE_TEST_RUN_FOLDER"])
+        monkeypatch.setattr(embedded_postgres, "_initdb", copying(embedded_postgres._initdb, kept))

@@ -23,6 +23,8 @@ from cli.running.embedded_place import LOCATION_FILE, SOCKET_PATH_LIMIT, wheel_f
 from cli.running.processes import Account, wait_until
 from core.errors import ConfigurationError
 
+pytestmark = pytest.mark.usefixtures("copied_clusters")
+
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="is about what root has to do")
 
@@ -78,7 +80,7 @@ def _setting(url: str, name: str) -> str:
     return str(row[0])
 
 
-def test_both_start_keep_their_data_over_a_restart_and_leave_no_process(folder: Path) -> None:
+def test_both_start_keep_their_data_over_a_restart_and_leave_no_process(folder: Path, genuine: None) -> None:
     servers = start_servers(folder, _say_nothing)
     _put(servers.database_url, "one")
     with closing(redis.Redis.from_url(servers.redis_url)) as client:
@@ -102,7 +104,7 @@ def test_both_start_keep_their_data_over_a_restart_and_leave_no_process(folder: 
         again.stop()
 
 
-def test_settings_that_durability_and_safety_depend_on(folder: Path) -> None:
+def test_settings_that_durability_and_safety_depend_on(folder: Path, genuine: None) -> None:
     servers = start_servers(folder, _say_nothing)
     try:
         url = servers.database_url
@@ -126,13 +128,14 @@ def test_settings_that_durability_and_safety_depend_on(folder: Path) -> None:
         servers.stop()
 
 
-@pytest.mark.parametrize("start", [start_postgres, start_valkey])
-def test_a_second_start_names_the_process_that_has_the_folder(folder: Path, start: Callable[..., object]) -> None:
+def test_a_second_start_names_the_process_that_has_the_folder(folder: Path) -> None:
     process, _ = _started(folder)
+    starts: tuple[Callable[..., object], ...] = (start_postgres, start_valkey)
     try:
-        with pytest.raises(AlreadyRunningError, match=f"already running, started by process {process.pid}") as refused:
-            start(folder, _say_nothing)
-        assert refused.value.pid == process.pid
+        for start in starts:
+            with pytest.raises(AlreadyRunningError, match=f"already running, started by process {process.pid}") as no:
+                start(folder, _say_nothing)
+            assert no.value.pid == process.pid
     finally:
         process.terminate()
         assert process.wait(15) == 0
@@ -250,7 +253,7 @@ def test_a_socket_folder_that_somebody_else_can_write_is_refused(folder: Path) -
 
 
 @as_root
-def test_root_s_servers_run_as_an_unprivileged_account(folder: Path) -> None:
+def test_root_s_servers_run_as_an_unprivileged_account(folder: Path, genuine: None) -> None:
     servers = start_servers(folder, _say_nothing)
     try:
         for process in servers.processes:

@@ -13,8 +13,9 @@ from core.settings import Settings
 from messages.timeline import EventKind
 from mta.inbound_reports import ReceivedMail
 from outcomes.inbound import KEPT, forget_inbound, store_inbound
-from outcomes.reports import WAIT_FOR_OUTCOME, ReportTools, Result, sweep, work_through
-from store.database import Database
+from outcomes.reports import WAIT_FOR_OUTCOME, ReportTools, Result, Sweeper, sweep, work_through
+from store.database import Database, DatabaseUnavailableError
+from tests.databases import cut_off_at
 from tests.integration.inbound.conftest import (
     Account,
     SentMail,
@@ -248,6 +249,24 @@ async def test_one_mail_that_brings_a_bug_to_light_does_not_stop_the_others(
     )
     assert await sweep(tools) == 1
     assert await _state(database, other) == "bounced"
+
+
+async def test_what_the_database_broke_off_is_worked_through_as_soon_as_it_is_back(
+    account: Account, database: Database, tools: ReportTools, database_url: str
+) -> None:
+    mail = await delivered_mail(database, account)
+    await _received(database, mail, "qmail")
+    sweeper = Sweeper(tools)
+
+    async def broken_off() -> None:
+        with pytest.raises(DatabaseUnavailableError):
+            await sweeper.sweep()
+
+    await cut_off_at(database_url, "messages", broken_off)
+    assert await _state(database, mail) == "delivered"
+    await sweeper.sweep()
+    assert await _state(database, mail) == "bounced"
+    assert await _kinds(database, mail) == ["delivered", "bounced"]
 
 
 async def test_bounces_are_taken_while_redis_is_away(

@@ -62,7 +62,7 @@ async def store(database: Database, *emails: NewEmail) -> None:
 
 
 async def make_partitions(database: Database) -> None:
-    """Those of these days."""
+    """Those of these days, if midnight has passed since the run began: else they are there."""
     async with database.connection() as connection:
         await partitions.ensure(connection, datetime.now(UTC).date())
 

@@ -148,7 +148,7 @@ async def test_observed_is_the_rate_of_lately(rates: Rates, client: redis.Redis)
         st.tuples(st.integers(-6, 25), st.sampled_from([0.0, 0.3, 1.0, 19.0, 170.0, 1800.0])), min_size=1, max_size=25
     ),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_bucket_is_that_of_the_model(
     redis_url: str, rate: float, per_hour: int, burst: int, steps: list[tuple[int, float]]
 ) -> None:

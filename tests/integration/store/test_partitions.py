@@ -27,6 +27,12 @@ async def other(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
         await connection.rollback()
 
 
+@pytest.fixture(autouse=True)
+async def _without_partitions(database: Database) -> None:
+    """As it is before the scheduler ran for the first time."""
+    await drop_old(database, TODAY + timedelta(days=10), Retention(content_days=0, event_days=0))
+
+
 async def ensure(database: Database, day: date = TODAY) -> list[str]:
     async with database.connection() as connection:
         return await partitions.ensure(connection, day)

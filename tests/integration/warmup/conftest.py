@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from store.database import Database
-from tests.integration.warmup.world import own_clock
+from tests.integration.warmup.world import own_clock, own_clock_no_more
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """Midnight of a Monday; no clocks change near it."""
@@ -20,3 +20,4 @@ async def clocked(database_url: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+    own_clock_no_more(database_url)

@@ -156,6 +156,6 @@ def test_no_interleaving_exceeds_a_cap(database_url: str) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(
         machine,
-        settings=settings(max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=checks),
+        settings=settings(max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=checks),
     )
     assert issubclass(machine, Interleaving)

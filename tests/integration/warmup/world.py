@@ -35,6 +35,15 @@ def own_clock(database_url: str, at: datetime) -> None:
         )
 
 
+def own_clock_no_more(database_url: str) -> None:
+    """What `own_clock` made, gone: the next test may have the database."""
+    name = urlsplit(database_url).path.removeprefix("/")
+    with psycopg.connect(database_url, autocommit=True, options="-c lock_timeout=2s") as connection:
+        connection.execute("DROP SCHEMA pretended CASCADE")
+        connection.execute("DROP TABLE test_clock")
+        connection.execute(sql.SQL("ALTER DATABASE {} RESET search_path").format(sql.Identifier(name)))
+
+
 async def set_clock(database: Database, at: datetime) -> None:
     await run(database, "UPDATE test_clock SET at = %s", at)
 

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from core.paging import Window
 from store.database import Database
+from tests.databases import cut_off_at
 from tests.integration.messages.emails import APPLICATION, execute, rows
 from tests.integration.webhooks.conftest import SECRET, Post, make_deliverer
 from tests.integration.webhooks.outbox import make_endpoint
@@ -370,6 +371,19 @@ async def test_a_replayed_event_takes_its_elders_along(post: Post, receiver: Rec
         await events.replay(connection, endpoint.id, second.id)
     await post.deliverer.drain()
     assert names(receiver) == ["a1", "a1", "a2"]
+
+
+async def test_what_the_database_could_not_be_told_is_sent_again_as_soon_as_it_is_back(
+    post: Post, receiver: Receiver, database_url: str
+) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    await tell(post.database, "a")
+    await cut_off_at(database_url, "webhook_attempts", post.deliverer.drain)
+    await post.deliverer.drain()
+
+    assert await states(post.database, endpoint.id) == [("success", 1)]
+    assert names(receiver) == ["a", "a"], "the same event twice"
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
 
 
 async def test_a_change_counts_from_the_next_batch_on(post: Post, receiver: Receiver) -> None:

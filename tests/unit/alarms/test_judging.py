@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alarms import judging
@@ -85,7 +85,6 @@ def test_queue_and_rests_and_certificates() -> None:
     ]  # fmt: skip
 
 
-@settings(max_examples=50)
 @given(st.lists(st.floats(0.0, 0.01), min_size=2, max_size=30), st.floats(0.0005, 0.002))
 def test_a_rate_around_the_limit_does_not_flap(rates: list[float], warn: float) -> None:
     """An alarm is raised from the limit on, and cleared below its ease only."""

@@ -8,11 +8,10 @@ from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.app import create_app
-from core.settings import Settings
 from tests.clients.node import installed, run
+from tests.openapi_document import document
 
-DOCUMENT: dict[str, Any] = create_app(Settings(secret="5" * 64)).openapi()
+DOCUMENT: dict[str, Any] = document()
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audience.links import LONGEST, LinkSeal, MailLink, MoveLink
@@ -20,7 +20,6 @@ IDS = st.uuids(allow_nil=False)
 
 
 @given(IDS, st.none() | IDS, IDS, st.integers(0, 65535), ADDRESSES)
-@settings(max_examples=50)
 def test_a_link_is_read_as_it_was_made(
     application: UUID, topic: UUID | None, email: UUID, position: int, address: str
 ) -> None:
@@ -31,7 +30,6 @@ def test_a_link_is_read_as_it_was_made(
 
 
 @given(IDS, IDS, ADDRESSES, ADDRESSES)
-@settings(max_examples=50)
 def test_a_wish_to_move_is_read_as_it_was_made(application: UUID, email: UUID, address: str, to: str) -> None:
     wish = MoveLink(application, email, 1, datetime(2026, 11, 28, 9, 0, tzinfo=UTC), address, to)
 
@@ -39,14 +37,12 @@ def test_a_wish_to_move_is_read_as_it_was_made(application: UUID, email: UUID, a
 
 
 @given(st.text(max_size=400))
-@settings(max_examples=50)
 def test_no_other_text_is_a_link(text: str) -> None:
     assert SEAL.read(text) is None
     assert SEAL.read_move(text) is None
 
 
 @given(st.data())
-@settings(max_examples=50)
 def test_one_changed_character_is_no_link(data: st.DataObject) -> None:
     text = SEAL.seal(LINK)
     at = data.draw(st.integers(0, len(text) - 1))

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.secrets import InstanceSecret
@@ -20,7 +20,6 @@ def token(target: str = "https://a.example/x", kind: Kind = Kind.CLICK, position
     return TOKENS.head(kind, payload_of(EMAIL, position, PLACE), plain) + coded(plain)
 
 
-@settings(max_examples=50)
 @given(
     st.uuids(), st.integers(0, 0xFFFF), st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=300),
     st.sampled_from(Kind),

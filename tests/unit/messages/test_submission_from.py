@@ -7,7 +7,7 @@ from email.utils import getaddresses
 
 import dkim  # type: ignore[import-untyped]
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.addresses import Mailbox
@@ -108,7 +108,6 @@ _BITS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
 @given(st.lists(_BITS, max_size=14), st.booleans())
 def test_any_from(bits: list[str], ends: bool) -> None:
     text = "".join(bits)
@@ -118,7 +117,6 @@ def test_any_from(bits: list[str], ends: bool) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
 def test_any_name(name: str) -> None:
     read = _read(b"From: " + name.encode("utf-8", "replace") + b" <a@acme.sim>")
     if isinstance(read, SubmittedEmail):

@@ -10,7 +10,7 @@ from email.policy import default
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from core.addresses import Mailbox
@@ -84,7 +84,6 @@ def _crlf(text: str) -> bytes:
 @example(" " * 1_200 + "x" + " " * 1_200 + "y")
 @example("x" * 2_000)
 @example("x " * 500 + "ü")
-@settings(deadline=None, max_examples=300)
 def test_subjects(subject: str) -> None:
     raw = compose(_draft(subject=subject))
     message = _checked(raw)
@@ -93,7 +92,6 @@ def test_subjects(subject: str) -> None:
 
 
 @given(st.text(_HEADER_CHAR, min_size=1, max_size=300))
-@settings(deadline=None)
 def test_folded_lines_keep_to_78_when_words_are_short(subject: str) -> None:
     assume(max(map(len, subject.split(" "))) <= 60)
     head = compose(_draft(subject=subject)).partition(b"\r\n\r\n")[0]
@@ -101,7 +99,6 @@ def test_folded_lines_keep_to_78_when_words_are_short(subject: str) -> None:
 
 
 @given(_VALUES)
-@settings(deadline=None)
 def test_custom_headers(value: str) -> None:
     assume("=?" not in value)
     message = _checked(compose(_draft(headers=(("X-Own", value),))))
@@ -110,7 +107,6 @@ def test_custom_headers(value: str) -> None:
 
 @given(st.lists(_NAMES, min_size=1, max_size=8))
 @example(["=?utf-8?q?Fake?= <evil@evil.example>,"])
-@settings(deadline=None, max_examples=200)
 def test_names(names: list[str]) -> None:
     boxes = [Mailbox(name, f"user{index}", "example.com") for index, name in enumerate(names)]
     raw = compose(_draft(to=tuple(box.header for box in boxes), sender=boxes[0].header))
@@ -122,7 +118,6 @@ def test_names(names: list[str]) -> None:
 
 
 @given(_BODIES, _BODIES)
-@settings(deadline=None, max_examples=300)
 def test_bodies(text: str, html: str) -> None:
     both = _checked(compose(_draft(text=text, html=html)))
     parts = [part for part in both.walk() if not part.is_multipart()]
@@ -137,7 +132,6 @@ def test_bodies(text: str, html: str) -> None:
 
 @given(_BODIES)
 @example("ü" + "x" * 68 + " \n" + "ü" + "x" * 68 + "\t\n" + "ü" + "x" * 72 + ".\n")
-@settings(deadline=None)
 def test_quoted_printable_lines_keep_to_76(text: str) -> None:
     message = _checked(compose(_draft(text=text + _TAIL)))
     assert message["Content-Transfer-Encoding"] in ("quoted-printable", "base64")
@@ -148,7 +142,6 @@ def test_quoted_printable_lines_keep_to_76(text: str) -> None:
 
 
 @given(st.text(_UNICODE, min_size=40, max_size=600))
-@settings(deadline=None)
 def test_the_smaller_encoding_is_taken(text: str) -> None:
     data = _crlf(text + "ü")
     message = _checked(compose(_draft(text=text + "ü")))
@@ -159,7 +152,6 @@ def test_the_smaller_encoding_is_taken(text: str) -> None:
 
 
 @given(st.lists(_FILES, max_size=4), st.booleans())
-@settings(deadline=None, max_examples=200)
 def test_attachments(files: list[Attachment], with_html: bool) -> None:
     message = _checked(compose(_draft(text="t", html="<p>" if with_html else None, attachments=tuple(files))))
     found = [part for part in message.walk() if part.get_content_disposition()]
@@ -173,7 +165,6 @@ def test_attachments(files: list[Attachment], with_html: bool) -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from(["\n", "\r\n", "\r"]))
-@settings(deadline=None)
 def test_raw_mail_keeps_its_body_or_is_refused(body: bytes, line_end: str) -> None:
     head = line_end.join(["From: a@acme.example", "Subject: s", "", ""]).encode()
     date = datetime(2026, 11, 22, tzinfo=UTC)
@@ -188,7 +179,6 @@ def test_raw_mail_keeps_its_body_or_is_refused(body: bytes, line_end: str) -> No
 
 
 @given(st.binary(max_size=200) | st.text("From: a\r\n\t", max_size=60).map(str.encode))
-@settings(deadline=None)
 def test_raw_mail_never_raises_anything_but_value_error(raw: bytes) -> None:
     try:
         sent = compose_raw(raw, "<1@a.example>", datetime(2026, 11, 22, tzinfo=UTC), "f")

@@ -100,7 +100,7 @@ ANSWERS = st.one_of(st.just(SERVFAIL), st.lists(st.sampled_from(ADDRESSES), max_
 ANSWERS6 = st.one_of(st.just(SERVFAIL), st.lists(st.sampled_from(ADDRESSES6), max_size=4))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     mx=st.lists(st.tuples(st.integers(0, 65535), NAMES), max_size=12),
     a=ANSWERS,

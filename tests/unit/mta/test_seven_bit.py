@@ -7,7 +7,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mta.raw_headers import seven_bit_field
@@ -166,14 +166,12 @@ _PARTS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(_PARTS | st.binary(max_size=200))
 def test_anything_is_made_or_refused(part: bytes) -> None:
     with contextlib.suppress(ValueError):
         _made(_HEAD + part)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=2_000), st.sampled_from(["text/plain", "text/html; charset=koi8-r", "image/png"]))
 def test_bytes_arrive(data: bytes, kind: str) -> None:
     body = data.replace(b"\r", b"").replace(b"\n", b"\r\n").replace(b"--b1", b"")
@@ -255,7 +253,6 @@ def test_a_header_full_of_addresses(piece: str) -> None:
 
 
 @given(st.binary(max_size=300), st.randoms())
-@settings(max_examples=300, deadline=None)
 def test_any_field(value: bytes, chance: random.Random) -> None:
     name = chance.choice([b"To", b"Subject", b"Content-Type", b"Message-ID", b"X-Any", b"List-Id", b"Sender"])
     try:

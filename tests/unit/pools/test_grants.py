@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.queues import Lane
@@ -317,7 +317,6 @@ async def test_a_pool_without_an_active_ip_says_why() -> None:
     assert empty.wait.reason == "pool main has no active IP"
 
 
-@settings(max_examples=200)
 @given(
     st.lists(st.integers(1, 120), min_size=1, max_size=4),
     st.dictionaries(st.integers(1, 5), st.integers(0, 60)),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pools import health
@@ -95,7 +95,6 @@ def low_high(ceiling: float, policy: Policy) -> tuple[float, float]:
     return min(policy.floor, high), high
 
 
-@settings(max_examples=400)
 @given(happenings, policies, ceilings)
 def test_machine_stays_in_its_table_its_rates_and_its_rests(
     story: list[Happening], policy: Policy, ceiling: float
@@ -124,7 +123,6 @@ def test_machine_stays_in_its_table_its_rates_and_its_rests(
         assert (change is None) or (change.became is condition.state and change.reason)
 
 
-@settings(max_examples=300)
 @given(happenings, policies, ceilings, st.integers(1, 9))
 def test_run_of_successes_ends_healthy(story: list[Happening], policy: Policy, ceiling: float, n: int) -> None:
     """From wherever a story has led, however the clock jumped: mails that are delivered bring it back."""
@@ -149,7 +147,6 @@ def test_run_of_successes_ends_healthy(story: list[Happening], policy: Policy, c
     assert all(later <= max(earlier * policy.step * 1.000001, low) for earlier, later in pairwise(rates))
 
 
-@settings(max_examples=300)
 @given(happenings, policies, ceilings, _rates)
 def test_throttle_lowers_the_rate_in_force(
     story: list[Happening], policy: Policy, ceiling: float, observed: float

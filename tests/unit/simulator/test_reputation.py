@@ -1,7 +1,7 @@
 """What a simulated provider thinks of an IP, day after day."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.reputation import DAY, HABITS, HOUR, MILD, NOISE, Judge, Judgement
@@ -120,7 +120,6 @@ def test_a_strictness_of_nothing_is_refused() -> None:
         Judge(strictness=0)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     strictness=st.floats(0.5, 4),

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.mailroom import Mailroom, Visit
@@ -103,7 +103,6 @@ _FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
 @given(st.lists(_FRAGMENTS | st.binary(max_size=40), max_size=40))
 def test_no_bytes_break_it(chunks: list[bytes]) -> None:
     talk = Talk(ehlo=False)
@@ -121,7 +120,6 @@ def test_no_bytes_break_it(chunks: list[bytes]) -> None:
         assert talk.session.buffered <= 2100 + sum(map(len, chunks))
 
 
-@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=30), max_size=20))
 def test_after_any_command_line_it_still_answers(lines: list[bytes]) -> None:
     talk = Talk()

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from store.durations import BOUNDS, LONGER, bucket, percentile
@@ -26,7 +26,6 @@ def test_nothing_delivered_took_no_time() -> None:
     assert percentile({"mailbox_full": 4}, 0.5) is None
 
 
-@settings(max_examples=50)
 @given(st.lists(st.floats(0.02, BOUNDS[-1]), min_size=1, max_size=60), st.sampled_from([0.5, 0.95]))
 def test_a_percentile_is_within_its_bucket(took: list[float], share: float) -> None:
     counts = Counter(bucket(seconds) for seconds in took)

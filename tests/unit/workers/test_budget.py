@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.budget import ByteBudget
@@ -11,7 +11,6 @@ LONG = 5.0
 """Longer than any wait here."""
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 150)), max_size=20),
     st.integers(1, 100),

@@ -382,3 +382,21 @@ async def test_one_address_takes_so_much_an_hour(bounces: Listener, desk: Desk) 
         return codes
 
     assert await client_of(bounces, talk) == [250] * 20 + [450, 250]
+
+
+async def test_what_came_together_is_answered_together(bounces: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 2920: in one packet, in order, the refused among them."""
+    packets: list[bytes] = []
+    write = asyncio.StreamWriter.write
+    monkeypatch.setattr(asyncio.StreamWriter, "write", lambda self, data: (packets.append(data), write(self, data))[1])
+    reader, writer = await asyncio.open_connection("127.0.0.1", bounces.port)
+    await reader.readuntil(b"\r\n")
+    writer.write(b"EHLO mx.example\r\n")
+    await reader.readuntil(b"250 HELP\r\n")
+    commands = (b"MAIL FROM:<>", b"RCPT TO:<%b>" % TOKEN.encode(), b"RCPT TO:<nobody@x.example>", b"RSET", b"NOOP")
+    writer.write(b"".join(command + b"\r\n" for command in commands))
+    codes = [(await asyncio.wait_for(reader.readline(), 20))[:9] for _ in commands]
+    assert codes == [b"250 2.1.0", b"250 2.1.5", b"550 5.1.1", b"250 2.0.0", b"250 2.0.0"]
+    assert [packet[:9] for packet in packets if b"HELP" in packet or b"550" in packet] == [b"250-mail.", b"250 2.1.0"]
+    writer.close()
+    await writer.wait_closed()
