@@ -77,5 +77,10 @@ def forms_in_sql(address: str) -> str:
 
 
 def _any_between(first: str, end: str) -> str:
-    """SQL: whether the list holds an entry from `first` up to `end`, in the order of bytes."""
-    return f"(SELECT EXISTS (SELECT FROM suppressions f WHERE f.address >= '{first}' AND f.address < '{end}'))"
+    """SQL: whether the list holds an entry from `first` up to `end`, in the order of bytes.
+
+    The least of them is the first row of the index. EXISTS would do, until the planner sees that a third of the list
+    is hashed and reads the table from its beginning to find one: for every claim, past all that is not.
+    """
+    least = f"SELECT min(f.address) FROM suppressions f WHERE f.address >= '{first}' AND f.address < '{end}'"
+    return f"({least}) IS NOT NULL"
