@@ -40,6 +40,7 @@ QUIET_SECONDS = 1.0
 
 _GATHER_SECONDS = 0.02
 _QUEUE_LIMIT = 10_000
+_SCANNED = 1000
 
 
 def celery_app(redis_url: str) -> Celery:
@@ -82,6 +83,14 @@ def celery_app(redis_url: str) -> Celery:
 def marker(lane: Lane, destination: str) -> str:
     """Redis key that says: a hint for this destination is waiting."""
     return f"postlane:hint:{lane.value}:{destination}"
+
+
+def forget_markers(client: redis.Redis, lane: Lane) -> None:
+    """Let every destination of a lane be hinted again: a worker that was killed took hints with it. One that is given
+    twice costs an empty claim. Raises RedisError."""
+    keys = list(client.scan_iter(marker(lane, "*"), count=_SCANNED))
+    for start in range(0, len(keys), _SCANNED):
+        client.unlink(*keys[start : start + _SCANNED])
 
 
 class HintPublisher:

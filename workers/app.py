@@ -4,6 +4,7 @@ One process serves one lane. A task hands its hint to the loop, where the sessio
 pool's size bounds the batches under way.
 """
 
+import asyncio
 import concurrent.futures
 import os
 import threading
@@ -15,7 +16,7 @@ import redis
 from core.broker import keepalive
 from core.errors import UnavailableError
 from core.logs import get_logger
-from core.publish import HintPublisher, marker
+from core.publish import HintPublisher, forget_markers, marker
 from core.queues import TASK_DELIVER, Lane
 from core.settings import Settings
 from outcomes.journal import Journal
@@ -65,6 +66,7 @@ class LaneWorker(QueueWorker):
     async def open(self) -> None:
         """Wire the pipeline, publish its figures, watch the consumer."""
         self._collaborators, self._journal = await wiring.build(self.settings, self.name)
+        await asyncio.to_thread(self._forget_markers)
         self._hints.start()
         watch.IN_FLIGHT.set_function(self._collaborators.claims.held)
         watch.UNCOMMITTED.set_function(self._collaborators.recorder.depth)
@@ -143,6 +145,14 @@ class LaneWorker(QueueWorker):
             return bool(self._redis.llen(self._lane.value))
         except redis.RedisError:
             return False
+
+    def _forget_markers(self) -> None:
+        """What a killed predecessor had taken and not begun would wait until the markers end; so the due scan finds it
+        within a second."""
+        try:
+            forget_markers(self._redis, self._lane)
+        except redis.RedisError as error:
+            _log.warning("markers_not_cleared", lane=self._lane.value, error=str(error))
 
     def _clear_markers(self, lane: Lane, destinations: Sequence[str]) -> None:
         try:

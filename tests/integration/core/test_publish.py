@@ -11,7 +11,14 @@ import redis
 from prometheus_client import REGISTRY
 
 from core import publish
-from core.publish import DESTINATIONS_PER_TASK, MARKER_SECONDS, HintPublisher, celery_app, marker
+from core.publish import (
+    DESTINATIONS_PER_TASK,
+    MARKER_SECONDS,
+    HintPublisher,
+    celery_app,
+    forget_markers,
+    marker,
+)
 from core.queues import BACKGROUND, QUEUES, TASK_DELIVER, Lane
 
 
@@ -218,3 +225,18 @@ def test_every_publisher_and_worker_shares_the_settings_that_keep_tasks() -> Non
     assert conf.accept_content == ["json"]
     assert conf.broker_transport_options["visibility_timeout"] >= 600
     assert conf.task_default_queue == BACKGROUND in QUEUES
+
+
+def test_hints_that_a_killed_worker_took_with_it_are_given_again(client: redis.Redis, publisher: HintPublisher) -> None:
+    destinations = [f"small-{n}.example" for n in range(publish._SCANNED + 1)]
+    publisher.hint(Lane.MARKETING, destinations)
+    publisher.hint(Lane.TRANSACTIONAL, ["gmail.com"])
+    assert eventually(lambda: sum(map(len, tasks(client, Lane.MARKETING))) == len(destinations))
+    assert eventually(lambda: tasks(client, Lane.TRANSACTIONAL))
+    client.delete(Lane.MARKETING.value)
+    forget_markers(client, Lane.MARKETING)
+
+    assert client.keys(marker(Lane.MARKETING, "*")) == []
+    assert client.exists(marker(Lane.TRANSACTIONAL, "gmail.com"))
+    publisher.hint(Lane.MARKETING, ["small-1.example"])
+    assert eventually(lambda: tasks(client, Lane.MARKETING) == [["small-1.example"]])
