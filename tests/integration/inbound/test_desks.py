@@ -46,7 +46,8 @@ from tests.integration.inbound.conftest import (
     rows,
     talk_to,
 )
-from tests.unit.mta.bounce_corpus import ARF_ABUSE, ARF_NOT_SPAM, CORPUS
+from tests.unit.mta.bounce_corpus import CORPUS
+from tests.unit.mta.no_bounce_corpus import ARF_ABUSE, ARF_NOT_SPAM
 from workers.inbound import InboundServer
 
 pytestmark = pytest.mark.timeout(60)

@@ -30,7 +30,8 @@ from tests.integration.inbound.conftest import (
 )
 from tests.integration.webhooks.outbox import make_endpoint
 from tests.integration.webhooks.outbox import told as heard
-from tests.unit.mta.bounce_corpus import ARF_ABUSE, CORPUS
+from tests.unit.mta.bounce_corpus import CORPUS
+from tests.unit.mta.no_bounce_corpus import ARF_ABUSE
 from workers.inbound import InboundServer, start
 
 pytestmark = pytest.mark.timeout(60)

@@ -24,7 +24,9 @@ POSTFIX = shutil.which("postfix", path=f"{os.environ['PATH']}:/usr/sbin")
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(POSTFIX is None or os.geteuid() != 0, reason="needs Postfix, and root to start it"),
+    pytest.mark.skipif(
+        POSTFIX is None or os.geteuid() != 0, reason="needs Postfix (package postfix), and root to start it"
+    ),
 ]
 
 _MAIN = """\

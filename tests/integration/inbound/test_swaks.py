@@ -12,7 +12,7 @@ from workers.inbound import InboundServer
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(shutil.which("swaks") is None, reason="needs swaks"),
+    pytest.mark.skipif(shutil.which("swaks") is None, reason="needs swaks (package swaks)"),
 ]
 
 
