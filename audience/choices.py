@@ -2,7 +2,8 @@
 
 A choice belongs to one application and one folded address, and says something only where somebody chose: without one a
 topic's default holds. Every act that changes something leaves a row of history with time, source and address of the
-client; acts that repeat what holds already leave none, so that a mail provider may post its one-click twice.
+client; acts that repeat what holds already leave none, so that a mail provider may post its one-click twice. It keeps
+`KEPT` rows of a person, and beyond them the last of each kind: who presses a button all day fills no disk.
 
 Every function works on the caller's connection and never commits; once the caller has, the next claim sees it.
 """
@@ -24,6 +25,10 @@ from store.database import Connection
 from suppression.reasons import Source
 
 __all__ = ["Act", "Past", "Person", "Preference", "Source", "What", "preference_face"]
+
+
+KEPT: Final = 1000
+"""Rows of history of one person in one application."""
 
 
 class What(StrEnum):
@@ -154,13 +159,28 @@ ON CONFLICT (address, application_id, topic_id) DO UPDATE SET subscription = EXC
   paused_until = EXCLUDED.paused_until, updated_at = EXCLUDED.updated_at WHERE c.updated_at < EXCLUDED.updated_at
 """
 
-# With their own times: the proof of a consent is when and how it was given.
+# With their own times: the proof of a consent is when and how it was given. Only what is missing: who moves to another
+# address and back brings what came from here.
 _COPY_HISTORY = """
 INSERT INTO choice_history (address, application_id, topic_id, what, until, source, ip, email_id, detail, at)
 SELECT %(to)s, application_id, topic_id, what, until, source, ip, email_id,
        CASE WHEN detail LIKE 'as %%' THEN detail ELSE 'as ' || address || CASE WHEN detail = '' THEN '' ELSE ': ' END
             || detail END, at
-  FROM choice_history WHERE address = %(from)s AND application_id = %(application)s ORDER BY id
+  FROM choice_history h WHERE address = %(from)s AND application_id = %(application)s
+   AND NOT EXISTS (SELECT FROM choice_history t WHERE t.address = %(to)s AND t.application_id = h.application_id
+                      AND t.at = h.at AND t.what = h.what AND t.topic_id IS NOT DISTINCT FROM h.topic_id)
+ ORDER BY id
+"""
+
+# What was said again since goes first. Wishes to move stay as long as one may be followed or is counted.
+_TRIM = f"""
+DELETE FROM choice_history h
+ WHERE address = %(address)s AND application_id = %(application)s
+   AND id <= (SELECT id FROM choice_history WHERE address = %(address)s AND application_id = %(application)s
+               ORDER BY id DESC OFFSET {KEPT} LIMIT 1)
+   AND (what NOT IN ('{What.MOVE_ASKED}', '{What.MOVED_TO}') OR at < now() - interval '8 days')
+   AND EXISTS (SELECT FROM choice_history n WHERE n.address = h.address AND n.application_id = h.application_id
+                  AND n.id > h.id AND n.what = h.what AND n.topic_id IS NOT DISTINCT FROM h.topic_id)
 """
 
 _FORGET: Final = (
@@ -254,10 +274,13 @@ async def note(
             act.email_id, act.detail,
         ],
     )  # fmt: skip
+    await connection.execute(_TRIM, _names(person))
 
 
 async def asked_lately(connection: Connection, person: Person) -> int:
-    """How often the person asked for another address in the last 24 hours."""
+    """How often the person asked for another address in the last 24 hours. Until the end of the transaction nobody
+    else asks for them."""
+    await alone(connection, person)
     cursor = await connection.execute(
         "SELECT count(*) FROM choice_history WHERE address = %s AND application_id = %s AND what = %s"
         " AND at > now() - interval '24 hours'",
@@ -275,7 +298,7 @@ async def alone(connection: Connection, person: Person) -> None:
 
 
 async def first_move(connection: Connection, person: Person, to: str, since: datetime) -> bool:
-    """Whether the person has not moved to that (folded) address since then."""
+    """Whether the person has not moved to that (folded) address since then, and nobody else moves them now."""
     await alone(connection, person)
     cursor = await connection.execute(
         "SELECT FROM choice_history"
@@ -285,7 +308,7 @@ async def first_move(connection: Connection, person: Person, to: str, since: dat
     return await cursor.fetchone() is None
 
 
-async def history(connection: Connection, person: Person, limit: int = 1000) -> Page[Past]:
+async def history(connection: Connection, person: Person, limit: int = KEPT) -> Page[Past]:
     """What the person did, newest first."""
     cursor = await connection.execute(
         f"SELECT {_HISTORY} FROM choice_history WHERE address = %s AND application_id = %s ORDER BY id DESC LIMIT %s",

@@ -2,8 +2,8 @@
 
 A topic belongs to one stream. Choices rule those of the marketing stream; one of the transactional stream only names
 its mail, and recipients see it as always on. Marketing mail without a topic is of the application's default topic,
-which is made when it is first needed (`DefaultTopics`) and cannot be deleted. A deleted topic stays as a row, hidden:
-mail of it may still wait.
+which is made when it is first needed (`DefaultTopics`) and cannot be deleted. A deleted topic stays as a row, hidden,
+for as long as mail of it may wait; then it goes with all that was chosen about it.
 
 Every function works on the caller's connection and never commits.
 """
@@ -26,6 +26,8 @@ from webhooks.kinds import EventType
 
 MOST: Final = 200
 """Topics of one application: a person has to find their way among them."""
+HIDDEN_DAYS: Final = 40
+"""Mail waits at most so long: 30 days for its time, and then three for a server that takes it."""
 KEEP_SECONDS: Final = 5.0
 DEFAULT_NAME: Final = "News and offers"
 """What recipients read until the application gives its default topic another name."""
@@ -184,6 +186,16 @@ async def delete(connection: Connection, application_id: UUID, identifier: UUID)
         )
     await connection.execute("UPDATE topics SET deleted_at = now() WHERE id = %s", [identifier])
     return await _told(connection, EventType.TOPIC_DELETED, found)
+
+
+async def forget_deleted(connection: Connection) -> None:
+    """Retention: topics that were deleted long ago, and what was chosen about them. The history keeps who said what."""
+    cursor = await connection.execute(
+        "DELETE FROM topics WHERE deleted_at < now() - make_interval(days => %s) RETURNING id", [HIDDEN_DAYS]
+    )
+    gone = [row[0] for row in await cursor.fetchall()]
+    if gone:
+        await connection.execute("DELETE FROM choices WHERE topic_id = ANY(%s)", [gone])
 
 
 async def default_of(connection: Connection, application_id: UUID) -> UUID:

@@ -67,6 +67,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     "links_per_s": Kind("req/s", "pixels and links answered and noted, one process", 0, Budget(2000, 3000)),
     "webhook_events_per_s": Kind("event/s", "events from the outbox to one receiver, one background process"),
+    "told_tracked_ratio": Kind(
+        "x", "throughput with opens, clicks and every webhook, against throughput without", 2, Budget(0.85, 0.95)
+    ),
+    "untold_cost": Kind(
+        "", "share of a message's time for webhooks and tracking that are off", 4, Budget(0.03, 0.01, Better.LOWER)
+    ),
     "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
     "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
     "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),

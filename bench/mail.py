@@ -39,14 +39,16 @@ def local_part(number: int, run: str) -> str:
 class MailBodies:
     """JSON of emails, put together from parts that are already encoded."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, *, links: int = 0, tracked: bool = False) -> None:
+        """`links`: so many rows of the HTML are links; `tracked`: opens and clicks are asked for."""
         words = _words()
         text = "\\n".join(" ".join(next(words) for _ in range(10)) for _ in range(_TEXT_LINES))
         rows = "\\n".join(
-            f"<tr><td style='padding:4px'>{' '.join(next(words) for _ in range(7))}</td></tr>"
-            for _ in range(_HTML_ROWS)
+            f"<tr><td style='padding:4px'>{_row(' '.join(next(words) for _ in range(7)), number, links)}</td></tr>"
+            for number in range(_HTML_ROWS)
         )
-        self._head = f'{{"from":"Bench <news@{SENDER_DOMAIN}>","stream":"{stream}","to":"'
+        asked = '"open_tracking":true,"click_tracking":true,' if tracked else ""
+        self._head = f'{{"from":"Bench <news@{SENDER_DOMAIN}>","stream":"{stream}",{asked}"to":"'
         self._text = f'. Thank you for reading.\\n\\n{text}\\n","html":"<html><body>\\n<p>Hello reader '
         self._html = f'. Thank you for reading.</p>\\n<table>\\n{rows}\\n</table>\\n</body></html>\\n"}}'
 
@@ -65,6 +67,10 @@ class MailBodies:
     def batch(self, numbered: Iterable[tuple[int, str]]) -> bytes:
         """The body of a `POST /emails/batch`."""
         return f"[{','.join(self.one(number, to) for number, to in numbered)}]".encode()
+
+
+def _row(words: str, number: int, links: int) -> str:
+    return f"<a href='https://shop.bench.sim/{number}?from=mail'>{words}</a>" if number < links else words
 
 
 def _words() -> Iterator[str]:

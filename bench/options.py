@@ -34,6 +34,8 @@ class Options:
     """Length of one run of `api_single_per_s`."""
     webhook_events: int = 20_000
     """Of one run of `webhook_events_per_s`."""
+    told_messages: int = 4_000
+    """Of one side of one pair of `told_tracked_ratio`."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
@@ -83,6 +85,7 @@ def quick(folder: Path) -> Options:
         reports=2_000,
         single_seconds=3.0,
         webhook_events=5_000,
+        told_messages=3_000,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,

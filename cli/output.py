@@ -26,6 +26,7 @@ __all__ = [
     "emit",
     "print_error",
     "print_json",
+    "print_raw",
     "print_table",
     "say",
     "shown",
@@ -97,6 +98,16 @@ def print_json(data: object) -> None:
 def _json(data: object) -> str:
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
     return json_for_terminals(orjson.dumps(data, default=str, option=options).decode())
+
+
+def print_raw(data: bytes) -> None:
+    """Bytes as they are for a file or a program; on a terminal as text that cannot steer it."""
+    if sys.stdout.isatty():
+        sys.stdout.write(visible(data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")))
+        sys.stdout.flush()
+        return
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def tell(message: str, style: str = "") -> None:

@@ -124,7 +124,8 @@ def parse_mailbox(text: str) -> Mailbox:
 
 def fold_address(text: str) -> str:
     """The suppression key of an address (see `Mailbox.key`). Raises `AddressError`."""
-    return parse_mailbox(text).key
+    # Lists of millions come through here, and nearly all of them are plain.
+    return text.lower() if _plainly(text) else parse_mailbox(text).key
 
 
 def fold_domain(text: str) -> str:
@@ -157,18 +158,21 @@ def _name(raw: str) -> str:
 
 def _address(name: str, spec: str) -> Mailbox:
     """`name` with the address `spec`: plain ASCII is decided here, the rest by email-validator."""
-    match = _PLAIN.fullmatch(spec) if len(spec) <= MAX_ADDRESS_OCTETS and "=?" not in spec else None
+    match = _plainly(spec)
     if match is not None:
-        local, domain, top = match.groups()
-        # "--" may be punycode or a reserved label (RFC 5890 section 2.3.1): not for a regular expression to judge.
-        if (
-            len(local) <= MAX_LOCAL_OCTETS
-            and "=?" not in local
-            and "--" not in domain
-            and top.lower() not in _UNREACHABLE
-        ):
-            return Mailbox(name, local, domain.lower())
+        return Mailbox(name, match[1], match[2].lower())
     return _checked(name, spec)
+
+
+def _plainly(spec: str) -> re.Match[str] | None:
+    """Local part and domain of what is a plain address beyond doubt."""
+    match = _PLAIN.fullmatch(spec) if len(spec) <= MAX_ADDRESS_OCTETS and "=?" not in spec else None
+    if match is None:
+        return None
+    local, domain, top = match.groups()
+    # "--" may be punycode or a reserved label (RFC 5890 section 2.3.1): not for a regular expression to judge.
+    plain = len(local) <= MAX_LOCAL_OCTETS and "--" not in domain and top.lower() not in _UNREACHABLE
+    return match if plain else None
 
 
 def _checked(name: str, spec: str) -> Mailbox:

@@ -29,6 +29,16 @@ def uuid7(at_ms: int | None = None) -> UUID:
     return UUID(int=_layout(stamp, random))
 
 
+def uuid7_texts(count: int) -> list[str]:
+    """So many new ids as 32 hexadecimal digits, increasing: for rows that are made by the hundred thousand."""
+    global _last
+    random = os.urandom(8 * count)
+    with _lock:
+        first = max(time.time_ns() // 1_000_000 << 12, _last + 1)
+        _last = first + count - 1
+    return [f"{_layout(first + n, int.from_bytes(random[8 * n : 8 * n + 8], 'big')):032x}" for n in range(count)]
+
+
 def _layout(stamp: int, random: int) -> int:
     """60 bits of time and sequence, version 7, variant 10, 62 random bits."""
     high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)

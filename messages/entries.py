@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from core.queues import Lane
+from messages.model import StoredEmail
 from store.counters import Counted, Origin
 
 
@@ -29,6 +31,14 @@ class EventKind(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"
+
+
+class Words(NamedTuple):
+    """What is told of the message that an entry is about."""
+
+    recipient: str
+    lane: Lane
+    email: StoredEmail
 
 
 class Entry(NamedTuple):
@@ -67,6 +77,8 @@ class Entry(NamedTuple):
     """What the application is told of it besides, such as `{"click": {"link": …}}`; not kept in the timeline."""
     capture: bool = False
     """It is about a message that never left."""
+    words: Words | None = None
+    """What is told of its message; None: to be read where somebody wants to know. A worker has it at hand."""
     noted: bool = False
     """It changes nothing about the message, such as a failure that is reported of one still on its way: applications
     are told what follows from it, and nothing of this."""

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from messages.entries import Entry, EventKind
-from messages.model import MessageRef, NewEmail
+from messages.entries import Entry, EventKind, Words
+from messages.model import NewEmail
 from mta.bounce_kinds import bounce_kind
 from store import arrays
 from store.database import Connection
@@ -56,6 +56,8 @@ _OF_THE_EMAIL: Final = frozenset({EventType.EMAIL_SENT, EventType.EMAIL_SCHEDULE
 Wanted = Mapping[UUID, Collection[str]]
 """Types by application."""
 
+_Ref = tuple[UUID, int]
+
 _FACTS: Final = (
     "attempt", "ip", "provider", "mx", "tls", "phase", "code", "enhanced", "reply", "verdict", "class", "scope", "rule",
     "detail", "next_attempt_at", "duration_ms",
@@ -79,6 +81,15 @@ class ToldEmail:
     lane: str
     topic_id: UUID | None
     scheduled_at: datetime | None
+
+    @classmethod
+    def of(cls, words: Words) -> "ToldEmail":
+        """As its worker knows it."""
+        e = words.email
+        return cls(
+            e.id, e.application_id, e.message_id, e.created_at, e.sender, e.to, e.subject, e.tags, words.lane.value,
+            e.topic_id, e.scheduled_at,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +127,24 @@ def _may_want(entry: Entry, wanted: Wanted) -> bool:
     return TOLD[entry.kind] in types or EventType.EMAIL_SENT in types
 
 
-async def _messages(connection: Connection, entries: Sequence[Entry]) -> dict[MessageRef, _Message]:
+async def _messages(connection: Connection, entries: Sequence[Entry]) -> dict[_Ref, _Message]:
     """The message of each entry; one that is no longer stored is left out."""
-    refs = list({MessageRef(entry.email_id, entry.position): None for entry in entries})
-    names = {"emails": arrays.uuids(r.email_id for r in refs), "positions": arrays.integers(r.position for r in refs)}
+    found: dict[_Ref, _Message] = {}
+    unknown: dict[_Ref, None] = {}
+    for entry in entries:
+        ref = entry.email_id, entry.position
+        if entry.words is None:
+            unknown[ref] = None
+        elif ref not in found:
+            found[ref] = _Message.of(entry.words.recipient, ToldEmail.of(entry.words))
+    left = [ref for ref in unknown if ref not in found]
+    return found | await _read(connection, left) if left else found
+
+
+async def _read(connection: Connection, refs: Sequence[_Ref]) -> dict[_Ref, _Message]:
+    names = {"emails": arrays.uuids(email for email, _ in refs), "positions": arrays.integers(at for _, at in refs)}
     rows = await (await connection.execute(_READ, names)).fetchall()
-    return {MessageRef(row[0], row[1]): _Message.of(row[2], ToldEmail(row[0], *row[3:])) for row in rows}
+    return {(row[0], row[1]): _Message.of(row[2], ToldEmail(row[0], *row[3:])) for row in rows}
 
 
 async def tell_scheduled(connection: Connection, emails: Sequence[NewEmail]) -> None:
@@ -130,12 +153,12 @@ async def tell_scheduled(connection: Connection, emails: Sequence[NewEmail]) -> 
         await outbox.append_known(connection, [_scheduled(email) for email in emails])
 
 
-def _events(entries: Sequence[Entry], messages: Mapping[MessageRef, _Message], wanted: Wanted) -> Iterator[OutboxEvent]:
+def _events(entries: Sequence[Entry], messages: Mapping[_Ref, _Message], wanted: Wanted) -> Iterator[OutboxEvent]:
     """In the order of the entries; before the first that tells of a server, that the email was sent. A schedule is the
     email's, and told once for all recipients."""
     told: set[tuple[str, EventType]] = set()
     for entry in entries:
-        message = messages.get(MessageRef(entry.email_id, entry.position))
+        message = messages.get((entry.email_id, entry.position))
         if message is None:
             continue
         types = wanted.get(message.application_id, ())

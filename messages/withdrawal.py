@@ -19,6 +19,7 @@ from core.refusal import Refused, conflict
 from messages import repository
 from pools import assignments
 from store.database import Connection, Database
+from suppression import removing as suppressions
 
 _STEP: Final = 500
 """Emails cancelled in one transaction."""
@@ -56,6 +57,7 @@ async def delete_application(
             raise _has_mail(found) if not cancel else _being_sent(found)
         await accounts.delete_application(connection, identifier)
         await choices.forget_application(connection, identifier)
+        await suppressions.forget_application(connection, identifier)
         await assignments.forget_gone(connection)
     return found
 

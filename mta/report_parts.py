@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
+from itertools import islice
 from typing import Final
 
 MAX_BYTES: Final = 256 * 1024
@@ -55,23 +56,22 @@ class Part:
         return next(iter(self.headers.get(name, ())), "")
 
     @property
+    def data(self) -> bytes:
+        """The body decoded."""
+        return _transferred(self.body, self.first("content-transfer-encoding"))
+
+    @property
     def text(self) -> str:
         """The body decoded, line ends as LF."""
         charset = _CHARSET.search(self.first("content-type"))
-        data = _transferred(self.body, self.first("content-transfer-encoding"))
-        return as_text(data, charset[1] if charset else "")
+        return as_text(self.data.replace(b"\r\n", b"\n"), charset[1] if charset else "")
 
 
-def read_parts(raw: bytes) -> tuple[Part, list[Part]]:
+def read_parts(raw: bytes, most_bytes: int = MAX_BYTES, most_parts: int = MAX_PARTS) -> tuple[Part, list[Part]]:
     """The mail itself as a part, and its leaves in order: for a mail without parts, the mail."""
-    data = raw[:MAX_BYTES].replace(b"\r", b"")
+    data = raw[:most_bytes].replace(b"\r", b"")
     whole = _entity(data)
-    leaves: list[Part] = []
-    for leaf in _leaves(whole, MAX_DEPTH):
-        leaves.append(leaf)
-        if len(leaves) >= MAX_PARTS:
-            break
-    return whole, leaves
+    return whole, list(islice(_leaves(whole, MAX_DEPTH, most_parts), most_parts))
 
 
 def read_headers(text: str) -> Headers:
@@ -124,14 +124,14 @@ def _entity(data: bytes) -> Part:
     return Part(headers, match[1].lower() if match else "text/plain", body)
 
 
-def _leaves(part: Part, depth: int) -> Iterator[Part]:
+def _leaves(part: Part, depth: int, most: int) -> Iterator[Part]:
     boundary = _boundary(part) if depth and part.content_type.startswith("multipart/") else None
-    pieces = _pieces(part.body, boundary) if boundary is not None else []
+    pieces = _pieces(part.body, boundary, most) if boundary is not None else []
     if not pieces:  # no container, or one that was damaged on its way: what it holds is read as it stands
         yield part
         return
     for piece in pieces:
-        yield from _leaves(_entity(piece), depth - 1)
+        yield from _leaves(_entity(piece), depth - 1, most)
 
 
 def _boundary(part: Part) -> bytes | None:
@@ -139,11 +139,11 @@ def _boundary(part: Part) -> bytes | None:
     return (match[1] or match[2]).rstrip().encode("utf-8", "replace") if match else None
 
 
-def _pieces(body: bytes, boundary: bytes) -> list[bytes]:
+def _pieces(body: bytes, boundary: bytes, most: int) -> list[bytes]:
     """What stands between the boundary lines. A report that was cut off ends its last part at the cut."""
     mark = b"\n--" + boundary
     pieces: list[bytes] = []
-    for section in (b"\n" + body).split(mark, MAX_PARTS + 1)[1:]:
+    for section in (b"\n" + body).split(mark, most + 1)[1:]:
         rest, _, piece = section.partition(b"\n")
         if rest.startswith(b"--"):
             break
@@ -161,11 +161,11 @@ def _transferred(body: bytes, encoding: str) -> bytes:
             try:
                 # A report that was cut off ends in the middle of a group of four.
                 clean = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
-                return binascii.a2b_base64(clean[: len(clean) // 4 * 4] + _tail(clean)).replace(b"\r\n", b"\n")
+                return binascii.a2b_base64(clean[: len(clean) // 4 * 4] + _tail(clean))
             except binascii.Error:
                 return body
         case "quoted-printable":
-            return binascii.a2b_qp(body).replace(b"\r\n", b"\n")
+            return binascii.a2b_qp(body)
         case _:
             return body
 

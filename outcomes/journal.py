@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import orjson
 
 from core.errors import ConfigurationError
 from core.queues import Lane
+from messages.entries import Words
 from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import EventKind
@@ -129,9 +130,14 @@ def _locked(handle: int, patience: float) -> bool:
 
 def _encode(outcome: Outcome) -> bytes:
     try:
-        return orjson.dumps(outcome, default=list) + b"\n"
+        return orjson.dumps(outcome, default=_plain) + b"\n"
     except TypeError:
-        return orjson.dumps(storable(outcome), default=list) + b"\n"
+        return orjson.dumps(storable(outcome), default=_plain) + b"\n"
+
+
+def _plain(value: Iterable[object]) -> list[object] | None:
+    """A tuple with names as a list. What is told of a message is left out: the database has it."""
+    return None if isinstance(value, Words) else list(value)
 
 
 def _read(file: Path) -> list[Outcome]:

@@ -1,11 +1,12 @@
 """The value that what happened to a message is recorded from."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from core.queues import Lane
+from messages.entries import Words
 from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import EventKind
@@ -61,6 +62,8 @@ class Outcome:
     """Of a delivery: seconds since it was accepted, or since its schedule."""
     capture: bool = False
     """It is about a message that does not leave: nothing of it counts for real mail."""
+    words: Words | None = field(default=None, compare=False)
+    """What applications are told of the message; None (a replayed journal): to be read."""
 
     @property
     def is_note(self) -> bool:

@@ -96,7 +96,7 @@ def _entry(outcome: Outcome) -> Entry:
         return Entry(
             *outcome.ref, outcome.at, outcome.kind, detail=detail, next_attempt_at=later,
             counted=None if outcome.capture else Counted(lane, "", "", outcome.kind.value, _part(outcome)),
-            origin=outcome.origin, capture=outcome.capture,
+            origin=outcome.origin, capture=outcome.capture, words=outcome.words,
         )  # fmt: skip
     pool = UUID(a.pool) if a.pool else None
     counted = Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool)
@@ -104,6 +104,7 @@ def _entry(outcome: Outcome) -> Entry:
         *outcome.ref, outcome.at, outcome.kind, outcome.attempts, a.ip, a.provider, a.mx, a.tls, a.phase, a.code,
         a.enhanced, a.reply, a.action, a.klass, a.scope, a.rule, detail, later, a.duration_ms, pool,
         counted=None if outcome.capture else counted, origin=outcome.origin, capture=outcome.capture,
+        words=outcome.words,
     )  # fmt: skip
 
 

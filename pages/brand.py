@@ -1,7 +1,7 @@
 """Who writes to the person: the name they know it by, and the address it writes from.
 
-The sender of the mail that the link stood in, as long as that is stored; then the application's name, and an address
-in its newest verified domain.
+The sender of the mail that the link stood in, as long as that is stored; then its application's newest verified domain.
+Never the application's own name: that is between its operator and us, and may say anything.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,8 @@ SELECT e.sender, d.id FROM emails e
  WHERE e.id = %s AND e.application_id = %s
 """
 _OF_APPLICATION: Final = """
-SELECT a.name, d.id, d.name FROM applications a LEFT JOIN LATERAL (
-    SELECT id, name FROM domains WHERE application_id = a.id AND status = 'verified' ORDER BY id DESC LIMIT 1) d ON true
- WHERE a.id = %s
+SELECT id, name, status = 'verified' FROM domains WHERE application_id = %s
+ ORDER BY status = 'verified' DESC, id DESC LIMIT 1
 """
 
 
@@ -41,8 +40,8 @@ async def brand_of(connection: Connection, application_id: UUID, email_id: UUID)
     row = await (await connection.execute(_OF_APPLICATION, [application_id])).fetchone()
     if row is None:
         return Brand("Postlane")
-    name, domain_id, domain = row
-    return Brand(name, f"no-reply@{domain}" if domain else "", domain_id)
+    domain_id, domain, verified = row
+    return Brand(domain, f"no-reply@{domain}", domain_id) if verified else Brand(domain)
 
 
 def _of_sender(sender: str, domain_id: UUID | None) -> Brand | None:

@@ -113,9 +113,11 @@ async def _answer(send: Send, status: int, headers: _Headers, body: bytes = b"")
 
 
 def _host(scope: Scope) -> str:
-    """The name a request came to, without its port."""
+    """The name a request came to as it is registered: in lower case, without port and without the dot of the root."""
     given = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
-    return given if given.startswith("[") else given.partition(":")[0]
+    if given.startswith("["):
+        return given.partition("]")[0] + "]"
+    return given.partition(":")[0].removesuffix(".")
 
 
 @lru_cache(1024)

@@ -35,6 +35,7 @@ SELECT c.id, c.application_id, c.email_id, c.position, c.captured_at, c.mail_fro
 _WHOSE: Final = """
  WHERE (%(application)s::uuid IS NULL OR c.application_id = %(application)s)
    AND (%(email)s::uuid IS NULL OR c.email_id = %(email)s) AND (%(to)s = '' OR lower(c.rcpt_to) = %(to)s)
+   AND (NOT %(test)s OR (SELECT capture FROM emails WHERE id = c.email_id))
 """
 
 _TOO_MUCH = """
@@ -74,6 +75,8 @@ class Wanted:
     email_id: UUID | None = None
     to: str = ""
     """Recipient of the envelope, folded."""
+    test: bool = False
+    """Only mail that a test key sent."""
 
 
 EVERY: Final = Wanted()
@@ -125,18 +128,18 @@ async def page(connection: Connection, wanted: Wanted, window: Window[UUID]) -> 
     return cut([_view(row) for row in await cursor.fetchall()], window)
 
 
-async def find(connection: Connection, application_id: UUID | None, mail_id: UUID) -> tuple[MailView, bytes] | None:
-    """One mail with its bytes; None when there is none, or it is another application's."""
-    names = _names(Wanted(application_id)) | {"id": mail_id}
+async def find(connection: Connection, wanted: Wanted, mail_id: UUID) -> tuple[MailView, bytes] | None:
+    """One mail with its bytes; None when there is none, or it is not among the wanted ones."""
+    names = _names(wanted) | {"id": mail_id}
     row = await (await connection.execute(f"{_SUMMARY}{_WHOSE} AND c.id = %(id)s", names)).fetchone()
     found = await (await connection.execute("SELECT raw FROM captured_mails WHERE id = %s", [mail_id])).fetchone()
     return (_view(row), bytes(found[0])) if row and found else None
 
 
-async def delete(connection: Connection, application_id: UUID | None, mail_id: UUID) -> bool:
+async def delete(connection: Connection, wanted: Wanted, mail_id: UUID) -> bool:
     """Forget one; False when there is none."""
     cursor = await connection.execute(
-        f"DELETE FROM captured_mails c {_WHOSE} AND c.id = %(id)s", _names(Wanted(application_id)) | {"id": mail_id}
+        f"DELETE FROM captured_mails c {_WHOSE} AND c.id = %(id)s", _names(wanted) | {"id": mail_id}
     )
     return cursor.rowcount == 1
 
@@ -156,7 +159,7 @@ async def trim(connection: Connection, bounds: Bounds) -> None:
 
 
 def _names(wanted: Wanted) -> dict[str, object]:
-    return {"application": wanted.application_id, "email": wanted.email_id, "to": wanted.to}
+    return {"application": wanted.application_id, "email": wanted.email_id, "to": wanted.to, "test": wanted.test}
 
 
 def _view(row: Sequence[Any]) -> MailView:

@@ -1,14 +1,21 @@
 """A captured mail taken apart for a person or a test: texts, headers, attachments. Pure; never raises on odd mail.
 
-By `email` of the standard library in its forgiving mode: what it cannot read stays in the raw bytes, which are the
-truth.
+By the reader of foreign mail (`mta/report_parts`), whose work nobody can blow up: whoever has a test key writes what is
+read here. What it cannot read stays in the raw bytes, which are the truth.
 """
 
 from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.message import Message
+from email.utils import collapse_rfc2231_value, decode_params
+from typing import Final
 
-from mta.raw_headers import decoded
+from mta.mime_headers import ComposeError, parameters
+from mta.raw_headers import decoded, text_of
+from mta.raw_mail import read_fields
+from mta.report_parts import Part as Leaf
+from mta.report_parts import read_parts
+
+_PARTS: Final = 1_000
+_PARAMETERS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,45 +44,51 @@ class Parsed:
 
 def parsed(raw: bytes) -> Parsed:
     """The parts of a mail. The first HTML and the first plain text that are no attachments are its texts."""
-    mail = message_from_bytes(raw, policy=policy.compat32)
-    leaves = [part for part in mail.walk() if not part.is_multipart()]
-    texts = [part for part in leaves if _is_text(part)]
-    html = next((part for part in texts if part.get_content_type() == "text/html"), None)
-    text = next((part for part in texts if part.get_content_type() == "text/plain"), None)
-    files = [part for part in leaves if part is not html and part is not text]
+    whole, leaves = read_parts(raw, len(raw), _PARTS)
+    texts = [leaf for leaf in leaves if _is_text(leaf)]
+    html = next((leaf for leaf in texts if leaf.content_type == "text/html"), None)
+    text = next((leaf for leaf in texts if leaf.content_type == "text/plain"), None)
+    files = [leaf for leaf in leaves if leaf is not html and leaf is not text]
     return Parsed(
-        _text(html),
-        _text(text),
-        tuple((name, decoded(str(value))) for name, value in mail.items()),
-        tuple(_file(number, part) for number, part in enumerate(files, 1)),
+        html.text if html is not None else None,
+        text.text if text is not None else None,
+        _headers(raw, whole),
+        tuple(_file(number, leaf) for number, leaf in enumerate(files, 1)),
     )
 
 
-def _is_text(part: Message) -> bool:
-    return part.get_content_maintype() == "text" and part.get_content_disposition() != "attachment"
-
-
-def _text(part: Message | None) -> str | None:
-    if part is None:
-        return None
+def _headers(raw: bytes, whole: Leaf) -> tuple[tuple[str, str], ...]:
+    """As they stand there; of a head that is none, what can be read of it."""
     try:
-        text = _bytes(part).decode(part.get_content_charset("utf-8"), "replace")
-    except (LookupError, ValueError):  # a charset that nobody knows
-        text = _bytes(part).decode("utf-8", "replace")
-    return text.replace("\r\n", "\n")
+        fields = read_fields(raw.partition(b"\r\n\r\n")[0])
+    except ComposeError:
+        return tuple((name, decoded(value)) for name, values in whole.headers.items() for value in values)
+    return tuple((field.partition(b":")[0].decode("ascii"), decoded(text_of(field))) for _, field in fields)
 
 
-def _file(number: int, part: Message) -> Part:
+def _is_text(leaf: Leaf) -> bool:
+    return leaf.content_type.startswith("text/") and _disposition(leaf) != "attachment"
+
+
+def _disposition(leaf: Leaf) -> str:
+    return leaf.first("content-disposition").partition(";")[0].strip().lower()
+
+
+def _file(number: int, leaf: Leaf) -> Part:
+    name = _parameter(leaf.first("content-disposition"), "filename") or _parameter(leaf.first("content-type"), "name")
     return Part(
         number,
-        decoded(str(part.get_filename("") or "")),
-        part.get_content_type(),
-        str(part.get("Content-ID", "")).strip(" <>"),
-        part.get_content_disposition() or "attachment",
-        _bytes(part),
+        decoded(name),
+        leaf.content_type,
+        leaf.first("content-id").strip(" <>"),
+        _disposition(leaf) or "attachment",
+        leaf.data,
     )
 
 
-def _bytes(part: Message) -> bytes:
-    data = part.get_payload(decode=True)
-    return data if isinstance(data, bytes) else b""
+def _parameter(value: str, name: str) -> str:
+    """A parameter, by RFC 2231 too; "" without it."""
+    for key, text in decode_params([("", ""), *parameters(value)[:_PARAMETERS]])[1:]:
+        if key.lower() == name:
+            return collapse_rfc2231_value(text).strip('"')
+    return ""

@@ -20,6 +20,8 @@ DEFAULT_DAYS: Final = 6
 """A question without a beginning starts so many days before its end."""
 MOST_PERIODS: Final = 10_000
 MOST_VALUES: Final = 100
+_YEARS: Final = range(1970, 2200)
+"""At the ends of the calendar a time has no UTC."""
 
 DIMENSIONS: Final = (*LABELS, *APART)
 _SECONDS: Final = {"hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 28 * 86_400}
@@ -31,6 +33,13 @@ NAMED: Final[Mapping[str, str]] = {
     "topic": "SELECT id::text, name FROM topics",
 }
 """Dimensions whose keys are ids."""
+_OWN: Final[Mapping[str, str]] = {
+    "application": "id = %(application)s",
+    "domain": "application_id = %(application)s",
+    "pool": "id::text IN (SELECT key FROM report_series WHERE by = 'pool' AND application_id = %(application)s)",
+    "topic": "application_id = %(application)s",
+}
+"""Of these those that an application may hear of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +100,13 @@ def _moment(name: str, text: str, zone: ZoneInfo, past: timedelta = timedelta(0)
     """A time, or the midnight of a date and `past` it."""
     try:
         if len(text) <= 10:
-            return datetime.combine(date.fromisoformat(text) + past, time(), zone)
-        moment = datetime.fromisoformat(text)
+            moment = datetime.combine(date.fromisoformat(text) + past, time(), zone)
+        else:
+            moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise invalid(name, "it must be a date such as 2026-11-28, or a time such as 2026-11-28T09:00:00Z") from None
+    if moment.year not in _YEARS:
+        raise invalid(name, f"it must lie between {_YEARS.start} and {_YEARS.stop}")
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
@@ -137,21 +149,23 @@ async def _found(connection: Connection, name: str, texts: Sequence[str], wanted
     """Ids of what is named by name or id. What is gone can be asked for by its id still."""
     known = await names_of(connection, name, wanted.application_id)
     found: list[str] = []
+    closed = name == "application" and wanted.application_id is not None
     for text in texts:
         ids = [identifier for identifier, called in known.items() if text in (called, identifier)]
-        if not ids and not _is_id(text):
+        if not ids and (closed or not _is_id(text)):
             raise Refused("not_found", f"there is no {name} {text[:100]}")
         found.extend(ids or [str(UUID(text))])
     return tuple(found)
 
 
 async def names_of(connection: Connection, dimension: str, application_id: UUID | None = None) -> dict[str, str]:
-    """Names by id, of one application where it has its own; {} for a dimension that has no names."""
+    """Names by id, for one application those of its own and of pools that its mail left through; {} for a dimension
+    that has no names."""
     asked = NAMED.get(dimension)
     if asked is None:
         return {}
-    own = application_id is not None and dimension in ("domain", "topic")
-    cursor = await connection.execute(f"{asked} WHERE application_id = %s" if own else asked, [application_id][:own])
+    statement = asked if application_id is None else f"{asked} WHERE {_OWN[dimension]}"
+    cursor = await connection.execute(statement, {"application": application_id})
     return dict(await cursor.fetchall())
 
 

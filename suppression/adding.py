@@ -36,17 +36,20 @@ _TYPES = (
     "uuid", "text", "text", "text", "text", "text", "text", "timestamptz", "timestamptz", "uuid", "uuid", "text",
 )  # fmt: skip
 # One text with all rows: several times faster to make than an array for each column.
-_GIVEN = f"json_to_recordset(%s) AS g({', '.join(f'{n} {kind}' for n, kind in zip(NAMES, _TYPES, strict=True))})"
+COLUMNS: Final = ", ".join(f"{name} {kind}" for name, kind in zip(NAMES, _TYPES, strict=True))
+"""Of rows to add, with their types."""
+_GIVEN = f"json_to_recordset(%s) AS g({COLUMNS})"
 
 # An entry that is there is locked and left as it is: `_REPLACE` then finds it as it stands, and nobody can take it away
 # in between.
-_ADD = f"""
+ADD: Final = f"""
 INSERT INTO suppressions AS s ({", ".join(NAMES)})
 SELECT {", ".join("coalesce(g.created_at, now())" if name == "created_at" else f"g.{name}" for name in NAMES)}
-  FROM {_GIVEN}
+  FROM {{given}}
 ON CONFLICT (address, scope) DO UPDATE SET id = s.id WHERE false
-RETURNING {columns("s")}
 """
+"""Adds the rows of `given`, called `g`; what is on the list already stays as it is, locked."""
+_ADD = f"{ADD.format(given=_GIVEN)} RETURNING {columns('s')}"
 
 _OVER = "coalesce(s.expires_at <= now(), false)"
 _LONGER = "coalesce(g.expires_at, 'infinity') > coalesce(s.expires_at, 'infinity')"
@@ -54,8 +57,8 @@ _WEIGHS_MORE = f"({_OVER} OR {_LONGER} OR (g.reason = 'complaint' AND s.reason <
 _STAYS = f"s.reason = 'complaint' AND g.reason <> 'complaint' AND NOT {_OVER}"
 _DECIDED = ("reason", "source", "detail", "note", "source_id", "actor")
 
-_REPLACE = f"""
-WITH g AS (SELECT * FROM {_GIVEN}), kept AS (
+REPLACE: Final = f"""
+WITH g AS (SELECT * FROM {{given}}), kept AS (
   {KEEP}, 'replaced', g.actor, g.reason FROM g JOIN suppressions s ON s.address = g.address AND s.scope = g.scope
     WHERE {_WEIGHS_MORE})
 UPDATE suppressions s SET
@@ -64,10 +67,9 @@ UPDATE suppressions s SET
   expires_at = CASE WHEN {_LONGER} OR {_OVER} THEN g.expires_at ELSE s.expires_at END,
   owner_id = CASE WHEN s.owner_id = g.owner_id OR {_OVER} THEN g.owner_id END
   FROM g WHERE s.address = g.address AND s.scope = g.scope AND {_WEIGHS_MORE}
-RETURNING {columns("s")}
 """
-
-_MERGE = f"WITH made AS ({_ADD}) SELECT count(*) FROM made"
+"""Of entries that `ADD` found on the list, those that weigh less than what is given give way to it."""
+_REPLACE = f"{REPLACE.format(given=_GIVEN)} RETURNING {columns('s')}"
 
 _SAME = """
 SELECT s.id, s.address, s.scope FROM unnest(%s::text[], %s::text[]) AS given(address, scope)
@@ -83,7 +85,7 @@ async def add(connection: Connection, additions: Sequence[Addition], *, told: bo
 
     Needs a transaction of the caller, to be all or nothing and to be right beside others.
     """
-    wanted = _without_repeats(additions)
+    wanted = without_repeats(additions)
     keys = sorted(wanted)  # two writers never wait for each other in a circle
     added: list[Added] = []
     for start in range(0, len(keys), STEP):
@@ -107,20 +109,6 @@ async def _add_step(
     cursor = await connection.execute(_SAME, [[key[0] for key in keys], [key[1] for key in keys]])
     found: dict[Key, UUID] = {(row[1], row[2]): row[0] for row in await cursor.fetchall()}
     return [_added(key, found[key], created=key in fresh, changed=key in changed) for key in keys]
-
-
-async def merge(connection: Connection, additions: Sequence[Addition]) -> int:
-    """Add many entries at once and tell nobody, for an import; returns how many are new."""
-    wanted = _without_repeats(additions)
-    keys = sorted(wanted)
-    if not keys:
-        return 0
-    values = _rows(keys, [wanted[key] for key in keys])
-    row = await (await connection.execute(_MERGE, [values])).fetchone()
-    fresh = int(row[0]) if row else 0
-    if fresh < len(keys):
-        await connection.execute(_REPLACE, [values])
-    return fresh
 
 
 async def _changed(connection: Connection, statement: str, values: str) -> dict[Key, Suppression]:
@@ -155,7 +143,7 @@ def _added(key: Key, identifier: UUID, *, created: bool, changed: bool = False) 
     return Added(identifier, key[0], reach_of(key[1]).scope, created, changed)
 
 
-def _without_repeats(additions: Sequence[Addition]) -> dict[Key, Addition]:
+def without_repeats(additions: Sequence[Addition]) -> dict[Key, Addition]:
     """By address and scope, as if they were added one after the other."""
     wanted: dict[Key, Addition] = {}
     for addition in additions:

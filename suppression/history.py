@@ -1,7 +1,8 @@
 """What became of entries that are no more as they were: removed, replaced, expired. Written with each such change.
 
 `KEEP` is part of the statements that change or delete rows (`suppression/adding`, `suppression/removing`), so that no
-entry goes without a trace. Nothing is ever taken out of the history but by `forget` of an application's entries.
+entry goes without a trace. Nothing is ever taken out of the history but what was agreed with an application that is
+gone.
 """
 
 from typing import Final

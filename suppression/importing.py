@@ -2,10 +2,11 @@
 
 So an import that was killed goes on where it stopped when the same file is imported again, and one that is told twice
 adds nothing twice. Progress can be read by everybody from `suppression_imports`. Built for ten million lines: while
-PostgreSQL works on one batch the next is read.
+PostgreSQL works on one batch (`suppression/merging`) the next is read. Needs the one connection it takes for all of it.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,12 +17,16 @@ from uuid import UUID
 from core.ids import uuid7
 from core.refusal import Refused, invalid
 from store.database import Connection, Database
-from suppression.adding import merge
 from suppression.entries import Addition
+from suppression.merging import merge, packed
 from suppression.reading import Fault, Item, ListReader
 
 BATCH: Final = 20_000
-"""Lines of one transaction: about a second, and as much is read again after a kill."""
+"""Lines of the first transaction; the next ones have as many as take about `TURN_SECONDS`."""
+LEAST, MOST = 5_000, 200_000
+"""Lines of a transaction at least and at most: the more, the better the list's index is used."""
+TURN_SECONDS: Final = 3.0
+"""Whoever adds one of the same addresses meanwhile waits so long; as much is read again after a kill."""
 
 SHOWN_FAULTS: Final = 100
 """Lines that are named when they are wrong; the rest is counted."""
@@ -83,22 +88,29 @@ async def run(
 
     Raises Refused when nothing of it was taken.
     """
-    identifier, progress = await _begin(database, name, fingerprint or str(uuid7()), reader)
-    reader.behind = progress.resumed_at
-    items = iter(reader)
-    batch = await asyncio.to_thread(_next_batch, items, reader)
-    while batch.items:
-        store = asyncio.create_task(_store(database, identifier, batch, progress))
-        try:
-            following = await asyncio.to_thread(_next_batch, items, reader)
-        finally:
-            await store
-        tell(progress)
-        batch = following
-    await _finish(database, identifier, progress, reader)
+    async with database.connection() as connection:
+        identifier, progress = await _begin(connection, name, fingerprint or str(uuid7()), reader)
+        reader.behind = progress.resumed_at
+        items, size = iter(reader), BATCH
+        batch = await asyncio.to_thread(_next_batch, items, reader, size)
+        while batch.read:
+            store = asyncio.create_task(_store(connection, identifier, batch, progress))
+            try:
+                following = await asyncio.to_thread(_next_batch, items, reader, size)
+            finally:
+                seconds = await store
+            tell(progress)
+            size, batch = next_size(batch.read, seconds), following
+        await _finish(connection, identifier, progress, reader)
     if not progress.taken:
         raise _nothing_taken(name, reader, progress)
     return progress
+
+
+def next_size(lines: int, seconds: float) -> int:
+    """Lines of the next transaction when these took so long. Pure."""
+    wanted = lines * TURN_SECONDS / max(seconds, 0.001)
+    return int(min(max(wanted, LEAST), 2 * max(lines, LEAST), MOST))
 
 
 async def imports(connection: Connection, limit: int = 50) -> list[Import]:
@@ -113,43 +125,54 @@ async def imports(connection: Connection, limit: int = 50) -> list[Import]:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    items: list[Item]
+    """What was read for one transaction."""
+
+    read: int
+    """Items; 0: the list has ended."""
+    entries: int
+    text: bytes
+    different: int
+    """Entries in the text: a list may name somebody twice."""
+    faults: list[Fault]
     line: int
+    """The last line it reaches."""
 
 
-def _next_batch(items: Iterator[Item], reader: ListReader) -> _Batch:
-    return _Batch(list(islice(items, BATCH)), reader.line)
+def _next_batch(items: Iterator[Item], reader: ListReader, size: int) -> _Batch:
+    read = list(islice(items, size))
+    additions = [item for item in read if isinstance(item, Addition)]
+    faults = [item for item in read if isinstance(item, Fault)]
+    return _Batch(len(read), len(additions), *packed(additions), faults, reader.line)
 
 
-async def _begin(database: Database, name: str, fingerprint: str, reader: ListReader) -> tuple[UUID, Progress]:
-    async with database.transaction() as connection:
-        values = [uuid7(), fingerprint, name, reader.terms.actor]
-        row = await (await connection.execute(_BEGIN, values)).fetchone()
+async def _begin(connection: Connection, name: str, fingerprint: str, reader: ListReader) -> tuple[UUID, Progress]:
+    values = [uuid7(), fingerprint, name, reader.terms.actor]
+    row = await (await connection.execute(_BEGIN, values)).fetchone()
     assert row is not None
     identifier, line, added, known, passed, wrong = row
     return identifier, Progress(line, added, known, passed, wrong, resumed_at=line)
 
 
-async def _store(database: Database, identifier: UUID, batch: _Batch, progress: Progress) -> None:
-    additions = [item for item in batch.items if isinstance(item, Addition)]
-    faults = [item for item in batch.items if isinstance(item, Fault)]
-    async with database.transaction() as connection:
+async def _store(connection: Connection, identifier: UUID, batch: _Batch, progress: Progress) -> float:
+    """Seconds it took."""
+    begun = time.monotonic()
+    async with connection.transaction():
         # A batch that is lost with the machine is lost together with the line it reached.
         await connection.execute("SET LOCAL synchronous_commit = off")
-        fresh = await merge(connection, additions)
+        fresh = await merge(connection, batch.text, batch.different) if batch.entries else 0
         progress.added += fresh
-        progress.known += len(additions) - fresh
-        progress.wrong += len(faults)
-        progress.passed += len(batch.items) - len(additions) - len(faults)
+        progress.known += batch.entries - fresh
+        progress.wrong += len(batch.faults)
+        progress.passed += batch.read - batch.entries - len(batch.faults)
         progress.line = batch.line
         await _reached(connection, identifier, progress, done=False)
-    progress.faults += faults[: SHOWN_FAULTS - len(progress.faults)]
+    progress.faults += batch.faults[: SHOWN_FAULTS - len(progress.faults)]
+    return time.monotonic() - begun
 
 
-async def _finish(database: Database, identifier: UUID, progress: Progress, reader: ListReader) -> None:
-    async with database.transaction() as connection:
-        progress.line = max(progress.line, reader.line)
-        await _reached(connection, identifier, progress, done=True)
+async def _finish(connection: Connection, identifier: UUID, progress: Progress, reader: ListReader) -> None:
+    progress.line = max(progress.line, reader.line)
+    await _reached(connection, identifier, progress, done=True)
 
 
 async def _reached(connection: Connection, identifier: UUID, p: Progress, *, done: bool) -> None:

@@ -37,6 +37,8 @@ _MOST_LINES: Final = 20
 """Lines one CSV entry may have: a server's reply that was kept as detail has fewer."""
 _LOOKED_AT: Final = 20
 """Lines among which the header is looked for: some exports begin with a title."""
+_REMEMBERED: Final = 10_000
+"""Different rows kept, but for their addresses."""
 _MARKS: Final = (",", ";", "\t", "|")
 _END_OF_CELL: Final = re.compile(r"[,;\t|]")
 
@@ -79,6 +81,8 @@ class Passed(Enum):
 
 Item = Addition | Fault | Passed
 
+_Decided = tuple[SuppressionEntry, UUID | None, UUID | None] | Passed
+"""What a row says beside its address: the entry, its application and its topic."""
 _Cells = tuple[int, int, list[str] | str]
 """The line to name, the last line taken, and the cells of a row ([]: nothing), or why it cannot be read."""
 _Row = tuple[Columns, int, list[str] | str]
@@ -94,6 +98,7 @@ class ListReader:
         self._lines = iter(lines)
         self.terms = terms
         self._bare = SuppressionEntry(terms.scope, terms.reason or Reason.IMPORT, terms.source, "")
+        self._decided: dict[tuple[object, ...], _Decided] = {}
         self.line = 0
         self.seen = "nothing"
         """What the file looked like, in words for whoever wonders why nothing was taken."""
@@ -153,24 +158,45 @@ class ListReader:
     def _item(self, row: list[str], columns: Columns) -> Item:
         text = _cell(row, columns.address)
         try:
-            if columns.members or (columns.state is not None and gets_mail(_cell(row, columns.state))):
-                fold_address(text)
-                return Passed.GETS_MAIL
             kept = self._subject(text)
-            entry = self._entry(row, columns)
-            only_for, topic = self._whose(row, columns)
-            if (entry.scope is SuppressionScope.TOPIC) != (topic is not None):
-                raise ValueError("an entry for a topic needs its scope, topic and application")
+            decided = self._decide(row, columns)
         except AddressError as error:
             return Fault(self.line, text[:200], error.reason)
         except ValueError as error:
             return Fault(self.line, text[:200], str(error))
+        if isinstance(decided, Passed):
+            return decided
+        entry, only_for, topic = decided
         t = self.terms
-        if entry.expires_at is not None and entry.expires_at <= t.now:
-            return Passed.OVER
         since = moment(_cell(row, columns.since)) if columns.since is not None else None
         begun = since if since is not None and since < t.now else None
         return Addition(kept, entry, t.owner, only_for, topic, actor=t.actor, since=begun)
+
+    def _decide(self, row: list[str], columns: Columns) -> "_Decided":
+        """What the cells beside the address and the time say: the same on most lines of a list, so it is remembered.
+        Raises ValueError."""
+        said = list(row)
+        for place in (columns.address, columns.since):
+            if place is not None and place < len(said):
+                said[place] = ""
+        key = (*said, columns)
+        decided = self._decided.get(key)
+        if decided is None:
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            self._decided[key] = decided = self._said(row, columns)
+        return decided
+
+    def _said(self, row: list[str], columns: Columns) -> "_Decided":
+        if columns.members or (columns.state is not None and gets_mail(_cell(row, columns.state))):
+            return Passed.GETS_MAIL
+        entry = self._entry(row, columns)
+        only_for, topic = self._whose(row, columns)
+        if (entry.scope is SuppressionScope.TOPIC) != (topic is not None):
+            raise ValueError("an entry for a topic needs its scope, topic and application")
+        if entry.expires_at is not None and entry.expires_at <= self.terms.now:
+            return Passed.OVER
+        return entry, only_for, topic
 
     def _whose(self, row: list[str], columns: Columns) -> tuple[UUID | None, UUID | None]:
         """As our own export has it; what was asked for comes first."""

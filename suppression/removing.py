@@ -19,7 +19,7 @@ from suppression.entries import Removed, Suppression
 from suppression.history import KEEP
 from suppression.reasons import Reason, SuppressionScope
 from suppression.rows import columns, suppression
-from suppression.scopes import WORD
+from suppression.scopes import ID_LENGTH, OWN, WORD
 from suppression.telling import tell
 from webhooks.kinds import EventType
 
@@ -33,6 +33,12 @@ _REMOVE = f"""
 WITH s AS (DELETE FROM suppressions WHERE id = ANY(%(ids)s) RETURNING *)
 {KEEP}, %(ended)s, %(by)s, %(why)s FROM s
 """
+
+
+_FORGET: Final = (
+    f"DELETE FROM suppressions s WHERE ({OWN}) = %(id)s AND ({OWN}) IS NOT NULL AND length(s.scope) >= {ID_LENGTH}",
+    f"DELETE FROM suppression_history s WHERE left(s.scope, {ID_LENGTH}) = %(id)s",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,12 @@ async def forget_expired(database: Database) -> None:
     while more:
         async with database.transaction() as connection:
             more = bool(await remove_expired(connection))
+
+
+async def forget_application(connection: Connection, identifier: UUID) -> None:
+    """An application is gone, and with it what forbade its mail alone. What its mail led to for everybody stays."""
+    for statement in _FORGET:
+        await connection.execute(statement, {"id": str(identifier)})
 
 
 def refusal(kept: Sequence[Kept]) -> Refused:

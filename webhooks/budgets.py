@@ -1,8 +1,6 @@
 """How many requests are under way at a time: in all, and of each owner, so that nobody takes the turns of others."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -16,9 +14,26 @@ class Budget:
         self._each = each
         self._owners: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def turn(self, owner: UUID) -> AsyncIterator[None]:
-        """Wait for a turn of this owner, first among its own, then among all."""
-        own = self._owners.setdefault(owner, asyncio.Semaphore(self._each))
-        async with own, self._whole:
-            yield
+    def turn(self, owner: UUID) -> "Turn":
+        """Turns of this owner: `async with` waits for one, first among its own, then among all."""
+        return Turn(self._owners.setdefault(owner, asyncio.Semaphore(self._each)), self._whole)
+
+
+class Turn:
+    """Entered once for each request, by as many tasks at a time as want to."""
+
+    def __init__(self, own: asyncio.Semaphore, whole: asyncio.Semaphore) -> None:
+        self._own = own
+        self._whole = whole
+
+    async def __aenter__(self) -> None:
+        await self._own.acquire()
+        try:
+            await self._whole.acquire()
+        except BaseException:
+            self._own.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._whole.release()
+        self._own.release()

@@ -55,6 +55,7 @@ _AWAY_SECONDS: Final = 1.0
 """Before an endpoint is gone on with after the database was away, or two transactions had been in each other's way."""
 
 ATTEMPTS = Counter("postlane_webhook_attempts_total", "Requests to webhook endpoints, by result", ["result"])
+_TAKEN = ATTEMPTS.labels("taken")
 SECONDS = Histogram("postlane_webhook_seconds", "Time of a request to an endpoint", buckets=DELIVERY_BUCKETS)
 
 
@@ -193,8 +194,7 @@ class _Turn:
         self.tried: list[Tried] = []
         self._clock = clock
         self._sender = sender
-        self._budget = budget
-        self._owner = served.owner
+        self._turn = budget.turn(served.owner)
         self._target = parse(served.url)
         self._secrets = secrets
         self._trouble = False
@@ -207,12 +207,12 @@ class _Turn:
 
     async def _one(self, event: Due) -> bool:
         body = event.payload.encode()
-        async with self._budget.turn(self._owner):
+        async with self._turn:
             sent_at = self._clock.now()
             headers = signing.headers(self._secrets, str(event.id), int(sent_at.timestamp()), body)
             answer = await self._sender.post(self._target, headers, body)
         SECONDS.observe(answer.milliseconds / 1000)
-        ATTEMPTS.labels("taken" if answer.good else said(answer) if answer.status else "no answer").inc()
+        (_TAKEN if answer.good else ATTEMPTS.labels(said(answer) if answer.status else "no answer")).inc()
         self._trouble = self._trouble or answer.trouble or answer.status == GONE
         self.tried.append(Tried(event, sent_at, answer, _again(event, sent_at, answer)))
         return answer.good

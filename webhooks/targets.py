@@ -65,9 +65,18 @@ class Target:
     @property
     def url(self) -> str:
         """Put together again, always in the same way."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port as HTTP names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.path}"
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def request_head(self) -> str:
+        """The first two lines of a POST there. Nothing in it can end a line: `parse` lets none through."""
+        return f"POST {self.path} HTTP/1.1\r\nhost: {self.authority}\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ def check(text: str, own: Sequence[Network]) -> Target:
     guard = guard_of(target, own)
     if target.scheme == "http" and not own:
         raise invalid(_FIELD, "it must be https: what webhooks say about people does not travel in the clear")
-    if _is_address(target.host) and not guard.allows(target.host):
+    if is_address(target.host) and not guard.allows(target.host):
         raise invalid(_FIELD, f"{target.host} is not {_where(guard)}")
     if target.host.rpartition(".")[2] == "localhost" and not (guard.allows("127.0.0.1") or guard.allows("::1")):
         raise invalid(_FIELD, f"{target.host} is not {_where(guard)}")
@@ -135,7 +144,8 @@ def _is_public(ip: IPv4Address | IPv6Address) -> bool:
     return not is_forbidden(str(ip)) and not any(ip in one for one in _NEVER if one.version == ip.version)
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether it is an address and no name."""
     try:
         ip_address(host)
     except ValueError:

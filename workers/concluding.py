@@ -13,6 +13,7 @@ from typing import NamedTuple
 from core.logs import get_logger
 from messages import claim, retry, states
 from messages.claim import Held
+from messages.entries import Words
 from messages.model import Claimed, MessageRef, StoredEmail
 from messages.timeline import EventKind
 from mta.deliver import Delivery
@@ -111,6 +112,7 @@ def conclude(
         suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
         origin=_origin(batch, message),
         waited=waited,
+        words=Words(message.recipient, batch.lane, email),
     )
     _put(batch, outcome, c)
     if verdict.uncertain:

@@ -65,7 +65,8 @@ async def get_report(
     async with given.database.connection() as connection:
         meant = await question(connection, wanted, given.clock.now(), kept)
         answer = await figures.ask(connection, meant)
-        names = {name: await names_of(connection, name) for name in meant.group if name in NAMED and answer.rows}
+        named = [name for name in meant.group if name in NAMED and answer.rows]
+        names = {name: await names_of(connection, name, wanted.application_id) for name in named}
     return json_answer(report_face(meant, answer, names))
 
 

@@ -1,7 +1,8 @@
 """`/sandbox`: mail that was captured instead of sent, to look at in tests, and the rules that capture more.
 
-Thin: the mailbox is `sandbox/mailbox`, rules are `accounts/capture_rules`. Test keys read and empty the mailbox of
-their application. Rules want a live key: one too many keeps real mail from its recipients.
+Thin: the mailbox is `sandbox/mailbox`, rules are `accounts/capture_rules`. Test keys read and forget what test keys of
+their application sent, and no captured mail of live keys. Rules want a live key: one too many keeps real mail from its
+recipients.
 """
 
 import asyncio
@@ -126,7 +127,7 @@ async def get_attachment(mail_id: UUID, number: int, who: MailAccess, given: Wit
 async def delete_mail(mail_id: UUID, who: MailAccess, given: With) -> Response:
     """Forgets one captured mail. Its email and timeline stay."""
     async with given.database.connection() as connection:
-        if not await mailbox.delete(connection, who.application_id, mail_id):
+        if not await mailbox.delete(connection, _wanted(who), mail_id):
             raise _unknown(mail_id)
     return json_answer(deleted("sandbox_email", mail_id))
 
@@ -174,16 +175,17 @@ async def delete_rule(rule_id: UUID, who: FullAccess, given: With) -> Response:
     return json_answer(deleted("capture_rule", rule_id))
 
 
-def _wanted(who: Caller, email_id: UUID | None, to: str) -> Wanted:
+def _wanted(who: Caller, email_id: UUID | None = None, to: str = "") -> Wanted:
+    """What a key may see: a test key no captured mail of live ones, which is about real people."""
     try:
-        return Wanted(who.application_id, email_id, fold_address(to) if to else "")
+        return Wanted(who.application_id, email_id, fold_address(to) if to else "", who.test)
     except AddressError as error:
         raise ApiError("invalid_parameter", f"The `to` parameter is not valid: {error.reason}") from None
 
 
 async def _found(mail_id: UUID, who: Caller, given: Deps) -> tuple[MailView, bytes]:
     async with given.database.connection() as connection:
-        found = await mailbox.find(connection, who.application_id, mail_id)
+        found = await mailbox.find(connection, _wanted(who), mail_id)
     if found is None:
         raise _unknown(mail_id)
     return found

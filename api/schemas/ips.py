@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from api.schemas.pools import IpState
-from api.schemas.shapes import Listed, Strict, Text
+from api.schemas.shapes import Listed, Moment, Strict, Text
 from api.schemas.throttles import ThrottleAnswer
 from core.queues import Lane
 
@@ -59,7 +59,7 @@ class PostReputation(Strict):
     source: Text = Field(examples=["sender_score", "snds", "postmaster"])
     figure: float | Text = Field(description="0 (worst) to 100; or green, yellow, red, high, medium, low, bad.")
     note: Annotated[str, Field(max_length=500)] = ""
-    at: Annotated[datetime, Field(strict=False)] | None = Field(None, description="Of when it is; now by default.")
+    at: Moment | None = Field(None, description="Of when it is; now by default.")
 
 
 class InPoolAnswer(BaseModel):

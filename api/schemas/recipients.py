@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.schemas.shapes import Strict
+from api.schemas.shapes import Moment, Strict
 from api.schemas.suppressions import SuppressionItem
 from api.schemas.topics import ContactTopic
 from core.queues import Lane
@@ -85,7 +85,7 @@ class RecipientFound(RecipientState):
 class ReportActivity(Strict):
     """A sign of life."""
 
-    at: Annotated[Annotated[datetime, Field(strict=False)] | None, Absent] = Field(
+    at: Annotated[Moment | None, Absent] = Field(
         None, description="When it was: ISO 8601 with a zone, not in the future. Left out: now."
     )
 

@@ -1,13 +1,28 @@
 """Shapes that several nouns share."""
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 T = TypeVar("T")
 
 Text = Annotated[str, Field(max_length=300)]
 Reason = Annotated[str, Field(max_length=500)]
+
+YEARS: Final = range(1970, 2200)
+
+
+def in_reach(moment: datetime) -> datetime:
+    """Of a moment whose zone is far enough from UTC the year is 0 or 10000 there: PostgreSQL keeps it, and nobody can
+    read it again."""
+    if moment.year not in YEARS:
+        raise ValueError(f"it must lie between {YEARS.start} and {YEARS.stop}")
+    return moment
+
+
+Moment = Annotated[datetime, Field(strict=False), AfterValidator(in_reach)]
+"""A time that somebody gives."""
 
 
 class Strict(BaseModel):

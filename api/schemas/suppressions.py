@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Listed, Moment, Strict
 from suppression.adding import LARGEST_BATCH
 from suppression.reasons import Origin, Reason, Source, SuppressionScope
 from suppression.removing import Lock
@@ -52,7 +52,7 @@ class Terms(Strict):
         "", max_length=500, description="The evidence: who asked, and where to read about it."
     )
     note: Annotated[str, otherwise("")] = Field("", max_length=500, description="What else to remember about it.")
-    expires_at: Annotated[Annotated[datetime, Field(strict=False)] | None, Absent] = Field(
+    expires_at: Annotated[Moment | None, Absent] = Field(
         None, description="ISO 8601 with a zone, in the future. The entry ends by itself."
     )
     expires_in: Annotated[_ExpiresIn | None, Absent] = Field(None, description="Seconds; instead of `expires_at`.")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.shapes import Listed, Strict, Text
+from api.schemas.shapes import Listed, Moment, Strict, Text
 
 _Kind = Literal["ip", "domain"]
 
@@ -22,7 +22,7 @@ class Override(Strict):
 class RestNow(Override):
     """Rest something by hand."""
 
-    until: Annotated[datetime, Field(strict=False)] = Field(description="ISO 8601 with a zone, in the future.")
+    until: Moment = Field(description="ISO 8601 with a zone, in the future.")
 
 
 class ThrottleAnswer(BaseModel):

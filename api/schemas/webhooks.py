@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Listed, Strict, in_reach
 from web.absent import Absent, Needed, otherwise
 
 EventTypes = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=200)]
-Moment = Annotated[AwareDatetime, Field(strict=False)]
+AwareMoment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_reach)]
 
 
 class CreateWebhook(Strict):
@@ -33,8 +33,8 @@ class UpdateWebhook(Strict):
 class ReplayEvents(Strict):
     """Which events are sent again."""
 
-    since: Annotated[Moment | None, Absent] = Field(None, description="Written from here on; by default all.")
-    until: Annotated[Moment | None, Absent] = Field(None, description="Written before; by default now.")
+    since: Annotated[AwareMoment | None, Absent] = Field(None, description="Written from here on; by default all.")
+    until: Annotated[AwareMoment | None, Absent] = Field(None, description="Written before; by default now.")
     status: Annotated[Literal["failed", "unsent", "all"], otherwise("failed")] = Field(
         "failed", description="What has failed; that and what still waits; or everything, taken or not."
     )

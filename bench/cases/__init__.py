@@ -6,7 +6,19 @@ database, and a process that ended by itself spoils the run.
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.cases import api, backlog, clicks, latency, limits, reports, reroute, suppression, throughput, webhooks
+from bench.cases import (
+    api,
+    backlog,
+    clicks,
+    latency,
+    limits,
+    reports,
+    reroute,
+    suppression,
+    telling,
+    throughput,
+    webhooks,
+)
 from bench.session import Session
 
 ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] = {
@@ -16,6 +28,7 @@ ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] 
     "api": (api.KEYS, api.measure),
     "clicks": (clicks.KEYS, clicks.measure),
     "webhooks": (webhooks.KEYS, webhooks.measure),
+    "telling": (telling.KEYS, telling.measure),
     "latency": (latency.IDLE_KEYS, latency.measure_idle),
     "reports": (reports.KEYS, reports.measure),
     "backlog": (backlog.KEYS, backlog.measure),

@@ -163,10 +163,12 @@ def full_shape(session: Session, port: int) -> Shape:
     return Shape(marketing=session.options.marketing_workers, api_port=port)
 
 
-async def deliver(session: Session, running: Running, messages: int, run: str) -> Pass:
+async def deliver(
+    session: Session, running: Running, messages: int, run: str, bodies: mail.MailBodies | None = None
+) -> Pass:
     """Post `messages` marketing mails in batches and wait for the last 250; checks that every one arrived once."""
     world, options = session.world, session.options
-    bodies = mail.MailBodies("marketing")
+    bodies = bodies or mail.MailBodies("marketing")
     people = (mail.recipient(number, mail.BULK_ZONE, options.domains, run) for number in range(messages))
     numbered = list(enumerate(people))
     batches = (bodies.batch(numbered[start : start + BATCH]) for start in range(0, messages, BATCH))

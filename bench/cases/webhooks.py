@@ -59,7 +59,7 @@ async def _send(session: Session, database: BenchDatabase, count: int) -> tuple[
         with world.stack(database, _background_only, own) as running:
             pids = {**running.pids(), **world.server_pids(), "receiver": pid}
             before = processor.sample(pids)
-            await _all_taken(database, count)
+            await all_taken(database, count)
             cpu = processor.microseconds_per_message(processor.sample(pids).since(before), count)
             running.check()
     with database.connect() as connection:
@@ -81,7 +81,7 @@ async def _fill(database: BenchDatabase, secret: str, url: str, count: int) -> N
         await pool.close()
 
 
-async def _all_taken(database: BenchDatabase, count: int) -> None:
+async def all_taken(database: BenchDatabase, count: int) -> None:
     ends = time.monotonic() + _AWAIT_SECONDS
     while time.monotonic() < ends:
         with database.connect() as connection:

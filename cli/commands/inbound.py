@@ -3,7 +3,6 @@
 Without a sub-command it serves, as units and compose files call it.
 """
 
-import sys
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import typer
 
 from cli import context
 from cli.commands import services
-from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_raw, print_table, say, wants_json
 from cli.sessions import with_database
 from core.paging import Page, Window
 from mta.bounces import parse_bounce
@@ -79,7 +78,7 @@ def show(
     if found is None:
         raise CliError("not_found", f"There is no received mail {mail} (any more).", "postlane inbound list")
     if raw:
-        sys.stdout.buffer.write(found[1])
+        print_raw(found[1])
         return
     detail = inbound_detail(*found, parse_bounce(found[1]), rules_in_force(context.settings()))
     if wants_json(as_json):

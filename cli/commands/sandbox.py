@@ -1,6 +1,5 @@
 """`postlane sandbox`: mail that was captured instead of sent, and the rules that capture mail of live keys."""
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +10,7 @@ from accounts import capture_rules
 from accounts.capture_rules import CaptureRule
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
-from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_raw, print_table, say, tell, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
 from core.paging import Window
@@ -80,14 +79,14 @@ def show(
     async def work(database: Database) -> tuple[MailView, bytes]:
         async with database.connection() as connection:
             owner = (await chosen(connection, application)).id
-            found = await mailbox.find(connection, owner, await _meant(connection, owner, mail))
+            found = await mailbox.find(connection, Wanted(owner), await _meant(connection, owner, mail))
         if found is None:
             raise CliError("not_found", f"There is no captured mail {mail}.", "`postlane sandbox list` shows the mail.")
         return found
 
     view, data = with_database(work)
     if raw:
-        sys.stdout.buffer.write(data)
+        print_raw(data)
         return
     content = parsed(data)
     if wants_json(as_json):

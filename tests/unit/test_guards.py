@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -221,6 +222,29 @@ def test_environment_is_read_in_one_place() -> None:
 
 
 # Tests
+
+
+MAY_PARSE_MAIL = ("simulator/people.py", "simulator/control.py")
+"""Practice people read mail that we wrote. Whatever comes from elsewhere is read by `mta/report_parts`."""
+_PARSERS = re.compile(r"message_from_(?:bytes|string|file|binary_file)$|(?:Bytes)?(?:Header|Feed)?Parser$")
+
+
+def _names_a_mail_parser(node: ast.AST) -> TypeGuard[ast.ImportFrom | ast.Attribute]:
+    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("email"):
+        return any(_PARSERS.match(name.name) for name in node.names)
+    return isinstance(node, ast.Attribute) and bool(_PARSERS.match(node.attr))
+
+
+def test_foreign_mail_is_read_by_the_bounded_reader() -> None:
+    """The parser of the standard library can be kept busy for minutes by a megabyte."""
+    found = [
+        _place(file, node)
+        for file in _python()
+        if not file.relative_to(ROOT).as_posix().startswith(("tests/", *MAY_PARSE_MAIL))
+        for node in ast.walk(_tree(file))
+        if _names_a_mail_parser(node)
+    ]
+    assert found == []
 
 
 def test_every_test_can_fail() -> None:

@@ -58,6 +58,36 @@ async def test_what_cannot_be_asked_is_a_parameter(client: httpx.AsyncClient) ->
     assert (await client.get("/reports", params={"pool": "nope"})).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/reports", "/emails/metrics"])
+async def test_the_ends_of_the_calendar_are_no_bugs(client: httpx.AsyncClient, path: str) -> None:
+    """In zones where they lie beyond it too."""
+    days = ("0001-01-01", "9999-12-31", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "-0001-01-01")
+    for zone in ("UTC", "Pacific/Kiritimati", "America/Los_Angeles"):
+        for params in ({"start_date": day} for day in days), ({"end_date": day} for day in days):
+            for given in params:
+                answer = await client.get(path, params=given | {"timezone": zone})
+                assert answer.status_code == 422, (given, answer.text)
+
+
+async def test_an_application_hears_no_names_of_others(
+    client: httpx.AsyncClient, ops: httpx.AsyncClient, emails: list[str]
+) -> None:
+    """Neither as rows nor by asking for them: what is another's answers as what is not there."""
+    for name, others in (("pool", "bulk"), ("application", "stranger")):
+        refused = await client.get("/reports", params={name: others})
+        missing = await client.get("/reports", params={name: "nowhere"})
+        assert (refused.status_code, refused.json()["message"]) == (
+            404,
+            missing.json()["message"].replace("nowhere", others),
+        )
+        assert (await ops.get("/reports", params={name: others})).status_code == 200
+    other = (await ops.get("/reports", params={"group_by": "application"})).json()["data"]
+    stranger = next(row["application_id"] for row in other if row["application"] != "acme")
+    assert (await client.get("/reports", params={"application": stranger})).status_code == 404
+    grouped = (await client.get("/reports", params={"group_by": "application"})).json()["data"]
+    assert {row["application"] for row in grouped} == {"acme"}
+
+
 async def test_metrics_have_resends_shape(client: httpx.AsyncClient, account: Account, emails: list[str]) -> None:
     whole = (await client.get("/emails/metrics")).json()
     MetricsAnswer.model_validate(whole)

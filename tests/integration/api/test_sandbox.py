@@ -192,3 +192,20 @@ async def test_nobody_sees_the_mailbox_of_another_application(
     assert (await client.delete(f"/sandbox/emails/{listed['id']}", headers=stranger)).status_code == 404
     sending = {"authorization": f"Bearer {account.sending}"}
     assert (await client.get("/sandbox/emails", headers=sending)).status_code == 401
+
+
+async def test_a_test_key_reads_no_captured_mail_of_live_keys(
+    client: httpx.AsyncClient, tester: httpx.AsyncClient, account: Account, database: Database
+) -> None:
+    real = (await client.post("/emails", json=email())).json()["id"]
+    mine = (await tester.post("/emails", json=email())).json()["id"]
+    for email_id in (real, mine):
+        await keep(database, account, email_id)
+    every = {one["email_id"]: one["id"] for one in (await client.get("/sandbox/emails")).json()["data"]}
+    assert every.keys() == {real, mine}
+    assert [one["id"] for one in (await tester.get("/sandbox/emails")).json()["data"]] == [every[mine]]
+    for url in (f"/sandbox/emails/{every[real]}", f"/sandbox/emails/{every[real]}/raw"):
+        assert (await tester.get(url)).status_code == 404
+    assert (await tester.delete(f"/sandbox/emails/{every[real]}")).status_code == 404
+    assert (await tester.delete("/sandbox/emails")).status_code == 200
+    assert [one["id"] for one in (await client.get("/sandbox/emails")).json()["data"]] == [every[real]]

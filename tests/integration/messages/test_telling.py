@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from messages import repository
+from core.ids import uuid7
+from core.queues import Lane
+from messages import claim, repository
+from messages.entries import Words
 from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import EventKind
@@ -45,6 +48,24 @@ async def test_a_delivery_says_what_the_email_says_and_how_it_went(database: Dat
     assert {name: sent["data"][name] for name in shared} == shared
     facts = {"recipient": "a@example.com", "ip": "127.0.1.1", "provider": "gmail", "code": 250, "verdict": "delivered"}
     assert {name: delivered["data"][name] for name in [*shared, *facts]} == shared | facts
+
+
+async def test_what_a_worker_knows_and_what_is_read_tell_the_same(database: Database) -> None:
+    """Outcomes of a replayed journal know nothing of their email."""
+    endpoint = await make_endpoint(database)
+    topic, whole = uuid7(), {"tags": (("category", "receipt"),), "scheduled_at": datetime.now(UTC)}
+    email = new_email("a@example.com", "b@example.com", topic_id=topic, **whole)
+    known, read = await claimed(database, email)
+    async with database.connection() as connection:
+        stored, _ = (await claim.load(connection, [email.id]))[email.id]
+    at = datetime.now(UTC)
+    await recorded(database, outcome(known, at=at, words=Words("a@example.com", Lane.TRANSACTIONAL, stored)))
+    await recorded(database, outcome(read, at=at))
+    *_, by_worker, by_reading = await told(database, endpoint)
+    assert by_worker["data"].pop("recipient") == "a@example.com"
+    assert by_reading["data"].pop("recipient") == "b@example.com"
+    assert by_worker == by_reading
+    assert by_worker["data"]["topic_id"] == str(topic)
 
 
 async def test_a_replayed_journal_tells_nothing_again(database: Database) -> None:

@@ -116,7 +116,10 @@ async def test_nobody_lends_the_tracking_host_of_another(
     for text, host, status in (
         (shops, "Links.Shop.example", 302),
         (shops, "links.shop.example:8443", 302),
+        (shops, "LINKS.shop.example.:443", 302),
         (theirs, "links.shop.example", 404),
+        (theirs, "links.shop.example.", 404),
+        (theirs, "links.SHOP.example.:8443", 404),
         (shops, OURS, 302),
         (shops, "upstream-of-a-proxy", 302),
     ):

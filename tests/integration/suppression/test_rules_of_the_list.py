@@ -223,3 +223,21 @@ async def test_what_is_between_a_person_and_another_application_is_not_seen(data
             page = await repository.page(connection, search, Window(10))
         assert page is not None
         assert "".join(one.address[0] for one in page.entries) == expected, search
+
+
+async def test_what_an_application_that_is_gone_agreed_goes_with_it(database: Database) -> None:
+    await add(
+        database,
+        Addition("a@x.example", entry(MARKETING, Reason.UNSUBSCRIBE), ONE, ONE),
+        Addition("b@x.example", entry(SuppressionScope.TOPIC), ONE, ONE, TOPIC),
+        Addition("c@x.example", entry(MARKETING), OTHER, OTHER),
+        Addition("d@x.example", entry(reason=Reason.HARD_BOUNCE), ONE),
+    )
+    await remove(database, OPERATOR, "b@x.example")
+    async with database.transaction() as connection:
+        await removing.forget_application(connection, ONE)
+        found = await repository.page(connection, Search(), Window(10))
+
+    assert found is not None
+    assert [one.address for one in found.entries] == ["d@x.example", "c@x.example"]
+    assert await ended(database, "b@x.example") == []

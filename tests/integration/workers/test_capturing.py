@@ -53,7 +53,7 @@ async def caught(lane: LaneTest) -> list[MailView]:
 
 async def raw_of(lane: LaneTest, mail_id: UUID) -> bytes:
     async with lane.database.connection() as connection:
-        found = await mailbox.find(connection, None, mail_id)
+        found = await mailbox.find(connection, EVERY, mail_id)
     assert found is not None
     return found[1]
 

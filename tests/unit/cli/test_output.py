@@ -8,7 +8,7 @@ from enum import StrEnum
 import pytest
 from _pytest.capture import CaptureIO
 
-from cli.output import Column, emit, print_error, shown, visible
+from cli.output import Column, emit, print_error, print_raw, shown, visible
 
 
 class _Colour(StrEnum):
@@ -104,3 +104,17 @@ def test_errors_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
 def test_errors_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     print_error("not_found", "no such message", "look again")
     assert capsys.readouterr().err == "error[not_found]: no such message\n  hint: look again\n"
+
+
+RAW = b"Subject: \x1b]0;hello\x07\x9b31m\r\n\r\nB\xf6se \xe2\x80\xae\r\n"
+
+
+def test_raw_bytes_are_for_files_and_programs(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    print_raw(RAW)
+    assert capsysbinary.readouterr().out == RAW
+
+
+@pytest.mark.usefixtures("terminal")
+def test_raw_bytes_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_raw(RAW)
+    assert capsys.readouterr().out == "Subject: \\x1b]0;hello\\x07\\x9b31m\n\nB\\xf6se \\u202e\n"

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from core.errors import ConfigurationError
 from core.ids import uuid7
 from core.queues import Lane
-from messages.model import MessageRef
+from messages.entries import Words
+from messages.model import MessageRef, StoredEmail
 from messages.states import State
 from messages.timeline import EventKind
 from outcomes.journal import Journal
@@ -229,3 +230,16 @@ def test_journal_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 
     assert {(tmp_path / f"w.{kind}.journal").stat().st_mode & 0o077 for kind in "ab"} == {0}
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_what_is_told_of_a_message_is_not_kept_here(tmp_path: Path) -> None:
+    """The database has it, and a line is written for each mail."""
+    email = StoredEmail(
+        uuid7(), uuid7(), uuid7(), None, uuid7(), outcome(REF).at, None, "a@x.example", "Secret", (), (), (), "<1>"
+    )
+    journal = Journal(tmp_path, "w")
+    journal.append(replace(outcome(REF), words=Words("b@x.example", Lane.MARKETING, email)))
+    journal.close()
+    assert not any(b"Secret" in file.read_bytes() for file in tmp_path.iterdir())
+    ((kept,),) = (reopened(tmp_path)[1],)
+    assert kept.words is None

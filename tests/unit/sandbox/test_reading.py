@@ -53,3 +53,14 @@ def test_any_bytes(raw: bytes) -> None:
 
     assert all(isinstance(part.data, bytes) for part in found.attachments)
     assert found.text is None or isinstance(found.text, str)
+
+
+def test_a_mail_of_nothing_but_parts_is_read_up_to_a_bound() -> None:
+    """Each boundary open at once, and each line like all of them: minutes for the parser of the standard library."""
+    nested = b"".join(
+        b"--%s\r\nContent-Type: multipart/mixed; boundary=%s\r\n\r\n" % (b"b" * n, b"b" * (n + 1)) for n in range(1, 70)
+    )
+    head = b"From: a@x.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    found = parsed(head + nested + b"--\r\n" * 50_000)
+    assert (dict(found.headers)["From"], len(found.attachments) <= 1_000) == ("a@x.example", True)
+    assert len(parsed(head + b"--b\r\n\r\nx\r\n" * 20_000).attachments) == 999, "the first text is none"

@@ -1,0 +1,99 @@
+"""The bare protocol: what counts as an answer, what is kept open after it, and what is no answer at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mta.dns_client import DnsClient
+from webhooks.health import Answer
+from webhooks.sending import Sender
+from webhooks.targets import Target, networks
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Saying(asyncio.Protocol):
+    """Says the next of these to whatever it is sent."""
+
+    def __init__(self, said: Iterator[bytes], asked: list[bytes], requests: list[int], ends: bool) -> None:
+        self._said, self._asked, self._requests, self._ends = said, asked, requests, ends
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        self._number = len(self._requests)
+        self._requests.append(0)
+
+    def data_received(self, data: bytes) -> None:
+        self._asked.append(data)
+        self._requests[self._number] += 1
+        self._transport.write(next(self._said))
+        if self._ends:
+            self._transport.close()
+
+
+@asynccontextmanager
+async def saying(*turns: bytes, ends: bool = False) -> AsyncIterator[tuple[Callable[[], Awaitable[Answer]], list[int]]]:
+    """Posts to a server that says these, one after the other; how many requests each of its connections brought."""
+    asked, requests, said = list[bytes](), list[int](), iter(turns)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Saying(said, asked, requests, ends), "127.0.0.1", 0)
+    target = Target("http", "127.0.0.1", server.sockets[0].getsockname()[1], "/hook?a=b")
+    sender = Sender(DnsClient(["127.0.0.1:1"]), networks(["127.0.0.0/8"]))
+    yield lambda: sender.post(target, {"webhook-id": "1"}, b"{}"), requests
+    await sender.close()
+    server.close()
+    for one in asked:
+        assert one.startswith(b"POST /hook?a=b HTTP/1.1\r\nhost: 127.0.0.1:")
+        assert one.endswith(b"webhook-id: 1\r\ncontent-length: 2\r\n\r\n{}")
+
+
+async def test_a_connection_is_kept_for_the_next_request() -> None:
+    chunked = b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"
+    early = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
+    async with saying(OK, chunked, early + OK, b"HTTP/1.1 204 No Content\r\n\r\n") as (post, requests):
+        answers = [await post() for _ in range(4)]
+    assert [(one.status, one.text) for one in answers] == [(200, "ok"), (503, "abcd"), (200, "ok"), (204, "")]
+    assert answers[1].retry_after is not None
+    assert answers[1].retry_after.total_seconds() == 7
+    assert requests == [4]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n",
+        OK + b"nonsense",
+    ],
+)
+async def test_it_is_not_kept_after_a_last_word_or_one_too_many(last: bytes) -> None:
+    async with saying(last, OK) as (post, requests):
+        assert [(one.status, one.text) for one in [await post(), await post()]] == [(200, "ok")] * 2
+    assert requests == [1, 1]
+
+
+async def test_the_end_of_the_connection_ends_an_answer_that_names_no_length() -> None:
+    async with saying(b"HTTP/1.1 500 No\r\n\r\nbroken", ends=True) as (post, _):
+        answer = await post()
+    assert (answer.status, answer.text) == (500, "broken")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "closed the connection"),
+        (b"HTTP/1.1 200", "closed the connection"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 100_000, "too long"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 4000, "too long"),
+    ],
+)
+async def test_what_is_no_answer(said: bytes, why: str) -> None:
+    async with saying(said, ends=True) as (post, _):
+        answer = await post()
+    assert answer.status is None
+    assert why in answer.error

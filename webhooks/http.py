@@ -1,0 +1,197 @@
+"""HTTP/1.1 as a webhook needs it: a POST with a small body over a kept connection, and the beginning of the answer.
+
+A connection is made to an address that the caller has judged, never to a name. There are no redirects, cookies, proxies
+and no compression here. A server that says more than it was asked loses its connection. Parsing is httptools'.
+
+A client of our own, because an application may want to be told of everything, which is two requests a mail: those of a
+general client took a third of what sending the mail takes (docs/decisions/0013-dependencies.md).
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import httptools
+
+Key = tuple[str, str, int]
+"""Scheme, host as the URL names it, port: what connections are kept by."""
+
+KEPT_SECONDS: Final = 30.0
+"""An idle connection is kept for so long."""
+BODY_BYTES: Final = 1000
+"""Of an answer that are kept; a connection with more to come is closed."""
+_HEAD_BYTES: Final = 64 * 1024
+_COMMON: Final = "content-type: application/json\r\nuser-agent: Postlane-Webhooks/1\r\naccept-encoding: identity\r\n"
+
+
+class NoAnswerError(OSError):
+    """The connection ended, or what came over it is no answer."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+        self._begin()
+        self.idle_since = 0.0
+
+    def _begin(self) -> None:
+        self.status = 0
+        self.retry_after = ""
+        self.body = b""
+        self._heads = 0
+        self._headed = False
+
+    @property
+    def _over(self) -> bool:
+        """Nothing (more) was asked."""
+        return self._waiter is None or self._waiter.done()
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may go over it."""
+        return not self._closed and not self._transport.is_closing()
+
+    async def post(self, head: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Send, and return when the answer is in `status`, `retry_after` and `body`. Raises NoAnswerError."""
+        self._begin()
+        self._waiter = asyncio.get_running_loop().create_future()
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        self._transport.write(f"{head}{_COMMON}{lines}content-length: {len(body)}\r\n\r\n".encode("ascii") + body)
+        try:
+            await self._waiter
+        finally:
+            if self._waiter.cancelled():
+                self.close()
+            self._waiter = None
+
+    def close(self) -> None:
+        """At once: nothing more is wanted of it."""
+        self._closed = True
+        self._transport.abort()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            self.close()
+            return
+        self._heads += 0 if self._headed else len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail("what it answers is not HTTP/1.1")
+            self.close()  # also when an answer came before it
+        if self._heads > _HEAD_BYTES and not self._headed:
+            self._fail("the head of its answer is too long")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closed = True
+        if self._headed:
+            self._answered(keep=False)  # a body whose end is that of the connection
+        else:
+            self._fail(str(error) if error else "it closed the connection without an answer")
+
+    # httptools' side
+
+    def on_message_begin(self) -> None:
+        if self._over:
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._over and name.lower() == b"retry-after":
+            self.retry_after = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._over:
+            return
+        self.status = self._parser.get_status_code()
+        self._headed = self.status >= 200
+
+    def on_body(self, body: bytes) -> None:
+        if self._over:
+            return
+        self.body += body[: BODY_BYTES - len(self.body)]
+        if len(self.body) >= BODY_BYTES:
+            self._answered(keep=False)
+
+    def on_message_complete(self) -> None:
+        if self._headed:  # else it only said that an answer will come
+            self._answered(keep=self._parser.should_keep_alive())
+
+    def _answered(self, *, keep: bool) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+            if not keep:
+                self.close()
+
+    def _fail(self, why: str) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(NoAnswerError(why))
+            self.close()
+
+
+class Kept:
+    """Connections that wait for the next request."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Key, list[Connection]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def take(self, key: Key) -> Connection | None:
+        """The one that was used last."""
+        idle = self._idle.get(key, [])
+        while idle:
+            connection = idle.pop()
+            if connection.usable and time.monotonic() - connection.idle_since < KEPT_SECONDS:
+                return connection
+            connection.close()
+        return None
+
+    def put(self, key: Key, connection: Connection) -> None:
+        """Keep it, if it can be used again."""
+        if not connection.usable:
+            return
+        connection.idle_since = time.monotonic()
+        self._idle.setdefault(key, []).append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep_old)
+
+    def close(self) -> None:
+        """All of them."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._close_but(lambda _: False)
+
+    def _sweep_old(self) -> None:
+        self._sweep = None
+        oldest = time.monotonic() - KEPT_SECONDS
+        self._close_but(lambda connection: connection.usable and connection.idle_since > oldest)
+        if self._idle:
+            self._sweep = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep_old)
+
+    def _close_but(self, stays: Callable[[Connection], bool]) -> None:
+        for key, idle in list(self._idle.items()):
+            for connection in idle:
+                if not stays(connection):
+                    connection.close()
+            self._idle[key] = [connection for connection in idle if stays(connection)]
+            if not self._idle[key]:
+                del self._idle[key]
+
+
+async def connect(address: str, port: int, tls: ssl.SSLContext | None, name: str) -> Connection:
+    """A connection to an address; with `tls`, its certificate must be of this name. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        Connection, address, port, ssl=tls, server_hostname=name if tls else None
+    )
+    return connection
