@@ -25,6 +25,9 @@ from messages.link_tokens import HEAD, LONGEST, Kind, LinkTokens, coded, payload
 CACHED: Final = 64
 """Templates kept: the mails of a campaign have one content each worker meets again and again."""
 
+CACHED_LINKS: Final = 1024
+"""Links kept: where each person has a content of their own, its links are mostly those of all others."""
+
 CACHED_BYTES: Final = 128 * 1024
 """Larger HTML is read anew each time, so that 64 templates are no burden."""
 
@@ -134,7 +137,7 @@ def _template(html: str, tracking: Tracking) -> Template:
     slots: list[tuple[Kind, bytes]] = []
     text, done = "", 0
     for start, stop, raw in links:
-        target = _target(raw, tracking)
+        target = (_followed if len(raw) <= LONGEST else _target)(raw, tracking)
         if target is None:
             continue
         texts.append(f"{text}{html[done:start]}{tracking.base_url}/{Kind.CLICK}/")
@@ -205,6 +208,9 @@ def _target(raw: str, tracking: Tracking) -> bytes | None:
     if ready is None or len(tracking.base_url) + HEAD + 3 + len(ready) * 4 // 3 + 1 > LONGEST:
         return None
     return ready.encode("ascii")
+
+
+_followed = lru_cache(CACHED_LINKS)(_target)
 
 
 def _is_spared(url: str, tracking: Tracking) -> bool:

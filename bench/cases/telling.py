@@ -48,16 +48,17 @@ async def measure(session: Session) -> None:
     world, database = session.world, session.world.databases.copy("bench_telling")
     pool = Database(database.url, size=2, name="postlane-bench")
     await pool.open()
-    with (
-        receiver(world) as (url, _),
-        world.stack(database, lambda port: full_shape(session, port), Own(_SETTINGS)) as running,
-    ):
-        endpoint = await _endpoint(session, pool, url)
-        sides = await _take_turns(session, running, pool, endpoint)
-        question = await _question(session, pool)
-        commits = _commits(database)
-    await pool.close()
-    _add(session, sides, question, commits)
+    try:
+        with (
+            receiver(world) as (url, _),
+            world.stack(database, lambda port: full_shape(session, port), Own(_SETTINGS)) as running,
+        ):
+            endpoint = await _endpoint(session, pool, url)
+            sides = await _take_turns(session, running, pool, endpoint)
+            question = await _question(session, pool)
+    finally:
+        await pool.close()
+    _add(session, sides, question, _commits(database))
     world.databases.drop(database.name)
 
 
