@@ -31,6 +31,7 @@ app.add_typer(reputation, name="reputation")
 StateOption = Annotated[Path, typer.Option("--state", help="State file of the running simulator.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
 _DEFAULT_STATE = Path(".postlane/simulator.json")
+_AWAITED_SECONDS = 10.0
 
 _Row = Mapping[str, object]
 
@@ -80,15 +81,24 @@ def mailbox(
     raw: Annotated[bool, typer.Option("--raw", help="Print the newest mail as it came.")] = False,
 ) -> None:
     """Show the mails that arrived for an address."""
-    with _errors():
-        mails = client.mailbox(client.read_state(state), address, raw=raw)
     if raw:
-        if not mails:
-            _stop(f"no mail for {address}")
-        sys.stdout.buffer.write(mails[-1].data)
+        sys.stdout.buffer.write(_newest(state, address).data)
         return
+    with _errors():
+        mails = client.mailbox(client.read_state(state), address)
     rows = [{key: value for key, value in asdict(mail).items() if key != "data"} for mail in mails]
     _show(rows, ("received_at", "client", "tls", "sender", "subject", "message_id", "octets"), f"{address}", as_json)
+
+
+def _newest(state: Path, address: str) -> client.ReceivedMail:
+    """The last mail; where there is none yet, what was sent a moment ago is waited for."""
+    deadline = time.monotonic() + _AWAITED_SECONDS
+    with _errors():
+        while not (mails := client.mailbox(client.read_state(state), address, raw=True)):
+            if time.monotonic() > deadline:
+                _stop(f"no mail for {address}")
+            time.sleep(0.1)
+    return mails[-1]
 
 
 @app.command()

@@ -108,6 +108,7 @@ class RunningStack:
         self.submission_port = urlsplit(stack.smtp_url).port or 0
         self.ledger_file = data_dir / "ledger"
         self.since = Since()
+        self._kept: psycopg.Connection[tuple[Any, ...]] | None = None
         self.supervisor: Supervisor | None = None
         self.simulator: simulator.SimulatorState | None = None
 
@@ -180,10 +181,32 @@ class RunningStack:
     # The store
 
     def sql(self, statement: str, parameters: Sequence[object] | Mapping[str, object] | None = None) -> Rows:
-        """Rows of one statement, committed at once. psycopg.OperationalError while PostgreSQL is away."""
-        with psycopg.connect(self.database_url, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
+        """Rows of one statement, committed at once. psycopg.OperationalError while PostgreSQL is away.
+
+        The thread that waits for things asks many times a second: it keeps its connection.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            with self._connect() as connection:
+                return _rows(connection.execute(statement, parameters))
+        try:
+            return self._ask(statement, parameters)
+        except psycopg.OperationalError:
+            self.hang_up()  # PostgreSQL was killed since
+            return self._ask(statement, parameters)
+
+    def hang_up(self) -> None:
+        """Close the connection that is kept."""
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = None
+
+    def _ask(self, statement: str, parameters: Sequence[object] | Mapping[str, object] | None) -> Rows:
+        if self._kept is None:
+            self._kept = self._connect()
+        return _rows(self._kept.execute(statement, parameters))
+
+    def _connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        return psycopg.connect(self.database_url, autocommit=True, connect_timeout=5)
 
     def one(self, statement: str, parameters: Sequence[object] | Mapping[str, object] | None = None) -> Any:
         """The first column of the first row."""
@@ -354,9 +377,14 @@ def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
                 _open(running)
                 yield running
             finally:
+                running.hang_up()
                 running.supervisor.stop()
         finally:
             servers.stop()
+
+
+def _rows(cursor: "psycopg.Cursor[tuple[Any, ...]]") -> Rows:
+    return cursor.fetchall() if cursor.description else []
 
 
 def _eager(service: Service, options: Options) -> Service:

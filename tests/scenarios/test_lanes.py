@@ -35,10 +35,10 @@ def test_a_receipt_is_delivered_while_the_campaign_stands_still_and_while_it_run
         assert stack.one("SELECT count(*) FROM delivery_queue WHERE lane = 'marketing'") == COUNT
     finally:
         stack.send_signal(MARKETING, signal.SIGCONT)
-    stack.until(lambda: "\tfan" in stack.ledger_file.read_text(), 20, "the campaign")
+    stack.until(lambda: "\tfan" in stack.ledger_file.read_text(), 60, "the campaign")
     _receipts(stack, "busy")
     assert stack.one("SELECT count(*) FROM delivery_queue WHERE lane = 'marketing'") > 0, "the campaign was over"
-    stack.until_ended(ids, 60)
+    stack.until_ended(ids, 180)
     used = {
         lane: {entry.client for entry in stack.ledger() if entry.recipient.startswith(prefix)}
         for lane, prefix in (("marketing", "fan"), ("transactional", "receipt"))
@@ -50,4 +50,4 @@ def test_a_receipt_is_delivered_while_the_campaign_stands_still_and_while_it_run
 def _receipts(stack: RunningStack, when: str) -> None:
     """One receipt to each domain of the campaign, delivered."""
     ids = [stack.send(f"receipt.{when}@small-{n + 11:03}.sim") for n in range(DOMAINS)]
-    stack.until(lambda: {stack.last_event(one) for one in ids} == {"delivered"}, 20, f"the receipts ({when})")
+    stack.until(lambda: {stack.last_event(one) for one in ids} == {"delivered"}, 60, f"the receipts ({when})")

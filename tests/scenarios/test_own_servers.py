@@ -45,5 +45,5 @@ def test_up_uses_the_servers_it_is_given_and_starts_none(servers: TestServers, r
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         return bytes(answer.read())
