@@ -2,7 +2,7 @@
 
 Five guards: `caller` (any key of an application: only the two POSTs that send), `mail_access` (mail and the sandbox; of
 test keys their own), `full_access` (the rest of what an application has; no test keys), `operator` (pools, IPs,
-throttles, warm-up, applications), `full_access_or_operator` (suppressions, which belong to the installation). A
+throttles, warm-up, applications), `full_access_or_operator` (suppressions and recipients, which belong to both). A
 `KeyedRoute` asks its guard before a byte of the body is read; the same function as a dependency gives the endpoint who
 it was. An operator's key runs the machine and sees no application's mail; an
 application's key, full access included, changes nothing about the machine. What a key may send *from* is for
@@ -99,6 +99,12 @@ class KeyedRoute(BoundedRoute):
     async def before(self, request: Request) -> None:
         """Ask the guard."""
         await _GUARDS[self.guard](request)
+
+
+class SharedRoute(KeyedRoute):
+    """A route about what belongs to the installation and to applications: operators look after it too."""
+
+    guard = "full_access_or_operator"
 
 
 async def _key(request: Request) -> Caller:

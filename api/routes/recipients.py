@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from accounts.directory import OPERATOR
-from api.auth import FullAccess, FullAccessOrOperator, KeyedRoute
+from api.auth import FullAccess, FullAccessOrOperator, SharedRoute
 from api.openapi import errors
 from api.operating import With
 from api.schemas.recipients import ActivityReported, RecipientFound, ReportActivity
@@ -18,14 +18,7 @@ from outcomes import recipients
 from web.answers import json_answer
 from web.faces.recipients import activity_face, everywhere_face, recipient_face
 
-
-class _Route(KeyedRoute):
-    """Operators look after people as applications do."""
-
-    guard = "full_access_or_operator"
-
-
-router = APIRouter(prefix="/recipients", tags=["Recipients"], route_class=_Route)
+router = APIRouter(prefix="/recipients", tags=["Recipients"], route_class=SharedRoute)
 
 
 @router.get("/{email:path}", response_model=RecipientFound, responses=errors("not_found"))

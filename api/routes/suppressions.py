@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
 from accounts.directory import OPERATOR, Caller
-from api.auth import FullAccessOrOperator, KeyedRoute
+from api.auth import FullAccessOrOperator, SharedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field, refused
 from api.openapi import errors
@@ -56,14 +56,7 @@ from web.faces.suppressions import (
 )
 from web.paging import listed, there, window
 
-
-class _Route(KeyedRoute):
-    """The list belongs to the installation: its operators may look after it as applications do."""
-
-    guard = "full_access_or_operator"
-
-
-router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=_Route)
+router = APIRouter(prefix="/suppressions", tags=["Suppressions"], route_class=SharedRoute)
 
 _PAGE: Final = 20
 _BATCH_BYTES: Final = 10 * 1024 * 1024
