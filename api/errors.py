@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.refusal import Refused
+from core.visible import on_one_line
 
 ERRORS: Final[Mapping[str, int]] = {
     "invalid_idempotency_key": 400,
@@ -29,6 +30,9 @@ ERRORS: Final[Mapping[str, int]] = {
     "application_error": 500,
     "service_unavailable": 503,
 }
+
+_LONGEST: Final = 2_000
+"""Characters of a message: it may quote what was sent."""
 
 UNPROCESSABLE: Final = frozenset({"validation_error"})
 """Names that leave with 422 as well: a body that cannot be read is a 400, a field in it that is wrong is a 422."""
@@ -71,8 +75,8 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, object]:
-        """The JSON body of the answer."""
-        return {"statusCode": self.status, "name": self.name, "message": self.message}
+        """The JSON body of the answer. What the message quotes of a request breaks no line where it is logged."""
+        return {"statusCode": self.status, "name": self.name, "message": on_one_line(self.message)[:_LONGEST]}
 
 
 def invalid_field(message: str) -> ApiError:
@@ -83,7 +87,7 @@ def invalid_field(message: str) -> ApiError:
 def refused(error: Refused) -> ApiError:
     """The error of the API for one of a service: by its code where that is one of ours, else by its kind."""
     if error.kind == "invalid" and error.field:
-        return invalid_field(f"The `{error.field}` field is not valid: {error.reason}.")
+        return invalid_field(f"The `{error.field}` field is not valid: {error.reason.rstrip('.')}.")
     hint = f" {error.hint}" if error.hint else ""
     message = f"{error.reason[:1].upper()}{error.reason[1:].rstrip('.')}.{hint}"
     if error.code in ERRORS:
