@@ -22,7 +22,8 @@ KEPT_SECONDS: Final = 30.0
 """An idle connection is kept for so long."""
 BODY_BYTES: Final = 1000
 """Of an answer that are kept; a connection with more to come is closed."""
-_HEAD_BYTES: Final = 64 * 1024
+_ANSWER_BYTES: Final = 64 * 1024
+"""Of an answer in all, before enough of its body has come: heads, trailers and chunks have no end of their own."""
 _COMMON: Final = "content-type: application/json\r\nuser-agent: Postlane-Webhooks/1\r\naccept-encoding: identity\r\n"
 
 
@@ -44,7 +45,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.retry_after = ""
         self.body = b""
-        self._heads = 0
+        self._size = 0
         self._headed = False
 
     @property
@@ -53,16 +54,22 @@ class Connection(asyncio.Protocol):
         return self._waiter is None or self._waiter.done()
 
     @property
+    def untouched(self) -> bool:
+        """Not a byte of an answer has come."""
+        return self._size == 0
+
+    @property
     def usable(self) -> bool:
         """Whether another request may go over it."""
         return not self._closed and not self._transport.is_closing()
 
     async def post(self, head: str, headers: Mapping[str, str], body: bytes) -> None:
         """Send, and return when the answer is in `status`, `retry_after` and `body`. Raises NoAnswerError."""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        request = f"{head}{_COMMON}{lines}content-length: {len(body)}\r\n\r\n".encode("ascii") + body
         self._begin()
         self._waiter = asyncio.get_running_loop().create_future()
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        self._transport.write(f"{head}{_COMMON}{lines}content-length: {len(body)}\r\n\r\n".encode("ascii") + body)
+        self._transport.write(request)
         try:
             await self._waiter
         finally:
@@ -84,14 +91,14 @@ class Connection(asyncio.Protocol):
         if self._over:
             self.close()
             return
-        self._heads += 0 if self._headed else len(data)
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail("what it answers is not HTTP/1.1")
             self.close()  # also when an answer came before it
-        if self._heads > _HEAD_BYTES and not self._headed:
-            self._fail("the head of its answer is too long")
+        if self._size > _ANSWER_BYTES:
+            self._fail("its answer is too long")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed = True

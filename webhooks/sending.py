@@ -58,16 +58,24 @@ class Sender:
 
     async def _post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
         key = target.scheme, target.host, target.port
-        connection = self._kept.take(key) or await self._connect(target)
-        try:
+        connection = self._kept.take(key)
+        if connection is None or not await self._posted(connection, target, headers, body):
+            connection = await self._connect(target)
             await connection.post(target.request_head, headers, body)
-        except BaseException:
-            connection.close()
-            raise
         self._kept.put(key, connection)
         text = connection.body.decode("utf-8", "replace").replace("\x00", "")
         wish = _wish(connection.retry_after) if connection.retry_after else None
         return Answer(connection.status, text, retry_after=wish)
+
+    async def _posted(self, kept: Connection, target: Target, headers: Mapping[str, str], body: bytes) -> bool:
+        """Post over a kept connection. False when its server had given it up, which it may do at any moment."""
+        try:
+            await kept.post(target.request_head, headers, body)
+        except NoAnswerError:
+            if not kept.untouched:
+                raise
+            return False
+        return True
 
     async def _connect(self, target: Target) -> Connection:
         """To the first of its addresses that answers, of those that may be connected to."""

@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Saying(asyncio.Protocol):
     """Says the next of these to whatever it is sent."""
 
-    def __init__(self, said: Iterator[bytes], asked: list[bytes], requests: list[int], ends: bool) -> None:
+    def __init__(self, said: Iterator[bytes | None], asked: list[bytes], requests: list[int], ends: bool) -> None:
         self._said, self._asked, self._requests, self._ends = said, asked, requests, ends
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -28,13 +28,16 @@ class Saying(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._asked.append(data)
         self._requests[self._number] += 1
-        self._transport.write(next(self._said))
-        if self._ends:
+        turn = next(self._said)
+        self._transport.write(turn or b"")
+        if self._ends or turn is None:
             self._transport.close()
 
 
 @asynccontextmanager
-async def saying(*turns: bytes, ends: bool = False) -> AsyncIterator[tuple[Callable[[], Awaitable[Answer]], list[int]]]:
+async def saying(
+    *turns: bytes | None, ends: bool = False
+) -> AsyncIterator[tuple[Callable[[], Awaitable[Answer]], list[int]]]:
     """Posts to a server that says these, one after the other; how many requests each of its connections brought."""
     asked, requests, said = list[bytes](), list[int](), iter(turns)
     loop = asyncio.get_running_loop()
@@ -75,6 +78,14 @@ async def test_it_is_not_kept_after_a_last_word_or_one_too_many(last: bytes) -> 
     assert requests == [1, 1]
 
 
+async def test_a_kept_connection_that_was_given_up_is_no_failure() -> None:
+    """Servers close idle connections when they like, which may be when the next request is on its way."""
+    async with saying(OK, None, OK, None, None) as (post, requests):
+        answers = [await post() for _ in range(3)]
+    assert [one.status for one in answers] == [200, 200, None]
+    assert requests == [2, 2, 1]
+
+
 async def test_the_end_of_the_connection_ends_an_answer_that_names_no_length() -> None:
     async with saying(b"HTTP/1.1 500 No\r\n\r\nbroken", ends=True) as (post, _):
         answer = await post()
@@ -90,6 +101,8 @@ async def test_the_end_of_the_connection_ends_an_answer_that_names_no_length() -
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", "not HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 100_000, "too long"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 4000, "too long"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 100_000, "too long"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 100_000, "too long"),
     ],
 )
 async def test_what_is_no_answer(said: bytes, why: str) -> None:
