@@ -7,22 +7,17 @@ index holds stopped mail only.
 
 from alembic import op
 
+from store.online import change, index
+
 revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None
 
-INDEX = """
-CREATE INDEX CONCURRENTLY IF NOT EXISTS delivery_queue_stopped ON delivery_queue (application_id, lane, breaker)
- WHERE breaker IS NOT NULL
-"""
-
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("ALTER TABLE delivery_queue ADD COLUMN IF NOT EXISTS breaker text")
-    with op.get_context().autocommit_block():
-        op.execute(INDEX)
+    change("ALTER TABLE delivery_queue ADD COLUMN IF NOT EXISTS breaker text")
+    index("delivery_queue_stopped", "delivery_queue", "(application_id, lane, breaker) WHERE breaker IS NOT NULL")
 
 
 def downgrade() -> None:

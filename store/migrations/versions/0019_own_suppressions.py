@@ -6,6 +6,8 @@ whose mail led to them; a list that operators import is in none of them. Built b
 
 from alembic import op
 
+from store.online import index
+
 revision = "0019"
 down_revision = "0018"
 branch_labels = None
@@ -21,10 +23,8 @@ _INDEXES = {
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        for name, columns in _INDEXES.items():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # what a build that was broken off left
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON suppressions {columns} WHERE ({_OWN}) IS NOT NULL")
+    for name, columns in _INDEXES.items():
+        index(name, "suppressions", f"{columns} WHERE ({_OWN}) IS NOT NULL")
 
 
 def downgrade() -> None:

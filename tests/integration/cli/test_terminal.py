@@ -42,7 +42,7 @@ TABLES = (
     "warmup presets",
     "warmup plans list",
     "warmup simulate --plan stages-29 --volume 300000/day --days 3 --mix gmail:45,microsoft:20,yahoo:15,apple:5",
-    "warmup rehearse --volume 20000/day --days 3",
+    "warmup rehearse --volume 2000/day --days 1",
     "providers list",
     "providers rules",
     "providers check",
