@@ -32,7 +32,7 @@ DOMAINS = 20
 QUICK = {"POSTLANE_CONNECTIONS_PER_HOST": "4", "POSTLANE_LOG_LEVEL": "warning"}
 """Few connections to each host: a test spends its time on mail, not on TLS handshakes."""
 
-ENDED_SECONDS = 90.0
+ENDED_SECONDS = 90.0 + MAILS / 100
 """Patience until everything has ended. A quiet machine needs about 25 s for 20,000 mails."""
 
 
@@ -88,7 +88,7 @@ def suppress_blocked(stack: RunningStack, batch: list[dict[str, object]]) -> set
 
 def until_delivered(stack: RunningStack, goal: int) -> None:
     """Wait until the practice internet has taken this many mails."""
-    stack.until(lambda: delivered_so_far(stack) >= goal, 60, f"{goal} deliveries")
+    stack.until(lambda: delivered_so_far(stack) >= goal, ENDED_SECONDS, f"{goal} deliveries")
 
 
 def delivered_so_far(stack: RunningStack) -> int:

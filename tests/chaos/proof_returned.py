@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from uuid import UUID
 
+from tests.chaos.proof import MAILS
 from tests.chaos.returning import Everybody, agent_of, target_of
 from tests.stack import RunningStack
 
-SETTLED_SECONDS = 90.0
-"""Longer than the lease of a webhook's endpoint, or of a report, of a process that was killed."""
+SETTLED_SECONDS = 90.0 + MAILS / 50
+"""Longer than the lease of a report that a killed process was at, and enough to tell two or three events of each mail
+on a slow machine."""
 
 _TOLD = {
     "delivered": "email.delivered", "deferred": "email.delivery_delayed", "bounced": "email.bounced",
@@ -25,7 +27,9 @@ def until_settled(stack: RunningStack, people: Everybody) -> float:
     """Wait until everybody has had an answer, all is written down, and all has been told; the seconds it took."""
     for thread in people.threads:
         thread.finish()
-    took = stack.until(lambda: not any(thread.is_alive() for thread in people.threads), 60, "the last who answers")
+    took = stack.until(
+        lambda: not any(thread.is_alive() for thread in people.threads), SETTLED_SECONDS, "the last who answers"
+    )
     hits = stack.data_dir / "hits"
     waiting = "SELECT count(*) FROM inbound_mail WHERE result IS NULL"
     took += stack.until(lambda: stack.one(waiting) == 0, SETTLED_SECONDS, "reports to be worked through")

@@ -20,6 +20,7 @@ KINDS = ("public", "inbound", BACKGROUND, "postgres", MARKETING)
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(300 + MAILS // 20)
 def test_what_comes_back_is_written_and_told_once_whoever_is_killed(stack: RunningStack) -> None:
     batch, killer = mails(stack), Killer(stack)
     suppressed = suppress_blocked(stack, batch)
