@@ -68,12 +68,13 @@ def print_rows(console: Console, rows: Sequence[Mapping[str, object]], columns: 
     """A table as wide as the terminal allows, and a line that names what was left out."""
     kept = _fitting(columns, rows, console.width)
     if not kept:
-        for row in rows:
-            print_object(console, row, columns, title)
-            title = " "
+        for n, row in enumerate(rows):
+            if n:
+                console.print()
+            print_object(console, row, columns, "" if n else title)
         return
     if title:
-        console.print(_title(title.strip()))
+        console.print(_title(title))
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in kept:
         table.add_column(
@@ -90,7 +91,7 @@ def print_rows(console: Console, rows: Sequence[Mapping[str, object]], columns: 
 def print_object(console: Console, record: Mapping[str, object], columns: Sequence[Column], title: str) -> None:
     """A line for each column. Long values are left to the terminal, so that they stay whole when copied."""
     if title:
-        console.print(_title(title.strip()))
+        console.print(_title(title))
     width = max((cell_len(column.heading) for column in columns), default=0)
     for column in columns:
         heading = column.heading + " " * (width - cell_len(column.heading) + GAP)

@@ -198,7 +198,7 @@ def _settings(state: RuleState) -> list[dict[str, object]]:
 
 _BREAKERS = (
     Column("application", style="bold"),
-    Column("stream", drop=0),
+    Column("lane", "stream", drop=0),
     Column("provider", "to", drop=0),
     Column("until", "until (UTC)"),
     Column("reason", wrap=True),

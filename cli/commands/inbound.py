@@ -25,10 +25,10 @@ app = typer.Typer(
 )
 
 _COLUMNS: Final = (
-    Column("received_at", "received (UTC)", drop=1),
-    Column("result", style="bold"),
-    Column("kind", drop=2),
-    Column("from", wrap=True, drop=3),
+    Column("received_at", "received (UTC)", drop=3),
+    Column("result", style="bold", drop=0),
+    Column("kind", drop=1),
+    Column("from", wrap=True, drop=2),
     Column("subject", wrap=True, drop=4),
     Column("detail", style="dim", wrap=True, drop=5),
     Column("id", style="dim"),

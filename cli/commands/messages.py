@@ -5,7 +5,7 @@ what has not left.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -27,6 +27,12 @@ from web.faces.references import reference
 
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
 
+
+def _mark(captured: bool) -> str:
+    """What was captured never left: its "delivered" is nobody's mailbox."""
+    return "captured" if captured else ""
+
+
 _COLUMNS = (
     Column("message", style="cyan"),
     Column("accepted_at", "accepted", drop=2),
@@ -34,6 +40,7 @@ _COLUMNS = (
     Column("recipient", drop=0),
     Column("subject", wrap=True),
     Column("state", style="bold", drop=0),
+    Column("captured", show=_mark, drop=1),
     Column("attempts", justify="right", drop=4),
     Column("next_attempt_at", "next attempt", drop=3),
 )
@@ -79,7 +86,7 @@ def list_messages(
         async with database.connection() as connection:
             return await search.find(connection, wanted)
 
-    emit(with_database(work), message_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty="No such messages.")
+    emit(with_database(work), message_face, as_json=as_json, columns=_COLUMNS, empty="No such messages.")
 
 
 @app.command()
@@ -89,7 +96,7 @@ def show(email: EmailArgument, as_json: JsonOption = False) -> None:
     if wants_json(as_json):
         print_json(email_detail(found.email) | {"events": timeline(found.email, found.events)})
         return
-    print_table([_cells(row) for row in found.rows], _COLUMNS)
+    print_table(found.rows, _COLUMNS)
     say("")
     print_table(found.events, _EVENT_COLUMNS, empty="Nothing has happened to it yet.")
 
@@ -197,11 +204,6 @@ async def _to_address(connection: Connection, text: str) -> tuple[UUID, int | No
         about = [ids.Candidate(one, about=f"{row.accepted_at:%Y-%m-%d %H:%M:%S}  {row.subject}") for one, row in found]
         raise ids.ambiguous(text, "message", about)
     return found[0][0], int(rows[0].message.partition("/")[2])
-
-
-def _cells(row: search.MessageRow) -> dict[str, object]:
-    """A message that never leaves says so beside its state: its "delivered" is nobody's mailbox."""
-    return asdict(row) | {"state": f"{row.state} (captured)" if row.captured else row.state}
 
 
 def _folded(address: str) -> str:

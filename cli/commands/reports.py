@@ -111,7 +111,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 _FIGURES = (
-    Column("accepted", justify="right", show=_count, drop=3),
+    Column("accepted", justify="right", show=_count, drop=0),
     Column("delivered", justify="right", show=_count, drop=0),
     Column("deferred", justify="right", show=_count, drop=4),
     Column("bounced", justify="right", show=_count, drop=1),

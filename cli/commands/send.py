@@ -24,7 +24,9 @@ def send(
     subject: Annotated[str, typer.Option(help="Subject line.")] = "Test from Postlane",
     text: Annotated[str, typer.Option(help="Plain text; `-` reads it from standard input.")] = "",
     html: Annotated[Path | None, typer.Option(help="File with the HTML part.", exists=True, dir_okay=False)] = None,
-    stream: Annotated[Lane, typer.Option(help="The lane.")] = Lane.TRANSACTIONAL,
+    stream: Annotated[Lane | None, typer.Option(help="The lane; the topic's, or transactional.")] = None,
+    topic: Annotated[str, typer.Option(help="Its type of mail, which recipients may switch off: name or id.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="NAME:VALUE; give it several times for several.")] = None,
     at: Annotated[str, typer.Option(help="Later: ISO 8601, or `in 10 min`.")] = "",
     wait: Annotated[float, typer.Option(help="Seconds to wait for the outcome.")] = 10.0,
     api_key: Annotated[str, typer.Option(envvar="POSTLANE_API_KEY", help="API key; the demo's if there is one.")] = "",
@@ -42,12 +44,27 @@ def send(
     if not to:
         raise CliError("no_recipient", "nobody to send to", "add `--to you@example.com`")
     body: dict[str, Any] = {"from": sender or facts.get("from", ""), "to": to, "subject": subject}
-    body |= {"stream": stream.value}
+    body |= {"stream": stream.value} if stream else {}
+    body |= {"topic_id": _topic_id(url, key, topic)} if topic else {}
+    body |= {"tags": [_tag(text) for text in tag]} if tag else {}
     body |= {"html": html.read_text()} if html else {}
     body |= {"text": sys.stdin.read() if text == "-" else text or ("" if html else "Sent by postlane send.")}
     body |= {"scheduled_at": at} if at else {}
     email = str(_call(url, key, "POST", "/emails", body)["id"])
     emit(_outcome(url, key, email, 0 if at else wait), cells=_cells, as_json=as_json)
+
+
+def _topic_id(url: str, key: str, topic: str) -> str:
+    """The id of a topic that is named by its name."""
+    found = [one["id"] for one in _call(url, key, "GET", "/topics")["data"] if topic in (one["name"], one["id"])]
+    if not found:
+        raise CliError("not_found", f"there is no topic {topic}", "`postlane topics list` shows them")
+    return str(found[0])
+
+
+def _tag(text: str) -> dict[str, str]:
+    name, _, value = text.partition(":")
+    return {"name": name, "value": value}
 
 
 def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, Any]:

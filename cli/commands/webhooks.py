@@ -46,9 +46,9 @@ EventsOption = Annotated[
 
 _ENDPOINTS = (
     Column("endpoint", style="bold"),
-    Column("status"),
+    Column("status", drop=0),
+    Column("failing_since", "failing since", style="red"),
     Column("events", drop=3, wrap=True),
-    Column("failing_since", "failing since", style="red", drop=2),
     Column("id", style="dim", drop=0),
 )
 _DETAIL = (
@@ -64,9 +64,9 @@ _DETAIL = (
 _SIGNED = (Column("signing_secret", "secret", style="bold green"), Column("id", style="dim"))
 _EVENTS = (
     Column("type", style="bold"),
-    Column("created_at", "at (UTC)"),
-    Column("status"),
-    Column("next_attempt_at", "next try (UTC)", drop=2),
+    Column("created_at", "at (UTC)", drop=2),
+    Column("status", drop=0),
+    Column("next_attempt_at", "next try (UTC)", drop=3),
     Column("id", style="dim", drop=0),
 )
 _ATTEMPTS = (

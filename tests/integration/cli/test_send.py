@@ -55,6 +55,14 @@ def test_html_stream_and_schedule(sends: Postlane, database_url: str, tmp_path: 
     assert stored(database_url)[0][2:] == ("<p>Grüße</p>", "marketing")
 
 
+def test_a_topic_by_its_name_and_tags(sends: Postlane, database_url: str) -> None:
+    sends("topics", "create", "Weekly offers", "--application", "acme")
+    answer = sends("send", *FROM, *TO, "--topic", "Weekly offers", "--tag", "order:7", "--wait", "0")
+
+    assert (answer.out["stream"], answer.out["tags"]) == ("marketing", [{"name": "order", "value": "7"}])
+    assert sends("send", *FROM, *TO, "--topic", "Monthly").code == "not_found"
+
+
 def test_loopback_is_reached_past_a_proxy(sends: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 

@@ -1,10 +1,13 @@
 """Tables on narrow terminals: whole columns go, whole cells stay, ids above all."""
 
+import dataclasses
 import io
 
 import pytest
 from rich.console import Console
 
+from alarms.breakers import Breaker
+from cli.commands.alarms import _BREAKERS
 from cli.tables import Column, print_object, print_rows
 
 _ID = "01a20446-b6a1-7000-8a97-c8c4fb13728d"
@@ -55,6 +58,8 @@ def test_what_does_not_fit_at_all_is_a_block_a_row(width: int) -> None:
     assert out.count(_ID) == 2
     assert "2026-03-01 12:30:00" in out
     assert "Left out" not in out
+    assert "None" not in out
+    assert out.count("\n\n") == 1, "a blank line between two"
 
 
 def test_sentences_wrap_at_words_and_nothing_is_lost() -> None:
@@ -76,3 +81,9 @@ def test_wide_letters_are_counted_by_their_cells() -> None:
 
     assert "世界" * 8 in out.getvalue()
     assert "Left out: more." in out.getvalue()
+
+
+def test_a_stopped_stream_is_named() -> None:
+    """Columns name what the rows have."""
+    fields = {field.name for field in dataclasses.fields(Breaker)}
+    assert {column.key for column in _BREAKERS} <= fields
