@@ -21,6 +21,8 @@ MAX_FIELDS: Final = 1_000
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
+_HEAD_END = re.compile(rb"\n\r?\n")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _BLANK_LINE = re.compile(rb"\r\n[ \t]+(?=\r\n|\Z)")
 _LISTS: Final = frozenset({b"to", b"cc", b"reply-to"})
 _ONCE: Final = _LISTS | {
@@ -34,13 +36,23 @@ _MAY_BE_EMPTY: Final = frozenset({b"from", b"subject"})
 
 def read_mail(data: bytes) -> tuple[list[Field], bytes]:
     """The fields in order, and the body."""
-    data = crlf_bytes(data)
+    data = crlf_bytes(_without_stray_cr(data))
     end = data.find(b"\r\n\r\n")
     if (end if end >= 0 else len(data)) > MAX_HEAD:
         raise ComposeError(f"the header is larger than {MAX_HEAD} octets")
     if end < 0:
         return read_fields(data.removesuffix(b"\r\n")), b""
     return read_fields(data[:end]), data[end + 4 :]
+
+
+def _without_stray_cr(data: bytes) -> bytes:
+    """A bare CR in a header of lines that end otherwise is a blank: else text that an application puts into one of its
+    headers could begin another."""
+    if data.count(b"\r") == data.count(b"\r\n") or b"\n" not in data.partition(b"\r\r")[0]:
+        return data
+    match = _HEAD_END.search(data)
+    end = match.start() + 1 if match is not None else len(data)
+    return _BARE_CR.sub(b" ", data[:end]) + data[end:]
 
 
 def read_fields(head: bytes) -> list[Field]:

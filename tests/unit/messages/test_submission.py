@@ -111,9 +111,15 @@ def test_the_rest_stays_as_it_was() -> None:
 
 
 def test_bare_line_ends_cannot_hide_a_header() -> None:
-    mail = _read("X-A: 1\nBcc: secret@x.example\rX-Postlane-Stream: marketing")
+    """A bare LF begins one, as other software takes it; a bare CR begins none."""
+    mail = _read("X-A: 1\nBcc: secret@x.example\nX-Postlane-Stream: marketing")
     assert b"secret" not in mail.content
     assert mail.lane is Lane.MARKETING
+    mail = _read("X-A: 1\rBcc: secret@x.example\rX-Postlane-Stream: marketing")
+    assert (mail.lane, b"\r\nX-A: 1 Bcc: secret@x.example X-Postlane-Stream: marketing\r\n" in mail.content) == (
+        None,
+        True,
+    )
 
 
 def test_the_email() -> None:
@@ -201,6 +207,24 @@ def test_tracking_is_switched_by_headers(text: str, wanted: bool | None) -> None
 def test_an_empty_option_is_a_missing_one(option: str) -> None:
     mail = _read(f"X-Postlane-{option}: ")
     assert (mail.lane, mail.pool, mail.expires_in, mail.idempotency_key) == (None, "", None, "")
+
+
+@pytest.mark.parametrize("option", ["Stream", "Topic", "Pool", "Tag", "Open-Tracking", "Expires-In", "Idempotency-Key"])
+@pytest.mark.parametrize(
+    "value",
+    ["a\0b", "a\u2028X-Evil: yes", "=?utf-8?q?a=0D=0AX-Evil:_yes?=", "a\x0bX-Evil: yes", "a" * 1200, "a\rX-Evil: yes"],
+)
+def test_an_option_adds_no_header(option: str, value: str) -> None:
+    """It is refused, or the mail leaves without it."""
+    try:
+        raw = _email(_read(f"X-Postlane-{option}: {value}", "Subject: Hi")).raw
+    except Refused:
+        raw = _email(_read("Subject: Hi")).raw
+    assert raw is not None
+    head = compose_raw(raw, "<1@shop.example>", NOW, "").partition(b"\r\n\r\n")[0]
+    names = {line.partition(b":")[0].lower() for line in head.split(b"\r\n") if line[:1] not in b" \t"}
+    assert names == {b"received", b"from", b"subject", b"date", b"message-id"}
+    assert not {b"\r", b"\n", b"\0"} & {bytes([octet]) for octet in head.replace(b"\r\n", b"")}
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "cp1252"])
