@@ -80,6 +80,9 @@ _GETS_MAIL: Final = frozenset(
 _GONE: Final[Mapping[str, Reason]] = {"0": Reason.UNSUBSCRIBE, "false": Reason.UNSUBSCRIBE, "no": Reason.UNSUBSCRIBE}
 """States that are words for nothing else."""
 
+YEARS: Final = range(1970, 2200)
+"""In which a list's times lie; those outside stand for `never` or nothing, and are times to nobody."""
+
 _PERMANENT: Final = re.compile(r"\W*5(?:\d\d\b|\.\d+\.\d+)")
 _NOT_THE_MAILBOX: Final = re.compile(r"\b5\.7\.\d")
 
@@ -152,9 +155,13 @@ def gets_mail(state: str) -> bool:
 
 
 def moment(text: str) -> datetime | None:
-    """ISO 8601, also as Go writes it, seconds since 1970, or the date of a mail; without a zone it is UTC."""
+    """ISO 8601, also as Go writes it, seconds since 1970, or the date of a mail; without a zone it is UTC. In UTC, and
+    within `YEARS`: PostgreSQL refuses some zones, and what has another year in UTC than in its own is kept there and
+    can be read by nobody."""
     found = _moment(text.strip().removesuffix(" UTC"))
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+    if found is None or found.year not in YEARS:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _moment(text: str) -> datetime | None:

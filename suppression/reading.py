@@ -8,6 +8,7 @@ so that a list of ten million is imported but for its three typos. Pure.
 import csv
 import itertools
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ import orjson
 
 from core.addresses import AddressError, fold_address
 from suppression.columns import (
+    YEARS,
     Columns,
     columns_of,
     columns_seen,
@@ -83,10 +85,10 @@ Item = Addition | Fault | Passed
 
 _Decided = tuple[SuppressionEntry, UUID | None, UUID | None] | Passed
 """What a row says beside its address: the entry, its application and its topic."""
-_Cells = tuple[int, int, list[str] | str]
-"""The line to name, the last line taken, and the cells of a row ([]: nothing), or why it cannot be read."""
+_Cells = tuple[int, list[str] | str]
+"""The line it ends with, and the cells of a row ([]: nothing), or why it cannot be read."""
 _Row = tuple[Columns, int, list[str] | str]
-"""The same with the columns, and without the last line."""
+"""The same with the columns."""
 
 
 class ListReader:
@@ -126,9 +128,9 @@ class ListReader:
         shown = [repr(mark), "as separator"] if mark else ["one address a line"]
         self.seen = " ".join([*shown, f"beginning with {next(filter(_says_something, head)).strip()[:80]!r}"])
         rows = _csv_rows(lines, mark) if mark else _plain_rows(lines)
-        for at, last, row in rows:
-            self.line = start + last
-            yield columns, start + at, row
+        for at, row in rows:
+            self.line = start + at
+            yield columns, self.line, row
 
     def _json(self, head: list[str]) -> Iterator[_Row] | None:
         """One object a line, or one document; None: it only looks like JSON."""
@@ -226,7 +228,7 @@ class ListReader:
         scope = SuppressionScope(scope_text) if scope_text and t.topic is None else t.scope
         expires = moment(end) if end else None
         if end and expires is None:
-            raise ValueError(f"{end[:60]!r} is no time")
+            raise ValueError(f"{end[:60]!r} is no time between {YEARS.start} and {YEARS.stop}")
         note = plain_detail(_cell(row, columns.note))
         return SuppressionEntry(scope, reason, t.source, plain_detail(detail), expires, note)
 
@@ -280,25 +282,62 @@ def _plain_rows(lines: Iterable[str]) -> Iterator[_Cells]:
     """Never through the CSV reader: there a stray quotation mark swallows the lines behind it."""
     for number, line in enumerate(lines, 1):
         cell = _END_OF_CELL.split(line.strip(), 1)[0].strip().strip('"')
-        yield number, number, [cell] if _says_something(line) else []
+        yield number, [cell] if _says_something(line) else []
+
+
+class _Lines:
+    """Lines for the CSV reader: no more than an entry may have, and those behind the first can be given back."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._back: deque[str] = deque()
+        self.taken: list[str] = []
+        """Lines of the entry that is being read."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.taken) > _MOST_LINES:
+            raise StopIteration
+        line = self._back.popleft() if self._back else next(self._lines)
+        self.taken.append(line)
+        return line
+
+    def back(self) -> None:
+        """Give back all but the first."""
+        self._back.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
 
 
 def _csv_rows(lines: Iterable[str], mark: str) -> Iterator[_Cells]:
-    reader = csv.reader(lines, delimiter=mark)
-    while True:
-        start = reader.line_num
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reader.line_num, reader.line_num, f"not CSV: {error}"
-            continue
-        end = reader.line_num
-        if end - start > _MOST_LINES:
-            yield start + 1, end, f"a quotation mark that is not closed makes one entry of {end - start} lines"
-        else:
-            yield end, end, row if row and not row[0].startswith("#") and any(map(str.strip, row)) else []
+    """A quotation mark that nobody closed takes no other line with it: each is read by itself then."""
+    given, at = _Lines(lines), 0
+    reader = csv.reader(given, delimiter=mark)
+    while (row := _next_row(reader)) is not None:
+        if len(given.taken) > 1 and (isinstance(row, str) or not _closed(given.taken, mark)):
+            given.back()
+            row = _next_row(csv.reader(given.taken, delimiter=mark)) or []
+        at += len(given.taken)
+        given.taken.clear()
+        says = isinstance(row, str) or (row and not row[0].startswith("#") and any(map(str.strip, row)))
+        yield at, row if says else []
+
+
+def _next_row(reader: Iterator[list[str]]) -> list[str] | str | None:
+    """None at the end; a text says why it is no row."""
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        return f"not CSV: {error}"
+
+
+def _closed(lines: Sequence[str], mark: str) -> bool:
+    """Whether these lines are one entry, with the quotation marks where the format has them."""
+    try:
+        return len(lines) <= _MOST_LINES and len(list(csv.reader(lines, delimiter=mark, strict=True))) == 1
+    except csv.Error:
+        return False
 
 
 def _cell(row: Sequence[str], index: int | None) -> str:

@@ -105,13 +105,34 @@ def test_an_unknown_scope_is_a_fault() -> None:
     assert "everything" in fault.reason
 
 
-def test_an_open_quotation_mark_does_not_swallow_the_file_in_silence() -> None:
-    lines = ["email,detail", "a@example.com,ok", 'b@example.com,"open', *(f"u{n}@example.com,x" for n in range(50))]
-    items = taken("\n".join(lines) + "\n")
-    assert addresses(items) == ["a@example.com"]
-    (fault,) = faults(items)
-    assert fault.line == 3
-    assert "51 lines" in fault.reason
+def test_an_open_quotation_mark_costs_no_line_but_its_own() -> None:
+    names = [f"u{n}@example.com" for n in range(50)]
+    items = taken("\n".join(["email,detail", 'b@example.com,"open', *(f"{name},x" for name in names)]) + "\n")
+    assert addresses(items) == ["b@example.com", *names]
+    assert not faults(items)
+
+
+@pytest.mark.parametrize("end", ["", 'x@example.com,"Manual\n', 'o"hara@example.com,"Manual\n'])
+@pytest.mark.parametrize("between", [3, 17, 30])
+def test_quotation_marks_in_names_lose_nobody(end: str, between: int) -> None:
+    """Whether the next one comes soon, late or never."""
+    names = [f"u{n}@example.com" for n in range(between)]
+    items = taken('email,reason\no"neil@example.com,"Manual\n' + "".join(f"{name},bounce\n" for name in names) + end)
+    assert [one for one in addresses(items) if one[0] == "u"] == names
+    assert faults(items)[0].line == 2
+    assert len(items) == 1 + between + bool(end)
+
+
+def test_a_detail_of_several_lines_stays_with_its_address() -> None:
+    items = taken('email,detail\na@example.com,"550 no such user\nsee ""help""\n"\nb@example.com,"x"\n')
+    assert addresses(items) == ["a@example.com", "b@example.com"]
+    assert not faults(items)
+
+
+def test_lines_count_on_behind_a_quotation_mark() -> None:
+    """An import that was stopped goes on behind the line it reached."""
+    reader = ListReader(io.StringIO('email,detail\na@example.com,"x\nb@example.com,y\n'), Terms(NOW))
+    assert [(next(items), reader.line)[1] for items in [iter(reader)] for _ in range(2)] == [2, 3]
 
 
 def test_a_field_too_large_for_the_reader_is_a_fault() -> None:
@@ -262,3 +283,32 @@ def test_an_export_comes_back_as_it_was() -> None:
 def test_a_detail_can_always_be_stored(given: str, kept: str) -> None:
     assert plain_detail(given) == kept
     plain_detail(given).encode()
+
+
+@pytest.mark.parametrize(
+    "end", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "99999999999", "9999-12-31", "infinity"]
+)
+def test_an_end_that_nobody_could_read_again_is_a_fault(end: str) -> None:
+    (fault,) = taken(f"email,expires_at\na@example.com,{end}\n")
+    assert isinstance(fault, Fault)
+    assert end in fault.reason
+
+
+@pytest.mark.parametrize("zone", ["+14:00", "-23:00", "+23:59", "-00:00:01"])
+def test_times_are_kept_in_utc(zone: str) -> None:
+    """PostgreSQL refuses zones that Python takes."""
+    text = f"2026-01-02T03:04:05{zone}"
+    (item,) = taken(f"email,created_at,expires_at\na@example.com,{text},2030{text[4:]}\n")
+    assert isinstance(item, Addition)
+    assert item.since == datetime.fromisoformat(text)
+    for moment in (item.since, item.entry.expires_at):
+        assert moment is not None
+        assert moment.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+def test_a_beginning_without_meaning_costs_nobody_their_entry(since: str) -> None:
+    """Go writes the year 1 for no time at all."""
+    (item,) = taken(f"email,reason,created_at\na@example.com,manual,{since}\n")
+    assert isinstance(item, Addition)
+    assert item.since is None
