@@ -26,10 +26,10 @@ from core.logs import get_logger
 from core.metrics import DELIVERY_BUCKETS
 from core.secrets import InstanceSecret
 from core.tasks import end
-from store.database import Database, DatabaseUnavailableError
+from store.database import Connection, Database, DatabaseUnavailableError
 from webhooks import endpoints, queue, signing
 from webhooks.budgets import Budget
-from webhooks.health import GONE, Answer, after, next_try, said
+from webhooks.health import GONE, Answer, Health, after, next_try, said
 from webhooks.presence import Presence
 from webhooks.queue import Due, Served, Tried
 from webhooks.sending import Sender
@@ -175,7 +175,8 @@ class Deliverer:
                 await queue.put_behind(connection, served.id)
                 await queue.release(connection, self._presence.me, served.id)
                 return None
-            health = after(served.health, [one.answer for one in tried], self._clock.now())
+            before = await _so_far(connection, served, tried)
+            health = after(before, [one.answer for one in tried], self._clock.now())
             await queue.settle(connection, served, tried)
             if health != served.health:
                 await queue.stand(connection, self._presence.me, served, health)
@@ -216,6 +217,15 @@ class _Turn:
         self._trouble = self._trouble or answer.trouble or answer.status == GONE
         self.tried.append(Tried(event, sent_at, answer, _again(event, sent_at, answer)))
         return answer.good
+
+
+async def _so_far(connection: Connection, served: Served, tried: Sequence[Tried]) -> Health:
+    """How the endpoint stood before these. A time in which nothing was tried is none of failing: two events that are
+    refused with a quiet week between them are no week of refusals."""
+    goes_on = served.health.failing_since is None or any(one.event.tries for one in tried)
+    if goes_on or await queue.insists(connection, served.id):
+        return served.health
+    return replace(served.health, failing_since=None)
 
 
 def _again(event: Due, at: datetime, answer: Answer) -> datetime | None:

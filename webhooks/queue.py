@@ -49,7 +49,7 @@ UPDATE webhook_endpoints SET served_until = now() + %(lease)s
 
 # What follows an event that waits for its next try waits too, and comes behind it once both are due.
 _DUE = """
-SELECT e.id, e.key, e.tries, e.payload FROM webhook_events e
+SELECT e.id, e.key, e.tries, e.payload, e.due_at FROM webhook_events e
  WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now()
    AND (e.key = '' OR NOT EXISTS (
      SELECT FROM webhook_events b WHERE b.endpoint_id = %(endpoint)s AND b.state = 'pending' AND b.tries > 0
@@ -66,14 +66,15 @@ UPDATE webhook_events e SET due_at = b.due_at
 _NOTE = (
     "COPY webhook_attempts (endpoint_id, event_id, id, sent_at, url, status, response, error, duration_ms) FROM STDIN"
 )
-# What somebody has settled or replayed meanwhile stays as it is, but is found.
-_SETTLE = """
+# What somebody has settled or replayed meanwhile stays as it is, but is found: a replay makes it due anew.
+_SAME = "e.state = 'pending' AND e.due_at = u.was_due AND e.tries = u.tries - 1"
+_SETTLE = f"""
 UPDATE webhook_events e
-   SET state = CASE WHEN e.state = 'pending' THEN u.state ELSE e.state END,
-       tries = CASE WHEN e.state = 'pending' THEN u.tries ELSE e.tries END,
-       due_at = CASE WHEN e.state = 'pending' THEN u.due_at ELSE e.due_at END
-  FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(tries)s::smallint[], %(due)s::timestamptz[])
-    AS u(id, state, tries, due_at)
+   SET state = CASE WHEN {_SAME} THEN u.state ELSE e.state END,
+       tries = CASE WHEN {_SAME} THEN u.tries ELSE e.tries END,
+       due_at = CASE WHEN {_SAME} THEN u.due_at ELSE e.due_at END
+  FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(tries)s::smallint[], %(due)s::timestamptz[],
+              %(was_due)s::timestamptz[]) AS u(id, state, tries, due_at, was_due)
  WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id
 RETURNING e.id
 """
@@ -104,6 +105,7 @@ class Due:
     tries: int
     """Made before."""
     payload: str
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,14 @@ async def put_behind(connection: Connection, endpoint: UUID) -> None:
     await connection.execute(_WAIT, {"endpoint": endpoint})
 
 
+async def insists(connection: Connection, endpoint: UUID) -> bool:
+    """Whether an event waits for another try."""
+    cursor = await connection.execute(
+        "SELECT FROM webhook_events WHERE endpoint_id = %s AND state = 'pending' AND tries > 0 LIMIT 1", [endpoint]
+    )
+    return await cursor.fetchone() is not None
+
+
 async def settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
     """Write down where events stand, and the attempts at those that are still there: what was swept away meanwhile,
     with its endpoint or by its age, leaves nothing behind."""
@@ -174,6 +184,7 @@ async def settle(connection: Connection, served: Served, tried: Sequence[Tried])
         "states": [_state(one) for one in tried],
         "tries": arrays.integers(one.event.tries + 1 for one in tried),
         "due": arrays.moments([one.next_try or one.sent_at for one in tried]),
+        "was_due": arrays.moments([one.event.due_at for one in tried]),
     }
     found = {row[0] for row in await (await connection.execute(_SETTLE, columns)).fetchall()}
     async with connection.cursor() as cursor, cursor.copy(_NOTE) as copy:

@@ -233,6 +233,21 @@ async def test_five_days_of_failure_switch_it_off(post: Post, receiver: Receiver
     assert found.disabled_reason == "nothing was taken for 5 days; the last answer: 500"
 
 
+async def test_a_quiet_week_between_two_refusals_is_no_week_of_failure(post: Post, receiver: Receiver) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    receiver.says(400)
+    await tell(post.database, "a")
+    await post.deliverer.drain()
+    await execute(post.database, "UPDATE webhook_events SET state = 'failed', tries = 10")
+    await post.pass_time(endpoint.id, 6 * DAY)
+    await tell(post.database, "b")
+    await post.deliverer.drain()
+    found = await stored(post.database, endpoint.id)
+
+    assert (found.status, found.disabled_reason) == ("enabled", "")
+    assert await states(post.database, endpoint.id) == [("failed", 10), ("pending", 1)]
+
+
 async def test_one_that_hangs_slows_nobody_and_holds_one_connection(post: Post, receiver: Receiver) -> None:
     async with receiving() as hung:
         hung.hangs()
@@ -340,6 +355,25 @@ async def test_what_is_swept_away_meanwhile_leaves_no_attempt(post: Post, receiv
     await tell(post.database, "a")
     await post.deliverer.drain()
     assert await rows(post.database, "SELECT event_id FROM webhook_attempts") == []
+
+
+async def test_a_replay_asked_while_the_event_is_on_the_wire_is_kept(post: Post, receiver: Receiver) -> None:
+    """Its last try, which fails, says nothing of the ten that were asked for."""
+    endpoint, _ = await post.endpoint(receiver)
+
+    async def replayed(_: Got) -> web.StreamResponse:
+        async with post.database.connection() as connection:
+            (event,) = (await events.page(connection, endpoint.id, ALL)).entries
+            await events.replay(connection, endpoint.id, event.id)
+        receiver.says(200)
+        return web.Response(status=400)
+
+    receiver.answer = replayed
+    await tell(post.database, "a")
+    await execute(post.database, "UPDATE webhook_events SET tries = 9")
+    await post.deliverer.drain()
+    assert await states(post.database, endpoint.id) == [("success", 1)]
+    assert names(receiver) == ["a", "a"]
 
 
 @pytest.mark.parametrize("one", [True, False])
