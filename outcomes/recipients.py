@@ -82,6 +82,8 @@ class StreamState:
     lane: Lane
     obstacle: Obstacle | None
     """None: it may."""
+    topic: str = ""
+    """Name of the type of mail that it is of when none is named, "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +152,12 @@ async def of_application(connection: Connection, person: Person) -> Recipient:
     whose = person.application_id
     stands = await choosing.standing(connection, person)
     entries = await suppressions.about(connection, person.address)
-    streams, topics = await _obstacles(connection, person, [one.topic for one in stands.preferences])
+    known = [one.topic for one in stands.preferences]
+    streams, topics = await _obstacles(connection, person, known)
+    defaults = [_default(lane, known) for lane in Lane]
     return Recipient(
         person.address,
-        tuple(map(StreamState, Lane, streams)),
+        tuple(map(StreamState, Lane, streams, [one.name if one else "" for one in defaults])),
         tuple(map(TopicState, stands.preferences, topics)),
         stands.off,
         stands.paused_until,
@@ -210,12 +214,18 @@ async def _obstacles(
 ) -> tuple[list[Obstacle | None], list[Obstacle | None]]:
     """What is in the way of each stream, and of each of these topics."""
     lanes = [*(lane.value for lane in Lane), *(topic.lane.value for topic in topics)]
-    named = [*(None for _ in Lane), *(topic.id for topic in topics)]
+    defaults = [_default(lane, topics) for lane in Lane]
+    named = [topic.id if topic else None for topic in (*defaults, *topics)]
     values = {"lanes": lanes, "topics": named, "address": person.address, "application": person.application_id}
     moments = await choices.moments(connection, person)
     rows = await (await connection.execute(_OBSTACLES, values)).fetchall()
     found = [_obstacle(row, topic, moments) for row, topic in zip(rows, named, strict=True)]
     return found[: len(Lane)], found[len(Lane) :]
+
+
+def _default(lane: Lane, topics: Sequence[Topic]) -> Topic | None:
+    """What mail of a stream is of when it names no topic (`messages/accept`)."""
+    return next((one for one in topics if one.is_default), None) if lane is Lane.MARKETING else None
 
 
 def _obstacle(row: TupleRow, topic: UUID | None, moments: Mapping[UUID, Made]) -> Obstacle | None:

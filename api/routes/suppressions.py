@@ -62,6 +62,9 @@ _PAGE: Final = 20
 _BATCH_BYTES: Final = 10 * 1024 * 1024
 """10,000 entries with long addresses and details."""
 
+_CHOSEN: Final = "Topics that somebody left and pauses stand in `GET /recipients/{email}`."
+"""Half of those who ask why an address gets no mail are here for one who unsubscribed."""
+
 _AT_ONCE: Final = 1000
 """Addresses folded without a break: about 10 ms."""
 
@@ -256,4 +259,5 @@ def _asker(who: Caller) -> Asker:
 
 
 def _unknown(id_or_email: str) -> ApiError:
-    return ApiError("not_found", f"{id_or_email} is not suppressed.")
+    said = f"{id_or_email} is not suppressed."
+    return ApiError("not_found", f"{said} {_CHOSEN}" if "@" in id_or_email[1:] else said)

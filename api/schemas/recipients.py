@@ -51,7 +51,10 @@ class DeliveryItem(BaseModel):
 class RecipientState(BaseModel):
     """How it stands between a person and an application."""
 
-    streams: list[StreamItem] = Field(description="Whether we may write to them, for each stream.")
+    streams: list[StreamItem] = Field(
+        description="Whether we may write to them, for each stream. Marketing mail that names no topic is of the "
+        "default one: what they chose there counts."
+    )
     topics: list[TopicStateItem] = Field(description="The application's types of mail, the default one first.")
     left_all: bool = Field(description="They left all marketing mail of the application.")
     paused_until: datetime | None = Field(description="Until when they paused marketing mail; null when they did not.")

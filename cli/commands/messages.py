@@ -5,7 +5,7 @@ what has not left.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import typer
 from cli import ids
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
+from cli.whats_next import whats_next
 from core.addresses import AddressError, fold_address
 from core.queues import Lane
 from messages import repository, search
@@ -107,8 +108,8 @@ def why(email: EmailArgument, as_json: JsonOption = False) -> None:
 
     Example: postlane messages why 01a20446, or postlane messages why anna@example.com
     """
-    found = _history(email)
-    told = [message_face(row) | {"story": _story(row, found.events)} for row in found.rows]
+    found = _history(email, asks_next=True)
+    told = [message_face(row) | {"story": _story(row, found)} for row in found.rows]
     if wants_json(as_json):
         print_json(told)
         return
@@ -149,6 +150,8 @@ class _History:
     email: EmailDetail
     rows: Sequence[search.MessageRow]
     events: Sequence[EventView]
+    next: Mapping[str, list[str]] = field(default_factory=dict)
+    """What stands in the way now, by message, where that was asked."""
 
     def of(self, position: int) -> "_History":
         """What concerns one recipient."""
@@ -156,10 +159,10 @@ class _History:
         mine = {row.recipient for row in rows}
         recipients = tuple(one for one in self.email.recipients if one.recipient in mine)
         events = [event for event in self.events if event.recipient in mine]
-        return _History(replace(self.email, recipients=recipients), rows, events)
+        return replace(self, email=replace(self.email, recipients=recipients), rows=rows, events=events)
 
 
-def _history(email: str) -> _History:
+def _history(email: str, *, asks_next: bool = False) -> _History:
     async def work(database: Database) -> _History:
         async with database.connection() as connection:
             email_id, position = await _meant(connection, email)
@@ -169,7 +172,8 @@ def _history(email: str) -> _History:
                 raise _unknown(email)
             rows = await search.of_email(connection, email_id)
             events, _ = await repository.read_events(connection, email_id)
-        found = _History(detail, rows, events)
+            following = await whats_next(connection, owners[email_id], detail, rows) if asks_next else {}
+        found = _History(detail, rows, events, following)
         return found if position is None else found.of(position)
 
     found = with_database(work)
@@ -217,16 +221,16 @@ def _unknown(email: str) -> CliError:
     return CliError("not_found", f"there is no email {email}", _FIND)
 
 
-def _story(row: search.MessageRow, events: Sequence[EventView]) -> list[str]:
+def _story(row: search.MessageRow, found: _History) -> list[str]:
     told = [f"{row.accepted_at:%Y-%m-%d %H:%M:%S} accepted for the {row.lane} lane: “{row.subject}” from {row.sender}"]
-    told += [_sentence(event) for event in events if event.recipient == row.recipient]
+    told += [_sentence(event) for event in found.events if event.recipient == row.recipient]
     if row.next_attempt_at is not None:
         told.append(f"next attempt {row.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC")
         if row.waits_for:
             told.append(f"it waits because {row.waits_for}")
     elif row.state in (State.QUEUED, State.DEFERRED, State.SCHEDULED):
         told.append("a worker holds it right now")
-    return told
+    return told + list(found.next.get(row.message, ()))
 
 
 def _engagement(kind: str, known: Mapping[str, Any]) -> str:
@@ -240,7 +244,8 @@ def _sentence(event: EventView) -> str:
     if event.engagement is not None:
         return f"{when} {_engagement(event.kind, event.engagement)}"
     if event.action is None:
-        return f"{when} {event.kind}" + (f": {event.detail}" if event.detail else "")
+        detail = (event.detail or "").removeprefix(f"{event.kind}: ")
+        return f"{when} {event.kind}" + (f": {detail}" if detail else "")
     way = f" from {event.ip} to {event.mx} ({event.tls})" if event.ip else ""
     answer = " ".join(str(part) for part in (event.code or "", event.enhanced or "", event.reply or "") if part)
     decided = f"rule {event.rule} says {event.action} ({event.klass})"

@@ -114,11 +114,16 @@ def get(
 
     found = with_database(work)
     if not found:
-        raise CliError("not_found", f"{key} is not suppressed.")
+        raise CliError("not_found", f"{key} is not suppressed.", _left(key))
     if wants_json(as_json):
         print_json(suppression_answer(found))
     else:
         print_table(found, _COLUMNS)
+
+
+def _left(key: str) -> str:
+    """Where to look next: whoever left a topic, or paused, is not on this list."""
+    return f"`postlane recipients show {key}` tells the topics they left, and pauses." if "@" in key[1:] else ""
 
 
 @app.command("history")

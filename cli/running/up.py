@@ -54,7 +54,7 @@ def up(
             env["POSTLANE_PUBLIC_URL"] = f"http://127.0.0.1:{shape.public_port}"
         elif not settings.public_url:
             notes.append("POSTLANE_PUBLIC_URL is not set: marketing mail offers unsubscribing by mail only.")
-        tell(dict(practice.env if practice else {}) | {"POSTLANE_API_PORT": str(shape.api_port)})
+        tell(_to_know(practice.env if practice else {}, env, shape))
         stack = build(shape, env)
         first: list[Service | Process] = [*servers.processes] if servers else []
         if practice:
@@ -74,6 +74,12 @@ def up(
                     show.tick(supervisor.states())
 
             supervisor.run(tick)
+
+
+def _to_know(practice_env: Mapping[str, str], env: Mapping[str, str], shape: Shape) -> dict[str, str]:
+    """What commands in other terminals have to know of this one: where they find its doors, and nothing secret."""
+    doors = {name: env[name] for name in ("POSTLANE_PUBLIC_URL",) if name in env}
+    return {**practice_env, **doors, "POSTLANE_API_PORT": str(shape.api_port)}
 
 
 def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bool) -> tuple[Shape, list[str]]:

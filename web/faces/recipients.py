@@ -29,7 +29,7 @@ def activity_face(address: str, last: datetime | None) -> dict[str, object]:
 def _state(one: Recipient) -> dict[str, object]:
     engaged = one.engagement
     return {
-        "streams": [{"stream": state.lane} | _may(one, state.obstacle) for state in one.streams],
+        "streams": [{"stream": state.lane} | _may(one, state.obstacle, state.topic) for state in one.streams],
         "topics": [_topic(one, state) for state in one.topics],
         "left_all": one.left_all,
         "paused_until": one.paused_until,

@@ -10,6 +10,7 @@ import pytest
 
 from api.schemas.recipients import RecipientFound
 from audience.choices import Act, Person, Source
+from audience.topics import default_of
 from messages import choosing
 from store.database import Database
 from tests.integration.api.account import Account
@@ -117,6 +118,20 @@ async def test_topics_with_what_forbids_them(client: httpx.AsyncClient, account:
     assert {one["reason"] for one in paused["topics"] if one["stream"] == "marketing"} == {"paused"}
 
 
+async def test_marketing_mail_without_a_topic_is_of_the_default_one(
+    client: httpx.AsyncClient, account: Account, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        await default_of(connection, account.application_id)
+    default = (await shown(client))["topics"][0]
+    await client.patch(f"/contacts/{ANN}/topics", json=[{"id": default["id"], "subscription": "opt_out"}])
+    found = await shown(client)
+    marketing = next(state for state in found["streams"] if state["stream"] == "marketing")
+
+    assert streams(found) == {"transactional": None, "marketing": "topic_opt_out"}
+    assert (marketing["since"] is not None, default["name"] in marketing["tell_them"]) == (True, True)
+
+
 async def test_the_last_delivery_is_the_last_that_stayed(
     client: httpx.AsyncClient, account: Account, database: Database
 ) -> None:
@@ -150,7 +165,7 @@ async def test_activity_is_told_twice_late_and_not_from_the_future(client: httpx
     assert datetime.fromisoformat(latest) >= now
     ahead = await report(at=(datetime.now(UTC) + timedelta(minutes=2)).isoformat())
     assert datetime.fromisoformat(ahead.json()["last_activity"]) <= datetime.now(UTC)
-    assert (await report(at="0001-01-01T00:00:00+14:00")).status_code == 200
+    assert (await report(at="0001-01-01T00:00:00+14:00")).status_code == 422
 
 
 async def test_an_application_sees_nothing_of_anothers(

@@ -12,7 +12,7 @@ from messages.states import State
 from outcomes.record import record
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
-from tests.integration.messages.emails import execute, make_partitions, new_email, refs, store
+from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, refs, store
 from tests.integration.outcomes.facts import WORKER, attempt, bounce, deferral, outcome
 
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -88,7 +88,25 @@ def test_why_tells_the_story_with_reply_rule_and_next_step(postlane: Postlane, e
         assert part in refused
     assert "attempt 2" in taken
     assert "“550 5.1.1 no such user” → bounced" in bob["story"][1]
-    assert eve["story"][1] == "2026-05-04 12:00:00 suppressed: suppressed: manual"
+    assert eve["story"][1] == "2026-05-04 12:00:00 suppressed: manual"
+    assert eve["story"][2] == "nothing forbids such mail now: `postlane recipients show eve@two.example`"
+
+
+def test_why_names_the_topic_that_was_left_and_where_it_stands(
+    postlane: Postlane, emails: list[NewEmail], database_url: str
+) -> None:
+    insert = "INSERT INTO applications (id, name) VALUES (%s, 'shop')"
+    in_database(database_url, lambda database: execute(database, insert, [APPLICATION]))
+    postlane("topics", "create", "News")
+    postlane("topics", "choose", "eve@two.example", "News", "opt_out")
+    news = postlane("topics", "list").out[0]["id"]
+    of_topic = "UPDATE emails SET topic_id = %s WHERE id = %s"
+    in_database(database_url, lambda database: execute(database, of_topic, [news, emails[0].id]))
+    told = postlane("messages", "why", f"{emails[0].id}/2").out[0]["story"][-1]
+
+    assert told.startswith(f"they left the topic “News”, since {datetime.now(UTC):%Y-}")
+    assert "postlane topics choices eve@two.example" in told
+    assert "recipients show eve@two.example" in postlane("suppressions", "get", "eve@two.example").said
 
 
 def test_why_says_what_is_next(postlane: Postlane, emails: list[NewEmail], database_url: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from cli.running import free_ports
-from cli.running.up import _shape
+from cli.running.stack import Shape
+from cli.running.up import _shape, _to_know
 from core.errors import ConfigurationError
 from core.settings import Settings
 
@@ -52,3 +53,14 @@ def test_a_demo_takes_the_smtp_ports_it_is_given() -> None:
 
     assert _shape(given, 1, 1, with_demo=True)[0].submission_port == asked
     assert _shape(usual, 1, 1, with_demo=True)[0].submission_port == 0, "the stack takes a free one"
+
+
+def test_commands_in_other_terminals_learn_where_the_pages_are_and_no_secret() -> None:
+    env = {"POSTLANE_PUBLIC_URL": "http://127.0.0.1:8026", "POSTLANE_SECRET": "s3cret", "POSTLANE_DATABASE_URL": "db"}
+
+    assert _to_know({"POSTLANE_SIMULATOR": "true"}, env, Shape(api_port=8025)) == {
+        "POSTLANE_SIMULATOR": "true",
+        "POSTLANE_PUBLIC_URL": "http://127.0.0.1:8026",
+        "POSTLANE_API_PORT": "8025",
+    }
+    assert _to_know({}, {}, Shape(api_port=1)) == {"POSTLANE_API_PORT": "1"}
