@@ -56,6 +56,8 @@ _SHOWN: Final = frozenset({b"to", b"cc", b"reply-to", b"subject", b"message-id"}
 _OURS: Final = b"x-postlane-"
 _TAG: Final = "tag"
 _TRACKING: Final = ("open-tracking", "click-tracking")
+_DECIDING: Final = ("stream", "topic")
+"""An empty one of these would send a newsletter past everybody who left it."""
 _OPTIONS: Final = frozenset({"stream", "topic", "pool", "expires-in", "idempotency-key", *_TRACKING, _TAG})
 _CHANGES_WITH_EACH_TRY: Final = frozenset({b"date", b"message-id", b"content-type", b"received"})
 
@@ -219,6 +221,8 @@ def _options(fields: Iterable[Field]) -> dict[str, str]:
     for option, field in _ours(fields):
         if option not in _OPTIONS:
             raise Refused("invalid", f"there is no header X-Postlane-{option.title()}")
+        if option in _DECIDING and not text_of(field).strip():
+            raise invalid(option, "it is empty: give a value, or leave the header out")
         if option != _TAG:
             options[option] = " ".join(text_of(field).split()) or options[option]
     if options["stream"] not in ("", *Lane):

@@ -17,7 +17,7 @@ from core.queues import Lane
 from messages.limits import MAX_EXPIRES, MAX_RECIPIENTS
 from messages.states import State
 from messages.tags import MAX_TAGS
-from web.absent import Absent, Needed, otherwise
+from web.absent import Absent, Needed, Said, otherwise
 
 MAX_BATCH = 1000
 
@@ -94,16 +94,16 @@ class SendEmail(BaseModel):
         None, max_length=MAX_ATTACHMENTS, description="Files; the email with all of them may have 40 MB (a setting)."
     )
     tags: list[Tag] | None = Field(None, max_length=MAX_TAGS, description="Labels of yours.")
-    scheduled_at: str | None = Field(
+    scheduled_at: Annotated[str | None, Said] = Field(
         None,
         description="When to send: ISO 8601 (without an offset it is UTC), or `in 10 min`. At most 30 days ahead.",
         examples=["in 10 min", "2026-08-05T11:52:01Z"],
     )
     template: Any = Field(None, description="Not available yet: refused.")
-    topic_id: Annotated[UUID | None, Absent] = Field(
-        None, description="The type of mail it is: whoever left that topic does not get it."
+    topic_id: Annotated[UUID | None, Said] = Field(
+        None, description="The type of mail it is: whoever left that topic does not get it. Empty is refused."
     )
-    stream: Annotated[Lane | None, Absent] = Field(
+    stream: Annotated[Lane | None, Said] = Field(
         None,
         description="Ours. The way it travels: `marketing` never delays the other. By default its topic's stream, "
         "without a topic `transactional`.",

@@ -118,7 +118,7 @@ async def test_ids_that_a_body_repeats_are_ignored(client: httpx.AsyncClient, ac
 
 
 class TestEmptyTexts:
-    """`""` is an absent part."""
+    """`""` is an absent part, but where absence sends mail another way (`web/absent.Said`)."""
 
     @pytest.mark.parametrize(("given", "kept"), [("text", ("html", None)), ("html", ("text", None))])
     async def test_of_a_body(self, client: httpx.AsyncClient, given: str, kept: tuple[str, None]) -> None:
@@ -130,7 +130,7 @@ class TestEmptyTexts:
 
     async def test_of_everything_that_may_be_left_out(self, client: httpx.AsyncClient, database: Database) -> None:
         body = email(
-            cc="", bcc=[""], reply_to="", scheduled_at="", pool="", stream="", template="", html="",
+            cc="", bcc=[""], reply_to="", pool="", template="", html="",
             to=["bob@example.com", ""], headers={"X-Empty": "", "X-Full": "1"},
             attachments=[{"filename": "a.txt", "content": "Zg==", "content_type": "", "path": "", "content_id": ""}],
         )  # fmt: skip

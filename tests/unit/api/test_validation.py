@@ -51,13 +51,20 @@ def test_null_and_empty_are_absent_where_there_is_a_default() -> None:
     for nothing in (None, ""):
         body = {
             **GOOD,
-            "stream": nothing,
             "expires_in": nothing,
             "pool": nothing,
             "tags": [{"name": "a", "value": nothing}],
         }
         found = SendEmail.model_validate_json(json.dumps(body))
-        assert (found.stream, found.expires_in, found.tags) == (None, None, [Tag(name="a", value="")])
+        assert (found.expires_in, found.tags) == (None, [Tag(name="a", value="")])
+
+
+@pytest.mark.parametrize("field", ["topic_id", "stream", "scheduled_at"])
+def test_an_empty_text_where_absence_sends_mail_another_way_is_refused(field: str) -> None:
+    error = refusal({**GOOD, field: ""})
+    assert (error.status, error.name) == (422, "validation_error")
+    assert error.message == f"The `{field}` field is not valid: it is empty: give a value, or leave the field out."
+    assert getattr(SendEmail.model_validate_json(json.dumps({**GOOD, field: None})), field) is None
 
 
 def test_a_batch_stops_at_its_first_mistake() -> None:

@@ -203,10 +203,16 @@ def test_tracking_is_switched_by_headers(text: str, wanted: bool | None) -> None
     assert b"X-Postlane" not in (email.raw or b"")
 
 
-@pytest.mark.parametrize("option", ["Stream", "Pool", "Expires-In", "Idempotency-Key"])
+@pytest.mark.parametrize("option", ["Stream", "Topic"])
+def test_an_empty_stream_or_topic_is_refused(option: str) -> None:
+    with pytest.raises(Refused, match=f"{option.lower()}: it is empty"):
+        _read(f"X-Postlane-{option}: ")
+
+
+@pytest.mark.parametrize("option", ["Pool", "Expires-In", "Idempotency-Key"])
 def test_an_empty_option_is_a_missing_one(option: str) -> None:
     mail = _read(f"X-Postlane-{option}: ")
-    assert (mail.lane, mail.pool, mail.expires_in, mail.idempotency_key) == (None, "", None, "")
+    assert (mail.pool, mail.expires_in, mail.idempotency_key) == ("", None, "")
 
 
 @pytest.mark.parametrize("option", ["Stream", "Topic", "Pool", "Tag", "Open-Tracking", "Expires-In", "Idempotency-Key"])
