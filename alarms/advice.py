@@ -16,6 +16,7 @@ MEANING: Final[Mapping[AlarmKind, str]] = {
     AlarmKind.DELIVERED_SHARE: "A provider takes less of this mail than it did all week.",
     AlarmKind.QUEUE_AGE: "Mail is due and nobody sends it.",
     AlarmKind.IP_RESTING: "An IP has been resting at a provider for hours.",
+    AlarmKind.POOL_RESTING: "All IPs of a pool rest at a provider at once: its mail there waits.",
     AlarmKind.SEED_MISSING: "Mail to one of our own test accounts does not reach its inbox.",
     AlarmKind.CERTIFICATE: "A certificate ends soon.",
     AlarmKind.DNS_RECORD: "A DNS record is not what it has to be.",
@@ -43,6 +44,9 @@ WHAT_TO_DO: Final[Mapping[AlarmKind, str]] = {
     "what `postlane queue` shows.",
     AlarmKind.IP_RESTING: "`postlane ips why IP` has the reply behind it. Its mail leaves through other IPs; if those "
     "rest too, send less there, or ask the provider's postmaster.",
+    AlarmKind.POOL_RESTING: "`postlane throttles list` has the replies and when each returns, `postlane messages list "
+    "--state deferred` the mail. Send less there until then. Only where the reason is gone: `postlane throttles "
+    "override IP PROVIDER` lets an IP try at once.",
     AlarmKind.SEED_MISSING: "`postlane seeds show ADDRESS` has the last placements. In spam: look at what changed in "
     "content, volume or records. Missing: follow the mail with `postlane messages why`.",
     AlarmKind.CERTIFICATE: "Renew it and put it in the place of the file that is named.",

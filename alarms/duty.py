@@ -93,6 +93,12 @@ async def _ip_resting(b: Bench) -> None:
     await settle(b.connection, AlarmKind.IP_RESTING, judging.ip_resting(resting, b.values, datetime.now(UTC)))
 
 
+async def _pool_resting(b: Bench) -> None:
+    resting = await evidence.pools_resting(b.connection)
+    findings = judging.pool_resting(resting, b.values, b.open, datetime.now(UTC))
+    await settle(b.connection, AlarmKind.POOL_RESTING, findings)
+
+
 async def _seed_missing(b: Bench) -> None:
     await settle(b.connection, AlarmKind.SEED_MISSING, await seeds.findings(b.connection))
 
@@ -118,6 +124,7 @@ _JUDGES: Final[Mapping[AlarmKind, Callable[[Bench], Awaitable[None]]]] = {
     AlarmKind.DELIVERED_SHARE: _delivered_share,
     AlarmKind.QUEUE_AGE: _queue_age,
     AlarmKind.IP_RESTING: _ip_resting,
+    AlarmKind.POOL_RESTING: _pool_resting,
     AlarmKind.SEED_MISSING: _seed_missing,
     AlarmKind.CERTIFICATE: _certificate,
     AlarmKind.DNS_RECORD: _dns_record,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from alarms.breakers import Key
-from alarms.judging import Counts, Shares, Stream
+from alarms.judging import Counts, PoolRest, Shares, Stream
 from alarms.model import Finding, Severity
 from core.queues import Lane
 from store.database import Connection
@@ -54,6 +54,20 @@ SELECT t.subject || CASE t.site WHEN '*' THEN '' ELSE ' at ' || t.site END,
        coalesce((SELECT max(c.at) FROM throttle_changes c WHERE c.kind = t.kind AND c.subject = t.subject
                   AND c.site = t.site AND c.was = 'healthy'), t.since), t.rule || ': ' || t.reply
   FROM throttles t WHERE t.kind = 'ip' AND t.state IN ('throttled', 'probing') AND t.rule <> 'operator'
+"""
+
+# What is being tried again still rests: who asks every minute would else see the pool well each time one IP tries. IPs
+# that are paused carry nothing in any case. What an operator put to rest is no alarm by itself.
+_POOLS_RESTING: Final = """
+WITH resting AS MATERIALIZED (SELECT subject, site, since, rest_until, rule, reply FROM throttles
+                               WHERE kind = 'ip' AND state IN ('throttled', 'probing'))
+SELECT p.name || CASE s.site WHEN '*' THEN '' ELSE ' at ' || s.site END, count(*), max(r.since), min(r.until)
+  FROM (SELECT DISTINCT site FROM resting WHERE rule <> 'operator') s
+ CROSS JOIN pools p JOIN pool_ips m ON m.pool_id = p.id AND m.weight > 0
+  JOIN egress_ips i ON i.id = m.egress_ip_id AND i.active AND coalesce(i.paused_reason, '') = ''
+  LEFT JOIN LATERAL (SELECT min(since) AS since, max(rest_until) AS until FROM resting
+                      WHERE subject = i.address AND site IN (s.site, '*')) r ON true
+ GROUP BY p.id, p.name, s.site HAVING count(*) = count(r.since)
 """
 
 _DOMAINS: Final = """
@@ -115,6 +129,12 @@ async def resting(connection: Connection) -> dict[str, tuple[datetime, str]]:
     """Since when an IP has not been healthy somewhere, and why."""
     cursor = await connection.execute(_RESTING)
     return {subject: (since, why) for subject, since, why in await cursor.fetchall()}
+
+
+async def pools_resting(connection: Connection) -> dict[str, PoolRest]:
+    """Pools of which no IP may send at a provider."""
+    cursor = await connection.execute(_POOLS_RESTING)
+    return {subject: PoolRest(*rest) for subject, *rest in await cursor.fetchall()}
 
 
 async def lost_domains(connection: Connection) -> tuple[list[Finding], list[Finding]]:

@@ -58,6 +58,17 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolRest:
+    """All IPs of a pool rest at a provider."""
+
+    ips: int
+    since: datetime
+    """Of the last of them."""
+    back_at: datetime | None
+    """When the first of them returns."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """A stream that may send nothing to a provider for a while."""
 
@@ -144,6 +155,18 @@ def ip_resting(resting: Mapping[str, tuple[datetime, str]], values: Values, now:
         if hours >= values["hours"]:
             bad = Severity.CRITICAL if hours >= values["critical"] else Severity.WARNING
             findings.append(Finding(subject, bad, f"not healthy for {_lasting(hours * 3600)}: {why}"))
+    return findings
+
+
+def pool_resting(resting: Mapping[str, PoolRest], values: Values, open_: Open, now: datetime) -> list[Finding]:
+    """An alarm that is open stays until one of the IPs sends again: each try and each refusal begins a new rest."""
+    findings = []
+    for subject, rest in resting.items():
+        if subject in open_ or now - rest.since >= timedelta(minutes=values["minutes"]):
+            # No duration: the words of an alarm change only where there is something new to say.
+            back = f"; the first returns at {rest.back_at:%H:%M} UTC" if rest.back_at else ""
+            all_ = f"all {rest.ips} IPs rest" if rest.ips > 1 else "its only IP rests"
+            findings.append(Finding(subject, Severity.WARNING, all_ + back))
     return findings
 
 

@@ -20,6 +20,8 @@ the clock, with limits that can be set (`alarms/rules`): raised at a limit, clea
                     provider             line of seven days
     queue_age       lane                 due mail is not taken up        it is
     ip_resting      IP, site             it rests for hours              it is healthy, or removed
+    pool_resting    pool, site           all its IPs rest at once for    one of them sends there again
+                                         some minutes
     seed_missing    seed account         mail to it is missing, in       the newest mail to it is in the inbox
                                          spam, or cannot be looked for
     certificate     file                 it ends soon                    another one is there
@@ -54,6 +56,7 @@ class AlarmKind(StrEnum):
     DELIVERED_SHARE = "delivered_share"
     QUEUE_AGE = "queue_age"
     IP_RESTING = "ip_resting"
+    POOL_RESTING = "pool_resting"
     SEED_MISSING = "seed_missing"
     CERTIFICATE = "certificate"
     DNS_RECORD = "dns_record"

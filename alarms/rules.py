@@ -92,6 +92,11 @@ RULES: Final[Mapping[AlarmKind, Rule]] = {
             {"hours": _hours(4, "A warning after so many hours."), "critical": _hours(24, "Critical after so many.")},
         ),
         Rule(
+            AlarmKind.POOL_RESTING,
+            "A pool whose IPs all rest at a provider at once: its mail there waits",
+            {"minutes": Setting(5, "A warning when it has lasted so long.", 0, 10_000)},
+        ),
+        Rule(
             AlarmKind.SEED_MISSING,
             "Mail to seed accounts that is missing or in spam",
             {"minutes": Setting(30, "A probe that is nowhere after so long is missing.", 1, 10_000)},

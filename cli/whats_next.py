@@ -11,12 +11,13 @@ from uuid import UUID
 from audience.choices import Person
 from audience.predicate import LEFT, NOT_ASKED_FOR, PAUSED
 from core.addresses import fold_address
-from messages.repository import EmailDetail
+from messages.repository import EmailDetail, EventView
 from messages.search import MessageRow
 from messages.states import State
 from outcomes import recipients
 from outcomes.obstacles import Obstacle
 from outcomes.recipients import Recipient
+from pools.pool_rest import pool_rest
 from store.database import Connection
 
 _CHOICES: Final[Mapping[str, str]] = {
@@ -27,14 +28,38 @@ _CHOICES: Final[Mapping[str, str]] = {
 
 
 async def whats_next(
-    connection: Connection, application_id: UUID, email: EmailDetail, rows: Sequence[MessageRow]
+    connection: Connection,
+    application_id: UUID,
+    email: EmailDetail,
+    rows: Sequence[MessageRow],
+    events: Sequence[EventView],
 ) -> dict[str, list[str]]:
     """Sentences by message; none for what speaks for itself."""
-    return {
-        row.message: [_forbidden(await _person(connection, application_id, row), email)]
-        for row in rows
-        if row.state == State.SUPPRESSED and not row.captured
-    }
+    found = {}
+    for row in rows:
+        if row.state == State.SUPPRESSED and not row.captured:
+            found[row.message] = [_forbidden(await _person(connection, application_id, row), email)]
+        elif row.state == State.DEFERRED and not row.captured:
+            found[row.message] = await _rests(
+                connection, email, [one for one in events if one.recipient == row.recipient]
+            )
+    return found
+
+
+async def _rests(connection: Connection, email: EmailDetail, events: Sequence[EventView]) -> list[str]:
+    """Whether IPs of its pool rest where it was tried last."""
+    tried = next((one for one in reversed(events) if one.provider), None)
+    if tried is None or tried.provider is None:
+        return []
+    stands = await pool_rest(connection, email.summary.id, [tried.provider, f"mx:{tried.mx}"])
+    if stands is None or stands.back_at is None:
+        return []
+    who = f"all {stands.ips}" if stands.resting == stands.ips else f"{stands.resting} of {stands.ips}"
+    return [
+        f"{who} IPs of the pool {stands.pool} rest at {tried.provider}, the first is back at"
+        f" {stands.back_at:%Y-%m-%d %H:%M:%S} UTC: `postlane throttles list` has the replies behind it,"
+        " `postlane throttles override` ends a rest"
+    ]
 
 
 async def _person(connection: Connection, application_id: UUID, row: MessageRow) -> Recipient:

@@ -56,6 +56,8 @@ class DueRow:
     messages: int
     due: int
     first_due_at: datetime
+    waits_for: str | None = None
+    """Why no IP could take some of it when that was looked at last: one reason of those there are."""
 
 
 _M, _E, _Q = messages.alias("m"), emails.alias("e"), delivery_queue.alias("q")
@@ -70,7 +72,8 @@ _ROWS: Final[Select[*tuple[Any, ...]]] = select(
 )  # fmt: skip
 
 _WAITING = f"""
-SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND {FREE}), min(due_at)
+SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND {FREE}), min(due_at),
+       max(q.hold)
   FROM delivery_queue q GROUP BY lane, destination ORDER BY count(*) DESC, destination LIMIT %(limit)s
 """
 

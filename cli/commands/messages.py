@@ -172,7 +172,9 @@ def _history(email: str, *, asks_next: bool = False) -> _History:
                 raise _unknown(email)
             rows = await search.of_email(connection, email_id)
             events, _ = await repository.read_events(connection, email_id)
-            following = await whats_next(connection, owners[email_id], detail, rows) if asks_next else {}
+            following = {}
+            if asks_next:
+                following = await whats_next(connection, owners[email_id], detail, rows, events)
         found = _History(detail, rows, events, following)
         return found if position is None else found.of(position)
 

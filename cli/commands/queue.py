@@ -17,6 +17,7 @@ _COLUMNS = (
     Column("messages", justify="right"),
     Column("due", "due now", justify="right"),
     Column("first_due_at", "first due", drop=2),
+    Column("waits_for", "waits for", style="dim", wrap=True, drop=1),
 )
 
 

@@ -11,7 +11,10 @@ from alarms.model import AlarmKind
 from alarms.repository import open_alarms
 from alarms.rule_settings import change, rules
 from alarms.rules import RULES
+from core.queues import Lane
+from mta.model import EgressIp
 from mta.server_certificate import self_signed
+from pools.repository import ensure_pool
 from store.database import Database
 from store.locks import Lock
 from tests.integration.messages.emails import APPLICATION, execute, rows
@@ -127,6 +130,28 @@ async def test_queue_rests_records_and_certificates(database: Database, tmp_path
     for table in ("delivery_queue", "throttles", "domains"):
         await execute(database, f"DELETE FROM {table}")
     (tmp_path / "inbound.pem").unlink()
+    assert await judged(database, tmp_path) == {}
+
+
+async def test_a_pool_whose_ips_all_rest_is_told_until_one_sends_again(database: Database, tmp_path: Path) -> None:
+    addresses = ("192.0.2.1", "192.0.2.2")
+    async with database.transaction() as connection:
+        await ensure_pool(
+            connection, "receipts", Lane.TRANSACTIONAL, [EgressIp(one, one, "mail.x") for one in addresses]
+        )
+    rest = (
+        "INSERT INTO throttles (kind, subject, site, state, since, rest_until, rate, rule, class, reply, stepped_at)"
+        " VALUES ('ip', %s, %s, 'throttled', now() - interval '9 minutes', now() + interval '9 minutes', 1, 'r', 'c',"
+        " 'slow down', now())"
+    )
+    await execute(database, rest, [addresses[0], "gmail"])
+    assert await judged(database, tmp_path) == {}
+    await execute(database, rest, [addresses[1], "*"])
+    alarm = {("pool_resting", "receipts at gmail"): "warning"}
+    assert await judged(database, tmp_path) == alarm
+    await execute(database, "UPDATE throttles SET state = 'probing', since = now() WHERE site = 'gmail'")
+    assert await judged(database, tmp_path) == alarm
+    await execute(database, "UPDATE throttles SET state = 'recovering' WHERE site = 'gmail'")
     assert await judged(database, tmp_path) == {}
 
 

@@ -9,7 +9,9 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages.model import NewEmail
 from messages.states import State
+from mta.model import EgressIp
 from outcomes.record import record
+from pools.repository import ensure_pool
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, refs, store
@@ -107,6 +109,28 @@ def test_why_names_the_topic_that_was_left_and_where_it_stands(
     assert told.startswith(f"they left the topic “News”, since {datetime.now(UTC):%Y-}")
     assert "postlane topics choices eve@two.example" in told
     assert "recipients show eve@two.example" in postlane("suppressions", "get", "eve@two.example").said
+
+
+def test_why_tells_that_the_ips_of_the_pool_rest_and_until_when(
+    postlane: Postlane, emails: list[NewEmail], database_url: str
+) -> None:
+    async def rest(database: Database) -> None:
+        members = [EgressIp(one, one, "mail.x") for one in ("127.0.1.1", "127.0.1.2")]
+        async with database.transaction() as connection:
+            await ensure_pool(connection, "bulk", Lane.MARKETING, members)
+        await execute(database, "UPDATE messages SET state = 'deferred' WHERE address = 'ann@one.example'")
+        await execute(
+            database,
+            "INSERT INTO throttles (kind, subject, site, state, since, rest_until, rate, rule, class, reply,"
+            " stepped_at) SELECT 'ip', address, 'gmail', 'throttled', now(), '2999-01-01Z', 1, 'r', 'c', '', now()"
+            " FROM egress_ips",
+        )
+
+    in_database(database_url, rest)
+    last = postlane("messages", "why", f"{emails[0].id}/0").out[0]["story"][-1]
+    assert last.startswith("all 2 IPs of the pool bulk rest at gmail, the first is back at 2999-01-01 00:00:00 UTC")
+    in_database(database_url, lambda database: execute(database, "DELETE FROM throttles WHERE subject = '127.0.1.2'"))
+    assert "1 of 2 IPs" in postlane("messages", "why", f"{emails[0].id}/0").out[0]["story"][-1]
 
 
 def test_why_says_what_is_next(postlane: Postlane, emails: list[NewEmail], database_url: str) -> None:
