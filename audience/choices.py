@@ -298,8 +298,10 @@ async def alone(connection: Connection, person: Person) -> None:
 
 
 async def first_move(connection: Connection, person: Person, to: str, since: datetime) -> bool:
-    """Whether the person has not moved to that (folded) address since then, and nobody else moves them now."""
-    await alone(connection, person)
+    """Whether the person has not moved to that (folded) address since then, and nobody else moves them now. Nobody
+    decides for either address from here on: in one order, or two who move across would each wait for the other."""
+    for address in sorted((person.address, to)):
+        await alone(connection, replace(person, address=address))
     cursor = await connection.execute(
         "SELECT FROM choice_history"
         " WHERE address = %s AND application_id = %s AND what = %s AND detail = %s AND at >= %s",

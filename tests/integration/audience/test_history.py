@@ -1,5 +1,8 @@
 """The history of choices: brought along once, bounded, and cleared of what is long gone."""
 
+import asyncio
+from datetime import UTC, datetime
+
 from audience import choices, topics
 from audience.topics import Subscription
 from messages import choosing
@@ -76,3 +79,25 @@ async def test_wishes_to_move_are_counted_one_after_the_other(database: Database
         assert await choices.asked_lately(first, person(ANN)) == 0
         cursor = await second.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [key])
         assert await cursor.fetchone() == (False,)
+
+
+async def test_who_moves_decides_for_both_addresses_alone(database: Database) -> None:
+    """Two who moved across each held their own address and waited for the other's."""
+    bob = person("bob@example.com")
+    now = datetime.now(UTC)
+    async with database.transaction() as first, database.transaction() as second:
+        assert await choices.first_move(first, bob, ANN, now)
+        for address in (ANN, bob.address):
+            key = f"{APPLICATION} {address}"
+            cursor = await second.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+            assert await cursor.fetchone() == (False,)
+
+
+async def test_two_who_move_across_each_other_both_arrive(database: Database) -> None:
+    async def cross(who: str, to: str) -> None:
+        async with database.transaction() as connection:
+            assert await choices.first_move(connection, person(who), to, datetime.now(UTC))
+            await choosing.move(connection, person(who), to, LINK)
+
+    for _ in range(5):
+        await asyncio.gather(cross(ANN, "bob@example.com"), cross("bob@example.com", ANN))
