@@ -51,7 +51,7 @@ UPDATE inbound_mail i SET result = u.result, kind = nullif(u.kind, ''), email_id
 _EARLIER = """
 SELECT i.email_id, i.position, i.digest, i.result
   FROM unnest(%s::uuid[], %s::smallint[]) AS u(email_id, position) JOIN inbound_mail i USING (email_id, position)
- WHERE i.digest IS NOT NULL
+ WHERE i.digest IS NOT NULL ORDER BY i.id
 """
 
 _DROP = """
@@ -105,11 +105,17 @@ class Finished:
     """What knows the same mail again."""
 
 
+_UNDOES: Final = {"complained": "withdrawn", "withdrawn": "complained"}
+"""Of results about one message the later one undoes the earlier one, whose report is news again then: some systems give
+all reports about one mail one Message-ID."""
+
+
 @dataclass(slots=True)
 class Earlier:
     """What came about one message before."""
 
-    digests: set[bytes] = field(default_factory=set)
+    digests: dict[bytes, str] = field(default_factory=dict)
+    """Of reports that would say the same again, with what became of them first."""
     mails: int = 0
     """So many are kept."""
     ignored: int = 0
@@ -118,7 +124,10 @@ class Earlier:
         """One more."""
         self.mails += 1
         self.ignored += result == "ignored"
-        self.digests.add(digest)
+        undone = _UNDOES.get(result)
+        if undone:
+            self.digests = {known: before for known, before in self.digests.items() if before != undone}
+        self.digests.setdefault(digest, result)
 
 
 @dataclass(frozen=True, slots=True)

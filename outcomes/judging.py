@@ -30,6 +30,9 @@ for the next start. So long a failure report about a message that is under way i
 WAIT_FOR_DELIVERY: Final = timedelta(minutes=1)
 """So long a complaint is: before its delivery is known, nobody knows which IP and provider it counts for. Shorter,
 because whoever complained is to get no more mail."""
+WAIT_FOR_COMPLAINT: Final = WAIT_FOR_DELIVERY + timedelta(seconds=30)
+"""So long a report waits that takes back what nobody has complained about: the complaint may be one of those that wait,
+and be looked at after it."""
 _PATIENCE: Final = {ReportKind.FAILED: WAIT_FOR_OUTCOME, ReportKind.COMPLAINT: WAIT_FOR_DELIVERY}
 
 _HEARD_AS: Final = {
@@ -89,7 +92,7 @@ def decide(
         return Decision(Result.IGNORED, report.kind.value.replace("_", " "))
     if message is None:
         return _about_nobody(reading)
-    if message.under_way and now - reading.mail.received_at < _PATIENCE.get(report.kind, timedelta(0)):
+    if now - reading.mail.received_at < _patience(report, message):
         return Decision(None)
     if message.has_heard_enough(_HEARD_AS[report.kind]) and not _moves(report, message):
         return Decision(Result.REPEATED, "its timeline holds as many reports of this kind as are told of one message")
@@ -100,6 +103,13 @@ def decide(
     if report.kind is ReportKind.DELAYED:
         return _delayed(reading, report, message, rules)
     return _failed(reading, report, message, rules)
+
+
+def _patience(report: BounceReport, message: KnownMessage) -> timedelta:
+    """So old a report has to be, because what it speaks about may be still to come."""
+    if report.kind is ReportKind.NOT_SPAM:
+        return timedelta(0) if message.complained else WAIT_FOR_COMPLAINT
+    return _PATIENCE.get(report.kind, timedelta(0)) if message.under_way else timedelta(0)
 
 
 def _moves(report: BounceReport, message: KnownMessage) -> bool:
@@ -141,8 +151,10 @@ def _complained(reading: Reading, report: BounceReport, message: KnownMessage, l
 
 
 def _taken_back(reading: Reading, report: BounceReport, message: KnownMessage, loop: str) -> Decision:
-    if not message.complained:
+    if message.complained_at is None:
         return Decision(Result.IGNORED, "not spam, and no complaint about it was recorded")
+    if reading.mail.received_at < message.complained_at:
+        return Decision(Result.IGNORED, "not spam, and a complaint about it came later")
     detail = f"{report.feedback_type} report from {loop or report.reporting_mta or 'a feedback loop'}"
     news = LateNews(EventKind.COMPLAINT_WITHDRAWN, reading.mail.received_at, detail)
     return Decision(Result.WITHDRAWN, detail, news)

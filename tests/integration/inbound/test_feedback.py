@@ -190,7 +190,8 @@ async def test_what_is_no_bounce_changes_nothing(
 ) -> None:
     mail = await delivered_mail(database, account)
     endpoint = await make_endpoint(database, account.application_id)
-    assert await work_through(await _received(database, mail, name), tools) is Result.IGNORED
+    waited = later(tools, datetime.now(UTC) + WAIT_FOR_OUTCOME)
+    assert await work_through(await _received(database, mail, name), waited) is Result.IGNORED
     assert await _kinds(database, mail) == ["delivered"]
     events = await heard(database, endpoint)
     assert [(event["type"], event["data"]["about"]["email_id"]) for event in events] == (

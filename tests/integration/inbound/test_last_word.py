@@ -1,13 +1,17 @@
 """Complaints and their withdrawals: what stands in the end is what the person said last, about each of their mails."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from core.queues import Lane
+from messages.timeline import EventKind
+from outcomes.judging import WAIT_FOR_COMPLAINT
 from outcomes.reports import ReportTools, sweep
 from store.database import Database
 from suppression.removing import Remover, remove_subjects
-from tests.integration.inbound.conftest import Account, delivered_mail, rows
-from tests.integration.inbound.test_desks import received
+from tests.integration.inbound.conftest import Account, accepted_mail, delivered_mail, ended, later, rows
+from tests.integration.inbound.test_desks import received, results
 from tests.integration.inbound.test_floods import complaint
 
 pytestmark = pytest.mark.timeout(60)
@@ -58,3 +62,44 @@ async def test_a_complaint_about_other_mail_holds_no_entry(
         await received(database, complaint(mail, kind, number))
         await sweep(tools)
     assert await rows(database, LISTED) == [("complaint", news.ref.email_id)]
+
+
+async def test_not_spam_that_overtakes_a_waiting_complaint_waits_for_it(
+    account: Account, database: Database, tools: ReportTools
+) -> None:
+    """It was ignored, and then the complaint held for ever."""
+    mail = await accepted_mail(database, account, Lane.MARKETING)
+    await received(database, complaint(mail, "abuse", 0))
+    await sweep(tools)
+    await ended(database, mail, EventKind.DELIVERED, Lane.MARKETING)
+    await received(database, complaint(mail, "not-spam", 1))
+    await sweep(tools)
+    assert await results(database) == [None, None]
+
+    await rows(database, "UPDATE inbound_mail SET due_at = now() RETURNING 1")
+    await sweep(tools)
+    assert await results(database) == ["complained", "withdrawn"]
+    assert await rows(database, LISTED) == []
+
+
+async def test_not_spam_without_a_complaint_waits_no_longer_than_one_would(
+    account: Account, database: Database, tools: ReportTools
+) -> None:
+    mail = await delivered_mail(database, account, Lane.MARKETING)
+    await received(database, complaint(mail, "not-spam", 1))
+    await sweep(later(tools, datetime.now(UTC) + WAIT_FOR_COMPLAINT))
+    assert await results(database) == ["ignored"]
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_reports_with_one_message_id_are_each_heard(
+    account: Account, database: Database, tools: ReportTools, batches: int
+) -> None:
+    """Some systems name all reports about a mail alike; the second complaint passed for the first."""
+    mail = await delivered_mail(database, account, Lane.MARKETING)
+    for number, kind in enumerate(["abuse", "abuse", "not-spam", "not-spam", "abuse", "abuse"]):
+        await received(database, complaint(mail, kind, 0))
+        if number % (6 // batches) == 6 // batches - 1:
+            await sweep(tools)
+    assert await results(database) == ["complained", "repeated", "withdrawn", "repeated", "complained", "repeated"]
+    assert await rows(database, LISTED) == [("complaint", mail.ref.email_id)]
