@@ -27,8 +27,8 @@ from messages.model import MessageRef
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
 from store.database import Connection
-from suppression import removing
 from suppression import repository as suppressions
+from suppression import withdrawing
 from suppression.predicate import forbidding
 from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
 from suppression.removing import Remover
@@ -40,13 +40,16 @@ SELECT s.id, s.reason, s.scope
                NULL::uuid AS topic_id) r, LATERAL (SELECT s.* {forbidding("r")}) s
 """
 
-# The partition of a mail that is too old is gone, and so is its timeline.
+# The partition of a mail that is too old is gone, and so is its timeline. Told once of a mail: whoever has its link can
+# leave and come back all day.
 _MAIL: Final = """
 SELECT e.lane, d.ip, d.provider, clock_timestamp(), m.capture
   FROM messages m JOIN emails e ON e.id = m.email_id
   LEFT JOIN LATERAL (SELECT ip, provider FROM events v WHERE v.email_id = m.email_id AND v.position = m.position
                       AND v.kind = 'delivered' ORDER BY v.at DESC LIMIT 1) d ON true
  WHERE m.email_id = %(email)s AND m.position = %(position)s AND e.id = %(email)s AND e.application_id = %(application)s
+   AND NOT EXISTS (SELECT FROM events u WHERE u.email_id = m.email_id AND u.position = m.position
+                      AND u.kind = 'unsubscribed')
 """
 
 
@@ -74,8 +77,9 @@ async def standing(connection: Connection, person: Person) -> Standing:
 
 
 async def unsubscribe(connection: Connection, person: Person, topic_id: UUID | None, act: Act) -> bool:
-    """Leave one topic, or all marketing mail where the link names none; whether that is new."""
-    if topic_id is None:
+    """Leave one topic, or all marketing mail where the link names none, or one that is gone: nobody sends under it, and
+    who leaves it wants no other instead. Whether that is new."""
+    if topic_id is None or await topics.find(connection, person.application_id, topic_id) is None:
         return await leave_all(connection, person, act)
     return bool(await choose(connection, person, {topic_id: Subscription.OPT_OUT}, act))
 
@@ -114,7 +118,7 @@ async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
     owner = person.application_id
     addition = Addition(person.address, entry, owner, only_for=owner, source_id=act.email_id, actor="the recipient")
     (added,) = await suppressions.add(connection, [addition])
-    if not (added.created or added.changed):
+    if not (added.created or added.changed or await withdrawing.stand_behind(connection, added.id, addition)):
         return False
     await choices.note(connection, person, What.ALL_OFF, act)
     await _tell_mail(connection, person, act)
@@ -127,7 +131,7 @@ async def return_to_all(connection: Connection, person: Person, act: Act) -> boo
     left = _left_all(person, await _forbidden(connection, person))
     if not left:
         return False
-    await removing.remove_ids(connection, left, Remover("the recipient", None))
+    await withdrawing.take_back(connection, left, Reason.UNSUBSCRIBE, Remover("the recipient", None))
     await choices.note(connection, person, What.ALL_ON, act)
     return True
 
@@ -171,7 +175,7 @@ def _left_all(person: Person, forbidden: list[tuple[UUID, str, str]]) -> list[UU
 
 
 async def _tell_mail(connection: Connection, person: Person, act: Act) -> None:
-    """Say on the timeline of the mail that its recipient left, as long as it is stored."""
+    """Say on the timeline of the mail that its recipient left: the first time, and as long as it is stored."""
     if act.email_id is None:
         return
     names = {"email": act.email_id, "position": act.position, "application": person.application_id}

@@ -1,7 +1,8 @@
 """The one way into the suppression list: the statements that add, and which of two decisions stands.
 
-Two decisions about one address and scope: a complaint stands, whatever else is said and however long; else the one that
-lasts longer, and between equals the older, so an import does not wash away what is known better. An entry whose time is
+Two decisions about one address and scope: a complaint stands, whatever else is said and however long; then that the
+person unsubscribed; else the one that lasts longer, and between equals the older, so an import does not wash away what
+is known better. An entry whose time is
 over counts for nothing: any new decision takes its place. What is replaced goes into the history. What two have decided
 belongs to neither: else whoever makes another's entry last longer could then take it away.
 
@@ -20,6 +21,7 @@ from core.ids import uuid7
 from store.database import Connection
 from suppression.entries import NEVER, Added, Addition, Suppression
 from suppression.history import KEEP
+from suppression.reasons import WEIGHTS
 from suppression.rows import NAMES, columns, suppression
 from suppression.scopes import reach_of
 from suppression.telling import tell
@@ -53,8 +55,10 @@ _ADD = f"{ADD.format(given=_GIVEN)} RETURNING {columns('s')}"
 
 _OVER = "coalesce(s.expires_at <= now(), false)"
 _LONGER = "coalesce(g.expires_at, 'infinity') > coalesce(s.expires_at, 'infinity')"
-_WEIGHS_MORE = f"({_OVER} OR {_LONGER} OR (g.reason = 'complaint' AND s.reason <> 'complaint'))"
-_STAYS = f"s.reason = 'complaint' AND g.reason <> 'complaint' AND NOT {_OVER}"
+_OWN_WORD = " ".join(f"WHEN '{reason}' THEN {weight}" for reason, weight in WEIGHTS.items())
+_GIVEN_WEIGHS, _STANDING_WEIGHS = (f"CASE {row}.reason {_OWN_WORD} ELSE 0 END" for row in "gs")
+_WEIGHS_MORE = f"({_OVER} OR {_LONGER} OR {_GIVEN_WEIGHS} > {_STANDING_WEIGHS})"
+_STAYS = f"{_STANDING_WEIGHS} > {_GIVEN_WEIGHS} AND NOT {_OVER}"
 _DECIDED = ("reason", "source", "detail", "note", "source_id", "actor")
 
 REPLACE: Final = f"""

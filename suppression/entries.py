@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope, origin_of
+from suppression.reasons import WEIGHTS, Reason, Source, SuppressionEntry, SuppressionScope, origin_of
 from suppression.scopes import Reach
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -53,9 +53,9 @@ class Addition:
         return self.entry.expires_at or NEVER
 
     @property
-    def rank(self) -> tuple[bool, datetime]:
+    def rank(self) -> tuple[int, datetime]:
         """Of two decisions about the same the higher one stands, by the rule of `suppression/adding`."""
-        return self.entry.reason is Reason.COMPLAINT, self.end
+        return WEIGHTS.get(self.entry.reason, 0), self.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ class Reason(StrEnum):
     """It came with a list from another system."""
 
 
+WEIGHTS: Final[Mapping[Reason, int]] = {Reason.COMPLAINT: 2, Reason.UNSUBSCRIBE: 1}
+"""What a person said themselves weighs more than what others say for them; all else weighs 0."""
+
 Origin = Literal["bounce", "complaint", "manual"]
 
 ORIGINS: Final[Mapping[Origin, tuple[Reason, ...]]] = {
@@ -84,3 +87,8 @@ class SuppressionEntry:
     expires_at: datetime | None = None
     note: str = ""
     """What people add to it."""
+
+
+def lighter(one: Reason, other: Reason) -> bool:
+    """Whether one gives way to the other, however long each lasts."""
+    return WEIGHTS.get(one, 0) < WEIGHTS.get(other, 0)

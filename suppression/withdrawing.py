@@ -1,13 +1,16 @@
-"""Complaints that their authors take back (RFC 6430): the entries they caused go, and what they had replaced returns.
+"""What people take back: complaints (RFC 6430), and that they unsubscribed. The entry goes, and what it had taken the
+place of returns.
 
 A complaint weighs more than any other decision and takes its place. When it goes, an unsubscription that stood before
-stands again: who takes back "spam" has not asked for the newsletter. Where the person complained about further mail of
-the kind, the entry stays and names that mail from then on.
+stands again: who takes back "spam" has not asked for the newsletter. So does what an application or an operator had
+said before a person left all mail: it cannot be lifted by leaving and coming back. Where the person complained about
+further mail of the kind, the entry stays and names that mail from then on.
 
 Works on the caller's connection and never commits.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -18,15 +21,15 @@ from suppression import history
 from suppression.adding import add
 from suppression.entries import Addition, Suppression
 from suppression.history import KEEP
-from suppression.reasons import Reason, Source, SuppressionEntry
+from suppression.reasons import Reason, Source, SuppressionEntry, lighter
 from suppression.removing import Remover, remove_ids
-from suppression.rows import columns, suppression
+from suppression.rows import NAMES
 from suppression.scopes import ID_LENGTH, WORD
 
 WHO: Final = Remover("feedback loop", None, "the recipient took the complaint back (not-spam report)")
 
 _CAUSED = f"""
-SELECT {columns("s")} FROM suppressions s
+SELECT s.id FROM suppressions s
  WHERE s.reason = 'complaint' AND s.source = '{Source.FEEDBACK_LOOP}'
    AND (s.address, s.source_id) IN (SELECT * FROM unnest(%s::text[], %s::uuid[]))
 """
@@ -52,6 +55,15 @@ UPDATE suppressions s SET source_id = other.email_id, detail = other.detail, own
   FROM other WHERE s.id = other.id RETURNING s.id
 """
 
+_STAND_BEHIND = f"""
+INSERT INTO suppression_history (suppression_id, {", ".join(NAMES[1:])}, ended, ended_by, why)
+SELECT s.id, s.address, s.scope, %(reason)s, %(source)s, %(detail)s, %(note)s, now(), %(expires_at)s, %(owner)s,
+       %(source_id)s, %(actor)s, 'replaced', %(actor)s, s.reason
+  FROM suppressions s WHERE s.id = %(id)s AND s.reason <> %(reason)s
+   AND NOT EXISTS (SELECT FROM suppression_history h
+                    WHERE h.suppression_id = s.id AND h.ended = 'replaced' AND h.reason = %(reason)s)
+"""
+
 
 async def withdraw(connection: Connection, complaints: Sequence[tuple[str, UUID]]) -> int:
     """Complaints by folded address and the email they were about. Returns how many entries went."""
@@ -60,12 +72,29 @@ async def withdraw(connection: Connection, complaints: Sequence[tuple[str, UUID]
     addresses, emails = [address for address, _ in complaints], arrays.uuids(email for _, email in complaints)
     rows = await (await connection.execute(_CAUSED, [addresses, emails])).fetchall()
     held = await _held_by_others(connection, [row[0] for row in rows])
-    caused = [suppression(row) for row in rows if row[0] not in held]
-    before = [addition for one in caused for addition in await _before(connection, one)]
-    removal = await remove_ids(connection, [one.id for one in caused], WHO)
-    if before:
-        await add(connection, before)
+    return await take_back(connection, [row[0] for row in rows if row[0] not in held], Reason.COMPLAINT, WHO)
+
+
+async def take_back(connection: Connection, entries: Sequence[UUID], reason: Reason, who: Remover) -> int:
+    """These entries, which have this reason, go, and what they had taken the place of stands again. How many went."""
+    before = [await _before(connection, one, reason) for one in entries]
+    removal = await remove_ids(connection, entries, who)
+    for additions in before:
+        for addition in additions:  # one by one, so that each is kept in the history of the one that takes its place
+            await add(connection, [addition], told=addition is additions[-1])
     return len(removal.removed)
+
+
+async def stand_behind(connection: Connection, entry: UUID, addition: Addition) -> bool:
+    """Keep a decision that found its place taken by an entry that weighs more: it stands when that one is taken back.
+    False: it stands already, or was kept before."""
+    terms = addition.entry
+    names = {
+        "id": entry, "reason": terms.reason, "source": terms.source, "detail": terms.detail, "note": terms.note,
+        "expires_at": terms.expires_at, "owner": addition.owner, "source_id": addition.source_id,
+        "actor": addition.actor,
+    }  # fmt: skip
+    return (await connection.execute(_STAND_BEHIND, names)).rowcount == 1
 
 
 async def _held_by_others(connection: Connection, entries: Sequence[UUID]) -> set[UUID]:
@@ -76,17 +105,16 @@ async def _held_by_others(connection: Connection, entries: Sequence[UUID]) -> se
     return {row[0] for row in await (await connection.execute(_PASS_ON, names)).fetchall()}
 
 
-async def _before(connection: Connection, complaint: Suppression) -> list[Addition]:
-    """The decision that the complaint took the place of, if it is still one."""
-    for ended in await history.of_entry(connection, complaint.id):
-        entry = ended.entry
-        if ended.ended == "replaced" and entry.reason is not Reason.COMPLAINT:
-            terms = SuppressionEntry(
-                entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at, entry.note
-            )
-            addition = Addition(
-                entry.address, terms, entry.owner, entry.only_for, entry.topic, entry.source_id, entry.actor,
-                entry.created_at,
-            )  # fmt: skip
-            return [addition]
-    return []
+async def _before(connection: Connection, entry: UUID, reason: Reason) -> list[Addition]:
+    """The decisions of less weight that it took the place of, oldest first, as far as their time is not over."""
+    ended = await history.of_entry(connection, entry)
+    replaced = [one.entry for one in reversed(ended) if one.ended == "replaced" and lighter(one.entry.reason, reason)]
+    now = datetime.now(UTC)
+    return [_again(one) for one in replaced if one.expires_at is None or one.expires_at > now]
+
+
+def _again(entry: Suppression) -> Addition:
+    terms = SuppressionEntry(entry.scope, entry.reason, entry.source, entry.detail, entry.expires_at, entry.note)
+    return Addition(
+        entry.address, terms, entry.owner, entry.only_for, entry.topic, entry.source_id, entry.actor, entry.created_at
+    )

@@ -109,8 +109,10 @@ def _own(stands: Standing, topic_id: UUID | None) -> Preference | None:
 
 async def _leave(connection: Connection, visit: Visit) -> Said:
     own = _own(await choosing.standing(connection, visit.person), visit.link.topic_id)
-    await choosing.unsubscribe(connection, visit.person, visit.link.topic_id, visit.act())
-    return said("done.left", topic=title(own.topic, visit.words)) if own else said("done.all_off")
+    if own is None:
+        return await _leave_all(connection, visit)
+    await choosing.unsubscribe(connection, visit.person, own.topic.id, visit.act())
+    return said("done.left", topic=title(own.topic, visit.words))
 
 
 async def _take(connection: Connection, visit: Visit) -> Said:

@@ -5,10 +5,15 @@ from datetime import timedelta
 
 import pytest
 
+from audience import topics
 from audience.choices import Source, What
 from audience.topics import default_of
 from core.ids import uuid7
 from pages.limits import STRANGE_A_MINUTE
+from suppression.adding import add
+from suppression.entries import Addition
+from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
+from suppression.withdrawing import withdraw
 from tests.integration.messages.emails import execute, rows, suppress
 from tests.integration.pages.conftest import ANN, Reader
 
@@ -192,6 +197,28 @@ async def test_a_type_is_left_and_taken_again(reader: Reader) -> None:
     assert [past.what for past in await reader.past()] == [What.OPT_OUT, What.OPT_IN]
 
 
+@pytest.mark.parametrize("form", [ONE_CLICK, {"action": "leave", "lang": "en"}])
+async def test_a_link_of_a_type_that_is_gone_leaves_everything(reader: Reader, form: dict[str, str]) -> None:
+    """Only what nobody sends any more was left, and the page said everything."""
+    async with reader.database.transaction() as connection:
+        await topics.delete(connection, reader.account.application_id, reader.topics["News"].id)
+    answer = await reader.client.post(reader.link(), data=form)
+
+    assert "nsubscribed" in answer.text
+    assert (await reader.stands()).off
+    assert [past.what for past in await reader.past()] == [What.ALL_OFF]
+
+
+async def test_a_mail_is_left_once_however_often_its_reader_comes_back(reader: Reader) -> None:
+    for action in ("leave", "take", "leave", "leave_all", "return", "leave_all"):
+        await reader.press(action)
+
+    assert (await reader.stands()).off
+    assert await reader.events() == ["unsubscribed"]
+    counted = await rows(reader.database, "SELECT sum(n) FROM outcome_counts WHERE outcome = 'unsubscribed'")
+    assert counted == [(1,)]
+
+
 async def test_ticks_are_saved_and_only_what_changed_is_kept(reader: Reader) -> None:
     ticked = [str(reader.topics[name].id) for name in ("Offers", "Events")]
     answer = await reader.press("save", topic=[*ticked, "not an id", str(uuid7())])
@@ -255,6 +282,46 @@ async def test_what_others_forbid_is_not_for_the_reader_to_allow(reader: Reader)
     assert (await reader.stands()).blocked
     assert "for another reason" in page.text
     assert len(await rows(reader.database, "SELECT 1 FROM suppressions")) == 1
+
+
+async def listed(reader: Reader) -> list[str]:
+    """What forbids Acme's marketing mail to her."""
+    return [reason for (reason,) in await rows(reader.database, "SELECT reason FROM suppressions ORDER BY id")]
+
+
+async def test_what_the_application_said_before_keeps_no_trace_of_her_leaving_away(reader: Reader) -> None:
+    """Its own entry filled the place, her one-click left nothing, and she got mail again when it went."""
+    await forbid(reader, Reason.MANUAL)
+    for _ in range(2):
+        await reader.client.post(reader.link(topic=None), data=ONE_CLICK)
+    assert (await listed(reader), await reader.events()) == (["unsubscribe"], ["unsubscribed"])
+    assert [past.what for past in await reader.past()] == [What.ALL_OFF]
+
+    await forbid(reader, Reason.IMPORT)
+    assert await listed(reader) == ["unsubscribe"], "her own word weighs more, however often others say theirs"
+    await reader.press("return")
+    assert (await listed(reader), (await reader.stands()).blocked) == (["manual"], True), "that is not hers to lift"
+
+
+async def test_leaving_behind_a_complaint_is_kept_and_stands_when_that_is_taken_back(reader: Reader) -> None:
+    """Where complaints are for one application they fill the same place."""
+    await forbid(reader, Reason.COMPLAINT)
+    for _ in range(2):
+        await reader.client.post(reader.link(topic=None), data=ONE_CLICK)
+    assert (await listed(reader), await reader.events()) == (["complaint"], ["unsubscribed"])
+    assert [past.what for past in await reader.past()] == [What.ALL_OFF]
+
+    async with reader.database.transaction() as connection:
+        await withdraw(connection, [(ANN, reader.email.id)])
+    assert await listed(reader) == ["unsubscribe"]
+
+
+async def forbid(reader: Reader, reason: Reason) -> None:
+    """Acme's marketing mail to her, for ever."""
+    owner = reader.account.application_id
+    entry = SuppressionEntry(SuppressionScope.MARKETING, reason, Source.FEEDBACK_LOOP, "as told")
+    async with reader.database.transaction() as connection:
+        await add(connection, [Addition(ANN, entry, owner, only_for=owner, source_id=reader.email.id)])
 
 
 async def test_another_applications_mail_is_left_alone(reader: Reader) -> None:
