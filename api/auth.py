@@ -97,14 +97,24 @@ class KeyedRoute(BoundedRoute):
         super().__init__(*arguments, **options)
 
     async def before(self, request: Request) -> None:
-        """Ask the guard."""
+        """Ask the guard, and refuse what PostgreSQL would break off over."""
         await _GUARDS[self.guard](request)
+        _refuse_nul(request)
 
 
 class SharedRoute(KeyedRoute):
     """A route about what belongs to the installation and to applications: operators look after it too."""
 
     guard = "full_access_or_operator"
+
+
+def _refuse_nul(request: Request) -> None:
+    """No text that is stored holds a NUL, so no parameter does."""
+    if b"%00" not in request.scope["query_string"] and "\0" not in request.scope["path"]:
+        return
+    for name, text in (*request.path_params.items(), *request.query_params.multi_items()):
+        if "\0" in text:
+            raise ApiError("invalid_parameter", f"The `{name}` parameter is not valid: it holds a NUL.")
 
 
 async def _key(request: Request) -> Caller:

@@ -1,7 +1,11 @@
 """UTC now behind a protocol, so that retries and schedules can be tested without waiting."""
 
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+YEARS: Final = range(1970, 2200)
+"""Of times that somebody gives. At the ends of the calendar a time has no UTC: PostgreSQL keeps some of those, and
+nobody can read them again."""
 
 
 class Clock(Protocol):

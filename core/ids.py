@@ -46,5 +46,6 @@ def _layout(stamp: int, random: int) -> int:
 
 
 def lowest_at(moment: datetime) -> UUID:
-    """A value below every id of that millisecond and above all before: a partition bound, or the start of a range."""
-    return UUID(int=(moment - _EPOCH) // _MILLISECOND << 80)
+    """A value below every id of that millisecond and above all before: a partition bound, or the start of a range. Of
+    a moment before 1970 it is the lowest there is."""
+    return UUID(int=max(0, (moment - _EPOCH) // _MILLISECOND) << 80)

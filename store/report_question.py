@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from core.clock import YEARS
 from core.queues import Lane
 from core.refusal import Refused, invalid
 from store.database import Connection
@@ -20,8 +21,6 @@ DEFAULT_DAYS: Final = 6
 """A question without a beginning starts so many days before its end."""
 MOST_PERIODS: Final = 10_000
 MOST_VALUES: Final = 100
-_YEARS: Final = range(1970, 2200)
-"""At the ends of the calendar a time has no UTC."""
 
 DIMENSIONS: Final = (*LABELS, *APART)
 _SECONDS: Final = {"hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 28 * 86_400}
@@ -105,8 +104,8 @@ def _moment(name: str, text: str, zone: ZoneInfo, past: timedelta = timedelta(0)
             moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise invalid(name, "it must be a date such as 2026-11-28, or a time such as 2026-11-28T09:00:00Z") from None
-    if moment.year not in _YEARS:
-        raise invalid(name, f"it must lie between {_YEARS.start} and {_YEARS.stop}")
+    if moment.year not in YEARS:
+        raise invalid(name, f"it must lie between {YEARS.start} and {YEARS.stop}")
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 

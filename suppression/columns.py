@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from core.clock import YEARS
 from suppression.reasons import Reason
 
 _ADDRESS: Final = frozenset(
@@ -79,9 +80,6 @@ _GETS_MAIL: Final = frozenset(
 """States of people whom the other system writes to."""
 _GONE: Final[Mapping[str, Reason]] = {"0": Reason.UNSUBSCRIBE, "false": Reason.UNSUBSCRIBE, "no": Reason.UNSUBSCRIBE}
 """States that are words for nothing else."""
-
-YEARS: Final = range(1970, 2200)
-"""In which a list's times lie; those outside stand for `never` or nothing, and are times to nobody."""
 
 _PERMANENT: Final = re.compile(r"\W*5(?:\d\d\b|\.\d+\.\d+)")
 _NOT_THE_MAILBOX: Final = re.compile(r"\b5\.7\.\d")
@@ -156,8 +154,7 @@ def gets_mail(state: str) -> bool:
 
 def moment(text: str) -> datetime | None:
     """ISO 8601, also as Go writes it, seconds since 1970, or the date of a mail; without a zone it is UTC. In UTC, and
-    within `YEARS`: PostgreSQL refuses some zones, and what has another year in UTC than in its own is kept there and
-    can be read by nobody."""
+    within `YEARS`: PostgreSQL refuses some zones that Python takes."""
     found = _moment(text.strip().removesuffix(" UTC"))
     if found is None or found.year not in YEARS:
         return None

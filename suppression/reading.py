@@ -19,8 +19,8 @@ from uuid import UUID
 import orjson
 
 from core.addresses import AddressError, fold_address
+from core.clock import YEARS
 from suppression.columns import (
-    YEARS,
     Columns,
     columns_of,
     columns_seen,

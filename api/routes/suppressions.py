@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
+from pydantic import Field
 
 from accounts.directory import OPERATOR, Caller
 from api.auth import FullAccessOrOperator, SharedRoute
@@ -106,9 +107,9 @@ async def list_suppressions(
     reason: Annotated[Reason | None, Absent, Query(description="Only entries with this reason.")] = None,
     scope: Annotated[SuppressionScope | None, Absent, Query(description="Only entries with this scope.")] = None,
     only_for: Annotated[
-        str | None,
+        Annotated[str, Field(max_length=100)] | None,
         Absent,
-        Query(max_length=100, description="Only entries for this application's mail alone; `self`: yours."),
+        Query(description="Only entries for this application's mail alone; `self`: yours."),
     ] = None,
     origin: Annotated[Origin | None, Absent, Query(description="Only entries of this kind of reason.")] = None,
 ) -> Response:

@@ -1,16 +1,16 @@
 """Shapes that several nouns share."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from core.clock import YEARS
 
 T = TypeVar("T")
 
 Text = Annotated[str, Field(max_length=300)]
 Reason = Annotated[str, Field(max_length=500)]
-
-YEARS: Final = range(1970, 2200)
 
 
 def in_reach(moment: datetime) -> datetime:

@@ -226,7 +226,7 @@ def list_events(
 def replay(
     webhook: WebhookArgument,
     event: Annotated[str, typer.Argument(metavar="EVENT", help="Id of one event; without it a range of time.")] = "",
-    hours: Annotated[float | None, typer.Option(min=0, help="What was written in the last hours.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0, max=87_600, help="What was written in the last hours.")] = None,
     which: Annotated[
         events.Which, typer.Option("--which", help="What has failed, that and what still waits, or all.")
     ] = "failed",

@@ -41,6 +41,11 @@ def test_microseconds_do_not_matter_to_a_bound(at_ms: int, microseconds: int) ->
     assert lowest_at(moment(at_ms) + timedelta(microseconds=microseconds)) == lowest_at(moment(at_ms))
 
 
+def test_before_1970_there_is_no_lower_bound() -> None:
+    """Midnight of 1970 somewhere in the east is still 1969 in UTC."""
+    assert lowest_at(datetime.fromisoformat("1970-01-01T00:00:00+14:00")).int == 0
+
+
 @given(MILLISECONDS.map(moment), st.timezones())
 def test_bound_means_the_same_moment_in_every_time_zone(at: datetime, zone: tzinfo) -> None:
     assert lowest_at(at.astimezone(zone)) == lowest_at(at)
