@@ -50,7 +50,7 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/alarms", tags=["Alarms"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=AlarmList)
+@router.get("", summary="List alarms", response_model=AlarmList)
 async def list_alarms(
     who: Operator,
     given: With,
@@ -68,7 +68,7 @@ async def list_alarms(
 # Rules
 
 
-@router.get("/rules", response_model=AlarmRuleList)
+@router.get("/rules", summary="List the rules of alarms", response_model=AlarmRuleList)
 async def list_rules(who: Operator, given: With, wanted: Part) -> Response:
     """What is judged by the clock, with the values in force."""
     async with given.database.connection() as connection:
@@ -76,7 +76,7 @@ async def list_rules(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(page_of(found, lambda state: state.rule.kind.value, wanted), rule_face))
 
 
-@router.patch("/rules/{rule}", response_model=AlarmRuleAnswer, responses=errors("not_found"))
+@router.patch("/rules/{rule}", summary="Change a rule", response_model=AlarmRuleAnswer, responses=errors("not_found"))
 async def change_rule(rule: str, body: ChangeRule, who: Operator, given: With) -> Response:
     """Sets values of a rule; null gives the default back. `enabled` 0 switches it off."""
     known = rule_named(rule)
@@ -88,7 +88,7 @@ async def change_rule(rule: str, body: ChangeRule, who: Operator, given: With) -
 # Breakers
 
 
-@router.get("/breakers", response_model=BreakerList)
+@router.get("/breakers", summary="List stopped streams", response_model=BreakerList)
 async def list_breakers(who: Operator, given: With, wanted: Part) -> Response:
     """Streams of applications that may send nothing to a provider just now."""
     async with given.database.connection() as connection:
@@ -96,7 +96,13 @@ async def list_breakers(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(page_of(found, lambda one: one.id, wanted), breaker_face))
 
 
-@router.post("/breakers", status_code=201, response_model=BreakerAnswer, responses=errors("not_found"))
+@router.post(
+    "/breakers",
+    summary="Stop a stream at a provider",
+    status_code=201,
+    response_model=BreakerAnswer,
+    responses=errors("not_found"),
+)
 async def stop_stream(body: StopStream, who: Operator, given: With) -> Response:
     """Stops a stream at a provider. Its mail waits, and says why; every worker knows within seconds."""
     provider = known_site(given, body.provider, field="provider")
@@ -108,7 +114,10 @@ async def stop_stream(body: StopStream, who: Operator, given: With) -> Response:
 
 
 @router.delete(
-    "/breakers/{application_id}/{stream}/{provider:path}", response_model=BreakerEnded, responses=errors("conflict")
+    "/breakers/{application_id}/{stream}/{provider:path}",
+    summary="Let a stopped stream go on",
+    response_model=BreakerEnded,
+    responses=errors("conflict"),
 )
 async def end_breaker(application_id: UUID, stream: Streams, provider: str, who: Operator, given: With) -> Response:
     """Lets a stream go on: what waited for it is due at once. What was counted before does not stop it again."""
@@ -120,14 +129,14 @@ async def end_breaker(application_id: UUID, stream: Streams, provider: str, who:
 # Mail
 
 
-@router.get("/mail", response_model=AlarmMailAnswer)
+@router.get("/mail", summary="Get the settings of alarm mail", response_model=AlarmMailAnswer)
 async def get_mail(who: Operator, given: With) -> Response:
     """Who is told by mail, and how."""
     async with given.database.connection() as connection:
         return json_answer(alarm_mail_face(await mail_settings.alarm_mail(connection)))
 
 
-@router.put("/mail", response_model=AlarmMailAnswer)
+@router.put("/mail", summary="Set up alarm mail", response_model=AlarmMailAnswer)
 async def set_mail(body: SetAlarmMail, who: Operator, given: With) -> Response:
     """Tells these people from now on, through a mail server that lets us in, or through our own transactional lane."""
     tls = body.tls or "starttls"
@@ -139,7 +148,7 @@ async def set_mail(body: SetAlarmMail, who: Operator, given: With) -> Response:
     return json_answer(alarm_mail_face(how))
 
 
-@router.delete("/mail", response_model=AlarmMailDeleted, responses=errors("not_found"))
+@router.delete("/mail", summary="Switch alarm mail off", response_model=AlarmMailDeleted, responses=errors("not_found"))
 async def delete_mail(who: Operator, given: With) -> Response:
     """Tells nobody by mail."""
     async with given.database.transaction() as connection:
@@ -150,7 +159,7 @@ async def delete_mail(who: Operator, given: With) -> Response:
 # One alarm
 
 
-@router.get("/{alarm_id}", response_model=AlarmDetail, responses=errors("not_found"))
+@router.get("/{alarm_id}", summary="Get an alarm", response_model=AlarmDetail, responses=errors("not_found"))
 async def get_alarm(alarm_id: UUID, who: Operator, given: With) -> Response:
     """An alarm, open or over, with what happened to it."""
     async with given.database.connection() as connection:
@@ -159,14 +168,16 @@ async def get_alarm(alarm_id: UUID, who: Operator, given: With) -> Response:
     return json_answer(alarm_detail(alarm, changes))
 
 
-@router.post("/{alarm_id}/acknowledge", response_model=AlarmAnswer, responses=errors("not_found"))
+@router.post(
+    "/{alarm_id}/acknowledge", summary="Acknowledge an alarm", response_model=AlarmAnswer, responses=errors("not_found")
+)
 async def acknowledge(alarm_id: UUID, who: Operator, given: With) -> Response:
     """Somebody looks after it: nobody is told again, unless it gets worse."""
     async with given.database.transaction() as connection:
         return json_answer(alarm_face(await repository.acknowledge(connection, alarm_id, by(who))))
 
 
-@router.post("/{alarm_id}/snooze", response_model=AlarmAnswer, responses=errors("not_found"))
+@router.post("/{alarm_id}/snooze", summary="Snooze an alarm", response_model=AlarmAnswer, responses=errors("not_found"))
 async def snooze(alarm_id: UUID, body: Snooze, who: Operator, given: With) -> Response:
     """Nobody is told of it for so long, unless it gets worse. When it is still open then, it is told anew."""
     lasting = timedelta(minutes=body.minutes)
@@ -174,7 +185,7 @@ async def snooze(alarm_id: UUID, body: Snooze, who: Operator, given: With) -> Re
         return json_answer(alarm_face(await repository.snooze(connection, alarm_id, lasting, by(who))))
 
 
-@router.post("/{alarm_id}/clear", response_model=AlarmCleared, responses=errors("not_found"))
+@router.post("/{alarm_id}/clear", summary="Close an alarm", response_model=AlarmCleared, responses=errors("not_found"))
 async def clear_alarm(alarm_id: UUID, who: Operator, given: With) -> Response:
     """Closes an alarm. When the same thing happens again, it is raised again."""
     async with given.database.transaction() as connection:

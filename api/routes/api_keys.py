@@ -29,6 +29,7 @@ With = Annotated[Deps, Depends(deps)]
 
 @router.post(
     "",
+    summary="Create an API key",
     status_code=201,
     response_model=KeyCreated,
 )
@@ -47,7 +48,7 @@ async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
     return json_answer(key_created(key, token), 201)
 
 
-@router.get("", response_model=KeyList)
+@router.get("", summary="List API keys", response_model=KeyList)
 async def list_keys(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Keys, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
@@ -57,6 +58,7 @@ async def list_keys(who: FullAccess, given: With, wanted: Annotated[Window[UUID]
 
 @router.patch(
     "/{key_id}",
+    summary="Rename an API key",
     response_model=KeyReference,
     responses=errors("not_found"),
 )
@@ -68,7 +70,7 @@ async def rename_key(key_id: UUID, body: RenameKey, who: FullAccess, given: With
     return json_answer(reference("api_key", key_id))
 
 
-@router.delete("/{key_id}", response_model=KeyDeleted, responses=errors("not_found"))
+@router.delete("/{key_id}", summary="Delete an API key", response_model=KeyDeleted, responses=errors("not_found"))
 async def delete_key(key_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a key. Mail it has sent is not touched."""
     async with given.database.connection() as connection:

@@ -22,7 +22,7 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/applications", tags=["Applications"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=ApplicationList)
+@router.get("", summary="List applications", response_model=ApplicationList)
 async def list_applications(who: Operator, given: With, wanted: Part) -> Response:
     """All applications with their domains and how many keys each has, oldest first."""
     async with given.database.connection() as connection:
@@ -30,7 +30,12 @@ async def list_applications(who: Operator, given: With, wanted: Part) -> Respons
     return json_answer(listed(found, application_face))
 
 
-@router.delete("/{application_id}", response_model=ApplicationDeleted, responses=errors("conflict"))
+@router.delete(
+    "/{application_id}",
+    summary="Delete an application",
+    response_model=ApplicationDeleted,
+    responses=errors("conflict"),
+)
 async def delete(
     application_id: UUID,
     who: Operator,

@@ -34,7 +34,12 @@ router = APIRouter(prefix="/contacts", tags=["Contacts"], route_class=Applicatio
 _BODY: Final = 64 * 1024
 
 
-@router.get("/{contact:path}/topics", response_model=ContactTopics, responses=errors("not_found"))
+@router.get(
+    "/{contact:path}/topics",
+    summary="List what a contact takes",
+    response_model=ContactTopics,
+    responses=errors("not_found"),
+)
 async def list_contact_topics(
     contact: str, who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]
 ) -> Response:
@@ -45,7 +50,12 @@ async def list_contact_topics(
     return json_answer(listed(there(part), preference_face))
 
 
-@router.patch("/{contact:path}/topics", response_model=ContactReference, responses=errors("not_found"))
+@router.patch(
+    "/{contact:path}/topics",
+    summary="Change what a contact takes",
+    response_model=ContactReference,
+    responses=errors("not_found"),
+)
 @largest_body(_BODY)
 async def update_contact_topics(contact: str, body: ChooseTopics, who: FullAccess, given: With) -> Response:
     """Takes or leaves topics for a person. It holds for mail that waits, too."""

@@ -41,6 +41,7 @@ With = Annotated[Deps, Depends(deps)]
 
 @router.post(
     "",
+    summary="Create a domain",
     status_code=201,
     responses=errors("conflict"),
     response_model=DomainAnswer,
@@ -64,7 +65,7 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Res
     return json_answer(domain_detail(created, given.settings.hostname, given.settings.public_name), 201)
 
 
-@router.get("", response_model=DomainList)
+@router.get("", summary="List domains", response_model=DomainList)
 async def list_domains(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Domains, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
@@ -72,7 +73,7 @@ async def list_domains(who: FullAccess, given: With, wanted: Annotated[Window[UU
     return json_answer(listed(found, domain_face))
 
 
-@router.get("/{domain_id}", responses=errors("not_found"), response_model=DomainAnswer)
+@router.get("/{domain_id}", summary="Get a domain", responses=errors("not_found"), response_model=DomainAnswer)
 async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """A domain with its records, and how they stood at the last check."""
     found = await _own(domain_id, who, given)
@@ -81,6 +82,7 @@ async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
 
 @router.patch(
     "/{domain_id}",
+    summary="Update a domain",
     responses=errors("not_found"),
     response_model=DomainReference,
 )
@@ -95,7 +97,9 @@ async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, gi
     return json_answer(reference("domain", domain.id))
 
 
-@router.post("/{domain_id}/verify", responses=errors("not_found"), response_model=DomainReference)
+@router.post(
+    "/{domain_id}/verify", summary="Verify a domain", responses=errors("not_found"), response_model=DomainReference
+)
 async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Checks the records now, in at most five seconds; read the result from the domain."""
     await _own(domain_id, who, given)
@@ -107,7 +111,7 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     return json_answer(reference("domain", domain_id))
 
 
-@router.delete("/{domain_id}", responses=errors("not_found"), response_model=DomainDeleted)
+@router.delete("/{domain_id}", summary="Delete a domain", responses=errors("not_found"), response_model=DomainDeleted)
 async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a domain, its DKIM keys, and the API keys that were bound to it."""
     async with given.database.connection() as connection:

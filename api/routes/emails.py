@@ -143,7 +143,7 @@ async def list_emails(
 @router.get(
     "/emails/{email_id}",
     response_model=EmailAnswer,
-    summary="Retrieve an email",
+    summary="Get an email",
     responses=errors("not_found"),
 )
 async def get_email(email_id: UUID, who: MailAccess, collaborators: Collaborators) -> Response:
@@ -154,7 +154,7 @@ async def get_email(email_id: UUID, who: MailAccess, collaborators: Collaborator
 @router.get(
     "/emails/{email_id}/events",
     response_model=EventList,
-    summary="The timeline of an email",
+    summary="List what happened to an email",
     responses=errors("not_found"),
 )
 async def get_events(email_id: UUID, who: MailAccess, collaborators: Collaborators) -> Response:
@@ -169,7 +169,7 @@ async def get_events(email_id: UUID, who: MailAccess, collaborators: Collaborato
 @router.patch(
     "/emails/{email_id}",
     response_model=EmailReference,
-    summary="Move the schedule of an email",
+    summary="Reschedule an email",
     responses=errors("not_found", "conflict"),
     openapi_extra={"requestBody": body_of("MoveEmail")},
 )

@@ -19,7 +19,7 @@ _SECONDS: Final = 2.0
 """A health check has a deadline of its own, below that of those who ask (Docker: 30 s, load balancers: often 5 s)."""
 
 
-@router.get("/healthz", response_model=Health, summary="Is it well?", openapi_extra={"security": []})
+@router.get("/healthz", response_model=Health, summary="Check the health of the server", openapi_extra={"security": []})
 async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
     """Asks PostgreSQL for a sign of life. Redis is not asked: without it mail is still accepted."""
     try:
@@ -35,7 +35,7 @@ async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
 @router.get(
     "/metrics",
     response_class=Response,
-    summary="Metrics for Prometheus",
+    summary="Get metrics for Prometheus",
     responses={200: {"description": "Metrics as text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
     openapi_extra={"security": []},
 )

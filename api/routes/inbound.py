@@ -30,7 +30,7 @@ router = APIRouter(prefix="/inbound", tags=["Inbound"], route_class=OperatorRout
 _PAGE: Final = 20
 
 
-@router.get("", response_model=InboundMailList)
+@router.get("", summary="List reports that came in", response_model=InboundMailList)
 async def list_inbound(
     who: Operator,
     given: With,
@@ -44,7 +44,12 @@ async def list_inbound(
     return json_answer(listed(found, inbound_face))
 
 
-@router.get("/{mail_id}", response_model=InboundMailDetailAnswer, responses=errors("not_found"))
+@router.get(
+    "/{mail_id}",
+    summary="Get a report that came in",
+    response_model=InboundMailDetailAnswer,
+    responses=errors("not_found"),
+)
 async def get_inbound_mail(mail_id: UUID, who: Operator, given: With) -> Response:
     """One of them as it came, and what is understood of it now."""
     async with given.database.connection() as connection:

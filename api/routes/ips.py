@@ -48,7 +48,7 @@ _OLDEST_FIGURE: Final = timedelta(days=3650)
 Days = Annotated[int, Query(ge=1, le=reputation_repository.MOST_DAYS, description="Days of evidence to look at.")]
 
 
-@router.post("", status_code=201, response_model=IpAnswer, responses=errors("conflict"))
+@router.post("", summary="Create an IP", status_code=201, response_model=IpAnswer, responses=errors("conflict"))
 async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
     """Adds an IP, or a relay: somebody's mail server that takes mail after a login. It is tried first: this host must
     be able to bind it, to reach its proxy or to log in to the relay, unless `elsewhere`."""
@@ -60,7 +60,7 @@ async def create_ip(body: CreateIp, who: Operator, given: With) -> Response:
         return json_answer(ip_face(await ip_status(connection, row.address)), 201)
 
 
-@router.get("", response_model=IpList)
+@router.get("", summary="List IPs", response_model=IpList)
 async def list_ips(who: Operator, given: With, wanted: Part) -> Response:
     """All IPs: state, pools, warm-up stage, today's cap and use by provider, rests."""
     async with given.database.connection() as connection:
@@ -68,14 +68,14 @@ async def list_ips(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, ip_face))
 
 
-@router.get("/{address}", response_model=IpAnswer, responses=errors("not_found"))
+@router.get("/{address}", summary="Get an IP", response_model=IpAnswer, responses=errors("not_found"))
 async def get_ip(address: str, who: Operator, given: With) -> Response:
     """An IP by its address."""
     async with given.database.connection() as connection:
         return json_answer(ip_face(await ip_status(connection, address)))
 
 
-@router.patch("/{address}", response_model=IpAnswer, responses=errors("not_found"))
+@router.patch("/{address}", summary="Update an IP", response_model=IpAnswer, responses=errors("not_found"))
 async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) -> Response:
     """Changes EHLO name, bound address or proxy of an IP; login and limits of a relay."""
     async with given.database.connection() as connection:
@@ -87,7 +87,9 @@ async def update_ip(address: str, body: UpdateIp, who: Operator, given: With) ->
         return json_answer(ip_face(await ip_status(connection, row.address)))
 
 
-@router.delete("/{address}", response_model=IpDeleted, responses=errors("not_found", "conflict"))
+@router.delete(
+    "/{address}", summary="Delete an IP", response_model=IpDeleted, responses=errors("not_found", "conflict")
+)
 async def delete_ip(
     address: str,
     who: Operator,
@@ -100,7 +102,9 @@ async def delete_ip(
     return json_answer(deleted("ip", row.address))
 
 
-@router.post("/{address}/pause", response_model=IpAnswer, responses=errors("not_found", "conflict"))
+@router.post(
+    "/{address}/pause", summary="Pause an IP", response_model=IpAnswer, responses=errors("not_found", "conflict")
+)
 async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Response:
     """Sends nothing more through an IP until it is resumed; its mail leaves through the others of its pools."""
     async with given.database.transaction() as connection:
@@ -108,7 +112,9 @@ async def pause_ip(address: str, body: Pause, who: Operator, given: With) -> Res
         return json_answer(ip_face(await ip_status(connection, row.address)))
 
 
-@router.post("/{address}/resume", response_model=IpAnswer, responses=errors("not_found", "conflict"))
+@router.post(
+    "/{address}/resume", summary="Resume an IP", response_model=IpAnswer, responses=errors("not_found", "conflict")
+)
 async def resume_ip(address: str, who: Operator, given: With) -> Response:
     """Ends a pause."""
     async with given.database.transaction() as connection:
@@ -116,7 +122,9 @@ async def resume_ip(address: str, who: Operator, given: With) -> Response:
         return json_answer(ip_face(await ip_status(connection, row.address)))
 
 
-@router.get("/{address}/why", response_model=StoryAnswer, responses=errors("not_found"))
+@router.get(
+    "/{address}/why", summary="Explain how an IP stands", response_model=StoryAnswer, responses=errors("not_found")
+)
 async def why(
     address: str,
     who: Operator,
@@ -134,7 +142,12 @@ async def why(
     return json_answer(story_face(found, site, now_lines(found, site, given.clock.now()), changes))
 
 
-@router.get("/{address}/reputation", response_model=ReputationAnswer, responses=errors("not_found"))
+@router.get(
+    "/{address}/reputation",
+    summary="Get the reputation of an IP",
+    response_model=ReputationAnswer,
+    responses=errors("not_found"),
+)
 async def get_reputation(address: str, who: Operator, given: With, days: Days = 7) -> Response:
     """A score from 0 to 100 at each provider by our own evidence, and beside it the figures that others gave."""
     async with given.database.connection() as connection:
@@ -144,7 +157,13 @@ async def get_reputation(address: str, who: Operator, given: With, days: Days = 
     return json_answer(reputation_face(row.address, days, found, imported))
 
 
-@router.post("/{address}/reputation", status_code=201, response_model=ImportedAnswer, responses=errors("not_found"))
+@router.post(
+    "/{address}/reputation",
+    summary="Add a reputation figure of an IP",
+    status_code=201,
+    response_model=ImportedAnswer,
+    responses=errors("not_found"),
+)
 async def post_reputation(address: str, body: PostReputation, who: Operator, given: With) -> Response:
     """Keeps a figure of Sender Score, SNDS, Postmaster or whoever, beside our own score."""
     provider = known_site(given, body.provider, field="provider", everywhere=True)

@@ -25,7 +25,7 @@ router = APIRouter(tags=["Reports"], route_class=ReadingRoute)
 _NAMES: Final = {"metrics": METRICS, "dimensions": DIMENSIONS, "granularity": GRANULARITIES}
 
 
-@router.get("/emails/metrics", response_model=MetricsAnswer, summary="Metrics, as Resend has them")
+@router.get("/emails/metrics", response_model=MetricsAnswer, summary="Get metrics of emails")
 async def get_metrics(query: Annotated[MetricsQuery, Query()], who: FullAccess, given: With) -> Response:
     """Counts per recipient, and rates from 0 to 1. Figures are a few seconds behind; captured test mail is in none."""
     asked = _asked(query)

@@ -44,7 +44,7 @@ router = APIRouter(prefix="/pools", tags=["Pools"], route_class=OperatorRoute)
 _CHANGING = errors("not_found", "conflict")
 
 
-@router.post("", status_code=201, response_model=PoolAnswer, responses=errors("conflict"))
+@router.post("", summary="Create a pool", status_code=201, response_model=PoolAnswer, responses=errors("conflict"))
 async def create_pool(body: CreatePool, who: Operator, given: With) -> Response:
     """Makes a pool. The first one of a lane becomes its default, unless it is reserved."""
     wanted = NewPool(body.name, body.lane, body.default, body.reserved, body.overflow or "")
@@ -54,7 +54,7 @@ async def create_pool(body: CreatePool, who: Operator, given: With) -> Response:
     return json_answer(made, 201)
 
 
-@router.get("", response_model=PoolList)
+@router.get("", summary="List pools", response_model=PoolList)
 async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
     """All pools with their IPs and how those stand, by name."""
     async with given.database.connection() as connection:
@@ -63,7 +63,7 @@ async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, lambda row: pool_face(row, standing)))
 
 
-@router.get("/advice", response_model=AdviceList)
+@router.get("/advice", summary="Get advice about pools", response_model=AdviceList)
 async def pool_advice(
     who: Operator,
     given: With,
@@ -75,7 +75,7 @@ async def pool_advice(
     return json_answer(listed(Page(found), lambda one: one))
 
 
-@router.get("/assignments", response_model=AssignmentList)
+@router.get("/assignments", summary="List assignments of pools", response_model=AssignmentList)
 async def list_assignments(who: Operator, given: With, wanted: Part) -> Response:
     """Which applications and domains have a pool of their own."""
     async with given.database.connection() as connection:
@@ -83,7 +83,9 @@ async def list_assignments(who: Operator, given: With, wanted: Part) -> Response
     return json_answer(listed(found, assignment_face))
 
 
-@router.put("/assignments", response_model=AssignmentAnswer, responses=errors("not_found", "conflict"))
+@router.put(
+    "/assignments", summary="Assign a pool", response_model=AssignmentAnswer, responses=errors("not_found", "conflict")
+)
 async def assign_pool(body: AssignPool, who: Operator, given: With) -> Response:
     """Gives an application or domain a pool in the pool's lane, instead of the one it had."""
     async with given.database.transaction() as connection:
@@ -94,6 +96,7 @@ async def assign_pool(body: AssignPool, who: Operator, given: With) -> Response:
 
 @router.delete(
     "/assignments/{kind}/{subject_id}/{lane}",
+    summary="Remove an assignment",
     response_model=AssignmentDeleted,
     responses=errors("not_found"),
 )
@@ -104,14 +107,14 @@ async def unassign_pool(kind: SubjectKind, subject_id: UUID, lane: Lane, who: Op
     return json_answer(deleted("pool_assignment", assignment_path(kind, subject_id, lane)))
 
 
-@router.get("/{pool}", response_model=PoolAnswer, responses=errors("not_found"))
+@router.get("/{pool}", summary="Get a pool", response_model=PoolAnswer, responses=errors("not_found"))
 async def get_pool(pool: str, who: Operator, given: With) -> Response:
     """A pool by its id or name."""
     async with given.database.connection() as connection:
         return json_answer(await _shown(connection, await administration.one_pool(connection, pool)))
 
 
-@router.patch("/{pool}", response_model=PoolAnswer, responses=_CHANGING)
+@router.patch("/{pool}", summary="Update a pool", response_model=PoolAnswer, responses=_CHANGING)
 async def update_pool(pool: str, body: UpdatePool, who: Operator, given: With) -> Response:
     """Renames a pool, makes it the default, reserves it, or says where it overflows to. All of it or nothing."""
     change = PoolChange(body.name, body.default, body.reserved, body.overflow)
@@ -121,7 +124,9 @@ async def update_pool(pool: str, body: UpdatePool, who: Operator, given: With) -
     return json_answer(changed)
 
 
-@router.delete("/{pool}", response_model=PoolDeleted, responses=errors("not_found", "conflict"))
+@router.delete(
+    "/{pool}", summary="Delete a pool", response_model=PoolDeleted, responses=errors("not_found", "conflict")
+)
 async def delete_pool(pool: str, who: Operator, given: With) -> Response:
     """Deletes a pool that is no default, no overflow and nobody's. Its IPs stay."""
     async with given.database.transaction() as connection:
@@ -130,7 +135,9 @@ async def delete_pool(pool: str, who: Operator, given: With) -> Response:
     return json_answer(deleted("pool", gone.id))
 
 
-@router.post("/{pool}/ips", status_code=201, response_model=PoolAnswer, responses=_CHANGING)
+@router.post(
+    "/{pool}/ips", summary="Add an IP to a pool", status_code=201, response_model=PoolAnswer, responses=_CHANGING
+)
 async def attach_ip(pool: str, body: AttachIp, who: Operator, given: With) -> Response:
     """Puts an IP into a pool."""
     async with given.database.transaction() as connection:
@@ -138,7 +145,12 @@ async def attach_ip(pool: str, body: AttachIp, who: Operator, given: With) -> Re
         return json_answer(await _shown(connection, row), 201)
 
 
-@router.patch("/{pool}/ips/{address}", response_model=PoolAnswer, responses=errors("not_found"))
+@router.patch(
+    "/{pool}/ips/{address}",
+    summary="Set the weight of an IP in a pool",
+    response_model=PoolAnswer,
+    responses=errors("not_found"),
+)
 async def set_weight(pool: str, address: str, body: SetWeight, who: Operator, given: With) -> Response:
     """Changes the share of an IP in a pool."""
     async with given.database.transaction() as connection:
@@ -146,7 +158,12 @@ async def set_weight(pool: str, address: str, body: SetWeight, who: Operator, gi
         return json_answer(await _shown(connection, row))
 
 
-@router.delete("/{pool}/ips/{address}", response_model=PoolAnswer, responses=errors("not_found"))
+@router.delete(
+    "/{pool}/ips/{address}",
+    summary="Remove an IP from a pool",
+    response_model=PoolAnswer,
+    responses=errors("not_found"),
+)
 async def detach_ip(pool: str, address: str, who: Operator, given: With) -> Response:
     """Takes an IP out of a pool, also while mail is under way."""
     async with given.database.transaction() as connection:

@@ -24,7 +24,7 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/providers", tags=["Providers"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=ProviderList)
+@router.get("", summary="List providers", response_model=ProviderList)
 async def list_providers(who: Operator, given: With, wanted: Part) -> Response:
     """All providers by name with the limits of one IP, and `other` for everybody else."""
     providers = providers_of(given.settings)
@@ -32,7 +32,7 @@ async def list_providers(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, lambda name: provider_face(providers, name)))
 
 
-@router.get("/{name}", response_model=ProviderAnswer, responses=errors("not_found"))
+@router.get("/{name}", summary="Get a provider", response_model=ProviderAnswer, responses=errors("not_found"))
 async def get_provider(name: str, who: Operator, given: With) -> Response:
     """A provider by its name."""
     providers = providers_of(given.settings)
@@ -41,7 +41,7 @@ async def get_provider(name: str, who: Operator, given: With) -> Response:
     return json_answer(provider_face(providers, name))
 
 
-@router.post("/explain", response_model=Explained, responses=errors("conflict"))
+@router.post("/explain", summary="Explain a reply", response_model=Explained, responses=errors("conflict"))
 async def explain(body: ExplainReply, who: Operator, given: With) -> Response:
     """Which rule decides about a reply, and what would happen to the mail."""
     provider = known_site(given, body.provider, field="provider")

@@ -28,7 +28,7 @@ _MANY = "Several are separated by commas."
 Text = Annotated[str | None, Query(max_length=_LONGEST)]
 
 
-@router.get("", response_model=ReportAnswer, summary="Figures", responses=errors("not_found"))
+@router.get("", response_model=ReportAnswer, summary="Get the figures of a report", responses=errors("not_found"))
 async def get_report(
     who: FullAccessOrOperator,
     given: With,

@@ -71,7 +71,7 @@ async def list_mails(
     return json_answer(listed(found, mail_face))
 
 
-@router.delete("/emails", response_model=SandboxCleared, summary="Empty the mailbox")
+@router.delete("/emails", response_model=SandboxCleared, summary="Delete all captured mail")
 async def clear_mails(who: MailAccess, given: With, email_id: OfEmail = None, to: To = "") -> Response:
     """Forgets captured mails: all of your application, or those asked for. Their emails and timelines stay."""
     async with given.database.connection() as connection:
@@ -81,7 +81,7 @@ async def clear_mails(who: MailAccess, given: With, email_id: OfEmail = None, to
 @router.get(
     "/emails/{mail_id}",
     response_model=SandboxEmailAnswer,
-    summary="Retrieve a captured mail",
+    summary="Get a captured mail",
     responses=errors("not_found"),
 )
 async def get_mail(mail_id: UUID, request: Request, who: MailAccess, given: With) -> Response:
@@ -94,7 +94,7 @@ async def get_mail(mail_id: UUID, request: Request, who: MailAccess, given: With
 @router.get(
     "/emails/{mail_id}/raw",
     response_class=Response,
-    summary="The bytes of a captured mail",
+    summary="Get the bytes of a captured mail",
     responses={200: {"content": {"message/rfc822": {}}}, **errors("not_found")},
 )
 async def get_raw(mail_id: UUID, who: MailAccess, given: With) -> Response:
@@ -106,7 +106,7 @@ async def get_raw(mail_id: UUID, who: MailAccess, given: With) -> Response:
 @router.get(
     "/emails/{mail_id}/attachments/{number}",
     response_class=Response,
-    summary="A file of a captured mail",
+    summary="Get a file of a captured mail",
     responses={200: {"content": {"application/octet-stream": {}}}, **errors("not_found")},
 )
 async def get_attachment(mail_id: UUID, number: int, who: MailAccess, given: With) -> Response:
@@ -121,7 +121,7 @@ async def get_attachment(mail_id: UUID, number: int, who: MailAccess, given: Wit
 @router.delete(
     "/emails/{mail_id}",
     response_model=SandboxEmailDeleted,
-    summary="Forget a captured mail",
+    summary="Delete a captured mail",
     responses=errors("not_found"),
 )
 async def delete_mail(mail_id: UUID, who: MailAccess, given: With) -> Response:
@@ -144,7 +144,7 @@ async def list_rules(who: MailAccess, given: With, wanted: Annotated[Window[UUID
     "/rules",
     status_code=201,
     response_model=CaptureRuleAnswer,
-    summary="Capture mail to an address or domain",
+    summary="Create a capture rule",
     responses=errors("conflict"),
 )
 async def add_rule(body: AddCaptureRule, who: FullAccess, given: With) -> Response:
@@ -163,7 +163,7 @@ async def add_rule(body: AddCaptureRule, who: FullAccess, given: With) -> Respon
 @router.delete(
     "/rules/{rule_id}",
     response_model=CaptureRuleDeleted,
-    summary="Remove a capture rule",
+    summary="Delete a capture rule",
     responses=errors("not_found"),
 )
 async def delete_rule(rule_id: UUID, who: FullAccess, given: With) -> Response:

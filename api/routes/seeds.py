@@ -21,7 +21,7 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/seeds", tags=["Seeds"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=SeedList)
+@router.get("", summary="List seed accounts", response_model=SeedList)
 async def list_seeds(who: Operator, given: With, wanted: Part) -> Response:
     """All seed accounts with where their newest probe landed."""
     async with given.database.connection() as connection:
@@ -29,7 +29,7 @@ async def list_seeds(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, seed_face))
 
 
-@router.post("", status_code=201, response_model=SeedAnswer, responses=errors("conflict"))
+@router.post("", summary="Add a seed account", status_code=201, response_model=SeedAnswer, responses=errors("conflict"))
 async def add_seed(body: CreateSeed, who: Operator, given: With) -> Response:
     """Adds a mailbox; its first probe is sent within a minute."""
     provider, tls = known_site(given, body.provider, field="provider"), body.tls or "tls"
@@ -40,7 +40,7 @@ async def add_seed(body: CreateSeed, who: Operator, given: With) -> Response:
     return json_answer(seed_face(seed), 201)
 
 
-@router.get("/{seed}", response_model=SeedDetail, responses=errors("not_found"))
+@router.get("/{seed}", summary="Get a seed account", response_model=SeedDetail, responses=errors("not_found"))
 async def get_seed(seed: str, who: Operator, given: With) -> Response:
     """A seed account with its last probes."""
     async with given.database.connection() as connection:
@@ -49,7 +49,7 @@ async def get_seed(seed: str, who: Operator, given: With) -> Response:
     return json_answer(seed_detail(found, probes))
 
 
-@router.delete("/{seed}", response_model=SeedDeleted, responses=errors("not_found"))
+@router.delete("/{seed}", summary="Delete a seed account", response_model=SeedDeleted, responses=errors("not_found"))
 async def remove_seed(seed: str, who: Operator, given: With) -> Response:
     """Forgets a seed account and its probes."""
     async with given.database.transaction() as connection:
@@ -57,21 +57,28 @@ async def remove_seed(seed: str, who: Operator, given: With) -> Response:
     return json_answer(deleted("seed", found.id))
 
 
-@router.post("/{seed}/probe", response_model=SeedAnswer, responses=errors("not_found", "conflict"))
+@router.post(
+    "/{seed}/probe",
+    summary="Send a probe to a seed account",
+    response_model=SeedAnswer,
+    responses=errors("not_found", "conflict"),
+)
 async def probe_seed(seed: str, who: Operator, given: With) -> Response:
     """Sends the next probe within a minute."""
     async with given.database.transaction() as connection:
         return json_answer(seed_face(await seeds.probe_now(connection, seed)))
 
 
-@router.post("/{seed}/pause", response_model=SeedAnswer, responses=errors("not_found"))
+@router.post("/{seed}/pause", summary="Pause a seed account", response_model=SeedAnswer, responses=errors("not_found"))
 async def pause_seed(seed: str, who: Operator, given: With) -> Response:
     """Sends no probes to it until it is resumed."""
     async with given.database.transaction() as connection:
         return json_answer(seed_face(await seeds.set_active(connection, seed, active=False)))
 
 
-@router.post("/{seed}/resume", response_model=SeedAnswer, responses=errors("not_found"))
+@router.post(
+    "/{seed}/resume", summary="Resume a seed account", response_model=SeedAnswer, responses=errors("not_found")
+)
 async def resume_seed(seed: str, who: Operator, given: With) -> Response:
     """Sends probes to it again, the first one within a minute."""
     async with given.database.transaction() as connection:

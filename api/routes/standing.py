@@ -32,7 +32,7 @@ _FILE = {
 }
 
 
-@router.get("", response_model=StandingList)
+@router.get("", summary="List what providers say of us", response_model=StandingList)
 async def list_standing(
     who: Operator,
     given: With,
@@ -48,6 +48,7 @@ async def list_standing(
 
 @router.post(
     "/{source}",
+    summary="Import what a provider says of us",
     status_code=201,
     response_model=StandingTaken,
     responses=errors("validation_error"),

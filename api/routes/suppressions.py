@@ -81,6 +81,7 @@ Validation = Annotated[
 
 @router.post(
     "",
+    summary="Suppress an address",
     status_code=201,
     response_model=SuppressionReference,
     responses={
@@ -96,7 +97,7 @@ async def add_suppression(body: AddSuppression, who: FullAccessOrOperator, given
     return json_answer(reference("suppression", added[0].id), 201 if added[0].created else 200)
 
 
-@router.get("", response_model=SuppressionList)
+@router.get("", summary="List suppressions", response_model=SuppressionList)
 async def list_suppressions(
     who: FullAccessOrOperator,
     given: With,
@@ -128,7 +129,7 @@ async def list_suppressions(
     return json_answer(listed(there(found), suppression_face))
 
 
-@router.post("/batch", response_model=BatchAdded)
+@router.post("/batch", summary="Suppress addresses, each with its terms", response_model=BatchAdded)
 @largest_body(_BATCH_BYTES)
 async def add_batch(
     body: Annotated[list[AddSuppression], Body(min_length=1, max_length=LARGEST_BATCH)],
@@ -140,7 +141,7 @@ async def add_batch(
     return await _add_all([(one.email, one) for one in body], who, given, validation)
 
 
-@router.post("/batch/add", response_model=BatchAdded)
+@router.post("/batch/add", summary="Suppress addresses with the same terms", response_model=BatchAdded)
 @largest_body(_BATCH_BYTES)
 async def add_many(
     body: AddMany, who: FullAccessOrOperator, given: With, validation: Validation = "strict"
@@ -149,7 +150,7 @@ async def add_many(
     return await _add_all([(email, body) for email in body.emails], who, given, validation)
 
 
-@router.post("/batch/remove", response_model=BatchRemoved)
+@router.post("/batch/remove", summary="Delete many suppressions", response_model=BatchRemoved)
 @largest_body(_BATCH_BYTES)
 async def remove_many(body: RemoveMany, who: FullAccessOrOperator, given: With) -> Response:
     """Removes up to 10,000 entries, by address or by id. What is not on the list is left out of the answer."""
@@ -167,7 +168,12 @@ async def remove_many(body: RemoveMany, who: FullAccessOrOperator, given: With) 
     return json_answer({"data": [removed_face(one) for one in done.removed]} | kept_face(done))
 
 
-@router.get("/{id_or_email:path}/history", response_model=SuppressionHistory, responses=errors("not_found"))
+@router.get(
+    "/{id_or_email:path}/history",
+    summary="List ended suppressions of an address",
+    response_model=SuppressionHistory,
+    responses=errors("not_found"),
+)
 async def get_history(id_or_email: str, who: FullAccessOrOperator, given: With) -> Response:
     """How an entry was before it was removed or replaced; by address, all entries there were."""
     wanted = named(id_or_email)
@@ -179,7 +185,9 @@ async def get_history(id_or_email: str, who: FullAccessOrOperator, given: With) 
     return json_answer(listed(Page(_asker(who).sees_ended(found)), ended_face))
 
 
-@router.get("/{id_or_email:path}", response_model=SuppressionAnswer, responses=errors("not_found"))
+@router.get(
+    "/{id_or_email:path}", summary="Get a suppression", response_model=SuppressionAnswer, responses=errors("not_found")
+)
 async def get_suppression(id_or_email: str, who: FullAccessOrOperator, given: With) -> Response:
     """An entry by its id; or by address, then with all entries that forbid mail to it. Of everybody's entries an
     application sees since when and why, and nothing of what led to them."""
@@ -197,7 +205,12 @@ async def get_suppression(id_or_email: str, who: FullAccessOrOperator, given: Wi
     return json_answer(suppression_answer(found))
 
 
-@router.delete("/{id_or_email:path}", response_model=SuppressionRemoved, responses=errors("not_found", "conflict"))
+@router.delete(
+    "/{id_or_email:path}",
+    summary="Delete a suppression",
+    response_model=SuppressionRemoved,
+    responses=errors("not_found", "conflict"),
+)
 async def remove_suppression(
     id_or_email: str,
     who: FullAccessOrOperator,

@@ -22,7 +22,7 @@ from web.paging import listed, page_of
 router = APIRouter(prefix="/throttles", tags=["Throttles"], route_class=OperatorRoute)
 
 
-@router.get("", response_model=ThrottleList)
+@router.get("", summary="List throttles", response_model=ThrottleList)
 async def list_throttles(
     who: Operator,
     given: With,
@@ -40,7 +40,7 @@ async def list_throttles(
     return json_answer(listed(page_of(rows, lambda row: "/".join(row.key), wanted), throttle_face))
 
 
-@router.post("/override", response_model=ThrottleAnswer, responses=errors("conflict"))
+@router.post("/override", summary="End a rest", response_model=ThrottleAnswer, responses=errors("conflict"))
 async def override(body: Override, who: Operator, given: With) -> Response:
     """Ends a rest. A few mails try the provider now; when it throttles again, the rest begins anew, and longer."""
     site = known_site(given, body.site, field="site", everywhere=True)
@@ -49,7 +49,7 @@ async def override(body: Override, who: Operator, given: With) -> Response:
     return json_answer(throttle_face(row))
 
 
-@router.post("/rest", response_model=ThrottleAnswer, responses=errors("not_found"))
+@router.post("/rest", summary="Rest an IP or a domain", response_model=ThrottleAnswer, responses=errors("not_found"))
 async def rest(body: RestNow, who: Operator, given: With) -> Response:
     """Rests an IP or sending domain at a provider until a time, whatever the provider says."""
     site = known_site(given, body.site, field="site", everywhere=True)

@@ -21,7 +21,7 @@ from web.paging import listed, window
 router = APIRouter(prefix="/topics", tags=["Topics"], route_class=ApplicationRoute)
 
 
-@router.post("", status_code=201, response_model=TopicReference, responses=errors("conflict"))
+@router.post("", summary="Create a topic", status_code=201, response_model=TopicReference, responses=errors("conflict"))
 async def create_topic(body: CreateTopic, who: FullAccess, given: With) -> Response:
     """Makes a type of mail. Send with its id as `topic_id`, and whoever left it gets none of it."""
     wanted = NewTopic(
@@ -33,7 +33,7 @@ async def create_topic(body: CreateTopic, who: FullAccess, given: With) -> Respo
     return json_answer(reference("topic", made.id), 201)
 
 
-@router.get("", response_model=TopicList)
+@router.get("", summary="List topics", response_model=TopicList)
 async def list_topics(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """The topics of your application, newest first; all of them without `limit`."""
     async with given.database.connection() as connection:
@@ -41,14 +41,14 @@ async def list_topics(who: FullAccess, given: With, wanted: Annotated[Window[UUI
     return json_answer(listed(found, topic_face))
 
 
-@router.get("/{topic_id}", response_model=TopicAnswer, responses=errors("not_found"))
+@router.get("/{topic_id}", summary="Get a topic", response_model=TopicAnswer, responses=errors("not_found"))
 async def get_topic(topic_id: UUID, who: FullAccess, given: With) -> Response:
     """A topic."""
     async with given.database.connection() as connection:
         return json_answer(topic_answer(await topics.get(connection, who.application_id, topic_id)))
 
 
-@router.patch("/{topic_id}", response_model=TopicReference, responses=errors("not_found"))
+@router.patch("/{topic_id}", summary="Update a topic", response_model=TopicReference, responses=errors("not_found"))
 async def update_topic(topic_id: UUID, body: UpdateTopic, who: FullAccess, given: With) -> Response:
     """Changes what recipients read, and who sees it."""
     changes = Changes(body.name, body.description, body.visibility)
@@ -58,7 +58,9 @@ async def update_topic(topic_id: UUID, body: UpdateTopic, who: FullAccess, given
     return json_answer(reference("topic", topic_id))
 
 
-@router.delete("/{topic_id}", response_model=TopicDeleted, responses=errors("not_found", "conflict"))
+@router.delete(
+    "/{topic_id}", summary="Delete a topic", response_model=TopicDeleted, responses=errors("not_found", "conflict")
+)
 async def delete_topic(topic_id: UUID, who: FullAccess, given: With) -> Response:
     """Hides a topic for good. Mail of it that waits still keeps to what its recipients chose. The default topic
     cannot be deleted."""

@@ -51,7 +51,7 @@ _STARTING = errors("not_found", "conflict")
 _CHANGING = errors("not_found", "conflict")
 
 
-@router.post("", status_code=201, response_model=WarmupAnswer, responses=_STARTING)
+@router.post("", summary="Start a warm-up", status_code=201, response_model=WarmupAnswer, responses=_STARTING)
 async def start_warmup(body: StartWarmup, who: Operator, given: With) -> Response:
     """Lets an IP warm up by a plan, today being its first day. An IP has one plan at a time."""
     async with given.database.transaction() as connection:
@@ -59,7 +59,9 @@ async def start_warmup(body: StartWarmup, who: Operator, given: With) -> Respons
         return await _begin(connection, given, normal_address(body.ip), plan, body.transactional, None, who)
 
 
-@router.post("/shift", status_code=201, response_model=WarmupAnswer, responses=_STARTING)
+@router.post(
+    "/shift", summary="Shift traffic to other IPs", status_code=201, response_model=WarmupAnswer, responses=_STARTING
+)
 async def shift_traffic(body: ShiftTraffic, who: Operator, given: With) -> Response:
     """Moves traffic to another IP: it warms up, and the old one keeps what it may not carry yet."""
     async with given.database.transaction() as connection:
@@ -68,7 +70,7 @@ async def shift_traffic(body: ShiftTraffic, who: Operator, given: With) -> Respo
         return await _begin(connection, given, new, plan, body.transactional, old, who)
 
 
-@router.get("", response_model=WarmupList)
+@router.get("", summary="List warm-ups", response_model=WarmupList)
 async def list_warmups(who: Operator, given: With, wanted: Part) -> Response:
     """All warm-ups: stage, today's caps and use, and when they end."""
     async with given.database.connection() as connection:
@@ -76,13 +78,13 @@ async def list_warmups(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, warmup_face))
 
 
-@router.get("/presets", response_model=PresetList)
+@router.get("/presets", summary="List presets of warm-up plans", response_model=PresetList)
 async def list_presets(who: Operator) -> Response:
     """Published schedules to start from."""
     return json_answer(listed(Page(PRESETS), preset_face))
 
 
-@router.get("/plans", response_model=PlanList)
+@router.get("/plans", summary="List warm-up plans", response_model=PlanList)
 async def list_plans(who: Operator, given: With, wanted: Part) -> Response:
     """Your own plans, by name."""
     async with given.database.connection() as connection:
@@ -90,7 +92,9 @@ async def list_plans(who: Operator, given: With, wanted: Part) -> Response:
     return json_answer(listed(found, lambda one: plan_face(one.plan)))
 
 
-@router.post("/plans", status_code=201, response_model=PlanAnswer, responses=errors("conflict"))
+@router.post(
+    "/plans", summary="Create a warm-up plan", status_code=201, response_model=PlanAnswer, responses=errors("conflict")
+)
 async def create_plan(body: PlanBody, who: Operator, given: With) -> Response:
     """Stores a plan of your own."""
     async with given.database.transaction() as connection:
@@ -98,7 +102,12 @@ async def create_plan(body: PlanBody, who: Operator, given: With) -> Response:
     return json_answer(plan_face(plan), 201)
 
 
-@router.delete("/plans/{name}", response_model=PlanDeleted, responses=errors("not_found", "conflict"))
+@router.delete(
+    "/plans/{name}",
+    summary="Delete a warm-up plan",
+    response_model=PlanDeleted,
+    responses=errors("not_found", "conflict"),
+)
 async def delete_plan(name: str, who: Operator, given: With) -> Response:
     """Forgets a plan. Warm-ups that run by it go on: they have a copy."""
     if not name.isprintable():
@@ -108,7 +117,7 @@ async def delete_plan(name: str, who: Operator, given: With) -> Response:
     return json_answer(deleted("warmup_plan", name))
 
 
-@router.post("/simulate", response_model=Simulated, responses=errors("not_found"))
+@router.post("/simulate", summary="Simulate a warm-up plan", response_model=Simulated, responses=errors("not_found"))
 async def simulate_plan(body: SimulateWarmup, who: Operator, given: With) -> Response:
     """What goes where, day by day and provider by provider, and when the plan ends."""
     for provider in body.mix:
@@ -126,14 +135,16 @@ async def simulate_plan(body: SimulateWarmup, who: Operator, given: With) -> Res
     return json_answer(simulation_face(plan, found))
 
 
-@router.get("/{ip}", response_model=WarmupAnswer, responses=errors("not_found"))
+@router.get("/{ip}", summary="Get a warm-up", response_model=WarmupAnswer, responses=errors("not_found"))
 async def get_warmup(ip: str, who: Operator, given: With) -> Response:
     """The warm-up of an IP."""
     async with given.database.connection() as connection:
         return json_answer(warmup_face(await status.of_ip(connection, given.clock.now(), normal_address(ip))))
 
 
-@router.get("/{ip}/changes", response_model=ChangeList, responses=errors("not_found"))
+@router.get(
+    "/{ip}/changes", summary="List changes of a warm-up", response_model=ChangeList, responses=errors("not_found")
+)
 async def warmup_changes(
     ip: str,
     who: Operator,
@@ -148,33 +159,33 @@ async def warmup_changes(
     return json_answer(listed(Page(found[:limit], len(found) > limit), lambda change: change))
 
 
-@router.post("/{ip}/pause", response_model=WarmupAnswer, responses=_CHANGING)
+@router.post("/{ip}/pause", summary="Pause a warm-up", response_model=WarmupAnswer, responses=_CHANGING)
 async def pause_warmup(ip: str, body: WarmupReason, who: Operator, given: With) -> Response:
     """Lets the stages stand still. Their caps stay in force; to send nothing at all, pause the IP."""
     return await _change(given, ip, lambda c, a: repository.pause(c, a, reason=_plain(body.reason), by=by(who)))
 
 
-@router.post("/{ip}/resume", response_model=WarmupAnswer, responses=_CHANGING)
+@router.post("/{ip}/resume", summary="Resume a warm-up", response_model=WarmupAnswer, responses=_CHANGING)
 async def resume_warmup(ip: str, body: WarmupReason, who: Operator, given: With) -> Response:
     """Lets the days count again."""
     return await _change(given, ip, lambda c, a: repository.resume(c, a, reason=_plain(body.reason), by=by(who)))
 
 
-@router.post("/{ip}/skip", response_model=WarmupAnswer, responses=_CHANGING)
+@router.post("/{ip}/skip", summary="Skip a stage of a warm-up", response_model=WarmupAnswer, responses=_CHANGING)
 async def skip_stage(ip: str, body: WarmupStep, who: Operator, given: With) -> Response:
     """One stage on, for one track or all."""
     why, track = _plain(body.reason), _plain(body.track, "track")
     return await _change(given, ip, lambda c, a: repository.skip(c, a, track, reason=why, by=by(who)))
 
 
-@router.post("/{ip}/step-back", response_model=WarmupAnswer, responses=_CHANGING)
+@router.post("/{ip}/step-back", summary="Step a warm-up back", response_model=WarmupAnswer, responses=_CHANGING)
 async def step_back(ip: str, body: WarmupStep, who: Operator, given: With) -> Response:
     """One stage back, for one track or all. What was granted today stays granted."""
     why, track = _plain(body.reason), _plain(body.track, "track")
     return await _change(given, ip, lambda c, a: repository.step_back(c, a, track, reason=why, by=by(who)))
 
 
-@router.post("/{ip}/complete", response_model=WarmupAnswer, responses=_CHANGING)
+@router.post("/{ip}/complete", summary="Complete a warm-up", response_model=WarmupAnswer, responses=_CHANGING)
 async def complete_warmup(ip: str, body: WarmupStep, who: Operator, given: With) -> Response:
     """No caps any more, for one track or all."""
     why, track = _plain(body.reason), _plain(body.track, "track")

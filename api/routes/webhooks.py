@@ -65,7 +65,9 @@ With = Annotated[Deps, Depends(deps)]
 Part = Annotated[Window[UUID], Depends(window)]
 
 
-@router.post("", status_code=201, response_model=WebhookSigned, responses=errors("conflict"))
+@router.post(
+    "", summary="Create a webhook", status_code=201, response_model=WebhookSigned, responses=errors("conflict")
+)
 async def create_webhook(body: CreateWebhook, who: FullAccessOrOperator, given: With) -> Response:
     """Makes an endpoint, told of everything that is recorded from now on. Keep its secret: it proves that a request
     comes from here."""
@@ -76,7 +78,7 @@ async def create_webhook(body: CreateWebhook, who: FullAccessOrOperator, given: 
     return json_answer(webhook_signed(made.id, secret), 201)
 
 
-@router.get("", response_model=WebhookList)
+@router.get("", summary="List webhooks", response_model=WebhookList)
 async def list_webhooks(who: FullAccessOrOperator, given: With, wanted: Part) -> Response:
     """Endpoints, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
@@ -84,7 +86,7 @@ async def list_webhooks(who: FullAccessOrOperator, given: With, wanted: Part) ->
     return json_answer(listed(found, webhook_face))
 
 
-@router.get("/{webhook_id}", response_model=WebhookAnswer, responses=errors("not_found"))
+@router.get("/{webhook_id}", summary="Get a webhook", response_model=WebhookAnswer, responses=errors("not_found"))
 async def get_webhook(webhook_id: UUID, who: FullAccessOrOperator, given: With) -> Response:
     """An endpoint with the secret that signs for it."""
     async with given.database.connection() as connection:
@@ -93,7 +95,9 @@ async def get_webhook(webhook_id: UUID, who: FullAccessOrOperator, given: With) 
     return json_answer(webhook_detail(found, secrets[0]))
 
 
-@router.patch("/{webhook_id}", response_model=WebhookReference, responses=errors("not_found"))
+@router.patch(
+    "/{webhook_id}", summary="Update a webhook", response_model=WebhookReference, responses=errors("not_found")
+)
 async def update_webhook(webhook_id: UUID, body: UpdateWebhook, who: FullAccessOrOperator, given: With) -> Response:
     """Changes an endpoint, or switches it on or off. What was known of its troubles is forgotten. While it is off it is
     told of nothing that happens; what waited before goes on once it is on again."""
@@ -105,7 +109,9 @@ async def update_webhook(webhook_id: UUID, body: UpdateWebhook, who: FullAccessO
     return json_answer(reference("webhook", webhook_id))
 
 
-@router.delete("/{webhook_id}", response_model=WebhookDeleted, responses=errors("not_found"))
+@router.delete(
+    "/{webhook_id}", summary="Delete a webhook", response_model=WebhookDeleted, responses=errors("not_found")
+)
 async def delete_webhook(webhook_id: UUID, who: FullAccessOrOperator, given: With) -> Response:
     """Deletes an endpoint with what it was told."""
     async with given.database.transaction() as connection:
@@ -113,7 +119,12 @@ async def delete_webhook(webhook_id: UUID, who: FullAccessOrOperator, given: Wit
     return json_answer(deleted("webhook", webhook_id))
 
 
-@router.post("/{webhook_id}/signing-secret/rotate", response_model=WebhookSigned, responses=errors("not_found"))
+@router.post(
+    "/{webhook_id}/signing-secret/rotate",
+    summary="Rotate the signing secret of a webhook",
+    response_model=WebhookSigned,
+    responses=errors("not_found"),
+)
 async def rotate_secret(webhook_id: UUID, who: FullAccessOrOperator, given: With) -> Response:
     """Makes another secret. For 24 hours each request bears a signature by the old one too."""
     async with given.database.transaction() as connection:
@@ -121,7 +132,12 @@ async def rotate_secret(webhook_id: UUID, who: FullAccessOrOperator, given: With
     return json_answer(webhook_signed(webhook_id, secret))
 
 
-@router.post("/{webhook_id}/replay", response_model=WebhookReplayed, responses=errors("not_found", "conflict"))
+@router.post(
+    "/{webhook_id}/replay",
+    summary="Replay events of a webhook",
+    response_model=WebhookReplayed,
+    responses=errors("not_found", "conflict"),
+)
 async def replay_events(webhook_id: UUID, body: ReplayEvents, who: FullAccessOrOperator, given: With) -> Response:
     """Sends events of a range of time again: what has failed, or more. Each keeps its id and its body."""
     since, until = body.since or _LONG_AGO, body.until or given.clock.now()
@@ -131,7 +147,12 @@ async def replay_events(webhook_id: UUID, body: ReplayEvents, who: FullAccessOrO
     return json_answer(replayed_face(webhook_id, count))
 
 
-@router.get("/{webhook_id}/events", response_model=WebhookEventList, responses=errors("not_found"))
+@router.get(
+    "/{webhook_id}/events",
+    summary="List events of a webhook",
+    response_model=WebhookEventList,
+    responses=errors("not_found"),
+)
 async def list_events(
     webhook_id: UUID,
     who: FullAccessOrOperator,
@@ -151,7 +172,12 @@ async def list_events(
     return json_answer(listed(found, event_face))
 
 
-@router.get("/{webhook_id}/events/{event_id}", response_model=WebhookEvent, responses=errors("not_found"))
+@router.get(
+    "/{webhook_id}/events/{event_id}",
+    summary="Get an event of a webhook",
+    response_model=WebhookEvent,
+    responses=errors("not_found"),
+)
 async def get_event(webhook_id: UUID, event_id: UUID, who: FullAccessOrOperator, given: With) -> Response:
     """An event with the body that is sent."""
     async with given.database.connection() as connection:
@@ -162,6 +188,7 @@ async def get_event(webhook_id: UUID, event_id: UUID, who: FullAccessOrOperator,
 
 @router.post(
     "/{webhook_id}/events/{event_id}/replay",
+    summary="Replay an event of a webhook",
     response_model=WebhookEventReference,
     responses=errors("not_found", "conflict"),
 )
@@ -174,7 +201,10 @@ async def replay_event(webhook_id: UUID, event_id: UUID, who: FullAccessOrOperat
 
 
 @router.get(
-    "/{webhook_id}/events/{event_id}/attempts", response_model=WebhookAttemptList, responses=errors("not_found")
+    "/{webhook_id}/events/{event_id}/attempts",
+    summary="List attempts to deliver an event",
+    response_model=WebhookAttemptList,
+    responses=errors("not_found"),
 )
 async def list_attempts(
     webhook_id: UUID, event_id: UUID, who: FullAccessOrOperator, given: With, wanted: Part

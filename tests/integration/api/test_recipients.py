@@ -61,10 +61,10 @@ async def test_nobody_knows_them_and_nothing_forbids_mail(client: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("text", ["nobody", "a@b@c", "a@", "%00", "x@y.example, z@y.example"])
-async def test_what_is_no_address_is_not_found(client: httpx.AsyncClient, text: str) -> None:
+async def test_what_is_no_address_is_refused(client: httpx.AsyncClient, text: str) -> None:
     for method, tail in (("GET", ""), ("POST", "/activity")):
         answer = await client.request(method, f"/recipients/{quote(text)}{tail}")
-        assert (answer.status_code, answer.json()["name"]) == (404, "not_found")
+        assert (answer.status_code, answer.json()["name"]) == (422, "invalid_parameter")
 
 
 @pytest.mark.parametrize(

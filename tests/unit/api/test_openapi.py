@@ -83,3 +83,28 @@ def test_types_made_from_it_check_a_send(tmp_path: Path) -> None:
     run(str(tools / "openapi-typescript"), "openapi.json", "-o", "postlane.d.ts", cwd=tmp_path)
     complaints = run(str(tools / "tsc"), "--noEmit", "--strict", "--skipLibCheck", "send.ts", cwd=tmp_path)
     assert complaints == ""
+
+
+_VERBS = frozenset({
+    "Acknowledge", "Add", "Assign", "Cancel", "Change", "Check", "Close", "Complete", "Create", "Delete", "End",
+    "Explain", "Get", "Import", "Let", "List", "Pause", "Remove", "Rename", "Replay", "Report", "Reschedule",
+    "Rest", "Resume", "Rotate", "Send", "Set", "Shift", "Simulate", "Skip", "Snooze", "Start", "Step", "Stop",
+    "Suppress", "Switch", "Update", "Verify",
+})  # fmt: skip
+_PROPER = frozenset({"API", "IP", "IPs", "Prometheus"})
+
+
+def test_summaries_are_written_in_one_style() -> None:
+    """A verb, then what it is done to, in small letters, without a full stop. FastAPI makes `Add Batch` otherwise."""
+    summaries = [found["summary"] for _, _, found in operations()]
+    odd = [
+        text
+        for text in summaries
+        if (words := text.split())[0] not in _VERBS
+        or len(words) < 2
+        or len(text) > 45
+        or text.endswith(".")
+        or any(word != word.lower() and word not in _PROPER for word in words[1:])
+    ]
+    assert odd == []
+    assert len(set(summaries)) == len(summaries)
