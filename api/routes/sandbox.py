@@ -133,7 +133,7 @@ async def delete_mail(mail_id: UUID, who: MailAccess, given: With) -> Response:
 
 
 @router.get("/rules", response_model=CaptureRuleList, summary="List capture rules")
-async def list_rules(who: MailAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
+async def list_rules(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """Capture rules, newest first; all of them when no `limit` is given."""
     async with given.database.connection() as connection:
         found = await capture_rules.rules(connection, who.application_id, wanted)

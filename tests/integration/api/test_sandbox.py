@@ -98,6 +98,7 @@ async def test_a_test_key_sees_and_changes_no_real_mail(client: httpx.AsyncClien
     ("method", "path", "body"),
     [
         ("POST", "/api-keys", {"name": "live"}),
+        ("GET", "/sandbox/rules", None),
         ("POST", "/sandbox/rules", {"pattern": "*"}),
         ("DELETE", "/sandbox/rules/01a20446-b6a1-7000-8a97-c8c4fb13728d", None),
         ("POST", "/suppressions", {"email": "a@x.example"}),
