@@ -146,17 +146,16 @@ def _complained(reading: Reading, report: BounceReport, message: KnownMessage, l
     detail = f"{report.feedback_type} report from {loop or report.reporting_mta or 'a feedback loop'}"
     only_for = message.application_id if narrow else None
     entry = complaint_entry(message.lane, detail)
-    news = LateNews(EventKind.COMPLAINED, reading.mail.received_at, detail, suppress=entry, only_for=only_for)
+    at = message.word_at(reading.mail.received_at)
+    news = LateNews(EventKind.COMPLAINED, at, detail, suppress=entry, only_for=only_for)
     return Decision(Result.COMPLAINED, detail, news)
 
 
 def _taken_back(reading: Reading, report: BounceReport, message: KnownMessage, loop: str) -> Decision:
-    if message.complained_at is None:
+    if not message.complained:
         return Decision(Result.IGNORED, "not spam, and no complaint about it was recorded")
-    if reading.mail.received_at < message.complained_at:
-        return Decision(Result.IGNORED, "not spam, and a complaint about it came later")
     detail = f"{report.feedback_type} report from {loop or report.reporting_mta or 'a feedback loop'}"
-    news = LateNews(EventKind.COMPLAINT_WITHDRAWN, reading.mail.received_at, detail)
+    news = LateNews(EventKind.COMPLAINT_WITHDRAWN, message.word_at(reading.mail.received_at), detail)
     return Decision(Result.WITHDRAWN, detail, news)
 
 

@@ -17,7 +17,7 @@ more.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -57,6 +57,8 @@ so that in the end it stands."""
 
 _TO_AND_FRO: Final = (EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN)
 """Of these the last one about a message decides whether its recipient is suppressed."""
+_TICK: Final = timedelta(microseconds=1)
+"""The least that PostgreSQL tells apart."""
 
 _FIND = """
 SELECT m.email_id, m.position, m.address, e.application_id, e.lane, m.state, m.capture, e.domain_id, e.topic_id, e.tags
@@ -93,6 +95,8 @@ class KnownMessage:
     origin: Origin | None = None
     complained_at: datetime | None = None
     """When somebody complained about it who has not taken that back."""
+    last_word_at: datetime | None = None
+    """When somebody last complained about it, or took that back."""
     heard: Mapping[EventKind, int] = field(default_factory=dict)
     """How often its timeline says what."""
 
@@ -100,6 +104,11 @@ class KnownMessage:
     def complained(self) -> bool:
         """A complaint about it was recorded before, and not taken back."""
         return self.complained_at is not None
+
+    def word_at(self, received_at: datetime) -> datetime:
+        """The time of a complaint, or of its withdrawal, that is heard now: behind the last one, because the timeline
+        has them in the order of their times, and whole batches are received at one."""
+        return max(received_at, self.last_word_at + _TICK) if self.last_word_at else received_at
 
     def has_heard_enough(self, kind: EventKind) -> bool:
         """Whether its timeline holds all that reports may write into it of this kind."""
@@ -111,7 +120,8 @@ class KnownMessage:
         if news.kind is EventKind.BOUNCED and self.state is State.DELIVERED:
             return replace(known, state=State.BOUNCED)
         if news.kind in (EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN):
-            return replace(known, complained_at=news.at if news.kind is EventKind.COMPLAINED else None)
+            complained_at = news.at if news.kind is EventKind.COMPLAINED else None
+            return replace(known, complained_at=complained_at, last_word_at=news.at)
         return known
 
     @property
@@ -224,7 +234,7 @@ def _known(row: TupleRow, events: Sequence[TupleRow]) -> KnownMessage:
         if kind == EventKind.DELIVERED:
             message = replace(message, ip=ip or "", provider=provider or "", pool_id=pool)
         elif kind in (EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN):
-            message = replace(message, complained_at=at if kind == EventKind.COMPLAINED else None)
+            message = replace(message, complained_at=at if kind == EventKind.COMPLAINED else None, last_word_at=at)
     return message
 
 

@@ -7,6 +7,7 @@ import pytest
 from core.queues import Lane
 from messages.timeline import EventKind
 from outcomes.judging import WAIT_FOR_COMPLAINT
+from outcomes.late import find_message
 from outcomes.reports import ReportTools, sweep
 from store.database import Database
 from suppression.removing import Remover, remove_subjects
@@ -103,3 +104,21 @@ async def test_reports_with_one_message_id_are_each_heard(
             await sweep(tools)
     assert await results(database) == ["complained", "repeated", "withdrawn", "repeated", "complained", "repeated"]
     assert await rows(database, LISTED) == [("complaint", mail.ref.email_id)]
+
+
+@pytest.mark.parametrize("order", [("not-spam", "abuse"), ("abuse", "not-spam"), ("not-spam", "abuse", "abuse")])
+async def test_the_order_of_arrival_does_not_matter(
+    account: Account, database: Database, tools: ReportTools, order: tuple[str, ...]
+) -> None:
+    """Nobody takes back what they have not said: the complaint was on its way. All are received at one time, and what
+    is read back later says what was decided."""
+    mail = await delivered_mail(database, account, Lane.MARKETING)
+    await received(database, *(complaint(mail, kind, number) for number, kind in enumerate(order)))
+    for _ in range(2):
+        await rows(database, "UPDATE inbound_mail SET due_at = now() RETURNING 1")
+        await sweep(tools)
+    assert await rows(database, LISTED) == []
+    async with database.connection() as connection:
+        known = await find_message(connection, mail.ref)
+    assert known is not None
+    assert not known.complained
