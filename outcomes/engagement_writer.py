@@ -117,10 +117,12 @@ class EngagementWriter:
         while closed := self._spool.closed():
             if time.monotonic() - closed[0].closed_at < waiting:
                 return
-            await self._write(closed[0], [hit for later in closed[1 : 1 + AROUND] for hit in read(later)])
+            await self._write(closed[0], [hit for later in closed[1 : 1 + AROUND] for hit in self._read(later) or ()])
 
     async def _write(self, segment: Segment, later: list[Hit]) -> None:
-        hits = read(segment)
+        hits = self._read(segment)
+        if hits is None:
+            return
         around = [hit for earlier in self._before for hit in earlier] + later
         try:
             await self._commit(segment, hits, around)
@@ -129,6 +131,16 @@ class EngagementWriter:
         self._before.append(hits)
         self._spool.done(segment)
         self._settled.append(segment)
+
+    def _read(self, segment: Segment) -> list[Hit] | None:
+        """None, and it is none of ours any more, when its file is not there: whoever has that writes it, and finds it
+        written if we said so."""
+        try:
+            return read(segment)
+        except FileNotFoundError:
+            _log.warning("hits_gone", segment=str(segment.id))
+            self._spool.done(segment)
+            return None
 
     async def _commit(self, segment: Segment, hits: list[Hit], around: list[Hit]) -> None:
         async with self._database.transaction() as connection:

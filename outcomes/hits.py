@@ -124,12 +124,13 @@ class HitSpool:
         """Take over what processes left that do not run any more."""
         for file in sorted(self._folder.glob(f"*{_SUFFIX}")):
             number, _, name = file.name.removesuffix(_SUFFIX).partition("-")
-            if file not in self._known() and (number == str(self._number) or self._abandoned(number)):
-                own = self._folder / f"{self._number}-{name}{_SUFFIX}"
-                with contextlib.suppress(OSError, ValueError):
-                    segment = Segment(UUID(name), file.rename(own), 0.0)
-                    self._closed.append(segment)
-                    self._bytes += own.stat().st_size
+            if file not in self._known():
+                with contextlib.suppress(OSError, ValueError), self._alone(number) as ours:
+                    if ours:
+                        own = self._folder / f"{self._number}-{name}{_SUFFIX}"
+                        segment = Segment(UUID(name), file.rename(own), 0.0)
+                        self._closed.append(segment)
+                        self._bytes += own.stat().st_size
 
     def close(self) -> None:
         """Let go of the number. What is not written yet stays for the next process."""
@@ -155,26 +156,26 @@ class HitSpool:
             os.close(handle)
         raise ConfigurationError(f"{MOST_PROCESSES} processes keep opens and clicks in {self._folder} already")
 
-    def _abandoned(self, number: str) -> bool:
+    @contextlib.contextmanager
+    def _alone(self, number: str) -> Iterator[bool]:
+        """Whether the files of that number are ours to take; nobody can begin under it until the block ends."""
+        if number == str(self._number) or not number.isdigit():
+            yield True
+            return
+        handle = os.open(self._lock_of(number), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            handle = os.open(self._lock_of(number), os.O_RDWR)
-        except OSError:
-            return True
-        free = _locked(handle)
-        os.close(handle)
-        return free
+            yield _locked(handle)
+        finally:
+            os.close(handle)
 
     def _lock_of(self, number: str) -> Path:
         return self._folder / f"{number}.lock"
 
 
 def read(segment: Segment) -> list[Hit]:
-    """The hits of a segment, without a line that was being written when its process was killed."""
-    try:
-        lines = segment.file.read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    return list(_decoded(lines))
+    """The hits of a segment, without a line that was being written when its process was killed. Raises
+    FileNotFoundError when somebody else has it: they are not to be called written."""
+    return list(_decoded(segment.file.read_bytes().splitlines()))
 
 
 def _decoded(lines: list[bytes]) -> Iterator[Hit]:

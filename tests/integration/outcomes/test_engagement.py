@@ -194,6 +194,22 @@ async def test_hits_wait_on_the_disk_while_the_database_is_away(database: Databa
     assert len(await events(database, ref)) == 5
 
 
+async def test_a_file_that_somebody_else_has_is_not_called_written(database: Database, tmp_path: Path) -> None:
+    (ref,), at = await delivered(database, "a@example.com")
+    spool = HitSpool(tmp_path)
+    writer = EngagementWriter(database, spool)
+    writer.put(hit(ref, at), "x")
+    spool.turn()
+    (segment,) = spool.closed()
+    taken = segment.file.rename(tmp_path / "elsewhere")
+    await writer.stop()
+    assert spool.closed() == ()
+
+    taken.rename(segment.file)
+    await EngagementWriter(database, HitSpool(tmp_path)).stop()
+    assert len(await events(database, ref)) == 1
+
+
 async def test_a_flood_of_one_link_is_not_kept(database: Database, tmp_path: Path) -> None:
     (ref,), at = await delivered(database, "a@example.com")
     spool = HitSpool(tmp_path)

@@ -64,6 +64,28 @@ def test_a_living_process_keeps_its_own(tmp_path: Path) -> None:
     assert len(one.closed()) == 2
 
 
+def test_nobody_begins_under_a_number_whose_files_are_being_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else both have the file, and whoever does not find it any more called its hits written."""
+    killed, other = HitSpool(tmp_path), HitSpool(tmp_path)
+    killed.append(hit())
+    os.close(killed._lock)
+    begun = []
+    rename = Path.rename
+
+    def slowly(file: Path, to: Path) -> Path:
+        if not begun:
+            begun.append(None)
+            begun.append(HitSpool(tmp_path))
+        return rename(file, to)
+
+    monkeypatch.setattr(Path, "rename", slowly)
+    other.adopt()
+    assert [read(segment) for segment in other.closed()] == [[hit()]]
+    assert begun[1].closed() == ()
+
+
 def test_half_a_line_costs_only_itself(tmp_path: Path) -> None:
     spool = HitSpool(tmp_path)
     spool.append(hit())
