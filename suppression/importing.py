@@ -38,11 +38,12 @@ ON CONFLICT (fingerprint) WHERE finished_at IS NULL DO UPDATE SET updated_at = n
 RETURNING i.id, i.line, i.added, i.known, i.passed, i.wrong
 """
 
-# An import that overtook another one of the same file says how far it is itself: all before its line is stored.
+# An import that overtook another one of the same file says how far it is itself: all before its line is stored. One
+# that is behind says nothing, least of all that the list is not finished yet.
 _REACHED: Final = """
 UPDATE suppression_imports SET line = %s, added = %s, known = %s, passed = %s, wrong = %s, updated_at = now(),
        finished_at = CASE WHEN %s THEN now() END
- WHERE id = %s
+ WHERE id = %s AND finished_at IS NULL AND line <= %s
 """
 
 
@@ -177,7 +178,7 @@ async def _finish(connection: Connection, identifier: UUID, progress: Progress, 
 
 
 async def _reached(connection: Connection, identifier: UUID, p: Progress, *, done: bool) -> None:
-    await connection.execute(_REACHED, [p.line, p.added, p.known, p.passed, p.wrong, done, identifier])
+    await connection.execute(_REACHED, [p.line, p.added, p.known, p.passed, p.wrong, done, identifier, p.line])
 
 
 def _nothing_taken(name: str, reader: ListReader, progress: Progress) -> Refused:

@@ -1,5 +1,6 @@
 """Imports that are stopped: each line is stored once, whoever was killed and when."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -59,3 +60,23 @@ async def test_a_file_that_breaks_off_keeps_what_was_read(database: Database) ->
     with pytest.raises(EOFError):
         await run(database, reader(torn()), "list.csv.gz", "torn", lambda _: None)
     assert await stored(database) == BATCH
+
+
+async def test_a_run_that_was_overtaken_takes_nothing_back(database: Database) -> None:
+    """Somebody began the same import twice, and the slower one is stopped after the other is done."""
+    told: list[Progress] = []
+    loop = asyncio.get_running_loop()
+
+    def slow() -> Iterator[str]:
+        yield from LINES[: BATCH + 1]
+        other = run(database, reader(iter(LINES)), "list.csv", "the same", told.append)
+        asyncio.run_coroutine_threadsafe(other, loop).result(60)
+        yield from LINES[BATCH + 1 : 2 * BATCH + 1]
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        await run(database, reader(slow()), "list.csv", "the same", lambda _: None)
+    async with database.connection() as connection:
+        (only,) = await imports(connection)
+    assert (only.line, only.finished_at is not None) == (len(LINES), True)
+    assert only.added + only.known == len(LINES) - 1
