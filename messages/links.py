@@ -58,6 +58,8 @@ _PLAIN_END: Final = re.compile(r"</body\s*+>\s*+(?:</html\s*+>\s*+)?\Z", re.IGNO
 
 _ATTRIBUTE: Final = re.compile(r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+""")
 
+_MOST_RAW: Final = 5 * LONGEST
+"""Characters of a link in the source: what is longer, though all of it were `&amp;`, is too long to be tracked."""
 _REFERENCE: Final = re.compile(r"&(?:#[0-9]++;?|#[xX][0-9a-fA-F]++;?|([a-zA-Z0-9]++;?))(?=(=?))")
 
 _PLAIN: Final = re.compile(r"https?://[A-Za-z0-9.-]++(?::[0-9]++)?(?:[/?#][A-Za-z0-9%/:?#\[\]@!$&'()*+,;=~._-]*+)?")
@@ -198,6 +200,8 @@ def _address(html: str, start: int, stop: int) -> tuple[int, int, str] | None:
 
 def _target(raw: str, tracking: Tracking) -> bytes | None:
     """Where a link leads, fit for a header; None when it is not to be tracked."""
+    if len(raw) > _MOST_RAW:
+        return None
     url = raw.replace("&amp;", "&") if raw.count("&") == raw.count("&amp;") else _REFERENCE.sub(_resolved, raw)
     url = url.strip(_BLANKS)
     if not url.isprintable():
@@ -236,10 +240,13 @@ def _mended(url: str) -> str | None:
         return None
 
 
+_character = lru_cache(CACHED_LINKS)(unescape)
+
+
 def _resolved(reference: re.Match[str]) -> str:
     """A character reference as in an attribute: `&copy=1` is a parameter of that name, and no © (WHATWG HTML,
     13.2.5.73)."""
     name = reference[1]
     if name is None or (name in html5 and (name.endswith(";") or not reference[2])):
-        return unescape(reference[0])
+        return _character(reference[0])
     return reference[0]

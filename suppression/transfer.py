@@ -23,7 +23,13 @@ def write_rows(out: TextIO, entries: Iterable[Suppression]) -> None:
 
 def _row(entry: Suppression) -> tuple[object, ...]:
     return (
-        entry.address, entry.scope.value, entry.reason.value, entry.source.value, entry.detail, entry.note,
+        entry.address, entry.scope.value, entry.reason.value, entry.source.value, _text(entry.detail),
+        _text(entry.note),
         entry.created_at.isoformat(), entry.expires_at.isoformat() if entry.expires_at else "",
         entry.only_for or "", entry.topic or "",
     )  # fmt: skip
+
+
+def _text(text: str) -> str:
+    """Words of anybody: behind a blank a spreadsheet takes them for no formula, and reading drops it."""
+    return f" {text}" if text.startswith(("=", "+", "-", "@")) else text

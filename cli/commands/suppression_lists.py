@@ -26,6 +26,7 @@ from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, say, visible
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
+from core.visible import json_for_terminals
 from store.database import Database
 from suppression import importing, repository
 from suppression.entries import Suppression
@@ -166,16 +167,26 @@ def _export(wanted: Search, out: TextIO, as_json: bool) -> int:
     if not as_json:
         write_header(out)
     write: Callable[[TextIO, list[Suppression]], None] = _write_json if as_json else write_rows
+    harmless = _harmless(out, as_json)
 
     async def work(database: Database) -> int:
         count = 0
         async with database.connection() as connection:
             async for entries in repository.each_page(connection, wanted):
-                write(out, entries)
+                text = io.StringIO()
+                write(text, entries)
+                out.write(harmless(text.getvalue()))
                 count += len(entries)
         return count
 
     return with_database(work)
+
+
+def _harmless(out: TextIO, as_json: bool) -> Callable[[str], str]:
+    """Files and programs get what is stored, letter by letter; on a terminal it can steer nothing."""
+    if not out.isatty():
+        return str
+    return json_for_terminals if as_json else visible
 
 
 def _write_json(out: TextIO, entries: list[Suppression]) -> None:

@@ -263,12 +263,13 @@ def test_an_export_comes_back_as_it_was() -> None:
         ),
         Suppression(
             UUID(int=2), "ü@xn--mnchen-3ya.example", SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, Source.LINK,
-            "", NOW, NOW + timedelta(days=3),
+            "=1+1", NOW, NOW + timedelta(days=3),
         ),
     ]  # fmt: skip
     out = io.StringIO(newline="")
     write_header(out)
     write_rows(out, entries)
+    assert '," =1+1",' in out.getvalue() or ", =1+1," in out.getvalue(), "a spreadsheet would reckon"
     items = taken(out.getvalue())
     assert [
         (item.address, item.entry.scope, item.entry.reason, item.entry.detail, item.entry.expires_at)
