@@ -120,5 +120,7 @@ async def test_the_order_of_arrival_does_not_matter(
     assert await rows(database, LISTED) == []
     async with database.connection() as connection:
         known = await find_message(connection, mail.ref)
+    words = await rows(database, "SELECT count(*), count(DISTINCT at) FROM events WHERE kind <> 'delivered'")
+    assert words == [(2, 2)]
     assert known is not None
     assert not known.complained
