@@ -29,6 +29,15 @@ Part = Annotated[Window[str], Depends(small_window)]
 _LONGEST_SITE: Final = 260
 
 
+async def only_known_parameters(request: Request) -> None:
+    """A dependency of routes of our own nouns: refuses a query parameter that the route does not have."""
+    known = [one.alias for one in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            told = f"There is no `{name[:60]}` parameter, only {', '.join(f'`{one}`' for one in known)}."
+            raise ApiError("invalid_parameter", told)
+
+
 class RefusingRoute(KeyedRoute):
     """A route that turns what the layers below refuse into our errors."""
 

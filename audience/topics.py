@@ -90,7 +90,8 @@ class Changes:
 
 
 async def create(connection: Connection, wanted: NewTopic) -> Topic:
-    """A new topic. Raises Refused when the application has `MOST`."""
+    """A new topic. Raises Refused when the application has `MOST`, or one of that name: people choose by names."""
+    await _only_one(connection, wanted.application_id, wanted.name)
     cursor = await connection.execute(
         f"INSERT INTO topics (id, application_id, name, description, default_subscription, visibility, lane)"
         f" SELECT %(id)s, %(application)s, %(name)s, %(description)s, %(default)s, %(visibility)s, %(lane)s"
@@ -106,6 +107,19 @@ async def create(connection: Connection, wanted: NewTopic) -> Topic:
     if row is None:
         raise conflict(f"an application has at most {MOST} topics", "Delete one that is no longer sent.")
     return await _told(connection, EventType.TOPIC_CREATED, _topic(row))
+
+
+async def _only_one(connection: Connection, application_id: UUID, name: str, but: UUID | None = None) -> None:
+    """Raises Refused when another topic is called so, in whatever case. Who names topics at one time takes turns."""
+    await connection.execute("SELECT FROM applications WHERE id = %s FOR NO KEY UPDATE", [application_id])
+    cursor = await connection.execute(
+        "SELECT id FROM topics WHERE application_id = %s AND lower(name) = lower(%s) AND deleted_at IS NULL"
+        " AND id IS DISTINCT FROM %s LIMIT 1",
+        [application_id, name, but],
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        raise conflict(f"there is a topic {name!r} already", f"Its id is {row[0]}.")
 
 
 async def find(connection: Connection, application_id: UUID, identifier: UUID) -> Topic | None:
@@ -163,7 +177,9 @@ async def page(connection: Connection, application_id: UUID, window: Window[UUID
 
 
 async def update(connection: Connection, application_id: UUID, identifier: UUID, changes: Changes) -> Topic:
-    """Change a topic. Raises Refused when there is none."""
+    """Change a topic. Raises Refused when there is none, or another one is called so."""
+    if changes.name is not None:
+        await _only_one(connection, application_id, changes.name, identifier)
     cursor = await connection.execute(
         "UPDATE topics SET name = coalesce(%s, name), description = coalesce(%s, description),"
         " visibility = coalesce(%s, visibility)"

@@ -5,22 +5,24 @@ An application's key sees its own mail, an operator's key all. Thin: `store/repo
 """
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from accounts.directory import Caller
 from api.auth import FullAccessOrOperator
 from api.openapi import errors
-from api.operating import SharedReadingRoute, With
+from api.operating import SharedReadingRoute, With, only_known_parameters
 from api.schemas.reports import ReportAnswer
 from store import figures
 from store.report_question import DIMENSIONS, NAMED, Wanted, names_of, question
 from web.answers import json_answer
 from web.faces.reports import report_face
 
-router = APIRouter(prefix="/reports", tags=["Reports"], route_class=SharedReadingRoute)
+# A filter that is misspelt would be answered with the figures of all mail.
+_DEPENDS: Final = [Depends(only_known_parameters)]
+router = APIRouter(prefix="/reports", tags=["Reports"], route_class=SharedReadingRoute, dependencies=_DEPENDS)
 
 _LONGEST = 4000
 _MANY = "Several are separated by commas."

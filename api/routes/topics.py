@@ -48,7 +48,9 @@ async def get_topic(topic_id: UUID, who: FullAccess, given: With) -> Response:
         return json_answer(topic_answer(await topics.get(connection, who.application_id, topic_id)))
 
 
-@router.patch("/{topic_id}", summary="Update a topic", response_model=TopicReference, responses=errors("not_found"))
+@router.patch(
+    "/{topic_id}", summary="Update a topic", response_model=TopicReference, responses=errors("not_found", "conflict")
+)
 async def update_topic(topic_id: UUID, body: UpdateTopic, who: FullAccess, given: With) -> Response:
     """Changes what recipients read, and who sees it."""
     changes = Changes(body.name, body.description, body.visibility)

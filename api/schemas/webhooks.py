@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from api.schemas.shapes import Listed, Strict, in_reach
 from web.absent import Absent, Needed, otherwise
@@ -13,12 +14,22 @@ EventTypes = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_le
 AwareMoment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_reach)]
 
 
+def _named(given: object) -> object:
+    if given == []:
+        raise PydanticCustomError("empty", "it is empty: name the types, or leave it out for all")
+    return given
+
+
+_Named = BeforeValidator(_named)
+"""A program that filtered its list down to nothing does not mean everything."""
+
+
 class CreateWebhook(Strict):
     """An endpoint to tell."""
 
     endpoint: Annotated[str, Field(max_length=4000), Needed] = Field(examples=["https://shop.example/hook"])
-    events: EventTypes | None = Field(
-        None, description="Types of events; all when there are none.", examples=[["email.bounced", "email.complained"]]
+    events: Annotated[EventTypes | None, _Named] = Field(
+        None, description="Types of events; left out for all.", examples=[["email.bounced", "email.complained"]]
     )
 
 

@@ -58,6 +58,12 @@ async def test_what_cannot_be_asked_is_a_parameter(client: httpx.AsyncClient) ->
     assert (await client.get("/reports", params={"pool": "nope"})).status_code == 404
 
 
+async def test_a_misspelt_filter_is_not_a_report_of_all_mail(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/reports?by=provider")
+    assert (answer.status_code, answer.json()["name"]) == (422, "invalid_parameter")
+    assert "`by`" in answer.json()["message"] and "`group_by`" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["/reports", "/emails/metrics"])
 async def test_the_ends_of_the_calendar_are_no_bugs(client: httpx.AsyncClient, path: str) -> None:
     """In zones where they lie beyond it too."""

@@ -65,6 +65,20 @@ async def test_a_wrong_topic_is_refused(client: httpx.AsyncClient, body: dict[st
     assert field in answer.json()["message"]
 
 
+async def test_two_topics_of_one_name_cannot_be_told_apart(client: httpx.AsyncClient) -> None:
+    news = {"name": "Product news", "default_subscription": "opt_in"}
+    first = (await client.post("/topics", json=news)).json()["id"]
+    other = (await client.post("/topics", json=news | {"name": "Offers"})).json()["id"]
+    for refused in (
+        await client.post("/topics", json=news | {"name": "product NEWS"}),
+        await client.patch(f"/topics/{other}", json={"name": "Product news"}),
+    ):
+        assert (refused.status_code, first in refused.json()["message"]) == (409, True)
+    assert (await client.patch(f"/topics/{first}", json={"name": "Product News"})).status_code == 200
+    await client.delete(f"/topics/{first}")
+    assert (await client.post("/topics", json=news)).status_code == 201
+
+
 async def test_topics_are_their_applications_own(client: httpx.AsyncClient, account: Account) -> None:
     topic = await made(client)
     headers = {"authorization": f"Bearer {account.stranger}"}
@@ -90,7 +104,7 @@ async def test_mail_of_a_topic_travels_in_its_stream(client: httpx.AsyncClient, 
 
 
 async def test_marketing_mail_without_a_topic_shows_the_default_one(client: httpx.AsyncClient) -> None:
-    sent = (await client.post("/emails", json=email(stream="marketing", topic_id=""))).json()["id"]
+    sent = (await client.post("/emails", json=email(stream="marketing"))).json()["id"]
     (default,) = (await client.get("/topics")).json()["data"]
     assert (default["is_default"], default["visibility"]) == (True, "public")
     refused = await client.delete(f"/topics/{default['id']}")

@@ -63,6 +63,11 @@ async def told(
     await deliverer.close()
 
 
+async def test_an_empty_list_of_events_is_not_all_of_them(client: httpx.AsyncClient) -> None:
+    refused = await client.post("/webhooks", json={"endpoint": "https://shop.example/h", "events": []})
+    assert (refused.status_code, "`events`" in refused.json()["message"]) == (422, True)
+
+
 async def test_life_of_an_endpoint(client: httpx.AsyncClient) -> None:
     made = await client.post("/webhooks", json={"endpoint": "https://Shop.example/h", "events": ["email.bounced"]})
     assert made.status_code == 201
