@@ -31,7 +31,10 @@ def the_one(text: str, noun: str, candidates: Sequence[Candidate], command: str,
     """The id of the one that `text` means. Raises CliError: `missing`, or `ambiguous` with the candidates."""
     matching = [one for one in candidates if one.name and one.name == text] or _by_id(text, candidates)
     if not matching:
-        raise CliError(missing, f"There is no {noun} {text}.", f"`{command}` shows what there is.")
+        told = (
+            f"There is no {noun} {text}." if text.strip() else f"There is no {noun} without a name: the text is empty."
+        )
+        raise CliError(missing, told, f"`{command}` shows what there is.")
     if len(matching) > 1:
         raise ambiguous(text, noun, matching)
     return matching[0].id

@@ -1,6 +1,7 @@
 """What the nouns of operators share: cells about IPs, checks of provider names, and who it was for the story."""
 
 import getpass
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -33,6 +34,16 @@ def by() -> str:
         return f"{getpass.getuser()} on the command line"
     except (KeyError, OSError):  # a user without an entry, as in some containers
         return "the command line"
+
+
+def asked_password() -> str:
+    """From the keyboard, without an echo; where standard input is no terminal, its first line."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, err=True))
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise CliError("no_password", "There is no password on standard input.", "Type it, or pipe it in.")
+    return password
 
 
 def site_named(text: str, *, everywhere: bool = False) -> str:

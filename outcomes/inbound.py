@@ -249,6 +249,15 @@ async def get_inbound(connection: Connection, identifier: UUID) -> tuple[ShownMa
     return (ShownMail(*row[:-1]), bytes(row[-1])) if row else None
 
 
+async def inbound_between(connection: Connection, least: UUID, largest: UUID, limit: int) -> list[tuple[UUID, str]]:
+    """Ids with time and result, newest first: what the beginning of an id may mean."""
+    cursor = await connection.execute(
+        "SELECT id, received_at, result FROM inbound_mail WHERE id BETWEEN %s AND %s ORDER BY id DESC LIMIT %s",
+        [least, largest, limit],
+    )
+    return [(row[0], f"{row[1]:%Y-%m-%d %H:%M:%S}  {row[2] or 'waits'}") for row in await cursor.fetchall()]
+
+
 async def forget_inbound(connection: Connection, most_bytes: int | None = None) -> int:
     """Retention: delete what is too old, of what nobody understood all but the newest, and the oldest of what takes
     more than so many bytes; returns how many."""

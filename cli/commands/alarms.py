@@ -15,7 +15,7 @@ from alarms.rule_settings import RuleState
 from alarms.rules import rule_named
 from cli import context
 from cli.ids import Candidate, the_one
-from cli.operating import ReasonOption, SiteArgument, by, site_named
+from cli.operating import ReasonOption, SiteArgument, asked_password, by, site_named
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
 from cli.sessions import with_database
 from core.errors import PostlaneError
@@ -297,7 +297,7 @@ def set_mail(
     to: Annotated[list[str], typer.Option("--to", help="Who is told; several times for several.")],
     sender: Annotated[str, typer.Option("--from", help="Who it is from.")],
     host: Annotated[str, typer.Option(help="A mail server that lets us in; none: our own transactional lane.")] = "",
-    port: Annotated[int, typer.Option(help="587 with starttls, 465 with tls.")] = 0,
+    port: Annotated[int, typer.Option(help="Its port.", show_default="587 with starttls, 465 with tls")] = 0,
     tls: Annotated[str, typer.Option(help="starttls, tls or none.")] = "starttls",
     login: Annotated[str, typer.Option(help="The name it lets us in by; its password is asked for.")] = "",
     as_json: JsonOption = False,
@@ -308,7 +308,7 @@ def set_mail(
 
     A mail server of somebody else tells of alarms also when ours stands still.
     """
-    password = typer.prompt("Password", hide_input=True, err=True) if login else ""
+    password = asked_password() if login else ""
     server = Smarthost(host, port or PORTS.get(tls, 587), tls, login, password) if host else None
     secret = context.instance_secret(context.settings())
 

@@ -8,14 +8,14 @@ from uuid import UUID
 
 import typer
 
-from cli import context
+from cli import context, ids
 from cli.commands import services
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_raw, print_table, say, wants_json
 from cli.sessions import with_database
 from core.paging import Page, Window
 from mta.bounces import parse_bounce
 from mta.from_settings import rules_in_force
-from outcomes.inbound import ShownMail, get_inbound, page_of_inbound
+from outcomes.inbound import ShownMail, get_inbound, inbound_between, page_of_inbound
 from outcomes.judging import Result
 from store.database import Database
 from web.faces.inbound import inbound_detail, inbound_face
@@ -64,7 +64,7 @@ def list_inbound(
 
 @app.command("show")
 def show(
-    mail: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the mail.")],
+    mail: Annotated[str, typer.Argument(metavar="ID", help="Id of the mail, or its beginning.")],
     raw: Annotated[bool, typer.Option("--raw", help="Write the mail as it came, and nothing else.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,11 +72,18 @@ def show(
 
     async def work(database: Database) -> tuple[ShownMail, bytes] | None:
         async with database.connection() as connection:
-            return await get_inbound(connection, mail)
+            bounds = ids.beginning(mail)
+            known = await inbound_between(connection, *bounds, ids.LISTED + 1) if bounds else []
+            candidates = [ids.Candidate(one, about=about) for one, about in known]
+            return await get_inbound(
+                connection, ids.the_one(mail, "received mail", candidates, "postlane inbound list")
+            )
 
     found = with_database(work)
     if found is None:
-        raise CliError("not_found", f"There is no received mail {mail} (any more).", "postlane inbound list")
+        raise CliError(
+            "not_found", f"There is no received mail {mail} (any more).", "`postlane inbound list` shows what there is."
+        )
     if raw:
         print_raw(found[1])
         return

@@ -191,7 +191,9 @@ async def _meant(connection: Connection, text: str) -> tuple[UUID, int | None]:
     identifier, _, position = text.partition("/")
     bounds = ids.beginning(identifier)
     if bounds is None or (position and not position.isdecimal()):
-        raise CliError("bad_id", f"{text} is no email id, no beginning of one, and no address", _FIND)
+        raise CliError(
+            "bad_id", f"{text or 'an empty text'} is no email id, no beginning of one, and no address", _FIND
+        )
     found = await emails_between(connection, *bounds, ids.LISTED + 1)
     if len(found) > 1:
         raise ids.ambiguous(identifier, "email", [ids.Candidate(one, about=about) for one, about in found])

@@ -17,6 +17,9 @@ from web.faces.recipients import activity_face, everywhere_face, recipient_face
 
 app = typer.Typer(help="One person: may we write to them, what they take, what was last.", no_args_is_help=True)
 
+OneOption = Annotated[
+    str, typer.Option("--application", "-a", help="Only of this application, by name or id; by default of all.")
+]
 AddressArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="Their address.")]
 
 
@@ -49,7 +52,7 @@ _ENTRIES = (
 
 
 @app.command("show")
-def show(address: AddressArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+def show(address: AddressArgument, application: OneOption = "", as_json: JsonOption = False) -> None:
     """May we write to them? If not: why, since when, and what to tell them. What they take, and what was last.
 
     Of every application that knows them; of one with --application, as that application is shown them.

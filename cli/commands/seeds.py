@@ -11,7 +11,7 @@ import typer
 from alarms import seeds
 from alarms.seeds import PORTS, Account, NewSeed, Probe, Seed
 from cli import context
-from cli.operating import site_named
+from cli.operating import asked_password, site_named
 from cli.output import Column, JsonOption, emit, print_json, print_table, wants_json
 from cli.sessions import with_database
 from core.queues import Lane
@@ -59,18 +59,18 @@ def add(
     provider: Annotated[str, typer.Option(help="Mailbox provider it is at.")],
     host: Annotated[str, typer.Option(help="Its IMAP server.")],
     sender: Annotated[str, typer.Option("--from", help="Who probes are from: an address of a verified domain.")],
-    port: Annotated[int, typer.Option(help="993 with tls, else 143.")] = 0,
+    port: Annotated[int, typer.Option(help="Its port.", show_default="993 with tls, else 143")] = 0,
     tls: Annotated[str, typer.Option(help="tls, starttls or none.")] = "tls",
     login: Annotated[str, typer.Option(help="The name it lets us in by; the address, unless said.")] = "",
     stream: Annotated[Lane, typer.Option(help="How probes travel.")] = Lane.MARKETING,
     every_minutes: Annotated[int, typer.Option(min=5, max=10_080, help="A probe is sent so often.")] = 360,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a mailbox; its password is asked for and kept sealed. The first probe is sent within a minute.
+    """Add a mailbox; its password is asked for, or read from a pipe, and kept sealed. A probe is sent within a minute.
 
     Example: postlane seeds add me@gmail.com --provider gmail --host imap.gmail.com --from news@shop.example
     """
-    password = typer.prompt("Password", hide_input=True, err=True)
+    password = asked_password()
     account = Account(host, port or PORTS.get(tls, 993), tls, login or address, password)
     wanted = NewSeed(address, site_named(provider), account, sender, stream, every_minutes)
     secret = context.instance_secret(context.settings())

@@ -98,7 +98,7 @@ def import_list(
     try:
         done = with_database(work)
     except (EOFError, OSError, zlib.error, gzip.BadGzipFile) as error:
-        raise CliError("cannot_read", f"{file}: {error}") from None
+        raise CliError("cannot_read", f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     _say_how_it_went(done)
     face = {name: getattr(done, name) for name in ("line", "resumed_at", "added", "known", "passed", "wrong", "faults")}
     emit(face, as_json=as_json, columns=_COUNTS)

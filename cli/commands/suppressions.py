@@ -88,6 +88,8 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Suppress addresses. Takes effect at once."""
+    if (topic and not only_for) or (scope is SuppressionScope.TOPIC and not topic):
+        raise CliError("needs_topic", "An entry for a topic names it in --topic, and its application in --for.")
     seconds = days * 86_400 if days else None
 
     async def work(database: Database) -> list[Added]:

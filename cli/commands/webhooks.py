@@ -15,7 +15,7 @@ from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.listening import Forward, listen_until_stopped
-from cli.output import CliError, Column, JsonOption, emit, print_json, say, tell, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
 from core.paging import Window
 from store.database import Connection, Database
@@ -42,6 +42,10 @@ OperatorsOption = Annotated[bool, typer.Option("--operators", help="Of the opera
 WebhookArgument = Annotated[str, typer.Argument(metavar="WEBHOOK", help="URL of the webhook, its id or its beginning.")]
 EventsOption = Annotated[
     list[str] | None, typer.Option("--event", "-e", help="A type of events, several times for more; all without it.")
+]
+OtherEventsOption = Annotated[
+    list[str] | None,
+    typer.Option("--event", "-e", help="A type of events, several times for more; without it they stay as they are."),
 ]
 
 _ENDPOINTS = (
@@ -99,7 +103,11 @@ def create(
         return await endpoints.create(connection, secret, owner, target, wanted)
 
     made, shown = _owned(work, application, operators)
-    emit(webhook_signed(made.id, shown), as_json=as_json, columns=_SIGNED)
+    if wants_json(as_json):
+        print_json(webhook_signed(made.id, shown))
+        return
+    print_table(webhook_detail(made, shown), _DETAIL)
+    say(f"What it is told, and how that went: `postlane webhooks events {made.id}`", style="dim")
 
 
 @app.command("list")
@@ -136,7 +144,7 @@ def show(
 def update(
     webhook: WebhookArgument,
     url: Annotated[str, typer.Option(help="Another URL.")] = "",
-    event: EventsOption = None,
+    event: OtherEventsOption = None,
     every_event: Annotated[bool, typer.Option("--all-events", help="Tell it of everything.")] = False,
     enable: Annotated[
         bool | None, typer.Option("--enable/--disable", help="Switch it on or off; on, what waits goes out.")
@@ -249,14 +257,24 @@ def replay(
             return reference("webhook_event", event)
         return replayed_face(found.id, await events.replay_some(connection, found.id, since, now, which))
 
-    emit(_owned(work, application, operators, alone=True), as_json=as_json)
+    face = _owned(work, application, operators, alone=True)
+    if wants_json(as_json):
+        print_json(face)
+        return
+    count = face.get("replayed", 1)
+    tell(f"{count:,} event{'s' * (count != 1)} will be sent again.")
+    if count == 0 and which == "failed":
+        say(
+            "Nothing has failed for good. `--which unsent` takes what still waits too, `all` what was taken.",
+            style="dim",
+        )
 
 
 @app.command("listen")
 def listen(
     event: EventsOption = None,
     forward_to: Annotated[
-        str, typer.Option("--forward-to", help="Send them on, signed, to a program on this machine.")
+        str, typer.Option("--forward-to", help="Send them on, signed, to this URL, such as a program on this machine.")
     ] = "",
     application: ApplicationOption = "",
     operators: OperatorsOption = False,

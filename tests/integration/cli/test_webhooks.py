@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from accounts import repository
+from cli.commands import webhooks as module
 from cli.listening import Forward, listen_until_stopped
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
@@ -128,3 +129,15 @@ async def test_listening_prints_each_event_once_and_leaves_nothing(
     assert [event["data"]["recipient"][0] for event in printed] == ["a", "b", "c"]
     assert [one.event for one in receiver.got] == printed
     assert await rows(database, "SELECT 1 FROM webhook_endpoints") == []
+
+
+def test_for_people_the_next_step_is_named(
+    postlane: Postlane, application: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "wants_json", lambda _as_json: False)
+    made = postlane("webhooks", "create", URL, "-e", "email.bounced")
+    again = postlane("webhooks", "replay", URL)
+
+    assert (URL in made.out, "email.bounced" in made.out, "webhooks events" in made.said) == (True, True, True)
+    assert (again.out, "--which unsent" in again.said) == ("0 events will be sent again.\n", True)
+    assert "the text is empty" in postlane("webhooks", "show", "").said
