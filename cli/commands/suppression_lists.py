@@ -202,7 +202,7 @@ def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
     try:
         source = Path(file).open("rb")  # noqa: SIM115  # closed below; opening alone may fail with a message
     except OSError as error:
-        raise CliError("cannot_read", str(error)) from None
+        raise CliError("cannot_read", f"{file} cannot be read: {error.strerror or error}.") from None
     with source:
         yield source, Path(file).stat().st_size
 
