@@ -108,7 +108,8 @@ def _moment(text: str) -> datetime:
 def _print(face: Mapping[str, Any]) -> None:
     """For a person: whether and why not, what to say about it, what was last, and the entries behind it."""
     several = "applications" in face
-    blocks = [{"name": "everybody", **face}, *face["applications"]] if several else [face]
+    # What holds for everybody stands last: its "yes" is no answer while an application's "no" stands beside it.
+    blocks = [*face["applications"], {"name": "everybody", **face}] if several else [face]
     whose, rows = _WHOSE if several else (), [row for block in blocks for row in _may(block)]
     tell(face["email"] if face["known"] else f"{face['email']}: nothing is known of them.", style="bold")
     print_table(rows, whose + _MAY)

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from cli import context
-from cli.output import Column, JsonOption, print_json, print_table, wants_json
+from cli.output import Column, JsonOption, print_json, print_table, say, wants_json
 from cli.sessions import with_database
+from mta.from_settings import known_providers
+from mta.providers import OTHER
 from store import figures
 from store.database import Database
 from store.figures import PERIODS, Answer, Question
@@ -59,12 +61,21 @@ def reports(
     }  # fmt: skip
     group = tuple(name.strip() for text in by for name in text.split(",") if name.strip())
     wanted = Wanted(since, until, timezone, group, filters)
+    _doubt(provider)
     found = with_database(partial(_ask, wanted, timedelta(days=context.settings().event_days)))
     face = report_face(found.question, found.answer, found.names)
     if wants_json(as_json):
         print_json(face)
         return
     _show(found, face)
+
+
+def _doubt(providers: Values) -> None:
+    """A name that no provider has is said and not refused: there may be figures of one that had it once."""
+    names = {*known_providers(context.settings()).names, OTHER}
+    for name in providers:
+        if name not in names and not name.startswith("mx:"):
+            say(f"No provider is called {name} now. There are {', '.join(sorted(names))}.", style="yellow")
 
 
 async def _ask(wanted: Wanted, kept: timedelta, database: Database) -> _Found:

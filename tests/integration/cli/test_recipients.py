@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from cli.commands import recipients as module
 from tests.integration.cli.commands import Postlane
 
 
@@ -33,3 +36,13 @@ def test_activity(postlane: Postlane) -> None:
     assert postlane("recipients", "activity", "ann@example.com", "--at", early).out["last_activity"] == now
     for wrong in ("soon", "2026-11-27T08:00:00", "2999-01-01T00:00:00Z"):
         assert postlane("recipients", "activity", "ann@example.com", "--at", wrong).code.startswith("invalid"), wrong
+
+
+def test_the_no_that_counts_stands_before_everybodys_yes(postlane: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    postlane("keys", "create", "web", "--application", "shop")
+    postlane("topics", "create", "News")
+    postlane("topics", "choose", "ann@example.com", "News", "opt_out")
+    monkeypatch.setattr(module, "wants_json", lambda _as_json: False)
+    shown = postlane("recipients", "show", "ann@example.com").out
+
+    assert 0 < shown.index("topic_opt_out") < shown.index("everybody")
