@@ -7,7 +7,8 @@ Every route wants full access or an operator. A change counts from the commit: t
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from operator import itemgetter
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
@@ -32,8 +33,10 @@ from api.schemas.suppressions import (
     SuppressionRemoved,
     Terms,
 )
+from audience import topics
 from core.paging import Page, Window
 from core.refusal import Refused
+from store.database import Connection
 from suppression import adding, history, removing, repository
 from suppression.adding import LARGEST_BATCH
 from suppression.asking import Asker
@@ -93,6 +96,8 @@ async def add_suppression(body: AddSuppression, who: FullAccessOrOperator, given
     lasts longer stands."""
     wanted = addition(body.email, _wish(body), _asker(who), Source.API, given.clock.now())
     async with given.database.transaction() as connection:
+        if await _unknown_topics(connection, [wanted]):
+            raise _no_topic(wanted.topic)
         added = await adding.add(connection, [wanted])
     return json_answer(reference("suppression", added[0].id), 201 if added[0].created else 200)
 
@@ -239,22 +244,41 @@ async def _add_all(
 ) -> Response:
     """Add what is right. A wrong entry is named: alone in the error when strict, by its index when permissive."""
     now, asker = given.clock.now(), _asker(who)
-    additions: list[Addition] = []
-    wrong: list[dict[str, object]] = []
+    additions: dict[int, Addition] = {}
+    wrong: list[dict[str, Any]] = []
     for index, (email, terms) in enumerate(wanted):
         if index % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)  # other requests want their turn
         try:
-            additions.append(addition(email, _wish(terms), asker, Source.API, now))
+            additions[index] = addition(email, _wish(terms), asker, Source.API, now)
         except Refused as error:
-            message = refused(error).message
-            if validation == "strict":
-                raise invalid_field(f"Entry {index} of the batch: {message}") from None
-            wrong.append({"index": index, "message": message})
+            wrong.append(_wrong(index, refused(error), validation))
     async with given.database.transaction() as connection:
-        added = await adding.add(connection, additions)
+        unknown = await _unknown_topics(connection, list(additions.values()))
+        for index in [index for index, one in additions.items() if one.topic in unknown]:
+            wrong.append(_wrong(index, _no_topic(additions.pop(index).topic), validation))
+        added = await adding.add(connection, list(additions.values()))
     answer: dict[str, object] = {"data": [added_face(one) for one in added]}
-    return json_answer(answer if validation == "strict" else answer | {"errors": wrong})
+    return json_answer(
+        answer if validation == "strict" else answer | {"errors": sorted(wrong, key=itemgetter("index"))}
+    )
+
+
+def _wrong(index: int, error: ApiError, validation: Literal["strict", "permissive"]) -> dict[str, Any]:
+    """What a permissive answer says of an entry that is not taken; a strict one raises ApiError."""
+    if validation == "strict":
+        raise invalid_field(f"Entry {index} of the batch: {error.message}")
+    return {"index": index, "message": error.message}
+
+
+async def _unknown_topics(connection: Connection, additions: Sequence[Addition]) -> set[UUID]:
+    """Topics that their application does not have: an entry for one would keep nothing back."""
+    asked = {(one.only_for, one.topic) for one in additions if one.only_for is not None and one.topic is not None}
+    return {topic for owner, topic in asked if await topics.find(connection, owner, topic) is None}
+
+
+def _no_topic(topic: UUID | None) -> ApiError:
+    return invalid_field(f"The `topic_id` field is not valid: the application has no topic {topic}.")
 
 
 def _wish(terms: Terms) -> Wish:

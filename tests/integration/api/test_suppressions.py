@@ -342,8 +342,25 @@ async def test_an_operator_sees_and_removes_what_applications_may_not(
     assert (seen["detail"], seen["ended_by"], seen["why"]) == ("", "", "")
 
 
+async def make_topic(client: httpx.AsyncClient) -> str:
+    made = await client.post("/topics", json={"name": "News", "default_subscription": "opt_in"})
+    assert made.status_code in (200, 201), made.text
+    return str(made.json()["id"])
+
+
+async def test_a_topic_that_is_not_there_is_refused(client: httpx.AsyncClient) -> None:
+    """Its entry would keep nothing back, and whoever mistyped it would never hear of it."""
+    good = {"email": "a@b.example", "topic_id": await make_topic(client)}
+    wrong = {"email": "c@b.example", "topic_id": str(uuid4())}
+    assert errors_of(await client.post("/suppressions", json=wrong)) == (422, "validation_error")
+    answer = (await client.post("/suppressions/batch", json=[wrong, good])).json()
+    assert [len(answer["data"]), answer["errors"][0]["index"]] == [1, 0]
+    strict = {"x-batch-validation": "strict"}
+    assert errors_of(await client.post("/suppressions/batch", json=[good, wrong], headers=strict))[0] == 422
+
+
 async def test_whose_mail_an_entry_forbids(client: httpx.AsyncClient, ops: httpx.AsyncClient, account: Account) -> None:
-    own, topic = str(account.application_id), str(uuid4())
+    own, topic = str(account.application_id), await make_topic(client)
     for body, expected in (
         ({"reason": "unsubscribe"}, ("all", own, None)),
         ({"reason": "complaint", "expires_at": ""}, ("all", own, None)),
