@@ -33,6 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="postlane-test-")
         os.chmod(os.environ[_FOLDER], 0o711)  # as root, the servers' own account has to get to its data in there
         os.environ[_OWNER] = str(os.getpid())
+    _log_plainly()
+
+
+def _log_plainly() -> None:
+    """structlog's own way to show an exception, with the values of all variables, takes seconds for each."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
