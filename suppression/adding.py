@@ -2,9 +2,9 @@
 
 Two decisions about one address and scope: a complaint stands, whatever else is said and however long; then that the
 person unsubscribed; else the one that lasts longer, and between equals the older, so an import does not wash away what
-is known better. An entry whose time is
-over counts for nothing: any new decision takes its place. What is replaced goes into the history. What two have decided
-belongs to neither: else whoever makes another's entry last longer could then take it away.
+is known better. An entry whose time is over counts for nothing: any new decision takes its place. What is replaced goes
+into the history. What two have decided belongs to neither: else whoever makes another's entry last longer could then
+take it away.
 
 Works on the caller's connection and never commits; once the caller has, the next claim sees the entries.
 """
