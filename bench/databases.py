@@ -109,8 +109,8 @@ class Databases:
         return BenchDatabase(name, database_url(self._server_url, name), rows)
 
     def drop(self, name: str) -> None:
-        """Drop a database if there is one, whoever is connected to it."""
-        with psycopg.connect(self._server_url, autocommit=True) as connection:
+        """Drop a database if there is one, whoever is connected to it; autovacuum is the superuser's to end."""
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def drop_all(self) -> None:
