@@ -5,7 +5,7 @@ Works on the database directly, with the functions the API uses. Whole lists: `s
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -28,9 +28,6 @@ from suppression.wishes import Wish, addition, asked_subject
 from web.faces.suppressions import added_face, ended_face, removed_face, suppression_answer, suppression_face
 
 app = typer.Typer(help="Addresses that get no mail.", no_args_is_help=True)
-
-SHOWN_FAULTS: Final = 100
-"""Lines of an import that are named when they are wrong; the rest is counted."""
 
 
 def _subject(kept: object) -> str:
