@@ -106,6 +106,57 @@ delivery_queue = Table(
     Column("breaker", Text),
 )
 
+contacts = Table(
+    "contacts",
+    _metadata,
+    Column("id", UUID, primary_key=True),
+    Column("application_id", UUID, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("language", Text),
+    Column("time_zone", Text),
+    Column("properties", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("confirmed_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+segment_members = Table(
+    "segment_members",
+    _metadata,
+    Column("segment_id", UUID, primary_key=True),
+    Column("contact_id", UUID, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+
+choices = Table(
+    "choices",
+    _metadata,
+    Column("address", Text, primary_key=True),
+    Column("application_id", UUID, primary_key=True),
+    Column("topic_id", UUID, primary_key=True),
+    Column("subscription", Text),
+    Column("paused_until", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+engaged = Table(
+    "engaged",
+    _metadata,
+    Column("application_id", UUID, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("opened_at", DateTime(timezone=True)),
+    Column("clicked_at", DateTime(timezone=True)),
+    Column("active_at", DateTime(timezone=True)),
+    Column("opens", Integer, nullable=False),
+    Column("clicks", Integer, nullable=False),
+)
+
 report_series = Table(
     "report_series",
     _metadata,
