@@ -17,6 +17,7 @@ COPY accounts /opt/postlane/accounts
 COPY alarms /opt/postlane/alarms
 COPY api /opt/postlane/api
 COPY audience /opt/postlane/audience
+COPY campaigns /opt/postlane/campaigns
 COPY cli /opt/postlane/cli
 COPY core /opt/postlane/core
 COPY messages /opt/postlane/messages

@@ -67,6 +67,8 @@ emails = Table(
     Column("open_tracking", Boolean),
     Column("click_tracking", Boolean),
     Column("capture", Boolean, nullable=False),
+    Column("campaign_id", UUID),
+    Column("contact_id", UUID),
 )
 
 messages = Table(
@@ -104,6 +106,7 @@ delivery_queue = Table(
     Column("topic_id", UUID),
     Column("capture", Boolean, nullable=False),
     Column("breaker", Text),
+    Column("campaign_id", UUID),
 )
 
 contacts = Table(
@@ -132,6 +135,29 @@ segment_members = Table(
     Column("status", Text, nullable=False),
     Column("added_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+
+campaign_recipients = Table(
+    "campaign_recipients",
+    _metadata,
+    Column("campaign_id", UUID, primary_key=True),
+    Column("contact_id", UUID, primary_key=True),
+    Column("email_id", UUID),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("engaged_at", DateTime(timezone=True)),
+    Column("queued_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("opened_at", DateTime(timezone=True)),
+    Column("clicked_at", DateTime(timezone=True)),
+    Column("unsubscribed_at", DateTime(timezone=True)),
+    Column("complained_at", DateTime(timezone=True)),
+    Column("variant", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("reason", Text),
+    Column("provider", Text),
+    Column("ip", Text),
+    Column("class", Text),
 )
 
 choices = Table(
