@@ -1,12 +1,12 @@
 """The states of a campaign and of one person's row in it, with the one table of allowed moves for each. Pure.
 
-A campaign that is sending has an audience, fixed when it began. Nothing of one that is paused or stopped leaves, and both
-go on where they were; a stopped one was stopped by a breaker, and says with which figure. `finished` and `cancelled` are
-ends, but failed rows of a finished campaign can be tried again.
+A campaign that is sending has an audience, fixed when it began. Nothing of one that is paused or stopped leaves, and
+both go on where they were; a stopped one was stopped by a breaker, and says with which figure. `finished` and
+`cancelled` are ends, but failed rows of a finished campaign can be tried again.
 
-A row ends in exactly one outcome. `deferred` is open: its server said "later", and the retry clock goes on. What happens
-after a delivery (opened, clicked, unsubscribed, complained) is a time in the row, not a state; only a bounce report that
-comes late moves `delivered` to `bounced`.
+A row ends in exactly one outcome. `deferred` is open: its server said "later", and the retry clock goes on. What
+happens after a delivery (opened, clicked, unsubscribed, complained) is a time in the row, not a state; only a bounce
+report that comes late moves `delivered` to `bounced`.
 """
 
 from collections.abc import Iterable, Mapping
