@@ -1,0 +1,390 @@
+"""Contacts: the people an application writes to, each one folded address in one application.
+
+`status` says whether consent is proved, and nothing else. That somebody *left* stands in the suppression list
+(`unsubscribed` asks it) and in choices, which go by address and outlive the contact: who left stays so when a list is
+brought in again. Every change leaves a row of history (`audience/contact_history`); what changes nothing leaves none.
+
+Whoever changes a contact holds the person first (`choices.alone`), then the row: one order for all doors. Every
+function works on the caller's connection and never commits; applications are told by `audience/contact_telling`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from audience import choices, contact_history, properties
+from audience.choices import Person
+from audience.contact_fields import FIELDS, checked_email, checked_fields
+from audience.contact_history import Changed, ContactAct
+from audience.properties import Value
+from core.addresses import AddressError, fold_address
+from core.ids import uuid7
+from core.paging import Page, Window, cut
+from core.refusal import conflict, not_found
+from store.database import Connection
+from suppression.predicate import IN_FORCE
+from suppression.reasons import Reason, SuppressionScope
+from suppression.subjects import forms_in_sql
+
+
+class Status(StrEnum):
+    """Whether consent is proved. The values are stored."""
+
+    UNCONFIRMED = "unconfirmed"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A stored contact."""
+
+    id: UUID
+    application_id: UUID
+    address: str
+    """Folded."""
+    email: str
+    """As it was written."""
+    first_name: str | None
+    last_name: str | None
+    language: str | None
+    time_zone: str | None
+    properties: Mapping[str, Value] = field(hash=False)
+    status: Status
+    confirmed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def person(self) -> Person:
+        """Whose choices are theirs."""
+        return Person(self.application_id, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change of a contact; what is not named stays, None clears."""
+
+    fields: Mapping[str, str | None] = field(default_factory=dict, hash=False)
+    properties: Mapping[str, object] = field(default_factory=dict, hash=False)
+    confirm: bool = False
+    """Consent is proved from now on."""
+    proof: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """How: kept with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A contact as it stands after `create`."""
+
+    contact: Contact
+    created: bool
+    """False: there was one of this address, which got what was given."""
+
+
+_TRIES: Final = 3
+"""To find a contact that gets another address while we wait for it."""
+
+COLUMNS: Final = (
+    "id", "application_id", "address", "email", "first_name", "last_name", "language", "time_zone", "properties",
+    "status", "confirmed_at", "created_at", "updated_at",
+)  # fmt: skip
+_COLUMNS: Final = ", ".join(COLUMNS)
+
+_INSERT: Final = f"""
+INSERT INTO contacts (id, application_id, address, email, first_name, last_name, language, time_zone, properties,
+                      status, confirmed_at)
+VALUES (%(id)s, %(application_id)s, %(address)s, %(email)s, %(first_name)s, %(last_name)s, %(language)s, %(time_zone)s,
+        %(properties)s, %(status)s, CASE WHEN %(status)s = '{Status.CONFIRMED}' THEN now() END)
+ON CONFLICT (application_id, address) DO NOTHING RETURNING {_COLUMNS}
+"""
+
+_UPDATE: Final = f"""
+UPDATE contacts SET first_name = %(first_name)s, last_name = %(last_name)s, language = %(language)s,
+  time_zone = %(time_zone)s, properties = %(properties)s, status = %(status)s, email = %(email)s,
+  address = %(address)s, updated_at = now(),
+  confirmed_at = CASE WHEN %(status)s = '{Status.CONFIRMED}' THEN coalesce(confirmed_at, now()) END
+ WHERE id = %(id)s RETURNING {_COLUMNS}
+"""
+
+LEFT_REASONS: Final = f"('{Reason.UNSUBSCRIBE}', '{Reason.COMPLAINT}')"
+"""What people say themselves: a complaint takes the place of an unsubscription, and says no less."""
+
+
+def left_all(row: str) -> str:
+    """An expression: whether the person in `row` (columns `address` and `application_id`) left all marketing mail of
+    the application. The one meaning of `unsubscribed`."""
+    return (
+        f"EXISTS (SELECT FROM suppressions s WHERE s.address IN ({forms_in_sql(f'{row}.address')})"
+        f" AND s.scope = {row}.application_id || ' {SuppressionScope.MARKETING}'"
+        f" AND s.reason IN {LEFT_REASONS} AND {IN_FORCE})"
+    )
+
+
+_LEFT: Final = f"""
+SELECT c.id FROM unnest(%(ids)s::uuid[], %(applications)s::uuid[], %(addresses)s::text[])
+                 AS c(id, application_id, address)
+ WHERE {left_all("c")}
+"""
+
+
+def named(text: str) -> UUID | str:
+    """What somebody names a contact by: its id, or its address (folded here). Raises Refused: it is neither."""
+    try:
+        return UUID(text)
+    except ValueError:
+        pass
+    try:
+        return fold_address(text)
+    except AddressError as error:
+        raise not_found(f"{text[:200]!r} is neither an id nor an address: {error.reason}", code=error.code) from None
+
+
+async def create(connection: Connection, application_id: UUID, email: str, changes: Changes, act: ContactAct) -> Made:
+    """A contact with this address; one that is there already gets what is given. Two who make the same at one time
+    make one. Raises Refused for what cannot be."""
+    mailbox = checked_email(email)
+    await choices.alone(connection, Person(application_id, mailbox.key))
+    definitions = await properties.for_writing(connection, application_id)
+    values = properties.merged({}, properties.checked(changes.properties, definitions))
+    names: dict[str, object] = {
+        "id": uuid7(), "application_id": application_id, "address": mailbox.key, "email": mailbox.wire,
+        **dict.fromkeys(FIELDS), **checked_fields(changes.fields), "properties": Jsonb(values),
+        "status": _status(confirmed=changes.confirm).value,
+    }  # fmt: skip
+    row = await (await connection.execute(_INSERT, names)).fetchone()
+    if row is None:
+        known = await held(connection, application_id, mailbox.key)
+        return Made(await change(connection, known, changes, act), created=False)
+    made = _contact(row)
+    await contact_history.note(connection, made.id, application_id, Changed.CREATED, act)
+    if changes.confirm:
+        await contact_history.note(connection, made.id, application_id, Changed.CONFIRMED, act, changes.proof)
+    return Made(made, created=True)
+
+
+async def find(connection: Connection, application_id: UUID, wanted: UUID | str) -> Contact | None:
+    """A contact of the application by id, or by folded address."""
+    which = "id" if isinstance(wanted, UUID) else "address"
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contacts WHERE {which} = %s AND application_id = %s", [wanted, application_id]
+    )
+    row = await cursor.fetchone()
+    return _contact(row) if row else None
+
+
+async def get(connection: Connection, application_id: UUID, wanted: UUID | str) -> Contact:
+    """The same. Raises Refused when there is none."""
+    found = await find(connection, application_id, wanted)
+    if found is None:
+        raise not_found("Contact not found")
+    return found
+
+
+async def held(connection: Connection, application_id: UUID, wanted: UUID | str) -> Contact:
+    """The same for whoever changes it: until the end of the transaction nobody else does. Raises Refused when there is
+    none, also when it went while we waited."""
+    for _ in range(_TRIES):
+        found = await get(connection, application_id, wanted)
+        await choices.alone(connection, found.person)
+        locked = await _locked(connection, found.person)
+        if locked is not None and locked.id == found.id:
+            return locked
+    raise conflict("somebody else changes this contact right now", "Ask again.")
+
+
+async def by_ids(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Contact]:
+    """Contacts by id; who is gone is left out."""
+    if not ids:
+        return {}
+    cursor = await connection.execute(f"SELECT {_COLUMNS} FROM contacts WHERE id = ANY(%s)", [list(ids)])
+    return {row[0]: _contact(row) for row in await cursor.fetchall()}
+
+
+async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Contact]:
+    """The application's contacts, newest first."""
+    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contacts WHERE application_id = %(application)s AND {condition}"
+        f" ORDER BY id {order} LIMIT %(limit)s",
+        {
+            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    return cut(await cursor.fetchall(), window).map(_contact)
+
+
+async def update(
+    connection: Connection, application_id: UUID, wanted: UUID | str, changes: Changes, act: ContactAct
+) -> Contact:
+    """Change a contact. Raises Refused: there is none, or a value cannot be."""
+    return await change(connection, await held(connection, application_id, wanted), changes, act)
+
+
+async def change(connection: Connection, known: Contact, changes: Changes, act: ContactAct) -> Contact:
+    """The same for one that the caller holds."""
+    definitions = await properties.for_writing(connection, known.application_id) if changes.properties else {}
+    values = properties.checked(changes.properties, definitions)
+    wanted = checked_fields(changes.fields)
+    wanted["properties"] = properties.merged(known.properties, values)
+    found = {name: [getattr(known, name), value] for name, value in wanted.items() if getattr(known, name) != value}
+    confirms = changes.confirm and known.status is not Status.CONFIRMED
+    if not found and not confirms:
+        return known
+    status = Status.CONFIRMED if confirms else known.status
+    changed = await _write(connection, known, wanted | {"status": status.value})
+    if found:
+        detail = {"changed": _told(found)}
+        await contact_history.note(connection, known.id, known.application_id, Changed.UPDATED, act, detail)
+    if confirms:
+        await contact_history.note(connection, known.id, known.application_id, Changed.CONFIRMED, act, changes.proof)
+    return changed
+
+
+async def delete(connection: Connection, application_id: UUID, wanted: UUID | str, act: ContactAct) -> Contact:
+    """Take a contact away, with its places on lists. What the person chose stays, and so does the history, which names
+    nobody, for its time. Raises Refused when there is none."""
+    found = await held(connection, application_id, wanted)
+    await _remove(connection, [found.id])
+    await contact_history.note(connection, found.id, application_id, Changed.DELETED, act)
+    return found
+
+
+async def move(connection: Connection, person: Person, email: str, act: ContactAct) -> Contact | None:
+    """The contact's mail goes to another address from now on. Where that one is a contact too, the two become one: it
+    stays as it is and gets what it lacks, of two places on a list the one that changed last, and consent that either
+    gave. None when the person is no contact. The caller holds both addresses (`choices.alone`, in one order)."""
+    mailbox = checked_email(email)
+    known = await _locked(connection, person)
+    other = await _locked(connection, Person(person.application_id, mailbox.key))
+    if known is None or other == known:
+        return other
+    if other is None:
+        moved = await _write(connection, known, {"email": mailbox.wire, "address": mailbox.key})
+        await contact_history.note(connection, known.id, known.application_id, Changed.ADDRESS_CHANGED, act)
+        return moved
+    return await _merge(connection, known, other, act)
+
+
+async def unsubscribed(connection: Connection, contacts: Sequence[Contact]) -> set[UUID]:
+    """The ids of those who left all marketing mail of their application."""
+    if not contacts:
+        return set()
+    names = {
+        "ids": [one.id for one in contacts],
+        "applications": [one.application_id for one in contacts],
+        "addresses": [one.address for one in contacts],
+    }
+    return {row[0] for row in await (await connection.execute(_LEFT, names)).fetchall()}
+
+
+async def unused_address(connection: Connection, application_id: UUID, address: str) -> None:
+    """Raises Refused when another contact of the application has this (folded) address."""
+    other = await find(connection, application_id, address)
+    if other is not None:
+        raise conflict("there is a contact with this address already", f"Its id is {other.id}.")
+
+
+async def forget(connection: Connection, contacts: Sequence[UUID]) -> None:
+    """Somebody is erased: contact, places on lists and history."""
+    await _remove(connection, contacts)
+    await contact_history.forget(connection, contacts)
+
+
+async def forget_application(connection: Connection, application_id: UUID) -> None:
+    """An application is gone, and with it its contacts."""
+    await connection.execute("DELETE FROM contact_history WHERE application_id = %s", [application_id])
+    await connection.execute(
+        "DELETE FROM segment_members m USING contacts c WHERE c.id = m.contact_id AND c.application_id = %s",
+        [application_id],
+    )
+    await connection.execute("DELETE FROM contacts WHERE application_id = %s", [application_id])
+    await properties.forget_application(connection, application_id)
+
+
+# Of two places on one list the later word stands, as with choices.
+_JOIN_LISTS: Final = """
+INSERT INTO segment_members AS m (segment_id, contact_id, status, added_at, changed_at)
+SELECT segment_id, %(to)s, status, added_at, changed_at FROM segment_members
+ WHERE contact_id = %(from)s ORDER BY segment_id
+ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, changed_at = EXCLUDED.changed_at
+  WHERE m.changed_at < EXCLUDED.changed_at
+"""
+
+
+async def _merge(connection: Connection, known: Contact, other: Contact, act: ContactAct) -> Contact:
+    await connection.execute(_JOIN_LISTS, {"from": known.id, "to": other.id})
+    await contact_history.pass_on(connection, known.id, other.id)
+    await _remove(connection, [known.id])
+    wanted: dict[str, object] = {name: getattr(other, name) or getattr(known, name) for name in FIELDS}
+    wanted["properties"] = {**known.properties, **other.properties}
+    wanted["status"] = _status(confirmed=Status.CONFIRMED in (known.status, other.status)).value
+    merged = await _write(connection, other, wanted)
+    await contact_history.note(
+        connection, other.id, other.application_id, Changed.MERGED, act, {"contact_id": str(known.id)}
+    )
+    return merged
+
+
+async def _locked(connection: Connection, person: Person) -> Contact | None:
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contacts WHERE application_id = %s AND address = %s FOR UPDATE",
+        [person.application_id, person.address],
+    )
+    row = await cursor.fetchone()
+    return _contact(row) if row else None
+
+
+async def _write(connection: Connection, known: Contact, wanted: Mapping[str, object]) -> Contact:
+    """The row of a contact that is held, with other values in it."""
+    names = {name: getattr(known, name) for name in COLUMNS} | dict(wanted)
+    row = await (await connection.execute(_UPDATE, names | {"properties": Jsonb(names["properties"])})).fetchone()
+    assert row is not None, "it is held"
+    return _contact(row)
+
+
+async def _remove(connection: Connection, contacts: Sequence[UUID]) -> None:
+    await connection.execute("DELETE FROM segment_members WHERE contact_id = ANY(%s)", [list(contacts)])
+    await connection.execute("DELETE FROM contacts WHERE id = ANY(%s)", [list(contacts)])
+
+
+def _told(found: Mapping[str, Sequence[object]]) -> dict[str, object]:
+    """What was and what is, field by field; of properties only those that differ."""
+    told: dict[str, object] = {name: list(pair) for name, pair in found.items() if name != "properties"}
+    if "properties" in found:
+        was, now = found["properties"]
+        assert isinstance(was, Mapping) and isinstance(now, Mapping)
+        keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        told |= {f"properties.{key}": [was.get(key), now.get(key)] for key in keys}
+    return told
+
+
+def _status(*, confirmed: bool) -> Status:
+    return Status.CONFIRMED if confirmed else Status.UNCONFIRMED
+
+
+def _contact(row: Sequence[object]) -> Contact:
+    (
+        identifier,
+        application,
+        address,
+        email,
+        first,
+        last,
+        language,
+        zone,
+        values,
+        status,
+        confirmed,
+        created,
+        updated,
+    ) = row
+    return Contact(
+        identifier, application, address, email, first, last, language, zone, values, Status(status),  # type: ignore[arg-type]
+        confirmed, created, updated,  # type: ignore[arg-type]  # psycopg's rows are untyped
+    )  # fmt: skip
