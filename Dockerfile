@@ -29,6 +29,7 @@ COPY sandbox /opt/postlane/sandbox
 COPY simulator /opt/postlane/simulator
 COPY store /opt/postlane/store
 COPY suppression /opt/postlane/suppression
+COPY templates /opt/postlane/templates
 COPY warmup /opt/postlane/warmup
 COPY web /opt/postlane/web
 COPY webhooks /opt/postlane/webhooks
