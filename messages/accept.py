@@ -289,20 +289,23 @@ async def write_emails(
         async with cursor.copy(
             'COPY emails (id, application_id, domain_id, lane, pool_id, content_id, created_at, sender, subject, "to",'
             " cc, bcc, reply_to, tags, message_id, scheduled_at, expires_at, topic_id, open_tracking, click_tracking,"
-            " capture) FROM STDIN"
+            " capture, campaign_id, contact_id) FROM STDIN"
         ) as copy:
             for e, topic in zip(emails, topics, strict=True):
                 await copy.write_row(
                     (
-                        e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.id, e.created_at, e.sender,
+                        e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.content_id or e.id, e.created_at, e.sender,
                         e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to), _json(e.tags), e.message_id,
                         e.scheduled_at, e.expires_at, topic, e.open_tracking, e.click_tracking, e.capture,
+                        e.campaign_id, e.contact_id,
                     )
                 )  # fmt: skip
         async with cursor.copy(
             "COPY contents (id, html, body, headers, raw, attachment_count, size) FROM STDIN"
         ) as copy:
             for e in emails:
+                if e.content_id is not None:
+                    continue
                 await copy.write_row(
                     (e.id, e.html, e.text, _json(e.headers), e.raw, len(e.attachments), min(e.size, 2**31 - 1))
                 )
@@ -319,7 +322,7 @@ async def write_emails(
                     )
         async with cursor.copy(
             "COPY delivery_queue (email_id, position, lane, application_id, destination, recipient, address, due_at,"
-            " expires_at, topic_id, capture) FROM STDIN"
+            " expires_at, topic_id, capture, campaign_id, engaged_at) FROM STDIN"
         ) as copy:
             for e, topic in zip(emails, topics, strict=True):
                 due = e.scheduled_at or e.created_at - _EARLIER
@@ -327,7 +330,7 @@ async def write_emails(
                     await copy.write_row(
                         (
                             e.id, n, e.lane.value, e.application_id, r.destination, r.recipient, r.address, due,
-                            e.expires_at, topic, e.capture or r.capture,
+                            e.expires_at, topic, e.capture or r.capture, e.campaign_id, e.engaged_at,
                         )
                     )  # fmt: skip
     await _count_accepted(connection, emails, topics)

@@ -2,18 +2,19 @@
 
 `delivery_queue.due_at` is also the lease: a claim moves it ahead, so that the mail of a dead worker becomes due again
 by itself. The claim statement consults the suppression list, the recipients' choices and the expiry; no message leaves
-without it.
+without it. Mail of a halted campaign is put aside in the same statement (`messages/halted`).
 All times are the database's, so that a worker's clock can be wrong.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from audience.predicate import refusing
 from core.queues import Lane
+from messages.halted import HELD, LASTING
 from messages.held import FREE
 from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
 from mta.model import Attachment
@@ -26,20 +27,23 @@ INLINE_CONTENT = 64 * 1024
 
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
-  SELECT d.email_id, d.position FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
-    SELECT email_id, position FROM delivery_queue q
+  SELECT d.email_id, d.position, coalesce(d.campaign_id IN (SELECT campaign_id FROM halted_campaigns), false) AS halted
+    FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
+    SELECT email_id, position, campaign_id FROM delivery_queue q
      WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
        AND {FREE}
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
 ), claimed AS (
-  UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_by = %(worker)s, claimed_at = now(), hold = NULL,
-         breaker = NULL
+  UPDATE delivery_queue q SET
+         due_at = now() + CASE WHEN halted THEN %(aside)s ELSE %(lease)s END,
+         claimed_by = CASE WHEN NOT halted THEN %(worker)s::uuid END, claimed_at = CASE WHEN NOT halted THEN now() END,
+         hold = CASE WHEN halted THEN '{HELD}' END, breaker = NULL
     FROM due WHERE q.email_id = due.email_id AND q.position = due.position
   RETURNING q.email_id, q.position, q.recipient, q.address, q.destination, q.attempts, q.last_ip, q.expires_at,
-            q.engaged_at, q.lane, q.application_id, q.topic_id, q.capture
+            q.engaged_at, q.lane, q.application_id, q.topic_id, q.capture, halted
 )
 SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts, c.last_ip, c.expires_at, c.engaged_at,
-       c.capture, coalesce(c.expires_at <= now(), false), coalesce(s.reason, {refusing("c")}), now()
+       c.capture, coalesce(c.expires_at <= now(), false), coalesce(s.reason, {refusing("c")}), now(), c.halted
   FROM claimed c LEFT JOIN LATERAL (SELECT s.reason {forbidding("c")} LIMIT 1) s ON true
 """
 
@@ -47,7 +51,7 @@ SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts
 _LOAD = """
 SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_at, e.scheduled_at, e.sender, e.subject,
        e."to", e.cc, e.reply_to, e.message_id, e.tags, e.topic_id, e.open_tracking, e.click_tracking,
-       e.capture, c.html, c.body, c.headers, c.raw, c.attachment_count, c.size
+       e.capture, e.campaign_id, e.contact_id, c.html, c.body, c.headers, c.raw, c.attachment_count, c.size
   FROM emails e LEFT JOIN LATERAL (
     SELECT CASE WHEN size <= %(inline)s THEN html END AS html, CASE WHEN size <= %(inline)s THEN body END AS body,
            headers, CASE WHEN size <= %(inline)s THEN raw END AS raw, attachment_count, size
@@ -60,6 +64,7 @@ SELECT q.email_id, q.position FROM delivery_queue q
  WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
    AND q.email_id = ANY(%(emails)s::uuid[]) AND q.claimed_by = %(worker)s AND q.due_at > now()
    AND NOT EXISTS (SELECT {forbidding("q")}) AND {refusing("q")} IS NULL
+   AND NOT EXISTS (SELECT FROM halted_campaigns h WHERE h.campaign_id = q.campaign_id)
 """
 
 # A locked row is one whose outcome is being committed: waiting for it could be a deadlock.
@@ -88,6 +93,10 @@ UPDATE delivery_queue q SET due_at = greatest(%(due)s, now()), claimed_by = NULL
 """
 
 
+_DESTINATION: Final = 4
+"""Among the columns of a claim."""
+
+
 class Held(NamedTuple):
     """A message that waits for something else than its next attempt."""
 
@@ -112,8 +121,10 @@ async def claim(
             "each": each,
             "lease": lease,
             "worker": worker,
+            "aside": LASTING,
         },
     )
+    rows = await cursor.fetchall()
     claimed = [
         Claimed(
             MessageRef(mail, position), recipient, address, destination, attempts, ip, reason, expires, expired, at,
@@ -121,10 +132,10 @@ async def claim(
         )
         for (
             mail, position, recipient, address, destination, attempts, ip, expires, engaged, capture, expired, reason,
-            at,
-        ) in await cursor.fetchall()
+            at, halted,
+        ) in rows if not halted
     ]  # fmt: skip
-    counts = Counter(message.destination for message in claimed)
+    counts = Counter(row[_DESTINATION] for row in rows)
     return claimed, [destination for destination, count in counts.items() if count >= each]
 
 
@@ -135,8 +146,8 @@ async def load(
     cursor = await connection.execute(_LOAD, {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT})
     found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
     for row in await cursor.fetchall():
-        html, body, headers, raw, attachments, size = row[18:]
-        stored = _stored_email(row[:18], size or 0)
+        html, body, headers, raw, attachments, size = row[20:]
+        stored = _stored_email(row[:20], size or 0)
         small = size is not None and size <= INLINE_CONTENT and attachments == 0
         content = StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
         found[stored.id] = (stored, content)
@@ -204,10 +215,10 @@ def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
 
 def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:
     identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to = row[:12]
-    message_id, tags, topic, opens, clicks, capture = row[12:]
+    message_id, tags, topic, opens, clicks, capture, campaign, contact = row[12:]
     return StoredEmail(
         identifier, application, domain, pool, content, created, scheduled, sender, subject, tuple(to), tuple(cc),
-        tuple(reply_to), message_id, _pairs(tags), size, topic, opens, clicks, capture,
+        tuple(reply_to), message_id, _pairs(tags), size, topic, opens, clicks, capture, campaign, contact,
     )  # fmt: skip
 
 

@@ -87,6 +87,13 @@ class NewEmail:
     click_tracking: bool | None = None
     capture: bool = False
     """Everything is done but sending: the mail ends in a mailbox of ours."""
+    campaign_id: UUID | None = None
+    contact_id: UUID | None = None
+    """Whom of the campaign it is for."""
+    content_id: UUID | None = None
+    """The campaign's content, rendered for the contact when the mail leaves; None: it has a content of its own."""
+    engaged_at: datetime | None = None
+    """When its recipient last opened or clicked, as far as known."""
 
     def __post_init__(self) -> None:
         if self.html == "" or self.text == "":
@@ -169,6 +176,8 @@ class StoredEmail:
     click_tracking: bool | None = None
     capture: bool = False
     """A test key sent it: none of it may leave."""
+    campaign_id: UUID | None = None
+    contact_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

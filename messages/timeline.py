@@ -2,7 +2,7 @@
 
 Everything that tells a story about a message (an outcome, a cancellation, late news) becomes an `Entry` and passes
 `write`, in the transaction that makes it true; applications hear of it from there (`messages/telling`). It moves no
-state and decides nothing.
+state and decides nothing. Campaigns hear of their mail in the same way (`messages/news`).
 
 Whose mail an entry counts for is looked up here unless its writer knows it (`messages/origins`).
 """
@@ -10,6 +10,7 @@ Whose mail an entry counts for is looked up here unless its writer knows it (`me
 from collections import Counter
 from collections.abc import Sequence
 
+from messages import news
 from messages.entries import COLUMNS, Entry, EventKind
 from messages.origins import complete
 from messages.telling import tell
@@ -34,3 +35,4 @@ async def write(connection: Connection, entries: Sequence[Entry]) -> None:
     counts = [((entry.email_id, entry.position), entry.counted, entry.origin) for entry in entries if entry.counted]
     await counters.add(connection, Counter(await complete(connection, counts)))
     await tell(connection, entries)
+    await news.tell(connection, entries)

@@ -1,0 +1,82 @@
+"""Campaigns of which nothing may leave: paused, stopped by a breaker, or cancelled.
+
+`halted_campaigns` has a row for each, and the claim asks it in its one statement, so that a campaign of any size halts
+with one insert. What a claim meets of it is held for an hour; when the campaign goes on that mail is due at once.
+A claim that was under way may hold mail moments after its campaign went on, so `release` looks again and again.
+
+Mail that is being sent that moment cannot be taken back; it ends as its server says. Owns the table, the mark on held
+mail, and the end of what is queued of a cancelled campaign. Called by `campaigns/`.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from messages import moves, timeline
+from messages.held import FREE
+from messages.model import MessageRef
+from messages.states import State
+from messages.timeline import Entry, EventKind
+from store import arrays
+from store.counters import Counted
+from store.database import Connection
+
+HELD: Final = "its campaign is halted"
+"""In `delivery_queue.hold`."""
+LASTING: Final = timedelta(hours=1)
+
+# Queue rows whose time is soon are being worked on, and no claim holds one for so short a time.
+_DUE: Final = f"""
+UPDATE delivery_queue q SET due_at = now(), hold = NULL
+ WHERE q.campaign_id = ANY(%(campaigns)s::uuid[]) AND q.due_at > now() AND q.hold = '{HELD}' AND q.claimed_by IS NULL
+   AND NOT EXISTS (SELECT FROM halted_campaigns h WHERE h.campaign_id = q.campaign_id)
+"""
+
+_FREE: Final = f"""
+SELECT q.email_id, q.position, q.lane, q.attempts, q.capture, now() FROM delivery_queue q
+ WHERE q.campaign_id = %(campaign)s AND {FREE} LIMIT %(most)s FOR UPDATE SKIP LOCKED
+"""
+
+
+async def halt(connection: Connection, campaign_id: UUID, why: str) -> None:
+    """Let nothing of it leave any more, from the caller's commit on."""
+    await connection.execute(
+        "INSERT INTO halted_campaigns (campaign_id, why) VALUES (%s, %s)"
+        " ON CONFLICT (campaign_id) DO UPDATE SET why = excluded.why, at = now()",
+        [campaign_id, why],
+    )
+
+
+async def let_go(connection: Connection, campaign_id: UUID) -> int:
+    """It goes on: what was held is due at once. Returns how many mails that were."""
+    await connection.execute("DELETE FROM halted_campaigns WHERE campaign_id = %s", [campaign_id])
+    return await release(connection, [campaign_id])
+
+
+async def release(connection: Connection, campaigns: Sequence[UUID]) -> int:
+    """Mail of these that is held although its campaign is not halted is due; returns how many."""
+    return (await connection.execute(_DUE, {"campaigns": arrays.uuids(campaigns)})).rowcount
+
+
+async def end_queued(connection: Connection, campaign_id: UUID, most: int) -> int:
+    """End up to so many queued mails of a cancelled campaign, but for those that a worker holds; returns how many."""
+    rows = await (await connection.execute(_FREE, {"campaign": campaign_id, "most": most})).fetchall()
+    columns = {
+        "emails": arrays.uuids(row[0] for row in rows),
+        "positions": arrays.integers(row[1] for row in rows),
+        "states": [State.CANCELLED.value] * len(rows),
+        "attempts": arrays.integers(row[3] for row in rows),
+        "times": arrays.moments([row[5] for row in rows]),
+    }
+    ended = await moves.end(connection, columns) if rows else set()
+    kind = EventKind.CANCELLED
+    entries = [
+        Entry(
+            email, position, at, kind, detail="its campaign was cancelled", capture=capture,
+            counted=None if capture else Counted(lane, "", "", kind.value),
+        )
+        for email, position, lane, _, capture, at in rows if MessageRef(email, position) in ended
+    ]  # fmt: skip
+    await timeline.write(connection, entries)
+    return len(ended)

@@ -1,0 +1,83 @@
+"""What campaigns are told of their mail: a row of `campaign_news` for each thing that happened to it.
+
+Written with the timeline, in its transaction, so that news is as true as the event; taken once by `campaigns/settle`. A
+worker knows the campaign of the mail it sends; what comes later (reports, clicks, cancelling) is looked up. Mail
+without a campaign costs nothing here.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from messages.entries import Entry, EventKind
+from store.database import Connection
+
+_TOLD: Final = frozenset(
+    {
+        EventKind.DELIVERED, EventKind.DEFERRED, EventKind.BOUNCED, EventKind.SUPPRESSED, EventKind.EXPIRED,
+        EventKind.CANCELLED, EventKind.FAILED, EventKind.COMPLAINED, EventKind.COMPLAINT_WITHDRAWN, EventKind.OPENED,
+        EventKind.CLICKED, EventKind.UNSUBSCRIBED,
+    }
+)  # fmt: skip
+
+_COPY: Final = (
+    "COPY campaign_news (campaign_id, contact_id, email_id, kind, at, detail, ip, provider, class, link, machine)"
+    " FROM STDIN"
+)
+
+_OF_CAMPAIGNS: Final = """
+SELECT id, campaign_id, contact_id FROM emails
+ WHERE id = ANY(%s) AND campaign_id IS NOT NULL AND contact_id IS NOT NULL
+"""
+
+_Whose = tuple[UUID, UUID]
+"""Campaign and contact."""
+
+
+async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write down what these entries mean for campaigns, within the caller's transaction."""
+    told = [entry for entry in entries if entry.kind in _TOLD and not entry.noted and _may_be_ours(entry)]
+    if not told:
+        return
+    unknown = {entry.email_id for entry in told if entry.words is None}
+    found = await _looked_up(connection, unknown) if unknown else {}
+    rows = [(*whose, entry) for entry in told if (whose := _known(entry) or found.get(entry.email_id))]
+    if rows:
+        async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for campaign, contact, entry in rows:
+                await copy.write_row((campaign, contact, *_said(entry)))
+
+
+def _may_be_ours(entry: Entry) -> bool:
+    return entry.words is None or entry.words.email.campaign_id is not None
+
+
+def _known(entry: Entry) -> _Whose | None:
+    email = entry.words.email if entry.words else None
+    if email is None or email.campaign_id is None or email.contact_id is None:
+        return None
+    return email.campaign_id, email.contact_id
+
+
+async def _looked_up(connection: Connection, emails: set[UUID]) -> dict[UUID, _Whose]:
+    rows = await (await connection.execute(_OF_CAMPAIGNS, [list(emails)])).fetchall()
+    return {email: (campaign, contact) for email, campaign, contact in rows}
+
+
+def _said(entry: Entry) -> tuple[object, ...]:
+    about = orjson.loads(entry.engagement) if entry.engagement else {}
+    machine = about.get("machine") is not None
+    return (
+        entry.email_id, entry.kind.value, entry.at, _detail(entry), entry.ip, entry.provider, entry.klass,
+        about.get("link"), machine,
+    )  # fmt: skip
+
+
+def _detail(entry: Entry) -> str | None:
+    """The server's words, or ours."""
+    if entry.kind in (EventKind.DELIVERED, EventKind.OPENED, EventKind.CLICKED):
+        return None
+    reply = " ".join(part for part in (str(entry.code or ""), entry.enhanced or "", entry.reply or "") if part)
+    return (entry.detail or reply)[:500] or None
