@@ -10,6 +10,7 @@ attributes of other tags hold no links. What Outlook alone reads (`<!--[if mso]>
 """
 
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -154,6 +155,68 @@ def _template(html: str, tracking: Tracking) -> Template:
 
 
 _cached = lru_cache(CACHED)(_template)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The source of a template with its links found before it is rendered: each has a mark that rendering passes over.
+    The mark is a secret of the process, so that no variable can hold one."""
+
+    source: str
+    slots: tuple[tuple[Kind, bytes], ...]
+    tracking: Tracking
+    _places: re.Pattern[str]
+
+    def filled(self, html: str, tokens: LinkTokens, payload: bytes) -> str:
+        """What was rendered of it, with the tokens of one recipient."""
+
+        def place(found: re.Match[str]) -> str:
+            number, link = found.groups()
+            if number is not None:
+                return tokens.head(*self._slot(int(number), payload))
+            target = _followed(link, self.tracking)
+            if target is None:
+                return link
+            return f"{self.tracking.base_url}/{Kind.CLICK}/{tokens.head(Kind.CLICK, payload, target)}{coded(target)}"
+
+        return self._places.sub(place, html)
+
+    def _slot(self, number: int, payload: bytes) -> tuple[Kind, bytes, bytes]:
+        kind, target = self.slots[number]
+        return kind, payload, target
+
+
+_MARK: Final = f"@{secrets.token_hex(8)}"
+_PLACES: Final = re.compile(rf"{_MARK}(?:([0-9]++);|\((.*?){_MARK}\))", re.DOTALL)
+
+
+def marked(source: str, tracking: Tracking) -> Marked:
+    """A template's source with its links marked. A link with a placeholder is looked at when it is rendered: it leads
+    elsewhere for each person."""
+    links, end = _scan(source) if tracking.clicks else ([], _end_of_body(source))
+    texts: list[str] = []
+    slots: list[tuple[Kind, bytes]] = []
+    done = 0
+    for start, stop, raw in links:
+        if _is_written_later(raw):
+            texts.append(f"{source[done:start]}{_MARK}({raw}{_MARK})")
+        elif (target := _target(raw, tracking)) is not None:
+            texts.append(f"{source[done:start]}{tracking.base_url}/{Kind.CLICK}/{_MARK}{len(slots)};{coded(target)}")
+            slots.append((Kind.CLICK, target))
+        else:
+            continue
+        done = stop
+    additions = _additions(tracking, clicks=bool(texts))
+    texts.append(source[done : max(end, done)])
+    for kind, before, behind in additions:
+        texts.append(f"{before}{tracking.base_url}/{kind}/{_MARK}{len(slots)};{behind}")
+        slots.append((kind, b""))
+    return Marked("".join([*texts, source[max(end, done) :]]), tuple(slots), tracking, _PLACES)
+
+
+def _is_written_later(raw: str) -> bool:
+    """Whether a template's language writes it, and not we: links to unsubscribe are put in after all others."""
+    return "{{" in raw and "UNSUBSCRIBE_URL" not in raw and len(raw) <= _MOST_RAW
 
 
 def _additions(tracking: Tracking, *, clicks: bool) -> Iterable[tuple[Kind, str, str]]:

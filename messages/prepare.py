@@ -2,7 +2,8 @@
 
 Pure work for a thread: no database, no loop. An email with several recipients is composed once, and its body hashed
 once; each recipient has headers of their own, by which whatever comes back is placed and by which they unsubscribe, and
-so a signature of their own. Mail with a recipient's own links in its text is composed for each of them.
+so a signature of their own. Mail with a recipient's own links in its text is composed for each of them; mail of a
+campaign is rendered for its person first (`messages/personal`).
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.feedback_id import feedback_id
 from messages.model import Claimed, StoredContent, StoredEmail
+from messages.personal import Personal, fault_of
 from messages.tracking import Tracker, tracker_of
 from messages.unsubscribe_headers import Unsubscribing, has_own, is_personal
 from mta import return_path
@@ -23,8 +25,9 @@ from mta.compose import compose, compose_raw, needs_smtputf8
 from mta.mime_headers import ComposeError
 from mta.model import Draft, Envelope
 from mta.sign import hash_of, sign_head
+from templates.render import RenderError
 
-Work = tuple[Claimed, StoredEmail, StoredContent | None, Sender]
+Work = tuple[Claimed, StoredEmail, StoredContent | Personal | None, Sender]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def prepare_many(
     for claimed, email, content, sender in work:
         token = return_path.make_token(secret, *claimed.ref)
         mail = composed.get(email.id)
-        if mail is None:
+        if isinstance(content, Personal):
+            mail = _personal(content, (claimed, email, sender), token, press)
+        elif mail is None:
             own = content
             if own is not None:  # links first: they are found once for what is the same for all recipients
                 own = press.tracker.tracked(own, claimed, email, sender)
@@ -72,6 +77,18 @@ def prepare_many(
                 composed[email.id] = mail
         prepared.append(mail if isinstance(mail, str) else _addressed(mail, (claimed, email, sender), token, press))
     return prepared
+
+
+def _personal(content: Personal, whose: tuple[Claimed, StoredEmail, Sender], token: str, press: Press) -> _Mail | str:
+    """Mail of a campaign: nobody else's is the same."""
+    claimed, email, sender = whose
+    try:
+        own = press.tracker.rendered(content, claimed, email, sender)
+    except RenderError as error:
+        return fault_of(error)
+    if is_personal(own):
+        own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
+    return _compose(email, own, sender, press.lane)
 
 
 def _addressed(mail: _Mail, whose: tuple[Claimed, StoredEmail, Sender], token: str, press: Press) -> Envelope:

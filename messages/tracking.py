@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from accounts.senders import Sender
 from core.secrets import InstanceSecret
-from messages.link_tokens import LinkTokens
+from messages.link_tokens import LinkTokens, payload_of
 from messages.links import Tracking, tracked
 from messages.model import Claimed, StoredContent, StoredEmail
+from messages.personal import Personal
 from mta.html_parts import change_html
 from mta.mime_headers import ComposeError
 from mta.raw_headers import text_of
@@ -39,11 +40,9 @@ class Tracker:
 
     def tracked(self, content: StoredContent, claimed: Claimed, email: StoredEmail, sender: Sender) -> StoredContent:
         """The content as this recipient gets it; the very same object when nothing of it is tracked."""
-        opens = sender.opens if email.open_tracking is None else email.open_tracking
-        clicks = sender.clicks if email.click_tracking is None else email.click_tracking
-        if not (opens or clicks) or not self._public_url or _is_shared(claimed, email):
+        tracking = None if _is_shared(claimed, email) else self._tracking(email, sender)
+        if tracking is None:
             return content
-        tracking = self._place(sender.tracking_host, opens, clicks)
         if content.raw is not None:
             return self._raw(content, content.raw, tracking, claimed)
         if not content.html:
@@ -52,6 +51,22 @@ class Tracker:
             tracking = replace(tracking, spared=spared)
         html = tracked(content.html, tracking, self._tokens, *claimed.ref)
         return content if html is content.html else replace(content, html=html)
+
+    def rendered(self, content: Personal, claimed: Claimed, email: StoredEmail, sender: Sender) -> StoredContent:
+        """The content of a campaign as this person gets it. Raises RenderError."""
+        written, links = content.rendered(self._tracking(email, sender))
+        if links is None or written.html is None:
+            return written
+        payload = payload_of(*claimed.ref, links.tracking.place)
+        return replace(written, html=links.filled(written.html, self._tokens, payload))
+
+    def _tracking(self, email: StoredEmail, sender: Sender) -> Tracking | None:
+        """None: nothing of it is tracked."""
+        opens = sender.opens if email.open_tracking is None else email.open_tracking
+        clicks = sender.clicks if email.click_tracking is None else email.click_tracking
+        if not (opens or clicks) or not self._public_url:
+            return None
+        return self._place(sender.tracking_host, opens, clicks)
 
     def _raw(self, content: StoredContent, raw: bytes, tracking: Tracking, claimed: Claimed) -> StoredContent:
         """Mail that came by SMTP. One that cannot be taken apart leaves as it is, or is refused by the composer."""

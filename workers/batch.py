@@ -15,6 +15,7 @@ from alarms.breakers import BreakerBook
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from messages.model import Claimed, StoredContent, StoredEmail
+from messages.personal import Loaded, Personal, PersonalMail
 from mta.deliver import Courier
 from mta.model import EgressIp, Envelope, Route
 from mta.resolve import Resolver
@@ -89,6 +90,7 @@ class Collaborators:
     claims: ClaimKeeper
     signing: Executor
     limits: Limits
+    personal: PersonalMail
     public_url: str = ""
     """Where recipients unsubscribe; "" where there are no public pages."""
     permits: set[Permit] = field(default_factory=set)
@@ -111,7 +113,7 @@ class Composable:
 
     claimed: Claimed
     email: StoredEmail
-    content: StoredContent | None
+    content: StoredContent | Personal | None
     sender: Sender
     envelope: Envelope | None = field(default=None, kw_only=True)
 
@@ -139,7 +141,7 @@ class Batch:
 
     lane: Lane
     permit: Permit
-    emails: dict[UUID, tuple[StoredEmail, StoredContent | None]]
+    emails: dict[UUID, Loaded]
     claimed_at: datetime
     """By the database's clock."""
     asked: float

@@ -17,6 +17,7 @@ import psycopg
 
 from core.logs import get_logger
 from messages import claim, simulated, states
+from messages.entries import Words
 from messages.model import Claimed, MessageRef
 from messages.simulated import Behaviour
 from messages.timeline import EventKind
@@ -129,6 +130,7 @@ def _outcome(batch: Batch, mail: Composable, response: Response, detail: str, c:
     return Outcome(
         message.ref, message.address, batch.lane, now, EventKind(state.value), state, message.attempts + 1, c.worker,
         _facts(response, verdict, c), later, detail, capture=True,
+        words=Words(message.recipient, batch.lane, mail.email),
     )  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def conclude(
         suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
         origin=_origin(batch, message),
         waited=waited,
-        words=Words(message.recipient, batch.lane, email),
+        words=_words(batch, message),
     )
     _put(batch, outcome, c)
     if verdict.uncertain:
@@ -152,6 +152,7 @@ def throttled_everywhere(
     outcome = Outcome(
         message.ref, message.address, batch.lane, at, EventKind(state.value), state, message.attempts,
         c.worker, facts, due, wait.reason[:DETAIL_LENGTH], origin=_origin(batch, message),
+        words=_words(batch, message),
     )  # fmt: skip
     _put(batch, outcome, c)
     watch.attempt(batch.lane, facts, None)
@@ -165,7 +166,7 @@ def end(batch: Batch, message: Claimed, event: states.Event, kind: EventKind, de
         batch,
         Outcome(
             message.ref, message.address, batch.lane, batch.now(), kind, state, message.attempts, c.worker,
-            detail=detail, origin=_origin(batch, message), capture=message.capture,
+            detail=detail, origin=_origin(batch, message), capture=message.capture, words=_words(batch, message),
         ),
         c,
     )  # fmt: skip
@@ -188,7 +189,7 @@ def stumble(batch: Batch, message: Claimed, error: BaseException, c: Collaborato
     outcome = Outcome(
         message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
         next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
-        origin=_origin(batch, message), capture=message.capture,
+        origin=_origin(batch, message), capture=message.capture, words=_words(batch, message),
     )  # fmt: skip
     _put(batch, outcome, c)
 
@@ -251,6 +252,12 @@ def _origin(batch: Batch, message: Claimed) -> Origin | None:
     if email is None:
         return None
     return origin(email.application_id, email.domain_id, email.topic_id, email.tags, message.capture)
+
+
+def _words(batch: Batch, message: Claimed) -> Words | None:
+    """What is told of it; None when its email is no longer stored."""
+    email, _ = batch.emails.get(message.ref.email_id, (None, None))
+    return Words(message.recipient, batch.lane, email) if email is not None else None
 
 
 def _held_until(batch: Batch, message: Claimed, email: StoredEmail, wait: Wait) -> datetime | None:

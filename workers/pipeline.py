@@ -30,7 +30,8 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from messages import claim, states
-from messages.model import Claimed, StoredContent, StoredEmail
+from messages.model import Claimed
+from messages.personal import ERASED, Loaded
 from messages.timeline import EventKind
 from mta.deliver import Delivery, Load
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
@@ -105,22 +106,23 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
 
 async def _claim(
     lane: Lane, destinations: Sequence[str], c: Collaborators
-) -> tuple[list[Claimed], dict[UUID, tuple[StoredEmail, StoredContent | None]], list[str]]:
+) -> tuple[list[Claimed], dict[UUID, Loaded], list[str]]:
     async with c.database.connection() as connection:
         claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
         fresh = c.claims.hold(message.ref for message in claimed)
         claimed = [message for message in claimed if message.ref in fresh]
         try:
-            return claimed, await _emails(connection, claimed), more
+            return claimed, await _emails(connection, claimed, c), more
         except BaseException:
             c.claims.let_go(fresh)  # nobody will work on them: let their leases run out
             raise
 
 
-async def _emails(
-    connection: Connection, claimed: Sequence[Claimed]
-) -> dict[UUID, tuple[StoredEmail, StoredContent | None]]:
-    return await claim.load(connection, {message.ref.email_id for message in claimed}) if claimed else {}
+async def _emails(connection: Connection, claimed: Sequence[Claimed], c: Collaborators) -> dict[UUID, Loaded]:
+    if not claimed:
+        return {}
+    found = await claim.load(connection, {message.ref.email_id for message in claimed})
+    return await c.personal.fill(connection, found)
 
 
 async def _admit(c: Collaborators) -> None:
@@ -189,9 +191,16 @@ def _ends_unsent(batch: Batch, message: Claimed, c: Collaborators) -> bool:
         end(batch, message, states.Event.EXPIRE, EventKind.EXPIRED, "its expiry time has come", c)
     elif message.ref.email_id not in batch.emails:
         end(batch, message, states.Event.FAIL, EventKind.FAILED, "its email is no longer stored", c)
+    elif _lacks_its_person(batch, message):
+        end(batch, message, states.Event.CANCEL, EventKind.CANCELLED, ERASED, c)
     else:
         return False
     return True
+
+
+def _lacks_its_person(batch: Batch, message: Claimed) -> bool:
+    email, content = batch.emails[message.ref.email_id]
+    return email.campaign_id is not None and content is None
 
 
 # 2 route

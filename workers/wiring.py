@@ -17,6 +17,7 @@ from core.logs import get_logger
 from core.secrets import InstanceSecret
 from core.settings import Settings, worker_name
 from messages import claim
+from messages.personal import PersonalMail
 from mta.connect import reachable
 from mta.deliver import Courier, CourierSettings
 from mta.from_settings import known_providers, make_resolver, rules_in_force
@@ -95,6 +96,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         claims=claims,
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
         limits=Limits(settings.claim_batch, lease, settings.batch_seconds),
+        personal=PersonalMail(database),
         simulated_domain=settings.sandbox_domain,
         public_url=settings.public_url,
     )

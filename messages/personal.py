@@ -1,0 +1,149 @@
+"""Mail of campaigns: one content for many people, rendered for each of them when their mail leaves.
+
+A content never changes, so each process reads it once, finds its links once and compiles it once; of a person the batch
+loads the contact. What cannot be rendered for one person fails for that person alone. Who was erased meanwhile has no
+contact any more, and their mail ends unsent.
+
+`PersonalMail` loads, on the event loop; `Personal` renders, in a thread, and knows no database.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+from uuid import UUID
+
+from audience import contacts, properties
+from audience.properties import Definitions
+from audience.variables import variables_of
+from core.remembered import Remembered
+from messages.links import Marked, Tracking, marked
+from messages.model import StoredContent, StoredEmail
+from messages.unsubscribe_headers import PLACEHOLDERS
+from store import arrays
+from store.database import Connection, Database
+from templates.render import Compiled, RenderError, compile_text
+
+KEPT: Final = 200
+"""Contents a process keeps: a campaign has one for each variant and language."""
+
+ERASED: Final = "its recipient was erased"
+_DEFINITIONS_SECONDS: Final = 60.0
+
+_LATER: Final = {name.strip("{}"): name for name in PLACEHOLDERS}
+"""Variables that each mail gets after it was rendered (`messages/unsubscribe_headers`)."""
+
+_CONTENTS: Final = """
+SELECT id, html, body, headers FROM campaign_contents WHERE id = ANY(%s::uuid[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignContent:
+    """What a campaign sends to those of one variant and language: templates, never changed."""
+
+    id: UUID
+    html: str | None = field(compare=False)
+    text: str | None = field(compare=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """The content of one person's mail, still to be rendered."""
+
+    content: CampaignContent
+    variables: Mapping[str, object]
+
+    def rendered(self, tracking: Tracking | None) -> tuple[StoredContent, Marked | None]:
+        """The content, and where its links are when they are tracked. Raises RenderError."""
+        html, links = _html(self.content, tracking)
+        text = _text(self.content)
+        written = StoredContent(
+            html.render(self.variables) if html else None,
+            text.render(self.variables) if text else None,
+            self.content.headers,
+            None,
+        )
+        return written, links
+
+
+@lru_cache(KEPT)
+def _html(content: CampaignContent, tracking: Tracking | None) -> tuple[Compiled | None, Marked | None]:
+    if content.html is None:
+        return None, None
+    if tracking is None:
+        return compile_text(content.html, html=True), None
+    found = marked(content.html, tracking)
+    return compile_text(found.source, html=True), found
+
+
+@lru_cache(KEPT)
+def _text(content: CampaignContent) -> Compiled | None:
+    return compile_text(content.text, html=False) if content.text is not None else None
+
+
+def variables(contact: contacts.Contact, definitions: Definitions) -> Mapping[str, object]:
+    """What a campaign's templates see of a contact."""
+    return {**variables_of(contact, definitions), **_LATER}
+
+
+Loaded = tuple[StoredEmail, "StoredContent | Personal | None"]
+
+
+class PersonalMail:
+    """One per process that sends."""
+
+    def __init__(self, database: Database) -> None:
+        self._contents: dict[UUID, CampaignContent] = {}
+        self._definitions = Remembered(self._read_definitions, _DEFINITIONS_SECONDS)
+        self._database = database
+
+    async def fill(
+        self, connection: Connection, found: Mapping[UUID, tuple[StoredEmail, StoredContent | None]]
+    ) -> dict[UUID, Loaded]:
+        """The emails with the content of each that is a campaign's. None where its person or its content is gone."""
+        ours = [email for email, _ in found.values() if email.campaign_id is not None]
+        filled: dict[UUID, Loaded] = dict(found)
+        if not ours:
+            return filled
+        await self._learn(connection, {email.content_id for email in ours} - self._contents.keys())
+        people = await contacts.by_ids(connection, [one.contact_id for one in ours if one.contact_id is not None])
+        for email in ours:
+            filled[email.id] = email, await self._personal(email, people)
+        return filled
+
+    async def _personal(self, email: StoredEmail, people: Mapping[UUID, contacts.Contact]) -> Personal | None:
+        content = self._contents.get(email.content_id)
+        contact = people.get(email.contact_id) if email.contact_id else None
+        if content is None or contact is None:
+            return None
+        definitions = await self._definitions.get(email.application_id)
+        return Personal(content, variables(contact, definitions or {}))
+
+    async def _learn(self, connection: Connection, unknown: Collection[UUID]) -> None:
+        for content in await read_contents(connection, unknown):
+            while len(self._contents) >= KEPT:
+                self._contents.pop(next(iter(self._contents)))
+            self._contents[content.id] = content
+
+    async def _read_definitions(self, application_id: UUID) -> Definitions:
+        async with self._database.connection() as connection:
+            return await properties.known(connection, application_id)
+
+
+async def read_contents(connection: Connection, wanted: Iterable[UUID]) -> Sequence[CampaignContent]:
+    """Contents of campaigns by id; what is gone is left out."""
+    ids = list(wanted)
+    if not ids:
+        return ()
+    rows = await (await connection.execute(_CONTENTS, [arrays.uuids(ids)])).fetchall()
+    return [
+        CampaignContent(found, html, text, tuple((name, value) for name, value in headers))
+        for found, html, text, headers in rows
+    ]
+
+
+def fault_of(error: RenderError) -> str:
+    """Why a mail cannot be made for somebody."""
+    return f"it cannot be rendered: {error}"
