@@ -294,10 +294,10 @@ async def write_emails(
             for e, topic in zip(emails, topics, strict=True):
                 await copy.write_row(
                     (
-                        e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.content_id or e.id, e.created_at,
-                        e.sender, e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to), _json(e.tags), e.message_id,
-                        e.scheduled_at, e.expires_at, topic, e.open_tracking, e.click_tracking, e.capture,
-                        e.campaign_id, e.contact_id,
+                        e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.content_id or e.id,
+                        e.created_at, e.sender, e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to),
+                        _json(e.tags), e.message_id, e.scheduled_at, e.expires_at, topic, e.open_tracking,
+                        e.click_tracking, e.capture, e.campaign_id, e.contact_id,
                     )
                 )  # fmt: skip
         async with cursor.copy(
