@@ -69,6 +69,10 @@ class LinkTokens:
         """The mark of a host name, without a port."""
         return self._secret.mac("link-place", host.lower().encode(), _PLACE_BYTES)
 
+    def mark(self) -> str:
+        """What marks a link in a template before it is rendered: nobody but us can write it."""
+        return f"@{self._secret.mac('link-mark', b'', _MAC_BYTES).hex()}"
+
     def head(self, kind: Kind, payload: bytes, target: bytes = b"") -> str:
         """The part of a token that is one recipient's. `payload` is from `payload_of`, `target` plain."""
         return urlsafe_b64encode(payload + self._mac(kind, payload, target)).decode("ascii")

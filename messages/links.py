@@ -10,7 +10,6 @@ attributes of other tags hold no links. What Outlook alone reads (`<!--[if mso]>
 """
 
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -104,6 +103,8 @@ class Tracking:
     """Beginning of the links to our own pages, which are never tracked."""
     spared: tuple[str, ...] = ()
     """Addresses that are left alone in this mail: those of its List-Unsubscribe."""
+    mark: str = ""
+    """`link_tokens.mark`, for templates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +161,11 @@ _cached = lru_cache(CACHED)(_template)
 @dataclass(frozen=True, slots=True)
 class Marked:
     """The source of a template with its links found before it is rendered: each has a mark that rendering passes over.
-    The mark is a secret of the process, so that no variable can hold one."""
+    The mark is a secret of the instance, so that no variable can hold one."""
 
     source: str
     slots: tuple[tuple[Kind, bytes], ...]
     tracking: Tracking
-    _places: re.Pattern[str]
 
     def filled(self, html: str, tokens: LinkTokens, payload: bytes) -> str:
         """What was rendered of it, with the tokens of one recipient."""
@@ -179,15 +179,16 @@ class Marked:
                 return link
             return f"{self.tracking.base_url}/{Kind.CLICK}/{tokens.head(Kind.CLICK, payload, target)}{coded(target)}"
 
-        return self._places.sub(place, html)
+        return _places(self.tracking.mark).sub(place, html)
 
     def _slot(self, number: int, payload: bytes) -> tuple[Kind, bytes, bytes]:
         kind, target = self.slots[number]
         return kind, payload, target
 
 
-_MARK: Final = f"@{secrets.token_hex(8)}"
-_PLACES: Final = re.compile(rf"{_MARK}(?:([0-9]++);|\((.*?){_MARK}\))", re.DOTALL)
+@lru_cache(CACHED)
+def _places(mark: str) -> re.Pattern[str]:
+    return re.compile(rf"{mark}(?:([0-9]++);|\((.*?){mark}\))", re.DOTALL)
 
 
 def marked(source: str, tracking: Tracking) -> Marked:
@@ -196,12 +197,12 @@ def marked(source: str, tracking: Tracking) -> Marked:
     links, end = _scan(source) if tracking.clicks else ([], _end_of_body(source))
     texts: list[str] = []
     slots: list[tuple[Kind, bytes]] = []
-    done = 0
+    mark, done = tracking.mark, 0
     for start, stop, raw in links:
         if _is_written_later(raw):
-            texts.append(f"{source[done:start]}{_MARK}({raw}{_MARK})")
+            texts.append(f"{source[done:start]}{mark}({raw}{mark})")
         elif (target := _target(raw, tracking)) is not None:
-            texts.append(f"{source[done:start]}{tracking.base_url}/{Kind.CLICK}/{_MARK}{len(slots)};{coded(target)}")
+            texts.append(f"{source[done:start]}{tracking.base_url}/{Kind.CLICK}/{mark}{len(slots)};{coded(target)}")
             slots.append((Kind.CLICK, target))
         else:
             continue
@@ -209,9 +210,9 @@ def marked(source: str, tracking: Tracking) -> Marked:
     additions = _additions(tracking, clicks=bool(texts))
     texts.append(source[done : max(end, done)])
     for kind, before, behind in additions:
-        texts.append(f"{before}{tracking.base_url}/{kind}/{_MARK}{len(slots)};{behind}")
+        texts.append(f"{before}{tracking.base_url}/{kind}/{mark}{len(slots)};{behind}")
         slots.append((kind, b""))
-    return Marked("".join([*texts, source[max(end, done) :]]), tuple(slots), tracking, _PLACES)
+    return Marked("".join([*texts, source[max(end, done) :]]), tuple(slots), tracking)
 
 
 def _is_written_later(raw: str) -> bool:

@@ -86,7 +86,14 @@ class Tracker:
             name = host or ours.hostname or ""
             port = f":{ours.port}" if ours.port else ""
             base_url = f"{ours.scheme}://{name}{port}" if host else self._public_url
-            known = Tracking(base_url, self._tokens.place_of(name), opens, clicks, own=f"{self._public_url}/")
+            known = Tracking(
+                base_url,
+                self._tokens.place_of(name),
+                opens,
+                clicks,
+                own=f"{self._public_url}/",
+                mark=self._tokens.mark(),
+            )
             self._places[host, opens, clicks] = known
         return known
 
