@@ -25,6 +25,7 @@ LONGEST: Final = 900
 
 _MAIL: Final = struct.Struct(">16s16s16sH")
 _MOVE: Final = struct.Struct(">16s16sHI")
+_CONFIRM: Final = struct.Struct(">16s16s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,24 @@ class MoveLink:
     """As it was written."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmLink:
+    """Somebody's sign-up: sent to the address it is about, and followed by whoever reads mail there. What it is about
+    is stored (`audience/confirmations`), and ends."""
+
+    application_id: UUID
+    confirmation_id: UUID
+
+
 class LinkSeal:
     """Makes and reads links under the instance secret. Safe to share between threads."""
 
-    __slots__ = ("_mail", "_move")
+    __slots__ = ("_confirm", "_mail", "_move")
 
     def __init__(self, secret: InstanceSecret) -> None:
         self._mail = AESSIV(secret.key("mail-link"))
         self._move = AESSIV(secret.key("move-link"))
+        self._confirm = AESSIV(secret.key("confirm-link"))
 
     def seal(self, link: MailLink) -> str:
         """The link as text."""
@@ -94,6 +105,19 @@ class LinkSeal:
         address, _, to = plain[_MOVE.size :].decode().partition("\0")
         asked = datetime.fromtimestamp(at, UTC)
         return MoveLink(UUID(bytes=application), UUID(bytes=email), position, asked, address, to)
+
+    def seal_confirmation(self, link: ConfirmLink) -> str:
+        """The link as text."""
+        plain = _CONFIRM.pack(link.application_id.bytes, link.confirmation_id.bytes)
+        return _text(self._confirm.encrypt(plain, None))
+
+    def read_confirmation(self, text: str) -> ConfirmLink | None:
+        """What `seal_confirmation` was given; None for every other text. Never raises."""
+        plain = _opened(self._confirm, text)
+        if plain is None or len(plain) != _CONFIRM.size:
+            return None
+        application, confirmation = _CONFIRM.unpack(plain)
+        return ConfirmLink(UUID(bytes=application), UUID(bytes=confirmation))
 
 
 def _text(sealed: bytes) -> str:

@@ -173,6 +173,25 @@ class Settings(BaseSettings):
         2_000, ge=1, description="Megabytes of mail that came back kept to be looked at; beyond them the oldest goes."
     )
 
+    # Sign-up
+    signups_an_hour: int = Field(
+        2_000, ge=1, description="Sign-ups an hour that one form takes in one process of the public pages."
+    )
+    confirmation_days: int = Field(
+        7, ge=1, le=90, description="Days a sign-up waits for its confirmation before it is forgotten."
+    )
+    confirmation_reminder_days: int = Field(
+        3, ge=0, le=90, description="Days after which somebody who has not confirmed is reminded once; 0: never."
+    )
+    confirmation_pool: str = Field(
+        "",
+        description="Reserved pool of the transactional lane that the confirmations of imported people leave through, "
+        "and no other mail. Empty: imports send none.",
+    )
+    confirmations_an_hour: int = Field(
+        1_000, ge=1, le=1_000_000, description="Confirmations an hour to imported people, all imports together."
+    )
+
     # Webhooks
     webhook_networks: tuple[str, ...] = Field(
         (),

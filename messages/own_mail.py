@@ -1,4 +1,5 @@
-"""Mail that Postlane itself sends, such as news of alarms and probes to seed accounts: through the same door as all.
+"""Mail that Postlane itself sends, such as news of alarms, probes to seed accounts, and confirmations of sign-ups:
+through the same door as all.
 
 The sender's domain says whose mail it is: one that an application has verified.
 """
@@ -18,7 +19,9 @@ from messages.model import NewEmail, receivers
 from store.database import Connection
 
 _DOMAIN: Final = """
-SELECT application_id, id FROM domains WHERE name = %s AND status = 'verified' ORDER BY created_at LIMIT 1
+SELECT application_id, id FROM domains
+ WHERE name = %(name)s AND status = 'verified' AND (%(owner)s::uuid IS NULL OR application_id = %(owner)s)
+ ORDER BY created_at LIMIT 1
 """
 
 
@@ -36,18 +39,30 @@ class OwnMail:
     text: str
     lane: Lane = Lane.TRANSACTIONAL
     headers: tuple[tuple[str, str], ...] = ()
+    html: str | None = None
+    application_id: UUID | None = None
+    """In whose name: the domain has to be its own. None: whoever's the domain is."""
+    pool_id: UUID | None = None
+    """The only pool it may leave through; None: the lane's."""
 
 
 async def write(connection: Connection, mail: OwnMail, now: datetime) -> NewEmail:
     """Accept it within the caller's transaction; the scan for due mail finds it. Raises NoSenderError."""
+    email = await written(connection, mail, now)
+    await write_emails(connection, [email])
+    return email
+
+
+async def written(connection: Connection, mail: OwnMail, now: datetime) -> NewEmail:
+    """As it is accepted, for a caller that accepts many at once. Raises NoSenderError."""
     try:
         sender = parse_mailbox(mail.sender)
         boxes = [parse_mailbox(one) for one in mail.recipients]
     except AddressError as error:
         raise NoSenderError(error.reason) from None
-    application_id, domain_id = await _owner(connection, sender)
+    application_id, domain_id = await _owner(connection, sender, mail.application_id)
     identifier = uuid7()
-    email = NewEmail(
+    return NewEmail(
         id=identifier,
         application_id=application_id,
         domain_id=domain_id,
@@ -59,10 +74,10 @@ async def write(connection: Connection, mail: OwnMail, now: datetime) -> NewEmai
         recipients=receivers(("to", box) for box in boxes),
         to=tuple(mail.recipients),
         text=mail.text,
+        html=mail.html,
         headers=mail.headers,
+        pool_id=mail.pool_id,
     )
-    await write_emails(connection, [email])
-    return email
 
 
 async def check_sender(connection: Connection, sender: str) -> None:
@@ -73,9 +88,10 @@ async def check_sender(connection: Connection, sender: str) -> None:
         raise NoSenderError(error.reason) from None
 
 
-async def _owner(connection: Connection, sender: Mailbox) -> tuple[UUID, UUID]:
+async def _owner(connection: Connection, sender: Mailbox, application_id: UUID | None = None) -> tuple[UUID, UUID]:
     """Application and domain."""
-    row = await (await connection.execute(_DOMAIN, [sender.domain])).fetchone()
+    names = {"name": sender.domain, "owner": application_id}
+    row = await (await connection.execute(_DOMAIN, names)).fetchone()
     if row is None:
         raise NoSenderError(f"{sender.domain} is no verified domain of this server: mail cannot leave as {sender.wire}")
     return row[0], row[1]

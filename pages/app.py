@@ -26,16 +26,17 @@ from pages.answers import EXPECTED, answer_to, answer_to_bug
 from pages.clients import Clients
 from pages.deps import Deps
 from pages.limits import Limits
-from pages.routes import health, moving, preferences, static
+from pages.routes import confirming, health, moving, preferences, signup, static
 from pages.shield import Shield
 from pages.tracking import Links
+from pages.work import Work
 from store.database import Database
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_ROUTES: Final = (preferences, moving, health, static)
+_ROUTES: Final = (preferences, moving, signup, confirming, health, static)
 
 _MANNERS: Final = Manners(
     seconds=Histogram(
@@ -81,6 +82,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             tokens=LinkTokens(secret),
             tracking_hosts=tracking_hosts,
             engagement=engagement,
+            work=Work(secret),
         )
 
 
@@ -108,7 +110,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
         title="Postlane", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.settings = settings
-    app.state.limits = Limits()
+    app.state.limits = Limits(settings.signups_an_hour)
     for module in _ROUTES:
         app.include_router(module.router)
     for expected in EXPECTED:

@@ -12,6 +12,7 @@ from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
 from outcomes.engagement_writer import EngagementWriter
 from pages.clients import Clients
+from pages.work import Work
 from store.database import Database
 
 
@@ -28,6 +29,7 @@ class Deps:
     tokens: LinkTokens
     tracking_hosts: TrackingHosts
     engagement: EngagementWriter
+    work: Work
 
 
 def deps(request: Request) -> Deps:

@@ -12,14 +12,16 @@ from uuid import UUID
 
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
-from core.clock import SystemClock
+from audience.links import LinkSeal
+from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.tasks import end
-from messages import stopped
+from messages import signing_up, stopped
+from messages.signing_up import SignupTools
 from mta.dns_client import DnsClient
 from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
 from outcomes.proving import remembered_keys
@@ -54,6 +56,7 @@ class Background:
     reports: ReportTools
     webhooks: Deliverer
     sweeper: Sweeper
+    signups: SignupTools
 
     async def report(self, _first: UUID | None = None) -> None:
         """Mail came back: work through all that is due."""
@@ -102,6 +105,8 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of streams that go on", 2.0, lambda background: stopped.release(background.reports.database)),
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
+    Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
+    Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
 )
 
 
@@ -133,7 +138,10 @@ class BackgroundWorker(QueueWorker):
             txt=remembered_keys(make_resolver(self.settings, known_providers(self.settings)).txt),
             loops=known_loops(self.settings),
         )
-        self._background = Background(self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools))
+        signups = self._signups(database, self._clock)
+        self._background = Background(
+            self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools), signups
+        )
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 
     async def close(self) -> None:
@@ -155,6 +163,20 @@ class BackgroundWorker(QueueWorker):
     def _deliverer(self, database: Database, clock: DatabaseClock) -> Deliverer:
         own = networks(self.settings.webhook_networks)
         return Deliverer(database, clock, self._secret, Sender(DnsClient(self.settings.dns_servers), own))
+
+    def _signups(self, database: Database, clock: Clock) -> SignupTools:
+        given = self.settings
+        return SignupTools(
+            database,
+            clock,
+            LinkSeal(self._secret),
+            given.public_url,
+            given.sandbox_domain,
+            given.confirmation_days,
+            given.confirmation_reminder_days,
+            given.confirmation_pool,
+            given.confirmations_an_hour,
+        )
 
     def _register(self, name: str) -> None:
         def task(identifier: str) -> None:

@@ -12,7 +12,7 @@ import psycopg
 
 from alarms import breakers, seeds
 from alarms import repository as alarm_repository
-from audience import topics
+from audience import confirmations, topics
 from core.clock import Clock
 from core.logs import get_logger
 from core.publish import HintPublisher
@@ -96,6 +96,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old captured mail", 60.0, Scheduler.old_captured_mail, share=0.05),
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
+    Duty("old sign-ups", 600.0, _transaction(confirmations.forget)),
     Duty("deleted topics", 3600.0, _transaction(topics.forget_deleted)),
     Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),

@@ -1,0 +1,322 @@
+"""Confirmations that are waited for: one for each folded address and application, whoever asks, and however often.
+
+A row says what somebody gets once they confirm, and which mail of ours is due to them when: the confirmation, one
+reminder, and after confirming a welcome. Asking again changes what is wanted and brings another mail only after
+`AGAIN`, and at most `MOST_MAILS` a day, so that nobody can have a mailbox filled. The contact itself is not touched
+before its person has confirmed. `messages/signing_up` writes the mails and does what follows from a confirmation.
+
+Every function works on the caller's connection and never commits; times are the database's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from core.ids import uuid7
+from core.queues import Lane
+from store.database import Connection
+from suppression.predicate import forbidding
+from suppression.reasons import Reason
+
+AGAIN: Final = "1 hour"
+"""Whoever did not get the mail asks again; whoever fills mailboxes does so at once."""
+MOST_MAILS: Final = 3
+"""That ask one address for a confirmation within a day, of one application or of all."""
+KEPT: Final = timedelta(days=30)
+"""So long a link says that it was followed, instead of that it is too old."""
+
+
+class NextMail(StrEnum):
+    """Which mail of ours is due. The values are stored."""
+
+    CONFIRM = "confirm"
+    REMINDER = "reminder"
+    WELCOME = "welcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody gets once they confirm."""
+
+    first_name: str = ""
+    last_name: str = ""
+    properties: Mapping[str, object] = field(default_factory=dict)
+    topics: tuple[UUID, ...] = ()
+    """The types of mail that were chosen; none: all that are not left."""
+    segments: tuple[UUID, ...] = ()
+    """Lists to be put on, beside the form's."""
+    consent: str = ""
+    """What the person read and agreed to, word for word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody signs up, or somebody signs them up."""
+
+    application_id: UUID
+    address: str
+    """Folded."""
+    email: str
+    """As it was written, in wire form."""
+    form_id: UUID
+    language: str
+    wanted: Wanted = Wanted()
+    ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A stored row."""
+
+    id: UUID
+    application_id: UUID
+    address: str
+    email: str
+    form_id: UUID | None
+    import_id: UUID | None
+    language: str
+    wanted: Wanted
+    ip: str
+    asked_at: datetime
+    expires_at: datetime
+    next_mail: NextMail | None
+    email_id: UUID | None
+    confirmed_at: datetime | None
+    over: bool
+    """It can no longer be confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailed:
+    """A mail of ours that was written, and which one follows in how long, if any."""
+
+    confirmation_id: UUID
+    email_id: UUID
+    next_mail: NextMail | None = None
+    after: timedelta = timedelta()
+
+
+_COLUMNS = (
+    "id, application_id, address, email, form_id, import_id, language, wanted, coalesce(ip, ''), asked_at, expires_at,"
+    " next_mail, email_id, confirmed_at, expires_at <= now()"
+)
+
+_MAY_MAIL: Final = f"""(c.mailed_at IS NULL AND c.mail_at IS NULL
+  OR (c.confirmed_at IS NOT NULL OR c.mailed_at < now() - interval '{AGAIN}')
+ AND (c.mails < {MOST_MAILS} OR c.mailed_at < now() - interval '1 day'))"""
+"""Whether asking again brings another mail; none is on its way, that is."""
+_NOW: Final = f"({_MAY_MAIL} OR c.import_id IS NOT NULL AND c.mailed_at IS NULL)"
+"""Whoever asks by their own hand does not wait for the pace of an import."""
+
+# One that waits keeps its id, so that the link in the mail that has left stays good; one that was confirmed or is over
+# begins anew.
+_ASK: Final = f"""
+INSERT INTO confirmations AS c (id, application_id, address, email, form_id, language, wanted, ip, asked_at, expires_at,
+  next_mail, mail_at)
+VALUES (%(id)s, %(application)s, %(address)s, %(email)s, %(form)s, %(language)s, %(wanted)s, %(ip)s, now(),
+  now() + %(valid)s, 'confirm', now())
+ON CONFLICT (application_id, address) DO UPDATE SET
+  id = CASE WHEN c.confirmed_at IS NULL AND c.expires_at > now() THEN c.id ELSE excluded.id END,
+  email = excluded.email, form_id = excluded.form_id, import_id = NULL, language = excluded.language,
+  wanted = excluded.wanted, ip = excluded.ip, asked_at = excluded.asked_at, expires_at = excluded.expires_at,
+  confirmed_at = NULL, unsent = NULL,
+  next_mail = CASE WHEN {_NOW} THEN 'confirm' ELSE c.next_mail END,
+  mail_at = CASE WHEN {_NOW} THEN now() ELSE c.mail_at END,
+  mails = CASE WHEN c.mailed_at > now() - interval '1 day' THEN c.mails ELSE 0 END
+WHERE c.confirmed_at IS NULL OR {_MAY_MAIL}
+"""
+
+# Two processes that write mails take different rows.
+_DUE: Final = f"""
+SELECT {_COLUMNS} FROM confirmations
+ WHERE mail_at <= now() AND (import_id IS NULL OR next_mail <> 'confirm')
+ ORDER BY mail_at LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_DUE_OF_IMPORTS: Final = f"""
+SELECT {_COLUMNS} FROM confirmations
+ WHERE import_id IS NOT NULL AND next_mail = 'confirm' AND mail_at <= now()
+ ORDER BY mail_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+
+_MAILED: Final = """
+UPDATE confirmations c SET next_mail = u.next_mail,
+  mail_at = CASE WHEN u.next_mail IS NOT NULL THEN now() + u.after END, email_id = u.email, mailed_at = CASE WHEN c.next_mail = 'welcome' THEN c.mailed_at ELSE now() END,
+  mails = c.mails + CASE WHEN c.next_mail = 'welcome' THEN 0 ELSE 1 END
+  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::interval[]) AS u(id, email, next_mail, after) WHERE c.id = u.id
+"""
+
+# What the person took back themselves is no hindrance: they ask anew by their own hand. That of another application, or
+# of anybody else, is.
+_FORBIDDEN: Final = f"""
+SELECT DISTINCT r.application_id, r.address
+  FROM (SELECT u.application_id, u.address, l.lane, NULL::uuid AS topic_id
+          FROM unnest(%s::uuid[], %s::text[]) AS u(application_id, address),
+               (VALUES ('{Lane.TRANSACTIONAL}'), ('{Lane.MARKETING}')) AS l(lane)) r
+ WHERE EXISTS (SELECT {forbidding("r")}
+   AND NOT (s.reason = '{Reason.UNSUBSCRIBE}' AND s.scope = r.application_id || ' {Lane.MARKETING}'))
+"""
+
+
+async def ask(connection: Connection, asked: Asked, valid: timedelta) -> None:
+    """Somebody wants to be signed up. What becomes of it is for nobody but the address to know."""
+    await connection.execute(
+        _ASK,
+        {
+            "id": uuid7(),
+            "application": asked.application_id,
+            "address": asked.address,
+            "email": asked.email,
+            "form": asked.form_id,
+            "language": asked.language,
+            "wanted": packed(asked.wanted),
+            "ip": asked.ip or None,
+            "valid": valid,
+        },
+    )
+
+
+async def due(connection: Connection, most: int) -> list[Confirmation]:
+    """Those whose mail is due, locked until the end of the transaction; not the confirmations of imports."""
+    return [_confirmation(row) for row in await (await connection.execute(_DUE, [most])).fetchall()]
+
+
+async def due_of_imports(connection: Connection, most: int) -> list[Confirmation]:
+    """The confirmations of imports that are due, oldest first."""
+    return [_confirmation(row) for row in await (await connection.execute(_DUE_OF_IMPORTS, [most])).fetchall()]
+
+
+async def mailed_of_imports(connection: Connection, within: timedelta) -> int:
+    """How many confirmations of imports left lately."""
+    cursor = await connection.execute(
+        "SELECT count(*) FROM confirmations WHERE import_id IS NOT NULL AND mailed_at > now() - %s", [within]
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def mailed(connection: Connection, mails: Sequence[Mailed]) -> None:
+    """These mails were written."""
+    values = [(m.confirmation_id, m.email_id, m.next_mail and m.next_mail.value, m.after) for m in mails]
+    await connection.execute(_MAILED, [list(column) for column in zip(*values, strict=True)])
+
+
+async def unsent(connection: Connection, identifiers: Sequence[UUID], why: str) -> None:
+    """No mail goes to these; why is for the application to read."""
+    await connection.execute(
+        "UPDATE confirmations SET next_mail = NULL, mail_at = NULL, unsent = %s WHERE id = ANY(%s)",
+        [why, list(identifiers)],
+    )
+
+
+async def later(connection: Connection, identifiers: Sequence[UUID], after: timedelta, why: str) -> None:
+    """The mail cannot be written now."""
+    await connection.execute(
+        "UPDATE confirmations SET mail_at = now() + %s, unsent = %s WHERE id = ANY(%s)",
+        [after, why, list(identifiers)],
+    )
+
+
+async def forbidden(connection: Connection, people: Sequence[Confirmation]) -> set[tuple[UUID, str]]:
+    """Those, as application and address, whom the suppression list keeps from being written to, or would afterwards."""
+    columns = [one.application_id for one in people], [one.address for one in people]
+    return {(row[0], row[1]) for row in await (await connection.execute(_FORBIDDEN, columns)).fetchall()}
+
+
+async def crowded(connection: Connection, addresses: Sequence[str]) -> set[str]:
+    """Addresses that were asked `MOST_MAILS` times within a day, by whatever applications: somebody signs them up all
+    over the place."""
+    cursor = await connection.execute(
+        "SELECT address FROM confirmations WHERE address = ANY(%s) AND mailed_at > now() - interval '1 day'"
+        " GROUP BY address HAVING sum(mails) >= %s",
+        [list(addresses), MOST_MAILS],
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def find(connection: Connection, application_id: UUID, identifier: UUID) -> Confirmation | None:
+    """The one that a link names."""
+    return await _one(connection, application_id, identifier)
+
+
+async def locked(connection: Connection, application_id: UUID, identifier: UUID) -> Confirmation | None:
+    """The same; nobody else confirms it until the end of the transaction."""
+    return await _one(connection, application_id, identifier, " FOR UPDATE")
+
+
+async def confirmed(connection: Connection, identifier: UUID, *, welcome: bool) -> None:
+    """It is confirmed; whether a welcome mail is due now."""
+    await connection.execute(
+        "UPDATE confirmations SET confirmed_at = now(), expires_at = now() + %s, unsent = NULL,"
+        " next_mail = CASE WHEN %s THEN 'welcome' END, mail_at = CASE WHEN %s THEN now() END WHERE id = %s",
+        [KEPT, welcome, welcome, identifier],
+    )
+
+
+async def forget(connection: Connection) -> None:
+    """Retention: what was not confirmed in time, and what was long ago."""
+    await connection.execute("DELETE FROM confirmations WHERE expires_at < now() - interval '7 days'")
+
+
+async def forget_person(connection: Connection, application_id: UUID, address: str) -> None:
+    """Somebody is erased: nothing waits for them any more. `address` is folded."""
+    await connection.execute(
+        "DELETE FROM confirmations WHERE application_id = %s AND address = %s", [application_id, address]
+    )
+
+
+async def forget_application(connection: Connection, application_id: UUID) -> None:
+    """An application is gone."""
+    await connection.execute("DELETE FROM confirmations WHERE application_id = %s", [application_id])
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What became of the people of a form, as far as it is still kept."""
+
+    waiting: int
+    confirmed: int
+    unsent: int
+
+
+async def figures(connection: Connection, forms: Sequence[UUID]) -> dict[UUID, Figures]:
+    """By form."""
+    cursor = await connection.execute(
+        "SELECT form_id, count(*) FILTER (WHERE confirmed_at IS NULL AND unsent IS NULL),"
+        " count(*) FILTER (WHERE confirmed_at IS NOT NULL), count(*) FILTER (WHERE unsent IS NOT NULL)"
+        " FROM confirmations WHERE form_id = ANY(%s) GROUP BY form_id",
+        [list(forms)],
+    )
+    found = {row[0]: Figures(*row[1:]) for row in await cursor.fetchall()}
+    return {form: found.get(form, Figures(0, 0, 0)) for form in forms}
+
+
+def packed(wanted: Wanted) -> str:
+    """As it is stored; what is empty is left out."""
+    return orjson.dumps({key: value for key, value in asdict(wanted).items() if value}).decode()
+
+
+async def _one(connection: Connection, application_id: UUID, identifier: UUID, how: str = "") -> Confirmation | None:
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM confirmations WHERE id = %s AND application_id = %s{how}",
+        [identifier, application_id],
+    )
+    row = await cursor.fetchone()
+    return _confirmation(row) if row else None
+
+
+def _confirmation(row: Sequence[Any]) -> Confirmation:
+    identifier, application, address, email, form, imported, language, wanted, ip, asked, ends, mail, *rest = row
+    return Confirmation(
+        identifier, application, address, email, form, imported, language, _wanted(wanted), ip, asked, ends,
+        NextMail(mail) if mail else None, *rest,
+    )  # fmt: skip
+
+
+def _wanted(stored: Mapping[str, Any]) -> Wanted:
+    ids = {name: tuple(map(UUID, stored.get(name, ()))) for name in ("topics", "segments")}
+    return Wanted(**{**stored, **ids})
