@@ -145,7 +145,8 @@ SELECT {_COLUMNS} FROM confirmations
 
 _MAILED: Final = """
 UPDATE confirmations c SET next_mail = u.next_mail,
-  mail_at = CASE WHEN u.next_mail IS NOT NULL THEN now() + u.after END, email_id = u.email, mailed_at = CASE WHEN c.next_mail = 'welcome' THEN c.mailed_at ELSE now() END,
+  mail_at = CASE WHEN u.next_mail IS NOT NULL THEN now() + u.after END, email_id = u.email,
+  mailed_at = CASE WHEN c.next_mail = 'welcome' THEN c.mailed_at ELSE now() END,
   mails = c.mails + CASE WHEN c.next_mail = 'welcome' THEN 0 ELSE 1 END
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::interval[]) AS u(id, email, next_mail, after) WHERE c.id = u.id
 """

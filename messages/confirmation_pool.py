@@ -31,13 +31,18 @@ async def reserved_pool(connection: Connection, name: str) -> UUID:
         )
     row = await (await connection.execute(_POOL, [name])).fetchone()
     if row is None:
-        raise _refused(f"there is no pool {name!r}, which POSTLANE_CONFIRMATION_POOL names", "Make it, or name another.")
+        raise _refused(
+            f"there is no pool {name!r}, which POSTLANE_CONFIRMATION_POOL names", "Make it, or name another."
+        )
     identifier, lane, reserved, overflow, sends = row
     if lane != Lane.TRANSACTIONAL:
-        raise _refused(f"pool {name} serves the {lane} lane", "Confirmations are transactional mail: name a pool of it.")
+        raise _refused(
+            f"pool {name} serves the {lane} lane", "Confirmations are transactional mail: name a pool of it."
+        )
     if not reserved:
         raise _refused(
-            f"pool {name} is not reserved: other mail leaves through it too", f"`postlane pools update {name} --reserved`"
+            f"pool {name} is not reserved: other mail leaves through it too",
+            f"`postlane pools update {name} --reserved`",
         )
     if overflow:
         raise _refused(f"pool {name} overflows to {overflow}", f'`postlane pools update {name} --overflow ""`')

@@ -21,7 +21,6 @@ from accounts.capture_rules import CaptureRules
 from audience import choices, confirmations, contact_history, contacts, forms, membership, properties, topics
 from audience.choices import Act, Person, Source
 from audience.confirmations import Confirmation, Mailed, NextMail, Wanted
-from audience.contact_fields import Field as ContactField
 from audience.contact_history import Changed, ContactAct, ContactSource
 from audience.contacts import Changes, Status
 from audience.forms import Form
@@ -305,7 +304,7 @@ def _proof(row: Confirmation) -> dict[str, object]:
 async def _changes(connection: Connection, row: Confirmation, proof: Mapping[str, object]) -> Changes:
     """What the form asked, as far as there is a place for it still."""
     wanted = row.wanted
-    names: dict[ContactField, str | None] = {}
+    names: dict[str, str | None] = {}
     if wanted.first_name:
         names["first_name"] = wanted.first_name
     if wanted.last_name:

@@ -1,4 +1,4 @@
-"""The mails of a sign-up in the reader's language: please confirm, the reminder, may we write to you, welcome. Pure.
+"""The mails of a sign-up in the reader's language: please confirm, the reminder, may we write to you, welcome.
 
 Texts stand in `messages/languages`, one file a language with the same keys (a test holds that). What applications and
 people wrote is escaped in the HTML part. None of these mails is tracked: whoever only confirms has agreed to nothing
@@ -67,7 +67,10 @@ def letter(kind: Kind, language: str, told: Told) -> Letter:
 
     intro, button, end = told.intro or say(f"{kind}.text"), say(f"{kind}.button"), say(f"{kind}.end")
     parts = _parts(say, told)
-    act = (f"{button}:\n{told.url}\n\n{end}", _BUTTON.format(url=escape(told.url), label=escape(button), end=escape(end)))
+    act = (
+        f"{button}:\n{told.url}\n\n{end}",
+        _BUTTON.format(url=escape(told.url), label=escape(button), end=escape(end)),
+    )
     details = ("\n\n".join(map(_plain, parts)), "".join(map(_marked_up, parts)))
     # The welcome mail says first what comes, the others what to do.
     first, then = (details, act) if kind is Kind.WELCOME else (act, details)

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from pages.language import CATALOGUES, FALLBACK, catalogue
+from pages.language import CATALOGUES, FALLBACK, Catalogue, catalogue
 from pages.rendering import page
 from store.database import DatabaseUnavailableError
 from web.bodies import BodyTooLargeError
@@ -48,6 +48,11 @@ async def answer_to(request: Request, error: Exception) -> Response:
     answer = page("error.html", catalogue(request), found.status, reason=found.reason, number="")
     answer.headers.update(found.headers)
     return answer
+
+
+def texts_of(reason: str, words: Catalogue) -> str:
+    """What a page says about it, as one text."""
+    return f"{words(f'error.{reason}')}. {words(f'error.{reason}.text')}"
 
 
 def _as_page_error(error: Exception) -> PageError:

@@ -13,7 +13,6 @@ import orjson
 
 from audience import properties
 from audience.confirmations import Wanted
-from audience.contact_fields import Field as ContactField
 from audience.contact_fields import checked_email, checked_fields
 from audience.forms import NAMES, Field, Form
 from audience.properties import Definitions, PropertyType
@@ -91,14 +90,12 @@ def _wanted(
     for key, text in values.items():
         try:
             if key in NAMES:
-                names: dict[ContactField, str | None] = {"first_name" if key == "first_name" else "last_name": text}
-                checked_fields(names)
+                checked_fields({key: text})
             elif text:
                 typed |= properties.checked({key: text}, known)
         except Refused:
             return Problem(key if key in NAMES else PROPERTY + key, "signup.wrong.field", {})
-    names_given = {name: values.get(name, "") for name in NAMES}
-    return box, Wanted(**names_given, properties=typed, topics=chosen, consent=consent)
+    return box, Wanted(values.get("first_name", ""), values.get("last_name", ""), typed, chosen, consent=consent)
 
 
 def _chosen(filled: forms.Form, offered: Sequence[Topic]) -> tuple[UUID, ...]:

@@ -12,6 +12,15 @@ from pages.language import CATALOGUES, Catalogue
 _FOLDER: Final = Path(__file__).parent
 STYLE: Final = (_FOLDER / "static" / "pages.css").read_bytes()
 STYLE_PATH: Final = "/static/pages.css"
+SCRIPT: Final = (_FOLDER / "static" / "signup.js").read_bytes()
+SCRIPT_PATH: Final = "/static/signup.js"
+
+
+def _versioned(path: str, content: bytes) -> str:
+    return f"{path}?v={hashlib.sha256(content).hexdigest()[:12]}"
+
+
+SCRIPT_URL: Final = _versioned(SCRIPT_PATH, SCRIPT)
 
 _templates: Final = Environment(
     loader=FileSystemLoader(_FOLDER / "templates"),
@@ -20,7 +29,7 @@ _templates: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals["style"] = f"{STYLE_PATH}?v={hashlib.sha256(STYLE).hexdigest()[:12]}"
+_templates.globals["style"] = _versioned(STYLE_PATH, STYLE)
 _templates.globals["languages"] = tuple(CATALOGUES.values())
 
 

@@ -1,7 +1,7 @@
-"""Proof of work for sign-ups: a puzzle that costs a browser a moment, and whoever signs up thousands a lot. Pure.
+"""Proof of work for sign-ups: a puzzle that costs a browser a moment, and whoever signs up thousands a lot.
 
 No third party sees who signs up, and nobody has to look at pictures. A challenge belongs to one form, is signed, holds
-for `VALID` and once; its answer is a number that, put behind it, gives a SHA-256 that begins with `BITS` zero bits.
+for `VALID` and once; its answer is a number that, put behind it, gives a SHA-256 that begins with so many zero bits.
 What a process has seen it remembers, and nothing is stored. Who cannot or will not compute may sign up still, only
 more rarely (`pages/limits`).
 """
@@ -26,7 +26,8 @@ _LONGEST: Final = 200
 class Work:
     """Makes challenges and looks at answers. One per process."""
 
-    def __init__(self, secret: InstanceSecret) -> None:
+    def __init__(self, secret: InstanceSecret, bits: int = BITS) -> None:
+        self.bits = bits
         self._secret = secret
         self._used: dict[str, None] = {}
 
@@ -45,7 +46,7 @@ class Work:
             return False
         if datetime.fromtimestamp(int(head.partition(".")[0]), UTC) < now:
             return False
-        if zero_bits(hashlib.sha256(f"{challenge}:{answer}".encode()).digest()) < BITS:
+        if zero_bits(hashlib.sha256(f"{challenge}:{answer}".encode()).digest()) < self.bits:
             return False
         if len(self._used) >= _REMEMBERED:
             del self._used[next(iter(self._used))]
@@ -61,9 +62,9 @@ def zero_bits(digest: bytes) -> int:
     return len(digest) * 8 - int.from_bytes(digest, "big").bit_length()
 
 
-def solve(challenge: str) -> str:
+def solve(challenge: str, bits: int = BITS) -> str:
     """The answer, as a browser finds it: for tests, and for programs that sign people up themselves."""
     answer = 0
-    while zero_bits(hashlib.sha256(f"{challenge}:{answer}".encode()).digest()) < BITS:
+    while zero_bits(hashlib.sha256(f"{challenge}:{answer}".encode()).digest()) < bits:
         answer += 1
     return str(answer)

@@ -6,7 +6,7 @@ was asked already is for its reader to know alone, and the mail is written later
 time it takes tells nothing either. Pages of the form's own origins may use all of it by script (CORS); nobody else's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -22,12 +22,11 @@ from pages import filled
 from pages.answers import PageError, texts_of
 from pages.deps import deps
 from pages.filled import HONEYPOT, Problem
-from pages.forms import LARGEST, Form as Fields
-from pages.forms import one, read_form
+from pages.forms import LARGEST, one, read_form
+from pages.forms import Form as Fields
 from pages.language import CATALOGUES, Catalogue, catalogue
 from pages.limits import count, count_signup, limits, strange
 from pages.rendering import SCRIPT_URL, page
-from pages.work import BITS
 from web.answers import json_answer
 from web.bodies import read_body
 
@@ -91,7 +90,7 @@ async def challenge(request: Request, form: str) -> Response:
     """A puzzle, and how many bits its answer has to give."""
     count(request, limits(request).acts)
     found, given = await _form(request, form), deps(request)
-    puzzle = {"challenge": given.work.challenge(found.id, given.clock.now()), "bits": BITS}
+    puzzle = {"challenge": given.work.challenge(found.id, given.clock.now()), "bits": given.work.bits}
     return json_answer(puzzle, headers=_cors(request, found))
 
 
@@ -184,7 +183,11 @@ def _page(visit: _Visit, wrong: Problem | None = None) -> Response:
 
 def _done(visit: _Visit) -> Response:
     return page(
-        "signed_up.html", visit.words, form=visit.form, languages=_languages(visit.form), email=one(visit.fields, "email")
+        "signed_up.html",
+        visit.words,
+        form=visit.form,
+        languages=_languages(visit.form),
+        email=one(visit.fields, "email"),
     )
 
 

@@ -8,8 +8,8 @@ whichever process works on it finds it, and goes when the import has ended.
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
