@@ -23,6 +23,7 @@ from api.routes import (
     alarms,
     api_keys,
     applications,
+    contact_properties,
     contacts,
     domains,
     emails,
@@ -37,6 +38,7 @@ from api.routes import (
     reports,
     sandbox,
     seeds,
+    segment_contacts,
     standing,
     suppressions,
     throttles,
@@ -59,8 +61,9 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, topics, contacts, recipients, suppressions, webhooks, sandbox, pools, ips,
-    throttles, warmup, providers, alarms, inbound, reports, seeds, standing, applications, health, pages,
+    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, recipients,
+    suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds,
+    standing, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -68,7 +71,7 @@ _TAGS: Final = [
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Topics", "description": "Types of mail that recipients may take or leave."},
-    {"name": "Contacts", "description": "What one person takes."},
+    {"name": "Contacts", "description": "The people you write to, and what each of them takes."},
     {"name": "Recipients", "description": "One person: may we write to them, and what was last."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},

@@ -30,6 +30,9 @@ __all__ = ["Act", "Past", "Person", "Preference", "Source", "What", "preference_
 KEPT: Final = 1000
 """Rows of history of one person in one application."""
 
+OWN_HAND: Final = frozenset({Source.LINK, Source.ONE_CLICK, Source.MAILTO})
+"""What the person did themselves; all else is said for them."""
+
 
 class What(StrEnum):
     """What somebody did. The values are stored."""
@@ -318,6 +321,25 @@ async def history(connection: Connection, person: Person, limit: int = KEPT) -> 
     )
     rows = await cursor.fetchall()
     return Page([_past(row) for row in rows[:limit]], len(rows) > limit)
+
+
+async def left_by_hand(connection: Connection, person: Person) -> bool:
+    """Whether it was the person themselves who left all marketing mail, or came back to it, last."""
+    cursor = await connection.execute(
+        "SELECT what, source FROM choice_history WHERE address = %s AND application_id = %s AND what = ANY(%s)"
+        " ORDER BY id DESC LIMIT 1",
+        [person.address, person.application_id, [What.ALL_OFF.value, What.ALL_ON.value]],
+    )
+    row = await cursor.fetchone()
+    return row is not None and row[0] == What.ALL_OFF and Source(row[1]) in OWN_HAND
+
+
+async def forget(connection: Connection, person: Person) -> None:
+    """Somebody is erased: what they chose, and that they did."""
+    for table in ("choices", "choice_history"):
+        await connection.execute(
+            f"DELETE FROM {table} WHERE address = %s AND application_id = %s", [person.address, person.application_id]
+        )
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:

@@ -16,8 +16,10 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from audience.choices import Act
 from core.paging import Page
 from store.database import Connection
+from suppression.reasons import Source
 
 KEPT: Final = 1000
 """Rows of one contact."""
@@ -69,6 +71,16 @@ class ContactAct:
     """Who, in words; "" for the person themselves."""
     source_id: UUID | None = None
     """The form, the import or the mail that it came by."""
+
+
+_DOORS: Final = {Source.API: ContactSource.API, Source.CLI: ContactSource.CLI, Source.CONSOLE: ContactSource.CONSOLE}
+
+
+def act_of(act: Act) -> ContactAct:
+    """How a choice came to us, as it is kept with the contact that follows it."""
+    source = _DOORS.get(act.source, ContactSource.LINK)
+    by_hand = source is ContactSource.LINK
+    return ContactAct(source, act.ip, "" if by_hand else act.detail, act.email_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,22 @@ async def page(connection: Connection, application_id: UUID, window: Window[UUID
     return cut(await cursor.fetchall(), window).map(_contact)
 
 
+async def page_of_list(connection: Connection, segment_id: UUID, window: Window[UUID]) -> Page[Contact]:
+    """Contacts on a list, newest first; without those who left it. Walks the list's own index."""
+    condition, order = ("m.contact_id > %(before)s", "ASC") if window.before else ("m.contact_id < %(after)s", "DESC")
+    cursor = await connection.execute(
+        f"SELECT {', '.join(f'c.{name}' for name in COLUMNS)} FROM segment_members m"
+        f" JOIN contacts c ON c.id = m.contact_id"
+        f" WHERE m.segment_id = %(segment)s AND m.status <> 'unsubscribed' AND {condition}"
+        f" ORDER BY m.contact_id {order} LIMIT %(limit)s",
+        {
+            "segment": segment_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    return cut(await cursor.fetchall(), window).map(_contact)
+
+
 async def update(
     connection: Connection, application_id: UUID, wanted: UUID | str, changes: Changes, act: ContactAct
 ) -> Contact:

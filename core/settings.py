@@ -166,6 +166,20 @@ class Settings(BaseSettings):
         "whose mail was complained about.",
     )
 
+    # Contacts
+    api_contacts: str = Field(
+        "confirmed",
+        pattern="^(confirmed|unconfirmed)$",
+        description="What a contact is that an application makes with its key: `confirmed` by the application's word, "
+        "or `unconfirmed` until the person follows a link in a mail, where applications are not trusted.",
+    )
+    unconfirmed_days: int = Field(
+        0, ge=0, le=3650, description="Days a contact that nobody confirmed is kept; 0: for ever."
+    )
+    contact_history_days: int = Field(
+        365, ge=1, le=36500, description="Days the history of a deleted contact is kept; it names no address."
+    )
+
     # Retention
     content_days: int = Field(7, ge=1, description="Days the content of a mail is kept.")
     event_days: int = Field(90, ge=1, description="Days emails, their messages and events are kept.")

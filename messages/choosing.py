@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audience import choices, topics
-from audience.choices import Act, Person, Preference, Source, What
+from audience import choices, contact_history, contact_telling, contacts, topics
+from audience.choices import OWN_HAND, Act, Person, Preference, Source, What
 from audience.links import MailLink
 from audience.telling import tell_choices
 from audience.topics import Subscription
 from core.queues import Lane
+from core.refusal import conflict
 from messages import timeline
 from messages.capture import person_of
 from messages.model import MessageRef
@@ -32,7 +33,8 @@ from suppression import withdrawing
 from suppression.predicate import forbidding
 from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
 from suppression.removing import Remover
-from suppression.repository import Addition
+from suppression.repository import Addition, Suppression
+from webhooks.kinds import EventType
 
 _FORBIDDEN: Final = f"""
 SELECT s.id, s.reason, s.scope
@@ -111,17 +113,22 @@ async def pause(connection: Connection, person: Person, until: datetime | None, 
 
 
 async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
-    """Leave all marketing mail of the application; whether that is new."""
+    """Leave all marketing mail of the application; whether that is new. It is, too, where the application had said so
+    for the person, and now they say it themselves: only they take that back."""
     await choices.alone(connection, person)
-    detail = f"the recipient left all marketing mail{f': {act.detail}' if act.detail else ''}"
+    by_hand = act.source in OWN_HAND
+    detail = "the recipient left all marketing mail" if by_hand else "taken off all marketing mail"
+    detail += f": {act.detail}" if act.detail else ""
     entry = SuppressionEntry(SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, act.source, detail)
-    owner = person.application_id
-    addition = Addition(person.address, entry, owner, only_for=owner, source_id=act.email_id, actor="the recipient")
+    owner, actor = person.application_id, "the recipient" if by_hand else act.detail
+    addition = Addition(person.address, entry, owner, only_for=owner, source_id=act.email_id, actor=actor)
     (added,) = await suppressions.add(connection, [addition])
-    if not (added.created or added.changed or await withdrawing.stand_behind(connection, added.id, addition)):
+    fresh = added.created or added.changed or await withdrawing.stand_behind(connection, added.id, addition)
+    if not fresh and (not by_hand or await choices.left_by_hand(connection, person)):
         return False
     await choices.note(connection, person, What.ALL_OFF, act)
     await _tell_mail(connection, person, act)
+    await contact_telling.tell_of(connection, person)
     return True
 
 
@@ -133,19 +140,43 @@ async def return_to_all(connection: Connection, person: Person, act: Act) -> boo
         return False
     await withdrawing.take_back(connection, left, Reason.UNSUBSCRIBE, Remover("the recipient", None))
     await choices.note(connection, person, What.ALL_ON, act)
+    await contact_telling.tell_of(connection, person)
     return True
 
 
-async def move(connection: Connection, person: Person, to: str, act: Act) -> None:
-    """The mail goes to another (folded) address from now on: it gets the choices with their history, and this one gets
-    no marketing mail any more, whatever list its application still has it on."""
+async def return_for(connection: Connection, person: Person, act: Act) -> bool:
+    """The same, said by the application: it takes back what it said, never what the person said. Raises Refused."""
+    await choices.alone(connection, person)
+    said = [one for one in await suppressions.about(connection, person.address) if _leaves(one, person)]
+    if not said:
+        return False
+    locked = any(one.reason is Reason.COMPLAINT or one.address != person.address for one in said)
+    if locked or await choices.left_by_hand(connection, person):
+        raise conflict(
+            "the person left by their own hand, complained, or was erased: only they come back",
+            "They do so on their page of preferences, or by signing up again.",
+            code="left_by_hand",
+        )
+    return await return_to_all(connection, person, act)
+
+
+async def move(connection: Connection, person: Person, to: str, act: Act, written: str = "") -> None:
+    """The mail goes to another (folded) address from now on: it gets the contact, the choices and their history, and
+    this one gets no marketing mail any more, whatever list its application still has it on. `written`: the address as
+    somebody wrote it."""
     other, quiet = replace(person, address=to), replace(act, email_id=None)
+    contact = await contacts.move(connection, person, written or to, contact_history.act_of(act))
     left = bool(_left_all(person, await _forbidden(connection, person)))
     await choices.copy(connection, person, to, act)
-    await (leave_all if left else return_to_all)(connection, other, quiet)
+    if left:
+        await leave_all(connection, other, quiet)
+    elif act.source in OWN_HAND:  # who left there comes back by reading mail there, not by their application's word
+        await return_to_all(connection, other, quiet)
     await leave_all(connection, person, replace(quiet, detail="the mail goes to another address now"))
     how = _how(act) | {"moved_to": to}
     await tell_choices(connection, person, {}, how)
+    if contact is not None:
+        await contact_telling.tell(connection, EventType.CONTACT_UPDATED, [contact])
 
 
 async def link_of(connection: Connection, ref: MessageRef) -> MailLink | None:
@@ -166,6 +197,12 @@ async def _forbidden(connection: Connection, person: Person) -> list[tuple[UUID,
     """Entries of the suppression list that forbid marketing mail: id, reason, scope."""
     names = {"address": person.address, "application": person.application_id}
     return [(row[0], row[1], row[2]) for row in await (await connection.execute(_FORBIDDEN, names)).fetchall()]
+
+
+def _leaves(entry: Suppression, person: Person) -> bool:
+    """Whether it says that the person left this application's marketing mail, in whatever words."""
+    own = entry.only_for == person.application_id and entry.scope is SuppressionScope.MARKETING
+    return own and entry.reason in (Reason.UNSUBSCRIBE, Reason.COMPLAINT)
 
 
 def _left_all(person: Person, forbidden: list[tuple[UUID, str, str]]) -> list[UUID]:

@@ -25,6 +25,9 @@ class EventType(StrEnum):
     EMAIL_FAILED = "email.failed"
     EMAIL_SUPPRESSED = "email.suppressed"
     EMAIL_RECEIVED = "email.received"
+    CONTACT_CREATED = "contact.created"
+    CONTACT_UPDATED = "contact.updated"
+    CONTACT_DELETED = "contact.deleted"
     CONTACT_TOPICS_UPDATED = "contact.topics.updated"
     DOMAIN_CREATED = "domain.created"
     DOMAIN_UPDATED = "domain.updated"
@@ -67,6 +70,9 @@ MEANINGS: Final[Mapping[EventType, str]] = MappingProxyType(
         EventType.EMAIL_FAILED: "We could not make the mail; no server was to blame.",
         EventType.EMAIL_SUPPRESSED: "Not sent: the suppression list, or a choice of the recipient, forbids it.",
         EventType.EMAIL_RECEIVED: "Somebody, or a vacation note, answered to the return path of a mail.",
+        EventType.CONTACT_CREATED: "A contact is new.",
+        EventType.CONTACT_UPDATED: "A contact was changed, left all marketing mail, or came back.",
+        EventType.CONTACT_DELETED: "A contact is gone.",
         EventType.CONTACT_TOPICS_UPDATED: "Somebody chose which types of mail they want.",
         EventType.DOMAIN_CREATED: "A sender domain was registered.",
         EventType.DOMAIN_UPDATED: "Its state or its settings changed.",
@@ -98,7 +104,7 @@ MEANINGS: Final[Mapping[EventType, str]] = MappingProxyType(
 OPERATORS_ONLY: Final = frozenset(kind for kind in EventType if kind.partition(".")[0] in ("ip", "warmup", "alarm"))
 """About the machine: told to the operators' endpoints and to nobody else."""
 
-NEVER_HERE: Final = frozenset({"contact.created", "contact.updated", "contact.deleted"}) | frozenset(
+NEVER_HERE: Final = frozenset(
     f"inbox.{what}"
     for what in (
         "created", "updated", "deleted", "thread.created", "thread.folder.updated", "thread.assigned",
@@ -106,4 +112,4 @@ NEVER_HERE: Final = frozenset({"contact.created", "contact.updated", "contact.de
         "draft.sent", "draft.deleted",
     )
 )  # fmt: skip
-"""Resend's types that nothing here can cause: there are no contacts but in what people chose, and no inboxes."""
+"""Resend's types that nothing here can cause: there are no inboxes."""

@@ -114,8 +114,8 @@ ChooseTopics = Annotated[list[Choice], Field(min_length=1, max_length=MOST)] | C
 """Resend's SDKs send the bare list, its description shows the other."""
 
 
-class ContactReference(BaseModel):
+class WhoseTopics(BaseModel):
     """Whose topics they are."""
 
     object: Literal["contact"] = "contact"
-    id: str = Field(description="The address.")
+    id: str = Field(description="The contact's id, or the address by which they were named.")

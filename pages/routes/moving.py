@@ -38,7 +38,7 @@ async def confirm(request: Request, link: str) -> Response:
     async with given.database.transaction() as connection:
         fresh = await choices.first_move(connection, person, to, wish.asked_at)
         if fresh:
-            await choosing.move(connection, person, to, act)
+            await choosing.move(connection, person, to, act, wish.to)
             brand = await brand_of(connection, wish.application_id, wish.email_id)
     if fresh:
         await tell_old(given, wish, brand, words)
