@@ -35,9 +35,9 @@ class PropertyItem(BaseModel):
     """A property of contacts."""
 
     id: UUID
-    key: str
-    type: PropertyType
-    fallback_value: _Value | None
+    key: str = Field(description="How mail and filters name it.")
+    type: PropertyType = Field(description="What it holds.")
+    fallback_value: _Value | None = Field(description="What mail shows of a contact that has none.")
     created_at: datetime
 
 

@@ -92,15 +92,15 @@ class ContactItem(BaseModel):
 
     id: UUID
     email: str = Field(description="As it was written.")
-    first_name: str | None
-    last_name: str | None
+    first_name: str | None = Field(description="Null when it is not known.")
+    last_name: str | None = Field(description="Null when it is not known.")
     unsubscribed: bool = Field(description="They get no marketing mail of yours at all.")
     created_at: datetime
     updated_at: datetime
     status: Status = Field(description="Whether it is proved that they asked for mail.")
     confirmed_at: datetime | None = Field(description="Since when it is.")
-    language: str | None
-    time_zone: str | None
+    language: str | None = Field(description="Which version of a mail they get.")
+    time_zone: str | None = Field(description="When a mail of theirs is due.")
 
 
 class TypedValue(BaseModel):
@@ -114,7 +114,7 @@ class ContactAnswer(ContactItem):
     """A contact with its properties."""
 
     object: Literal["contact"] = "contact"
-    properties: dict[str, TypedValue]
+    properties: dict[str, TypedValue] = Field(description="By key; those that the contact has.")
 
 
 class ContactList(Listed[ContactItem]):
@@ -141,8 +141,8 @@ class PlaceItem(BaseModel):
     id: UUID
     name: str
     created_at: datetime
-    status: MemberStatus
-    added_at: datetime
+    status: MemberStatus = Field(description="How they stand on this list.")
+    added_at: datetime = Field(description="Since when they are on it.")
 
 
 class PlaceList(Listed[PlaceItem]):
@@ -165,7 +165,7 @@ class PastItem(BaseModel):
     """One change of a contact."""
 
     at: datetime
-    what: Changed
+    what: Changed = Field(description="What happened.")
     source: ContactSource = Field(description="The door it came through.")
     ip: str | None = Field(description="Address of the client that asked.")
     actor: str | None = Field(description="Who, in words; null for the person themselves.")
