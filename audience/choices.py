@@ -186,6 +186,11 @@ DELETE FROM choice_history h
                   AND n.id > h.id AND n.what = h.what AND n.topic_id IS NOT DISTINCT FROM h.topic_id)
 """
 
+_FORGET_PERSON: Final = (
+    "DELETE FROM choices WHERE address = %(address)s AND application_id = %(application)s",
+    "DELETE FROM choice_history WHERE address = %(address)s AND application_id = %(application)s",
+)
+
 _FORGET: Final = (
     "DELETE FROM choices WHERE application_id = %s",
     "DELETE FROM choice_history WHERE application_id = %s",
@@ -336,10 +341,8 @@ async def left_by_hand(connection: Connection, person: Person) -> bool:
 
 async def forget(connection: Connection, person: Person) -> None:
     """Somebody is erased: what they chose, and that they did."""
-    for table in ("choices", "choice_history"):
-        await connection.execute(
-            f"DELETE FROM {table} WHERE address = %s AND application_id = %s", [person.address, person.application_id]
-        )
+    for statement in _FORGET_PERSON:
+        await connection.execute(statement, _names(person))
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:
