@@ -1,25 +1,21 @@
 """Reads a list that another system exported: each line an entry, a fault, or somebody who is passed over.
 
-Takes a plain file with one address a line, CSV with or without a header, and JSON. `suppression/files` gives the lines,
-`suppression/columns` says what they mean. Never stops at a bad line: each one comes back as a `Fault` with its number,
-so that a list of ten million is imported but for its three typos. Pure.
+Takes a plain file with one address a line, CSV with or without a header, and JSON. `core/list_files` gives the lines,
+`core/list_rows` their cells, `suppression/columns` says what they mean. Never stops at a bad line: each one comes back
+as a `Fault` with its number, so that a list of ten million is imported but for its three typos. Pure.
 """
 
-import csv
 import itertools
-import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
-
-import orjson
 
 from core.addresses import AddressError, fold_address
 from core.clock import YEARS
+from core.list_rows import MARKS, csv_rows, json_object, json_records, plain_rows, says_something, split
 from suppression.columns import (
     Columns,
     columns_of,
@@ -35,14 +31,10 @@ from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionSco
 from suppression.rules import plain_detail
 from suppression.subjects import is_domain, subject
 
-_MOST_LINES: Final = 20
-"""Lines one CSV entry may have: a server's reply that was kept as detail has fewer."""
 _LOOKED_AT: Final = 20
 """Lines among which the header is looked for: some exports begin with a title."""
 _REMEMBERED: Final = 10_000
 """Different rows kept, but for their addresses."""
-_MARKS: Final = (",", ";", "\t", "|")
-_END_OF_CELL: Final = re.compile(r"[,;\t|]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +77,6 @@ Item = Addition | Fault | Passed
 
 _Decided = tuple[SuppressionEntry, UUID | None, UUID | None] | Passed
 """What a row says beside its address: the entry, its application and its topic."""
-_Cells = tuple[int, list[str] | str]
-"""The line it ends with, and the cells of a row ([]: nothing), or why it cannot be read."""
 _Row = tuple[Columns, int, list[str] | str]
 """The same with the columns."""
 
@@ -107,7 +97,7 @@ class ListReader:
 
     def __iter__(self) -> Iterator[Item]:
         head = list(itertools.islice(self._lines, _LOOKED_AT))
-        opening = next((line.strip() for line in head if _says_something(line)), "")
+        opening = next((line.strip() for line in head if says_something(line)), "")
         if not opening:
             self.seen = f"{len(head)} empty lines" if head else "an empty file"
             return
@@ -126,20 +116,20 @@ class ListReader:
         lines = itertools.islice(itertools.chain(head[start:], self._lines), skipped, None)
         self.line = start = start + skipped
         shown = [repr(mark), "as separator"] if mark else ["one address a line"]
-        self.seen = " ".join([*shown, f"beginning with {next(filter(_says_something, head)).strip()[:80]!r}"])
-        rows = _csv_rows(lines, mark) if mark else _plain_rows(lines)
+        self.seen = " ".join([*shown, f"beginning with {next(filter(says_something, head)).strip()[:80]!r}"])
+        rows = csv_rows(lines, mark) if mark else plain_rows(lines)
         for at, row in rows:
             self.line = start + at
             yield columns, self.line, row
 
     def _json(self, head: list[str]) -> Iterator[_Row] | None:
         """One object a line, or one document; None: it only looks like JSON."""
-        first = next(line for line in head if _says_something(line))
-        if isinstance(_object(first), dict):
+        first = next(line for line in head if says_something(line))
+        if isinstance(json_object(first), dict):
             self.seen = "one JSON object a line"
             return self._json_lines(itertools.chain(head, self._lines))
         text = "".join(itertools.chain(head, self._lines))
-        records = _records(_object(text))
+        records = json_records(json_object(text))
         if records is None:
             self._lines = iter(text.splitlines(keepends=True)[len(head) :])
             return None
@@ -149,7 +139,7 @@ class ListReader:
     def _json_lines(self, lines: Iterable[str]) -> Iterator[_Row]:
         for self.line, line in enumerate(lines, 1):
             if line.strip():
-                yield _fields(self.line, _object(line))
+                yield _fields(self.line, json_object(line))
 
     def _json_records(self, records: Sequence[object]) -> Iterator[_Row]:
         for self.line, record in enumerate(records, 1):
@@ -246,24 +236,17 @@ def _layout(head: Sequence[str]) -> tuple[int, str, Columns]:
     address, and what stands above it is a header in words we do not know.
     """
     for number, line in enumerate(head):
-        for mark in _MARKS:
-            columns = columns_of(_split(line, mark))
+        for mark in MARKS:
+            columns = columns_of(split(line, mark))
             if columns is not None:
                 return number + 1, mark, columns
     for number, line in enumerate(head):
-        for mark in _MARKS:
-            cells = _split(line, mark)
+        for mark in MARKS:
+            cells = split(line, mark)
             place = next((index for index, cell in enumerate(cells) if _is_subject(cell)), None)
-            if place is not None and (len(cells) > 1 or mark == _MARKS[-1]):
+            if place is not None and (len(cells) > 1 or mark == MARKS[-1]):
                 return number, mark if len(cells) > 1 else "", columns_seen(cells, place)
     return 0, "", Columns(0)
-
-
-def _split(line: str, mark: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=mark), [])]
-    except csv.Error:
-        return []
 
 
 def _is_subject(text: str) -> bool:
@@ -273,90 +256,8 @@ def _is_subject(text: str) -> bool:
         return False
 
 
-def _says_something(line: str) -> bool:
-    text = line.strip()
-    return bool(text) and text[0] != "#"
-
-
-def _plain_rows(lines: Iterable[str]) -> Iterator[_Cells]:
-    """Never through the CSV reader: there a stray quotation mark swallows the lines behind it."""
-    for number, line in enumerate(lines, 1):
-        cell = _END_OF_CELL.split(line.strip(), 1)[0].strip().strip('"')
-        yield number, [cell] if _says_something(line) else []
-
-
-class _Lines:
-    """Lines for the CSV reader: no more than an entry may have, and those behind the first can be given back."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._back: deque[str] = deque()
-        self.taken: list[str] = []
-        """Lines of the entry that is being read."""
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if len(self.taken) > _MOST_LINES:
-            raise StopIteration
-        line = self._back.popleft() if self._back else next(self._lines)
-        self.taken.append(line)
-        return line
-
-    def back(self) -> None:
-        """Give back all but the first."""
-        self._back.extendleft(reversed(self.taken[1:]))
-        del self.taken[1:]
-
-
-def _csv_rows(lines: Iterable[str], mark: str) -> Iterator[_Cells]:
-    """A quotation mark that nobody closed takes no other line with it: each is read by itself then."""
-    given, at = _Lines(lines), 0
-    reader = csv.reader(given, delimiter=mark)
-    while (row := _next_row(reader)) is not None:
-        if len(given.taken) > 1 and (isinstance(row, str) or not _closed(given.taken, mark)):
-            given.back()
-            row = _next_row(csv.reader(given.taken, delimiter=mark)) or []
-        at += len(given.taken)
-        given.taken.clear()
-        says = isinstance(row, str) or (row and not row[0].startswith("#") and any(map(str.strip, row)))
-        yield at, row if says else []
-
-
-def _next_row(reader: Iterator[list[str]]) -> list[str] | str | None:
-    """None at the end; a text says why it is no row."""
-    try:
-        return next(reader, None)
-    except csv.Error as error:
-        return f"not CSV: {error}"
-
-
-def _closed(lines: Sequence[str], mark: str) -> bool:
-    """Whether these lines are one entry, with the quotation marks where the format has them."""
-    try:
-        return len(lines) <= _MOST_LINES and len(list(csv.reader(lines, delimiter=mark, strict=True))) == 1
-    except csv.Error:
-        return False
-
-
 def _cell(row: Sequence[str], index: int | None) -> str:
     return row[index].strip() if index is not None and index < len(row) else ""
-
-
-def _object(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _records(document: Any) -> list[object] | None:
-    """The objects of a document: a list of them, or the first such list in an object, as APIs answer."""
-    found = document
-    if isinstance(document, dict):
-        found = next((value for value in document.values() if isinstance(value, list)), None)
-    return found if isinstance(found, list) else None
 
 
 def _id(text: str) -> UUID | None:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import sys
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,11 +27,11 @@ from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, say, visible
 from cli.sessions import with_database
 from core.addresses import AddressError, fold_address
+from core.list_files import decoded
 from core.visible import json_for_terminals
 from store.database import Database
 from suppression import importing, repository
 from suppression.entries import Suppression
-from suppression.files import decoded
 from suppression.importing import Import
 from suppression.query import Search
 from suppression.reading import ListReader, Terms
@@ -97,7 +98,7 @@ def import_list(
 
     try:
         done = with_database(work)
-    except (EOFError, OSError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, OSError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise CliError("cannot_read", f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     _say_how_it_went(done)
     face = {name: getattr(done, name) for name in ("line", "resumed_at", "added", "known", "passed", "wrong", "faults")}

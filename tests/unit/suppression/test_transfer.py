@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
+from core.list_files import decoded
 from core.refusal import Refused
 from suppression.entries import Addition, Suppression
-from suppression.files import decoded
 from suppression.reading import Fault, Item, ListReader, Passed, Terms
 from suppression.reasons import Reason, Source, SuppressionScope
 from suppression.rules import plain_detail
@@ -245,9 +246,31 @@ def test_files_as_people_have_them(raw: bytes) -> None:
     assert addresses(reader)[-1] == "b@x.example"
 
 
-def test_a_spreadsheet_is_no_text() -> None:
-    with pytest.raises(Refused, match="save the sheet as CSV"):
-        decoded(io.BytesIO(b"PK\x03\x04 and so on"))
+def zipped(*names: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, "Email,Name\na@x.example,A\nb@x.example,B\n")
+    return packed.getvalue()
+
+
+def test_an_archive_with_one_file_is_that_file() -> None:
+    reader = ListReader(decoded(io.BytesIO(zipped("list.csv", "__MACOSX/._list.csv"))), Terms(NOW))
+
+    assert addresses(reader) == ["a@x.example", "b@x.example"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (zipped("[Content_Types].xml", "xl/sheet.xml"), "save the sheet as CSV"),
+        (zipped("one.csv", "two.csv"), "holds 2: one.csv, two.csv"),
+        (b"PK\x03\x04 and so on", "cannot be read"),
+    ],
+)
+def test_a_spreadsheet_is_no_text(raw: bytes, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        decoded(io.BytesIO(raw))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "email\n"])
