@@ -50,7 +50,7 @@ def decoded(raw: IO[bytes]) -> io.TextIOWrapper:
 def _only_file(stream: io.BufferedReader) -> IO[bytes]:
     """The one file in a zip archive. Raises Refused when there are several, or none, or it is a spreadsheet."""
     try:
-        archive = zipfile.ZipFile(stream if stream.seekable() else _seekable(stream))  # type: ignore[arg-type]
+        archive = zipfile.ZipFile(stream if stream.seekable() else _seekable(stream))
         names = [one.filename for one in archive.infolist() if not one.is_dir() and not _is_by_the_way(one.filename)]
         if any(name in _SHEET for name in names):
             raise invalid("file", "it is a spreadsheet: save the sheet as CSV", "invalid_file")
