@@ -160,6 +160,21 @@ campaign_recipients = Table(
     Column("class", Text),
 )
 
+topics = Table(
+    "topics",
+    _metadata,
+    Column("id", UUID, primary_key=True),
+    Column("application_id", UUID, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("default_subscription", Text, nullable=False),
+    Column("visibility", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("deleted_at", DateTime(timezone=True)),
+)
+
 choices = Table(
     "choices",
     _metadata,

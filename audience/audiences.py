@@ -1,0 +1,92 @@
+"""Who is in a segment: a question of contacts, composed, for whoever counts them, shows them or writes to them.
+
+A list has its members, but those who left it. A segment with a filter has whoever the filter holds for now, confirmed
+or not. Whether mail may go to somebody is another question (`eligibility`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, and_, collate, func, select
+
+from audience.filter_sql import CONTACT, ENGAGED, asks_engagement, condition
+from audience.filter_tree import Filter
+from core.paging import Page, Window, cut
+from store.database import Connection
+from store.tables import compiled, segment_members
+
+Question = Select[*tuple[Any, ...]]
+
+_C: Final = CONTACT.c
+_M: Final = segment_members.alias("m")
+_BEFORE_ALL, _BEHIND_ALL = UUID(int=0), UUID(int=(1 << 128) - 1)
+
+# The index of engagement has the database's collation, addresses of contacts that of bytes.
+ENGAGEMENT_OF: Final = and_(
+    ENGAGED.c.application_id == _C.application_id, ENGAGED.c.address == collate(_C.address, "default")
+)
+"""Joins `ENGAGED` to `CONTACT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a segment means."""
+
+    list_id: UUID | None = None
+    """The members of this list."""
+    filter: Filter | None = None
+    """Whoever this holds for; neither of the two: everybody of the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One of them, as a preview shows."""
+
+    id: UUID
+    email: str
+    first_name: str | None
+    last_name: str | None
+    status: str
+    created_at: datetime
+
+
+def people(application_id: UUID, audience: Audience, now: datetime) -> Question:
+    """The contacts, `id` and `address` of each, in no order; for others to build on (`store.tables.compiled`)."""
+    return _among(select(_C.id, _C.address), application_id, audience, now)
+
+
+async def count(connection: Connection, application_id: UUID, audience: Audience, now: datetime) -> int:
+    """How many they are now."""
+    asked = _among(select(func.count()), application_id, audience, now)
+    cursor = await connection.execute(*compiled(asked))
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def page(
+    connection: Connection, application_id: UUID, audience: Audience, now: datetime, window: Window[UUID]
+) -> Page[Found]:
+    """Some of them, the newest first."""
+    shown = select(_C.id, _C.email, _C.first_name, _C.last_name, _C.status, _C.created_at)
+    asked = _among(shown, application_id, audience, now).where(
+        _C.id > (window.before or _BEFORE_ALL), _C.id < (window.after or _BEHIND_ALL)
+    )
+    ordered = asked.order_by(_C.id if window.before else _C.id.desc()).limit(window.limit and window.limit + 1)
+    cursor = await connection.execute(*compiled(ordered))
+    rows: Sequence[Sequence[Any]] = await cursor.fetchall()
+    return cut(rows, window).map(lambda row: Found(*row))
+
+
+def _among(asked: Question, application_id: UUID, audience: Audience, now: datetime) -> Question:
+    source: Any = CONTACT
+    conditions = [_C.application_id == application_id]
+    if audience.list_id is not None:
+        source = source.join(_M, _M.c.contact_id == _C.id)
+        conditions += [_M.c.segment_id == audience.list_id, _M.c.status != "unsubscribed"]
+    if audience.filter is not None:
+        source = source.outerjoin(ENGAGED, ENGAGEMENT_OF) if asks_engagement(audience.filter) else source
+        conditions.append(condition(audience.filter, now))
+    return asked.select_from(source).where(*conditions)
