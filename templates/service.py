@@ -1,0 +1,215 @@
+"""Templates of an application: made, changed, published, found by id or alias.
+
+A change goes into the draft; publishing makes the draft the version that mail is made of, and that one never changes
+again. What cannot be built is refused when it is saved, so that a stored version can always be rendered. A layout is a
+template like others: its published version goes around those that name it, when they are saved and when they are
+published.
+
+Every function works on the caller's connection and never commits. `names` are ids or aliases.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from core.ids import uuid7
+from core.paging import Page, Window, cut
+from core.refusal import Refused, conflict, invalid, not_found
+from store.database import Connection
+from templates import versions
+from templates.editing import NOTHING, checked_name, edited
+from templates.model import UNSAID, Edit, Template, Unsaid, Version, Writing
+
+MOST: Final = 5_000
+"""Templates of one application."""
+
+_COLUMNS: Final = "id, application_id, name, alias, created_at, updated_at, published_at, published_id, draft_id"
+
+
+async def create(connection: Connection, application_id: UUID, edit: Edit) -> Template:
+    """A new template with a draft. Raises Refused."""
+    await _take_turns(connection, application_id)
+    checked_name(edit)
+    if not isinstance(edit.name, str):
+        raise Refused("invalid", "a template needs a name", "name", code="missing_required_field")
+    writing = await _with_layout(connection, application_id, edited(NOTHING, edit), edit)
+    template_id = uuid7()
+    cursor = await connection.execute(
+        "INSERT INTO templates (id, application_id, name, alias) SELECT %(id)s, %(application)s, %(name)s, %(alias)s"
+        " WHERE (SELECT count(*) FROM templates WHERE application_id = %(application)s) < %(most)s RETURNING id",
+        {
+            "id": template_id, "application": application_id, "name": edit.name,
+            "alias": await _free_alias(connection, application_id, edit.alias), "most": MOST,
+        },
+    )  # fmt: skip
+    if await cursor.fetchone() is None:
+        raise conflict(f"an application has at most {MOST} templates", "Delete those that are no longer used.")
+    return await _drafted(connection, template_id, writing, None)
+
+
+async def update(connection: Connection, application_id: UUID, name: str, edit: Edit) -> Template:
+    """Change a template; what is versioned goes into its draft. Raises Refused."""
+    await _take_turns(connection, application_id)
+    checked_name(edit)
+    found, version = await get(connection, application_id, name)
+    writing = await _with_layout(connection, application_id, edited(version.writing, edit), edit)
+    alias = found.alias if isinstance(edit.alias, Unsaid) else edit.alias
+    await connection.execute(
+        "UPDATE templates SET name = %s, alias = %s, updated_at = now() WHERE id = %s",
+        [
+            found.name if isinstance(edit.name, Unsaid) else edit.name,
+            await _free_alias(connection, application_id, alias, found.id), found.id,
+        ],
+    )  # fmt: skip
+    if writing == version.writing:
+        return await _by_id(connection, found.id)
+    return await _drafted(connection, found.id, writing, found.draft_id)
+
+
+async def publish(connection: Connection, application_id: UUID, name: str) -> Template:
+    """Make the draft what mail is made of, in its layouts as they are now. Without a draft, the published version is
+    built anew where a layout has changed. Raises Refused."""
+    await _take_turns(connection, application_id)
+    found, version = await get(connection, application_id, name)
+    built = await versions.built_of(connection, found.id, version.writing)
+    if found.draft_id is None and built == version.built:
+        return found
+    draft = await versions.write(connection, found.id, version.writing, found.draft_id)
+    await connection.execute("UPDATE template_versions SET published_at = now() WHERE id = %s", [draft])
+    await connection.execute(
+        "UPDATE templates SET published_id = %s, draft_id = NULL, published_at = now(), updated_at = now()"
+        " WHERE id = %s",
+        [draft, found.id],
+    )
+    return await _by_id(connection, found.id)
+
+
+async def duplicate(connection: Connection, application_id: UUID, name: str) -> Template:
+    """A draft of the same content under another name, without alias."""
+    await _take_turns(connection, application_id)
+    found, version = await get(connection, application_id, name)
+    cursor = await connection.execute(
+        "INSERT INTO templates (id, application_id, name) VALUES (%s, %s, %s) RETURNING id",
+        [uuid7(), application_id, f"{found.name[:90]} (copy)"],
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return await _drafted(connection, row[0], version.writing, None)
+
+
+async def delete(connection: Connection, application_id: UUID, name: str) -> Template:
+    """Remove a template with all its versions. Mail that was accepted has its content already. Raises Refused when it
+    is the layout of others."""
+    await _take_turns(connection, application_id)
+    found = await find(connection, application_id, name)
+    cursor = await connection.execute(
+        "SELECT t.name FROM template_versions v JOIN templates t ON t.id = v.template_id WHERE v.layout_id = %s"
+        " AND v.id IN (t.published_id, t.draft_id) LIMIT 3",
+        [found.id],
+    )
+    users = [row[0] for row in await cursor.fetchall()]
+    if users:
+        raise conflict(f"it is the layout of {', '.join(users)}", "Give those another layout first.")
+    await connection.execute("DELETE FROM templates WHERE id = %s", [found.id])
+    return found
+
+
+async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Template]:
+    """The application's templates, newest first."""
+    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM templates WHERE application_id = %(application)s AND {condition}"
+        f" ORDER BY id {order} LIMIT %(limit)s",
+        {
+            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    return cut(await cursor.fetchall(), window).map(_template)
+
+
+async def find(connection: Connection, application_id: UUID, name: str) -> Template:
+    """A template by id or alias. Raises Refused when there is none."""
+    identifier = _as_id(name)
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM templates WHERE application_id = %s AND (id = %s OR alias = %s)"
+        " ORDER BY (id = %s) DESC LIMIT 1",
+        [application_id, identifier, name, identifier],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise not_found("Template not found")
+    return _template(row)
+
+
+async def get(connection: Connection, application_id: UUID, name: str) -> tuple[Template, Version]:
+    """A template and its newest version, draft or not. Raises Refused."""
+    found = await find(connection, application_id, name)
+    newest = found.draft_id or found.published_id
+    assert newest is not None, "a template is stored with its first draft"
+    return found, (await versions.read(connection, [newest]))[newest]
+
+
+async def published(connection: Connection, application_id: UUID, name: str) -> Version:
+    """The version that mail is made of. Raises Refused: no such template, or never published."""
+    found = await find(connection, application_id, name)
+    if found.published_id is None:
+        raise conflict(f"the template {found.alias or found.id} was never published", "Publish it first.")
+    return (await versions.read(connection, [found.published_id]))[found.published_id]
+
+
+async def _take_turns(connection: Connection, application_id: UUID) -> None:
+    """Two that change layouts at one time could close a circle that neither sees; two could take one alias."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 22))", [f"templates {application_id}"])
+
+
+async def _drafted(connection: Connection, template_id: UUID, writing: Writing, draft_id: UUID | None) -> Template:
+    draft = await versions.write(connection, template_id, writing, draft_id)
+    await connection.execute("UPDATE templates SET draft_id = %s WHERE id = %s", [draft, template_id])
+    return await _by_id(connection, template_id)
+
+
+async def _with_layout(connection: Connection, application_id: UUID, writing: Writing, edit: Edit) -> Writing:
+    if edit.layout is UNSAID:
+        return writing
+    if not isinstance(edit.layout, str):
+        return replace(writing, layout_id=None)
+    try:
+        return replace(writing, layout_id=(await find(connection, application_id, edit.layout)).id)
+    except Refused:
+        raise invalid("layout", "there is no such template") from None
+
+
+async def _free_alias(
+    connection: Connection, application_id: UUID, alias: str | Unsaid | None, but: UUID | None = None
+) -> str | None:
+    """The alias, if no other template has it."""
+    if not isinstance(alias, str) or not alias:
+        return None
+    cursor = await connection.execute(
+        "SELECT id FROM templates WHERE application_id = %s AND alias = %s AND id IS DISTINCT FROM %s",
+        [application_id, alias, but],
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        raise conflict(f"there is a template with the alias {alias} already", f"Its id is {row[0]}.")
+    return alias
+
+
+async def _by_id(connection: Connection, template_id: UUID) -> Template:
+    cursor = await connection.execute(f"SELECT {_COLUMNS} FROM templates WHERE id = %s", [template_id])
+    row = await cursor.fetchone()
+    assert row is not None
+    return _template(row)
+
+
+def _as_id(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
+
+
+def _template(row: Sequence[Any]) -> Template:
+    return Template(*row)
