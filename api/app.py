@@ -20,6 +20,7 @@ from api.answers import EXPECTED, answer_to, answer_to_bug
 from api.deps import Deps
 from api.limits import RateLimiter, body_limit
 from api.routes import (
+    addresses,
     alarms,
     api_keys,
     applications,
@@ -61,9 +62,9 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, recipients,
-    suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds,
-    standing, applications, health, pages,
+    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, addresses,
+    recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports,
+    seeds, standing, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},

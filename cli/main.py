@@ -68,6 +68,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("bounces", "cli.commands.bounces:app", "What would be understood of bounce mails in files.", _LOOK),
     Entry("recipients", "cli.commands.recipients:app", "One person: may we write to them, and why not.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),
+    Entry("addresses", "cli.commands.addresses:app", "What speaks against writing to an address.", _LOOK),
 )
 
 _HELP = """Transactional and marketing email from your own IP addresses.
