@@ -194,6 +194,7 @@ _FORGET_PERSON: Final = (
 _FORGET: Final = (
     "DELETE FROM choices WHERE application_id = %s",
     "DELETE FROM choice_history WHERE application_id = %s",
+    "DELETE FROM tapering_policies WHERE application_id = %s",
     "DELETE FROM topics WHERE application_id = %s",
 )
 

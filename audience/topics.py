@@ -212,6 +212,7 @@ async def forget_deleted(connection: Connection) -> None:
     gone = [row[0] for row in await cursor.fetchall()]
     if gone:
         await connection.execute("DELETE FROM choices WHERE topic_id = ANY(%s)", [gone])
+        await connection.execute("DELETE FROM tapering_policies WHERE topic_id = ANY(%s)", [gone])
 
 
 async def default_of(connection: Connection, application_id: UUID) -> UUID:

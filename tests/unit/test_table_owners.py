@@ -79,6 +79,7 @@ WRITER: Final = {
     "template_languages": "templates",
     "template_versions": "templates",
     "templates": "templates",
+    "tapering_policies": "audience",
     "throttle_changes": "pools",
     "throttles": "pools",
     "topics": "audience",
