@@ -48,6 +48,7 @@ MOVES: Final[Mapping[CampaignState, Mapping[Act, CampaignState]]] = MappingProxy
         _S.DRAFT: {_A.SCHEDULE: _S.SCHEDULED, _A.START: _S.SENDING},
         _S.SCHEDULED: {
             _A.SCHEDULE: _S.SCHEDULED,
+            _A.PAUSE: _S.PAUSED,
             _A.START: _S.SENDING,
             _A.UNSCHEDULE: _S.DRAFT,
             _A.CANCEL: _S.CANCELLED,
@@ -129,6 +130,11 @@ ROW_MOVES: Final[Mapping[RowState, frozenset[RowState]]] = MappingProxyType(
 def moved(state: CampaignState, act: Act) -> CampaignState | None:
     """The state after `act`; None when the table does not allow it."""
     return MOVES[state].get(act)
+
+
+def target(act: Act) -> CampaignState:
+    """The state that it leads to, wherever it is allowed."""
+    return next(moves[act] for moves in MOVES.values() if act in moves)
 
 
 def sources(act: Act) -> list[str]:

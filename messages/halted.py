@@ -54,6 +54,11 @@ async def let_go(connection: Connection, campaign_id: UUID) -> int:
     return await release(connection, [campaign_id])
 
 
+async def forget(connection: Connection, campaign_id: UUID) -> None:
+    """Nothing of it is left."""
+    await connection.execute("DELETE FROM halted_campaigns WHERE campaign_id = %s", [campaign_id])
+
+
 async def release(connection: Connection, campaigns: Sequence[UUID]) -> int:
     """Mail of these that is held although its campaign is not halted is due; returns how many."""
     return (await connection.execute(_DUE, {"campaigns": arrays.uuids(campaigns)})).rowcount

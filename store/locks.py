@@ -22,3 +22,4 @@ class Lock(IntEnum):
     """Who sees the first open of a mail."""
     JUDGING_ALARMS = _OURS + 5
     LATE_NEWS = _OURS + 7
+    SETTLING_CAMPAIGNS = _OURS + 8

@@ -13,6 +13,7 @@ from uuid import UUID
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from audience.links import LinkSeal
+from campaigns import work as campaigns
 from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
 from core.logs import get_logger
@@ -81,6 +82,10 @@ class Background:
         await alarming.announce(self.reports.database)
         await alarming.mail(self.reports.database, self.settings, self.reports.secret)
 
+    async def feed_campaigns(self) -> None:
+        """Put mail of campaigns into the queue."""
+        await campaigns.feed_all(self.reports.database, self.settings.sandbox_domain)
+
     async def probe_seeds(self) -> None:
         """Send probes to seed accounts, and look where they landed."""
         await seeding.probe(self.reports.database)
@@ -107,6 +112,10 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("seed accounts", 20.0, Background.probe_seeds),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
+    Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
+    Duty("mail of campaigns", 0.25, Background.feed_campaigns),
+    Duty("what became of campaigns' mail", 0.5, lambda background: campaigns.settle_all(background.reports.database)),
+    Duty("campaigns that end", 1.0, lambda background: campaigns.finish(background.reports.database)),
 )
 
 

@@ -1,0 +1,102 @@
+"""What a campaign sends, fixed when it begins: one content for each variant and language, never changed afterwards.
+
+Each mail names its content, and workers keep what they have read of it (`messages/personal`): another text would be
+another content. The preview text becomes the first, hidden words of the HTML.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+from uuid import UUID
+
+from campaigns.model import Words
+from core.ids import uuid7
+from core.refusal import invalid
+from store.database import Connection
+from templates.render import RenderError, compile_line, compile_text
+
+_FILLER: Final = "&#847;&zwnj;&nbsp;" * 40
+"""Behind the preview text: else mail programs go on with the words of the mail."""
+
+_HIDDEN: Final = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">{}{}</div>'
+
+_READ: Final = """
+SELECT id, variant, language, sender, subject FROM campaign_contents WHERE campaign_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the feed needs of it."""
+
+    id: UUID
+    sender: str
+    subject: str
+
+
+async def write(connection: Connection, campaign_id: UUID, variants: Sequence[Mapping[str, Words]]) -> None:
+    """Fix what is sent: for each variant words by language, "" for everybody else's."""
+    rows = [
+        (uuid7(), campaign_id, number, language, words.sender, words.subject, _with_preview(words), words.text)
+        for number, languages in enumerate(variants)
+        for language, words in languages.items()
+    ]
+    await connection.execute("DELETE FROM campaign_contents WHERE campaign_id = %s", [campaign_id])
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO campaign_contents (id, campaign_id, variant, language, sender, subject, html, body)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+async def contents_of(connection: Connection, campaign_id: UUID) -> dict[tuple[int, str], Content]:
+    """By variant and language."""
+    rows = await (await connection.execute(_READ, [campaign_id])).fetchall()
+    return {(row[1], row[2]): Content(row[0], row[3], row[4]) for row in rows}
+
+
+def check_syntax(words: Words) -> None:
+    """Raises Refused naming the field and line that cannot be compiled."""
+    _compiles("html", words.html, html=True)
+    _compiles("text", words.text, html=False)
+    for field, line in (("subject", words.subject), ("preview_text", words.preview_text)):
+        try:
+            compile_line(line)
+        except RenderError as error:
+            raise invalid(field, str(error)) from None
+
+
+def check_whole(words: Words) -> None:
+    """Raises Refused naming what a mail cannot do without."""
+    if not words.html and not words.text:
+        raise invalid("html", "a broadcast needs `html` or `text`")
+    if not words.subject.strip():
+        raise invalid("subject", "a broadcast needs a subject")
+
+
+def _compiles(field: str, text: str | None, *, html: bool) -> None:
+    try:
+        compile_text(text or "", html=html)
+    except RenderError as error:
+        raise invalid(field, str(error)) from None
+
+
+def _with_preview(words: Words) -> str | None:
+    if words.html is None or not words.preview_text:
+        return words.html
+    hidden = _HIDDEN.format(_escaped(words.preview_text), _FILLER)
+    at = _behind_body(words.html)
+    return words.html[:at] + hidden + words.html[at:]
+
+
+def _escaped(text: str) -> str:
+    """Placeholders stay what they are: what they become is escaped when it is rendered."""
+    return escape(text, quote=False) if "{" not in text else text.replace("<", "&lt;")
+
+
+def _behind_body(html: str) -> int:
+    start = html.lower().find("<body")
+    end = html.find(">", start) if start >= 0 else -1
+    return end + 1

@@ -1,0 +1,299 @@
+"""The feed: turns waiting rows of campaigns that are sending into mail in the queue, a bounded number at a time.
+
+One transaction takes rows whose time has come, the most engaged first, asks again whether each person may get the mail,
+writes emails, messages and queue rows, and moves the rows: a kill at any point leaves a row either waiting or queued
+with its mail, never both. While it does, it holds the campaign's row, so that nothing is queued of a campaign once its
+pause is committed, and two processes feed two campaigns.
+
+`MOST_QUEUED` bounds what is due of one campaign: workers always have enough, and what is decided late (who left, what
+is paused) is decided late for nearly all. Mail that was put off by a server does not count: it waits for its own time.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from accounts import capture_rules
+from accounts.capture_rules import CaptureRules
+from audience import contacts, properties
+from audience.contacts import Contact
+from audience.properties import Definitions
+from campaigns import people, repository, tallies
+from campaigns.contents import Content, contents_of
+from campaigns.model import Campaign
+from campaigns.states import Act, CampaignState, RowState
+from core.addresses import parse_mailbox
+from core.ids import uuid7
+from core.queues import Lane
+from core.refusal import Refused
+from messages import halted
+from messages.accept import write_emails
+from messages.capture import marked
+from messages.model import NewEmail, Recipient
+from messages.personal import ERASED, fault_of, variables
+from store import arrays
+from store.database import Connection, Database
+from templates.render import RenderError, compile_line
+
+MOST_QUEUED: Final = 10_000
+"""Mails of one campaign that are due: some seconds of work for all workers."""
+BATCH: Final = 1_000
+TURN_SECONDS: Final = 1.0
+"""One call feeds for so long at most: then others have their turn."""
+_SOON: Final = timedelta(minutes=3)
+"""What is due so soon is being worked on, or will be: a claim lasts a minute."""
+_BURST: Final = timedelta(seconds=10)
+"""Of the pace this much may come at once, after a pause or while nobody fed."""
+
+_TURN: Final = """
+SELECT now(), paced_at FROM campaigns WHERE id = %(campaign)s AND state = 'sending'
+   FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+_ROOM: Final = """
+SELECT count(*) FROM (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)s AND due_at < now() + %(soon)s
+                       LIMIT %(most)s) due
+"""
+
+_TAKE: Final = f"""
+WITH next AS MATERIALIZED (
+  SELECT contact_id, variant, engaged_at FROM campaign_recipients
+   WHERE campaign_id = %(campaign)s AND state = 'waiting' AND due_at <= now()
+   ORDER BY due_at, engaged_at DESC NULLS LAST LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), person AS (
+  SELECT n.contact_id, n.variant, n.engaged_at, c.address, c.status, c.application_id, '{Lane.MARKETING}' AS lane,
+         %(topic)s::uuid AS topic_id
+    FROM next n LEFT JOIN contacts c ON c.id = n.contact_id
+)
+SELECT p.contact_id, p.variant, p.engaged_at, CASE WHEN p.address IS NOT NULL THEN {people.ineligible("p")} END
+  FROM person p
+"""
+
+_MOVE: Final = """
+UPDATE campaign_recipients r SET state = u.state, reason = nullif(u.reason, ''), email_id = u.email_id,
+       queued_at = CASE WHEN u.email_id IS NOT NULL THEN now() END,
+       ended_at = CASE WHEN u.email_id IS NULL THEN now() END
+  FROM unnest(%(contacts)s::uuid[], %(states)s::text[], %(reasons)s::text[], %(emails)s::uuid[])
+       AS u(contact_id, state, reason, email_id)
+ WHERE r.campaign_id = %(campaign)s AND r.contact_id = u.contact_id
+"""
+
+_DOMAIN: Final = "SELECT id, name, status FROM domains WHERE application_id = %s AND name = %s"
+_USABLE: Final = ("verified", "temporary_failure")
+"""A name server that was silent once stops no campaign."""
+
+
+class Next(NamedTuple):
+    """A row whose turn it is."""
+
+    contact_id: UUID
+    variant: int
+    engaged_at: datetime | None
+    reason: str | None
+    """Why the person may not get the mail."""
+
+
+class Fate(NamedTuple):
+    """What becomes of a row now."""
+
+    contact_id: UUID
+    state: RowState
+    reason: str = ""
+    email_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What the mails of one batch of one campaign are made with."""
+
+    campaign: Campaign
+    domain_id: UUID
+    domain: str
+    contents: Mapping[tuple[int, str], Content]
+    definitions: Definitions
+    rules: CaptureRules
+    simulated_domain: str
+    now: datetime
+
+
+async def feed(database: Database, simulated_domain: str, seconds: float = TURN_SECONDS) -> int:
+    """Queue mail of all campaigns that are sending, a batch of each in turn; returns how many that were."""
+    until, total = time.monotonic() + seconds, 0
+    hungry = await _sending(database)
+    while hungry and time.monotonic() < until:
+        fed = {campaign.id: await feed_one(database, campaign, simulated_domain) for campaign in hungry}
+        total += sum(fed.values())
+        hungry = [campaign for campaign in hungry if fed[campaign.id] == BATCH]
+    return total
+
+
+async def feed_one(database: Database, campaign: Campaign, simulated_domain: str) -> int:
+    """A batch of one campaign; returns how many rows were taken."""
+    async with database.transaction() as connection:
+        turn = await (await connection.execute(_TURN, {"campaign": campaign.id})).fetchone()
+        if turn is None or not _is_open(campaign, turn[0]):
+            return 0
+        most = min(BATCH, await _room(connection, campaign), _paced(campaign, *turn))
+        if most <= 0:
+            return 0
+        press = await _press(connection, campaign, simulated_domain, turn[0])
+        if press is None:
+            return 0
+        taken = await _take(connection, campaign, most)
+        if taken:
+            await _queue(connection, press, taken)
+            await _pace(connection, campaign, len(taken))
+    return len(taken)
+
+
+def fates(press: Press, taken: Iterable[Next], known: Mapping[UUID, Contact]) -> tuple[list[Fate], list[NewEmail]]:
+    """What becomes of each row, and the mail of those that get one. Pure."""
+    decided: list[Fate] = []
+    emails: list[NewEmail] = []
+    for row in taken:
+        made = _email(press, row, known.get(row.contact_id))
+        if isinstance(made, Fate):
+            decided.append(made)
+        else:
+            emails.append(made)
+            decided.append(Fate(row.contact_id, RowState.QUEUED, email_id=made.id))
+    return decided, emails
+
+
+def _email(press: Press, row: Next, contact: Contact | None) -> NewEmail | Fate:
+    if contact is None:
+        return Fate(row.contact_id, RowState.ERASED, ERASED)
+    if row.reason is not None:
+        return Fate(row.contact_id, people.outcome_of(row.reason), row.reason)
+    content = _content(press, row.variant, contact.language or "")
+    try:
+        subject = _line(content.subject).render(variables(contact, press.definitions))
+    except RenderError as error:
+        return Fate(row.contact_id, RowState.FAILED, fault_of(error))
+    destination = contact.address.rpartition("@")[2]
+    try:
+        to = marked(
+            (Recipient(contact.email, contact.address, destination, "to"),), press.rules, press.simulated_domain
+        )
+    except Refused as error:
+        return Fate(row.contact_id, RowState.FAILED, str(error))
+    identifier, c = uuid7(), press.campaign
+    return NewEmail(
+        id=identifier,
+        application_id=c.application_id,
+        domain_id=press.domain_id,
+        lane=Lane.MARKETING,
+        created_at=press.now,
+        message_id=f"<{identifier.hex}@{press.domain}>",
+        sender=content.sender,
+        subject=subject,
+        recipients=to,
+        to=(contact.email,),
+        reply_to=c.words.reply_to,
+        tags=c.tags,
+        pool_id=c.pool_id,
+        topic_id=c.topic_id,
+        open_tracking=c.open_tracking,
+        click_tracking=c.click_tracking,
+        capture=c.capture,
+        campaign_id=c.id,
+        contact_id=contact.id,
+        content_id=content.id,
+        engaged_at=row.engaged_at,
+    )
+
+
+_line = lru_cache(200)(compile_line)
+
+
+def _content(press: Press, variant: int, language: str) -> Content:
+    """In the person's language, or as near as there is: `de-AT`, `de`, the first."""
+    for known in (language, language.partition("-")[0], ""):
+        found = press.contents.get((variant, known))
+        if found is not None:
+            return found
+    return press.contents[0, ""]
+
+
+async def _sending(database: Database) -> list[Campaign]:
+    async with database.connection() as connection:
+        return await repository.in_states(connection, [CampaignState.SENDING])
+
+
+def _is_open(campaign: Campaign, now: datetime) -> bool:
+    return campaign.plan.window is None or campaign.plan.window.is_open(now)
+
+
+async def _room(connection: Connection, campaign: Campaign) -> int:
+    names = {"campaign": campaign.id, "soon": _SOON, "most": MOST_QUEUED}
+    row = await (await connection.execute(_ROOM, names)).fetchone()
+    return MOST_QUEUED - (row[0] if row else 0)
+
+
+def _paced(campaign: Campaign, now: datetime, paced_at: datetime | None) -> int:
+    """How many may leave now at its pace."""
+    pace = campaign.plan.pace(tallies.people(campaign.tallies))
+    if pace is None:
+        return BATCH
+    since = max(paced_at, now - _BURST) if paced_at is not None else now - _BURST
+    return int((now - since).total_seconds() * pace / 3600)
+
+
+async def _pace(connection: Connection, campaign: Campaign, fed: int) -> None:
+    pace = campaign.plan.pace(tallies.people(campaign.tallies))
+    if pace is not None:
+        await connection.execute(
+            "UPDATE campaigns SET paced_at = greatest(paced_at, now() - %s) + %s WHERE id = %s",
+            [_BURST, timedelta(hours=fed / pace), campaign.id],
+        )
+
+
+async def _take(connection: Connection, campaign: Campaign, most: int) -> list[Next]:
+    names = {"campaign": campaign.id, "topic": campaign.topic_id, "most": most}
+    return [Next(*row) for row in await (await connection.execute(_TAKE, names)).fetchall()]
+
+
+async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) -> None:
+    known = await contacts.by_ids(connection, [row.contact_id for row in taken])
+    decided, emails = fates(press, taken, known)
+    if emails:
+        await write_emails(connection, emails)
+    await _move(connection, press.campaign.id, decided)
+    changes = tallies.moves(press.campaign.id, ((RowState.WAITING, fate.state) for fate in decided))
+    await tallies.add(connection, changes)
+
+
+async def _move(connection: Connection, campaign_id: UUID, decided: Sequence[Fate]) -> None:
+    names: dict[str, Any] = {
+        "campaign": campaign_id,
+        "contacts": arrays.uuids(fate.contact_id for fate in decided),
+        "states": [fate.state.value for fate in decided],
+        "reasons": [fate.reason[:500] for fate in decided],
+        "emails": [fate.email_id for fate in decided],
+    }
+    await connection.execute(_MOVE, names)
+
+
+async def _press(connection: Connection, campaign: Campaign, simulated: str, now: datetime) -> Press | None:
+    """None when its domain may send no more: the campaign is stopped then, and says so."""
+    name = parse_mailbox(campaign.words.sender).domain
+    row = await (await connection.execute(_DOMAIN, [campaign.application_id, name])).fetchone()
+    if row is None or (row[2] not in _USABLE and not campaign.capture):
+        found = f"its status is {row[2]}" if row else "it was deleted"
+        await stop(connection, campaign, f"{name} may send no more: {found}")
+        return None
+    return Press(
+        campaign, row[0], name, await contents_of(connection, campaign.id),
+        await properties.known(connection, campaign.application_id),
+        CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id)), simulated, now,
+    )  # fmt: skip
+
+
+async def stop(connection: Connection, campaign: Campaign, reason: str) -> None:
+    """Something is wrong with it: nothing of it leaves until somebody lets it go on."""
+    await repository.move(connection, campaign, Act.STOP, reason)
+    await halted.halt(connection, campaign.id, reason)

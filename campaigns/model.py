@@ -1,0 +1,74 @@
+"""The values a campaign travels in between this package, the API and the command line. Frozen, without behaviour."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from campaigns.plan import Plan
+from campaigns.states import CampaignState
+
+MAX_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a campaign says, as its author wrote it: templates."""
+
+    sender: str
+    subject: str = ""
+    preview_text: str = ""
+    reply_to: tuple[str, ...] = ()
+    html: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A stored campaign."""
+
+    id: UUID
+    application_id: UUID
+    name: str
+    state: CampaignState
+    reason: str
+    """Why it is stopped or paused, "" when somebody just wanted it."""
+    segment_id: UUID | None
+    topic_id: UUID | None
+    pool_id: UUID | None
+    words: Words
+    tags: tuple[tuple[str, str], ...]
+    open_tracking: bool | None
+    click_tracking: bool | None
+    capture: bool
+    """A test key made it: nothing of it leaves."""
+    plan: Plan
+    scheduled_at: datetime | None
+    fixed_at: datetime | None
+    """When the last person's row was there."""
+    started_at: datetime | None
+    ended_at: datetime | None
+    created_at: datetime
+    tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """People by the state of their rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody wants a campaign to be; as long as it is a draft it can be changed."""
+
+    words: Words
+    name: str = ""
+    segment_id: UUID | None = None
+    topic_id: UUID | None = None
+    pool_id: UUID | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    open_tracking: bool | None = None
+    click_tracking: bool | None = None
+    plan: Plan = field(default_factory=Plan)
+
+
+def texts(values: Sequence[Any] | None) -> tuple[str, ...]:
+    """A list of texts as it is stored."""
+    return tuple(values or ())

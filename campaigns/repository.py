@@ -1,0 +1,196 @@
+"""The table of campaigns: reading, writing drafts, and the one statement that moves a state.
+
+Every function works on the caller's connection and never commits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from campaigns import plan, tallies
+from campaigns.model import Campaign, Draft, Words, texts
+from campaigns.states import Act, CampaignState, sources, target
+from core.ids import uuid7
+from core.paging import Page, Window, cut
+from core.refusal import Refused, conflict, not_found
+from store.database import Connection
+
+_COLUMNS: Final = (
+    "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
+    " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
+    " created_at"
+)
+
+_WRITTEN: Final = (
+    "name", "segment_id", "topic_id", "pool_id", "sender", "subject", "preview_text", "reply_to", "html", "body",
+    "tags", "open_tracking", "click_tracking", "plan",
+)  # fmt: skip
+
+_INSERT: Final = f"""
+INSERT INTO campaigns (id, application_id, capture, {", ".join(_WRITTEN)})
+VALUES (%(id)s, %(application)s, %(capture)s, {", ".join(f"%({name})s" for name in _WRITTEN)}) RETURNING {_COLUMNS}
+"""
+
+_UPDATE: Final = f"""
+UPDATE campaigns SET {", ".join(f"{name} = %({name})s" for name in _WRITTEN)}, updated_at = now()
+ WHERE id = %(id)s AND application_id = %(application)s AND state = 'draft' RETURNING {_COLUMNS}
+"""
+
+_MOVE: Final = f"""
+UPDATE campaigns SET state = %(to)s, reason = %(reason)s, updated_at = now(),
+       scheduled_at = CASE WHEN %(schedule)s THEN %(at)s ELSE scheduled_at END,
+       started_at = CASE WHEN %(to)s = 'sending' THEN coalesce(started_at, now()) ELSE started_at END,
+       ended_at = CASE WHEN %(to)s IN ('finished', 'cancelled') THEN now() END
+ WHERE id = %(id)s AND state = ANY(%(sources)s) RETURNING {_COLUMNS}
+"""
+
+_DELETE: Final = (
+    "DELETE FROM campaign_clicks WHERE campaign_id = %s",
+    "DELETE FROM campaign_links WHERE campaign_id = %s",
+    "DELETE FROM campaign_tallies WHERE campaign_id = %s",
+    "DELETE FROM campaign_recipients WHERE campaign_id = %s",
+    "DELETE FROM campaign_contents WHERE campaign_id = %s",
+    "DELETE FROM campaigns WHERE id = %s",
+)
+
+NO_CAMPAIGN: Final = "Broadcast not found"
+
+
+async def insert(connection: Connection, application_id: UUID, draft: Draft, *, capture: bool = False) -> Campaign:
+    """A new draft."""
+    names = _values(draft) | {"id": uuid7(), "application": application_id, "capture": capture}
+    row = await (await connection.execute(_INSERT, names)).fetchone()
+    assert row is not None, "RETURNING gives the row"
+    return _campaign(row)
+
+
+async def rewrite(connection: Connection, known: Campaign, draft: Draft) -> Campaign:
+    """A draft with other words. Raises Refused: it is none any more."""
+    names = _values(draft) | {"id": known.id, "application": known.application_id}
+    row = await (await connection.execute(_UPDATE, names)).fetchone()
+    if row is None:
+        raise conflict(f"only a draft can be changed, and this broadcast is {known.state}", "Duplicate it.")
+    return _campaign(row)
+
+
+async def find(connection: Connection, application_id: UUID | None, identifier: UUID) -> Campaign | None:
+    """A campaign of the application; None: of any."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM campaigns WHERE id = %(id)s"
+        " AND (%(application)s::uuid IS NULL OR application_id = %(application)s)",
+        {"id": identifier, "application": application_id},
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    found = await tallies.of(connection, [identifier])
+    return replace(_campaign(row), tallies=found.get(identifier, {}))
+
+
+async def get(connection: Connection, application_id: UUID | None, identifier: UUID) -> Campaign:
+    """The same. Raises Refused when there is none."""
+    found = await find(connection, application_id, identifier)
+    if found is None:
+        raise not_found(NO_CAMPAIGN)
+    return found
+
+
+async def page(connection: Connection, application_id: UUID | None, window: Window[UUID]) -> Page[Campaign]:
+    """Campaigns, newest first."""
+    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM campaigns WHERE {condition}"
+        " AND (%(application)s::uuid IS NULL OR application_id = %(application)s)"
+        f" ORDER BY id {order} LIMIT %(limit)s",
+        {
+            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
+            "limit": window.limit and window.limit + 1,
+        },
+    )  # fmt: skip
+    found = cut([_campaign(row) for row in await cursor.fetchall()], window)
+    counted = await tallies.of(connection, [one.id for one in found.entries])
+    return found.map(lambda one: replace(one, tallies=counted.get(one.id, {})))
+
+
+async def in_states(connection: Connection, states: Iterable[CampaignState]) -> list[Campaign]:
+    """All in one of these states, oldest first."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM campaigns WHERE state = ANY(%s) AND state NOT IN ('draft', 'finished') ORDER BY id",
+        [[state.value for state in states]],
+    )
+    found = [_campaign(row) for row in await cursor.fetchall()]
+    counted = await tallies.of(connection, [one.id for one in found]) if found else {}
+    return [replace(one, tallies=counted.get(one.id, {})) for one in found]
+
+
+async def move(
+    connection: Connection, known: Campaign, act: Act, reason: str = "", schedule: tuple[datetime | None] | None = None
+) -> Campaign:
+    """Do `act` to it, whatever it was when it was read. Raises Refused when its state does not allow that."""
+    names = {
+        "id": known.id, "to": target(act).value, "reason": reason, "sources": sources(act),
+        "schedule": schedule is not None, "at": schedule[0] if schedule else None,
+    }  # fmt: skip
+    row = await (await connection.execute(_MOVE, names)).fetchone()
+    if row is None:
+        raise await _not_now(connection, known, act)
+    return _campaign(row)
+
+
+async def move_quietly(connection: Connection, known: Campaign, act: Act, reason: str = "") -> bool:
+    """The same for whoever only tries: whether it was done."""
+    names = {
+        "id": known.id, "to": target(act).value, "reason": reason, "sources": sources(act), "schedule": False,
+        "at": None,
+    }  # fmt: skip
+    return await (await connection.execute(_MOVE, names)).fetchone() is not None
+
+
+async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:
+    """Whether it is in one of these states, and stays so to the end of the transaction."""
+    cursor = await connection.execute(
+        "SELECT FROM campaigns WHERE id = %s AND state = ANY(%s) FOR UPDATE", [identifier, list(states)]
+    )
+    return await cursor.fetchone() is not None
+
+
+async def delete(connection: Connection, known: Campaign) -> None:
+    """With all its rows: what was sent is gone from every report of it. The caller has seen that none is open."""
+    for statement in _DELETE:
+        await connection.execute(statement, [known.id])
+
+
+async def _not_now(connection: Connection, known: Campaign, act: Act) -> Refused:
+    found = await find(connection, known.application_id, known.id)
+    if found is None:
+        return not_found(NO_CAMPAIGN)
+    return conflict(f"a broadcast that is {found.state} cannot {act}", f"That is possible while it is {_list(act)}.")
+
+
+def _list(act: Act) -> str:
+    return " or ".join(sources(act))
+
+
+def _values(draft: Draft) -> dict[str, object]:
+    w = draft.words
+    return {
+        "name": draft.name, "segment_id": draft.segment_id, "topic_id": draft.topic_id, "pool_id": draft.pool_id,
+        "sender": w.sender, "subject": w.subject, "preview_text": w.preview_text, "reply_to": list(w.reply_to),
+        "html": w.html, "body": w.text, "tags": Jsonb([list(tag) for tag in draft.tags]),
+        "open_tracking": draft.open_tracking, "click_tracking": draft.click_tracking,
+        "plan": Jsonb(plan.to_json(draft.plan)),
+    }  # fmt: skip
+
+
+def _campaign(row: Sequence[Any]) -> Campaign:
+    identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
+    html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created = row[12:]
+    return Campaign(
+        identifier, application, name, CampaignState(state), reason, segment, topic, pool,
+        Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
+        capture, plan.from_json(planned), scheduled, fixed, started, ended, created,
+    )  # fmt: skip

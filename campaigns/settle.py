@@ -1,0 +1,260 @@
+"""What became of campaigns' mail: takes the news that the timeline wrote, and brings each row to its outcome.
+
+News is deleted in the transaction that it changes rows in, so each counts once, whatever is killed. One process at a
+time does it, in the order of writing: a delivery comes before the bounce report that takes it back. A row is moved
+only along the table of `states`, and only by news of the mail that it has now; opens, clicks, complaints and
+unsubscriptions are the person's first, whatever state the row is in.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from campaigns import people, tallies
+from campaigns.states import OUTCOMES, ROW_MOVES, RowState
+from campaigns.tallies import Tally
+from messages.personal import ERASED
+from messages.timeline import EventKind
+from mta.bounce_kinds import Permanence, bounce_kind
+from store import arrays
+from store.database import Connection, Database
+from store.locks import Lock
+
+BATCH: Final = 2_000
+
+_TAKE: Final = """
+DELETE FROM campaign_news WHERE id = ANY(ARRAY(SELECT id FROM campaign_news ORDER BY id LIMIT %s))
+RETURNING id, campaign_id, contact_id, email_id, kind, at, detail, ip, provider, class, link, machine
+"""
+
+_ROWS: Final = """
+SELECT campaign_id, contact_id, r.email_id, state, reason, ip, provider, class, ended_at, opened_at, clicked_at,
+       complained_at, unsubscribed_at
+  FROM unnest(%(campaigns)s::uuid[], %(contacts)s::uuid[]) AS u(campaign_id, contact_id)
+  JOIN campaign_recipients r USING (campaign_id, contact_id)
+ ORDER BY 1, 2 FOR UPDATE OF r
+"""
+
+_WRITE: Final = """
+UPDATE campaign_recipients r SET state = u.state, reason = u.reason, ip = u.ip, provider = u.provider, class = u.class,
+       ended_at = u.ended_at, opened_at = u.opened_at, clicked_at = u.clicked_at, complained_at = u.complained_at,
+       unsubscribed_at = u.unsubscribed_at
+  FROM unnest(%(campaign_id)s::uuid[], %(contact_id)s::uuid[], %(state)s::text[], %(reason)s::text[], %(ip)s::text[],
+              %(provider)s::text[], %(klass)s::text[], %(ended_at)s::timestamptz[], %(opened_at)s::timestamptz[],
+              %(clicked_at)s::timestamptz[], %(complained_at)s::timestamptz[], %(unsubscribed_at)s::timestamptz[])
+       AS u(campaign_id, contact_id, state, reason, ip, provider, class, ended_at, opened_at, clicked_at, complained_at,
+            unsubscribed_at)
+ WHERE r.campaign_id = u.campaign_id AND r.contact_id = u.contact_id
+"""
+
+_LINKS: Final = """
+INSERT INTO campaign_links (campaign_id, number, url)
+SELECT u.campaign_id, coalesce((SELECT max(number) FROM campaign_links l WHERE l.campaign_id = u.campaign_id), 0)
+         + row_number() OVER (PARTITION BY u.campaign_id ORDER BY u.url), u.url
+  FROM (SELECT DISTINCT campaign_id, url FROM unnest(%(campaigns)s::uuid[], %(urls)s::text[]) AS u(campaign_id, url)) u
+ WHERE NOT EXISTS (SELECT FROM campaign_links l WHERE l.campaign_id = u.campaign_id AND md5(l.url) = md5(u.url))
+"""
+
+_CLICKS: Final = """
+INSERT INTO campaign_clicks AS c (campaign_id, contact_id, number, clicks)
+SELECT u.campaign_id, u.contact_id, l.number, u.clicks
+  FROM unnest(%(campaigns)s::uuid[], %(contacts)s::uuid[], %(urls)s::text[], %(clicks)s::integer[])
+       AS u(campaign_id, contact_id, url, clicks)
+  JOIN campaign_links l ON l.campaign_id = u.campaign_id AND md5(l.url) = md5(u.url)
+ ORDER BY 1, 2, 3
+ON CONFLICT (campaign_id, contact_id, number) DO UPDATE SET clicks = c.clicks + excluded.clicks
+"""
+
+
+class News(NamedTuple):
+    """One row of `campaign_news`."""
+
+    id: int
+    campaign_id: UUID
+    contact_id: UUID
+    email_id: UUID
+    kind: str
+    at: datetime
+    detail: str | None
+    ip: str | None
+    provider: str | None
+    klass: str | None
+    link: str | None
+    machine: bool
+
+    @property
+    def person(self) -> "Person":
+        return self.campaign_id, self.contact_id
+
+
+Person = tuple[UUID, UUID]
+"""Campaign and contact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One person's row, as far as news changes it."""
+
+    campaign_id: UUID
+    contact_id: UUID
+    email_id: UUID | None
+    state: RowState
+    reason: str | None = None
+    ip: str | None = None
+    provider: str | None = None
+    klass: str | None = None
+    ended_at: datetime | None = None
+    opened_at: datetime | None = None
+    clicked_at: datetime | None = None
+    complained_at: datetime | None = None
+    unsubscribed_at: datetime | None = None
+
+
+_STATES: Final = {
+    EventKind.DELIVERED: RowState.DELIVERED,
+    EventKind.DEFERRED: RowState.DEFERRED,
+    EventKind.BOUNCED: RowState.BOUNCED,
+    EventKind.EXPIRED: RowState.EXPIRED,
+    EventKind.FAILED: RowState.FAILED,
+}
+_FIRSTS: Final = {
+    EventKind.OPENED: "opened_at",
+    EventKind.CLICKED: "clicked_at",
+    EventKind.COMPLAINED: "complained_at",
+    EventKind.UNSUBSCRIBED: "unsubscribed_at",
+}
+_SUPPRESSED: Final = "suppressed: "
+"""What the worker says in front of the reason."""
+
+
+async def settle(database: Database) -> dict[UUID, Counter[str]]:
+    """Take all news there is; returns how many rows of each campaign came to which state. Nothing while another
+    process does it."""
+    total: dict[UUID, Counter[str]] = defaultdict(Counter)
+    taken = BATCH
+    while taken == BATCH:
+        async with database.transaction() as connection:
+            taken, changes = await _settle_some(connection)
+        for (campaign, state), n in changes.items():
+            total[campaign][state] += max(n, 0)
+    return total
+
+
+async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
+    cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [Lock.SETTLING_CAMPAIGNS])
+    row = await cursor.fetchone()
+    if not row or not row[0]:
+        return 0, Counter()
+    news = sorted(News(*row) for row in await (await connection.execute(_TAKE, [BATCH])).fetchall())
+    if not news:
+        return 0, Counter()
+    before = await _rows(connection, news)
+    after = told(before, news)
+    await _write(connection, [row for person, row in after.items() if row != before[person]])
+    await _count_clicks(connection, news)
+    changes: Counter[Tally] = Counter()
+    for person, known in after.items():
+        changes.update(_changed(before[person], known))
+    await tallies.add(connection, changes)
+    return len(news), changes
+
+
+def told(rows: Mapping[Person, Row], news: Iterable[News]) -> dict[Person, Row]:
+    """The rows as they are after this news, told in its order. Of rows that are gone nothing is kept. Pure."""
+    after = dict(rows)
+    for one in news:
+        if one.person in after:
+            after[one.person] = _after(after[one.person], one)
+    return after
+
+
+def _after(row: Row, news: News) -> Row:
+    kind = EventKind(news.kind)
+    if kind is EventKind.COMPLAINT_WITHDRAWN:
+        return replace(row, complained_at=None)
+    name = _FIRSTS.get(kind)
+    if name is None:
+        return _moved(row, news, state_of(news))
+    first = getattr(row, name)
+    if news.machine or (first is not None and first <= news.at):
+        return row
+    return replace(row, **{name: news.at})  # type: ignore[arg-type]  # the name of a time
+
+
+def _moved(row: Row, news: News, state: RowState) -> Row:
+    if news.email_id != row.email_id or state not in ROW_MOVES[row.state]:
+        return row
+    return replace(
+        row, state=state, reason=_reason(news), ip=news.ip or row.ip, provider=news.provider or row.provider,
+        klass=news.klass if state is not RowState.DELIVERED else None,
+        ended_at=news.at if state in OUTCOMES else None,
+    )  # fmt: skip
+
+
+def state_of(news: News) -> RowState:
+    """The state that this brings a row to. Pure."""
+    kind, detail = EventKind(news.kind), news.detail or ""
+    if kind is EventKind.SUPPRESSED:
+        return people.outcome_of(detail.removeprefix(_SUPPRESSED))
+    if kind is EventKind.CANCELLED:
+        return RowState.ERASED if detail == ERASED else RowState.CANCELLED
+    return _STATES[kind]
+
+
+def _reason(news: News) -> str | None:
+    return (news.detail or "").removeprefix(_SUPPRESSED) or None
+
+
+_MARKS: Final = {
+    "opened_at": tallies.OPENED, "clicked_at": tallies.CLICKED, "complained_at": tallies.COMPLAINED,
+    "unsubscribed_at": tallies.LEFT,
+}  # fmt: skip
+
+
+def _changed(before: Row, after: Row) -> Counter[Tally]:
+    """What it changes in the tallies."""
+    changes = tallies.moves(after.campaign_id, [(before.state, after.state)])
+    for name, mark in _MARKS.items():
+        changes[after.campaign_id, mark] = (getattr(after, name) is not None) - (getattr(before, name) is not None)
+    changes[after.campaign_id, tallies.HARD_BOUNCED] = _is_dead(after) - _is_dead(before)
+    return changes
+
+
+def _is_dead(row: Row) -> bool:
+    return row.state is RowState.BOUNCED and bounce_kind(row.klass or "").permanence is Permanence.PERMANENT
+
+
+async def _rows(connection: Connection, news: Iterable[News]) -> dict[Person, Row]:
+    persons = sorted({one.person for one in news})
+    names = {
+        "campaigns": arrays.uuids(campaign for campaign, _ in persons),
+        "contacts": arrays.uuids(contact for _, contact in persons),
+    }
+    found = await (await connection.execute(_ROWS, names)).fetchall()
+    return {(row[0], row[1]): Row(row[0], row[1], row[2], RowState(row[3]), *row[4:]) for row in found}
+
+
+async def _write(connection: Connection, rows: Sequence[Row]) -> None:
+    if rows:
+        names: dict[str, Any] = {
+            name: [getattr(row, name) for row in rows] for name in Row.__slots__ if name not in ("email_id", "state")
+        }
+        names["state"] = [row.state.value for row in rows]
+        await connection.execute(_WRITE, names)
+
+
+async def _count_clicks(connection: Connection, news: Iterable[News]) -> None:
+    """People's, by link."""
+    clicks = Counter((*one.person, one.link) for one in news if one.link and not one.machine)
+    if clicks:
+        names = {
+            "campaigns": arrays.uuids(campaign for campaign, _, _ in clicks),
+            "contacts": arrays.uuids(contact for _, contact, _ in clicks),
+            "urls": [url for _, _, url in clicks],
+            "clicks": arrays.integers(clicks.values()),
+        }
+        await connection.execute(_LINKS, names)
+        await connection.execute(_CLICKS, names)

@@ -1,0 +1,109 @@
+"""Fixing the audience: one row for each person of the segment, made once, when the campaign begins.
+
+In slices by the person's id, each a statement and a transaction of its own, so that the first mail leaves while a
+million rows are still being made, and a kill costs one slice: what comes next is behind the last row there is. Whoever
+may not get the mail has a row that says so. Nobody is added once `fixed_at` is set.
+"""
+
+from collections import Counter
+from typing import Final
+from uuid import UUID
+
+from campaigns import people, tallies
+from campaigns.model import Campaign
+from core.queues import Lane
+from store.database import Connection, Database
+
+FIRST_SLICE: Final = 5_000
+SLICE: Final = 50_000
+"""About a second, and the most that a kill makes to be done again."""
+_BEFORE_ALL: Final = UUID(int=0)
+
+# Who may not get it is asked here for the report, and again before the mail is made (`feed`).
+_FIX: Final = """
+WITH slice AS MATERIALIZED (
+  SELECT p.id FROM ({people}) p WHERE p.id > %(after)s ORDER BY p.id LIMIT %(most)s
+), person AS (
+  SELECT c.id, c.address, c.status, c.time_zone, c.application_id, %(lane)s AS lane, %(topic)s::uuid AS topic_id
+    FROM slice JOIN contacts c ON c.id = slice.id
+), judged AS MATERIALIZED (
+  SELECT p.id, p.address, p.time_zone, {ineligible} AS reason,
+         (SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
+           WHERE g.application_id = p.application_id AND g.address = p.address) AS engaged_at
+    FROM person p
+), made AS (
+  INSERT INTO campaign_recipients (campaign_id, contact_id, due_at, engaged_at, state, reason, ended_at, destination)
+  SELECT %(campaign)s, j.id, {due}, j.engaged_at, 
+         CASE WHEN j.reason IS NULL THEN 'waiting' ELSE coalesce(o.state, 'suppressed') END, j.reason,
+         CASE WHEN j.reason IS NOT NULL THEN now() END, substring(j.address FROM '@([^@]*)$')
+    FROM judged j LEFT JOIN unnest(%(reasons)s::text[], %(outcomes)s::text[]) AS o(reason, state)
+      ON o.reason = j.reason {zones}
+   ORDER BY j.id
+  RETURNING state
+)
+SELECT state, count(*) FROM made GROUP BY state
+"""
+
+_NOW: Final = "%(started)s::timestamptz"
+_LOCALLY: Final = "(%(local)s::timestamp AT TIME ZONE coalesce(z.name, %(zone)s))"
+_ZONES: Final = "LEFT JOIN (SELECT name FROM pg_timezone_names) z ON z.name = j.time_zone"
+
+_LAST: Final = """
+SELECT contact_id FROM campaign_recipients WHERE campaign_id = %s ORDER BY contact_id DESC LIMIT 1
+"""
+
+
+async def fix(database: Database, campaign: Campaign) -> int:
+    """Make the rows that are still missing; returns how many that were. Only one process at a time."""
+    total = 0
+    while campaign.fixed_at is None:
+        async with database.transaction() as connection:
+            if not await _is_ours(connection, campaign.id):
+                break
+            made, more = await _fix_slice(connection, campaign)
+            total += made
+            if not more:
+                await connection.execute(
+                    "UPDATE campaigns SET fixed_at = now() WHERE id = %s AND fixed_at IS NULL", [campaign.id]
+                )
+        if not more:
+            break
+    return total
+
+
+async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
+    """Whether nobody else makes rows of it now, and it is not cancelled, paused or done."""
+    cursor = await connection.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('campaign ' || %(id)s::text, 0)) AND EXISTS"
+        " (SELECT FROM campaigns WHERE id = %(id)s AND state = 'sending' AND fixed_at IS NULL)",
+        {"id": campaign_id},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, bool]:
+    last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
+    most = SLICE if last else FIRST_SLICE
+    asked, names = await people.question(connection, campaign)
+    statement = _FIX.format(people=asked, ineligible=people.ineligible("p"), **_due(campaign))
+    reasons = people.outcomes()
+    cursor = await connection.execute(
+        statement,
+        names
+        | {
+            "after": last[0] if last else _BEFORE_ALL, "most": most, "lane": Lane.MARKETING.value,
+            "topic": campaign.topic_id, "started": campaign.started_at, "campaign": campaign.id,
+            "local": campaign.plan.local,            "zone": campaign.plan.zone, "reasons": list(reasons), "outcomes":
+            [s.value for s in reasons.values()],
+        },
+    )  # fmt: skip
+    made: Counter[str] = Counter(dict(await cursor.fetchall()))
+    await tallies.add(connection, {(campaign.id, state): n for state, n in made.items()})
+    return made.total(), made.total() == most
+
+
+def _due(campaign: Campaign) -> dict[str, str]:
+    if campaign.plan.local is None:
+        return {"due": _NOW, "zones": ""}
+    return {"due": _LOCALLY, "zones": _ZONES}

@@ -1,0 +1,193 @@
+"""What people do to campaigns: write them, start, schedule, pause and cancel them, try again what failed.
+
+The one door for the API and the command line. Every function works in the caller's transaction, never commits, and
+raises Refused for what cannot be. What follows from it is done in the background (`campaigns/work`), within a second.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from audience import topics
+from campaigns import contents, repository, tallies
+from campaigns.model import MAX_NAME, Campaign, Draft
+from campaigns.states import Act, CampaignState, RowState
+from core.addresses import AddressError, parse_mailbox
+from core.refusal import conflict, invalid, not_found
+from messages import halted
+from mta.bounce_kinds import BOUNCE_KINDS, Permanence
+from store.database import Connection
+
+# An address that is dead is no accident.
+_RETRY: Final = """
+WITH some AS (
+  SELECT contact_id, state FROM campaign_recipients
+   WHERE campaign_id = %(campaign)s AND (state IN ('failed', 'expired')
+      OR (state = 'bounced' AND NOT coalesce(class, '') = ANY(%(dead)s))) FOR UPDATE
+), moved AS (
+  UPDATE campaign_recipients r SET state = 'waiting', due_at = now(), email_id = NULL, queued_at = NULL,
+         ended_at = NULL, reason = NULL, class = NULL
+    FROM some s WHERE r.campaign_id = %(campaign)s AND r.contact_id = s.contact_id
+)
+SELECT state, count(*) FROM some GROUP BY state
+"""
+
+_DEAD: Final = [klass for klass, kind in BOUNCE_KINDS.items() if kind.permanence is Permanence.PERMANENT]
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many people are tried again."""
+
+    campaign: Campaign
+    people: int
+
+
+async def create(connection: Connection, application_id: UUID, draft: Draft, *, capture: bool = False) -> Campaign:
+    """A new draft; what is missing may come later."""
+    await _check(connection, application_id, draft, capture=capture)
+    return await repository.insert(connection, application_id, draft, capture=capture)
+
+
+async def update(connection: Connection, known: Campaign, draft: Draft) -> Campaign:
+    """A draft, written anew."""
+    if known.state is not CampaignState.DRAFT:
+        raise conflict(f"only a draft can be changed, and this broadcast is {known.state}", "Duplicate it.")
+    await _check(connection, known.application_id, draft, capture=known.capture)
+    return await repository.rewrite(connection, known, draft)
+
+
+async def start(connection: Connection, known: Campaign) -> Campaign:
+    """Send it now. Its words are fixed here, its audience a moment later."""
+    await _fix_words(connection, known)
+    return await repository.move(connection, known, Act.START)
+
+
+async def schedule(connection: Connection, known: Campaign, at: datetime | None, now: datetime) -> Campaign:
+    """Send it at an instant, or at the local time that its plan has (`at` is None then)."""
+    if at is None and known.plan.local is None:
+        raise invalid("scheduled_at", "it needs an instant, or a local time in its plan")
+    begins = known.plan.begins(at)
+    if begins is not None and begins < now:
+        raise invalid("scheduled_at", "it lies in the past" + (" where the day begins first" if at is None else ""))
+    await _fix_words(connection, known)
+    return await repository.move(connection, known, Act.SCHEDULE, schedule=(at,))
+
+
+async def pause(connection: Connection, known: Campaign) -> Campaign:
+    """Nothing of it leaves from the commit on, but for what is on the wire."""
+    moved = await repository.move(connection, known, Act.PAUSE)
+    await halted.halt(connection, known.id, "paused")
+    return moved
+
+
+async def resume(connection: Connection, known: Campaign) -> Campaign:
+    """It goes on where it was; what was held is due at once."""
+    moved = await repository.move(connection, known, Act.RESUME)
+    await halted.let_go(connection, known.id)
+    return moved
+
+
+async def cancel(connection: Connection, known: Campaign) -> Campaign:
+    """One that is scheduled is a draft again, as in Resend. Of one that has begun nothing leaves any more, and whoever
+    has no mail yet gets none: their rows end in the background."""
+    if known.state is CampaignState.SCHEDULED:
+        return await repository.move(connection, known, Act.UNSCHEDULE, schedule=(None,))
+    moved = await repository.move(connection, known, Act.CANCEL)
+    await halted.halt(connection, known.id, "cancelled")
+    return moved
+
+
+async def retry(connection: Connection, known: Campaign) -> Retried:
+    """Try again those whose mail could not be made, whose time ran out, or whose server refused it for no fault of
+    theirs. Not those who may not get it."""
+    moved = await repository.move(connection, known, Act.RETRY)
+    rows = await (await connection.execute(_RETRY, {"campaign": known.id, "dead": _DEAD})).fetchall()
+    changes = {(known.id, state): -n for state, n in rows}
+    people = sum(n for _, n in rows)
+    if not people:
+        raise conflict("there is nobody to try again", "Only failed and expired mail, and what was refused for now.")
+    await tallies.add(connection, changes | {(known.id, RowState.WAITING.value): people})
+    return Retried(moved, people)
+
+
+async def duplicate(connection: Connection, known: Campaign, name: str | None = None) -> Campaign:
+    """A new draft with the same words."""
+    copied = (name if name is not None else f"{known.name} (copy)" if known.name else "")[:MAX_NAME]
+    draft = replace(draft_of(known), name=copied)
+    return await repository.insert(connection, known.application_id, draft, capture=known.capture)
+
+
+async def remove(connection: Connection, known: Campaign) -> None:
+    """Drafts and scheduled ones; also what has ended, with its report."""
+    allowed = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.FINISHED, CampaignState.CANCELLED)
+    if not await repository.hold(connection, known.id, *allowed):
+        raise conflict(f"a broadcast that is {known.state} cannot be deleted", "Cancel it first.")
+    await repository.delete(connection, known)
+
+
+def draft_of(known: Campaign) -> Draft:
+    """What was written in it."""
+    return Draft(
+        known.words, known.name, known.segment_id, known.topic_id, known.pool_id, known.tags, known.open_tracking,
+        known.click_tracking, known.plan,
+    )  # fmt: skip
+
+
+async def _check(connection: Connection, application_id: UUID, draft: Draft, *, capture: bool) -> None:
+    if len(draft.name) > MAX_NAME:
+        raise invalid("name", f"it must have at most {MAX_NAME} characters")
+    if draft.segment_id is not None:
+        await _segment(connection, application_id, draft.segment_id)
+    if draft.topic_id is not None:
+        await _topic(connection, application_id, draft.topic_id)
+    await _sender(connection, application_id, draft.words.sender, capture=capture)
+    for text in draft.words.reply_to:
+        _mailbox("reply_to", text)
+    contents.check_syntax(draft.words)
+
+
+async def _fix_words(connection: Connection, known: Campaign) -> None:
+    """Everything that a start needs, and the words as they are now."""
+    if known.segment_id is None:
+        raise invalid("segment_id", "a broadcast needs a segment: whom it goes to")
+    contents.check_whole(known.words)
+    await _check(connection, known.application_id, draft_of(known), capture=known.capture)
+    if known.topic_id is None:
+        topic = await topics.default_of(connection, known.application_id)
+        await connection.execute("UPDATE campaigns SET topic_id = %s WHERE id = %s", [topic, known.id])
+    await contents.write(connection, known.id, [{"": known.words}])
+
+
+async def _segment(connection: Connection, application_id: UUID, segment_id: UUID) -> None:
+    cursor = await connection.execute(
+        "SELECT FROM segments WHERE id = %s AND application_id = %s AND deleted_at IS NULL",
+        [segment_id, application_id],
+    )
+    if await cursor.fetchone() is None:
+        raise not_found("Segment not found")
+
+
+async def _topic(connection: Connection, application_id: UUID, topic_id: UUID) -> None:
+    if await topics.find(connection, application_id, topic_id) is None:
+        raise not_found("Topic not found")
+
+
+async def _sender(connection: Connection, application_id: UUID, sender: str, *, capture: bool) -> None:
+    domain = _mailbox("from", sender)
+    cursor = await connection.execute(
+        "SELECT status FROM domains WHERE application_id = %s AND name = %s", [application_id, domain]
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise invalid("from", f"the domain {domain} is not one of yours", code="invalid_from_address")
+    if row[0] != "verified" and not capture:
+        raise invalid("from", f"the domain {domain} is not verified: its status is {row[0]}", "invalid_from_address")
+
+
+def _mailbox(field: str, text: str) -> str:
+    try:
+        return parse_mailbox(text).domain
+    except AddressError as error:
+        raise invalid(field, error.reason) from None

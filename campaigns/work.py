@@ -1,0 +1,178 @@
+"""What is done for campaigns again and again, by every background process: each of these may be called at any time, by
+two processes at once, and after any kill.
+
+    begin     scheduled ones whose time has come; the audience of those that have none yet
+    feed      waiting rows become mail
+    settle    what became of mail becomes outcomes; campaigns that have too many complaints or bounces are stopped
+    finish    what has no open row is finished; what was cancelled ends
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+from alarms import rule_settings
+from alarms.model import AlarmKind
+from campaigns import feed, repository, settle, snapshot, tallies
+from campaigns.model import Campaign
+from campaigns.states import Act, CampaignState, RowState
+from campaigns.watching import Figures, too_many
+from messages import halted
+from store import arrays
+from store.database import Connection, Database
+
+SLICE: Final = 5_000
+"""Rows of a cancelled campaign that end in one transaction."""
+
+# Rows on their way have a queue row, or news that is not taken yet: both are looked up by index, so this is asked
+# often.
+_OPEN: Final = """
+SELECT EXISTS (SELECT FROM campaign_recipients WHERE campaign_id = %(campaign)s AND state = 'waiting')
+    OR EXISTS (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)s)
+    OR EXISTS (SELECT FROM campaign_news WHERE campaign_id = %(campaign)s)
+"""
+
+# The rows themselves: the last word, once.
+_OPEN_ROWS: Final = """
+SELECT r.contact_id, r.state, m.state, coalesce(m.updated_at, now())
+  FROM campaign_recipients r LEFT JOIN messages m ON m.email_id = r.email_id AND m.position = 0
+ WHERE r.campaign_id = %(campaign)s AND r.state IN ('waiting', 'queued', 'deferred') LIMIT %(most)s
+"""
+
+# Its mail has ended and nobody said so: it was taken out of the queue by other hands.
+_END_LOST: Final = """
+UPDATE campaign_recipients SET state = 'failed', ended_at = now(), reason = 'its mail is no longer there'
+ WHERE campaign_id = %(campaign)s AND contact_id = ANY(%(contacts)s::uuid[]) AND state = ANY(%(open)s)
+"""
+
+_CANCEL_WAITING: Final = """
+WITH some AS (
+  SELECT contact_id FROM campaign_recipients WHERE campaign_id = %(campaign)s AND state = 'waiting'
+   LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM some
+ WHERE r.campaign_id = %(campaign)s AND r.contact_id = some.contact_id
+"""
+
+
+async def begin(database: Database) -> None:
+    """Begin what is due, and make the rows of what has begun."""
+    async with database.connection() as connection:
+        found = await repository.in_states(connection, [CampaignState.SCHEDULED, CampaignState.SENDING])
+    for campaign in found:
+        if campaign.state is CampaignState.SCHEDULED:
+            await _begin_if_due(database, campaign)
+        elif campaign.fixed_at is None:
+            await snapshot.fix(database, campaign)
+
+
+async def feed_all(database: Database, simulated_domain: str) -> None:
+    """Put mail into the queue, and make what was held due where its campaign goes on."""
+    async with database.connection() as connection:
+        sending = await repository.in_states(connection, [CampaignState.SENDING])
+        if sending:
+            await halted.release(connection, [one.id for one in sending])
+    if sending:
+        await feed.feed(database, simulated_domain)
+
+
+async def settle_all(database: Database) -> None:
+    """Take news; stop what recipients or servers complain about too much."""
+    for campaign_id, moved in (await settle.settle(database)).items():
+        if moved:
+            await _judge(database, campaign_id)
+
+
+async def finish(database: Database) -> None:
+    """Finish what has no open row, and end what is left of cancelled ones."""
+    async with database.connection() as connection:
+        sending = await repository.in_states(connection, [CampaignState.SENDING])
+        cancelled = await _ending(connection)
+    for campaign in sending:
+        if campaign.fixed_at is not None:
+            await _finish(database, campaign)
+    for campaign_id in cancelled:
+        await _end(database, campaign_id)
+
+
+async def _begin_if_due(database: Database, campaign: Campaign) -> None:
+    async with database.transaction() as connection:
+        row = await (await connection.execute("SELECT now()")).fetchone()
+        assert row is not None
+        now, begins = row[0], campaign.plan.begins(campaign.scheduled_at)
+        if begins is not None and now < begins:
+            return
+        if campaign.plan.is_late(campaign.scheduled_at, now):
+            late = f"it should have begun at {begins:%Y-%m-%d %H:%M} UTC: let it go on if it should still be sent"
+            await repository.move_quietly(connection, campaign, Act.PAUSE, late)
+            await halted.halt(connection, campaign.id, late)
+        else:
+            await repository.move_quietly(connection, campaign, Act.START)
+
+
+async def _finish(database: Database, campaign: Campaign) -> None:
+    names = {"campaign": campaign.id, "most": SLICE}
+    async with database.connection() as connection:
+        row = await (await connection.execute(_OPEN, names)).fetchone()
+    if row is None or row[0]:
+        return
+    async with database.transaction() as connection:
+        # Whoever opens a row holds the campaign first; so behind this lock the rows are what they are.
+        if not await repository.hold(connection, campaign.id, CampaignState.SENDING):
+            return
+        open_rows = await (await connection.execute(_OPEN_ROWS, names)).fetchall()
+        again = await (await connection.execute(_OPEN, names)).fetchone()
+        if again is None or again[0]:
+            return
+        if open_rows:
+            await _end_lost(
+                connection, campaign.id, [row[0] for row in open_rows], Counter(row[1] for row in open_rows)
+            )
+        else:
+            await repository.move_quietly(connection, campaign, Act.FINISH)
+
+
+async def _end_lost(connection: Connection, campaign_id: UUID, contacts: list[UUID], states: Mapping[str, int]) -> None:
+    names = {"campaign": campaign_id, "contacts": arrays.uuids(contacts), "open": list(states)}
+    await connection.execute(_END_LOST, names)
+    moved = [(state, RowState.FAILED.value) for state, n in states.items() for _ in range(n)]
+    await tallies.add(connection, tallies.moves(campaign_id, moved))
+
+
+async def _ending(connection: Connection) -> list[UUID]:
+    cursor = await connection.execute(
+        "SELECT h.campaign_id FROM halted_campaigns h LEFT JOIN campaigns c ON c.id = h.campaign_id"
+        " WHERE c.state = 'cancelled' OR c.id IS NULL"
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def _end(database: Database, campaign_id: UUID) -> None:
+    """Rows without mail, mail that nobody holds; what a worker holds ends with it, and is looked for again."""
+    names = {"campaign": campaign_id, "most": SLICE}
+    done = SLICE
+    while done == SLICE:
+        async with database.transaction() as connection:
+            done = (await connection.execute(_CANCEL_WAITING, names)).rowcount
+            moved = [(RowState.WAITING.value, RowState.CANCELLED.value)] * done
+            await tallies.add(connection, tallies.moves(campaign_id, moved))
+    done = SLICE
+    while done == SLICE:
+        async with database.transaction() as connection:
+            done = await halted.end_queued(connection, campaign_id, SLICE)
+    async with database.transaction() as connection:
+        row = await (await connection.execute(_OPEN, names)).fetchone()
+        if row is not None and not row[0]:
+            await halted.forget(connection, campaign_id)
+
+
+async def _judge(database: Database, campaign_id: UUID) -> None:
+    async with database.transaction() as connection:
+        campaign = await repository.find(connection, None, campaign_id)
+        if campaign is None or campaign.state is not CampaignState.SENDING:
+            return
+        limits = await rule_settings.rules(connection)
+        complaints, bounces = limits[AlarmKind.COMPLAINTS].values, limits[AlarmKind.HARD_BOUNCES].values
+        reason = too_many(Figures.of(campaign.tallies), complaints, bounces)
+        if reason:
+            await feed.stop(connection, campaign, reason)
