@@ -10,12 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from campaigns import people, tallies
 from campaigns.states import OUTCOMES, ROW_MOVES, RowState
 from campaigns.tallies import Tally
+from messages import news
+from messages.news import News
 from messages.personal import ERASED
 from messages.timeline import EventKind
 from mta.bounce_kinds import Permanence, bounce_kind
@@ -24,11 +26,6 @@ from store.database import Connection, Database
 from store.locks import Lock
 
 BATCH: Final = 2_000
-
-_TAKE: Final = """
-DELETE FROM campaign_news WHERE id = ANY(ARRAY(SELECT id FROM campaign_news ORDER BY id LIMIT %s))
-RETURNING id, campaign_id, contact_id, email_id, kind, at, detail, ip, provider, class, link, machine
-"""
 
 _ROWS: Final = """
 SELECT campaign_id, contact_id, r.email_id, state, reason, ip, provider, class, ended_at, opened_at, clicked_at,
@@ -67,27 +64,6 @@ SELECT u.campaign_id, u.contact_id, l.number, u.clicks
  ORDER BY 1, 2, 3
 ON CONFLICT (campaign_id, contact_id, number) DO UPDATE SET clicks = c.clicks + excluded.clicks
 """
-
-
-class News(NamedTuple):
-    """One row of `campaign_news`."""
-
-    id: int
-    campaign_id: UUID
-    contact_id: UUID
-    email_id: UUID
-    kind: str
-    at: datetime
-    detail: str | None
-    ip: str | None
-    provider: str | None
-    klass: str | None
-    link: str | None
-    machine: bool
-
-    @property
-    def person(self) -> "Person":
-        return self.campaign_id, self.contact_id
 
 
 Person = tuple[UUID, UUID]
@@ -148,55 +124,55 @@ async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
     row = await cursor.fetchone()
     if not row or not row[0]:
         return 0, Counter()
-    news = sorted(News(*row) for row in await (await connection.execute(_TAKE, [BATCH])).fetchall())
-    if not news:
+    found = await news.take(connection, BATCH)
+    if not found:
         return 0, Counter()
-    before = await _rows(connection, news)
-    after = told(before, news)
+    before = await _rows(connection, found)
+    after = told(before, found)
     await _write(connection, [row for person, row in after.items() if row != before[person]])
-    await _count_clicks(connection, news)
+    await _count_clicks(connection, found)
     changes: Counter[Tally] = Counter()
     for person, known in after.items():
         changes.update(_changed(before[person], known))
     await tallies.add(connection, changes)
-    return len(news), changes
+    return len(found), changes
 
 
-def told(rows: Mapping[Person, Row], news: Iterable[News]) -> dict[Person, Row]:
+def told(rows: Mapping[Person, Row], told_of: Iterable[News]) -> dict[Person, Row]:
     """The rows as they are after this news, told in its order. Of rows that are gone nothing is kept. Pure."""
     after = dict(rows)
-    for one in news:
+    for one in told_of:
         if one.person in after:
             after[one.person] = _after(after[one.person], one)
     return after
 
 
-def _after(row: Row, news: News) -> Row:
-    kind = EventKind(news.kind)
+def _after(row: Row, one: News) -> Row:
+    kind = EventKind(one.kind)
     if kind is EventKind.COMPLAINT_WITHDRAWN:
         return replace(row, complained_at=None)
     name = _FIRSTS.get(kind)
     if name is None:
-        return _moved(row, news, state_of(news))
+        return _moved(row, one, state_of(one))
     first = getattr(row, name)
-    if news.machine or (first is not None and first <= news.at):
+    if one.machine or (first is not None and first <= one.at):
         return row
-    return replace(row, **{name: news.at})  # type: ignore[arg-type]  # the name of a time
+    return replace(row, **{name: one.at})  # type: ignore[arg-type]  # the name of a time
 
 
-def _moved(row: Row, news: News, state: RowState) -> Row:
-    if news.email_id != row.email_id or state not in ROW_MOVES[row.state]:
+def _moved(row: Row, one: News, state: RowState) -> Row:
+    if one.email_id != row.email_id or state not in ROW_MOVES[row.state]:
         return row
     return replace(
-        row, state=state, reason=_reason(news), ip=news.ip or row.ip, provider=news.provider or row.provider,
-        klass=news.klass if state is not RowState.DELIVERED else None,
-        ended_at=news.at if state in OUTCOMES else None,
+        row, state=state, reason=_reason(one), ip=one.ip or row.ip, provider=one.provider or row.provider,
+        klass=one.klass if state is not RowState.DELIVERED else None,
+        ended_at=one.at if state in OUTCOMES else None,
     )  # fmt: skip
 
 
-def state_of(news: News) -> RowState:
+def state_of(one: News) -> RowState:
     """The state that this brings a row to. Pure."""
-    kind, detail = EventKind(news.kind), news.detail or ""
+    kind, detail = EventKind(one.kind), one.detail or ""
     if kind is EventKind.SUPPRESSED:
         return people.outcome_of(detail.removeprefix(_SUPPRESSED))
     if kind is EventKind.CANCELLED:
@@ -204,8 +180,8 @@ def state_of(news: News) -> RowState:
     return _STATES[kind]
 
 
-def _reason(news: News) -> str | None:
-    return (news.detail or "").removeprefix(_SUPPRESSED) or None
+def _reason(one: News) -> str | None:
+    return (one.detail or "").removeprefix(_SUPPRESSED) or None
 
 
 _MARKS: Final = {
@@ -227,14 +203,14 @@ def _is_dead(row: Row) -> bool:
     return row.state is RowState.BOUNCED and bounce_kind(row.klass or "").permanence is Permanence.PERMANENT
 
 
-async def _rows(connection: Connection, news: Iterable[News]) -> dict[Person, Row]:
-    persons = sorted({one.person for one in news})
+async def _rows(connection: Connection, found: Iterable[News]) -> dict[Person, Row]:
+    persons = sorted({one.person for one in found})
     names = {
         "campaigns": arrays.uuids(campaign for campaign, _ in persons),
         "contacts": arrays.uuids(contact for _, contact in persons),
     }
-    found = await (await connection.execute(_ROWS, names)).fetchall()
-    return {(row[0], row[1]): Row(row[0], row[1], row[2], RowState(row[3]), *row[4:]) for row in found}
+    rows = await (await connection.execute(_ROWS, names)).fetchall()
+    return {(row[0], row[1]): Row(row[0], row[1], row[2], RowState(row[3]), *row[4:]) for row in rows}
 
 
 async def _write(connection: Connection, rows: Sequence[Row]) -> None:
@@ -246,9 +222,9 @@ async def _write(connection: Connection, rows: Sequence[Row]) -> None:
         await connection.execute(_WRITE, names)
 
 
-async def _count_clicks(connection: Connection, news: Iterable[News]) -> None:
+async def _count_clicks(connection: Connection, found: Iterable[News]) -> None:
     """People's, by link."""
-    clicks = Counter((*one.person, one.link) for one in news if one.link and not one.machine)
+    clicks = Counter((*one.person, one.link) for one in found if one.link and not one.machine)
     if clicks:
         names = {
             "campaigns": arrays.uuids(campaign for campaign, _, _ in clicks),

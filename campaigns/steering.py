@@ -21,16 +21,16 @@ from store.database import Connection
 
 # An address that is dead is no accident.
 _RETRY: Final = """
-WITH some AS (
+WITH chosen AS (
   SELECT contact_id, state FROM campaign_recipients
    WHERE campaign_id = %(campaign)s AND (state IN ('failed', 'expired')
       OR (state = 'bounced' AND NOT coalesce(class, '') = ANY(%(dead)s))) FOR UPDATE
 ), moved AS (
   UPDATE campaign_recipients r SET state = 'waiting', due_at = now(), email_id = NULL, queued_at = NULL,
          ended_at = NULL, reason = NULL, class = NULL
-    FROM some s WHERE r.campaign_id = %(campaign)s AND r.contact_id = s.contact_id
+    FROM chosen s WHERE r.campaign_id = %(campaign)s AND r.contact_id = s.contact_id
 )
-SELECT state, count(*) FROM some GROUP BY state
+SELECT state, count(*) FROM chosen GROUP BY state
 """
 
 _DEAD: Final = [klass for klass, kind in BOUNCE_KINDS.items() if kind.permanence is Permanence.PERMANENT]

@@ -47,11 +47,11 @@ UPDATE campaign_recipients SET state = 'failed', ended_at = now(), reason = 'its
 """
 
 _CANCEL_WAITING: Final = """
-WITH some AS (
+WITH chosen AS (
   SELECT contact_id FROM campaign_recipients WHERE campaign_id = %(campaign)s AND state = 'waiting'
    LIMIT %(most)s FOR UPDATE SKIP LOCKED)
-UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM some
- WHERE r.campaign_id = %(campaign)s AND r.contact_id = some.contact_id
+UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM chosen
+ WHERE r.campaign_id = %(campaign)s AND r.contact_id = chosen.contact_id
 """
 
 

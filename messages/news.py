@@ -6,7 +6,8 @@ without a campaign costs nothing here.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -32,6 +33,34 @@ SELECT id, campaign_id, contact_id FROM emails
  WHERE id = ANY(%s) AND campaign_id IS NOT NULL AND contact_id IS NOT NULL
 """
 
+_TAKE: Final = """
+DELETE FROM campaign_news WHERE id = ANY(ARRAY(SELECT id FROM campaign_news ORDER BY id LIMIT %s))
+RETURNING id, campaign_id, contact_id, email_id, kind, at, detail, ip, provider, class, link, machine
+"""
+
+
+class News(NamedTuple):
+    """One row of `campaign_news`."""
+
+    id: int
+    campaign_id: UUID
+    contact_id: UUID
+    email_id: UUID
+    kind: str
+    at: datetime
+    detail: str | None
+    ip: str | None
+    provider: str | None
+    klass: str | None
+    link: str | None
+    machine: bool
+
+    @property
+    def person(self) -> tuple[UUID, UUID]:
+        """Campaign and contact."""
+        return self.campaign_id, self.contact_id
+
+
 _Whose = tuple[UUID, UUID]
 """Campaign and contact."""
 
@@ -48,6 +77,12 @@ async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
         async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             for campaign, contact, entry in rows:
                 await copy.write_row((campaign, contact, *_said(entry)))
+
+
+async def take(connection: Connection, most: int) -> list[News]:
+    """The oldest news, which is gone with the caller's commit. One caller at a time."""
+    rows = await (await connection.execute(_TAKE, [most])).fetchall()
+    return sorted((News(*row) for row in rows), key=lambda one: one.id)
 
 
 def _may_be_ours(entry: Entry) -> bool:

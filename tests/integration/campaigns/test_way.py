@@ -1,0 +1,279 @@
+"""The way of a campaign from its draft to its end: one row and one outcome for each person, whatever happens."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from campaigns import feed, repository, steering, work
+from campaigns.states import CampaignState
+from core.refusal import Refused
+from messages import halted
+from messages.claim import still_sendable
+from messages.model import MessageRef
+from store.database import Database
+from tests.integration.campaigns.world import SIMULATED, World, with_words, world_test
+from tests.integration.messages.emails import execute, rows, suppress
+
+
+@pytest.fixture
+async def world(database: Database, database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with world_test(database, database_url, redis_url, tmp_path, public_url="https://mail.acme.example") as made:
+        yield made
+
+
+async def test_everybody_has_one_outcome_with_its_reason_and_only_then_it_is_finished(world: World) -> None:
+    await world.person("ann@one.example", first_name="Ann")
+    await world.person("unknown@one.example")
+    await world.person("never@one.example", "unconfirmed")
+    await world.person("gone@two.example")
+    await suppress(world.database, "gone@two.example")
+    campaign = await world.started(with_words(subject="News {{ first_name | default('you') }}"))
+    assert await world.state(campaign) == "sending"
+    await world.send()
+
+    assert await world.outcomes(campaign) == {
+        "ann@one.example": ("delivered", None),
+        "unknown@one.example": ("bounced", "550 5.1.1 no such user"),
+        "never@one.example": ("unconfirmed", "unconfirmed"),
+        "gone@two.example": ("suppressed", "manual"),
+    }
+    assert await world.state(campaign) == "finished"
+    counted, found = await world.tallied(campaign)
+    assert counted == found
+    (mail,) = world.lane.mails_to("ann@one.example")
+    assert b"Subject: News Ann" in mail.data
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in mail.data
+    assert b"Hello Ann" in mail.data and b"{{" not in mail.data
+    assert not world.lane.mails_to("never@one.example")
+
+
+async def test_who_cannot_be_rendered_fails_alone(world: World) -> None:
+    await world.person("ann@one.example", city="Rome")
+    await world.person("bob@one.example")
+    campaign = await world.started(with_words(html="<p>{{ city }}</p>"))
+    await world.send()
+    states = await world.outcomes(campaign)
+
+    assert states["ann@one.example"][0] == "delivered"
+    assert states["bob@one.example"][0] == "failed"
+    assert "`city` has no value" in (states["bob@one.example"][1] or "")
+    assert await world.state(campaign) == "finished"
+
+
+async def test_nothing_of_a_paused_campaign_leaves_and_it_goes_on_where_it_was(world: World) -> None:
+    await world.person("ann@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await world.do("pause", campaign)
+    await world.person("bob@one.example")
+    await world.deliver()
+    await world.feed()
+
+    assert await rows(world.database, "SELECT hold, due_at > now(), claimed_by FROM delivery_queue") == [
+        (halted.HELD, True, None)
+    ]
+    assert not world.lane.sink.mails
+    await world.do("resume", campaign)
+    await world.send()
+    assert await world.states(campaign) == {"ann@one.example": "delivered"}
+    assert await world.state(campaign) == "finished"
+
+
+async def test_mail_that_a_claim_holds_after_the_campaign_went_on_is_found_again(world: World) -> None:
+    await world.person("ann@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await execute(world.database, "UPDATE delivery_queue SET hold = %s, due_at = now() + interval '1 h'", [halted.HELD])
+    await world.send()
+
+    assert await world.states(campaign) == {"ann@one.example": "delivered"}
+
+
+async def test_mail_in_a_batch_does_not_leave_once_its_campaign_is_halted(world: World) -> None:
+    """The last look before MAIL FROM asks for it too."""
+    await world.person("ann@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await world.do("pause", campaign)
+    ((email,),) = await rows(world.database, "SELECT email_id FROM delivery_queue")
+    worker = world.lane.collaborators.worker
+    await execute(
+        world.database,
+        "UPDATE delivery_queue SET claimed_by = %s, claimed_at = now(), due_at = now() + interval '1 min'",
+        [worker],
+    )
+    async with world.database.connection() as connection:
+        assert await still_sendable(connection, [MessageRef(email, 0)], worker) == set()
+
+
+async def test_cancelling_ends_what_waits_and_what_is_queued(world: World) -> None:
+    for name in ("ann", "bob", "eve"):
+        await world.person(f"{name}@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await execute(
+        world.database,
+        "UPDATE campaign_recipients SET state = 'waiting', email_id = NULL WHERE contact_id ="
+        " (SELECT id FROM contacts WHERE address = 'eve@one.example')",
+    )
+    await world.do("cancel", campaign)
+    await world.settle()
+    await world.settle()
+
+    assert set((await world.states(campaign)).values()) == {"cancelled"}
+    assert await world.state(campaign) == "cancelled"
+    assert await rows(world.database, "SELECT FROM delivery_queue") == []
+    assert await rows(world.database, "SELECT FROM halted_campaigns") == []
+    with pytest.raises(Refused, match="cancelled cannot resume"):
+        await world.do("resume", campaign)
+
+
+async def test_who_leaves_or_is_erased_after_their_mail_was_queued_gets_none(world: World) -> None:
+    await world.person("ann@one.example")
+    bob = await world.person("bob@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await suppress(world.database, "ann@one.example")
+    await execute(world.database, "DELETE FROM contacts WHERE id = %s", [bob])
+    await world.deliver()
+    await world.settle()
+
+    assert await world.outcomes(campaign) == {
+        "ann@one.example": ("suppressed", "manual"),
+        "erased": ("erased", "its recipient was erased"),
+    }
+    assert not world.lane.sink.mails
+
+
+async def test_a_feed_that_dies_leaves_its_rows_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.person("ann@one.example")
+    campaign = await world.started()
+
+    async def die(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(feed, "_move", die)
+        with pytest.raises(ConnectionError):
+            await world.feed()
+    assert await rows(world.database, "SELECT FROM emails") == []
+    await world.send()
+    assert len(world.lane.mails_to("ann@one.example")) == 1
+    assert await world.state(campaign) == "finished"
+
+
+async def test_two_feeds_at_once_make_one_mail(world: World) -> None:
+    for n in range(20):
+        await world.person(f"u{n}@one.example")
+    await world.started()
+    await asyncio.gather(*(feed.feed(world.database, SIMULATED) for _ in range(4)))
+
+    ((mails, people),) = await rows(world.database, "SELECT count(*), count(DISTINCT contact_id) FROM emails")
+    assert mails == people == 20
+
+
+async def test_deferred_mail_is_shown_as_such_and_keeps_the_campaign_open(world: World) -> None:
+    await world.person("grey@one.example")
+    campaign = await world.started()
+    await world.send()
+
+    assert (await world.outcomes(campaign))["grey@one.example"] == (
+        "deferred",
+        "451 4.7.1 Greylisted, please try again later",
+    )
+    assert await world.state(campaign) == "sending"
+    await execute(world.database, "UPDATE delivery_queue SET due_at = now()")
+    await world.deliver()
+    await world.settle()
+    assert await world.states(campaign) == {"grey@one.example": "delivered"}
+    assert await world.state(campaign) == "finished"
+
+
+async def test_what_failed_is_tried_again_and_what_is_dead_is_not(world: World) -> None:
+    bob = await world.person("bob@one.example")
+    await world.person("unknown@one.example")
+    campaign = await world.started(with_words(html="<p>{{ city }}</p>", text=None))
+    await execute(world.database, """UPDATE contacts SET properties = '{"city": "Rome"}' WHERE id <> %s""", [bob])
+    await world.send()
+    assert await world.states(campaign) == {"bob@one.example": "failed", "unknown@one.example": "bounced"}
+    await execute(world.database, """UPDATE contacts SET properties = '{"city": "Oslo"}'""")
+    assert (await world.do("retry", campaign)).people == 1
+    assert await world.state(campaign) == "sending"
+    await world.send()
+
+    assert await world.states(campaign) == {"bob@one.example": "delivered", "unknown@one.example": "bounced"}
+    counted, found = await world.tallied(campaign)
+    assert (counted, await world.state(campaign)) == (found, "finished")
+
+
+async def test_a_campaign_whose_domain_is_lost_stops_and_says_so(world: World) -> None:
+    await world.person("ann@one.example")
+    campaign = await world.started()
+    await execute(world.database, "UPDATE domains SET status = 'failed'")
+    await world.feed()
+    stopped = await world.campaign(campaign)
+
+    assert stopped.state is CampaignState.STOPPED
+    assert stopped.reason == "acme.example may send no more: its status is failed"
+    await execute(world.database, "UPDATE domains SET status = 'verified'")
+    await world.do("resume", campaign)
+    await world.send()
+    assert await world.state(campaign) == "finished"
+
+
+async def test_too_many_dead_addresses_stop_it_with_the_figure(world: World) -> None:
+    await world.person("ann@one.example")
+    await world.person("unknown@one.example")
+    await execute(
+        world.database,
+        """INSERT INTO alarm_rules (rule, settings, by) VALUES ('hard_bounces', '{"least": 2, "critical": 0.5}', '')""",
+    )
+    campaign = await world.started()
+    await world.person("late@one.example")
+    await world.send()
+    stopped = await world.campaign(campaign)
+
+    assert stopped.state is CampaignState.STOPPED
+    assert stopped.reason == "1 of 2 addresses are dead: 50.00%, and 50.00% is the limit"
+
+
+async def test_nobody_is_added_after_the_start_and_an_empty_audience_is_finished(world: World) -> None:
+    campaign = await world.started()
+    await world.person("late@one.example")
+    await work.begin(world.database)
+    await world.send()
+
+    assert await world.states(campaign) == {}
+    assert await world.state(campaign) == "finished"
+
+
+async def test_one_that_could_not_begin_in_time_asks_first(world: World) -> None:
+    await world.person("ann@one.example")
+    campaign = await world.draft()
+    async with world.database.transaction() as connection:
+        at = datetime.now(UTC) + timedelta(hours=1)
+        await steering.schedule(connection, campaign, at, datetime.now(UTC))
+    await work.begin(world.database)
+    assert await world.state(campaign) == "scheduled"
+    await execute(world.database, "UPDATE campaigns SET scheduled_at = now() - interval '3 h'")
+    await work.begin(world.database)
+    late = await world.campaign(campaign)
+    assert late.state is CampaignState.PAUSED
+    assert "it should have begun at" in late.reason
+    await world.do("resume", campaign)
+    await work.begin(world.database)
+    await world.send()
+    assert await world.states(campaign) == {"ann@one.example": "delivered"}
+
+
+async def test_a_state_that_does_not_allow_it_refuses(world: World) -> None:
+    draft = await world.draft()
+    for act in ("pause", "resume", "cancel", "retry"):
+        with pytest.raises(Refused, match="draft cannot"):
+            await world.do(act, draft)
+    await world.do("remove", draft)
+    async with world.database.connection() as connection:
+        assert await repository.find(connection, None, draft.id) is None

@@ -1,0 +1,128 @@
+"""Windows, zones and paces, on days with 23 and 25 hours too."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from campaigns.plan import DAYS, Plan, Window, due_locally, from_json, to_json
+from core.refusal import Refused
+
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"])
+TIMES = st.times().map(lambda t: t.replace(second=0, microsecond=0))
+
+
+def naive(*date: int) -> datetime:
+    """As Hypothesis wants its bounds, and as a local time is."""
+    return datetime(*date, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[misc,arg-type]
+
+
+MOMENTS = st.one_of(
+    st.datetimes(naive(2026, 1, 1), naive(2027, 12, 31), timezones=st.just(UTC)),
+    st.datetimes(naive(2026, 3, 27), naive(2026, 3, 31), timezones=st.just(UTC)),
+    st.datetimes(naive(2026, 10, 23), naive(2026, 11, 3), timezones=st.just(UTC)),
+)
+WINDOWS = st.builds(
+    Window, ZONES, st.lists(st.sampled_from(DAYS), min_size=1, unique=True).map(tuple), TIMES, TIMES
+).filter(lambda w: w.since != w.until)
+
+
+@settings(max_examples=50)
+@given(window=WINDOWS, now=MOMENTS)
+def test_a_window_opens_within_a_week_and_is_open_then(window: Window, now: datetime) -> None:
+    opens = window.opens(now)
+
+    assert now <= opens <= now + timedelta(days=8)
+    assert window.is_open(opens)
+    assert window.is_open(now) == (opens == now)
+
+
+@settings(max_examples=50)
+@given(window=WINDOWS, now=MOMENTS)
+def test_an_open_window_is_what_the_clock_on_the_wall_says(window: Window, now: datetime) -> None:
+    """But for the hour that a wall clock shows twice, or never."""
+    here = now.astimezone(ZoneInfo(window.zone))
+    offsets = {(here + timedelta(hours=n)).utcoffset() for n in range(-26, 27)}
+    if len(offsets) > 1:
+        return
+    today, before = DAYS[here.weekday()], DAYS[here.weekday() - 1]
+    at = here.time()
+    if window.since < window.until:
+        expected = today in window.days and window.since <= at < window.until
+    else:
+        expected = (today in window.days and at >= window.since) or (before in window.days and at < window.until)
+    assert window.is_open(now) == expected
+
+
+@settings(max_examples=50)
+@given(
+    local=st.datetimes(naive(2026, 3, 25), naive(2026, 11, 5)).map(lambda at: at.replace(second=0, microsecond=0)),
+    zone=ZONES,
+)
+def test_a_local_time_is_that_time_there_and_never_before_the_campaign_begins(local: datetime, zone: str) -> None:
+    due = due_locally(local, zone)
+    shown = due.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    begins = Plan(local=local).begins(None)
+
+    assert begins is not None and begins <= due
+    assert shown == local or timedelta(0) < shown - local <= timedelta(hours=1)  # an hour that was skipped
+
+
+def test_the_day_of_23_hours_has_its_window() -> None:
+    window = Window("Europe/Berlin", ("sun",), time(1), time(4))
+
+    assert window.opens(datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 29, 0, tzinfo=UTC)
+    assert not window.is_open(datetime(2026, 3, 29, 2, 0, tzinfo=UTC))  # 04:00 there: an hour was skipped
+
+
+def test_a_pace_is_the_slower_of_the_two() -> None:
+    assert Plan().pace(1000) is None
+    assert Plan(per_hour=500).pace(1000) == 500
+    assert Plan(per_hour=500, spread_hours=10).pace(1000) == 100
+    assert Plan(spread_hours=10).pace(3) == 1
+
+
+def test_what_is_late_asks() -> None:
+    at = datetime(2026, 5, 1, 9, tzinfo=UTC)
+
+    assert not Plan().is_late(None, at)
+    assert not Plan().is_late(at, at + timedelta(minutes=59))
+    assert Plan().is_late(at, at + timedelta(minutes=61))
+    assert not Plan(late_hours=3).is_late(at, at + timedelta(minutes=61))
+
+
+def test_a_plan_comes_back_as_it_was_stored() -> None:
+    given = {
+        "window": {"zone": "Europe/Berlin", "days": ["mon", "tue"], "from": "09:00", "to": "17:30"},
+        "spread_hours": 4.0,
+        "per_hour": 1000,
+        "late_hours": 2.0,
+    }
+
+    assert to_json(from_json(given)) == given
+    local = {"local_time": "2026-12-24T09:00:00", "zone": "Europe/Berlin"}
+    assert to_json(from_json(local)) == local
+    assert to_json(from_json({})) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"window": {"days": ["someday"]}}, "window.days"),
+        ({"window": {"from": "09:00", "to": "09:00"}}, "window"),
+        ({"window": {"from": "9 o'clock"}}, "window.from"),
+        ({"window": {"zone": "Mars/Olympus"}}, "window.zone"),
+        ({"per_hour": 0}, "per_hour"),
+        ({"per_hour": True}, "per_hour"),
+        ({"spread_hours": "4"}, "spread_hours"),
+        ({"local_time": "2026-12-24T09:00Z"}, "local_time"),
+        ({"local_time": "tomorrow"}, "local_time"),
+        ({"local_time": "2026-12-24T09:00", "window": {"days": ["mon"]}}, "window"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_name(given: dict[str, object], field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        from_json(given)
+    assert refused.value.field == field
