@@ -10,16 +10,19 @@ Works on the caller's connection and never commits. Called by the API and the co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audience import choices, contact_telling, contacts, membership, topics
+from audience import audiences, choices, contact_telling, contacts, membership, segments, topics
 from audience.choices import Act, Person, Preference, Source
 from audience.contact_fields import checked_email
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes, Contact, Made
 from audience.membership import MemberStatus, OnList, Place
+from audience.segments import Segment
 from audience.topics import Subscription
+from core.paging import Page, Window
 from core.queues import Lane
 from core.refusal import invalid, not_found
 from messages import choosing
@@ -121,6 +124,16 @@ async def seen(connection: Connection, found: Sequence[Contact]) -> list[Seen]:
     """Contacts as they are shown."""
     left = await contacts.unsubscribed(connection, found)
     return [Seen(one, one.id in left) for one in found]
+
+
+async def in_segment(connection: Connection, segment: Segment, window: Window[UUID], now: datetime) -> Page[Contact]:
+    """The contacts in a segment, newest first: of a list by the list's own index, of a filter whoever fits it now."""
+    if segment.filter is None:
+        return await contacts.page_of_list(connection, segment.id, window)
+    audience = await segments.audience(connection, segment)
+    fitting = await audiences.page(connection, segment.application_id, audience, now, window)
+    known = await contacts.by_ids(connection, [one.id for one in fitting.entries])
+    return Page([known[one.id] for one in fitting.entries if one.id in known], fitting.has_more)
 
 
 async def places(connection: Connection, contact: Contact) -> list[Place]:

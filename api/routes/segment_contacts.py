@@ -23,7 +23,7 @@ from api.schemas.contacts import (
     CreateContact,
     UpdateContact,
 )
-from audience import contacts, membership, properties
+from audience import contacts, membership, properties, segments
 from audience.contacts import Contact, named
 from core.paging import Window
 from core.refusal import not_found
@@ -131,8 +131,8 @@ async def remove_audience_contact(
 async def _listed(given: Deps, application_id: UUID, segment_id: UUID, wanted: Window[UUID]) -> Response:
     window = replace(wanted, limit=wanted.limit or PAGE)
     async with given.database.connection() as connection:
-        await membership.list_named(connection, application_id, segment_id)
-        return await shown(connection, await contacts.page_of_list(connection, segment_id, window))
+        segment = await segments.get(connection, application_id, segment_id)
+        return await shown(connection, await people.in_segment(connection, segment, window, given.clock.now()))
 
 
 async def _on_list(connection: Connection, application_id: UUID, segment_id: UUID, contact: str) -> Contact:

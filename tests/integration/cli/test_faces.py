@@ -25,6 +25,8 @@ ANN = "ann@one.example"
 LISTS = {
     "alarms list": "/alarms",
     "applications list": "/applications",
+    "contact-properties list -a acme": "/contact-properties",
+    "contacts list -a acme": "/contacts",
     "domains list -a acme": "/domains",
     "inbound list": "/inbound",
     "ips list": "/ips",
@@ -43,6 +45,7 @@ LISTS = {
     "webhooks list -a acme": "/webhooks",
 }
 ONES = {
+    "contacts show ann@one.example -a acme": "/contacts/ann@one.example",
     "domains get acme.example -a acme": "/domains/DOMAIN",
     "ips reputation 127.0.1.1": "/ips/127.0.1.1/reputation",
     "inbound show 01900000-0000-7000-8000-000000000001": "/inbound/01900000-0000-7000-8000-000000000001",
@@ -54,7 +57,7 @@ ONES = {
     "suppressions get ann@one.example": "/suppressions/ann@one.example",
     "warmup show 127.0.1.1": "/warmup/127.0.1.1",
 }
-OF_APPLICATIONS = ("/api-keys", "/domains", "/emails", "/topics", "/webhooks")
+OF_APPLICATIONS = ("/api-keys", "/contact", "/domains", "/emails", "/topics", "/webhooks")
 MORE = {
     "messages show EMAIL": {"events": "/emails/EMAIL/events"},
     "warmup show 127.0.1.1": {"changes": "/warmup/127.0.1.1/changes"},
@@ -102,6 +105,8 @@ def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str
         "suppressions add ann@one.example",
         "webhooks create https://shop.example/hook -a acme",
         "topics create News -a acme",
+        "contact-properties create plan --fallback free -a acme",
+        "contacts add ann@one.example --first-name Ann -p plan=pro -a acme",
     ):
         done = postlane(*words.split())
         assert done.status == 0, (words, done.said)
