@@ -5,7 +5,7 @@ half: a percentile is off by less than that, and usually by a tenth, for it is i
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 BOUNDS: Final = (
@@ -17,8 +17,7 @@ BOUNDS: Final = (
 LONGER: Final = "longer"
 
 _NAMES: Final = (*(f"{bound:g}" for bound in BOUNDS), LONGER)
-_LOWER: Final = dict(zip(_NAMES, (0.0, *BOUNDS), strict=True))
-_UPPER: Final = dict(zip(_NAMES, (*BOUNDS, BOUNDS[-1]), strict=True))
+_SPAN: Final = dict(zip(_NAMES, zip((0.0, *BOUNDS), (*BOUNDS, BOUNDS[-1]), strict=True), strict=True))
 
 
 def bucket(seconds: float) -> str:
@@ -26,15 +25,18 @@ def bucket(seconds: float) -> str:
     return _NAMES[bisect_left(BOUNDS, seconds)]
 
 
-def percentile(counts: Mapping[str, int], share: float) -> float | None:
-    """Seconds within which this share of deliveries was made; None when there are none. Names that are no bucket are
-    left out."""
-    known = sorted((_UPPER[name], name, n) for name, n in counts.items() if name in _UPPER and n > 0)
-    wanted = share * sum(n for _, _, n in known)
+def percentiles(counts: Mapping[str, int], shares: Iterable[float]) -> list[float | None]:
+    """Seconds within which these shares of deliveries were made; None where there are none. Names that are no bucket
+    are left out."""
+    known = sorted([(*_SPAN[name], n) for name, n in counts.items() if n > 0 and name in _SPAN])
+    whole = sum([n for _, _, n in known])
+    return [_within(known, share * whole) for share in shares]
+
+
+def _within(known: Sequence[tuple[float, float, int]], wanted: float) -> float | None:
     passed = 0
-    for upper, name, n in known:
+    for lower, upper, n in known:
         if passed + n >= wanted:
-            lower = _LOWER[name]
             return round(lower + (upper - lower) * (wanted - passed) / n, 3)
         passed += n
     return None

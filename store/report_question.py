@@ -69,7 +69,7 @@ async def question(connection: Connection, wanted: Wanted, now: datetime, hours_
     applications = (wanted.application_id,) if wanted.application_id else _ids(values.get("application", ()))
     return Question(
         since, until, zone, period, group, by, values.get(by, ()) if by != "application" else (), applications,
-        values.get("stream", ()), values.get("provider", ()), hours_kept,
+        values.get("stream", ()), values.get("provider", ()), hours_kept, now,
     )  # fmt: skip
 
 

@@ -5,11 +5,11 @@ together may be more than was accepted. A complaint that was taken back is among
 clicks of machines are told apart and in no rate.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Final
 
-from store.durations import percentile
+from store.durations import percentiles
 
 REFUSED: Final = ("bounced", "blocked", "late_bounced")
 """Outcomes of mail that was refused for good: for its recipient, for the message or our IP, after it was taken."""
@@ -32,6 +32,8 @@ SUMS: Final[Mapping[str, tuple[str, ...]]] = {
     "unsubscribed": ("unsubscribed",),
 }
 """Measure → the outcomes it is the sum of."""
+_FIRST: Final = [(name, first) for name, (first, *_) in SUMS.items()]
+_SEVERAL: Final = [(name, further) for name, (_, *further) in SUMS.items() if further]
 
 MACHINE, FIRST = "machine", "first"
 
@@ -49,54 +51,74 @@ RATES: Final[Mapping[str, tuple[str, str]]] = {
 class Tally:
     """Counts by outcome and part."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_measures")
 
     def __init__(self) -> None:
-        self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._counts: dict[str, dict[str, int]] = {}
+        self._measures: dict[str, int] | None = None
 
     def add(self, outcome: str, part: str, n: int) -> None:
         """Count."""
-        self._counts[outcome][part] += n
+        self.add_all([(outcome, part, n)])
+
+    def add_all(self, counts: Iterable[tuple[str, str, int]]) -> None:
+        """Count by outcome and part."""
+        for outcome, part, n in counts:
+            parts = self._counts.setdefault(outcome, {})
+            parts[part] = parts.get(part, 0) + n
+        self._measures = None
 
     def merge(self, other: "Tally") -> None:
         """Count what the other one did."""
-        for outcome, parts in other._counts.items():
-            self._counts[outcome].update(parts)
+        self.add_all((outcome, part, n) for outcome, parts in other._counts.items() for part, n in parts.items())
+
+    def __bool__(self) -> bool:
+        """Something is counted."""
+        return any(any(parts.values()) for parts in self._counts.values())
 
     def sum(self, *outcomes: str) -> int:
         """How often these happened."""
-        return sum(self._counts[outcome].total() for outcome in outcomes if outcome in self._counts)
+        return sum([sum(self._counts[outcome].values()) for outcome in outcomes if outcome in self._counts])
 
     def part(self, outcome: str, part: str) -> int:
         """How often this happened in this way."""
-        return self._counts[outcome][part] if outcome in self._counts else 0
+        return self._counts.get(outcome, {}).get(part, 0)
 
     def by_class(self, *outcomes: str) -> dict[str, int]:
         """These outcomes by their part, the most frequent first."""
-        found: Counter[str] = Counter()
+        found: dict[str, int] = {}
         for outcome in outcomes:
-            found.update(self._counts.get(outcome, {}))
-        return {name or "unclassified": n for name, n in found.most_common() if n}
+            for name, n in self._counts.get(outcome, {}).items():
+                found[name] = found.get(name, 0) + n
+        return {name or "unclassified": n for name, n in sorted(found.items(), key=itemgetter(1), reverse=True) if n}
 
-    def seconds(self, share: float) -> float | None:
-        """Time within which this share of the deliveries was made."""
-        return percentile(self._counts.get("delivered", {}), share)
+    def seconds(self, *shares: float) -> list[float | None]:
+        """Times within which these shares of the deliveries were made."""
+        return percentiles(self._counts.get("delivered", {}), shares)
 
-    def measures(self) -> dict[str, int]:
+    def measures(self) -> Mapping[str, int]:
         """Every count by its name."""
-        found = {name: self.sum(*outcomes) for name, outcomes in SUMS.items()}
-        for outcome in ("opened", "clicked"):
-            machine = self.part(outcome, MACHINE)
-            found[outcome] = self.sum(outcome) - machine
-            found[f"unique_{outcome}"] = self.part(outcome, FIRST)
-            found[f"machine_{outcome}"] = machine
-        return found
+        if self._measures is None:
+            sums = {outcome: sum(parts.values()) for outcome, parts in self._counts.items()}
+            found = {name: sums.get(first, 0) for name, first in _FIRST}
+            for name, further in _SEVERAL:
+                found[name] += sum([sums.get(outcome, 0) for outcome in further])
+            for outcome in ("opened", "clicked"):
+                machine = self.part(outcome, MACHINE)
+                found[outcome] = sums.get(outcome, 0) - machine
+                found[f"unique_{outcome}"] = self.part(outcome, FIRST)
+                found[f"machine_{outcome}"] = machine
+            self._measures = found
+        return self._measures
 
     def rates(self) -> dict[str, float | None]:
         """Parts of 1; None where nothing is there to divide by."""
         found = self.measures()
-        found["decided"] = found["delivered"] + found["bounced"] - found["late_bounced"]
+        wholes = {
+            "delivered": found["delivered"],
+            "decided": found["delivered"] + found["bounced"] - found["late_bounced"],
+        }
         return {
-            name: round(found[part] / found[whole], 6) if found[whole] else None
+            name: round(found[part] / wholes[whole], 6) if wholes[whole] else None
             for name, (part, whole) in RATES.items()
         }

@@ -39,10 +39,11 @@ def row_face(question: Question, row: Row, names: Names) -> dict[str, object]:
 
 def figures_face(tally: Tally) -> dict[str, object]:
     """All figures of some mail."""
+    p50, p95 = tally.seconds(0.5, 0.95)
     return {
         **tally.measures(),
         **tally.rates(),
         "bounced_by_class": tally.by_class(*REFUSED),
         "deferred_by_class": tally.by_class("deferred"),
-        "seconds_to_deliver": {"p50": tally.seconds(0.5), "p95": tally.seconds(0.95)},
+        "seconds_to_deliver": {"p50": p50, "p95": p95},
     }

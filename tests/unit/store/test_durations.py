@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.durations import BOUNDS, LONGER, bucket, percentile
+from store.durations import BOUNDS, LONGER, bucket, percentiles
 
 
 @pytest.mark.parametrize(
@@ -18,19 +18,19 @@ def test_a_bucket_holds_its_upper_bound(seconds: float, name: str) -> None:
 
 def test_longer_than_we_try_is_a_bucket_too() -> None:
     assert bucket(BOUNDS[-1] + 1) == LONGER
-    assert percentile({LONGER: 3}, 0.5) == BOUNDS[-1]
+    assert percentiles({LONGER: 3}, [0.5, 0.1]) == [BOUNDS[-1], BOUNDS[-1]]
 
 
 def test_nothing_delivered_took_no_time() -> None:
-    assert percentile({}, 0.5) is None
-    assert percentile({"mailbox_full": 4}, 0.5) is None
+    assert percentiles({}, [0.5, 0.95]) == [None, None]
+    assert percentiles({"mailbox_full": 4}, [0.5]) == [None]
 
 
 @given(st.lists(st.floats(0.02, BOUNDS[-1]), min_size=1, max_size=60), st.sampled_from([0.5, 0.95]))
 def test_a_percentile_is_within_its_bucket(took: list[float], share: float) -> None:
     counts = Counter(bucket(seconds) for seconds in took)
     exact = sorted(took)[max(0, -int(-share * len(took) // 1) - 1)]
-    found = percentile(counts, share)
+    [found] = percentiles(counts, [share])
 
     assert found is not None
     assert bucket(found) == bucket(exact) or abs(found - exact) <= 0.001

@@ -37,7 +37,7 @@ def test_machines_are_in_no_rate() -> None:
 def test_nothing_has_no_rates() -> None:
     assert set(Tally().rates().values()) == {None}
     assert set(Tally().measures().values()) == {0}
-    assert Tally().seconds(0.5) is None
+    assert Tally().seconds(0.5, 0.95) == [None, None]
 
 
 def test_merged_counts_add_up() -> None:
