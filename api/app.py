@@ -42,6 +42,7 @@ from api.routes import (
     segment_contacts,
     standing,
     suppressions,
+    templates,
     throttles,
     topics,
     warmup,
@@ -55,6 +56,7 @@ from core.settings import Settings
 from messages.accept import Acceptor
 from mta.from_settings import known_providers, make_resolver
 from store.database import Database
+from templates.book import TemplateBook
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
 
@@ -64,7 +66,7 @@ _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, addresses,
     recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports,
-    seeds, standing, applications, health, pages,
+    seeds, standing, templates, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -72,6 +74,7 @@ _TAGS: Final = [
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},
     {"name": "Topics", "description": "Types of mail that recipients may take or leave."},
+    {"name": "Templates", "description": "What mail is written from."},
     {"name": "Contacts", "description": "The people you write to, and what each of them takes."},
     {"name": "Recipients", "description": "One person: may we write to them, and what was last."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
@@ -125,6 +128,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             acceptor=acceptor,
             directory=directory,
             topics=TopicBook(database),
+            templates=TemplateBook(database),
             hints=hints,
             resolver=make_resolver(settings, known_providers(settings)),
             secret=InstanceSecret.from_text(settings.secret.get_secret_value()),

@@ -13,6 +13,7 @@ from core.settings import Settings
 from messages.accept import Acceptor
 from mta.resolve import Resolver
 from store.database import Database
+from templates.book import TemplateBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Deps:
     acceptor: Acceptor
     directory: Directory
     topics: TopicBook
+    templates: TemplateBook
     hints: HintPublisher
     resolver: Resolver
     secret: InstanceSecret

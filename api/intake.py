@@ -21,6 +21,7 @@ from api.errors import ApiError, invalid_field, refused
 from api.headers import message_id_in, read_headers
 from api.packing import in_bounds
 from api.schemas.emails import MoveEmail, SendEmail, Tag
+from api.templating import written
 from api.validation import api_error, missing
 from audience.topics import Topic, TopicBook, of_mail
 from core.addresses import AddressError, Mailbox, parse_mailbox
@@ -32,6 +33,7 @@ from messages.capture import marked
 from messages.limits import MAX_RECIPIENTS, MAX_SUBJECT
 from messages.model import NewEmail, Recipient, RecipientKind, receivers
 from messages.schedule_text import ScheduleError, parse_schedule
+from templates.book import TemplateReading
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 
@@ -48,6 +50,7 @@ class Intake:
     simulated_domain: str
     """Where recipients are only simulated."""
     topics: TopicBook
+    templates: TemplateReading
     tracks: bool
     """This server has public pages, which tracked links lead to."""
 
@@ -78,8 +81,10 @@ async def to_email(sent: SendEmail, intake: Intake) -> NewEmail:
 
 
 async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
-    if sent.template not in (None, ""):
-        raise invalid_field("The `template` field is not available yet: send `html` or `text`.")
+    if sent.template is not None:
+        sent = await written(sent, intake.templates)
+    if sent.sender is None:
+        raise missing("from")
     sender = _mailbox("from", sent.sender)
     to, cc, bcc = _addresses("to", sent.to), _addresses("cc", sent.cc), _addresses("bcc", sent.bcc)
     recipients = _recipients(to, cc, bcc)

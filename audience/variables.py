@@ -1,8 +1,8 @@
 """What a template sees of a contact. Pure.
 
 The contact's own fields and each of its properties by their names, and the same again below `contact`, as Resend's
-broadcasts name them. A field that is not known is left out, so that `default("there")` speaks; a property that a
-contact has not takes its fallback.
+broadcasts name them. What is not known is None: `default("there")` speaks, a condition may ask for it, and printing it
+fails. A property that a contact has not takes its fallback.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,7 @@ def variables_of(contact: Contact, definitions: Definitions) -> Mapping[str, obj
     """The variables of one contact."""
     found: dict[str, object] = {}
     for key, definition in definitions.items():
-        value = contact.properties.get(key, definition.fallback)
-        if value is not None:
-            found[key] = value
+        found[key] = contact.properties.get(key, definition.fallback)
     for name in NAMES:
-        value = getattr(contact, name)
-        if value is not None:
-            found[name] = value
+        found[name] = getattr(contact, name)
     return {**found, "contact": found}

@@ -1,5 +1,6 @@
 """Rows of versions and their languages. Called by `templates/service`, on its connection."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -76,7 +77,7 @@ async def built_of(connection: Connection, template_id: UUID, writing: Writing) 
     for language, source in writing.sources.items():
         around = [one.writing.sources[language_for(one.writing.sources, language)] for one in layouts]
         try:
-            built[language] = build(source, around)
+            built[language] = await asyncio.to_thread(build, source, around)  # up to a second of processor time
         except SourceError as error:
             place = f"languages.{language}." if language != DEFAULT else ""
             raise Refused("invalid", str(error), f"{place}{source.kind.value}") from None

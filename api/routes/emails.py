@@ -83,7 +83,7 @@ def _intake(collaborators: Deps, who: Caller) -> Intake:
     settings = collaborators.settings
     return Intake(
         who, collaborators.directory, collaborators.clock.now(), settings.max_message_bytes, settings.sandbox_domain,
-        collaborators.topics, bool(settings.public_url),
+        collaborators.topics, collaborators.templates.reading(who.application_id), bool(settings.public_url),
     )  # fmt: skip
 
 

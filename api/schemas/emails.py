@@ -69,18 +69,36 @@ class Tag(BaseModel):
     )
 
 
+class TemplateUse(BaseModel):
+    """A published template, and what it is filled in with."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Annotated[str, Needed] = Field(description="Id or alias of a template.", examples=["welcome"], max_length=200)
+    variables: dict[str, Any] | None = Field(
+        None, description="Values by the variable's key. One without a fallback must be there."
+    )
+    language: Annotated[str | None, Absent] = Field(
+        None, description="Ours. Which language of the template, such as `de-AT`; by default its own.", max_length=40
+    )
+
+
 class SendEmail(BaseModel):
     """One email."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"required": ["from", "to", "subject"]})
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"required": ["to"]})
 
-    sender: Annotated[str, Needed] = Field(
+    sender: Annotated[str | None, Absent] = Field(
+        None,
         alias="from",
-        description="`Name <user@domain>` or `user@domain`; the domain is a verified domain of this application.",
+        description="`Name <user@domain>` or `user@domain`; the domain is a verified domain of this application. "
+        "Needed, unless the template has one.",
         examples=["Acme <hello@acme.example>"],
     )
     to: Addresses = Field(description="Who gets it: up to 100 addresses together with `cc` and `bcc`.")
-    subject: str | None = Field(None, description="Subject line.", examples=["Your receipt"])
+    subject: str | None = Field(
+        None, description="Subject line. Needed, unless there is a template.", examples=["Your receipt"]
+    )
     cc: Addresses | None = Field(None, description="Copies that everybody sees.")
     bcc: Addresses | None = Field(None, description="Copies that nobody sees.")
     reply_to: Addresses | None = Field(None, description="Where answers go.")
@@ -99,7 +117,9 @@ class SendEmail(BaseModel):
         description="When to send: ISO 8601 (without an offset it is UTC), or `in 10 min`. At most 30 days ahead.",
         examples=["in 10 min", "2026-08-05T11:52:01Z"],
     )
-    template: Any = Field(None, description="Not available yet: refused.")
+    template: Annotated[TemplateUse | None, Absent] = Field(
+        None, description="A published template instead of `html` and `text`."
+    )
     topic_id: Annotated[UUID | None, Said] = Field(
         None, description="The type of mail it is: whoever left that topic does not get it. Empty is refused."
     )

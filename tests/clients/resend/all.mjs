@@ -78,7 +78,24 @@ async function webhooks({ id, event, body, headers, secret }) {
   });
 }
 
+async function templates() {
+  const list = resend.templates;
+  const variables = [{ key: "NAME", type: "string" }, { key: "COUNT", type: "number", fallbackValue: 3 }];
+  const wanted = { name: "Welcome", alias: "node", from: "hello@acme.example", subject: "Hi {{{NAME}}}", variables };
+  const made = await call("templates.create", list.create({ ...wanted, html: "<p>{{{NAME}}} {{{COUNT}}}</p>" }).publish());
+  await call("templates.update", list.update("node", { name: "Other" }));
+  await call("templates.get", list.get("node"));
+  await call("templates.list", list.list({ limit: 1 }));
+  const template = { id: "node", variables: { NAME: "Ann" } };
+  const sent = await call("templates.send", resend.emails.send({ to: "ann@one.example", template }));
+  await call("templates.sent", resend.emails.get(sent.id));
+  await refused("templates.send without", resend.emails.send({ to: "ann@one.example", template: { id: "node" } }));
+  await call("templates.duplicate", list.duplicate(made.id));
+  await call("templates.remove", list.remove(made.id));
+}
+
 await topics();
+await templates();
 await suppressions();
 await domains();
 await webhooks(JSON.parse(process.env.RECEIVED));

@@ -30,7 +30,9 @@ function read(sent: Sent, refusal: Refusal, email: components["schemas"]["EmailA
   return [id, refusal.name, refusal.message, kind, html ?? "", email.recipients[0].state, email.created_at].join();
 }
 
-// @ts-expect-error: a mail without a sender is none
-const wrong: Body = { to: "bob@example.com", subject: "Hi", text: "Hello." };
+const templated: Body = { to: "bob@example.com", template: { id: "welcome", variables: { NAME: "Bob" } } };
 
-export { batch, domain, entry, key, page, read, wrong };
+// @ts-expect-error: a mail to nobody is none
+const wrong: Body = { from: "hello@acme.example", subject: "Hi", text: "Hello." };
+
+export { batch, domain, entry, key, page, read, templated, wrong };

@@ -40,6 +40,7 @@ def answers(server: Server, account: Account, told: Told, tmp_path: Path) -> dic
 
 async def test_node_drives_topics_suppressions_domains_and_webhooks(answers: dict[str, Any], told: Told) -> None:
     _topics(answers)
+    _templates(answers)
     _suppressions(answers)
     _domains(answers)
     _webhooks(answers, told)
@@ -54,6 +55,16 @@ def _topics(answers: dict[str, Any]) -> None:
     assert taken[topic] == "opt_out"
     assert answers["emails.send"]["id"]
     assert answers["topics.remove"]["deleted"] is True
+
+
+def _templates(answers: dict[str, Any]) -> None:
+    made, got, sent = answers["templates.create"], answers["templates.get"], answers["templates.sent"]
+    assert (got["id"], got["name"], got["status"]) == (made["id"], "Other", "published")
+    assert [one["fallback_value"] for one in got["variables"]] == [None, 3]
+    assert [one["name"] for one in answers["templates.list"]["data"]] == ["Other"]
+    assert (sent["subject"], sent["html"], sent["from"]) == ("Hi Ann", "<p>Ann 3</p>", "hello@acme.example")
+    assert "template.variables.NAME" in answers["templates.send without"]["message"]
+    assert answers["templates.duplicate"]["id"] != made["id"] == answers["templates.remove"]["id"]
 
 
 def _suppressions(answers: dict[str, Any]) -> None:

@@ -26,8 +26,6 @@ def refusal(body: object) -> ApiError:
     [
         ({"to": 5}, 422, "validation_error", "The `to` field is not valid: it must be a text."),
         ({"to": None}, 422, "missing_required_field", "Missing `to` field."),
-        ({"from": None}, 422, "missing_required_field", "Missing `from` field."),
-        ({"from": ""}, 422, "missing_required_field", "Missing `from` field."),
         ({"headers": {"X": None}}, 422, "validation_error", "The `headers.X` field is not valid: it must be a text."),
         ({"to": ["a", None]}, 422, "validation_error", "The `to[1]` field is not valid: it must be a text."),
         ({"to": ["a"] * 101}, 422, "validation_error", "The `to` field is not valid: it may hold at most 100 entries."),

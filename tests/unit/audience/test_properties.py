@@ -131,6 +131,9 @@ def test_a_template_sees_fields_and_properties() -> None:
         ID, ID, "ann@example.com", "Ann@example.com", "Ann", None, "de", None, {"age": 40, "gone": "x"},
         Status.CONFIRMED, NOW, NOW, NOW,
     )  # fmt: skip
-    seen = {"email": "Ann@example.com", "first_name": "Ann", "language": "de", "plan": "free", "age": 40}
+    seen = {
+        "email": "Ann@example.com", "first_name": "Ann", "last_name": None, "language": "de", "time_zone": None,
+        "plan": "free", "age": 40,
+    }  # fmt: skip
 
     assert variables_of(contact, definitions) == seen | {"contact": seen}

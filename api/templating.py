@@ -1,0 +1,41 @@
+"""A mail that names a template → the same mail with subject and bodies. Called by `api/intake`.
+
+`from`, `reply_to` and `subject` of the request win over those of the template.
+"""
+
+from typing import Final
+
+import orjson
+
+from api.errors import invalid_field
+from api.schemas.emails import SendEmail
+from api.validation import missing
+from core.refusal import invalid
+from templates.book import TemplateReading
+
+MAX_VARIABLES: Final = 256 * 1024
+"""Bytes of the variables of one mail, as JSON."""
+
+
+async def written(sent: SendEmail, templates: TemplateReading) -> SendEmail:
+    """The mail as its template makes it. Raises ApiError, or Refused naming the field."""
+    use = sent.template
+    if use is None:
+        return sent
+    if sent.html or sent.text:
+        raise invalid_field("The `template` field cannot be used together with `html` or `text`.")
+    if use.variables and len(orjson.dumps(use.variables)) > MAX_VARIABLES:
+        raise invalid("template.variables", f"they have more than {MAX_VARIABLES} bytes together")
+    filled = await templates.filled(use.id, use.variables or {}, use.language)
+    sender = sent.sender or filled.sender
+    if not sender:
+        raise missing("from")
+    return sent.model_copy(
+        update={
+            "sender": sender,
+            "subject": sent.subject if sent.subject is not None else filled.subject,
+            "reply_to": sent.reply_to or list(filled.reply_to) or None,
+            "html": filled.html,
+            "text": filled.text,
+        }
+    )

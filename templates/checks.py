@@ -1,0 +1,188 @@
+"""What recipients and mail programs will mind about a content, before it is sent. Pure.
+
+Each remark says what to do. `error` should not be sent as marketing; `warning` is for its writer to judge. What needs
+the network or the database (domain, dead links, how many people lack a variable) is asked by who starts a campaign.
+`shingles` and `likeness` tell whether the same was sent before.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import unescape
+from html.parser import HTMLParser
+from typing import Final, Literal
+
+from templates.build import Content
+from templates.markup import VOID
+from templates.resend_notation import UNSUBSCRIBE
+
+MAX_WEIGHT: Final = 102 * 1024
+"""Bytes of HTML behind which Gmail hides the rest, with the unsubscribe link and the pixel."""
+ALIKE: Final = 0.8
+"""Likeness from which two contents are the same for who reads them."""
+_WORDS: Final = 5
+"""Words of a shingle."""
+_MOST_SHINGLES: Final = 400
+"""Kept of a content: the smallest hashes, which are a fair sample (Broder, 1997)."""
+_SCHEMES: Final = ("http://", "https://", "mailto:", "tel:", "sms:")
+_WORD: Final = re.compile(r"\w+")
+_PLACEHOLDER: Final = re.compile(r"\{\{.*?\}\}\}?|\{%.*?%\}")
+_UNSEEN: Final = re.compile(
+    r"display\s*:\s*none|font-size\s*:\s*[01](px)?\s*(;|$)|visibility\s*:\s*hidden", re.IGNORECASE
+)
+_FOREIGN_ICONS: Final = "www.mailjet.com/images/"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something to mend."""
+
+    check: str
+    severity: Literal["error", "warning"]
+    message: str
+    advice: str
+
+
+def remarks_on(
+    subject: str, html: str, text: str, content: Content | None = None, known: Iterable[str] | None = None
+) -> list[Remark]:
+    """All there is to say about a rendered mail. With its content and the variables that are `known` of people, also
+    which placeholders nobody can fill."""
+    seen = _Seen()
+    seen.feed(html)
+    seen.close()
+    found = [*_subject(subject), *_unsubscribe(seen, text), *_weight(html), *_text(text), *_images(seen), *_links(seen)]
+    if content is not None and known is not None:
+        found += _unknown(content, frozenset(known))
+    return found
+
+
+def _subject(subject: str) -> list[Remark]:
+    if not subject.strip():
+        return [Remark("subject", "error", "There is no subject.", "Write one.")]
+    return []
+
+
+def _unsubscribe(seen: "_Seen", text: str) -> list[Remark]:
+    names = tuple(UNSUBSCRIBE.values())
+    found = []
+    if not any(name in href for href, visible in seen.links if visible for name in names):
+        found.append(
+            Remark(
+                "unsubscribe", "error", "The HTML has no visible link to unsubscribe.",
+                f'Write <a href="{names[1]}">Unsubscribe</a>, or use a footer block.',
+            )
+        )  # fmt: skip
+    if text.strip() and not any(name in text for name in names):
+        advice = f"Write {names[1]} where the link belongs."
+        found.append(Remark("unsubscribe_text", "warning", "The text part has no link to unsubscribe.", advice))
+    return found
+
+
+def _weight(html: str) -> list[Remark]:
+    weight = len(html.encode())
+    if weight <= MAX_WEIGHT:
+        return []
+    message = f"The HTML has {weight // 1024} KB: Gmail hides what is behind 102 KB, with the link to unsubscribe."
+    return [Remark("weight", "warning", message, "Shorten it, or move styles that repeat into classes.")]
+
+
+def _text(text: str) -> list[Remark]:
+    if text.strip():
+        return []
+    message = "There is no text part: filters distrust that, and some people read nothing else."
+    return [Remark("text", "warning", message, "Leave `text` out, and it is made from the HTML.")]
+
+
+def _images(seen: "_Seen") -> list[Remark]:
+    found = []
+    without = [src for src, alt in seen.images if alt is None]
+    if without:
+        message = f"{len(without)} images have no `alt`, such as {_shown(without[0])}."
+        advice = 'Describe each for who does not see it; alt="" for mere decoration.'
+        found.append(Remark("alt", "warning", message, advice))
+    broken = [src for src, _ in seen.images if not src.lower().startswith(("http://", "https://", "cid:", "data:"))]
+    if broken:
+        message = f"{len(broken)} images have an address that no mail program can fetch, such as {_shown(broken[0])}."
+        found.append(Remark("images", "error", message, "Give the whole address, with https:// in front."))
+    if any(_FOREIGN_ICONS in src for src, _ in seen.images):
+        message = "Icons of <mj-social-element> come from mailjet.com, which learns who opens the mail."
+        found.append(Remark("icons", "warning", message, "Give each a `src`; `postlane images add` stores yours."))
+    return found
+
+
+def _links(seen: "_Seen") -> list[Remark]:
+    wrong = [href for href, _ in seen.links if not _leads_somewhere(href)]
+    if not wrong:
+        return []
+    message = f"{len(wrong)} links lead nowhere, such as {_shown(wrong[0])}."
+    return [Remark("links", "error", message, "A link begins with https://, http:// or mailto:.")]
+
+
+def _leads_somewhere(href: str) -> bool:
+    href = href.strip()
+    if href in UNSUBSCRIBE.values() or href.startswith("{{"):
+        return True
+    if href.startswith("#"):
+        return len(href) > 1
+    scheme = next((one for one in _SCHEMES if href.lower().startswith(one)), None)
+    return scheme is not None and len(href) > len(scheme)
+
+
+def _unknown(content: Content, known: frozenset[str]) -> list[Remark]:
+    """Placeholders that no contact has: a whole path, or its first part where that is an object."""
+    strange = sorted(path for path in content.required if path not in known and path.partition(".")[0] not in known)
+    if not strange:
+        return []
+    message = f"Nobody has {', '.join(strange[:10])}."
+    return [Remark("variables", "error", message, 'Mend the name, or give a fallback: {{ name | default("there") }}.')]
+
+
+def _shown(text: str) -> str:
+    text = " ".join(text.split())
+    return f"`{text[:80]}`" if text else "an empty one"
+
+
+def shingles(text: str) -> frozenset[int]:
+    """A content as a sample of its word sequences, for `likeness`: at most 400 numbers of 63 bits, to be stored.
+    Placeholders and numbers do not count, so that another name or price makes no new content."""
+    words = [word for word in _WORD.findall(_PLACEHOLDER.sub(" ", text.lower())) if not word.isdigit()]
+    sequences = {" ".join(words[at : at + _WORDS]) for at in range(max(1, len(words) - _WORDS + 1))} if words else set()
+    hashes = {int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest()) >> 1 for one in sequences}
+    return frozenset(sorted(hashes)[:_MOST_SHINGLES])
+
+
+def likeness(one: frozenset[int], other: frozenset[int]) -> float:
+    """How alike two contents are, 0 to 1: the share of word sequences they have in common."""
+    if not one or not other:
+        return 0.0
+    sample = sorted(one | other)[:_MOST_SHINGLES]
+    both = one & other
+    return sum(number in both for number in sample) / len(sample)
+
+
+class _Seen(HTMLParser):
+    """Links and images of a mail, and whether a link can be seen."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.links: list[tuple[str, bool]] = []
+        self.images: list[tuple[str, str | None]] = []
+        self._hidden: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element begins."""
+        given = dict(attrs)
+        unseen = bool(_UNSEEN.search(given.get("style") or ""))
+        if tag in ("a", "area") and "href" in given:
+            self.links.append((unescape(given["href"] or ""), not (self._hidden or unseen)))
+        elif tag == "img":
+            self.images.append((given.get("src") or "", (given["alt"] or "") if "alt" in given else None))
+        if tag not in VOID and (unseen or (self._hidden and tag == self._hidden[0])):
+            self._hidden.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element ends."""
+        if self._hidden and tag == self._hidden[-1]:
+            self._hidden.pop()
