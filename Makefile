@@ -16,6 +16,8 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Tests start hundreds of interpreters: one that may keep no bytecode spends a quarter of its start on compiling anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A .venv that lost its interpreter, or came here with a moved folder, is made anew: forget that it was finished.
 ifneq ($(CURDIR)$(wildcard $(BIN)/python),$(shell cat $(VENV)/base.stamp 2>/dev/null)$(BIN)/python)
@@ -38,12 +40,13 @@ test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a
 	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),@$(MAKE) --no-print-directory test-small test-whole)
 
 # Small tests share the processors. One that fails is judged once more, alone: what was late because of its neighbours
-# passes then, is named, and wants to be mended. A file stays in one process, for what its tests share. Scenarios and chaos run alone as they are, and are judged once.
+# passes then, is named, and wants to be mended. A file stays in one process, for what its tests share; scenarios and
+# chaos stay where their Postlane runs, wait half of their time, and are judged once.
 test-small: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/unit tests/integration || $(BIN)/python -m tests.again
 
 test-whole: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -v tests/scenarios tests/chaos
+	$(BIN)/python -m pytest -v -n auto --maxprocesses 4 --dist loadgroup tests/scenarios tests/chaos
 
 lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/ruff check .

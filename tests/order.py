@@ -1,9 +1,11 @@
-"""Which test files begin first. A file stays in one process, so a long one that begins last is waited for by itself."""
+"""Which tests begin first, and which stay together when several processes share them."""
 
-from pathlib import Path
 from typing import Final
 
+import pytest
+
 LONGEST: Final = (
+    "tests/chaos/test_random_kills.py",
     "tests/integration/api/test_contract.py",
     "tests/integration/cli/test_embedded.py",
     "tests/integration/cli/test_data_folder.py",
@@ -19,9 +21,20 @@ LONGEST: Final = (
     "tests/unit/deploy/test_operations.py",
     "tests/unit/test_guards.py",
 )
+_PLACE: Final = {name: number for number, name in enumerate(LONGEST)}
+
+_STACKS: Final = ("whole_stack", "double_stack")
+"""Fixtures that start a Postlane for many tests."""
 
 
-def place(file: Path, root: Path) -> int:
-    """What to sort by: those of `LONGEST` in its order, then all others."""
-    known = {root / name: number for number, name in enumerate(LONGEST)}
-    return known.get(file, len(LONGEST))
+def place(item: pytest.Item) -> int:
+    """What to sort by: those of `LONGEST` in its order, then all others. A file stays in one process, so a long one
+    that begins last is waited for by itself."""
+    return _PLACE.get(item.nodeid.partition("::")[0], len(LONGEST))
+
+
+def group(item: pytest.Item) -> str:
+    """Tests of one group run in one process: those that share a running Postlane, else those of a file."""
+    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    shared = [f"{known[name][-1].baseid}/{name}" for name in _STACKS if name in known]
+    return shared[0] if shared else item.nodeid.partition("::")[0]

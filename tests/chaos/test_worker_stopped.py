@@ -21,12 +21,17 @@ from tests.stack import MARKETING, RunningStack
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("stack_name", ["stack", "two_workers"], ids=["1", "2"])
-def test_a_worker_that_slept_longer_than_its_lease_harms_nothing(
-    request: pytest.FixtureRequest, stack_name: str
-) -> None:
-    stack: RunningStack = request.getfixturevalue(stack_name)
-    shared, restarts = stack_name == "two_workers", stack.states()[MARKETING].restarts
+def test_a_lonely_worker_that_slept_longer_than_its_lease_harms_nothing(stack: RunningStack) -> None:
+    _sleep_longer_than_the_lease(stack, shared=False)
+
+
+@pytest.mark.chaos
+def test_a_worker_that_slept_while_another_took_its_mail_harms_nothing(two_workers: RunningStack) -> None:
+    _sleep_longer_than_the_lease(two_workers, shared=True)
+
+
+def _sleep_longer_than_the_lease(stack: RunningStack, shared: bool) -> None:
+    restarts = stack.states()[MARKETING].restarts
     batch = mails(stack)
     suppressed = suppress_blocked(stack, batch)
     acknowledged = stack.enqueue(batch)
