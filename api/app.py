@@ -59,6 +59,7 @@ from store.database import Database
 from templates.book import TemplateBook
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
+from web.routers import take_routes
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
@@ -172,8 +173,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
     app.state.limiter = RateLimiter(settings.api_requests_per_second)
     app.state.body_limit = body_limit(settings.max_message_bytes)
     app.state.methods_at = _methods_at
-    for module in _ROUTES:
-        app.include_router(module.router)
+    take_routes(app, (module.router for module in _ROUTES))
     for expected in EXPECTED:
         app.add_exception_handler(expected, answer_to)
     app.add_exception_handler(Exception, _on_bug)

@@ -33,6 +33,7 @@ from pages.work import Work
 from store.database import Database
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
+from web.routers import take_routes
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
@@ -111,8 +112,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
     )
     app.state.settings = settings
     app.state.limits = Limits(settings.signups_an_hour)
-    for module in _ROUTES:
-        app.include_router(module.router)
+    take_routes(app, (module.router for module in _ROUTES))
     for expected in EXPECTED:
         app.add_exception_handler(expected, answer_to)
     app.add_exception_handler(Exception, _on_bug)
