@@ -103,9 +103,11 @@ def copy_template(database_url: str, name: str) -> str:
 
 
 def disconnect_all(connection: psycopg.Connection[TupleRow], name: str) -> None:
-    """End the sessions of our role in a database. Autovacuum belongs to the superuser and is not ours to end."""
+    """End the other sessions of our role in a database. Autovacuum belongs to the superuser and is not ours to end."""
     connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user", [name]
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = %s AND usename = current_user AND pid <> pg_backend_pid()",
+        [name],
     )
 
 
