@@ -24,6 +24,7 @@ from api.routes import (
     alarms,
     api_keys,
     applications,
+    audiences,
     contact_properties,
     contacts,
     domains,
@@ -40,6 +41,7 @@ from api.routes import (
     sandbox,
     seeds,
     segment_contacts,
+    segments,
     standing,
     suppressions,
     templates,
@@ -65,9 +67,9 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, addresses,
-    recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports,
-    seeds, standing, templates, applications, health, pages,
+    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, segments, audiences,
+    addresses, recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound,
+    reports, seeds, standing, templates, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -77,6 +79,7 @@ _TAGS: Final = [
     {"name": "Topics", "description": "Types of mail that recipients may take or leave."},
     {"name": "Templates", "description": "What mail is written from."},
     {"name": "Contacts", "description": "The people you write to, and what each of them takes."},
+    {"name": "Segments", "description": "Lists of contacts, and filters that find them."},
     {"name": "Recipients", "description": "One person: may we write to them, and what was last."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},

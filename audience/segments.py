@@ -16,8 +16,8 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from audience import filters, properties
-from audience.audiences import Audience
+from audience import audiences, filters, properties
+from audience.audiences import Audience, Found
 from audience.filter_names import Names, names_for, with_ids, with_names
 from audience.filter_tree import Filter, FilterError
 from audience.properties import PropertyType
@@ -55,6 +55,16 @@ class Explained:
     """As JSON, with names in the place of ids."""
     problem: str | None = None
     """Why the filter cannot be used any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a filter finds."""
+
+    count: int
+    some: Sequence[Found]
+    text: str
+    filter: Mapping[str, object]
 
 
 async def create(connection: Connection, application_id: UUID, name: str, filter_given: object = None) -> Segment:
@@ -162,9 +172,14 @@ async def audience(connection: Connection, segment: Segment) -> Audience:
         ) from None
 
 
-async def audience_of_filter(connection: Connection, application_id: UUID, given: object) -> Audience:
-    """Whom a filter that nobody stored means. Raises Refused."""
-    return Audience(filter=await _checked(connection, application_id, given))
+async def preview(connection: Connection, application_id: UUID, given: object, now: datetime, limit: int) -> Preview:
+    """What a filter finds, which nobody stored. Raises Refused."""
+    tree = await _checked(connection, application_id, given)
+    meant = Audience(filter=tree)
+    count = await audiences.count(connection, application_id, meant, now)
+    some = await audiences.page(connection, application_id, meant, now, Window(limit))
+    called = with_names(tree, await names_for(connection, application_id, tree))
+    return Preview(count, some.entries, filters.shown(called), filters.to_json(called))
 
 
 async def explained(connection: Connection, application_id: UUID, found: Sequence[Segment]) -> list[Explained]:

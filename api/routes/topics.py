@@ -9,8 +9,18 @@ from fastapi import APIRouter, Depends, Response
 from api.auth import FullAccess
 from api.openapi import errors
 from api.operating import ApplicationRoute, With
-from api.schemas.topics import CreateTopic, TopicAnswer, TopicDeleted, TopicList, TopicReference, UpdateTopic
-from audience import topics
+from api.schemas.topics import (
+    CreateTopic,
+    PolicyAnswer,
+    PutPolicy,
+    TopicAnswer,
+    TopicDeleted,
+    TopicList,
+    TopicReference,
+    UpdateTopic,
+)
+from audience import tapering, topics
+from audience.tapering import Policy, Step, policy_face
 from audience.topics import MOST, Changes, NewTopic
 from core.paging import Window
 from web.answers import json_answer
@@ -46,6 +56,32 @@ async def get_topic(topic_id: UUID, who: FullAccess, given: With) -> Response:
     """A topic."""
     async with given.database.connection() as connection:
         return json_answer(topic_answer(await topics.get(connection, who.application_id, topic_id)))
+
+
+@router.get(
+    "/{topic_id}/policy", summary="Get a topic's policy", response_model=PolicyAnswer, responses=errors("not_found")
+)
+async def get_policy(topic_id: UUID, who: FullAccess, given: With) -> Response:
+    """Who gets how many campaigns of the topic: tapering for the silent, and a cap per week for everybody."""
+    async with given.database.connection() as connection:
+        await topics.get(connection, who.application_id, topic_id)
+        return json_answer(policy_face(topic_id, await tapering.of_topic(connection, topic_id)))
+
+
+@router.put(
+    "/{topic_id}/policy",
+    summary="Set a topic's policy",
+    response_model=PolicyAnswer,
+    responses=errors("not_found", "conflict"),
+)
+async def put_policy(topic_id: UUID, body: PutPolicy, who: FullAccess, given: With) -> Response:
+    """Replaces the policy. It holds for campaigns that begin from now on; the cap per week for every mail not made."""
+    steps = tuple(Step(one.after_days, one.send_every) for one in body.tapering)
+    wanted = Policy(steps, body.silent_after_days, body.most_per_week)
+    async with given.database.transaction() as connection:
+        topic = await topics.get(connection, who.application_id, topic_id)
+        made = await tapering.put(connection, topic, wanted)
+    return json_answer(policy_face(topic_id, made))
 
 
 @router.patch(

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.schemas.shapes import Listed, Strict
+from audience.tapering import MOST_STEPS, YEAR
 from audience.topics import MOST, Subscription, Visibility
 from core.queues import Lane
 from web.absent import Absent, Needed, otherwise
@@ -45,6 +46,37 @@ class UpdateTopic(Strict):
     visibility: Annotated[Annotated[Visibility, Field(strict=False)] | None, Absent] = Field(
         None, description="`public` or `private`."
     )
+
+
+class Taper(Strict):
+    """From so many days of silence on, every so many-th campaign."""
+
+    after_days: int = Field(description="Days without an open, a click or a reported login.", examples=[30])
+    send_every: int | None = Field(
+        None, description="2: every second campaign, 4: every fourth; null: none.", examples=[2]
+    )
+
+
+class PutPolicy(Strict):
+    """How much mail of a topic who gets. What is left out is as for a topic without a policy."""
+
+    tapering: list[Taper] = Field([], max_length=MOST_STEPS, description="Empty: off.")
+    silent_after_days: int | None = Field(
+        YEAR, description="Who was silent for so long gets no campaign. Null: whoever is silent gets mail for ever."
+    )
+    most_per_week: int | None = Field(None, description="Campaigns of the topic that one person gets in seven days.")
+
+
+class PolicyAnswer(BaseModel):
+    """How much mail of a topic who gets."""
+
+    object: Literal["topic_policy"] = "topic_policy"
+    topic_id: UUID
+    tapering: list[Taper]
+    silent_after_days: int | None
+    most_per_week: int | None
+    is_default: bool = Field(description="The topic has no policy of its own.")
+    updated_at: datetime | None
 
 
 class TopicItem(BaseModel):

@@ -6,13 +6,15 @@ from uuid import UUID
 
 import typer
 
-from audience import choices, topics
+from audience import choices, tapering, topics
 from audience.choices import Act, Past, Person, Source, person_named
+from audience.tapering import Policy, policy_face
 from audience.topics import MOST, Changes, NewTopic, Subscription, Topic, Visibility
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
+from cli.policies import policy_from, policy_lines
 from cli.sessions import with_database
 from core.paging import Window
 from core.queues import Lane
@@ -128,6 +130,37 @@ def delete(
             return (await topics.delete(connection, found.application_id, found.id)).id
 
     emit(deleted("topic", with_database(work)), as_json=as_json)
+
+
+@app.command("policy")
+def policy(
+    topic: TopicArgument,
+    taper: Annotated[
+        str | None, typer.Option(help="`30:2,60:4,90:none`: days of silence, and which campaign they get; or `off`.")
+    ] = None,
+    silent: Annotated[str | None, typer.Option(help="Days of silence after which nobody gets any, or `never`.")] = None,
+    weekly: Annotated[str | None, typer.Option(help="Campaigns of it per person in 7 days, or `any`.")] = None,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """How much mail of a topic who gets; with an option changes it.
+
+    Example: postlane topics policy "Weekly newsletter" --taper 30:2,60:4,90:none --weekly 3
+    """
+
+    async def work(database: Database) -> tuple[UUID, Policy]:
+        async with database.transaction() as connection:
+            found = await _named(connection, application, topic)
+            stands = await tapering.of_topic(connection, found.id)
+            wanted = policy_from(stands, taper, silent, weekly)
+            return found.id, stands if wanted is stands else await tapering.put(connection, found, wanted)
+
+    topic_id, stands = with_database(work)
+    if wants_json(as_json):
+        print_json(policy_face(topic_id, stands))
+        return
+    for line in policy_lines(stands):
+        tell(line)
 
 
 @app.command("choices")

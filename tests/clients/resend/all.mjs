@@ -33,6 +33,13 @@ async function topics() {
   await call("topics.remove", resend.topics.remove(made.id));
 }
 
+async function segments() {
+  const made = await call("segments.create", resend.segments.create({ name: "Readers" }));
+  await call("segments.get", resend.segments.get(made.id));
+  await call("segments.list", resend.segments.list());
+  await call("segments.remove", resend.segments.remove(made.id));
+}
+
 async function suppressions() {
   const list = resend.suppressions;
   const made = await call("suppressions.add", list.add({ email: "Sdk+tag@Example.com" }));
@@ -96,6 +103,7 @@ async function templates() {
 
 await topics();
 await templates();
+await segments();
 await suppressions();
 await domains();
 await webhooks(JSON.parse(process.env.RECEIVED));

@@ -41,9 +41,18 @@ def answers(server: Server, account: Account, told: Told, tmp_path: Path) -> dic
 async def test_node_drives_topics_suppressions_domains_and_webhooks(answers: dict[str, Any], told: Told) -> None:
     _topics(answers)
     _templates(answers)
+    _segments(answers)
     _suppressions(answers)
     _domains(answers)
     _webhooks(answers, told)
+
+
+def _segments(answers: dict[str, Any]) -> None:
+    made = answers["segments.create"]
+    assert (made["object"], made["name"]) == ("segment", "Readers")
+    assert answers["segments.get"]["name"] == "Readers"
+    assert made["id"] in [one["id"] for one in answers["segments.list"]["data"]]
+    assert answers["segments.remove"]["deleted"] is True
 
 
 def _topics(answers: dict[str, Any]) -> None:

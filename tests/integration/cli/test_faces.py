@@ -35,6 +35,7 @@ LISTS = {
     "pools assignments": "/pools/assignments",
     "pools list": "/pools",
     "providers list": "/providers",
+    "segments list -a acme": "/segments",
     "suppressions list": "/suppressions",
     "throttles list": "/throttles",
     "topics list -a acme": "/topics",
@@ -57,7 +58,7 @@ ONES = {
     "suppressions get ann@one.example": "/suppressions/ann@one.example",
     "warmup show 127.0.1.1": "/warmup/127.0.1.1",
 }
-OF_APPLICATIONS = ("/api-keys", "/contact", "/domains", "/emails", "/topics", "/webhooks")
+OF_APPLICATIONS = ("/api-keys", "/contact", "/domains", "/emails", "/segments", "/topics", "/webhooks")
 MORE = {
     "messages show EMAIL": {"events": "/emails/EMAIL/events"},
     "warmup show 127.0.1.1": {"changes": "/warmup/127.0.1.1/changes"},
@@ -107,6 +108,7 @@ def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str
         "topics create News -a acme",
         "contact-properties create plan --fallback free -a acme",
         "contacts add ann@one.example --first-name Ann -p plan=pro -a acme",
+        "segments create VIP -a acme",
     ):
         done = postlane(*words.split())
         assert done.status == 0, (words, done.said)
