@@ -73,6 +73,15 @@ KINDS: Mapping[str, Kind] = {
     "untold_cost": Kind(
         "", "share of a message's time for webhooks and tracking that are off", 4, Budget(0.03, 0.01, Better.LOWER)
     ),
+    "campaign_per_s": Kind("msg/s", "a campaign's start to its last 250, all steps, links and opens tracked"),
+    "campaign_ratio": Kind("x", "the same against plain mail of the same size", 2, Budget(0.75, 1.0)),
+    "campaign_first_mail_ms": Kind(
+        "ms", "start of a campaign to a million to its first 250", 0, Budget(2000, 1000, Better.LOWER)
+    ),
+    "bytes_per_recipient": Kind(
+        "bytes", "of the database for one person of a campaign", 0, Budget(600, 400, Better.LOWER)
+    ),
+    "segment_count_ms": Kind("ms", "people of a segment counted among a million", 0, Budget(1000, 300, Better.LOWER)),
     "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
     "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
     "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),

@@ -36,6 +36,10 @@ class Options:
     """Of one run of `webhook_events_per_s`."""
     told_messages: int = 4_000
     """Of one side of one pair of `told_tracked_ratio`."""
+    contacts: int = 1_000_000
+    """People of the application whose campaigns are measured."""
+    campaign_people: int = 100_000
+    """Of the campaign that is sent to its end."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
@@ -86,6 +90,8 @@ def quick(folder: Path) -> Options:
         single_seconds=3.0,
         webhook_events=5_000,
         told_messages=3_000,
+        contacts=100_000,
+        campaign_people=6_000,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,

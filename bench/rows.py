@@ -56,6 +56,25 @@ SELECT uuidv7() AS id, n, left(md5(%(run)s || '/' || n), 20) || '@d' || n %% %(d
   FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
 
+_CONTACTS = """
+WITH made AS (
+  INSERT INTO contacts (id, application_id, address, email, first_name, last_name, language, properties, status,
+                        confirmed_at)
+  SELECT uuidv7(), %(application)s, a.address, a.address, 'Reader' || n, 'Bench', 'en',
+         jsonb_build_object('city', (ARRAY['Berlin', 'Paris', 'Madrid', 'Wien'])[1 + n %% 4], 'points', n %% 1000,
+                            'plan', (ARRAY['free', 'basic', 'pro'])[1 + n %% 3]), 'confirmed', now()
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n, LATERAL (
+      SELECT left(md5('contact/' || n), 20) || '@d' || n %% %(domains)s || '.' || %(zone)s AS address) a
+  RETURNING id
+)
+INSERT INTO segment_members (segment_id, contact_id, status) SELECT %(list)s, id, 'confirmed' FROM made
+"""
+
+_PUT_ON_LIST = """
+INSERT INTO segment_members (segment_id, contact_id, status)
+SELECT %s, contact_id, status FROM segment_members WHERE segment_id = %s ORDER BY contact_id LIMIT %s
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class MailRows:
@@ -112,6 +131,20 @@ def add_mail(connection: Connection, rows: MailRows, numbers: tuple[int, int], r
             connection.execute(statement, shared)
 
 
+def add_contacts(connection: Connection, rows: MailRows, numbers: tuple[int, int], list_id: UUID) -> None:
+    """Confirmed contacts number `numbers[0]` to `numbers[1]`, on one list."""
+    names = {
+        "application": rows.application, "first": numbers[0], "last": numbers[1], "domains": rows.domains,
+        "zone": rows.zone, "list": list_id,
+    }  # fmt: skip
+    connection.execute(_CONTACTS, names)
+
+
+def put_on_list(connection: Connection, source: UUID, target: UUID, count: int) -> None:
+    """So many members of one list on another one, too."""
+    connection.execute(_PUT_ON_LIST, [target, source, count])
+
+
 def deliver(connection: Connection) -> None:
     """All stored mail was delivered: states and events, as the product would have recorded them."""
     connection.execute("UPDATE messages SET state = 'delivered'")
@@ -121,9 +154,13 @@ def deliver(connection: Connection) -> None:
     )
 
 
-def settle(connection: Connection) -> None:
-    """Statistics for the planner and visibility maps, so that neither is left to the measured time."""
-    for table in ("emails", "messages", "contents", "delivery_queue", "suppressions"):
+_TABLES = ("emails", "messages", "contents", "delivery_queue", "suppressions")
+
+
+def settle(connection: Connection, *tables: str) -> None:
+    """Statistics for the planner and visibility maps, so that neither is left to the measured time; of mail, unless
+    tables are named."""
+    for table in tables or _TABLES:
         connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
 
 

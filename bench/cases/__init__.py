@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from bench.cases import (
     api,
     backlog,
+    campaign,
     clicks,
     latency,
     limits,
@@ -29,6 +30,7 @@ ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] 
     "clicks": (clicks.KEYS, clicks.measure),
     "webhooks": (webhooks.KEYS, webhooks.measure),
     "telling": (telling.KEYS, telling.measure),
+    "campaign": (campaign.KEYS, campaign.measure),
     "latency": (latency.IDLE_KEYS, latency.measure_idle),
     "reports": (reports.KEYS, reports.measure),
     "backlog": (backlog.KEYS, backlog.measure),

@@ -5,8 +5,9 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bench import load, mail, postfix, processor, rows, rsa
 from bench.options import BATCH, Options
@@ -30,6 +31,13 @@ a peer is measured they run out: the benchmark's own DNS records are kept for ha
 RSA_SECONDS = 2.0
 _PATIENCE = 300.0
 _COMMIT_SECONDS = 10.0
+
+
+class Bodies(Protocol):
+    """Makes bodies of `POST /emails/batch`."""
+
+    def batch(self, numbered: Iterable[tuple[int, str]]) -> bytes:
+        """Of these mails: number and recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +171,7 @@ def full_shape(session: Session, port: int) -> Shape:
     return Shape(marketing=session.options.marketing_workers, api_port=port)
 
 
-async def deliver(
-    session: Session, running: Running, messages: int, run: str, bodies: mail.MailBodies | None = None
-) -> Pass:
+async def deliver(session: Session, running: Running, messages: int, run: str, bodies: Bodies | None = None) -> Pass:
     """Post `messages` marketing mails in batches and wait for the last 250; checks that every one arrived once."""
     world, options = session.world, session.options
     bodies = bodies or mail.MailBodies("marketing")
