@@ -147,7 +147,8 @@ _MAILED: Final = """
 UPDATE confirmations c SET next_mail = u.next_mail,
   mail_at = CASE WHEN u.next_mail IS NOT NULL THEN now() + u.after END, email_id = u.email,
   mailed_at = CASE WHEN c.next_mail = 'welcome' THEN c.mailed_at ELSE now() END,
-  mails = c.mails + CASE WHEN c.next_mail = 'welcome' THEN 0 ELSE 1 END
+  mails = c.mails + CASE WHEN c.next_mail = 'welcome' THEN 0 ELSE 1 END,
+  expires_at = CASE WHEN c.import_id IS NOT NULL AND c.next_mail = 'confirm' THEN now() + %s ELSE c.expires_at END
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::interval[]) AS u(id, email, next_mail, after) WHERE c.id = u.id
 """
 
@@ -200,10 +201,10 @@ async def mailed_of_imports(connection: Connection, within: timedelta) -> int:
     return int(row[0]) if row else 0
 
 
-async def mailed(connection: Connection, mails: Sequence[Mailed]) -> None:
-    """These mails were written."""
+async def mailed(connection: Connection, mails: Sequence[Mailed], valid: timedelta) -> None:
+    """These mails were written. The time of an import's confirmation begins only now: it waited for its turn."""
     values = [(m.confirmation_id, m.email_id, m.next_mail and m.next_mail.value, m.after) for m in mails]
-    await connection.execute(_MAILED, [list(column) for column in zip(*values, strict=True)])
+    await connection.execute(_MAILED, [valid, *(list(column) for column in zip(*values, strict=True))])
 
 
 async def unsent(connection: Connection, identifiers: Sequence[UUID], why: str) -> None:
@@ -259,8 +260,12 @@ async def confirmed(connection: Connection, identifier: UUID, *, welcome: bool) 
 
 
 async def forget(connection: Connection) -> None:
-    """Retention: what was not confirmed in time, and what was long ago."""
-    await connection.execute("DELETE FROM confirmations WHERE expires_at < now() - interval '7 days'")
+    """Retention: what was not confirmed in time, and what was long ago. Those whom an import asked have a year: who did
+    not answer then is not asked again by the next import of the same list."""
+    await connection.execute(
+        "DELETE FROM confirmations WHERE expires_at < now() - interval '7 days'"
+        " AND (import_id IS NULL OR asked_at < now() - interval '1 year')"
+    )
 
 
 async def forget_person(connection: Connection, application_id: UUID, address: str) -> None:

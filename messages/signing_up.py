@@ -133,7 +133,7 @@ async def _write(
         mailed.append(_and_then(row, email.id, tools))
     if emails:
         await write_emails(connection, emails)
-        await confirmations.mailed(connection, mailed)
+        await confirmations.mailed(connection, mailed, timedelta(days=tools.valid_days))
     return len(emails)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
-from audience import choices, confirmations, forms
+from audience import choices, confirmations, forms, imports
 from core.refusal import Refused, conflict
 from messages import repository
 from pools import assignments
@@ -59,6 +59,7 @@ async def delete_application(
         await choices.forget_application(connection, identifier)
         await forms.forget_application(connection, identifier)
         await confirmations.forget_application(connection, identifier)
+        await imports.forget_application(connection, identifier)
         await suppressions.forget_application(connection, identifier)
         await assignments.forget_gone(connection)
     return found

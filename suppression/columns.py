@@ -25,13 +25,14 @@ from typing import Final
 from core.clock import YEARS
 from suppression.reasons import Reason
 
-_ADDRESS: Final = frozenset(
+ADDRESS: Final = frozenset(
     {
         "email", "mail", "emailaddress", "mailaddress", "address", "recipient", "recipientemail", "emailid",
         "subscriber", "subscriberemail", "contactemail", "emailadresse", "mailadresse", "adresseemail", "adressemail",
         "courriel", "correo", "correoelectrónico", "correoelectronico",
     }
 )  # fmt: skip
+"""Names of a column with addresses, without blanks, signs and case."""
 _REASON: Final = ("suppressionreason", "reason", "origin")
 _STATE: Final = ("status", "subscriptionstatus", "active", "state")
 _DETAIL: Final = ("detail", "error", "unsubreasonother", "unsubreason", "diagnosticcode")
@@ -113,7 +114,7 @@ def plain(text: str) -> str:
 def columns_of(header: Sequence[str]) -> Columns | None:
     """From a header; None when no name in it stands for an address: the line is no header."""
     names = [plain(name) for name in header]
-    address = next((index for index, name in enumerate(names) if name in _ADDRESS), None)
+    address = next((index for index, name in enumerate(names) if name in ADDRESS), None)
     if address is None:
         return None
     found = {name: index for index, name in reversed(list(enumerate(names)))}

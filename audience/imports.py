@@ -1,0 +1,192 @@
+"""Imports of contacts as they are remembered: what was asked for, how far it is, and what became of each line.
+
+An upload waits in the database, in parts, for the process that works on it; a file that the command line reads is known
+by its fingerprint. Functions work on the caller's connection and never commit.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from core.ids import uuid7
+from core.paging import Page, Window, cut
+from core.refusal import not_found
+from store.database import Connection
+
+PART: Final = 1024 * 1024
+"""Bytes of an upload in one row."""
+
+
+class ImportStatus(StrEnum):
+    """How far an import is: Resend's words. The values are stored."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A stored import."""
+
+    id: UUID
+    application_id: UUID
+    name: str
+    actor: str
+    terms: Mapping[str, Any]
+    status: ImportStatus
+    failure: str
+    line: int
+    total: int
+    created: int
+    updated: int
+    skipped: int
+    failed: int
+    confirmations: int
+    """Mails that ask, which were queued for it."""
+    reasons: Mapping[str, int]
+    """How many lines were not taken, by reason."""
+    faults: Sequence[Mapping[str, Any]]
+    """The first of them."""
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+
+
+_COLUMNS: Final = (
+    "id, application_id, name, actor, terms, status, coalesce(failure, ''), line, total, created, updated, skipped,"
+    " failed, confirmations, reasons, faults, created_at, updated_at, completed_at"
+)
+
+# The same file with the same terms, while it is under way, is the same import.
+_BEGIN: Final = f"""
+INSERT INTO contact_imports AS i (id, application_id, fingerprint, name, actor, terms, status)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (application_id, fingerprint) WHERE completed_at IS NULL DO UPDATE SET updated_at = now()
+RETURNING {_COLUMNS}
+"""
+
+_REACHED: Final = """
+UPDATE contact_imports SET status = 'in_progress', line = %(line)s, total = %(total)s, created = %(created)s,
+  updated = %(updated)s, skipped = %(skipped)s, failed = %(failed)s, confirmations = %(confirmations)s,
+  reasons = %(reasons)s, faults = %(faults)s, updated_at = now() WHERE id = %(id)s
+"""
+
+
+async def begin(
+    connection: Connection, application_id: UUID, name: str, actor: str, terms: str, fingerprint: str = ""
+) -> Import:
+    """A new import, or the one of this fingerprint that was stopped."""
+    identifier = uuid7()
+    values = [identifier, application_id, fingerprint or str(identifier), name, actor, terms, ImportStatus.QUEUED.value]
+    row = await (await connection.execute(_BEGIN, values)).fetchone()
+    assert row is not None
+    return _import(row)
+
+
+async def keep_part(connection: Connection, identifier: UUID, number: int, data: bytes) -> None:
+    """A piece of the uploaded file."""
+    await connection.execute(
+        "INSERT INTO contact_import_parts (import_id, part, data) VALUES (%s, %s, %s)", [identifier, number, data]
+    )
+
+
+async def parts(connection: Connection, identifier: UUID) -> AsyncIterator[bytes]:
+    """The uploaded file, piece by piece."""
+    number = 0
+    while True:
+        cursor = await connection.execute(
+            "SELECT data FROM contact_import_parts WHERE import_id = %s AND part = %s", [identifier, number]
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return
+        yield bytes(row[0])
+        number += 1
+
+
+async def uploaded(connection: Connection) -> list[Import]:
+    """Uploads that are not done yet, oldest first."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contact_imports i WHERE completed_at IS NULL"
+        " AND EXISTS (SELECT FROM contact_import_parts p WHERE p.import_id = i.id) ORDER BY id LIMIT 20"
+    )
+    return [_import(row) for row in await cursor.fetchall()]
+
+
+async def alone(connection: Connection, identifier: UUID) -> bool:
+    """Whether nobody else works on it; then nobody will before `let_go`, or the end of the connection."""
+    return await _lock(connection, "pg_try_advisory_lock", identifier)
+
+
+async def let_go(connection: Connection, identifier: UUID) -> None:
+    """Somebody else may."""
+    await _lock(connection, "pg_advisory_unlock", identifier)
+
+
+async def _lock(connection: Connection, how: str, identifier: UUID) -> bool:
+    row = await (
+        await connection.execute(f"SELECT {how}(hashtextextended(%s, 0))", [f"contact import {identifier}"])
+    ).fetchone()
+    return bool(row and row[0])
+
+
+async def reached(connection: Connection, identifier: UUID, figures: Mapping[str, object]) -> None:
+    """How far it is; by the names of the columns."""
+    await connection.execute(_REACHED, dict(figures) | {"id": identifier})
+
+
+async def ended(connection: Connection, identifier: UUID, failure: str = "") -> None:
+    """It is done, or cannot be. The file goes."""
+    status = ImportStatus.FAILED if failure else ImportStatus.COMPLETED
+    await connection.execute(
+        "UPDATE contact_imports SET status = %s, failure = nullif(%s, ''), completed_at = now(), updated_at = now()"
+        " WHERE id = %s AND completed_at IS NULL",
+        [status.value, failure, identifier],
+    )
+    await connection.execute("DELETE FROM contact_import_parts WHERE import_id = %s", [identifier])
+
+
+async def get(connection: Connection, application_id: UUID, identifier: UUID) -> Import:
+    """One of the application. Raises Refused when there is none."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contact_imports WHERE id = %s AND application_id = %s", [identifier, application_id]
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise not_found("Import not found")
+    return _import(row)
+
+
+async def page(
+    connection: Connection, application_id: UUID, window: Window[UUID], status: ImportStatus | None = None
+) -> Page[Import]:
+    """The application's imports, newest first."""
+    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contact_imports WHERE application_id = %(application)s AND {condition}"
+        f" AND (%(status)s::text IS NULL OR status = %(status)s) ORDER BY id {order} LIMIT %(limit)s",
+        {
+            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
+            "limit": window.limit and window.limit + 1, "status": status,
+        },
+    )  # fmt: skip
+    return cut(await cursor.fetchall(), window).map(_import)
+
+
+async def forget_application(connection: Connection, application_id: UUID) -> None:
+    """An application is gone."""
+    await connection.execute(
+        "DELETE FROM contact_import_parts p USING contact_imports i WHERE i.id = p.import_id AND i.application_id = %s",
+        [application_id],
+    )
+    await connection.execute("DELETE FROM contact_imports WHERE application_id = %s", [application_id])
+
+
+def _import(row: Sequence[Any]) -> Import:
+    identifier, application, name, actor, terms, status, *rest = row
+    return Import(identifier, application, name, actor, terms, ImportStatus(status), *rest)
