@@ -25,6 +25,7 @@ from api.routes import (
     api_keys,
     applications,
     audiences,
+    contact_imports,
     contact_properties,
     contacts,
     domains,
@@ -66,8 +67,9 @@ from web.routers import take_routes
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
-    # `/emails/metrics` stands before `/emails/{email_id}`.
-    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contacts, segments, audiences,
+    # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
+    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, contacts,
+    segments, audiences,
     addresses, recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound,
     reports, seeds, standing, templates, applications, health, pages,
 )  # fmt: skip

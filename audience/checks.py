@@ -130,12 +130,17 @@ def seen(text: str) -> Checked:
     named = {
         Problem.TYPO: bool(meant),
         Problem.DISPOSABLE: is_disposable(box.domain),
-        Problem.ROLE: box.key.partition("@")[0].partition("+")[0] in _words().roles,
+        Problem.ROLE: is_role(box.key),
     }
     return found.and_also(*(problem for problem, holds in named.items() if holds))
 
 
 @lru_cache(maxsize=10_000)
+def is_role(address: str) -> bool:
+    """Whether a folded address is an office's, and not a person's."""
+    return address.partition("@")[0].partition("+")[0] in _words().roles
+
+
 def is_disposable(domain: str) -> bool:
     """Whether mailboxes of the domain, or of one it stands below, are given away for minutes."""
     labels = domain.split(".")

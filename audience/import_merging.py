@@ -6,7 +6,7 @@ confirmations that are there already are locked first, as by whoever confirms on
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
@@ -19,6 +19,7 @@ from audience.choices import What
 from audience.confirmations import Wanted, packed
 from audience.contact_history import Changed, ContactSource
 from audience.contacts import Status
+from audience.import_columns import ColumnMap
 from audience.import_rows import Row
 from audience.membership import MemberStatus
 from audience.topics import Subscription
@@ -57,6 +58,8 @@ class Terms:
     """Whoever has not confirmed gets one mail that asks them to."""
     form_id: UUID | None = None
     """In whose words they are asked."""
+    columns: ColumnMap = field(default_factory=ColumnMap)
+    """What was said of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +194,17 @@ def copy_text(rows: Sequence[Row]) -> bytes:
 _address: Final = attrgetter("address")
 
 
-async def merge(connection: Connection, terms: Terms, import_id: UUID, rows: Sequence[Row], text: bytes) -> Merged:
-    """Make contacts of the rows, of which `text` is the copy, within the caller's transaction."""
+async def merge(
+    connection: Connection, terms: Terms, import_id: UUID, rows: Sequence[Row], text: bytes, gone: Sequence[str] = ()
+) -> Merged:
+    """Make contacts of the rows, of which `text` is the copy, within the caller's transaction; without the properties
+    that are `gone`."""
     await connection.execute(_TABLE)
     await connection.execute("SET LOCAL work_mem = '64MB'")  # else a slice is sorted on the disk
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         await copy.write(text)
+    if gone:
+        await connection.execute("UPDATE pg_temp.imported SET properties = properties - %s::text[]", [list(gone)])
     names = _names(terms, import_id)
     suppressed = (await connection.execute(_SUPPRESSED, names)).rowcount
     if terms.asks:
@@ -254,7 +262,7 @@ def stored(terms: Terms) -> str:
         {
             "actor": terms.actor, "upsert": terms.upsert, "segments": terms.segments,
             "topics": {str(one): word for one, word in terms.topics.items()}, "consent": consent, "asks": terms.asks,
-            "form_id": terms.form_id,
+            "form_id": terms.form_id, "columns": asdict(terms.columns),
         }
     ).decode()  # fmt: skip
 
@@ -267,5 +275,5 @@ def terms_of(application_id: UUID, kept: Mapping[str, Any]) -> Terms:
     return Terms(
         application_id, kept["actor"], kept["upsert"], tuple(map(UUID, kept["segments"])),
         {UUID(one): Subscription(word) for one, word in kept["topics"].items()}, consent, kept["asks"],
-        UUID(kept["form_id"]) if kept["form_id"] else None,
+        UUID(kept["form_id"]) if kept["form_id"] else None, ColumnMap(**kept["columns"]),
     )  # fmt: skip

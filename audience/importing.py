@@ -17,7 +17,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from audience import checks, imports
+from audience import checks, imports, properties
 from audience.checks import MEANINGS, MailRecords, Problem
 from audience.import_merging import Merged, Terms, copy_text, merge
 from audience.import_rows import ContactReader, Fault, Item, Row, Why
@@ -195,7 +195,9 @@ async def _store(connection: Connection, work: Work, part: _Slice, progress: Pro
     async with connection.transaction(force_rollback=work.dry):
         # A slice that is lost with the machine is lost together with the line it reached.
         await connection.execute("SET LOCAL synchronous_commit = off")
-        merged = await merge(connection, work.terms, work.import_id, part.rows, part.text)
+        known = await properties.for_writing(connection, work.terms.application_id)
+        gone = tuple(work.reader.known.keys() - known.keys())  # defined no more: no value may outlive that
+        merged = await merge(connection, work.terms, work.import_id, part.rows, part.text, gone)
         _add_up(progress, part, merged)
         if not work.dry:
             await imports.reached(connection, work.import_id, _figures(progress))

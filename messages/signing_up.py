@@ -18,7 +18,17 @@ from uuid import UUID
 
 from accounts import capture_rules
 from accounts.capture_rules import CaptureRules
-from audience import choices, confirmations, contact_history, contacts, forms, membership, properties, topics
+from audience import (
+    choices,
+    confirmations,
+    contact_history,
+    contact_telling,
+    contacts,
+    forms,
+    membership,
+    properties,
+    topics,
+)
 from audience.choices import Act, Person, Source
 from audience.confirmations import Confirmation, Mailed, NextMail, Wanted
 from audience.contact_history import Changed, ContactAct, ContactSource
@@ -39,6 +49,7 @@ from messages.model import NewEmail
 from messages.own_mail import NoSenderError, OwnMail
 from messages.signup_letters import Kind, Letter, Told, letter
 from store.database import Connection, Database
+from webhooks.kinds import EventType
 
 _log = get_logger(__name__)
 
@@ -285,6 +296,8 @@ async def _store(connection: Connection, row: Confirmation, form: Form | None, y
     cursor = await connection.execute(_LISTS, [wanted, row.application_id])
     for (segment_id,) in await cursor.fetchall():
         await membership.confirm(connection, OnList(segment_id, row.application_id, act), [made.contact.id])
+    kind = EventType.CONTACT_CREATED if made.created else EventType.CONTACT_UPDATED
+    await contact_telling.tell(connection, kind, [made.contact])
 
 
 def _proof(row: Confirmation) -> dict[str, object]:

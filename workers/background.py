@@ -12,6 +12,7 @@ from uuid import UUID
 
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
+from audience.checks import MailRecords
 from audience.links import LinkSeal
 from campaigns import work as campaigns
 from core.clock import Clock, SystemClock
@@ -37,6 +38,7 @@ from webhooks.retention import forget, forget_listeners
 from webhooks.sending import Sender
 from webhooks.targets import networks
 from workers import alarming, seeding
+from workers.bringing_in import bring_in
 from workers.duties import Duty, do_all
 from workers.loop import TASK_SECONDS, QueueWorker
 from workers.switched_off import tell_switched_off
@@ -58,6 +60,7 @@ class Background:
     webhooks: Deliverer
     sweeper: Sweeper
     signups: SignupTools
+    records: MailRecords
 
     async def report(self, _first: UUID | None = None) -> None:
         """Mail came back: work through all that is due."""
@@ -110,6 +113,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of streams that go on", 2.0, lambda background: stopped.release(background.reports.database)),
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
+    Duty("lists of contacts", 2.0, lambda background: bring_in(background.reports.database, background.records)),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
     Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
@@ -137,6 +141,7 @@ class BackgroundWorker(QueueWorker):
         await database.open()
         self._clock = DatabaseClock(database)
         await self._clock.start()
+        resolver = make_resolver(self.settings, known_providers(self.settings))
         tools = ReportTools(
             database,
             self._secret,
@@ -144,12 +149,12 @@ class BackgroundWorker(QueueWorker):
             SystemClock(),
             soft_bounce_rule(self.settings),
             narrow_complaints(self.settings),
-            txt=remembered_keys(make_resolver(self.settings, known_providers(self.settings)).txt),
+            txt=remembered_keys(resolver.txt),
             loops=known_loops(self.settings),
         )
         signups = self._signups(database, self._clock)
         self._background = Background(
-            self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools), signups
+            self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools), signups, resolver
         )
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 

@@ -1,0 +1,56 @@
+"""Answers of `/contacts/imports`, by type and shape. Names and counts are Resend's; reasons, faults, confirmations and
+name are ours."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from api.schemas.shapes import Listed
+from audience.import_rows import Why
+from audience.imports import ImportStatus
+
+
+class ImportReference(BaseModel):
+    """The import that was worked on."""
+
+    object: Literal["contact_import"] = "contact_import"
+    id: UUID
+
+
+class Counts(BaseModel):
+    """Lines, by what became of them."""
+
+    total: int
+    created: int
+    updated: int
+    skipped: int = Field(description="Right, and nothing was to be done: known, named twice, suppressed.")
+    failed: int
+
+
+class FaultItem(BaseModel):
+    """A line that made no contact."""
+
+    line: int
+    text: str = Field(description="The address as it stands there.")
+    why: Why
+    reason: str = Field(description="In words.")
+
+
+class ImportItem(ImportReference):
+    """An import."""
+
+    status: ImportStatus
+    created_at: datetime
+    completed_at: datetime | None
+    counts: Counts
+    name: str = Field(description="Of the file.")
+    confirmations: int = Field(description="People who get one mail that asks them; it leaves at its pace.")
+    reasons: dict[str, int] = Field(description="How many lines were not taken, by reason.")
+    faults: list[FaultItem] = Field(description="The first of them; suppressed and repeated ones are only counted.")
+    failure: str | None = Field(description="Why the whole import could not be done.")
+
+
+class ImportList(Listed[ImportItem]):
+    """Imports, newest first."""

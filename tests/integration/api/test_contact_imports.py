@@ -1,0 +1,241 @@
+"""`/contacts/imports`: a foreign list gets one mail that asks, through the pool kept for it, and nothing else."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import resend
+
+from audience import topics
+from audience.topics import NewTopic, Subscription
+from core.ids import uuid7
+from core.settings import Settings
+from messages import signing_up
+from store.database import Database
+from tests.integration.api.account import Account
+from tests.integration.api.conftest import Server
+from tests.integration.messages.emails import make_partitions, rows
+from tests.integration.pages.signups import tools_of
+from workers.bringing_in import bring_in
+
+LIST = b"Email,Vorname\nAnn@example.com,Ann\nbob@example.com,Bob\nnobody,\nann@example.com,Again\n"
+
+
+class Records:
+    """DNS where every domain takes mail."""
+
+    async def mx(self, name: str) -> list[tuple[int, str]]:
+        return [(10, f"mx.{name}")]
+
+    async def addresses(self, _name: str) -> list[str]:
+        return []
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    own = {"public_url": "https://mail.acme.example", "confirmation_pool": "asking"}
+    return settings.model_copy(update=own)
+
+
+@pytest.fixture
+async def pool(database: Database, account: Account) -> UUID:
+    """The pool that is kept for confirmations, with an IP."""
+    identifier, ip = uuid7(), uuid7()
+    async with database.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO pools (id, name, lane, reserved) VALUES (%s, 'asking', 'transactional', true)", [identifier]
+        )
+        await connection.execute(
+            "INSERT INTO egress_ips (id, address, bind_address, ehlo_name) VALUES (%s, '192.0.2.7', '192.0.2.7', 'a')",
+            [ip],
+        )
+        await connection.execute("INSERT INTO pool_ips (pool_id, egress_ip_id) VALUES (%s, %s)", [identifier, ip])
+    return identifier
+
+
+async def sent(client: httpx.AsyncClient, content: bytes = LIST, **fields: str) -> httpx.Response:
+    return await client.post("/contacts/imports", files={"file": ("people.csv", content)}, data=fields)
+
+
+async def imported(client: httpx.AsyncClient, database: Database, content: bytes = LIST, **fields: str) -> Any:
+    answer = await sent(client, content, **fields)
+    assert answer.status_code == 201, answer.text
+    await bring_in(database, Records())
+    return (await client.get(f"/contacts/imports/{answer.json()['id']}")).json()
+
+
+async def mails(database: Database, **tools: Any) -> list[tuple[str, UUID | None]]:
+    """To whom confirmations left, and through which pool; as many as are due now."""
+    await signing_up.write_due(tools_of(database))
+    await signing_up.write_due_of_imports(tools_of(database, pool="asking", an_hour=100_000, **tools))
+    return await rows(
+        database, "SELECT m.address, e.pool_id FROM messages m JOIN emails e ON e.id = m.email_id ORDER BY m.address"
+    )
+
+
+@pytest.mark.usefixtures("pool")
+async def test_a_list_is_taken_and_says_what_became_of_it(client: httpx.AsyncClient, database: Database) -> None:
+    found = await imported(client, database)
+
+    assert (found["status"], found["name"], found["confirmations"]) == ("completed", "people.csv", 2)
+    assert found["counts"] == {"total": 4, "created": 2, "updated": 0, "skipped": 1, "failed": 1}
+    assert (found["reasons"], found["faults"][0]["line"]) == ({"syntax": 1, "duplicate": 1}, 4)
+    assert await rows(database, "SELECT count(*) FROM contact_import_parts") == [(0,)]
+    ann = (await client.get("/contacts/ann@example.com")).json()
+    assert (ann["first_name"], ann["email"]) == ("Ann", "Ann@example.com")
+
+
+async def test_a_foreign_list_gets_one_mail_each_through_that_pool_alone(
+    client: httpx.AsyncClient, database: Database, pool: UUID, account: Account
+) -> None:
+    """Traps and dead addresses are among them; nobody can tell which."""
+    await make_partitions(database)
+    people = [f"trap{n}@example.com" for n in range(20)]
+    foreign = "\n".join(["email", *people, "dead@bounced.example"]).encode()
+    async with database.transaction() as connection:
+        wanted = NewTopic(account.application_id, "News", Subscription.OPT_IN)
+        await topics.create(connection, wanted)
+    await imported(client, database, foreign)
+    assert sorted(await mails(database)) == sorted((one, pool) for one in [*people, "dead@bounced.example"])
+
+    for _ in range(3):  # time passes, the list is brought in again, and again
+        async with database.transaction() as connection:
+            await connection.execute("UPDATE confirmations SET mailed_at = mailed_at - interval '8 days'")
+        await imported(client, database, foreign, on_conflict="upsert")
+        assert len(await mails(database)) == 21
+    assert await rows(database, "SELECT DISTINCT status FROM contacts") == [("unconfirmed",)]
+    assert await rows(database, "SELECT DISTINCT lane, pool_id FROM emails") == [("transactional", pool)]
+
+
+@pytest.mark.usefixtures("pool")
+async def test_confirmations_of_imports_keep_their_pace(client: httpx.AsyncClient, database: Database) -> None:
+    await make_partitions(database)
+    people = "\n".join(["email", *(f"p{n}@example.com" for n in range(50))]).encode()
+    await imported(client, database, people)
+    tools = tools_of(database, pool="asking", an_hour=600)
+
+    assert [await signing_up.write_due_of_imports(tools) for _ in range(3)] == [10, 0, 0]
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE confirmations SET mailed_at = mailed_at - interval '1 minute'")
+    assert await signing_up.write_due_of_imports(tools) == 10
+
+
+async def test_who_says_yes_to_an_import_is_confirmed(
+    client: httpx.AsyncClient, database: Database, pool: UUID, account: Account
+) -> None:
+    from audience import confirmations
+    from audience.links import ConfirmLink
+    from messages.signing_up import Yes
+
+    await make_partitions(database)
+    await imported(client, database, b"email\nann@example.com\n")
+    assert await mails(database) == [("ann@example.com", pool)]
+    ((identifier,),) = await rows(database, "SELECT id FROM confirmations")
+    async with database.transaction() as connection:
+        yes = Yes(ConfirmLink(account.application_id, identifier), "203.0.113.1")
+        assert await signing_up.confirm(connection, yes) is not None
+        row = await confirmations.find(connection, account.application_id, identifier)
+
+    assert row is not None
+    assert row.confirmed_at is not None
+    assert (await client.get("/contacts/ann@example.com")).json()["status"] == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE pools SET name = 'other' WHERE name = 'asking'", "There is no pool 'asking'"),
+        ("UPDATE pools SET reserved = false", "--reserved"),
+        ("UPDATE pools SET overflow_pool_id = (SELECT id FROM pools WHERE name = 'main') WHERE reserved", "overflow"),
+        ("DELETE FROM pool_ips", "postlane pools attach asking"),
+    ],
+)
+@pytest.mark.usefixtures("pool")
+async def test_without_such_a_pool_it_is_said_what_to_do(
+    client: httpx.AsyncClient, database: Database, change: str, told: str
+) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(change)
+    answer = await sent(client)
+    assert answer.status_code == 409
+    assert told in answer.json()["message"]
+
+    found = await imported(client, database, confirm="false")
+    assert (found["counts"]["created"], found["confirmations"]) == (2, 0)
+
+
+@pytest.mark.usefixtures("pool")
+async def test_a_pool_that_is_lost_later_stops_the_mail_and_nothing_leaves_elsewhere(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    await make_partitions(database)
+    await imported(client, database)
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE pools SET reserved = false")
+
+    assert await mails(database) == []
+
+
+@pytest.mark.usefixtures("pool")
+async def test_what_cannot_be_is_refused_at_once(client: httpx.AsyncClient) -> None:
+    for fields, told in (
+        ({"column_map": "{"}, "no JSON"),
+        ({"column_map": "[]"}, "an object"),
+        ({"column_map": '{"email": "Nowhere"}'}, "addresses"),
+        ({"column_map": '{"shoe": "Email"}'}, "no field"),
+        ({"column_map": '{"properties": {"city": "Vorname"}}'}, "no property"),
+        ({"segments": '[{"id": "x"}]'}, "`segments`"),
+        ({"segments": json.dumps([{"id": str(uuid7())}])}, "no such segment"),
+        ({"topics": json.dumps([{"id": str(uuid7())}])}, "no such topic"),
+        ({"on_conflict": "merge"}, "skip or upsert"),
+        ({"form_id": str(uuid7())}, "Form not found"),
+        ({"consent": "{}"}, "operator"),
+    ):
+        answer = await sent(client, **fields)
+        assert answer.status_code in (404, 422), answer.text
+        assert told in answer.json()["message"]
+    for content in (b"", b"nothing\nhere\n", b"PK\x03\x04zip"):
+        assert (await sent(client, content)).status_code == 422
+    assert (await client.post("/contacts/imports", content=b"x")).status_code == 422
+
+
+@pytest.mark.usefixtures("pool")
+async def test_a_property_with_a_type_is_made(client: httpx.AsyncClient, database: Database) -> None:
+    columns = {"properties": {"city": {"column": "Vorname", "type": "string"}}}
+    await imported(client, database, column_map=json.dumps(columns))
+
+    ann = (await client.get("/contacts/ann@example.com")).json()
+    assert ann["properties"]["city"]["value"] == "Ann"
+
+
+async def test_a_damaged_upload_fails_and_says_so(client: httpx.AsyncClient, database: Database) -> None:
+    import gzip
+
+    packed = gzip.compress(b"email\n" + b"".join(b"%d@example.com\n" % n for n in range(100_000)))
+    found = await imported(client, database, packed[: len(packed) // 2], confirm="false")
+
+    assert found["status"] == "failed"
+    assert "cannot be read" in found["failure"]
+
+
+@pytest.fixture
+def sdk(server: Server, account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(resend, "api_url", server.url)
+    monkeypatch.setattr(resend, "api_key", account.full)
+    return iter((None,))
+
+
+@pytest.mark.usefixtures("sdk", "pool")
+async def test_resend_s_sdk_imports_lists_and_gets(database: Database) -> None:
+    made = resend.Contacts.Imports.create(
+        {"file": LIST, "column_map": {"email": "Email", "first_name": "Vorname"}, "on_conflict": "upsert"}
+    )
+    await bring_in(database, Records())
+    got = resend.Contacts.Imports.get(made["id"])
+    listed = resend.Contacts.Imports.list({"status": "completed", "limit": 1})
+
+    assert (made["object"], got["status"], got["counts"]["created"]) == ("contact_import", "completed", 2)
+    assert [one["id"] for one in listed["data"]] == [made["id"]]

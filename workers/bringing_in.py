@@ -1,0 +1,62 @@
+"""Uploaded lists of contacts, one after the other: taken from the database to a file of this process, and imported.
+
+A worker that was killed left the import as far as its last slice; whoever comes next goes on behind it.
+"""
+
+import gzip
+import tempfile
+import zipfile
+import zlib
+from typing import Final
+
+from audience import import_asking, importing, imports, properties
+from audience.checks import MailRecords
+from audience.import_merging import terms_of
+from audience.importing import Domains, Progress, Work
+from audience.imports import Import
+from core.logs import get_logger
+from core.refusal import Refused
+from store.database import Database
+
+_log = get_logger(__name__)
+
+_IN_MEMORY: Final = 8 * 1024 * 1024
+_TORN: Final = (EOFError, OSError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
+"""What reading a damaged file ends with."""
+
+
+async def bring_in(database: Database, records: MailRecords) -> int:
+    """Work on every upload that nobody else works on; how many were done."""
+    async with database.connection() as connection:
+        waiting = await imports.uploaded(connection)
+    return sum([await _one(database, records, found) for found in waiting])
+
+
+async def _one(database: Database, records: MailRecords, found: Import) -> bool:
+    terms = terms_of(found.application_id, found.terms)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        try:
+            async with database.connection() as connection:
+                async for part in imports.parts(connection, found.id):
+                    file.write(part)
+                file.seek(0)
+                known = await properties.known(connection, found.application_id)
+            reader = import_asking.reader(file, known, terms.columns)
+            done = await importing.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
+        except (Refused, *_TORN) as error:
+            return await _could_not(database, found, error)
+    _log.info("contacts_imported", id=str(found.id), created=done.created, failed=done.failed)
+    return True
+
+
+async def _could_not(database: Database, found: Import, error: Exception) -> bool:
+    """Nothing but the file is at fault; another process that works on it is none."""
+    if isinstance(error, Refused) and error.kind == "conflict":
+        return False
+    async with database.transaction() as connection:
+        await imports.ended(connection, found.id, f"the file cannot be read: {error}"[:500])
+    return True
+
+
+def _quietly(_: Progress) -> None:
+    """How far it is stands in the database."""
