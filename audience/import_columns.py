@@ -65,11 +65,13 @@ class Layout:
 
 def layout_of(head: Sequence[str], given: ColumnMap, known: Definitions) -> Layout:
     """From the first lines of a list. Raises Refused: no column holds addresses, or what was said cannot be."""
-    for number, line in enumerate(head):
-        for mark in MARKS:
-            cells = split(line, mark)
-            if _names_addresses(cells, given):
-                return _with_header(number + 1, mark, cells, given, known)
+    wanted = given.fields.get("email", "").lower()
+    for said in (True, False) if wanted and not wanted.isdigit() else (False,):
+        for number, line in enumerate(head):
+            for mark in MARKS:
+                cells = split(line, mark)
+                if any(cell.lower() == wanted if said else plain(cell) in ADDRESS for cell in cells):
+                    return _with_header(number + 1, mark, cells, given, known)
     for number, line in enumerate(head):
         for mark in MARKS:
             cells = split(line, mark)
@@ -79,13 +81,6 @@ def layout_of(head: Sequence[str], given: ColumnMap, known: Definitions) -> Layo
                 return Layout(number, mark if len(cells) > 1 else "", (), places, ())
     first = next((line.strip()[:80] for line in head if says_something(line)), "")
     raise invalid("file", f"no column holds addresses; it begins with {first!r}" if first else "the list is empty")
-
-
-def _names_addresses(cells: Sequence[str], given: ColumnMap) -> bool:
-    wanted = given.fields.get("email", "")
-    if wanted and not wanted.isdigit():
-        return any(cell.strip().lower() == wanted.lower() for cell in cells)
-    return any(plain(cell) in ADDRESS for cell in cells)
 
 
 def _with_header(start: int, mark: str, cells: Sequence[str], given: ColumnMap, known: Definitions) -> Layout:

@@ -42,7 +42,7 @@ def decoded(raw: IO[bytes]) -> io.TextIOWrapper:
         stream = io.BufferedReader(_only_file(stream))  # type: ignore[arg-type]  # has readinto
         head = stream.peek(_HEAD)[:_HEAD]
     elif head.startswith(_GZIP):
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"))
         head = stream.peek(_HEAD)[:_HEAD]
     return io.TextIOWrapper(stream, _encoding(head), _LATIN_1, newline=None)
 

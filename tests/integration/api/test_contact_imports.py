@@ -1,5 +1,6 @@
 """`/contacts/imports`: a foreign list gets one mail that asks, through the pool kept for it, and nothing else."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +10,13 @@ import httpx
 import pytest
 import resend
 
-from audience import topics
+from audience import confirmations, topics
+from audience.links import ConfirmLink
 from audience.topics import NewTopic, Subscription
 from core.ids import uuid7
 from core.settings import Settings
 from messages import signing_up
+from messages.signing_up import Yes
 from store.database import Database
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
@@ -126,10 +129,6 @@ async def test_confirmations_of_imports_keep_their_pace(client: httpx.AsyncClien
 async def test_who_says_yes_to_an_import_is_confirmed(
     client: httpx.AsyncClient, database: Database, pool: UUID, account: Account
 ) -> None:
-    from audience import confirmations
-    from audience.links import ConfirmLink
-    from messages.signing_up import Yes
-
     await make_partitions(database)
     await imported(client, database, b"email\nann@example.com\n")
     assert await mails(database) == [("ann@example.com", pool)]
@@ -184,7 +183,7 @@ async def test_what_cannot_be_is_refused_at_once(client: httpx.AsyncClient) -> N
     for fields, told in (
         ({"column_map": "{"}, "no JSON"),
         ({"column_map": "[]"}, "an object"),
-        ({"column_map": '{"email": "Nowhere"}'}, "addresses"),
+        ({"column_map": '{"email": "Nowhere"}'}, "there are Email, Vorname"),
         ({"column_map": '{"shoe": "Email"}'}, "no field"),
         ({"column_map": '{"properties": {"city": "Vorname"}}'}, "no property"),
         ({"segments": '[{"id": "x"}]'}, "`segments`"),
@@ -212,8 +211,6 @@ async def test_a_property_with_a_type_is_made(client: httpx.AsyncClient, databas
 
 
 async def test_a_damaged_upload_fails_and_says_so(client: httpx.AsyncClient, database: Database) -> None:
-    import gzip
-
     packed = gzip.compress(b"email\n" + b"".join(b"%d@example.com\n" % n for n in range(100_000)))
     found = await imported(client, database, packed[: len(packed) // 2], confirm="false")
 
