@@ -25,12 +25,11 @@ from audience.properties import Definitions
 from campaigns import people, repository, tallies
 from campaigns.contents import Content, contents_of
 from campaigns.model import Campaign
-from campaigns.states import Act, CampaignState, RowState
+from campaigns.states import CampaignState, RowState
 from core.addresses import parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import Refused
-from messages import halted
 from messages.accept import write_emails
 from messages.capture import marked
 from messages.model import NewEmail, Recipient
@@ -59,18 +58,16 @@ SELECT count(*) FROM (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)
                        LIMIT %(most)s) due
 """
 
-_TAKE: Final = f"""
+_TAKE: Final = """
 WITH next AS MATERIALIZED (
   SELECT contact_id, variant, engaged_at FROM campaign_recipients
    WHERE campaign_id = %(campaign)s AND state = 'waiting' AND due_at <= now()
    ORDER BY due_at, engaged_at DESC NULLS LAST LIMIT %(most)s FOR UPDATE SKIP LOCKED
-), person AS (
-  SELECT n.contact_id, n.variant, n.engaged_at, c.address, c.status, c.application_id, '{Lane.MARKETING}' AS lane,
-         %(topic)s::uuid AS topic_id
-    FROM next n LEFT JOIN contacts c ON c.id = n.contact_id
+), person AS MATERIALIZED (
+  SELECT {columns} FROM contacts c WHERE c.id IN (SELECT contact_id FROM next)
 )
-SELECT p.contact_id, p.variant, p.engaged_at, CASE WHEN p.address IS NOT NULL THEN {people.ineligible("p")} END
-  FROM person p
+SELECT n.contact_id, n.variant, n.engaged_at, CASE WHEN p.id IS NOT NULL THEN {ineligible} END
+  FROM next n LEFT JOIN person p ON p.id = n.contact_id
 """
 
 _MOVE: Final = """
@@ -253,8 +250,10 @@ async def _pace(connection: Connection, campaign: Campaign, fed: int) -> None:
 
 
 async def _take(connection: Connection, campaign: Campaign, most: int) -> list[Next]:
-    names = {"campaign": campaign.id, "topic": campaign.topic_id, "most": most}
-    return [Next(*row) for row in await (await connection.execute(_TAKE, names)).fetchall()]
+    reason, names = await people.eligible(connection, campaign, people.Moment.MAKING)
+    own = {"campaign": campaign.id, "topic": campaign.topic_id, "most": most}
+    statement = _TAKE.format(columns=people.COLUMNS, ineligible=reason)
+    return [Next(*row) for row in await (await connection.execute(statement, names | own)).fetchall()]
 
 
 async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) -> None:
@@ -284,16 +283,10 @@ async def _press(connection: Connection, campaign: Campaign, simulated: str, now
     row = await (await connection.execute(_DOMAIN, [campaign.application_id, name])).fetchone()
     if row is None or (row[2] not in _USABLE and not campaign.capture):
         found = f"its status is {row[2]}" if row else "it was deleted"
-        await stop(connection, campaign, f"{name} may send no more: {found}")
+        await repository.stop(connection, campaign, f"{name} may send no more: {found}")
         return None
     return Press(
         campaign, row[0], name, await contents_of(connection, campaign.id),
         await properties.known(connection, campaign.application_id),
         CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id)), simulated, now,
     )  # fmt: skip
-
-
-async def stop(connection: Connection, campaign: Campaign, reason: str) -> None:
-    """Something is wrong with it: nothing of it leaves until somebody lets it go on."""
-    await repository.move(connection, campaign, Act.STOP, reason)
-    await halted.halt(connection, campaign.id, reason)

@@ -1,53 +1,55 @@
 """Whom a campaign may write to, as SQL: who is in its segment, and what forbids mail to somebody of it.
 
-Both are the audience's own answers (`audience/audiences`, `suppression/predicate`, `audience/predicate`); here they
-become parts of the two statements that ask: the one that fixes the audience, and the one that puts mail into the queue.
+Both are the audience's own answers (`audience/audiences`, `audience/eligibility`); here they become parts of the two
+statements that ask: the one that fixes the audience, and the one that puts mail into the queue.
 """
 
 from typing import Any, Final
 
-from audience.predicate import LEFT, NOT_ASKED_FOR, PAUSED, refusing
+from audience import audiences, eligibility, segments
+from audience.eligibility import OUTCOMES, Moment, Rules
 from campaigns.model import Campaign
 from campaigns.states import RowState
+from core.queues import Lane
+from core.refusal import conflict
 from store.database import Connection
-from suppression.predicate import forbidding
-from suppression.reasons import Reason
+from store.tables import compiled
 
-UNCONFIRMED: Final = "unconfirmed"
+__all__ = ["COLUMNS", "Moment", "Rules", "eligible", "outcome_of", "question"]
 
-_LIST: Final = """
-SELECT c.id, c.address FROM segment_members m JOIN contacts c ON c.id = m.contact_id
- WHERE m.segment_id = %(segment)s AND c.application_id = %(application)s AND m.status <> 'unsubscribed'
-"""
-_EVERYBODY: Final = "SELECT c.id, c.address FROM contacts c WHERE c.application_id = %(application)s"
+COLUMNS: Final = (
+    "c.id, c.address, c.status, c.confirmed_at, c.created_at, c.time_zone, c.application_id,"
+    f" '{Lane.MARKETING}' AS lane, %(topic)s::uuid AS topic_id"
+)
+"""Of a contact `c`, what is asked of a person."""
 
-_OUTCOMES: Final = {
-    Reason.UNSUBSCRIBE.value: RowState.UNSUBSCRIBED,
-    LEFT: RowState.UNSUBSCRIBED,
-    NOT_ASKED_FOR: RowState.UNSUBSCRIBED,
-    PAUSED: RowState.UNSUBSCRIBED,
-    UNCONFIRMED: RowState.UNCONFIRMED,
-}
+Part = tuple[str, dict[str, Any]]
+"""SQL with what it names."""
 
 
-async def question(connection: Connection, campaign: Campaign) -> tuple[str, dict[str, Any]]:
-    """SELECT of `id` and `address` of the people in its segment, with what it names."""
-    names = {"segment": campaign.segment_id, "application": campaign.application_id}
-    return (_LIST if campaign.segment_id else _EVERYBODY), names
+async def question(connection: Connection, campaign: Campaign) -> Part:
+    """SELECT of `id` and `address` of the people in its segment. Raises Refused: that cannot be asked any more."""
+    if campaign.segment_id is None or campaign.started_at is None:
+        raise conflict("it has no segment")
+    segment = await segments.get(connection, campaign.application_id, campaign.segment_id)
+    whom = await segments.audience(connection, segment)
+    return compiled(audiences.people(campaign.application_id, whom, campaign.started_at))
 
 
-def ineligible(row: str) -> str:
-    """An expression: why the person in `row` may not get the mail, NULL when they may. `row` has the columns `address`,
-    `lane`, `application_id`, `topic_id` and `status`, of a contact."""
-    return f"""CASE WHEN {row}.status = 'unconfirmed' THEN '{UNCONFIRMED}'
-    ELSE coalesce((SELECT s.reason {forbidding(row)} LIMIT 1), {refusing(row)}) END"""
-
-
-def outcomes() -> dict[str, RowState]:
-    """Outcomes by reason, where it is another one than "suppressed"."""
-    return dict(_OUTCOMES)
+async def eligible(connection: Connection, campaign: Campaign, moment: Moment) -> Part:
+    """An expression: why the person in `p`, a row of `COLUMNS`, may not get the mail; NULL when they may."""
+    rules = await _rules(connection, campaign)
+    return eligibility.ineligible("p", rules, moment), eligibility.names(rules)
 
 
 def outcome_of(reason: str) -> RowState:
     """The outcome of a row whose person may not get the mail for this reason."""
-    return _OUTCOMES.get(reason, RowState.SUPPRESSED)
+    return RowState(OUTCOMES.get(reason, RowState.SUPPRESSED))
+
+
+async def _rules(connection: Connection, campaign: Campaign) -> Rules:
+    segment = campaign.segment_id and await segments.find(connection, campaign.application_id, campaign.segment_id)
+    list_id = segment.id if segment and segment.filter is None else None
+    whose = (campaign.id, campaign.topic_id, list_id)
+    assert campaign.started_at is not None, "it has begun"
+    return await eligibility.rules_for(connection, campaign.application_id, whose, campaign.started_at)

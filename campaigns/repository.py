@@ -17,6 +17,7 @@ from campaigns.states import Act, CampaignState, sources, target
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, not_found
+from messages import halted
 from store.database import Connection
 
 _COLUMNS: Final = (
@@ -148,6 +149,12 @@ async def move_quietly(connection: Connection, known: Campaign, act: Act, reason
         "at": None,
     }  # fmt: skip
     return await (await connection.execute(_MOVE, names)).fetchone() is not None
+
+
+async def stop(connection: Connection, known: Campaign, reason: str) -> None:
+    """Something is wrong with it: nothing of it leaves until somebody lets it go on."""
+    if await move_quietly(connection, known, Act.STOP, reason):
+        await halted.halt(connection, known.id, reason)
 
 
 async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:

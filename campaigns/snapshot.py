@@ -6,12 +6,13 @@ may not get the mail has a row that says so. Nobody is added once `fixed_at` is 
 """
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from campaigns import people, tallies
+from audience import eligibility
+from campaigns import people, repository, tallies
 from campaigns.model import Campaign
-from core.queues import Lane
+from core.refusal import Refused
 from store.database import Connection, Database
 
 FIRST_SLICE: Final = 5_000
@@ -24,8 +25,7 @@ _FIX: Final = """
 WITH slice AS MATERIALIZED (
   SELECT p.id FROM ({people}) p WHERE p.id > %(after)s ORDER BY p.id LIMIT %(most)s
 ), person AS (
-  SELECT c.id, c.address, c.status, c.time_zone, c.application_id, %(lane)s AS lane, %(topic)s::uuid AS topic_id
-    FROM slice JOIN contacts c ON c.id = slice.id
+  SELECT {columns} FROM slice JOIN contacts c ON c.id = slice.id
 ), judged AS MATERIALIZED (
   SELECT p.id, p.address, p.time_zone, {ineligible} AS reason,
          (SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
@@ -60,7 +60,11 @@ async def fix(database: Database, campaign: Campaign) -> int:
         async with database.transaction() as connection:
             if not await _is_ours(connection, campaign.id):
                 break
-            made, more = await _fix_slice(connection, campaign)
+            try:
+                made, more = await _fix_slice(connection, campaign)
+            except Refused as error:
+                await repository.stop(connection, campaign, f"nobody can be asked: {error}")
+                break
             total += made
             if not more:
                 await connection.execute(
@@ -85,19 +89,17 @@ async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
 async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, bool]:
     last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
     most = SLICE if last else FIRST_SLICE
+    await eligibility.fix_alone(connection, campaign.topic_id)
     asked, names = await people.question(connection, campaign)
-    statement = _FIX.format(people=asked, ineligible=people.ineligible("p"), **_due(campaign))
-    reasons = people.outcomes()
-    cursor = await connection.execute(
-        statement,
-        names
-        | {
-            "after": last[0] if last else _BEFORE_ALL, "most": most, "lane": Lane.MARKETING.value,
-            "topic": campaign.topic_id, "started": campaign.started_at, "campaign": campaign.id,
-            "local": campaign.plan.local,            "zone": campaign.plan.zone, "reasons": list(reasons), "outcomes":
-            [s.value for s in reasons.values()],
-        },
-    )  # fmt: skip
+    reason, rules = await people.eligible(connection, campaign, people.Moment.FIXING)
+    statement = _FIX.format(people=asked, columns=people.COLUMNS, ineligible=reason, **_due(campaign))
+    outcomes = eligibility.OUTCOMES
+    own: dict[str, Any] = {
+        "after": last[0] if last else _BEFORE_ALL, "most": most, "topic": campaign.topic_id,
+        "started": campaign.started_at, "campaign": campaign.id, "local": campaign.plan.local,
+        "zone": campaign.plan.zone, "reasons": list(outcomes), "outcomes": list(outcomes.values()),
+    }  # fmt: skip
+    cursor = await connection.execute(statement, names | rules | own)
     made: Counter[str] = Counter(dict(await cursor.fetchall()))
     await tallies.add(connection, {(campaign.id, state): n for state, n in made.items()})
     return made.total(), made.total() == most

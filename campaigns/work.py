@@ -175,4 +175,4 @@ async def _judge(database: Database, campaign_id: UUID) -> None:
         complaints, bounces = limits[AlarmKind.COMPLAINTS].values, limits[AlarmKind.HARD_BOUNCES].values
         reason = too_many(Figures.of(campaign.tallies), complaints, bounces)
         if reason:
-            await feed.stop(connection, campaign, reason)
+            await repository.stop(connection, campaign, reason)
