@@ -25,6 +25,7 @@ from api.routes import (
     api_keys,
     applications,
     audiences,
+    broadcasts,
     contact_imports,
     contact_properties,
     contacts,
@@ -69,7 +70,7 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, contacts,
-    segments, audiences,
+    segments, audiences, broadcasts,
     addresses, recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound,
     reports, seeds, standing, templates, applications, health, pages,
 )  # fmt: skip
@@ -82,6 +83,7 @@ _TAGS: Final = [
     {"name": "Templates", "description": "What mail is written from."},
     {"name": "Contacts", "description": "The people you write to, and what each of them takes."},
     {"name": "Segments", "description": "Lists of contacts, and filters that find them."},
+    {"name": "Broadcasts", "description": "One mail to many people, with an outcome for each."},
     {"name": "Recipients", "description": "One person: may we write to them, and what was last."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},

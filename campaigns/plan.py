@@ -109,6 +109,8 @@ def to_json(plan: Plan) -> dict[str, object]:
 
 def from_json(given: Mapping[str, Any]) -> Plan:
     """What was given, or stored. Raises Refused naming the field."""
+    if unknown := sorted(set(given) - _NAMES):
+        raise invalid(f"plan.{unknown[0]}"[:80], f"there is no such part, only {', '.join(sorted(_NAMES))}")
     local = _local(given.get("local_time"))
     window = _window(given["window"]) if given.get("window") else None
     if local is not None and window is not None:
@@ -123,7 +125,14 @@ def from_json(given: Mapping[str, Any]) -> Plan:
     )
 
 
-def _window(given: Mapping[str, Any]) -> Window:
+_NAMES: Final = frozenset({"local_time", "zone", "window", "spread_hours", "per_hour", "late_hours"})
+
+
+def _window(given: object) -> Window:
+    if not isinstance(given, Mapping):
+        raise invalid("window", "it must be an object with `days`, `from`, `to` and `zone`")
+    if not isinstance(given.get("days") or [], (list, tuple)):
+        raise invalid("window.days", f"they must be a list of {', '.join(DAYS)}")
     days = tuple(str(day).lower()[:3] for day in given.get("days") or DAYS)
     if not days or any(day not in DAYS for day in days):
         raise invalid("window.days", f"they must be among {', '.join(DAYS)}: without a day it would never open")

@@ -39,6 +39,8 @@ class Act(StrEnum):
     CANCEL = "cancel"
     UNSCHEDULE = "unschedule"
     RETRY = "retry"
+    ASK = "ask"
+    """It could not begin in time: somebody has to say that it should still go out."""
 
 
 _S, _A = CampaignState, Act
@@ -48,7 +50,7 @@ MOVES: Final[Mapping[CampaignState, Mapping[Act, CampaignState]]] = MappingProxy
         _S.DRAFT: {_A.SCHEDULE: _S.SCHEDULED, _A.START: _S.SENDING},
         _S.SCHEDULED: {
             _A.SCHEDULE: _S.SCHEDULED,
-            _A.PAUSE: _S.PAUSED,
+            _A.ASK: _S.PAUSED,
             _A.START: _S.SENDING,
             _A.UNSCHEDULE: _S.DRAFT,
             _A.CANCEL: _S.CANCELLED,

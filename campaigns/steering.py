@@ -12,7 +12,7 @@ from uuid import UUID
 from audience import topics
 from campaigns import contents, repository, tallies
 from campaigns.model import MAX_NAME, Campaign, Draft
-from campaigns.states import Act, CampaignState, RowState
+from campaigns.states import OPEN, Act, CampaignState, RowState
 from core.addresses import AddressError, parse_mailbox
 from core.refusal import conflict, invalid, not_found
 from messages import halted
@@ -124,6 +124,9 @@ async def remove(connection: Connection, known: Campaign) -> None:
     allowed = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.FINISHED, CampaignState.CANCELLED)
     if not await repository.hold(connection, known.id, *allowed):
         raise conflict(f"a broadcast that is {known.state} cannot be deleted", "Cancel it first.")
+    open_rows = await tallies.of(connection, [known.id])
+    if any(open_rows.get(known.id, {}).get(state, 0) for state in OPEN):
+        raise conflict("some of its mail has not ended yet", "Ask again in a moment.")
     await repository.delete(connection, known)
 
 

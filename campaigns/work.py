@@ -104,7 +104,7 @@ async def _begin_if_due(database: Database, campaign: Campaign) -> None:
             return
         if campaign.plan.is_late(campaign.scheduled_at, now):
             late = f"it should have begun at {begins:%Y-%m-%d %H:%M} UTC: let it go on if it should still be sent"
-            await repository.move_quietly(connection, campaign, Act.PAUSE, late)
+            await repository.move_quietly(connection, campaign, Act.ASK, late)
             await halted.halt(connection, campaign.id, late)
         else:
             await repository.move_quietly(connection, campaign, Act.START)

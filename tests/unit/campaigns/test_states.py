@@ -42,7 +42,7 @@ def test_what_is_halted_goes_on_or_is_cancelled() -> None:
 
 
 def test_sources_are_the_table_read_backwards() -> None:
-    assert sources(Act.PAUSE) == ["scheduled", "sending"]
+    assert sources(Act.PAUSE) == ["sending"]
     assert sources(Act.CANCEL) == ["paused", "scheduled", "sending", "stopped"]
     assert row_sources(RowState.BOUNCED) == ["deferred", "delivered", "queued"]
 

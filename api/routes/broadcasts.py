@@ -1,0 +1,268 @@
+"""`/broadcasts`: mail to the people of a segment, each with an outcome of their own. `campaigns/steering` decides.
+
+A broadcast is a draft until it is sent; `pause` and `resume`, the report and trying again are ours.
+"""
+
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from accounts import permission
+from accounts.directory import Caller
+from api.auth import FullAccess
+from api.openapi import errors
+from api.operating import ApplicationRoute, Part, With
+from api.schemas.broadcasts import (
+    BroadcastAnswer,
+    BroadcastDeleted,
+    BroadcastFacts,
+    BroadcastList,
+    BroadcastReference,
+    BroadcastReport,
+    BroadcastRetried,
+    CreateBroadcast,
+    LinkList,
+    RecipientList,
+    SendBroadcast,
+    UpdateBroadcast,
+)
+from campaigns import plan, report, repository, steering
+from campaigns.model import Campaign, Draft, Words
+from campaigns.report import Kind, Wanted
+from core.addresses import AddressError, fold_address, parse_mailbox
+from core.paging import Window
+from core.refusal import invalid
+from messages.schedule_text import ScheduleError, parse_schedule
+from messages.tags import fault
+from mta.bounce_kinds import Permanence
+from store.database import Connection
+from web.absent import Absent
+from web.answers import json_answer
+from web.bodies import largest_body
+from web.faces.broadcasts import broadcast_answer, broadcast_face, link_face, recipient_face, report_face
+from web.faces.references import deleted, reference
+from web.paging import listed, page_of, window
+
+router = APIRouter(prefix="/broadcasts", tags=["Broadcasts"], route_class=ApplicationRoute)
+
+PAGE = 20
+_SWITCHES = ("topic_id", "open_tracking", "click_tracking")
+_BODY = 5 * 1024 * 1024
+_Window = Annotated[Window[UUID], Depends(window)]
+_REFUSALS = errors("not_found", "conflict")
+
+
+@router.post("", summary="Create a broadcast", status_code=201, response_model=BroadcastReference, responses=_REFUSALS)
+@largest_body(_BODY)
+async def create_broadcast(body: CreateBroadcast, who: FullAccess, given: With) -> Response:
+    """Makes a draft; with `send` it is sent, or scheduled, at once."""
+    await _may_send_as(body.sender, who, given)
+    draft = _draft(body, Draft(Words(body.sender)))
+    if body.scheduled_at and not body.send:
+        raise invalid("scheduled_at", "it goes with `send`: a draft is sent when you say so")
+    async with given.database.transaction() as connection:
+        made = await steering.create(connection, who.application_id, draft)
+        if body.send:
+            await _send(connection, made, body.scheduled_at, given)
+    return json_answer(reference("broadcast", made.id), 201)
+
+
+@router.get("", summary="List broadcasts", response_model=BroadcastList)
+async def list_broadcasts(who: FullAccess, given: With, wanted: _Window) -> Response:
+    """Your broadcasts, newest first."""
+    async with given.database.connection() as connection:
+        found = await repository.page(connection, who.application_id, replace(wanted, limit=wanted.limit or PAGE))
+    return json_answer(listed(found, broadcast_face))
+
+
+@router.get("/{broadcast_id}", summary="Get a broadcast", response_model=BroadcastAnswer, responses=_REFUSALS)
+async def get_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """A broadcast with its words, and how many people are in which state."""
+    async with given.database.connection() as connection:
+        return json_answer(broadcast_answer(await repository.get(connection, who.application_id, broadcast_id)))
+
+
+@router.patch("/{broadcast_id}", summary="Update a broadcast", response_model=BroadcastReference, responses=_REFUSALS)
+@largest_body(_BODY)
+async def update_broadcast(broadcast_id: UUID, body: UpdateBroadcast, who: FullAccess, given: With) -> Response:
+    """Changes a draft."""
+    if body.sender:
+        await _may_send_as(body.sender, who, given)
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        draft = steering.draft_of(known)
+        if body.sender:
+            draft = replace(draft, words=replace(draft.words, sender=body.sender))
+        await steering.update(connection, known, _draft(body, draft))
+    return json_answer(reference("broadcast", broadcast_id))
+
+
+@router.post("/{broadcast_id}/send", summary="Send a broadcast", response_model=BroadcastReference, responses=_REFUSALS)
+async def send_broadcast(
+    broadcast_id: UUID, who: FullAccess, given: With, body: SendBroadcast | None = None
+) -> Response:
+    """Sends a draft now, or at a time: at each person's local one when its plan says so. Who is written to is fixed
+    when it begins."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        await _send(connection, known, body.scheduled_at if body else None, given)
+    return json_answer(reference("broadcast", broadcast_id))
+
+
+@router.post(
+    "/{broadcast_id}/cancel", summary="Cancel a broadcast", response_model=BroadcastReference, responses=_REFUSALS
+)
+async def cancel_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """One that is scheduled becomes a draft again. Of one that is being sent nothing leaves from now on."""
+    return await _do(steering.cancel, broadcast_id, who, given)
+
+
+@router.post(
+    "/{broadcast_id}/pause", summary="Pause a broadcast", response_model=BroadcastReference, responses=_REFUSALS
+)
+async def pause_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """Nothing of it leaves until it is resumed, but for what a server is being given this second."""
+    return await _do(steering.pause, broadcast_id, who, given)
+
+
+@router.post(
+    "/{broadcast_id}/resume", summary="Resume a broadcast", response_model=BroadcastReference, responses=_REFUSALS
+)
+async def resume_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """A paused or stopped one goes on where it was."""
+    return await _do(steering.resume, broadcast_id, who, given)
+
+
+@router.post(
+    "/{broadcast_id}/retry",
+    summary="Retry failed mail of a broadcast",
+    response_model=BroadcastRetried,
+    responses=_REFUSALS,
+)
+async def retry_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """Those whose mail could not be made, whose time ran out, or who were refused for no fault of their address."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        tried = await steering.retry(connection, known)
+    return json_answer(reference("broadcast", broadcast_id) | {"people": tried.people})
+
+
+@router.post(
+    "/{broadcast_id}/duplicate",
+    summary="Duplicate a broadcast",
+    status_code=201,
+    response_model=BroadcastReference,
+    responses=_REFUSALS,
+)
+async def duplicate_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """A new draft with the same words."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        made = await steering.duplicate(connection, known)
+    return json_answer(reference("broadcast", made.id), 201)
+
+
+@router.delete("/{broadcast_id}", summary="Delete a broadcast", response_model=BroadcastDeleted, responses=_REFUSALS)
+async def delete_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """A draft, a scheduled one, or one that has ended, with its report."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        await steering.remove(connection, known)
+    return json_answer(deleted("broadcast", broadcast_id))
+
+
+@router.get(
+    "/{broadcast_id}/recipients", summary="List its recipients", response_model=RecipientList, responses=_REFUSALS
+)
+async def list_recipients(
+    broadcast_id: UUID,
+    who: FullAccess,
+    given: With,
+    wanted: _Window,
+    kind: Annotated[Kind | None, Absent, Query(alias="type", description="Only those; all without it.")] = None,
+    email: Annotated[str, Query(max_length=1000, description="Only the one of this address.")] = "",
+    bounce_type: Annotated[Permanence | None, Absent, Query(description="Only bounces that are so lasting.")] = None,
+) -> Response:
+    """Everybody it went to or could not go to, each with what became of their mail and why."""
+    asked = Wanted(kind, _folded(email), bounce_type)
+    async with given.database.connection() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        found = await report.recipients(connection, known.id, asked, replace(wanted, limit=wanted.limit or PAGE))
+    return json_answer(listed(found, lambda one: recipient_face(one, kind)))
+
+
+@router.get(
+    "/{broadcast_id}/clicked-links", summary="List its clicked links", response_model=LinkList, responses=_REFUSALS
+)
+async def list_links(broadcast_id: UUID, who: FullAccess, given: With, wanted: Part) -> Response:
+    """Links that people followed, the most followed first."""
+    async with given.database.connection() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        found = await report.links(connection, known.id)
+    return json_answer(listed(page_of(found, lambda link: link.id, wanted), link_face))
+
+
+@router.get("/{broadcast_id}/report", summary="Get its report", response_model=BroadcastReport, responses=_REFUSALS)
+async def get_report(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """Figures that count each person once: in all, by provider, IP, variant, hour, and link."""
+    async with given.database.connection() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        return json_answer(report_face(await report.report(connection, known)))
+
+
+async def _do(act: Any, broadcast_id: UUID, who: Caller, given: Any) -> Response:
+    async with given.database.transaction() as connection:
+        await act(connection, await repository.get(connection, who.application_id, broadcast_id))
+    return json_answer(reference("broadcast", broadcast_id))
+
+
+async def _send(connection: Connection, known: Campaign, at: str | None, given: Any) -> None:
+    now = given.acceptor.clock.now()
+    try:
+        moment = parse_schedule(at, now) if at else None
+    except ScheduleError as error:
+        raise invalid("scheduled_at", str(error)) from None
+    if moment is None and known.plan.local is None:
+        await steering.start(connection, known)
+    else:
+        await steering.schedule(connection, known, moment, now)
+
+
+async def _may_send_as(sender: str, who: Caller, given: Any) -> None:
+    try:
+        domain = parse_mailbox(sender).domain
+    except AddressError as error:
+        raise invalid("from", error.reason) from None
+    await permission.sender_domain(given.directory, who, domain)
+
+
+def _draft(body: BroadcastFacts, known: Draft) -> Draft:
+    """The draft with what was given; what was not stays."""
+    said = body.model_fields_set
+    words: dict[str, Any] = {name: getattr(body, name) or "" for name in ("subject", "preview_text") if name in said}
+    words |= {name: getattr(body, name) or None for name in ("html", "text") if name in said}
+    words |= {"reply_to": tuple(body.reply_to or ())} if "reply_to" in said else {}
+    changes: dict[str, Any] = {name: getattr(body, name) for name in _SWITCHES if name in said}
+    changes |= {"segment_id": body.segment_id or body.audience_id} if said & {"segment_id", "audience_id"} else {}
+    changes |= {"name": body.name or ""} if "name" in said else {}
+    changes |= {"tags": _tags(body)} if "tags" in said else {}
+    changes |= {"plan": plan.from_json(body.plan or {})} if "plan" in said else {}
+    return replace(known, words=replace(known.words, **words), **changes)
+
+
+def _tags(body: BroadcastFacts) -> tuple[tuple[str, str], ...]:
+    for n, tag in enumerate(body.tags or ()):
+        if wrong := fault(tag.name, tag.value):
+            raise invalid(f"tags[{n}].{wrong[0]}", wrong[1])
+    return tuple((tag.name, tag.value) for tag in body.tags or ())
+
+
+def _folded(email: str) -> str | None:
+    if not email:
+        return None
+    try:
+        return fold_address(email)
+    except AddressError as error:
+        raise invalid("email", error.reason) from None

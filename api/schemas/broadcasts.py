@@ -1,0 +1,235 @@
+"""Bodies and answers of `/broadcasts`, by type and shape.
+
+Names and values are Resend's, so that its SDKs work; `state`, `people`, `plan`, tags and tracking are ours.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from api.schemas.emails import Tag
+from api.schemas.shapes import Listed, Strict
+from campaigns.model import MAX_NAME
+from campaigns.states import CampaignState, RowState
+from messages.limits import MAX_SUBJECT
+from mta.bounce_kinds import Permanence
+from web.absent import Absent, Needed
+
+_Text = Annotated[str, Field(max_length=2_000_000)]
+_Line = Annotated[str, Field(max_length=MAX_SUBJECT)]
+
+
+def _as_list(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+class BroadcastFacts(Strict):
+    """What a broadcast is."""
+
+    segment_id: Annotated[UUID | None, Absent] = Field(None, strict=False, description="The segment it goes to.")
+    audience_id: Annotated[UUID | None, Absent] = Field(
+        None, strict=False, description="The same, as older clients name it."
+    )
+    name: Annotated[str, Field(max_length=MAX_NAME)] | None = Field(None, description="For you; nobody else sees it.")
+    subject: _Line | None = Field(None, description="A template: `News for {{{first_name|you}}}`.")
+    reply_to: Annotated[list[str] | None, BeforeValidator(_as_list), Absent] = Field(
+        None, max_length=20, description="Where answers go."
+    )
+    preview_text: _Line | None = Field(None, description="What mail programs show behind the subject.")
+    html: _Text | None = Field(None, description="A template: each person's own variables are filled in.")
+    text: _Text | None = Field(None, description="The same without markup.")
+    topic_id: Annotated[UUID | None, Absent] = Field(
+        None, strict=False, description="The type of mail it is; whoever left it gets none."
+    )
+    tags: Annotated[list[Tag] | None, Absent] = Field(None, max_length=50, description="Ours. Tags of each mail.")
+    open_tracking: bool | None = Field(None, description="Ours. Null: what the sender's domain says.")
+    click_tracking: bool | None = Field(None, description="Ours. Null: what the sender's domain says.")
+    plan: dict[str, Any] | None = Field(
+        None,
+        description="Ours. How it is spread over time: `local_time` and `zone`, `window` of `days`, `from`, `to` and "
+        "`zone`, `spread_hours`, `per_hour`, `late_hours`.",
+    )
+
+
+class CreateBroadcast(BroadcastFacts):
+    """A mail to the people of a segment."""
+
+    sender: Annotated[_Line, Needed] = Field(alias="from", description="The sender, of a domain of yours.")
+    send: bool | None = Field(None, description="Send it at once, or at `scheduled_at`.")
+    scheduled_at: Annotated[str | None, Absent] = Field(
+        None, max_length=100, description="With `send`: a time (ISO 8601), or a wait such as `in 2 days`."
+    )
+
+
+class UpdateBroadcast(BroadcastFacts):
+    """What to change of a draft; what is left out stays."""
+
+    sender: Annotated[_Line | None, Absent] = Field(None, alias="from", description="The sender.")
+
+
+class SendBroadcast(Strict):
+    """When to send it."""
+
+    scheduled_at: Annotated[str | None, Absent] = Field(
+        None, max_length=100, description="A time (ISO 8601), or a wait such as `in 2 days`; without it: now."
+    )
+
+
+class People(BaseModel):
+    """How many people there are, by what became of each."""
+
+    total: int = Field(description="Everybody it was fixed to go to.")
+    waiting: int = Field(description="Nothing was done for them yet.")
+    queued: int = Field(description="Their mail is on its way.")
+    deferred: int = Field(description="Their server said later; it is tried for 72 hours.")
+    delivered: int
+    bounced: int
+    suppressed: int = Field(description="The suppression list forbade it.")
+    unsubscribed: int = Field(description="They left before their mail did.")
+    expired: int = Field(description="Their server took it at no time within 72 hours.")
+    cancelled: int = Field(description="The broadcast was cancelled before.")
+    failed: int = Field(description="The mail could not be made for them.")
+    tapered: int = Field(description="They have been silent for long, or had enough mail.")
+    unconfirmed: int = Field(description="They have not confirmed that they want mail.")
+    erased: int = Field(description="They were deleted before their mail left.")
+    held_out: int = Field(description="They are in the group that gets nothing.")
+    opened: int = Field(description="People who opened it.")
+    clicked: int = Field(description="People who followed a link in it.")
+    complained: int = Field(description="People who called it spam and did not take that back.")
+    left: int = Field(description="People who unsubscribed by it.")
+
+
+class BroadcastItem(BaseModel):
+    """A broadcast."""
+
+    id: UUID
+    name: str = Field(description="For you.")
+    audience_id: UUID | None = Field(description="The segment it goes to.")
+    segment_id: UUID | None = Field(description="The segment it goes to.")
+    status: Literal["draft", "queued", "sent"] = Field(description="The state in Resend's words.")
+    created_at: datetime
+    scheduled_at: datetime | None = Field(description="When it begins; null when nobody said so.")
+    sent_at: datetime | None = Field(description="When it began.")
+    state: CampaignState = Field(description="Where it is.")
+    reason: str = Field(description="Why it is paused or stopped, with the figure; empty when there is nothing.")
+    ended_at: datetime | None = Field(description="When nobody was left to send to.")
+    people: People = Field(description="Everybody, by what became of them.")
+
+
+class BroadcastAnswer(BroadcastItem):
+    """A broadcast by itself."""
+
+    object: Literal["broadcast"] = "broadcast"
+    sender: str = Field(alias="from", description="The sender.")
+    subject: str = Field(description="The subject, as a template.")
+    reply_to: list[str] | None = Field(description="Where answers go.")
+    preview_text: str | None = Field(description="What mail programs show behind the subject.")
+    topic_id: UUID | None = Field(description="The type of mail it is.")
+    html: str | None = Field(description="The HTML, as a template.")
+    text: str | None = Field(description="The text, as a template.")
+    tags: list[Tag] = Field(description="Tags of each mail.")
+    open_tracking: bool | None = Field(description="Null: what the sender's domain says.")
+    click_tracking: bool | None = Field(description="Null: what the sender's domain says.")
+    plan: dict[str, Any] = Field(description="How it is spread over time.")
+
+
+class BroadcastList(Listed[BroadcastItem]):
+    """Broadcasts, newest first."""
+
+
+class BroadcastReference(BaseModel):
+    """The broadcast that was worked on."""
+
+    object: Literal["broadcast"] = "broadcast"
+    id: UUID
+
+
+class BroadcastDeleted(BroadcastReference):
+    """The broadcast is gone."""
+
+    deleted: Literal[True] = True
+
+
+class BroadcastRetried(BroadcastReference):
+    """People are tried again."""
+
+    people: int = Field(description="How many.")
+
+
+class ClickedLink(BaseModel):
+    """A link one person followed."""
+
+    url: str = Field(description="Where it leads.")
+    clicks: int = Field(description="How often they followed it.")
+
+
+class BroadcastRecipient(BaseModel):
+    """One person, and what became of their mail."""
+
+    id: UUID
+    contact_id: UUID = Field(description="The contact.")
+    email: str | None = Field(description="The address; null when the person was erased.")
+    count: int | None = Field(description="How often they opened or clicked, where that was asked for.")
+    clicked_links: list[ClickedLink] = Field(description="Links they followed.")
+    bounce_type: Permanence | None = Field(description="How lasting the refusal is.")
+    state: RowState = Field(description="What became of it.")
+    reason: str | None = Field(description="Why, in the words of who decided it.")
+    email_id: UUID | None = Field(description="The mail; null when none was made.")
+    variant: int = Field(description="Which variant they got.")
+    provider: str | None = Field(description="Who keeps the mailbox.")
+    ip: str | None = Field(description="The IP it left through.")
+    queued_at: datetime | None = Field(description="When the mail was made.")
+    ended_at: datetime | None = Field(description="When it ended.")
+    opened_at: datetime | None = Field(description="When they first opened it.")
+    clicked_at: datetime | None = Field(description="When they first followed a link.")
+    unsubscribed_at: datetime | None = Field(description="When they left by it.")
+    complained_at: datetime | None = Field(description="When they called it spam.")
+
+
+class RecipientList(Listed[BroadcastRecipient]):
+    """People in the order of their contacts."""
+
+
+class BroadcastLink(BaseModel):
+    """A link that people followed."""
+
+    id: str = Field(description="Its number in this broadcast.")
+    url: str = Field(description="Where it leads.")
+    clicks: int = Field(description="How often it was followed.")
+    unique_clicks: int = Field(description="By how many people.")
+
+
+class LinkList(Listed[BroadcastLink]):
+    """Links, the most followed first."""
+
+
+class Part(BaseModel):
+    """Figures of some of the people who got a mail, each counted once."""
+
+    name: str = Field(description="Of whom.")
+    sent: int = Field(description="People for whom a mail was made.")
+    delivered: int
+    bounced: int
+    deferred: int = Field(description="Still put off by their server.")
+    opened: int = Field(description="People who opened it.")
+    clicked: int = Field(description="People who followed a link.")
+    unsubscribed: int = Field(description="People who left by it.")
+    complained: int = Field(description="People who called it spam.")
+
+
+class BroadcastReport(BaseModel):
+    """A broadcast in figures."""
+
+    object: Literal["broadcast_report"] = "broadcast_report"
+    id: UUID
+    state: CampaignState = Field(description="Where it is.")
+    reason: str = Field(description="Why it is paused or stopped.")
+    people: People = Field(description="Everybody, by what became of them.")
+    whole: Part = Field(description="Everybody who got a mail.")
+    by_provider: list[Part] = Field(description="By who keeps the mailbox.")
+    by_ip: list[Part] = Field(description="By the IP it left through.")
+    by_variant: list[Part] = Field(description="By what they got.")
+    by_hour: list[Part] = Field(description="By the hour in which it ended.")
+    links: list[BroadcastLink] = Field(description="Links, the most followed first.")
