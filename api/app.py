@@ -36,6 +36,7 @@ from api.routes import (
     ips,
     metrics,
     pages,
+    people,
     pools,
     providers,
     recipients,
@@ -69,10 +70,9 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
-    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, contacts,
-    segments, audiences, broadcasts,
-    addresses, recipients, suppressions, webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound,
-    reports, seeds, standing, templates, applications, health, pages,
+    metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
+    contacts, segments, audiences, broadcasts, addresses, recipients, suppressions, webhooks, sandbox, pools, ips,
+    throttles, warmup, providers, alarms, inbound, reports, seeds, standing, templates, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},

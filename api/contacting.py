@@ -1,13 +1,17 @@
 """What the routes of contacts share: bodies as wishes, who asks, answers of pages. Called by those routes only."""
 
+from uuid import UUID
+
 from fastapi import Request, Response
 
 from accounts.directory import Caller
 from api.operating import by
 from api.schemas.contacts import ContactFacts, CreateContact, UpdateContact
+from audience import contacts
+from audience.choices import Person
 from audience.contact_fields import FIELDS, checked_email
 from audience.contact_history import ContactAct, ContactSource
-from audience.contacts import Changes, Contact, Status
+from audience.contacts import Changes, Contact, Status, named
 from core.paging import Page
 from core.refusal import invalid
 from core.settings import Settings
@@ -62,3 +66,12 @@ def _changes(body: ContactFacts, *, confirm: bool) -> Changes:
         confirm,
         {key: value for key, value in proof.items() if value},
     )
+
+
+async def person_meant(connection: Connection, application_id: UUID, text: str) -> tuple[Person, UUID | str]:
+    """Whose choices are meant, and what the answer calls them: an address need not be a contact's."""
+    wanted = named(text)
+    if isinstance(wanted, UUID):
+        known = await contacts.get(connection, application_id, wanted)
+        return known.person, known.id
+    return Person(application_id, wanted), wanted

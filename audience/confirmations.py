@@ -245,6 +245,15 @@ async def find(connection: Connection, application_id: UUID, identifier: UUID) -
     return await _one(connection, application_id, identifier)
 
 
+async def of_person(connection: Connection, application_id: UUID, address: str) -> Confirmation | None:
+    """The one that waits for somebody, or was theirs, for whoever asks what is known of them. `address` is folded."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM confirmations WHERE application_id = %s AND address = %s", [application_id, address]
+    )
+    row = await cursor.fetchone()
+    return _confirmation(row) if row else None
+
+
 async def locked(connection: Connection, application_id: UUID, identifier: UUID) -> Confirmation | None:
     """The same; nobody else confirms it until the end of the transaction."""
     return await _one(connection, application_id, identifier, " FOR UPDATE")

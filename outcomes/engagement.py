@@ -7,7 +7,8 @@ two processes that see the first open of one mail would both call theirs the fir
 `engaged` keeps one row for each recipient of an application: the last open, click and other sign of life, of people
 only. Warm-up asks it for whom a young IP meets first.
 
-Hits of a mail that is no longer stored tell nothing any more: its links go on working, and that is all.
+Hits of a mail that is no longer stored, or whose recipient was erased, tell nothing any more: its links go on working,
+and that is all.
 """
 
 from collections import Counter, defaultdict
@@ -21,6 +22,7 @@ import orjson
 
 from messages import timeline
 from messages.entries import Entry, EventKind
+from messages.erasing import NOBODY
 from messages.link_tokens import Kind
 from messages.model import MessageRef
 from outcomes.hits import Hit
@@ -194,6 +196,13 @@ async def report_activity(connection: Connection, application_id: UUID, address:
     )
 
 
+async def forget_person(connection: Connection, application_id: UUID, address: str) -> None:
+    """Somebody is erased. `address` is folded."""
+    await connection.execute(
+        "DELETE FROM engaged WHERE application_id = %s AND address = %s", [application_id, address]
+    )
+
+
 async def forget(connection: Connection) -> None:
     """Retention: recipients without a sign of life for long, and segments that nobody came back to settle."""
     await connection.execute(
@@ -222,7 +231,7 @@ async def _facts(connection: Connection, refs: set[MessageRef]) -> dict[MessageR
 def _is_told(hit: Hit, verdict: Verdict, facts: dict[MessageRef, _Facts]) -> bool:
     """Counts it, so that what is too much for one message is seen within a segment too."""
     kind, known = _KINDS.get(hit.kind), facts.get(hit.ref)
-    if kind is None or known is None:
+    if kind is None or known is None or known.address == NOBODY:
         return False
     known.events[kind, verdict.machine is not None] += 1
     return known.events[kind, verdict.machine is not None] <= MOST_EVENTS

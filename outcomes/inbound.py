@@ -30,6 +30,11 @@ GIVEN_UP: Final = timedelta(days=2)
 """A row that still has no result by then is not picked up again: something about it is a bug, and it stays to be
 looked at until `KEPT` is over."""
 
+_FORGET_ABOUT: Final = """
+DELETE FROM inbound_mail WHERE result IS NOT NULL
+   AND (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
+"""
+
 _CLAIM = """
 UPDATE inbound_mail i SET due_at = now() + %(lease)s FROM (
   SELECT id FROM inbound_mail
@@ -275,6 +280,13 @@ async def forget_inbound(connection: Connection, most_bytes: int | None = None) 
     if most_bytes is not None:
         gone += (await connection.execute(_TOO_MUCH, {"bytes": most_bytes})).rowcount
     return gone
+
+
+async def forget_about(connection: Connection, refs: Sequence[MessageRef]) -> None:
+    """Mail that came back about these messages, and was placed: their recipient is erased."""
+    if refs:
+        names = {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
+        await connection.execute(_FORGET_ABOUT, names)
 
 
 def _printable(text: str) -> str:

@@ -38,6 +38,11 @@ _WHOSE: Final = """
    AND (NOT %(test)s OR (SELECT capture FROM emails WHERE id = c.email_id))
 """
 
+_FORGET_MESSAGES: Final = """
+DELETE FROM captured_mails
+ WHERE (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
+"""
+
 _TOO_MUCH = """
 DELETE FROM captured_mails c USING (
   SELECT m.id, sum(m.size) OVER (PARTITION BY m.application_id ORDER BY m.id DESC) AS total
@@ -156,6 +161,13 @@ async def trim(connection: Connection, bounds: Bounds) -> None:
         "DELETE FROM captured_mails WHERE captured_at < now() - make_interval(days => %s)", [bounds.days]
     )
     await connection.execute(_TOO_MUCH, {"bytes": bounds.bytes})
+
+
+async def forget_messages(connection: Connection, refs: Sequence[MessageRef]) -> None:
+    """Captured mail of these messages: their recipient is erased."""
+    if refs:
+        names = {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
+        await connection.execute(_FORGET_MESSAGES, names)
 
 
 def _names(wanted: Wanted) -> dict[str, object]:

@@ -158,3 +158,8 @@ def _row(key: Key, tally: Tally, last: MailboxNews, fresh: bool) -> dict[str, ob
         "address": key[0], "kind": key[1].value, "count": tally.count, "days": sorted(tally.days), "at": last.at,
         "reply": last.reply[:DETAIL_LENGTH], "email": last.email_id, "fresh": fresh, "delivered": tally.delivered_by,
     }  # fmt: skip
+
+
+async def forget_address(connection: Connection, address: str) -> None:
+    """Somebody is erased: their mailbox is counted anew."""
+    await connection.execute("DELETE FROM soft_bounces WHERE address = %s", [address])

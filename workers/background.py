@@ -28,7 +28,7 @@ from mta.dns_client import DnsClient
 from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
 from outcomes.proving import remembered_keys
 from outcomes.reports import ReportTools, Sweeper
-from sandbox import complaints
+from sandbox import complaints, erasing
 from store import folding
 from store.clock import DatabaseClock
 from store.database import Database
@@ -114,6 +114,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
     Duty("lists of contacts", 2.0, lambda background: bring_in(background.reports.database, background.records)),
+    Duty("erased people", 20.0, lambda background: erasing.finish(background.reports.database)),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
     Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),

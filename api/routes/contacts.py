@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.auth import FullAccess
-from api.contacting import act_of, alteration, creation, same_address, shown
+from api.contacting import act_of, alteration, creation, person_meant, same_address, shown
 from api.openapi import errors
 from api.operating import ApplicationRoute, With, by
 from api.schemas.contacts import (
@@ -29,12 +29,11 @@ from api.schemas.contacts import (
 )
 from api.schemas.topics import Choices, ChooseTopics, ContactTopics, WhoseTopics
 from audience import contact_history, contacts, properties
-from audience.choices import Act, Person, Source
+from audience.choices import Act, Source
 from audience.contacts import named
 from audience.topics import MOST
 from core.paging import Window, page_within
 from messages import choosing, people
-from store.database import Connection
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.contacts import contact_answer, contact_past_face, place_face, removed_face
@@ -84,7 +83,7 @@ async def list_contacts(who: FullAccess, given: With, wanted: Part) -> Response:
 async def list_contact_topics(contact: str, who: FullAccess, given: With, wanted: Part) -> Response:
     """Every topic, and whether this person gets it."""
     async with given.database.connection() as connection:
-        person, _ = await _person(connection, who.application_id, contact)
+        person, _ = await person_meant(connection, who.application_id, contact)
         found = await people.preferences(connection, person)
     part = page_within(found, lambda one: one.topic.id, replace(wanted, limit=wanted.limit or MOST))
     return json_answer(listed(there(part), preference_face))
@@ -102,7 +101,7 @@ async def update_contact_topics(contact: str, body: ChooseTopics, who: FullAcces
     act = Act(Source.API, detail=by(who))
     asked = body.topics if isinstance(body, Choices) else body
     async with given.database.transaction() as connection:
-        person, identifier = await _person(connection, who.application_id, contact)
+        person, identifier = await person_meant(connection, who.application_id, contact)
         known = await people.preferences(connection, person)
         wanted = people.choosable([(one.id, one.subscription) for one in asked], known)
         await choosing.choose(connection, person, wanted, act)
@@ -203,12 +202,3 @@ async def delete_contact(contact: str, request: Request, who: FullAccess, given:
     async with given.database.transaction() as connection:
         gone = await people.delete(connection, who.application_id, named(contact), act_of(request, who))
     return json_answer(removed_face(gone))
-
-
-async def _person(connection: Connection, application_id: UUID, text: str) -> tuple[Person, UUID | str]:
-    """Whose choices are meant, and what the answer calls them: an address need not be a contact's."""
-    wanted = named(text)
-    if isinstance(wanted, UUID):
-        known = await contacts.get(connection, application_id, wanted)
-        return known.person, known.id
-    return Person(application_id, wanted), wanted

@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 
 from audience import contact_history, contacts, properties, segments
+from audience.choices import Person
 from audience.contact_history import ContactAct, ContactPast, ContactSource
 from audience.contacts import Changes, Contact, named
 from cli.application import ApplicationOption, YesOption, chosen, confirm
@@ -21,8 +22,13 @@ from cli.sessions import with_database
 from core.paging import Window
 from messages import people
 from messages.people import Seen, Wish
+from outcomes import exporting
+from outcomes.exporting import Held
+from sandbox import erasing
 from store.database import Connection, Database
+from suppression.reasons import SuppressionScope
 from web.faces.contacts import contact_answer, contact_face, contact_past_face, place_face, removed_face
+from web.faces.people import erased_face, held_face
 from web.faces.references import reference
 
 app = typer.Typer(help="The people you write to.", no_args_is_help=True)
@@ -236,6 +242,55 @@ def history(contact: ContactArgument, application: ApplicationOption = "", as_js
             return list((await contact_history.page(connection, known.id)).entries)
 
     emit(with_database(work), contact_past_face, cells=contact_past_face, as_json=as_json, columns=_HISTORY)
+
+
+@app.command("export")
+def export(contact: ContactArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """All that is held about a person, as JSON: contact, lists, consent, choices, engagement, mail.
+
+    For whoever has an address, contact or not.
+
+    Example: postlane contacts export ann@example.com > ann.json
+    """
+
+    async def work(database: Database) -> Held:
+        async with database.connection() as connection:
+            return await exporting.export(connection, await _person(connection, application, contact))
+
+    print_json(held_face(with_database(work)))
+
+
+@app.command("erase")
+def erase(
+    contact: ContactArgument,
+    everything: Annotated[
+        bool, typer.Option("--all-mail", help="Never write to them again at all: no receipts, no passwords.")
+    ] = False,
+    application: ApplicationOption = "",
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget a person: contact, history, choices, engagement, and them in stored mail. What waits is not sent.
+
+    The hash of the address stays suppressed for marketing mail, so that no list that is brought in writes to them.
+    """
+    confirm(f"Forget {contact}? Nothing of it comes back.", yes)
+    scope = SuppressionScope.ALL if everything else SuppressionScope.MARKETING
+
+    async def work(database: Database) -> dict[str, object]:
+        async with database.transaction() as connection:
+            person = await _person(connection, application, contact)
+            return erased_face(person.address, await erasing.erase(connection, person, _act(), scope))
+
+    emit(with_database(work), as_json=as_json)
+
+
+async def _person(connection: Connection, application: str, text: str) -> Person:
+    """Who is meant: by an id a contact, by an address whoever has it."""
+    owner, wanted = (await chosen(connection, application)).id, named(text)
+    if isinstance(wanted, UUID):
+        return (await contacts.get(connection, owner, wanted)).person
+    return Person(owner, wanted)
 
 
 def _act() -> ContactAct:

@@ -50,6 +50,7 @@ WRITER: Final = {
     "emails": "messages",
     "engaged": "outcomes",
     "engagement_segments": "outcomes",
+    "erasures": "outcomes",
     "events": "messages",
     "halted_campaigns": "messages",
     "idempotency_keys": "messages",

@@ -1,0 +1,230 @@
+"""Exporting and erasing a person: what is told, what goes, what stays, and mail that is under way at that moment."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from audience import choices, contacts
+from audience.choices import Person
+from audience.contact_history import ContactAct, ContactSource
+from audience.contacts import Changes
+from audience.topics import Subscription
+from core.queues import Lane
+from messages import choosing, people
+from messages.erasing import NOBODY
+from messages.model import MessageRef
+from messages.people import Wish
+from outcomes import engagement, exporting
+from outcomes.record import record
+from sandbox import erasing
+from sandbox.erasing import Erased
+from store.database import Database
+from suppression.reasons import SuppressionScope
+from suppression.subjects import hashed
+from tests.integration.audience.people import LINK, choose, topic
+from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, recipient, rows, store
+from tests.integration.outcomes.facts import attempt, outcome
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+ACT = ContactAct(ContactSource.API, actor="API key 1")
+PERSON = Person(APPLICATION, ANN)
+
+TEXTS = """
+SELECT string_agg(t.line, E'\\n') FROM (
+  SELECT to_jsonb(x)::text AS line FROM {table} x) t
+"""
+KEPT = ("webhook_events", "webhook_attempts", "erasures")
+"""Told to the application, for a week; and the wish itself, for a quarter of an hour."""
+
+
+@pytest.fixture(autouse=True)
+async def _partitions(database: Database) -> None:
+    await make_partitions(database)
+
+
+async def sent(database: Database, to: list[tuple[str, str]], subject: str = "Your receipt") -> UUID:
+    """An email in the queue, by kind and address of its recipients; its id."""
+    boxes = {kind: tuple(f'"Who" <{box}>' for own, box in to if own == kind) for kind in ("to", "cc")}
+    receivers = tuple(recipient(box, kind) for kind, box in to)
+    email = new_email(recipients=receivers, subject=subject, **boxes)
+    await store(database, email)
+    return email.id
+
+
+async def delivered(database: Database, email: UUID, reply: str = "250 ok") -> None:
+    """Its first recipient's server took it."""
+    async with database.transaction() as connection:
+        await record(connection, [outcome(MessageRef(email, 0), attempt=attempt(reply=reply))])
+
+
+async def everywhere(database: Database, text: str) -> list[str]:
+    """The tables that hold a text anywhere."""
+    tables = await rows(
+        database,
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'public' AND c.relkind = 'r'",
+    )
+    found = []
+    for (table,) in tables:
+        ((lines,),) = await rows(database, TEXTS.format(table=table))
+        if text in (lines or "").lower():
+            found.append(table)
+    return sorted(set(found) - set(KEPT))
+
+
+async def a_person(database: Database) -> UUID:
+    """Ann with all that can be known of her; the contact's id."""
+    news = await topic(database)
+    async with database.transaction() as connection:
+        wish = Wish(Changes({"first_name": "Ann", "last_name": "Quillfeather"}, {}, True, {"text": "Yes, ann"}))
+        made = await people.create(connection, APPLICATION, "Ann@Example.com", wish, ACT)
+        await engagement.report_activity(connection, APPLICATION, ANN, datetime.now(UTC))
+    await choose(database, PERSON, news, Subscription.OPT_OUT)
+    await execute(
+        database,
+        "INSERT INTO soft_bounces (address, kind, count, days, first_at, last_at, reply, email_id)"
+        " VALUES (%s, 'full', 1, '{}', now(), now(), '452 full', %s)",
+        [ANN, made.contact.id],
+    )
+    await execute(
+        database,
+        "INSERT INTO suppressions (id, address, scope, reason, source, owner_id)"
+        " VALUES (gen_random_uuid(), %s, %s, 'manual', 'api', %s)",
+        [ANN, f"{APPLICATION} transactional", APPLICATION],
+    )
+    return made.contact.id
+
+
+async def erased(database: Database, scope: SuppressionScope = SuppressionScope.MARKETING) -> Erased:
+    async with database.transaction() as connection:
+        return await erasing.erase(connection, PERSON, ACT, scope)
+
+
+async def exported(database: Database) -> Any:
+    async with database.connection() as connection:
+        return await exporting.export(connection, PERSON)
+
+
+async def test_all_of_a_person_is_told(database: Database) -> None:
+    contact = await a_person(database)
+    mail = await sent(database, [("to", ANN)], subject="Hello Ann")
+    await delivered(database, mail)
+    held = await exported(database)
+
+    assert held.contact.id == contact
+    assert [one.what.value for one in held.history] == ["confirmed", "created"]
+    assert [one.what.value for one in held.choices] == ["opt_out"]
+    assert [one.reason.value for one in held.entries] == ["manual"]
+    assert held.engagement.active_at is not None
+    assert [(one.email_id, one.subject, one.state) for one in held.mail] == [(mail, "Hello Ann", "delivered")]
+    assert held.mail[0].text == "Thank you."
+    assert [one.kind for one in held.mail[0].events] == ["delivered"]
+
+
+async def test_nothing_of_an_erased_person_is_left_anywhere(database: Database) -> None:
+    """Every table is read: a new one that keeps an address fails here."""
+    contact = await a_person(database)
+    await delivered(database, await sent(database, [("to", ANN)], subject="Hello Ann"))
+    waits = await sent(database, [("to", ANN)], subject="Later, Ann")
+    shared = await sent(database, [("to", BOB), ("cc", ANN)])
+    assert len(await everywhere(database, ANN)) > 8
+    gone = await erased(database)
+
+    assert (gone.contact_id, gone.cancelled, gone.mails, gone.under_way) == (contact, 2, 3, 0)
+    assert await everywhere(database, ANN) == []
+    assert await everywhere(database, "quillfeather") == []
+    assert await rows(database, "SELECT state FROM messages WHERE email_id = %s", [waits]) == [("cancelled",)]
+    assert await rows(database, "SELECT recipient, position FROM delivery_queue") == [(BOB, 0)]
+    assert await rows(database, 'SELECT "to", cc FROM emails WHERE id = %s', [shared]) == [
+        ([f'"Who" <{BOB}>'], [NOBODY])
+    ]
+
+
+async def test_they_are_not_written_to_again(database: Database) -> None:
+    await a_person(database)
+    await erased(database)
+    kept = await rows(database, "SELECT address, scope, owner_id FROM suppressions ORDER BY scope")
+    async with database.transaction() as connection:
+        again = await contacts.create(connection, APPLICATION, ANN, Changes(), ACT)
+        left = await contacts.unsubscribed(connection, [again.contact])
+        standing = await choosing.standing(connection, PERSON)
+
+    assert kept == [
+        (hashed(ANN), f"{APPLICATION} marketing", None), (hashed(ANN), f"{APPLICATION} transactional", APPLICATION),
+    ]  # fmt: skip
+    assert left == {again.contact.id}
+    assert standing.off
+
+
+async def test_they_come_back_by_their_own_hand(database: Database) -> None:
+    await a_person(database)
+    await erased(database)
+    async with database.transaction() as connection:
+        assert await choosing.return_to_all(connection, PERSON, LINK)
+
+    assert await rows(database, "SELECT count(*) FROM suppressions WHERE scope LIKE '%% marketing'") == [(0,)]
+
+
+async def test_not_even_receipts(database: Database) -> None:
+    await erased(database, SuppressionScope.ALL)
+
+    assert await rows(database, "SELECT address, scope FROM suppressions") == [(hashed(ANN), str(APPLICATION))]
+
+
+async def test_mail_under_way_is_forgotten_as_it_ends(database: Database) -> None:
+    """A worker holds it when the person is erased; what it records afterwards names them once more."""
+    mail = await sent(database, [("to", ANN)], subject="Hello Ann")
+    await execute(
+        database,
+        "UPDATE delivery_queue SET claimed_by = gen_random_uuid(), claimed_at = now(),"
+        " due_at = now() + interval '60 s'",
+    )
+    gone = await erased(database)
+    await erasing.finish(database)
+    assert (gone.cancelled, gone.under_way) == (0, 1)
+    await delivered(database, mail, reply=f"250 2.0.0 <{ANN}> ok")
+    await execute(database, "UPDATE erasures SET asked_at = now() - interval '1 hour', due_at = now()")
+    await erasing.finish(database)
+
+    assert await everywhere(database, ANN) == []
+    assert await rows(database, "SELECT count(*) FROM erasures") == [(0,)]
+    assert await rows(database, "SELECT state FROM messages") == [("delivered",)]
+
+
+async def test_whoever_comes_anew_is_left_alone_by_what_is_gone_over(database: Database) -> None:
+    await a_person(database)
+    await erased(database)
+    contact = await a_person(database)
+    mail = await sent(database, [("to", ANN)], subject="Welcome back")
+    await execute(database, "UPDATE erasures SET due_at = now()")
+    await erasing.finish(database)
+
+    assert await rows(database, "SELECT id FROM contacts") == [(contact,)]
+    assert await rows(database, "SELECT subject FROM emails WHERE id = %s", [mail]) == [("Welcome back",)]
+    assert await rows(database, "SELECT count(*) FROM engaged") == [(1,)]
+
+
+async def test_others_keep_what_they_know(database: Database) -> None:
+    """What another application agreed with the same person is not this one's to erase."""
+    other = UUID(int=99)
+    async with database.transaction() as connection:
+        await contacts.create(connection, other, ANN, Changes({"first_name": "Ann"}), ACT)
+        await choosing.leave_all(connection, Person(other, ANN), LINK)
+        await choices.pause(connection, Person(other, ANN), datetime(2030, 1, 1, tzinfo=UTC), LINK)
+    await erased(database)
+
+    assert await rows(database, "SELECT application_id FROM contacts") == [(other,)]
+    assert (ANN, f"{other} marketing") in await rows(database, "SELECT address, scope FROM suppressions")
+    assert await rows(database, "SELECT count(*) FROM choices") == [(1,)]
+
+
+def test_texts_that_fit_are_told() -> None:
+    mails = [
+        exporting.SentMail(
+            UUID(int=n), 0, "delivered", datetime.now(UTC), "a", "b", Lane.MARKETING, None, "x" * 6, "y", ()
+        )
+        for n in range(3)
+    ]
+    assert [one.html is not None for one in exporting.bounded(mails, 14)] == [True, True, False]

@@ -1,0 +1,95 @@
+"""All that is held about a person, and what is left of one who was erased, as JSON. Pure; the fields are those of
+`api/schemas/people`."""
+
+from outcomes.exporting import Held, SentMail
+from sandbox.erasing import Erased
+from web.faces.contacts import contact_past_face, place_face, typed_face
+from web.faces.suppressions import ended_face, suppression_face
+from web.faces.topics import past_face, preference_face
+
+
+def held_face(held: Held) -> dict[str, object]:
+    """All that is held about a person, as `PersonExported`."""
+    standing, engaged, waiting = held.standing, held.engagement, held.waiting
+    return {
+        "object": "person",
+        "email": held.person.address,
+        "contact": _contact(held),
+        "segments": [place_face(place) for place in held.places],
+        "history": [contact_past_face(past) for past in held.history],
+        "left_all": standing.off,
+        "paused_until": standing.paused_until,
+        "topics": [preference_face(one) for one in standing.preferences],
+        "choices": [past_face(past) for past in held.choices],
+        "suppressions": [suppression_face(entry) for entry in held.entries],
+        "ended_suppressions": [ended_face(one) for one in held.ended],
+        "signup": waiting
+        and {"email": waiting.email, "asked_at": waiting.asked_at, "ip": waiting.ip, "language": waiting.language},
+        "engagement": engaged
+        and {
+            "last_open": engaged.opened_at,
+            "last_click": engaged.clicked_at,
+            "last_activity": engaged.active_at,
+            "opens": engaged.opens,
+            "clicks": engaged.clicks,
+        },
+        "emails": [_mail(one) for one in held.mail],
+        "more_emails": held.more_mail,
+    }
+
+
+def erased_face(email: str, erased: Erased) -> dict[str, object]:
+    """What became of a person, as `PersonErased`."""
+    return {
+        "object": "person",
+        "email": email,
+        "contact_id": erased.contact_id,
+        "erased": True,
+        "cancelled": erased.cancelled,
+        "emails": erased.mails,
+        "under_way": erased.under_way,
+    }
+
+
+def _contact(held: Held) -> dict[str, object] | None:
+    one = held.contact
+    if one is None:
+        return None
+    return {
+        "id": one.id,
+        "email": one.email,
+        "first_name": one.first_name,
+        "last_name": one.last_name,
+        "language": one.language,
+        "time_zone": one.time_zone,
+        "status": one.status,
+        "confirmed_at": one.confirmed_at,
+        "created_at": one.created_at,
+        "updated_at": one.updated_at,
+        "properties": typed_face(one, held.definitions),
+    }
+
+
+def _mail(one: SentMail) -> dict[str, object]:
+    return {
+        "id": one.email_id,
+        "state": one.state,
+        "created_at": one.created_at,
+        "from": one.sender,
+        "subject": one.subject,
+        "stream": one.lane,
+        "broadcast_id": one.campaign_id,
+        "html": one.html,
+        "text": one.text,
+        "attachments": list(one.attachments),
+        "events": [
+            {
+                "kind": event.kind,
+                "at": event.at,
+                "reply": event.reply,
+                "detail": event.detail,
+                "engagement": event.engagement and dict(event.engagement),
+            }
+            for event in one.events
+        ],
+    }
