@@ -14,7 +14,8 @@ from core.ids import uuid7
 from core.settings import Settings
 from messages import choosing
 from store.database import Database
-from tests.integration.api.account import Account
+from suppression.subjects import hashed
+from tests.integration.api.account import Account, email
 from tests.integration.api.conftest import Server
 from tests.integration.messages.emails import execute, rows
 
@@ -22,8 +23,8 @@ ANN = "Ann+shop@Example.com"
 LEFT = Act(Source.LINK, "203.0.113.9")
 
 
-async def made(client: httpx.AsyncClient, email: str = ANN, status: int = 201, **facts: Any) -> str:
-    answer = await client.post("/contacts", json={"email": email, **facts})
+async def made(client: httpx.AsyncClient, address: str = ANN, status: int = 201, **facts: Any) -> str:
+    answer = await client.post("/contacts", json={"email": address, **facts})
     assert answer.status_code == status, answer.text
     identifier: str = answer.json()["id"]
     return identifier
@@ -407,6 +408,40 @@ async def test_applications_hear_of_contacts(client: httpx.AsyncClient, database
     assert {data["id"] for _, data in told} == {ann}
     assert told[0][1]["segment_ids"] == told[3][1]["segment_ids"] == [news]
     assert told[0][1]["audience_id"] == news
+
+
+# What the law gives people
+
+
+async def test_a_person_is_exported_and_erased(client: httpx.AsyncClient, database: Database, account: Account) -> None:
+    ann = await made(client, first_name="Ann", segments=[{"id": await a_list(database, account)}])
+    sent = (await client.post("/emails", json=email(to=[ANN], scheduled_at="in 1 hour"))).json()["id"]
+    held = (await client.get(f"/contacts/{quote(ANN)}/export")).json()
+    gone = (await client.post(f"/contacts/{ann}/erase")).json()
+    after = (await client.get(f"/contacts/{ANN}/export")).json()
+
+    assert (held["contact"]["first_name"], held["segments"][0]["name"]) == ("Ann", "News")
+    assert [(one["id"], one["text"]) for one in held["emails"]] == [(sent, "Thank you.")]
+    assert gone == {
+        "object": "person", "email": ANN.lower(), "contact_id": ann, "erased": True, "cancelled": 1, "emails": 1,
+        "under_way": 0,
+    }  # fmt: skip
+    assert (after["contact"], after["emails"], after["history"]) == (None, [], [])
+    assert (await client.get(f"/emails/{sent}")).json()["last_event"] == "canceled"
+    assert (await client.get(f"/contacts/{ann}")).status_code == 404
+    assert (await client.post(f"/contacts/{ann}/erase")).status_code == 404
+    again = await made(client, unsubscribed=False)
+    assert (await client.patch(f"/contacts/{again}", json={"unsubscribed": False})).status_code == 409
+    assert (await client.delete(f"/suppressions/{hashed(ANN.lower())}")).status_code == 409
+    assert (await client.get(f"/contacts/{again}")).json()["unsubscribed"] is True
+
+
+async def test_erasing_all_mail_stops_receipts_too(client: httpx.AsyncClient) -> None:
+    await client.post(f"/contacts/{ANN}/erase", json={"suppress": "all"})
+    streams = (await client.get(f"/recipients/{quote(ANN)}")).json()["streams"]
+
+    assert [one["allowed"] for one in streams] == [False, False]
+    assert (await client.post(f"/contacts/{ANN}/erase", json={"suppress": "some"})).status_code == 422
 
 
 # Resend's SDK

@@ -46,6 +46,16 @@ def test_contacts_from_first_to_last(filled: Postlane) -> None:
     assert filled("contacts", "show", made["id"]).code == "not_found"
 
 
+def test_a_person_is_exported_and_erased(filled: Postlane) -> None:
+    ann = filled("contacts", "add", ANN, "--first-name", "Ann").out["id"]
+    assert filled("contacts", "export", ANN).out["contact"]["id"] == ann
+    assert filled("contacts", "erase", ANN).code == "needs_yes"
+    gone = filled("contacts", "erase", ANN, "--yes").out
+    assert (gone["contact_id"], gone["erased"]) == (ann, True)
+    assert filled("contacts", "export", ANN).out["contact"] is None
+    assert filled("contacts", "add", ANN).out["unsubscribed"] is True
+
+
 def test_mistakes_are_named(filled: Postlane) -> None:
     assert filled("contacts", "add", "nobody").code == "invalid_address"
     assert filled("contacts", "add", ANN, "-p", "age").code == "invalid_property"

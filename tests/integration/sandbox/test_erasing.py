@@ -1,6 +1,6 @@
 """Exporting and erasing a person: what is told, what goes, what stays, and mail that is under way at that moment."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from messages import choosing, people
 from messages.erasing import NOBODY
 from messages.model import MessageRef
 from messages.people import Wish
-from outcomes import engagement, exporting
+from outcomes import engagement, erasures, exporting
 from outcomes.record import record
 from sandbox import erasing
 from sandbox.erasing import Erased
@@ -74,9 +74,9 @@ async def everywhere(database: Database, text: str) -> list[str]:
     return sorted(set(found) - set(KEPT))
 
 
-async def a_person(database: Database) -> UUID:
+async def a_person(database: Database, about: str = "Newsletter") -> UUID:
     """Ann with all that can be known of her; the contact's id."""
-    news = await topic(database)
+    news = await topic(database, about)
     async with database.transaction() as connection:
         wish = Wish(Changes({"first_name": "Ann", "last_name": "Quillfeather"}, {}, True, {"text": "Yes, ann"}))
         made = await people.create(connection, APPLICATION, "Ann@Example.com", wish, ACT)
@@ -173,7 +173,7 @@ async def test_not_even_receipts(database: Database) -> None:
     assert await rows(database, "SELECT address, scope FROM suppressions") == [(hashed(ANN), str(APPLICATION))]
 
 
-async def test_mail_under_way_is_forgotten_as_it_ends(database: Database) -> None:
+async def test_mail_under_way_is_forgotten_as_it_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker holds it when the person is erased; what it records afterwards names them once more."""
     mail = await sent(database, [("to", ANN)], subject="Hello Ann")
     await execute(
@@ -185,7 +185,8 @@ async def test_mail_under_way_is_forgotten_as_it_ends(database: Database) -> Non
     await erasing.finish(database)
     assert (gone.cancelled, gone.under_way) == (0, 1)
     await delivered(database, mail, reply=f"250 2.0.0 <{ANN}> ok")
-    await execute(database, "UPDATE erasures SET asked_at = now() - interval '1 hour', due_at = now()")
+    await execute(database, "UPDATE erasures SET due_at = now()")
+    monkeypatch.setattr(erasures, "SETTLED", timedelta())
     await erasing.finish(database)
 
     assert await everywhere(database, ANN) == []
@@ -196,7 +197,7 @@ async def test_mail_under_way_is_forgotten_as_it_ends(database: Database) -> Non
 async def test_whoever_comes_anew_is_left_alone_by_what_is_gone_over(database: Database) -> None:
     await a_person(database)
     await erased(database)
-    contact = await a_person(database)
+    contact = await a_person(database, "Other news")
     mail = await sent(database, [("to", ANN)], subject="Welcome back")
     await execute(database, "UPDATE erasures SET due_at = now()")
     await erasing.finish(database)
