@@ -14,6 +14,7 @@ from typing import Final
 
 from alarms.seeds import Account
 from core.errors import UnavailableError
+from mta.guard import Guard, reach_in_thread
 
 SECONDS: Final = 20.0
 """For each answer of the server."""
@@ -45,10 +46,11 @@ class Folder:
     placement: str
 
 
-def look_for(account: Account, message_ids: Collection[str], context: ssl.SSLContext | None = None) -> dict[str, Place]:
-    """Where these mails lie; one that is nowhere is left out. Raises MailboxError."""
+def look_for(account: Account, message_ids: Collection[str], context: ssl.SSLContext, guard: Guard) -> dict[str, Place]:
+    """Where these mails lie; one that is nowhere is left out. `guard` says where the mailbox may be. Raises
+    MailboxError."""
     try:
-        with closing(_logged_in(account, context or ssl.create_default_context())) as mailbox:
+        with closing(_logged_in(account, context, guard)) as mailbox:
             return _searched(mailbox.server, set(message_ids))
     except (imaplib.IMAP4.error, OSError, ValueError) as error:
         raise MailboxError(f"{account.host}: {_plain(error)}") from error
@@ -68,11 +70,23 @@ class _Mailbox:
                 self.server.shutdown()
 
 
-def _logged_in(account: Account, context: ssl.SSLContext) -> _Mailbox:
-    if account.tls == "tls":
-        server: imaplib.IMAP4 = imaplib.IMAP4_SSL(account.host, account.port, ssl_context=context, timeout=SECONDS)
-    else:
-        server = imaplib.IMAP4(account.host, account.port, timeout=SECONDS)
+class _Guarded(imaplib.IMAP4):
+    """A connection to an address that the guard allows."""
+
+    def __init__(self, account: Account, context: ssl.SSLContext, guard: Guard) -> None:
+        self._account, self._context, self._guard = account, context, guard
+        super().__init__(account.host, account.port, SECONDS)
+
+    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:
+        self.host, self.port = host, port
+        self.sock = reach_in_thread(self._guard, host, port, timeout or SECONDS)
+        if self._account.tls == "tls":
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=host)
+        self.file = self.sock.makefile("rb")
+
+
+def _logged_in(account: Account, context: ssl.SSLContext, guard: Guard) -> _Mailbox:
+    server = _Guarded(account, context, guard)
     try:
         if account.tls == "starttls":
             server.starttls(context)

@@ -1,5 +1,6 @@
 """Mail about alarms through somebody's authenticated server: the edge of aiosmtplib."""
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from alarms.mail_settings import Smarthost
 from alarms.telling import Letter
 from core.addresses import parse_mailbox
 from core.errors import UnavailableError
+from mta.guard import Guard, reach
 
 SECONDS: Final = 20.0
 
@@ -32,17 +34,17 @@ def message(letter: Letter, sender: str, recipients: tuple[str, ...], at: dateti
     return mail
 
 
-async def send(server: Smarthost, mail: EmailMessage, context: ssl.SSLContext | None = None) -> None:
-    """Hand it over. Raises NotSentError."""
-    async with _session(server, context) as session:
+async def send(server: Smarthost, mail: EmailMessage, guard: Guard, context: ssl.SSLContext | None = None) -> None:
+    """Hand it over. `guard` says where the server may be. Raises NotSentError."""
+    async with _session(server, guard, context) as session:
         await session.send_message(mail)
 
 
 async def check(
-    server: Smarthost, sender: str, recipients: Sequence[str], context: ssl.SSLContext | None = None
+    server: Smarthost, sender: str, recipients: Sequence[str], guard: Guard, context: ssl.SSLContext | None = None
 ) -> None:
     """Go the whole way but for the mail itself. Raises NotSentError."""
-    async with _session(server, context) as session:
+    async with _session(server, guard, context) as session:
         await session.mail(parse_mailbox(sender).wire)
         for one in recipients:
             await session.rcpt(parse_mailbox(one).wire)
@@ -50,11 +52,19 @@ async def check(
 
 
 @asynccontextmanager
-async def _session(server: Smarthost, context: ssl.SSLContext | None) -> AsyncIterator[aiosmtplib.SMTP]:
+async def _session(server: Smarthost, guard: Guard, context: ssl.SSLContext | None) -> AsyncIterator[aiosmtplib.SMTP]:
     """Connected and logged in. Raises NotSentError for whatever goes wrong within."""
-    session = aiosmtplib.SMTP(
+    try:
+        async with _client(server, await reach(guard, server.host, server.port, SECONDS), context) as session:
+            yield session
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        raise NotSentError(f"{server.host}: {' '.join(str(error).split())[:400]}") from error
+
+
+def _client(server: Smarthost, reached: socket.socket, context: ssl.SSLContext | None) -> aiosmtplib.SMTP:
+    return aiosmtplib.SMTP(
         hostname=server.host,
-        port=server.port,
+        sock=reached,
         username=server.login or None,
         password=server.password or None,
         use_tls=server.tls == "tls",
@@ -62,8 +72,3 @@ async def _session(server: Smarthost, context: ssl.SSLContext | None) -> AsyncIt
         tls_context=context,
         timeout=SECONDS,
     )
-    try:
-        async with session:
-            yield session
-    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        raise NotSentError(f"{server.host}: {' '.join(str(error).split())[:400]}") from error

@@ -19,12 +19,13 @@ from cli.output import say
 from core.errors import UnavailableError
 from core.visible import json_for_terminals, on_one_line
 from mta.dns_client import DnsClient
+from mta.guard import networks
 from store.database import Database
 from webhooks import listening, signing
 from webhooks.health import said
 from webhooks.listening import Heard
 from webhooks.sending import Sender
-from webhooks.targets import Target, check, networks
+from webhooks.targets import Target, check
 
 POLL_SECONDS: Final = 0.25
 _AWAY_SECONDS: Final = 1.0

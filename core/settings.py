@@ -214,6 +214,13 @@ class Settings(BaseSettings):
     )
     webhook_days: int = Field(7, ge=1, description="Days events of webhooks are kept, with what became of each try.")
 
+    # Servers that operators name
+    server_networks: tuple[str, ...] = Field(
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+        description="Networks, besides public addresses, that relays, the server of alarm mail and the mailboxes of "
+        "seed accounts may be in. This machine itself has to be named: `127.0.0.0/8`.",
+    )
+
     # Sandbox
     sandbox_domain: str = Field(
         "sandbox.example",
@@ -271,7 +278,7 @@ class Settings(BaseSettings):
             raise ValueError("must be like https://mail.example.com, without a path")
         return value.rstrip("/").lower()
 
-    @field_validator("public_proxies", "webhook_networks")
+    @field_validator("public_proxies", "webhook_networks", "server_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
+from mta.guard import PUBLIC, Guard
 from mta.memory import Memory
 from mta.model import EgressIp, Envelope, Host, Phase, RelayLimits, Response, Route, Trouble
 from mta.providers import OTHER, Limits, Providers, Tls
@@ -50,6 +51,7 @@ class CourierSettings:
     """A provider's own limit holds when it is lower."""
     idle_seconds: float = 30.0
     ca_file: Path | None = None
+    relays_at: Guard = PUBLIC
     """CA bundle in place of the system's."""
 
 
@@ -113,7 +115,7 @@ class Courier:
         self._settings = settings
         self._providers = providers
         self._tls = TlsPolicy(settings.ca_file)
-        relays = Relays(settings.timeouts, settings.ca_file)
+        relays = Relays(settings.timeouts, settings.ca_file, settings.relays_at)
         connector = Connector(settings.port, settings.timeouts, self._tls, providers.tls_of, relays)
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
         self._known_terms: dict[str, tuple[str, Ceiling]] = {}

@@ -1,6 +1,7 @@
 """Resolver, providers, feedback loops and reply rules as the settings describe them, for all processes."""
 
 from core.settings import Settings
+from mta.guard import Guard, networks
 from mta.loops import Loop, load_loops
 from mta.providers import Providers, load_providers
 from mta.resolve import Resolver, TargetPolicy
@@ -22,6 +23,11 @@ def rules_in_force(settings: Settings) -> RuleBook:
 def known_loops(settings: Settings) -> tuple[Loop, ...]:
     """The shipped feedback loops and the operator's own file. Raises ConfigurationError for a bad file."""
     return load_loops(*([settings.loops_file] if settings.loops_file else []))
+
+
+def own_servers(settings: Settings) -> Guard:
+    """Where the servers may be that operators name: relays, that of alarm mail, mailboxes of seed accounts."""
+    return Guard(networks(settings.server_networks))
 
 
 def make_resolver(settings: Settings, providers: Providers) -> Resolver:

@@ -11,6 +11,7 @@ TLS is never optional: `smtp+tls` and `smtps` verify the certificate before the 
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from functools import cached_property
@@ -20,6 +21,7 @@ from typing import Final
 import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutError
 
+from mta.guard import PUBLIC, Guard, reach
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
 from mta.reply_parser import Features, Reply, printable, response_of
 from mta.smtp_client import Timeouts, opening
@@ -138,10 +140,11 @@ class RelayClient:
 class Relays:
     """Opens connections to relays. One per process."""
 
-    def __init__(self, timeouts: Timeouts, ca_file: Path | None = None) -> None:
-        """`ca_file` is a PEM bundle in place of the system's store."""
+    def __init__(self, timeouts: Timeouts, ca_file: Path | None = None, guard: Guard = PUBLIC) -> None:
+        """`ca_file` is a PEM bundle in place of the system's store; `guard` says where relays may be."""
         self._timeouts = timeouts
         self._ca_file = ca_file
+        self._guard = guard
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -154,10 +157,11 @@ class Relays:
         via = parse_via(source.via)
         if isinstance(via, str):
             return Response(Phase.CONNECT, text=via, trouble=Trouble.PROXY)
-        smtp = self._client(via, source.ehlo_name)
         try:
             # aiosmtplib bounds each step; this bounds them all, a relay that never stops greeting included.
             async with asyncio.timeout(self._timeouts.connect + self._timeouts.banner):
+                reached = await reach(self._guard, via.host, via.port, self._timeouts.connect)
+                smtp = self._client(via, source.ehlo_name, reached)
                 await smtp.connect()
         except aiosmtplib.SMTPAuthenticationError as error:
             return _unusable(via, f"refuses the login: {error.code} {_line(error.message)}")
@@ -167,9 +171,9 @@ class Relays:
             return _unusable(via, _line(str(error)) or "no answer in time")
         return RelayClient(smtp, via.masked, self._timeouts)
 
-    def _client(self, via: Via, ehlo_name: str) -> SMTP:
+    def _client(self, via: Via, ehlo_name: str, reached: socket.socket) -> SMTP:
         return SMTP(
-            hostname=via.host, port=via.port, username=via.user or None, password=via.password or None,
+            hostname=via.host, sock=reached, username=via.user or None, password=via.password or None,
             local_hostname=ehlo_name, timeout=self._timeouts.connect, use_tls=via.scheme == "smtps",
             start_tls=via.scheme == "smtp+tls", tls_context=self._context if via.scheme != "smtp" else None,
         )  # fmt: skip
@@ -182,9 +186,9 @@ def relay_route(route: Route, source: EgressIp) -> Route:
     return Route(route.destination, route.provider, (Host(host, host, PREFERENCE),), route.site)
 
 
-async def relay_trouble(source: EgressIp, ca_file: Path | None = None) -> str:
+async def relay_trouble(source: EgressIp, ca_file: Path | None = None, guard: Guard = PUBLIC) -> str:
     """Why the relay is of no use: connects, checks the certificate, logs in, and leaves. Empty when all is well."""
-    client = await Relays(_ASKED, ca_file).open(source)
+    client = await Relays(_ASKED, ca_file, guard).open(source)
     if isinstance(client, Response):
         return client.text
     await client.quit()

@@ -15,17 +15,14 @@ from typing import Final
 from dns.rdatatype import AAAA, A
 
 from mta.dns_client import DnsClient, Outcome
+from mta.guard import ForbiddenTargetError, Network
 from webhooks.health import Answer
 from webhooks.http import BODY_BYTES, Connection, Kept, NoAnswerError, connect
-from webhooks.targets import Network, Target, guard_of, is_address, refusal
+from webhooks.targets import Target, guard_of, is_address
 
 SECONDS: Final = 15.0
 """For a request, from looking up the name to the end of the answer: the least that Standard Webhooks asks for."""
 RESPONSE_BYTES: Final = BODY_BYTES
-
-
-class ForbiddenTargetError(OSError):
-    """The address may not be connected to."""
 
 
 class Sender:
@@ -83,7 +80,7 @@ class Sender:
         addresses = await self._addresses(target.host)
         allowed = [address for address in addresses if guard.allows(address)]
         if not allowed:
-            raise ForbiddenTargetError(refusal(guard, target.host, addresses))
+            raise ForbiddenTargetError(guard.refusal(target.host, addresses))
         tls = self._tls if target.scheme == "https" else None
         for address in allowed[:-1]:
             try:

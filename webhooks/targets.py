@@ -1,24 +1,21 @@
-"""Where webhooks may go: what stands in an endpoint's URL, and which addresses may be connected to. Pure.
+"""Where webhooks may go: what stands in an endpoint's URL, and which guard its addresses pass. Pure.
 
 URLs come from people whom the machine's owner need not trust, and lead from inside his network. So a URL says plainly
-where it goes, and every address is judged at the moment it is connected to (`webhooks/sending`): a name may change its
-mind between two questions. Public addresses are spoken to by https only; networks that the operator names
-(`POSTLANE_WEBHOOK_NETWORKS`) by http too.
+where it goes, and every address is judged at the moment it is connected to (`mta/guard`, `webhooks/sending`). Public
+addresses are spoken to by https only; networks that the operator names (`POSTLANE_WEBHOOK_NETWORKS`) by http too.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 import dns.exception
 import dns.name
 
 from core.refusal import invalid
-from mta.resolve import is_forbidden
-
-Network = IPv4Network | IPv6Network
+from mta.guard import Guard, Network
 
 LONGEST: Final = 2000
 """Characters of a URL."""
@@ -37,18 +34,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _FIRST_FREE_PORT: Final = 1024
 """Below it other protocols live, which an HTTP request must not be able to disturb."""
 
-_NEVER: Final[tuple[Network, ...]] = tuple(
-    ip_network(text)
-    for text in (
-        "168.63.129.16/32",  # Azure's own services, metadata among them, at an address that looks public
-        "192.0.0.0/24",  # protocol assignments; older Pythons call parts of it global
-        "192.88.99.0/24",  # relays of 6to4
-        "64:ff9b::/96",  # IPv4 by NAT64, and its local kind
-        "64:ff9b:1::/48",
-        "2001::/23",  # Teredo and other assignments
-        "2002::/16",  # 6to4
-    )
-)
+_SETTING: Final = "POSTLANE_WEBHOOK_NETWORKS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +65,6 @@ class Target:
         return f"POST {self.path} HTTP/1.1\r\nhost: {self.authority}\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """Which addresses may be connected to."""
-
-    networks: tuple[Network, ...] = ()
-    """The operator's own, which strangers could not reach."""
-    public: bool = True
-
-    def allows(self, address: str) -> bool:
-        """Whether a connection to this address may be made."""
-        ip = ip_address(address)
-        if any(ip in network for network in self.networks if network.version == ip.version):
-            return True
-        return self.public and _is_public(ip)
-
-
-def networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Networks of the setting."""
-    return tuple(ip_network(text, strict=False) for text in texts)
-
-
 def parse(text: str) -> Target:
     """The target that a URL names. Raises Refused naming `endpoint`."""
     found = _URL.fullmatch(text) if len(text) <= LONGEST else None
@@ -120,28 +85,15 @@ def check(text: str, own: Sequence[Network]) -> Target:
     if target.scheme == "http" and not own:
         raise invalid(_FIELD, "it must be https: what webhooks say about people does not travel in the clear")
     if is_address(target.host) and not guard.allows(target.host):
-        raise invalid(_FIELD, f"{target.host} is not {_where(guard)}")
+        raise invalid(_FIELD, guard.refusal(target.host, [target.host]))
     if target.host.rpartition(".")[2] == "localhost" and not (guard.allows("127.0.0.1") or guard.allows("::1")):
-        raise invalid(_FIELD, f"{target.host} is not {_where(guard)}")
+        raise invalid(_FIELD, guard.refusal(target.host, [target.host]))
     return target
 
 
 def guard_of(target: Target, own: Sequence[Network]) -> Guard:
     """What may be connected to for a target."""
-    return Guard(tuple(own), public=target.scheme == "https")
-
-
-def refusal(guard: Guard, host: str, addresses: Sequence[str]) -> str:
-    """Why nothing is sent to a host whose addresses are these."""
-    return f"{host} is at {', '.join(addresses[:3])}, which is not {_where(guard)}"
-
-
-def _where(guard: Guard) -> str:
-    return "a public address" if guard.public else "in a network that POSTLANE_WEBHOOK_NETWORKS names; use https"
-
-
-def _is_public(ip: IPv4Address | IPv6Address) -> bool:
-    return not is_forbidden(str(ip)) and not any(ip in one for one in _NEVER if one.version == ip.version)
+    return Guard(tuple(own), public=target.scheme == "https", setting=_SETTING)
 
 
 def is_address(host: str) -> bool:

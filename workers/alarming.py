@@ -23,6 +23,7 @@ from core.settings import Settings
 from messages import own_mail
 from messages.own_mail import NoSenderError, OwnMail
 from messages.states import TERMINAL
+from mta.from_settings import own_servers
 from store.database import Connection, Database
 from web.faces.alarms import news_face
 from webhooks import outbox
@@ -80,10 +81,10 @@ async def mail(database: Database, settings: Settings, secret: InstanceSecret) -
     if news:
         await _through_smarthost(database, how, news, settings, secret)
     elif how.trouble:
-        await _try(database, how, secret)
+        await _try(database, how, settings, secret)
 
 
-async def _try(database: Database, how: AlarmMail, secret: InstanceSecret) -> None:
+async def _try(database: Database, how: AlarmMail, settings: Settings, secret: InstanceSecret) -> None:
     """There is nothing to tell that would show whether the trouble is over."""
     trouble = ""
     try:
@@ -92,7 +93,7 @@ async def _try(database: Database, how: AlarmMail, secret: InstanceSecret) -> No
             if server is None:
                 await own_mail.check_sender(connection, how.sender)
         if server is not None:
-            await smarthost.check(server, how.sender, how.recipients)
+            await smarthost.check(server, how.sender, how.recipients, own_servers(settings))
     except (smarthost.NotSentError, ConfigurationError, NoSenderError) as error:
         trouble = str(error)
     async with database.transaction() as connection:
@@ -111,7 +112,7 @@ async def send_test(database: Database, settings: Settings, secret: InstanceSecr
         if server is None:
             await own_mail.write(connection, _own(how, test), now)
     if server is not None:
-        await smarthost.send(server, smarthost.message(test, how.sender, how.recipients, now, settings.hostname))
+        await _send(server, how, test, now, settings)
     async with database.connection() as connection:
         await mail_settings.works(connection)
     return how
@@ -155,7 +156,8 @@ async def _through_smarthost(
 
 
 async def _send(server: Smarthost, how: AlarmMail, letter: Letter, now: datetime, settings: Settings) -> None:
-    await smarthost.send(server, smarthost.message(letter, how.sender, how.recipients, now, settings.hostname))
+    mail = smarthost.message(letter, how.sender, how.recipients, now, settings.hostname)
+    await smarthost.send(server, mail, own_servers(settings))
 
 
 async def _sent(connection: Connection, news: list[News]) -> None:

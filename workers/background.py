@@ -25,7 +25,8 @@ from core.tasks import end
 from messages import signing_up, stopped
 from messages.signing_up import SignupTools
 from mta.dns_client import DnsClient
-from mta.from_settings import known_loops, known_providers, make_resolver, rules_in_force
+from mta.from_settings import known_loops, known_providers, make_resolver, own_servers, rules_in_force
+from mta.guard import networks
 from outcomes.proving import remembered_keys
 from outcomes.reports import ReportTools, Sweeper
 from sandbox import complaints, erasing
@@ -36,7 +37,6 @@ from suppression.from_settings import narrow_complaints, soft_bounce_rule
 from webhooks.delivery import Deliverer
 from webhooks.retention import forget, forget_listeners
 from webhooks.sending import Sender
-from webhooks.targets import networks
 from workers import alarming, seeding
 from workers.bringing_in import bring_in
 from workers.duties import Duty, do_all
@@ -92,7 +92,8 @@ class Background:
     async def probe_seeds(self) -> None:
         """Send probes to seed accounts, and look where they landed."""
         await seeding.probe(self.reports.database)
-        await seeding.look(self.reports.database, self.reports.secret, self.settings.tls_verify_store)
+        reading = seeding.Reading(self.reports.secret, own_servers(self.settings), self.settings.tls_verify_store)
+        await seeding.look(self.reports.database, reading)
 
 
 TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from core.logs import get_logger
 from core.secrets import InstanceSecret
 from messages import own_mail
 from messages.own_mail import NoSenderError, OwnMail
+from mta.guard import Guard
 from store.database import Database
 
 _log = get_logger(__name__)
@@ -50,7 +52,17 @@ async def probe(database: Database) -> int:
     return sent
 
 
-async def look(database: Database, secret: InstanceSecret, ca_file: Path | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How mailboxes are read."""
+
+    secret: InstanceSecret
+    guard: Guard
+    """Where they may be."""
+    ca_file: Path | None = None
+
+
+async def look(database: Database, how: Reading) -> None:
     """Look for the probes that have not been found yet, one mailbox after the other."""
     async with database.transaction() as connection:
         missing_after = timedelta(minutes=(await rules(connection))[AlarmKind.SEED_MISSING].values["minutes"])
@@ -59,25 +71,21 @@ async def look(database: Database, secret: InstanceSecret, ca_file: Path | None 
     for one in open_probes:
         by_seed[one.seed_id].append(one)
     for seed_id, wanted in by_seed.items():
-        await _look_in(database, secret, seed_id, wanted, (missing_after, ca_file))
+        await _look_in(database, how, seed_id, wanted, missing_after)
 
 
 async def _look_in(
-    database: Database,
-    secret: InstanceSecret,
-    seed_id: UUID,
-    wanted: list[OpenProbe],
-    how: tuple[timedelta, Path | None],
+    database: Database, how: Reading, seed_id: UUID, wanted: list[OpenProbe], missing_after: timedelta
 ) -> None:
-    missing_after, ca_file = how
     trouble, found = "", dict[str, Place]()
     try:
         async with database.connection() as connection:
-            account = await seeds.account_of(connection, seed_id, secret)
+            account = await seeds.account_of(connection, seed_id, how.secret)
         if account is None:
             return
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        found = await asyncio.to_thread(imap.look_for, account, [one.message_id for one in wanted], context)
+        context = ssl.create_default_context(cafile=str(how.ca_file) if how.ca_file else None)
+        ids = [one.message_id for one in wanted]
+        found = await asyncio.to_thread(imap.look_for, account, ids, context, how.guard)
     except (MailboxError, ConfigurationError) as error:
         trouble = str(error)
         _log.warning("seed_not_read", seed=str(seed_id), error=trouble)

@@ -20,7 +20,7 @@ from messages import claim
 from messages.personal import PersonalMail
 from mta.connect import reachable
 from mta.deliver import Courier, CourierSettings
-from mta.from_settings import known_providers, make_resolver, rules_in_force
+from mta.from_settings import known_providers, make_resolver, own_servers, rules_in_force
 from mta.providers import Providers
 from outcomes.journal import Journal, abandoned
 from outcomes.kinds import Outcome
@@ -145,6 +145,7 @@ def _courier(settings: Settings, providers: Providers, leases: SharedConnections
             messages_per_connection=settings.messages_per_connection,
             idle_seconds=settings.connection_idle_seconds,
             ca_file=settings.tls_verify_store,
+            relays_at=own_servers(settings),
         ),
         providers,
         leases=leases,

@@ -28,6 +28,7 @@ from api.schemas.ips import (
     UpdateIp,
 )
 from mta.connect import reachable
+from mta.from_settings import own_servers
 from mta.model import EgressIp
 from mta.relay import relay_trouble
 from mta.via import is_relay
@@ -188,4 +189,5 @@ def _limits(body: CreateIp | UpdateIp) -> LimitsChange:
 
 async def _tried(ip: EgressIp, elsewhere: bool, given: Deps) -> None:
     if not elsewhere:
-        await usable(ip, reachable, partial(relay_trouble, ca_file=given.settings.tls_verify_store))
+        asked = partial(relay_trouble, ca_file=given.settings.tls_verify_store, guard=own_servers(given.settings))
+        await usable(ip, reachable, asked)

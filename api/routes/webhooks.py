@@ -31,6 +31,7 @@ from api.schemas.webhooks import (
     WebhookSigned,
 )
 from core.paging import Window
+from mta.guard import networks
 from web.absent import Absent
 from web.answers import json_answer
 from web.faces.references import deleted, reference
@@ -47,7 +48,7 @@ from web.paging import listed, window
 from webhooks import endpoints, events
 from webhooks.choosing import chosen
 from webhooks.endpoints import Change
-from webhooks.targets import check, networks
+from webhooks.targets import check
 
 
 class _Route(OperatorRoute):

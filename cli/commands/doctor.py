@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from cli.sessions import quiet_pools
 from core.errors import PostlaneError
 from core.secrets import InstanceSecret
 from core.settings import Settings
-from mta.from_settings import known_providers, make_resolver
+from mta.from_settings import known_providers, make_resolver, own_servers
 from mta.model import EgressIp
 from mta.relay import relay_trouble
 from mta.resolve import DnsUnavailableError, Resolver
@@ -306,7 +307,8 @@ async def _sending(settings: Settings, resolver: Resolver) -> list[Finding]:
         return []  # no server, no schema or another secret: said by the checks before
     finally:
         await database.close()
-    found = [_relay(relay, await relay_trouble(relay, settings.tls_verify_store)) for relay in relays]
+    asked = partial(relay_trouble, ca_file=settings.tls_verify_store, guard=own_servers(settings))
+    found = [_relay(relay, await asked(relay)) for relay in relays]
     return found + [_signature(sender, await refused_now(resolver, sender)) for sender in senders]
 
 

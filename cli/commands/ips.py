@@ -19,6 +19,7 @@ from cli.operating import SHOWN_USES, IpArgument, ReasonOption, by, rests, site_
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, visible, wants_json
 from cli.sessions import with_database
 from mta.connect import reachable
+from mta.from_settings import own_servers
 from mta.model import EgressIp, RelayLimits
 from mta.relay import relay_trouble
 from mta.via import is_relay, masked
@@ -306,7 +307,9 @@ def _asked(via: str) -> str:
 
 async def _tried(ip: EgressIp, elsewhere: bool) -> None:
     if not elsewhere:
-        await usable(ip, reachable, partial(relay_trouble, ca_file=context.settings().tls_verify_store))
+        settings = context.settings()
+        asked = partial(relay_trouble, ca_file=settings.tls_verify_store, guard=own_servers(settings))
+        await usable(ip, reachable, asked)
 
 
 def _show(one: IpStatus, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from cli.listening import Forward, listen_until_stopped
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
 from core.paging import Window
+from mta.guard import networks
 from store.database import Connection, Database
 from web.faces.references import deleted, reference
 from web.faces.webhooks import (
@@ -32,7 +33,7 @@ from web.faces.webhooks import (
 from webhooks import choosing, endpoints, events
 from webhooks.endpoints import Change, Endpoint
 from webhooks.kinds import MEANINGS, OPERATORS_ONLY
-from webhooks.targets import check, networks
+from webhooks.targets import check
 
 app = typer.Typer(help="Who is told of what happens.", no_args_is_help=True)
 

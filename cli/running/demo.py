@@ -109,6 +109,7 @@ def prepare(settings: Settings) -> Practice:
         "POSTLANE_DNS_SERVERS": json.dumps([f"127.0.0.1:{ports.dns}"]),
         "POSTLANE_SMTP_PORT": str(ports.smtp),
         "POSTLANE_WEBHOOK_NETWORKS": json.dumps([*settings.webhook_networks, "127.0.0.0/8"]),
+        "POSTLANE_SERVER_NETWORKS": json.dumps([*settings.server_networks, "127.0.0.0/8"]),
         "POSTLANE_PROVIDERS_FILE": str(CHECKOUT / "simulator" / "providers.toml"),
     }
     known = _known_key(data_dir)

@@ -9,8 +9,10 @@ import trustme
 
 from alarms.imap import MailboxError, Place, look_for
 from alarms.seeds import Account
+from mta.guard import PUBLIC, Guard, networks
 from tests.imap_server import KINDS, PASSWORD, USER, Mailbox, mailbox
 
+HERE = Guard(networks(["127.0.0.0/8"]))
 IDS = ("<1.inbox@acme.example>", "<2.junk@acme.example>", "<3.elsewhere@acme.example>", "<4.nowhere@acme.example>")
 
 
@@ -32,8 +34,8 @@ async def box(request: pytest.FixtureRequest, authority: trustme.CA) -> AsyncIte
         yield running
 
 
-async def found(account: Account, context: ssl.SSLContext, *ids: str) -> dict[str, Place]:
-    return await asyncio.to_thread(look_for, account, ids, context)
+async def found(account: Account, context: ssl.SSLContext, *ids: str, guard: Guard = HERE) -> dict[str, Place]:
+    return await asyncio.to_thread(look_for, account, ids, context, guard)
 
 
 async def test_each_mail_is_found_where_it_lies(box: Mailbox, trusting: ssl.SSLContext) -> None:
@@ -53,6 +55,13 @@ async def test_reading_changes_nothing(box: Mailbox, trusting: ssl.SSLContext) -
     assert {file.name.rpartition(",")[2] for file in (box.folder / "mail" / "cur").iterdir()} == {""}
     if box.commands:
         assert "SELECT" not in box.commands
+
+
+async def test_a_mailbox_behind_us_is_not_spoken_to(box: Mailbox, trusting: ssl.SSLContext) -> None:
+    for tls, port in (("tls", box.tls), ("none", box.plain)):
+        for host in ("127.0.0.1", "localhost", "0177.1", "2130706433", "::ffff:127.0.0.1"):
+            with pytest.raises(MailboxError, match="not a public address, nor in a network that POSTLANE_SERVER"):
+                await found(Account(host, port, tls, USER, PASSWORD), trusting, *IDS, guard=PUBLIC)
 
 
 async def test_trouble_is_told_in_words(box: Mailbox, trusting: ssl.SSLContext) -> None:

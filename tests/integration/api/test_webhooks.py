@@ -14,6 +14,7 @@ from core.clock import SystemClock
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.dns_client import DnsClient
+from mta.guard import networks
 from store.database import Database
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
@@ -23,7 +24,6 @@ from webhooks.delivery import Deliverer
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
 from webhooks.sending import Sender
-from webhooks.targets import networks
 
 UNKNOWN = "01a2213e-0000-7000-8000-000000000000"
 

@@ -11,12 +11,14 @@ import trustme
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from mta.deliver import Courier, Delivery
+from mta.guard import PUBLIC, Guard, networks
 from mta.model import EgressIp, Host, Phase, RelayLimits, Route, Trouble
 from tests.integration.mta.couriers import BODY, courier, mail
 from tests.relay import LOGIN, Relay, serving
 
 ROUTE = Route("x.test", "gmail", (Host("mx.x.test", "127.0.0.9", 10),), "gmail")
 LIMITS = RelayLimits(connections=2)
+HERE = Guard(networks(["127.0.0.0/8"]))
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,11 @@ class Sender:
 
 
 @asynccontextmanager
-async def between(relay: Relay, certificate: trustme.LeafCert, scheme: str, ca_file: Path) -> AsyncIterator[Sender]:
+async def between(
+    relay: Relay, certificate: trustme.LeafCert, scheme: str, ca_file: Path, where: Guard = HERE
+) -> AsyncIterator[Sender]:
     """A server for this scheme and a courier that trusts `ca_file`; the courier leaves first."""
-    async with serving(relay, certificate, scheme) as port, courier(25, ca_file=ca_file) as made:
+    async with serving(relay, certificate, scheme) as port, courier(25, ca_file=ca_file, relays_at=where) as made:
         yield Sender(made, port, scheme)
 
 
@@ -154,6 +158,15 @@ async def test_silence_after_the_final_dot_leaves_open_whether_it_was_taken(
     async with between(Silent(), good, "smtp+tls", ca_file) as sender:
         unknown = await sender.send()
     assert (unknown.response.phase, unknown.response.trouble) == (Phase.DOT, Trouble.TIMEOUT)
+
+
+async def test_a_relay_behind_us_is_not_spoken_to(good: trustme.LeafCert, ca_file: Path) -> None:
+    relay = Relay()
+    async with between(relay, good, "smtp+tls", ca_file, PUBLIC) as sender:
+        refused = await sender.send()
+    assert (refused.response.phase, refused.response.trouble) == (Phase.CONNECT, Trouble.PROXY)
+    assert "not a public address, nor in a network that POSTLANE_SERVER_NETWORKS names" in refused.response.text
+    assert not relay.passwords
 
 
 async def test_never_more_connections_than_its_owner_allows(good: trustme.LeafCert, ca_file: Path) -> None:

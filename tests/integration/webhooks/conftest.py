@@ -10,6 +10,7 @@ import pytest
 from core.clock import SystemClock
 from core.secrets import InstanceSecret
 from mta.dns_client import DnsClient
+from mta.guard import networks
 from store.database import Database
 from tests.integration.messages.emails import APPLICATION, execute
 from tests.integration.webhooks.outbox import make_endpoint
@@ -18,7 +19,6 @@ from webhooks import endpoints
 from webhooks.delivery import Deliverer
 from webhooks.endpoints import Endpoint
 from webhooks.sending import Sender
-from webhooks.targets import networks
 
 SECRET = InstanceSecret(b"5" * 32)
 LOOPBACK = networks(["127.0.0.0/8", "::1/128"])

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from mta.dns_client import DnsClient
+from mta.guard import networks
 from webhooks.health import Answer
 from webhooks.sending import Sender
-from webhooks.targets import Target, networks
+from webhooks.targets import Target
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -14,10 +14,11 @@ from dns.rdatatype import AAAA, RdataType
 
 from mta.dns_client import Answer as DnsAnswer
 from mta.dns_client import DnsClient, Outcome
+from mta.guard import networks
 from tests.integration.webhooks.receiver import Receiver, receiving
 from webhooks.health import Answer
 from webhooks.sending import RESPONSE_BYTES, Sender
-from webhooks.targets import Target, networks
+from webhooks.targets import Target
 
 
 class Names(DnsClient):

@@ -15,6 +15,7 @@ from alarms import mail_settings
 from alarms import repository as alarms
 from alarms.mail_settings import Smarthost
 from alarms.model import AlarmKind, Finding, Severity
+from alarms.smarthost import NotSentError
 from core.refusal import Refused
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -29,7 +30,8 @@ TO, SENDER = "ops@example.net", "alarms@acme.example"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(secret=SecretStr("5e" * 32), data_dir=tmp_path, hostname="mail.acme.example")
+    here = ("127.0.0.0/8",)
+    return Settings(secret=SecretStr("5e" * 32), data_dir=tmp_path, hostname="mail.acme.example", server_networks=here)
 
 
 @pytest.fixture
@@ -64,6 +66,16 @@ async def alarm(
 async def one(database: Database, statement: str) -> Any:
     ((value,),) = await rows(database, statement)
     return value
+
+
+async def test_a_smarthost_behind_us_is_not_spoken_to(
+    database: Database, settings: Settings, relay: tuple[Relay, int]
+) -> None:
+    server, port = relay
+    await tell_through(database, Smarthost("localhost", port, "starttls", USER, PASSWORD))
+    with pytest.raises(NotSentError, match="not a public address, nor in a network that POSTLANE_SERVER_NETWORKS"):
+        await alarming.send_test(database, settings.model_copy(update={"server_networks": ()}), SECRET)
+    assert not server.passwords
 
 
 async def test_a_storm_leaves_as_one_mail_through_the_smarthost(

@@ -29,7 +29,9 @@ async def with_relay(
     ca.cert_pem.write_to_path(folder / "ca.pem")
     async with (
         serving(relay, ca.issue_cert("localhost"), "smtp+tls") as port,
-        lane_test(database, *urls, folder, *rules, tls_verify_store=folder / "ca.pem") as lane,
+        lane_test(
+            database, *urls, folder, *rules, tls_verify_store=folder / "ca.pem", server_networks=("127.0.0.0/8",)
+        ) as lane,
     ):
         wanted = egress_ip("vendor", "localhost", via=f"smtp+tls://{login}@localhost:{port}")
         async with database.transaction() as connection:

@@ -13,13 +13,16 @@ from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import Refused
 from core.secrets import InstanceSecret
+from mta.guard import Guard, networks
 from store import folding
 from store.database import Database
 from tests.imap_server import KINDS, PASSWORD, USER, Mailbox, mailbox
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, rows
 from workers import seeding
+from workers.seeding import Reading
 
 SECRET = InstanceSecret.from_text("5e" * 32)
+HERE = Guard(networks(["127.0.0.0/8"]))
 ADDRESS = "seed@gmail.example"
 
 
@@ -86,26 +89,26 @@ async def test_from_the_probe_to_the_alarm_and_back(
     assert [await seeding.probe(database), await seeding.probe(database)] == [1, 0]
     ((message_id, lane),) = await rows(database, "SELECT message_id, lane FROM emails")
     assert (lane, await rows(database, "SELECT recipient FROM delivery_queue")) == ("marketing", [(ADDRESS,)])
-    await seeding.look(database, SECRET, trusted)
+    await seeding.look(database, Reading(SECRET, HERE, trusted))
     assert ((await newest(database)).placement, await told(database, tmp_path)) == (None, [])
 
     box.deliver(message_id, "Junk")
     await again(database)
-    await seeding.look(database, SECRET, trusted)
+    await seeding.look(database, Reading(SECRET, HERE, trusted))
     assert ((await newest(database)).placement, (await newest(database)).folder) == ("spam", "Junk")
     assert await told(database, tmp_path) == [("seed_missing", "warning")]
 
     await seeding.probe(database)
     await execute(database, "UPDATE seed_probes SET sent_at = sent_at - interval '31 min' WHERE placement IS NULL")
     await execute(database, "UPDATE seed_probes SET sent_at = sent_at - interval '2 h' WHERE placement = 'spam'")
-    await seeding.look(database, SECRET, trusted)
+    await seeding.look(database, Reading(SECRET, HERE, trusted))
     assert await told(database, tmp_path) == [("seed_missing", "critical")]
 
     await again(database)
     await seeding.probe(database)
     ((message_id,),) = await rows(database, "SELECT message_id FROM seed_probes WHERE placement IS NULL")
     box.deliver(message_id)
-    await seeding.look(database, SECRET, trusted)
+    await seeding.look(database, Reading(SECRET, HERE, trusted))
     assert ((await newest(database)).placement, await told(database, tmp_path)) == ("inbox", [])
     async with database.connection() as connection:
         placements = [probe.placement for probe in await seeds.probes(connection, (await newest(database)).id)]
@@ -119,7 +122,7 @@ async def test_a_mailbox_that_cannot_be_read_loses_no_probe(
     await added(database, box.tls, "wrong")
     await seeding.probe(database)
     await execute(database, "UPDATE seed_probes SET sent_at = sent_at - interval '40 min'")
-    await seeding.look(database, SECRET, trusted)
+    await seeding.look(database, Reading(SECRET, HERE, trusted))
     seed = await newest(database)
 
     assert (seed.placement, seed.trouble.startswith("127.0.0.1: ")) == (None, True)

@@ -3,10 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from yarl import URL
 
 from core.refusal import Refused
-from webhooks.targets import Guard, check, guard_of, networks, parse
+from core.settings import Settings
+from mta.from_settings import own_servers
+from mta.guard import Guard, networks
+from webhooks.targets import check, guard_of, parse
 
 LOOPBACK = networks(["127.0.0.0/8", "::1/128"])
 
@@ -41,6 +45,23 @@ def test_the_operators_networks_are_open_and_nothing_else() -> None:
     assert guard.allows("127.0.0.1")
     assert guard.allows("::1")
     assert [address for address in FORBIDDEN if guard.allows(address)] == ["127.0.0.1", "127.9.9.9", "::1"]
+
+
+def test_servers_of_operators_may_be_in_private_networks_and_nowhere_else_behind_us() -> None:
+    guard = own_servers(Settings(secret=SecretStr("5e" * 32)))
+    private = ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "fc00::1"]
+
+    assert [address for address in FORBIDDEN if guard.allows(address)] == private
+    assert all(guard.allows(address) for address in OPEN)
+
+
+def test_where_credentials_are_handed_out_a_wide_network_opens_nothing() -> None:
+    for address, wide, itself in (
+        ("100.100.100.200", "100.64.0.0/10", "100.100.100.200/32"),
+        ("169.254.169.254", "169.0.0.0/8", "169.254.0.0/16"), ("fd00:ec2::254", "fc00::/7", "fd00:ec2::254/128"),
+    ):  # fmt: skip
+        assert not Guard(networks([wide, "0.0.0.0/0", "::/0"])).allows(address)
+        assert Guard(networks([itself])).allows(address)
 
 
 @pytest.mark.parametrize(
