@@ -220,7 +220,7 @@ async def saying(answers: dict[str, str]) -> AsyncIterator[tuple[int, list[bytes
 async def test_a_success_in_the_wrong_place_is_no_delivery(
     answers: dict[str, str], seen: list[tuple[Phase, Trouble | None]], taken: int
 ) -> None:
-    async with saying(answers) as (port, bodies), courier(25) as made:
+    async with saying(answers) as (port, bodies), courier(25, relays_at=HERE) as made:
         vendor = EgressIp("vendor", "", "out.test", f"smtp://127.0.0.1:{port}", LIMITS)
         done = [await made.deliver(ROUTE, vendor, mail()) for _ in seen]
     assert [(delivery.response.phase, delivery.response.trouble) for delivery in done] == seen
@@ -239,7 +239,7 @@ async def test_what_it_says_can_be_stored_and_shown_whatever_octets_it_has(
     answers: dict[str, str], code: int, text: str
 ) -> None:
     """Such a reply was a crash: mail that was taken counted as uncertain, and was sent again."""
-    async with saying(answers) as (port, _), courier(25) as made:
+    async with saying(answers) as (port, _), courier(25, relays_at=HERE) as made:
         vendor = EgressIp("vendor", "", "out.test", f"smtp://127.0.0.1:{port}", LIMITS)
         response = (await made.deliver(ROUTE, vendor, mail())).response
     assert (response.code, response.text.replace(f":{port}", "")) == (code, text)
