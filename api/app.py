@@ -32,6 +32,7 @@ from api.routes import (
     domains,
     emails,
     health,
+    images,
     inbound,
     ips,
     metrics,
@@ -72,7 +73,8 @@ _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
     contacts, segments, audiences, broadcasts, addresses, recipients, suppressions, webhooks, sandbox, pools, ips,
-    throttles, warmup, providers, alarms, inbound, reports, seeds, standing, templates, applications, health, pages,
+    throttles, warmup, providers, alarms, inbound, reports, seeds, standing, templates, images, applications, health,
+    pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},

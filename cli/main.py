@@ -52,6 +52,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("contacts", "cli.commands.contacts:app", "The people you write to: consent, lists, export, erase.", _SET_UP),
     Entry("contact-properties", "cli.commands.contact_properties:app", "What is kept of contacts.", _SET_UP),
     Entry("segments", "cli.commands.segments:app", "Lists of contacts, and filters that find them.", _SET_UP),
+    Entry("templates", "cli.commands.templates:app", "What mail is written from: make, preview, publish.", _SET_UP),
+    Entry("images", "cli.commands.images:app", "Pictures for mail, served by the public pages.", _SET_UP),
     Entry("keys", "cli.commands.keys:app", "API keys.", _SET_UP),
     Entry("doctor", "cli.commands.doctor:doctor", "Check servers, DNS, ports and keys, and say what to do.", _SET_UP),
     Entry("pools", "cli.commands.pools:app", "Pools of IPs: make, fill, weigh, assign, advice.", _OPERATE),

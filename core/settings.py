@@ -187,6 +187,11 @@ class Settings(BaseSettings):
         2_000, ge=1, description="Megabytes of mail that came back kept to be looked at; beyond them the oldest goes."
     )
 
+    # Images of mail
+    image_megabytes: int = Field(
+        500, ge=0, le=1_000_000, description="Megabytes of images that one application may store; each has at most 2."
+    )
+
     # Sign-up
     signups_an_hour: int = Field(
         2_000, ge=1, description="Sign-ups an hour that one form takes in one process of the public pages."
@@ -254,6 +259,11 @@ class Settings(BaseSettings):
         le=65535,
         description="Port for the same with TLS from the first byte; 465 on a server, 0 takes a free one.",
     )
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of images that one application may store."""
+        return self.image_megabytes * 1024 * 1024
 
     @property
     def public_name(self) -> str:

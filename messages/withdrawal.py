@@ -20,6 +20,8 @@ from messages import repository
 from pools import assignments
 from store.database import Connection, Database
 from suppression import removing as suppressions
+from templates import images
+from templates import service as templates
 
 _STEP: Final = 500
 """Emails cancelled in one transaction."""
@@ -58,6 +60,8 @@ async def delete_application(
         await accounts.delete_application(connection, identifier)
         await choices.forget_application(connection, identifier)
         await forms.forget_application(connection, identifier)
+        await templates.forget_application(connection, identifier)
+        await images.forget_application(connection, identifier)
         await confirmations.forget_application(connection, identifier)
         await imports.forget_application(connection, identifier)
         await suppressions.forget_application(connection, identifier)

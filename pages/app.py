@@ -26,7 +26,8 @@ from pages.answers import EXPECTED, answer_to, answer_to_bug
 from pages.clients import Clients
 from pages.deps import Deps
 from pages.limits import Limits
-from pages.routes import confirming, health, moving, preferences, signup, static
+from pages.pictures import remembered_images
+from pages.routes import confirming, health, images, moving, preferences, signup, static
 from pages.shield import Shield
 from pages.tracking import Links
 from pages.work import Work
@@ -37,7 +38,7 @@ from web.routers import take_routes
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_ROUTES: Final = (preferences, moving, signup, confirming, health, static)
+_ROUTES: Final = (preferences, moving, signup, confirming, images, health, static)
 
 _MANNERS: Final = Manners(
     seconds=Histogram(
@@ -84,6 +85,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             tracking_hosts=tracking_hosts,
             engagement=engagement,
             work=Work(secret),
+            images=remembered_images(database),
         )
 
 

@@ -7,6 +7,7 @@ from fastapi import Request
 from accounts.tracking_host import TrackingHosts
 from audience.links import LinkSeal
 from core.clock import Clock
+from core.remembered import Remembered
 from core.settings import Settings
 from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
@@ -14,6 +15,7 @@ from outcomes.engagement_writer import EngagementWriter
 from pages.clients import Clients
 from pages.work import Work
 from store.database import Database
+from templates.pictures import PictureType
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Deps:
     tracking_hosts: TrackingHosts
     engagement: EngagementWriter
     work: Work
+    images: Remembered[str, tuple[PictureType, bytes] | None]
 
 
 def deps(request: Request) -> Deps:

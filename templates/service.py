@@ -159,6 +159,11 @@ async def published(connection: Connection, application_id: UUID, name: str) -> 
     return (await versions.read(connection, [found.published_id]))[found.published_id]
 
 
+async def forget_application(connection: Connection, application_id: UUID) -> None:
+    """All templates of an application that is deleted."""
+    await connection.execute("DELETE FROM templates WHERE application_id = %s", [application_id])
+
+
 async def _take_turns(connection: Connection, application_id: UUID) -> None:
     """Two that change layouts at one time could close a circle that neither sees; two could take one alias."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 22))", [f"templates {application_id}"])
