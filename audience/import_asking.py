@@ -5,7 +5,7 @@ commits.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, Final, TextIO
+from typing import Any, Final, TextIO
 from uuid import UUID
 
 from audience import forms, membership, properties, topics
@@ -13,7 +13,6 @@ from audience.import_columns import FIELDS, ColumnMap, Layout
 from audience.import_merging import Terms
 from audience.import_rows import ContactReader
 from audience.properties import Definitions, PropertyType
-from core.list_files import decoded
 from core.list_rows import bounded
 from core.queues import Lane
 from core.refusal import invalid
@@ -62,13 +61,8 @@ async def _define(connection: Connection, application_id: UUID, key: str, kind: 
     await properties.create(connection, application_id, key, PropertyType(str(kind)))
 
 
-def reader(raw: IO[bytes], known: Definitions, columns: ColumnMap) -> ContactReader:
-    """Of a file, however it is packed."""
-    return lines_reader(decoded(raw), known, columns)
-
-
-def lines_reader(text: TextIO, known: Definitions, columns: ColumnMap) -> ContactReader:
-    """Of a text."""
+def reader(text: TextIO, known: Definitions, columns: ColumnMap) -> ContactReader:
+    """Of a list that `core/list_files.decoded` opened."""
     return ContactReader(bounded(text), known, columns)
 
 

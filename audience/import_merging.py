@@ -129,8 +129,8 @@ _UPSERT: Final = """DO UPDATE SET first_name = coalesce(excluded.first_name, c.f
     confirmed_at = coalesce(c.confirmed_at, excluded.confirmed_at), updated_at = now()
   WHERE (coalesce(excluded.first_name, c.first_name), coalesce(excluded.last_name, c.last_name),
          coalesce(excluded.language, c.language), coalesce(excluded.time_zone, c.time_zone),
-         c.properties || excluded.properties, excluded.status = 'confirmed' OR c.status = 'unconfirmed')
-        IS DISTINCT FROM (c.first_name, c.last_name, c.language, c.time_zone, c.properties, c.status = 'unconfirmed')"""
+         c.properties || excluded.properties, excluded.status = 'confirmed' AND c.status <> 'confirmed')
+        IS DISTINCT FROM (c.first_name, c.last_name, c.language, c.time_zone, c.properties, false)"""
 
 
 def _insert(otherwise: str) -> str:

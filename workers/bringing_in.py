@@ -14,6 +14,7 @@ from audience.checks import MailRecords
 from audience.import_merging import terms_of
 from audience.importing import Domains, Progress, Work
 from audience.imports import Import
+from core.list_files import decoded
 from core.logs import get_logger
 from core.refusal import Refused
 from store.database import Database
@@ -41,8 +42,9 @@ async def _one(database: Database, records: MailRecords, found: Import) -> bool:
                     file.write(part)
                 file.seek(0)
                 known = await properties.known(connection, found.application_id)
-            reader = import_asking.reader(file, known, terms.columns)
-            done = await importing.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
+            with decoded(file) as text:
+                reader = import_asking.reader(text, known, terms.columns)
+                done = await importing.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
         except (Refused, *_TORN) as error:
             return await _could_not(database, found, error)
     _log.info("contacts_imported", id=str(found.id), created=done.created, failed=done.failed)

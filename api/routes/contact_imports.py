@@ -24,6 +24,7 @@ from audience import import_asking, imports
 from audience.import_merging import Terms, stored
 from audience.imports import PART, ImportStatus
 from audience.topics import Subscription
+from core.list_files import decoded
 from core.paging import Window
 from core.refusal import invalid
 from messages.confirmation_pool import reserved_pool
@@ -86,7 +87,8 @@ async def create_import(request: Request, who: FullAccess, given: With) -> Respo
     async with given.database.transaction() as connection:
         terms = await _terms(connection, who, given, parts)
         known = await import_asking.check(connection, terms)
-        import_asking.reader(io.BytesIO(file.body), known, terms.columns).opened()  # says at once what cannot be
+        with decoded(io.BytesIO(file.body)) as text:
+            import_asking.reader(text, known, terms.columns).opened()  # says at once what cannot be
         name = file.filename[:200] or "import.csv"
         made = await imports.begin(connection, who.application_id, name, terms.actor, stored(terms))
         for number, at in enumerate(range(0, len(file.body), PART)):

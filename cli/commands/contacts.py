@@ -15,7 +15,8 @@ from audience.choices import Person
 from audience.contact_history import ContactAct, ContactPast, ContactSource
 from audience.contacts import Changes, Contact, named
 from cli.application import ApplicationOption, YesOption, chosen, confirm
-from cli.ids import Candidate, the_one
+from cli.commands import contact_imports
+from cli.commands.contact_imports import segment_named
 from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
 from cli.sessions import with_database
@@ -79,7 +80,7 @@ def list_contacts(
         async with database.connection() as connection:
             owner, window = (await chosen(connection, application)).id, Window(limit, after)
             if segment:
-                wanted = await segments.get(connection, owner, await _segment_named(connection, owner, segment))
+                wanted = await segments.get(connection, owner, await segment_named(connection, owner, segment))
                 found = await people.in_segment(connection, wanted, window, datetime.now(UTC))
             else:
                 found = await contacts.page(connection, owner, window)
@@ -138,7 +139,7 @@ def add(
     async def work(database: Database) -> Seen:
         async with database.transaction() as connection:
             owner = (await chosen(connection, application)).id
-            lists = [await _segment_named(connection, owner, one) for one in segment or ()]
+            lists = [await segment_named(connection, owner, one) for one in segment or ()]
             made = await people.create(connection, owner, email, Wish(changes, segments=lists), _act())
             return (await people.seen(connection, [made.contact]))[0]
 
@@ -187,7 +188,7 @@ def join(
     async def work(database: Database) -> UUID:
         async with database.transaction() as connection:
             owner = (await chosen(connection, application)).id
-            wanted = await _segment_named(connection, owner, segment)
+            wanted = await segment_named(connection, owner, segment)
             await people.join(connection, owner, named(contact), wanted, _act())
             return wanted
 
@@ -203,7 +204,7 @@ def leave(
     async def work(database: Database) -> UUID:
         async with database.transaction() as connection:
             owner = (await chosen(connection, application)).id
-            wanted = await _segment_named(connection, owner, segment)
+            wanted = await segment_named(connection, owner, segment)
             await people.leave(connection, owner, named(contact), wanted, _act())
             return wanted
 
@@ -313,7 +314,5 @@ def _values(given: list[str] | None) -> dict[str, object]:
     return values
 
 
-async def _segment_named(connection: Connection, application_id: UUID, text: str) -> UUID:
-    known = (await segments.page(connection, application_id, Window(segments.MOST))).entries
-    candidates = [Candidate(one.id, one.name) for one in known]
-    return the_one(text, "segment", candidates, "postlane segments list")
+app.command("import")(contact_imports.import_list)
+app.command("imports")(contact_imports.show_imports)

@@ -3,26 +3,19 @@
 Registered by `cli/commands/suppressions`. An import that was stopped goes on where it was when it is started again.
 """
 
-import gzip
-import hashlib
 import io
 import sys
-import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Final, TextIO
+from typing import Annotated, TextIO
 from uuid import UUID
 
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.application import application_named
+from cli.list_files import TORN, cannot_read, fingerprint, opened, shown
 from cli.operating import by
 from cli.output import CliError, Column, JsonOption, emit, say, visible
 from cli.sessions import with_database
@@ -40,11 +33,6 @@ from suppression.search import search_for
 from suppression.subjects import hashed
 from suppression.transfer import write_header, write_rows
 from web.faces.suppressions import suppression_face
-
-_SAMPLE: Final = 1024 * 1024
-"""Bytes at the beginning and at the end of a file that, with its size, tell it from another one."""
-_TELL_SECONDS: Final = 10.0
-"""Between two lines about progress where there is no terminal to draw a bar on."""
 
 _COUNTS = (
     Column("added", justify="right"),
@@ -91,15 +79,17 @@ def import_list(
         terms = Terms(
             datetime.now(UTC), wanted, reason=reason, only_for=whose, topic=topic, actor=by(), domains=domains
         )
-        with _opened(file) as (raw, size):
-            mark = "" if again or size is None else _fingerprint(Path(file), terms)
-            with decoded(raw) as text, _shown(raw, size) as tell:
-                return await importing.run(database, ListReader(text, terms), Path(file).name, mark, tell)
+        asked = (terms.scope, terms.reason, terms.only_for, terms.topic, terms.domains)
+        with opened(file) as (raw, size):
+            mark = "" if again or size is None else fingerprint(Path(file), asked)
+            with decoded(raw) as text, shown(raw, size) as tell:
+                reader = ListReader(text, terms)
+                return await importing.run(database, reader, Path(file).name, mark, lambda now: tell(*_so_far(now)))
 
     try:
         done = with_database(work)
-    except (EOFError, OSError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise CliError("cannot_read", f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    except TORN as error:
+        raise cannot_read(file, error) from None
     _say_how_it_went(done)
     face = {name: getattr(done, name) for name in ("line", "resumed_at", "added", "known", "passed", "wrong", "faults")}
     emit(face, as_json=as_json, columns=_COUNTS)
@@ -139,7 +129,7 @@ def hash_list(
     file: Annotated[str, typer.Argument(help="One address a line; - reads standard input.")] = "-",
 ) -> None:
     """Write the hashes of addresses, to hand a list on without its addresses. `suppressions import` takes them."""
-    with _opened(file) as (raw, _), decoded(raw) as lines:
+    with opened(file) as (raw, _), decoded(raw) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 sys.stdout.write(f"{_hashed(line.strip(), number)}\n")
@@ -150,6 +140,10 @@ def _hashed(text: str, number: int) -> str:
         return hashed(fold_address(text))
     except AddressError as error:
         raise CliError(error.code, f"line {number}: {text[:200]}: {error.reason}") from None
+
+
+def _so_far(now: importing.Progress) -> tuple[int, str]:
+    return now.line, f"{now.added:,} added, {now.known:,} known, {now.wrong:,} wrong"
 
 
 def _say_how_it_went(done: importing.Progress) -> None:
@@ -192,55 +186,3 @@ def _harmless(out: TextIO, as_json: bool) -> Callable[[str], str]:
 
 def _write_json(out: TextIO, entries: list[Suppression]) -> None:
     out.writelines(orjson.dumps(suppression_face(entry)).decode() + "\n" for entry in entries)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
-    """The bytes of a file and its size, or of standard input. Raises CliError."""
-    if file == "-":
-        yield sys.stdin.buffer, None
-        return
-    try:
-        source = Path(file).open("rb")  # noqa: SIM115  # closed below; opening alone may fail with a message
-    except OSError as error:
-        raise CliError("cannot_read", f"{file} cannot be read: {error.strerror or error}.") from None
-    with source:
-        yield source, Path(file).stat().st_size
-
-
-def _fingerprint(file: Path, terms: Terms) -> str:
-    """Tells this file, imported with these terms, from all others."""
-    asked = (terms.scope, terms.reason, terms.only_for, terms.topic, terms.domains)
-    digest = hashlib.sha256(repr(asked).encode())
-    with file.open("rb") as source:
-        digest.update(source.read(_SAMPLE))
-        size = source.seek(0, io.SEEK_END)
-        source.seek(max(0, size - _SAMPLE))
-        digest.update(source.read(_SAMPLE) + str(size).encode())
-    return digest.hexdigest()
-
-
-@contextmanager
-def _shown(raw: IO[bytes], size: int | None) -> Iterator[Callable[[importing.Progress], None]]:
-    """Progress as a bar on a terminal, else as a line now and then."""
-    console = Console(stderr=True)
-    if not console.is_terminal or size is None:
-        yield _told_in_lines(raw, size)
-        return
-    columns = (TextColumn("importing"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[lines]} lines"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=size, lines="0")
-        yield lambda now: bar.update(task, completed=raw.tell(), lines=f"{now.line:,}")
-
-
-def _told_in_lines(raw: IO[bytes], size: int | None) -> Callable[[importing.Progress], None]:
-    told = time.monotonic()
-
-    def tell(now: importing.Progress) -> None:
-        nonlocal told
-        if time.monotonic() - told > _TELL_SECONDS:
-            told = time.monotonic()
-            share = f", {raw.tell() * 100 // size} %" if size else ""
-            say(f"{now.line:,} lines{share}: {now.added:,} added, {now.known:,} known, {now.wrong:,} wrong")
-
-    return tell

@@ -142,6 +142,18 @@ async def test_a_contact_that_is_there_keeps_or_gets(database: Database) -> None
     assert await asked(database) == []
 
 
+async def test_proof_that_comes_later_confirms_who_is_there(database: Database) -> None:
+    lines = ["email\n", "ann@example.com\n"]
+    await brought(database, lines, asks=False)
+    kept = await brought(database, lines, consent=CONSENT)
+    done = await brought(database, lines, upsert=True, consent=CONSENT)
+    ann = await contact(database, "ann@example.com")
+
+    assert ann is not None
+    assert ann.status is Status.CONFIRMED
+    assert (kept.updated, done.updated) == (0, 1)
+
+
 async def test_lists_and_topics_of_an_import(database: Database) -> None:
     letter, offers, news = uuid7(), uuid7(), uuid7()
     topics = {offers: Subscription.OPT_OUT, news: Subscription.OPT_IN}
