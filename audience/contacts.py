@@ -266,7 +266,7 @@ async def delete(connection: Connection, application_id: UUID, wanted: UUID | st
     """Take a contact away, with its places on lists. What the person chose stays, and so does the history, which names
     nobody, for its time. Raises Refused when there is none."""
     found = await held(connection, application_id, wanted)
-    await _remove(connection, [found.id])
+    await remove(connection, [found.id])
     await contact_history.note(connection, found.id, application_id, Changed.DELETED, act)
     return found
 
@@ -308,7 +308,7 @@ async def unused_address(connection: Connection, application_id: UUID, address: 
 
 async def forget(connection: Connection, contacts: Sequence[UUID]) -> None:
     """Somebody is erased: contact, places on lists and history."""
-    await _remove(connection, contacts)
+    await remove(connection, contacts)
     await contact_history.forget(connection, contacts)
 
 
@@ -337,7 +337,7 @@ ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, cha
 async def _merge(connection: Connection, known: Contact, other: Contact, act: ContactAct) -> Contact:
     await connection.execute(_JOIN_LISTS, {"from": known.id, "to": other.id})
     await contact_history.pass_on(connection, known.id, other.id)
-    await _remove(connection, [known.id])
+    await remove(connection, [known.id])
     wanted: dict[str, object] = {name: getattr(other, name) or getattr(known, name) for name in FIELDS}
     wanted["properties"] = {**known.properties, **other.properties}
     wanted["status"] = _status(confirmed=Status.CONFIRMED in (known.status, other.status)).value
@@ -365,7 +365,8 @@ async def _write(connection: Connection, known: Contact, wanted: Mapping[str, ob
     return _contact(row)
 
 
-async def _remove(connection: Connection, contacts: Sequence[UUID]) -> None:
+async def remove(connection: Connection, contacts: Sequence[UUID]) -> None:
+    """Contacts and their places on lists. Nobody hears of it, and no history says so: that is for the caller."""
     await connection.execute("DELETE FROM segment_members WHERE contact_id = ANY(%s)", [list(contacts)])
     await connection.execute("DELETE FROM contacts WHERE id = ANY(%s)", [list(contacts)])
 

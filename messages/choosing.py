@@ -34,6 +34,7 @@ from suppression.predicate import forbidding
 from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
 from suppression.removing import Remover
 from suppression.repository import Addition, Suppression
+from suppression.subjects import hashed
 from webhooks.kinds import EventType
 
 _FORBIDDEN: Final = f"""
@@ -116,6 +117,8 @@ async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
     """Leave all marketing mail of the application; whether that is new. It is, too, where the application had said so
     for the person, and now they say it themselves: only they take that back."""
     await choices.alone(connection, person)
+    if any(_leaves(one, person) and one.address == hashed(person.address) for one in await _about(connection, person)):
+        return False  # erased, or brought in as a hash: their address is not written down again for it
     by_hand = act.source in OWN_HAND
     detail = "the recipient left all marketing mail" if by_hand else "taken off all marketing mail"
     detail += f": {act.detail}" if act.detail else ""
@@ -147,7 +150,7 @@ async def return_to_all(connection: Connection, person: Person, act: Act) -> boo
 async def return_for(connection: Connection, person: Person, act: Act) -> bool:
     """The same, said by the application: it takes back what it said, never what the person said. Raises Refused."""
     await choices.alone(connection, person)
-    said = [one for one in await suppressions.about(connection, person.address) if _leaves(one, person)]
+    said = [one for one in await _about(connection, person) if _leaves(one, person)]
     if not said:
         return False
     locked = any(one.reason is Reason.COMPLAINT or one.address != person.address for one in said)
@@ -197,6 +200,10 @@ async def _forbidden(connection: Connection, person: Person) -> list[tuple[UUID,
     """Entries of the suppression list that forbid marketing mail: id, reason, scope."""
     names = {"address": person.address, "application": person.application_id}
     return [(row[0], row[1], row[2]) for row in await (await connection.execute(_FORBIDDEN, names)).fetchall()]
+
+
+async def _about(connection: Connection, person: Person) -> list[Suppression]:
+    return await suppressions.about(connection, person.address)
 
 
 def _leaves(entry: Suppression, person: Person) -> bool:

@@ -14,7 +14,7 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
-from audience import choices, confirmations, forms, imports
+from audience import choices, confirmations, contacts, forms, imports
 from core.refusal import Refused, conflict
 from messages import repository
 from pools import assignments
@@ -59,6 +59,7 @@ async def delete_application(
             raise _has_mail(found) if not cancel else _being_sent(found)
         await accounts.delete_application(connection, identifier)
         await choices.forget_application(connection, identifier)
+        await contacts.forget_application(connection, identifier)
         await forms.forget_application(connection, identifier)
         await templates.forget_application(connection, identifier)
         await images.forget_application(connection, identifier)

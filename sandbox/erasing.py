@@ -58,9 +58,10 @@ async def erase(
         await contacts.forget(connection, [contact.id])
     await confirmations.forget_person(connection, person.application_id, person.address)
     await choices.forget(connection, person)
+    # In the order in which outcomes are recorded: queue, soft bounces, suppressions. The two never wait in a circle.
+    found = await _mail(connection, person, lowest_at(asked + _LATER))
     await engagement.forget_person(connection, person.application_id, person.address)
     await soft_bounces.forget_address(connection, person.address)
-    found = await _mail(connection, person, lowest_at(asked + _LATER))
     await suppressions.keep_as_hash(connection, person.application_id, person.address)
     source = _SOURCES.get(act.source, Source.LINK)
     await suppressions.forbid(connection, person.application_id, person.address, scope, source, act.actor)

@@ -12,7 +12,8 @@ import psycopg
 
 from alarms import breakers, seeds
 from alarms import repository as alarm_repository
-from audience import confirmations, topics
+from audience import confirmations, contact_retention, topics
+from audience.contact_retention import ContactDays
 from core.clock import Clock
 from core.logs import get_logger
 from core.publish import HintPublisher
@@ -48,6 +49,7 @@ class Scheduler:
     rules: RuleBook
     kept_captured: mailbox.Bounds = field(default_factory=mailbox.Bounds)
     kept_inbound_bytes: int | None = None
+    kept_contacts: ContactDays = field(default_factory=ContactDays)
 
     async def partitions(self) -> None:
         """Make the partitions of the coming days and drop those past retention."""
@@ -69,6 +71,11 @@ class Scheduler:
         """The mailbox of the sandbox keeps what is new, and so much of each application."""
         async with self.database.transaction() as connection:
             await mailbox.trim(connection, self.kept_captured)
+
+    async def old_contacts(self) -> None:
+        """People whom nobody confirmed, and the history of contacts that are gone."""
+        await contact_retention.forget_unconfirmed(self.database, self.kept_contacts.unconfirmed)
+        await contact_retention.forget_history(self.database, self.kept_contacts.history)
 
 
 def _transaction(do: Callable[[Connection], Awaitable[object]]) -> Callable[[Scheduler], Awaitable[object]]:
@@ -97,6 +104,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
     Duty("old sign-ups", 600.0, _transaction(confirmations.forget)),
+    Duty("old contacts", 3600.0, Scheduler.old_contacts),
     Duty("deleted topics", 3600.0, _transaction(topics.forget_deleted)),
     Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),

@@ -5,6 +5,7 @@ import signal
 
 import uvloop
 
+from audience.contact_retention import ContactDays
 from core import metrics
 from core.clock import SystemClock
 from core.logs import get_logger
@@ -33,7 +34,9 @@ async def _run(settings: Settings) -> None:
     kept = retention(settings.content_days, settings.event_days)
     captured = mailbox.Bounds(settings.sandbox_days, settings.sandbox_megabytes * 1024 * 1024)
     inbound_bytes = settings.inbound_megabytes * 1024 * 1024
-    scheduler = Scheduler(database, hints, SystemClock(), kept, rules_in_force(settings), captured, inbound_bytes)
+    people = ContactDays(settings.unconfirmed_days, settings.contact_history_days)
+    rules = rules_in_force(settings)
+    scheduler = Scheduler(database, hints, SystemClock(), kept, rules, captured, inbound_bytes, people)
     leading = asyncio.create_task(lead(scheduler), name="lead")
     server = metrics.serve(
         settings.metrics_host,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from audience import choices, contact_history, contacts, membership, properties
+from audience import choices, contact_history, contact_retention, contacts, membership, properties
 from audience.choices import Person
 from audience.contact_history import Changed, ContactAct, ContactSource
 from audience.contacts import Changes, Contact, Made, Status
@@ -263,3 +263,50 @@ async def test_the_history_of_a_contact_has_an_end(database: Database) -> None:
 
     assert dict(kept) == {"updated": contact_history.KEPT, "created": 1, "confirmed": 1}
     assert Changed.CONFIRMED.value in dict(kept)
+
+
+# What goes by itself
+
+
+async def test_who_is_not_confirmed_in_time_goes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contact_retention, "STEP", 2)
+    old = [(await made(database, f"old{n}@example.com")).contact.id for n in range(5)]
+    confirmed = (await made(database, "yes@example.com", confirm=True)).contact.id
+    asked = (await made(database, "asked@example.com")).contact.id
+    await execute(database, "UPDATE contacts SET created_at = now() - interval '40 days'")
+    await execute(
+        database,
+        "INSERT INTO confirmations (id, application_id, address, email, language, asked_at, expires_at)"
+        " VALUES (%s, %s, 'asked@example.com', 'asked@example.com', 'en', now(), now() + interval '3 days')",
+        [uuid7(), APPLICATION],
+    )
+    fresh = (await made(database, "new@example.com")).contact.id
+
+    assert await contact_retention.forget_unconfirmed(database, 0) == 0
+    assert await contact_retention.forget_unconfirmed(database, 30) == 5
+    assert {row[0] for row in await rows(database, "SELECT id FROM contacts")} == {confirmed, asked, fresh}
+    assert [what for what, _ in await told(database, old[0])] == ["created", "deleted"]
+
+
+async def test_the_history_of_who_is_gone_goes_in_its_time(database: Database) -> None:
+    gone, kept = (await made(database, "gone@example.com")).contact, (await made(database, "kept@example.com")).contact
+    async with database.transaction() as connection:
+        await contacts.delete(connection, APPLICATION, gone.id, ACT)
+    await contact_retention.forget_history(database, 365)
+    assert len(await told(database, gone.id)) == 2
+    await execute(database, "UPDATE contact_history SET at = now() - interval '400 days'")
+    await contact_retention.forget_history(database, 365)
+
+    assert await told(database, gone.id) == []
+    assert len(await told(database, kept.id)) == 1
+
+
+async def test_a_deleted_application_leaves_no_contact(database: Database) -> None:
+    await defined(database, "plan")
+    ann = (await made(database, properties={"plan": "pro"})).contact
+    news = await a_list(database)
+    async with database.transaction() as connection:
+        await membership.put(connection, OnList(news, APPLICATION, ACT), [ann.id], MemberStatus.CONFIRMED)
+        await contacts.forget_application(connection, APPLICATION)
+    for table in ("contacts", "contact_history", "contact_properties", "segment_members"):
+        assert await rows(database, f"SELECT count(*) FROM {table}") == [(0,)], table

@@ -229,3 +229,13 @@ def test_texts_that_fit_are_told() -> None:
         for n in range(3)
     ]
     assert [one.html is not None for one in exporting.bounded(mails, 14)] == [True, True, False]
+
+
+async def test_leaving_once_more_writes_no_address_down(database: Database) -> None:
+    """The link in an old mail goes on working: it says what is known already, in the hash."""
+    await a_person(database)
+    await erased(database)
+    async with database.transaction() as connection:
+        assert not await choosing.leave_all(connection, PERSON, LINK)
+
+    assert await everywhere(database, ANN) == []
