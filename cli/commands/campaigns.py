@@ -1,0 +1,392 @@
+"""`postlane campaigns`: one mail to many people, with one outcome for each. The API calls a campaign a broadcast."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from audience import segments, topics
+from campaigns import plan, report, repository, steering
+from campaigns.model import Campaign, Draft, Words
+from campaigns.report import Kind, Recipient, Report, Wanted
+from campaigns.states import CampaignState
+from cli.application import ApplicationOption, YesOption, chosen, confirm
+from cli.ids import Candidate, the_one
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
+from cli.sessions import with_database
+from core.paging import Window
+from messages.schedule_text import ScheduleError, parse_schedule
+from store.database import Connection, Database
+from web.faces.broadcasts import broadcast_answer, broadcast_face, people_face, recipient_face, report_face
+from web.faces.references import deleted
+
+app = typer.Typer(help="One mail to many people, with an outcome for each.", no_args_is_help=True)
+
+CampaignArgument = Annotated[
+    str, typer.Argument(metavar="CAMPAIGN", help="Its name, its id, or the beginning of that.")
+]
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Show its progress until it ends.")]
+
+_MOST = 1000
+_WATCH_SECONDS = 1.0
+_ENDS = (CampaignState.FINISHED, CampaignState.CANCELLED)
+
+_COLUMNS = (
+    Column("name", style="bold"),
+    Column("state"),
+    Column("total", "people"),
+    Column("delivered"),
+    Column("open", drop=2),
+    Column("reason", wrap=True, drop=3),
+    Column("scheduled_at", drop=4),
+    Column("id", style="dim", drop=0),
+)
+_RECIPIENTS = (
+    Column("email", style="bold"),
+    Column("state"),
+    Column("reason", wrap=True),
+    Column("provider", drop=3),
+    Column("ended_at", drop=2),
+    Column("email_id", style="dim", drop=1),
+)
+_PARTS = (
+    Column("name", "", style="bold"),
+    Column("sent"),
+    Column("delivered"),
+    Column("bounced"),
+    Column("opened"),
+    Column("clicked"),
+    Column("unsubscribed", drop=1),
+    Column("complained", drop=2),
+)
+
+
+@app.command("list")
+def list_campaigns(application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Campaigns of an application, newest first."""
+
+    async def work(database: Database) -> Sequence[Campaign]:
+        async with database.connection() as connection:
+            owner = await chosen(connection, application)
+            return (await repository.page(connection, owner.id, Window(_MOST))).entries
+
+    empty = "No campaigns yet: `postlane campaigns create` makes a draft."
+    emit(with_database(work), broadcast_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty=empty)
+
+
+@app.command("show")
+def show(
+    campaign: CampaignArgument,
+    watch: WatchOption = False,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """A campaign: where it is, and how many people are in which state."""
+    found = with_database(lambda database: _read(database, campaign, application))
+    _show(found, as_json)
+    if watch:
+        _watch(found.id)
+
+
+@app.command("create")
+def create(
+    sender: Annotated[str, typer.Option("--from", help="The sender, of a domain of the application.")],
+    segment: Annotated[str, typer.Option("--segment", help="Whom it goes to: name or id of a segment.")],
+    subject: Annotated[str, typer.Option("--subject", help="A template: `News for {{ first_name }}`.")],
+    html: Annotated[Path | None, typer.Option("--html", help="File with the HTML.", exists=True)] = None,
+    text: Annotated[Path | None, typer.Option("--text", help="File with the text.", exists=True)] = None,
+    name: Annotated[str, typer.Option("--name", help="What you call it.")] = "",
+    topic: Annotated[str, typer.Option("--topic", help="Name or id of the type of mail.")] = "",
+    preview_text: Annotated[str, typer.Option("--preview-text", help="Shown behind the subject.")] = "",
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a draft.
+
+    Example: postlane campaigns create --from news@shop.example --segment all --subject "Hello" --html mail.html
+    """
+    words = Words(sender, subject, preview_text, (), _content(html), _content(text))
+
+    async def work(database: Database) -> Campaign:
+        async with database.transaction() as connection:
+            owner = await chosen(connection, application)
+            draft = Draft(
+                words, name, await _segment(connection, owner.id, segment), await _topic(connection, owner.id, topic)
+            )
+            return await steering.create(connection, owner.id, draft)
+
+    _show(with_database(work), as_json)
+
+
+@app.command("start")
+def start(
+    campaign: CampaignArgument,
+    watch: WatchOption = False,
+    yes: YesOption = False,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Send it now. Who gets it is fixed at this moment."""
+    found = with_database(lambda database: _read(database, campaign, application))
+    confirm(f"Send {_called(found)} now?", yes)
+    started = with_database(lambda database: _do(database, found.id, steering.start))
+    _show(started, as_json)
+    if watch:
+        _watch(found.id)
+
+
+@app.command("schedule")
+def schedule(
+    campaign: CampaignArgument,
+    at: Annotated[str, typer.Option("--at", help="ISO 8601, or a wait such as `in 2 days`.")] = "",
+    local_time: Annotated[str, typer.Option("--local-time", help="In each person's own zone: 2026-12-24T09:00.")] = "",
+    zone: Annotated[str, typer.Option("--zone", help="For people without a zone, and of the window.")] = "UTC",
+    days: Annotated[str, typer.Option("--days", help="Days of the send window: mon,tue,wed.")] = "",
+    hours: Annotated[str, typer.Option("--hours", help="Hours of the send window: 09:00-17:00.")] = "",
+    spread_hours: Annotated[float | None, typer.Option("--spread-hours", help="Spread over so many hours.")] = None,
+    per_hour: Annotated[int | None, typer.Option("--per-hour", help="At most so many an hour.")] = None,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Send it at a time, within hours, or slowly.
+
+    Example: postlane campaigns schedule Spring --at 2026-12-24T09:00Z --hours 09:00-17:00 --zone Europe/Berlin
+    """
+    since, _, until = hours.partition("-")
+    window = {"zone": zone, "days": days.split(",") if days else None, "from": since, "to": until}
+    given: dict[str, Any] = {"spread_hours": spread_hours, "per_hour": per_hour, "zone": zone}
+    given |= {"local_time": local_time} if local_time else {}
+    given |= {"window": window} if days or hours else {}
+
+    async def work(database: Database) -> Campaign:
+        async with database.transaction() as connection:
+            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            draft = replace(steering.draft_of(known), plan=plan.from_json(given))
+            planned = await steering.update(connection, known, draft)
+            now = await _now(connection)
+            moment = _moment(at, now)
+            if moment is None and planned.plan.local is None:
+                return await steering.start(connection, planned)
+            return await steering.schedule(connection, planned, moment, now)
+
+    _show(with_database(work), as_json)
+
+
+@app.command("pause")
+def pause(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Nothing of it leaves until it is resumed."""
+    _act(campaign, application, steering.pause, as_json)
+
+
+@app.command("resume")
+def resume(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """A paused or stopped one goes on where it was."""
+    _act(campaign, application, steering.resume, as_json)
+
+
+@app.command("cancel")
+def cancel(
+    campaign: CampaignArgument, yes: YesOption = False, application: ApplicationOption = "", as_json: JsonOption = False
+) -> None:
+    """Whoever has no mail yet gets none. One that is only scheduled is a draft again."""
+    confirm(f"Cancel {campaign}? What was not sent yet will not be.", yes)
+    _act(campaign, application, steering.cancel, as_json)
+
+
+@app.command("retry")
+def retry(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Try again what failed, expired, or was refused for no fault of its address."""
+
+    async def again(connection: Connection, known: Campaign) -> Campaign:
+        return (await steering.retry(connection, known)).campaign
+
+    _act(campaign, application, again, as_json)
+
+
+@app.command("duplicate")
+def duplicate(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """A new draft with the same words."""
+    _act(campaign, application, steering.duplicate, as_json)
+
+
+@app.command("delete")
+def delete(
+    campaign: CampaignArgument, yes: YesOption = False, application: ApplicationOption = "", as_json: JsonOption = False
+) -> None:
+    """A draft, or one that has ended, with its report."""
+    confirm(f"Delete {campaign} with all that is known of it?", yes)
+
+    async def work(database: Database) -> Campaign:
+        async with database.transaction() as connection:
+            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            await steering.remove(connection, known)
+            return known
+
+    gone = with_database(work)
+    print_json(deleted("broadcast", gone.id)) if wants_json(as_json) else tell(f"{_called(gone)} is deleted.")
+
+
+@app.command("report")
+def show_report(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Figures that count each person once: in all, by provider, IP, variant and hour, and the links."""
+
+    async def work(database: Database) -> Report:
+        async with database.connection() as connection:
+            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            return await report.report(connection, known)
+
+    found = with_database(work)
+    if wants_json(as_json):
+        print_json(report_face(found))
+        return
+    tell(_progress(found.campaign))
+    print_table([asdict(found.whole), *(asdict(part) for part in found.by["provider"])], _PARTS, title="by provider")
+    for title in ("ip", "hour"):
+        if found.by[title]:
+            print_table([asdict(part) for part in found.by[title]], _PARTS, title=f"by {title}")
+    if found.links:
+        print_table([asdict(link) for link in found.links], title="links")
+
+
+@app.command("recipients")
+def recipients(
+    campaign: CampaignArgument,
+    kind: Annotated[Kind | None, typer.Option("--type", help="Only those.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all of them as CSV.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="People to show.")] = 100,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Everybody, with what became of their mail and why."""
+
+    async def work(database: Database) -> Sequence[Recipient]:
+        async with database.connection() as connection:
+            identifier = await _named(connection, campaign, application)
+            if as_csv:
+                return await report.every(connection, identifier, Wanted(kind))
+            return (await report.recipients(connection, identifier, Wanted(kind), Window(limit))).entries
+
+    found = with_database(work)
+    if as_csv:
+        sys.stdout.writelines(report.as_csv(found))
+        return
+    emit(found, recipient_face, cells=recipient_face, as_json=as_json, columns=_RECIPIENTS, empty="Nobody.")
+
+
+def _act(
+    campaign: str, application: str, act: Callable[[Connection, Campaign], Awaitable[Campaign]], as_json: bool
+) -> None:
+    async def work(database: Database) -> Campaign:
+        async with database.connection() as connection:
+            identifier = await _named(connection, campaign, application)
+        return await _do(database, identifier, act)
+
+    _show(with_database(work), as_json)
+
+
+async def _do(
+    database: Database, identifier: UUID, act: Callable[[Connection, Campaign], Awaitable[Campaign]]
+) -> Campaign:
+    async with database.transaction() as connection:
+        moved = await act(connection, await repository.get(connection, None, identifier))
+        return await repository.get(connection, None, moved.id)
+
+
+async def _read(database: Database, campaign: str, application: str) -> Campaign:
+    async with database.connection() as connection:
+        return await repository.get(connection, None, await _named(connection, campaign, application))
+
+
+async def _named(connection: Connection, text: str, application: str) -> UUID:
+    owner = await chosen(connection, application)
+    found = (await repository.page(connection, owner.id, Window(_MOST))).entries
+    candidates = [Candidate(one.id, one.name, f"{one.state} {one.words.subject}") for one in found]
+    return the_one(text, "campaign", candidates, "postlane campaigns list")
+
+
+async def _segment(connection: Connection, application_id: UUID, text: str) -> UUID:
+    found = (await segments.page(connection, application_id, Window(_MOST))).entries
+    return the_one(text, "segment", [Candidate(one.id, one.name) for one in found], "postlane segments list")
+
+
+async def _topic(connection: Connection, application_id: UUID, text: str) -> UUID | None:
+    if not text:
+        return None
+    found = (await topics.page(connection, application_id, Window(_MOST))).entries
+    return the_one(text, "topic", [Candidate(one.id, one.name) for one in found], "postlane topics list")
+
+
+async def _now(connection: Connection) -> datetime:
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    assert row is not None, "it has a row"
+    return row[0]  # type: ignore[no-any-return]  # psycopg's rows are untyped
+
+
+def _moment(text: str, now: datetime) -> datetime | None:
+    try:
+        return parse_schedule(text, now) if text else None
+    except ScheduleError as error:
+        raise CliError("invalid", f"--at: {error}") from None
+
+
+def _content(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError("unreadable", f"{file} cannot be read as UTF-8: {error}") from None
+
+
+def _called(campaign: Campaign) -> str:
+    return campaign.name or str(campaign.id)
+
+
+def _cells(found: Campaign) -> dict[str, object]:
+    people = people_face(found)
+    waits = people["waiting"] + people["queued"] + people["deferred"]
+    return broadcast_face(found) | {"total": people["total"], "delivered": people["delivered"], "open": waits}
+
+
+def _show(found: Campaign, as_json: bool) -> None:
+    if wants_json(as_json):
+        print_json(broadcast_answer(found))
+        return
+    print_table(_cells(found) | {"name": _called(found)}, _COLUMNS)
+    tell(_progress(found))
+
+
+def _progress(found: Campaign) -> str:
+    """One line: how far it is, and what is not zero."""
+    people = people_face(found)
+    total = people.pop("total")
+    waits = people["waiting"] + people["queued"] + people["deferred"]
+    share = (total - waits) / total if total else 0.0
+    parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in people.items() if n)
+    why = f" ({found.reason})" if found.reason else ""
+    return f"{found.state}{why}: {share:.0%} of {total:,} people done{f'; {parts}' if parts else ''}"
+
+
+def _watch(identifier: UUID) -> None:
+    """The line of progress, again and again, until it ends or somebody has had enough."""
+    console = Console(stderr=True, highlight=False)
+
+    async def work(database: Database) -> None:
+        while True:
+            async with database.connection() as connection:
+                found = await repository.get(connection, None, identifier)
+            console.print(Text(f"\r{_progress(found)}", no_wrap=True, overflow="ellipsis"), end="\x1b[K")
+            if found.state in _ENDS:
+                console.print()
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    with_database(work)

@@ -1,0 +1,92 @@
+"""`postlane campaigns`: from a draft to its report, in a terminal's words and in JSON."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from campaigns import feed, work
+from campaigns.report import Recipient, as_csv
+from campaigns.states import RowState
+from store.database import Database
+from tests.integration.cli.commands import Postlane
+
+
+@pytest.fixture
+def filled(postlane: Postlane, database_url: str, tmp_path: Path) -> Postlane:
+    """An application with a verified domain, a list with one person whose name is a formula, and a mail in a file."""
+    postlane("keys", "create", "web", "--application", "shop")
+    assert postlane("domains", "create", "shop.example").status == 0
+    assert postlane("segments", "create", "all").status == 0
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE domains SET status = 'verified'")
+        connection.execute(
+            "INSERT INTO contacts (id, application_id, address, email, status)"
+            " SELECT gen_random_uuid(), id, '=cmd@one.example', '=cmd@one.example', 'confirmed' FROM applications"
+            " WHERE name = 'shop'"
+        )
+        connection.execute(
+            "INSERT INTO segment_members (segment_id, contact_id, status) SELECT s.id, c.id, 'confirmed'"
+            " FROM segments s, contacts c"
+        )
+    (tmp_path / "mail.html").write_text("<p>Hello {{ first_name | default('you') }}</p>")
+    return postlane
+
+
+def in_background(database_url: str, duty: Callable[[Database], Awaitable[object]]) -> None:
+    """What a background process does in its turn."""
+
+    async def once() -> None:
+        database = Database(database_url, size=2)
+        await database.open()
+        try:
+            await duty(database)
+        finally:
+            await database.close()
+
+    asyncio.run(once())
+
+
+def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Path, database_url: str) -> None:
+    mail = str(tmp_path / "mail.html")
+    words = ("--from", "news@shop.example", "--segment", "all", "--subject", "Hi", "--html", mail)
+    made = filled("campaigns", "create", "--name", "Spring", *words).out
+    assert (made["state"], made["name"], made["subject"]) == ("draft", "Spring", "Hi")
+    assert filled("campaigns", "create", *words[:2], "--segment", "none", *words[4:]).code == "not_found"
+    assert filled("campaigns", "start", "Spring").code == "needs_yes"
+    later = filled("campaigns", "schedule", "Spring", "--at", "in 2 days", "--hours", "09:00-17:00").out
+    assert (later["state"], later["plan"]["window"]["from"]) == ("scheduled", "09:00")
+    assert filled("campaigns", "cancel", "Spring", "--yes").out["state"] == "draft"
+    assert filled("campaigns", "schedule", "Spring", "--hours", "9-9").code == "invalid"
+    assert filled("campaigns", "duplicate", "Spring").out["name"] == "Spring (copy)"
+    assert filled("campaigns", "delete", "Spring (copy)", "--yes").out["deleted"] is True
+    assert filled("campaigns", "start", "Spring", "--yes").out["state"] == "sending"
+    in_background(database_url, work.begin)
+    assert filled("campaigns", "pause", "Spring").out["people"]["waiting"] == 1
+    assert filled("campaigns", "resume", "Spring").out["state"] == "sending"
+    in_background(database_url, lambda database: feed.feed(database, "sandbox.example"))
+    found = filled("campaigns", "report", "Spring").out
+    assert (found["people"]["queued"], found["whole"]["sent"]) == (1, 1)
+    (row,) = filled("campaigns", "recipients", "Spring").out
+    assert (row["email"], row["state"]) == ("=cmd@one.example", "queued")
+    assert filled("campaigns", "cancel", "Spring", "--yes").out["state"] == "cancelled"
+    in_background(database_url, work.finish)
+    in_background(database_url, work.settle_all)
+    assert [one["people"]["cancelled"] for one in filled("campaigns", "list").out] == [1]
+    assert filled("campaigns", "show", "Summer").code == "not_found"
+    assert filled("campaigns", "retry", "Spring").code == "conflict"
+
+
+def test_what_somebody_calls_himself_is_no_formula() -> None:
+    person = Recipient(
+        UUID(int=1), "=cmd@one.example", RowState.FAILED, '@SUM(1)"x"', None, 0, None, None, None, None, None, None,
+        None, None, None, "one.example",
+    )  # fmt: skip
+    head, line = as_csv([person])
+
+    assert head.startswith("email,contact_id,state,reason")
+    assert line.startswith("'=cmd@one.example,")
+    assert '"\'@SUM(1)""x"""' in line
