@@ -31,6 +31,7 @@ from api.routes import (
     contacts,
     domains,
     emails,
+    forms,
     health,
     images,
     inbound,
@@ -72,9 +73,9 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
-    contacts, segments, audiences, broadcasts, addresses, recipients, suppressions, webhooks, sandbox, pools, ips,
-    throttles, warmup, providers, alarms, inbound, reports, seeds, standing, templates, images, applications, health,
-    pages,
+    contacts, forms, segments, audiences, broadcasts, addresses, recipients, suppressions, webhooks, sandbox, pools,
+    ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing, templates, images, applications,
+    health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -84,6 +85,7 @@ _TAGS: Final = [
     {"name": "Topics", "description": "Types of mail that recipients may take or leave."},
     {"name": "Templates", "description": "What mail is written from."},
     {"name": "Contacts", "description": "The people you write to, and what each of them takes."},
+    {"name": "Forms", "description": "Where people sign up, each with a yes from their own mailbox."},
     {"name": "Segments", "description": "Lists of contacts, and filters that find them."},
     {"name": "Broadcasts", "description": "One mail to many people, with an outcome for each."},
     {"name": "Recipients", "description": "One person: may we write to them, and what was last."},

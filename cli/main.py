@@ -51,6 +51,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("topics", "cli.commands.topics:app", "Types of mail, and what recipients chose.", _SET_UP),
     Entry("contacts", "cli.commands.contacts:app", "The people you write to: consent, lists, export, erase.", _SET_UP),
     Entry("contact-properties", "cli.commands.contact_properties:app", "What is kept of contacts.", _SET_UP),
+    Entry("forms", "cli.commands.forms:app", "Where people sign up.", _SET_UP),
     Entry("segments", "cli.commands.segments:app", "Lists of contacts, and filters that find them.", _SET_UP),
     Entry("templates", "cli.commands.templates:app", "What mail is written from: make, preview, publish.", _SET_UP),
     Entry("images", "cli.commands.images:app", "Pictures for mail, served by the public pages.", _SET_UP),

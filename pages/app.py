@@ -20,6 +20,7 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
+from mta.from_settings import known_providers, make_resolver
 from outcomes.engagement_writer import EngagementWriter
 from outcomes.hits import HitSpool
 from pages.answers import EXPECTED, answer_to, answer_to_bug
@@ -85,6 +86,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             tracking_hosts=tracking_hosts,
             engagement=engagement,
             work=Work(secret),
+            resolver=make_resolver(settings, known_providers(settings)),
             images=remembered_images(database),
         )
 

@@ -11,6 +11,7 @@ from core.remembered import Remembered
 from core.settings import Settings
 from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
+from mta.resolve import Resolver
 from outcomes.engagement_writer import EngagementWriter
 from pages.clients import Clients
 from pages.work import Work
@@ -32,6 +33,7 @@ class Deps:
     tracking_hosts: TrackingHosts
     engagement: EngagementWriter
     work: Work
+    resolver: Resolver
     images: Remembered[str, tuple[PictureType, bytes] | None]
 
 

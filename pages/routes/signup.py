@@ -26,6 +26,7 @@ from pages.forms import LARGEST, one, read_form
 from pages.forms import Form as Fields
 from pages.language import CATALOGUES, Catalogue, catalogue
 from pages.limits import count, count_signup, limits, strange
+from pages.reachable import spoken_against
 from pages.rendering import SCRIPT_URL, page
 from web.answers import json_answer
 from web.bodies import read_body
@@ -114,6 +115,8 @@ async def _take(visit: _Visit) -> Problem | None:
     box, wanted = found
     if one(fields, HONEYPOT) or not limits(visit.request).same.count(box.key):
         return None  # the same answer, and nothing is done
+    if wrong := await spoken_against(given.resolver, box, one(fields, "sure")):
+        return wrong
     ip = given.clients.address(visit.request)
     asked = Asked(visit.form.application_id, box.key, box.wire, form_id, visit.words.code, wanted, ip)
     async with given.database.transaction() as connection:

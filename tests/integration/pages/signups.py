@@ -25,6 +25,18 @@ from tests.integration.pages.conftest import SECRET, Reader
 BEN = "ben@example.org"
 
 
+class Records:
+    """DNS: what begins with `dead` takes no mail."""
+
+    async def mx(self, name: str) -> list[tuple[int, str]]:
+        """MX records."""
+        return [(0, "")] if name.startswith("dead") else [(10, f"mx.{name}")]
+
+    async def addresses(self, _name: str) -> list[str]:
+        """None."""
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Signup:
     """Ben at the form of Acme."""
@@ -107,7 +119,8 @@ def tools_of(database: Database, **changes: Any) -> SignupTools:
 @pytest.fixture
 async def signup(reader: Reader, app: FastAPI) -> Signup:
     """A form with two topics to choose from, and a name. Its puzzle is an easy one: what is dear here is time."""
-    app.state.deps = replace(app.state.deps, work=Work(InstanceSecret.from_text(SECRET), bits=6))
+    work = Work(InstanceSecret.from_text(SECRET), bits=6)
+    app.state.deps = replace(app.state.deps, work=work, resolver=Records())
     facts = FormFacts(
         "Footer",
         "Acme <hello@acme.example>",

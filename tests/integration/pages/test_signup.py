@@ -322,3 +322,17 @@ async def test_retention_forgets_what_nobody_confirmed(signup: Signup) -> None:
         await confirmations.forget(connection)
 
     assert await rows(signup.database, "SELECT count(*) FROM confirmations") == [(0,)]
+
+
+async def test_what_cannot_be_theirs_is_said_at_once(signup: Signup) -> None:
+    for email, told in (
+        ("ann@gmail.con", "Do you mean ann@gmail.com?"),
+        ("ann@mailinator.com", "live for minutes"),
+        ("ann@dead.example", "No mail can reach dead.example"),
+    ):
+        answer = await signup.post(email, topic=news(signup), **await signup.work())
+        assert answer.status_code == 422
+        assert told in answer.text
+    assert await rows(signup.database, "SELECT count(*) FROM confirmations") == [(0,)]
+
+    await asked(signup, "ann@gmail.con", sure="ann@gmail.con")
