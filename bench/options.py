@@ -40,6 +40,8 @@ class Options:
     """People of the application whose campaigns are measured."""
     campaign_people: int = 100_000
     """Of the campaign that is sent to its end."""
+    import_lines: int = 200_000
+    """Of one run of `import_rows_per_s`."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
@@ -92,6 +94,7 @@ def quick(folder: Path) -> Options:
         told_messages=3_000,
         contacts=100_000,
         campaign_people=6_000,
+        import_lines=50_000,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,
