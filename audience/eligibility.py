@@ -14,7 +14,7 @@ so that a campaign reaches about one in N of those. What somebody did not get fo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -25,8 +25,6 @@ from audience.tapering import Policy, Step
 from store.database import Connection
 from suppression.predicate import forbidding
 from suppression.reasons import Reason
-
-WEEK: Final = timedelta(days=7)
 
 
 class Moment(StrEnum):
@@ -95,6 +93,7 @@ class Rules:
     heard_since: datetime | None
     """When the application saw its first sign of life; None: it never saw one, and nobody is silent."""
     now: datetime
+    """Silence is measured back from here: from the campaign's beginning, so that it means the same to the end."""
 
 
 # Not a turn: mail that was not sent for any other reason than that it was not theirs.
@@ -150,7 +149,7 @@ def names(rules: Rules) -> dict[str, Any]:
     """The parameters of the expression."""
     return {
         "e_list": rules.list_id, "e_topic": rules.topic_id, "e_campaign": rules.campaign_id, "e_now": rules.now,
-        "e_heard": rules.heard_since, "e_week": rules.now - WEEK, "e_most": rules.policy.most_per_week,
+        "e_heard": rules.heard_since, "e_most": rules.policy.most_per_week,
     }  # fmt: skip
 
 
@@ -163,7 +162,7 @@ def _too_often(row: str) -> str:
     return f"""(SELECT CASE WHEN count(*) >= %(e_most)s THEN '{Skip.FREQUENCY}' END
     FROM campaign_recipients r JOIN campaigns k ON k.id = r.campaign_id
    WHERE r.contact_id = {row}.id AND k.topic_id = %(e_topic)s AND r.campaign_id <> %(e_campaign)s
-     AND r.queued_at > %(e_week)s AND r.state <> 'cancelled')"""
+     AND r.queued_at > now() - interval '7 days' AND r.state <> 'cancelled')"""
 
 
 def _by_silence(row: str, silent_days: int | None, steps: tuple[Step, ...]) -> str:

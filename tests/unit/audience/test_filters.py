@@ -1,6 +1,7 @@
 """Filters of contacts: text and JSON are the same, and what is no filter is told with its place."""
 
 import re
+from pathlib import Path
 
 import orjson
 import pytest
@@ -22,8 +23,11 @@ from audience.filter_tree import (
     Unit,
 )
 from audience.filter_tree import Any as Either
+from audience.properties import PropertyType
 from tests.unit.audience import filter_examples
 from tests.unit.audience.filter_examples import KEYS
+
+ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def read(text: object) -> Filter:
@@ -188,3 +192,14 @@ def test_filters_are_bounded() -> None:
     ):
         with pytest.raises(FilterError, match=told):
             read(written)
+
+
+def test_every_filter_of_the_page_is_one() -> None:
+    page = (ROOT / "docs" / "segments.md").read_text(encoding="utf-8")
+    table = page.partition("| about | for example |")[2].partition("\n\n")[0]
+    known = {**KEYS, "plan": PropertyType.STRING, "renewal": PropertyType.DATE}
+    written = re.findall(r"`([^`]+)`", table)
+
+    assert len(written) > 20
+    for text in written:
+        assert filters.read(filters.shown(filters.read(text, known)), known) == filters.read(text, known)
