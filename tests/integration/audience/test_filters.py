@@ -8,10 +8,10 @@ import orjson
 import psycopg
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import literal, select, union_all
 
-from audience.audiences import ENGAGEMENT_OF, Audience, people
-from audience.filter_sql import CONTACT, ENGAGED, condition
+from audience.audiences import Audience, people
+from audience.filter_sql import CONTACT, composed
 from audience.filter_tree import Filter, Not, Operator, Rule
 from store.tables import compiled
 from tests.integration.audience.naive import Somebody, days_ago, holds
@@ -62,11 +62,15 @@ def ask(connection: "psycopg.Connection[Any]", tree: Filter) -> set[UUID]:
 
 def ask_each(connection: "psycopg.Connection[Any]", rules: list[Rule]) -> list[set[UUID]]:
     """Many rules in one question: a rule by itself is soon asked, and there are many kinds."""
-    source = CONTACT.outerjoin(ENGAGED, ENGAGEMENT_OF)
-    question = select(CONTACT.c.id, *(condition(rule, NOW).label(f"n{n}") for n, rule in enumerate(rules)))
-    question = question.select_from(source).where(CONTACT.c.application_id == APPLICATION)
+    each = [composed(rule, NOW) for rule in rules]
+    asked = [select(CONTACT.c.id).select_from(one.joined(CONTACT)).where(one.condition) for one in each]
+    numbered = [
+        one.add_columns(literal(n).label("n")).where(CONTACT.c.application_id == APPLICATION)
+        for n, one in enumerate(asked)
+    ]
+    question = union_all(*numbered)
     rows = connection.execute(*compiled(question)).fetchall()  # type: ignore[arg-type]
-    return [{row[0] for row in rows if row[number]} for number in range(1, len(rules) + 1)]
+    return [{row[0] for row in rows if row[1] == number} for number in range(len(rules))]
 
 
 def some_people() -> list[Somebody]:
