@@ -1,20 +1,42 @@
-"""A mail that names a template → the same mail with subject and bodies. Called by `api/intake`.
+"""A mail that names a template → the same mail with subject and bodies. Called by `api/intake` and by broadcasts.
 
-`from`, `reply_to` and `subject` of the request win over those of the template.
+`from`, `reply_to` and `subject` of the request win over those of the template. A broadcast takes the words of the
+published version as they are then, placeholders and all: each person's own variables are filled in when their mail
+leaves.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
 from api.errors import invalid_field
+from api.schemas.broadcasts import BroadcastFacts
 from api.schemas.emails import SendEmail
 from api.validation import missing
 from core.refusal import invalid
 from templates.book import TemplateReading
+from templates.filling import standing_alone
 
 MAX_VARIABLES: Final = 256 * 1024
 """Bytes of the variables of one mail, as JSON."""
+
+Facts = TypeVar("Facts", bound=BroadcastFacts)
+
+
+async def broadcast_words(body: Facts, templates: TemplateReading) -> Facts:
+    """The broadcast with the words of its template. Raises Refused naming the field."""
+    if body.template is None:
+        return body
+    if body.html or body.text:
+        raise invalid("template", "it cannot be used together with `html` or `text`")
+    version = await templates.version(body.template, "template")
+    built = standing_alone(version)
+    words: dict[str, object] = {"html": built.html, "text": built.text, "template": None}
+    if body.subject is None:
+        words["subject"] = built.subject
+    if body.reply_to is None and version.writing.reply_to:
+        words["reply_to"] = list(version.writing.reply_to)
+    return body.model_copy(update=words)
 
 
 async def written(sent: SendEmail, templates: TemplateReading) -> SendEmail:

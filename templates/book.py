@@ -31,15 +31,15 @@ class TemplateBook:
         """For one request: what it asks twice is looked up once."""
         return TemplateReading(self, application_id)
 
-    async def published(self, application_id: UUID, name: str) -> Version:
+    async def published(self, application_id: UUID, name: str, field: str) -> Version:
         """The version that mail is made of. Raises Refused naming the field, and DatabaseUnavailableError."""
         async with self._database.connection() as connection:
             try:
                 found = await service.find(connection, application_id, name)
             except Refused:
-                raise invalid("template.id", "there is no such template") from None
+                raise invalid(field, "there is no such template") from None
             if found.published_id is None:
-                raise invalid("template.id", "the template was never published: publish it first")
+                raise invalid(field, "the template was never published: publish it first")
             known = self._versions.get(found.published_id)
             if known is None:
                 known = (await versions.read(connection, [found.published_id]))[found.published_id]
@@ -65,7 +65,11 @@ class TemplateReading:
 
     async def filled(self, name: str, variables: Mapping[str, object], language: str | None) -> Filled:
         """The mail for these variables. Raises Refused naming the field."""
+        return await asyncio.to_thread(fill, await self.version(name), variables, language)
+
+    async def version(self, name: str, field: str = "template.id") -> Version:
+        """The published version. Raises Refused naming the field."""
         version = self._found.get(name)
         if version is None:
-            version = self._found[name] = await self._book.published(self._application_id, name)
-        return await asyncio.to_thread(fill, version, variables, language)
+            version = self._found[name] = await self._book.published(self._application_id, name, field)
+        return version

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+import orjson
+
 from core.addresses import AddressError, parse_mailbox
 from core.refusal import Refused, invalid
-from templates.build import Source
+from templates.build import Kind, Source
 from templates.model import DEFAULT, UNSAID, Edit, LanguageEdit, Unsaid, Variable, VariableType, Writing
 from templates.render import RenderError, compile_line
 
@@ -83,13 +85,21 @@ def _source(before: Source | None, change: LanguageEdit, place: str) -> Source:
         raise invalid(f"{place}{kind.value}", "it is empty")
     subject = change.subject if isinstance(change.subject, str) else (before.subject if before else "")
     text = change.text if not isinstance(change.text, Unsaid) else (before.text if before else None)
+    for field, value in ((kind.value, body), ("subject", subject), ("text", text or "")):
+        _no_nul(f"{place}{field}", value.replace("\\u0000", "\0") if kind is Kind.BLOCKS else value)
     return Source(kind, body, subject, text)
+
+
+def _no_nul(field: str, text: str) -> None:
+    if "\0" in text:
+        raise invalid(field, "it holds a NUL")
 
 
 def _check_mailbox(field: str, text: str) -> None:
     """A mailbox, or one that placeholders complete."""
     if not text:
         return
+    _no_nul(field, text)
     try:
         compiled = compile_line(text)
         if not compiled.variables:
@@ -109,6 +119,7 @@ def _check_variables(variables: tuple[Variable, ...]) -> None:
         if variable.key in seen:
             raise invalid(f"{place}.key", f"{variable.key} stands twice")
         seen.add(variable.key)
+        _no_nul(f"{place}.fallback_value", orjson.dumps(variable.fallback).decode().replace("\\u0000", "\0"))
         if variable.fallback is not None and not fits(variable, variable.fallback):
             raise invalid(f"{place}.fallback_value", f"it must be of type {variable.type}")
 

@@ -6,11 +6,13 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
+import orjson
+
 from core.refusal import invalid
 from templates.build import Built, Content, compiled
 from templates.editing import fits
 from templates.model import Version, language_for
-from templates.render import Compiled, RenderError, compile_line
+from templates.render import Compiled, RenderError, compile_line, compile_text
 
 _KEPT: Final = 128
 
@@ -88,3 +90,27 @@ def _content(key: _Key) -> Content:
 
 
 _line = lru_cache(_KEPT)(compile_line)
+
+
+def standing_alone(version: Version, language: str | None = None) -> Built:
+    """The content for whoever renders it without the template's declarations: fallbacks are written into it."""
+    built = version.built[language_for(version.built, language)]
+    return Built(*(_with_declared(version, part) for part in (built.subject, built.html, built.text)))
+
+
+def _with_declared(version: Version, part: str) -> str:
+    """A part with `set` for each variable it uses that has a fallback; lists and objects cannot be written so."""
+    used = {path.partition(".")[0] for path in compile_text(part, html=False).variables}
+    declared = [
+        f"{{% set {one.key} = {one.key} | default({_literal(one.fallback)}) %}}"
+        for one in version.writing.variables
+        if one.key in used and isinstance(one.fallback, str | int | float)
+    ]
+    return "".join(declared) + part
+
+
+def _literal(value: str | float) -> str:
+    """As Jinja reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return orjson.dumps(value).decode().replace("{", "\\u007b").replace("}", "\\u007d")

@@ -135,7 +135,7 @@ async def find(connection: Connection, application_id: UUID, name: str) -> Templ
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM templates WHERE application_id = %s AND (id = %s OR alias = %s)"
         " ORDER BY (id = %s) DESC LIMIT 1",
-        [application_id, identifier, name, identifier],
+        [application_id, identifier, name.replace("\0", "\ufffd"), identifier],
     )
     row = await cursor.fetchone()
     if row is None:

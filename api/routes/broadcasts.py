@@ -28,6 +28,7 @@ from api.schemas.broadcasts import (
     SendBroadcast,
     UpdateBroadcast,
 )
+from api.templating import broadcast_words
 from campaigns import plan, report, repository, steering
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
@@ -59,6 +60,7 @@ _REFUSALS = errors("not_found", "conflict")
 async def create_broadcast(body: CreateBroadcast, who: FullAccess, given: With) -> Response:
     """Makes a draft; with `send` it is sent, or scheduled, at once."""
     await _may_send_as(body.sender, who, given)
+    body = await broadcast_words(body, given.templates.reading(who.application_id))
     draft = _draft(body, Draft(Words(body.sender)))
     if body.scheduled_at and not body.send:
         raise invalid("scheduled_at", "it goes with `send`: a draft is sent when you say so")
@@ -90,6 +92,7 @@ async def update_broadcast(broadcast_id: UUID, body: UpdateBroadcast, who: FullA
     """Changes a draft."""
     if body.sender:
         await _may_send_as(body.sender, who, given)
+    body = await broadcast_words(body, given.templates.reading(who.application_id))
     async with given.database.transaction() as connection:
         known = await repository.get(connection, who.application_id, broadcast_id)
         draft = steering.draft_of(known)

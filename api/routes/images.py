@@ -1,7 +1,6 @@
 """`/images`: pictures for mail, stored here and served by the public pages: a campaign needs no other server."""
 
 import base64
-import binascii
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
@@ -40,7 +39,7 @@ async def add_image(body: AddImage, who: FullAccess, given: With) -> Response:
     """Stores an image and answers with its address, which mail can show. The same content is stored once."""
     try:
         data = base64.b64decode(body.content, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise invalid("content", "it is no base64") from None
     settings = given.settings
     async with given.database.transaction() as connection:

@@ -33,6 +33,11 @@ class BroadcastFacts(Strict):
         None, strict=False, description="The same, as older clients name it."
     )
     name: Annotated[str, Field(max_length=MAX_NAME)] | None = Field(None, description="For you; nobody else sees it.")
+    template: Annotated[_Line | None, Absent] = Field(
+        None,
+        description="Ours. Id or alias of a published template: its subject, HTML and text as they are now. What the "
+        "body says itself wins.",
+    )
     subject: _Line | None = Field(None, description="A template: `News for {{{first_name|you}}}`.")
     reply_to: Annotated[list[str] | None, BeforeValidator(_as_list), Absent] = Field(
         None, max_length=20, description="Where answers go."

@@ -49,6 +49,7 @@ async def test_what_is_no_image_or_too_much_is_refused(client: httpx.AsyncClient
         (body(b"<svg onload='alert(1)'>"), 422, "is no PNG"),
         (body(PNG, "a\nb"), 422, "`name`"),
         ({"name": "x", "content": "what?"}, 422, "base64"),
+        ({"name": "x", "content": "\x80"}, 422, "base64"),
         ({"name": "x"}, 422, "`content`"),
         (body(PNG + bytes(1024 * 1024)), 409, "POSTLANE_IMAGE_MEGABYTES"),
         (body(GIF + bytes(4 * 1024 * 1024)), 413, "larger"),

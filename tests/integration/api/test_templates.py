@@ -5,7 +5,9 @@ from typing import Any
 import httpx
 import pytest
 import resend
+from markupsafe import escape
 
+from templates.render import compile_line, compile_text
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
 
@@ -76,6 +78,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"languages": {"deutsch!": {"html": "x"}}}, "languages.deutsch!"),
     ({"languages": {"de": {"subject": "x"}}}, "languages.de.html"),
     ({"colour": "red"}, "colour"),
+    ({"html": "a\0b"}, "`html`"),
+    ({"subject": "a\0b"}, "`subject`"),
+    ({"text": "a\0b"}, "`text`"),
+    ({"from": "a\0b {{{NAME}}}"}, "`from`"),
+    ({"alias": "a\0b"}, "`alias`"),
+    ({"html": None, "blocks": {"blocks": [{"type": "text", "text": "a\0b"}]}}, "NUL"),
+    ({"variables": [{"key": "a", "fallback_value": "x\0"}]}, "fallback_value"),
+    ({"languages": {"de": {"html": "x\0"}}}, "languages.de.html"),
+    ({"layout": "a\0"}, "`layout`"),
 ]
 
 
@@ -206,3 +217,23 @@ def test_the_python_sdk_makes_and_sends_a_template(
     copy = resend.Templates.duplicate(created["id"])
     assert [one["name"] for one in resend.Templates.list()["data"]] == ["Other (copy)", "Other"]
     assert resend.Templates.remove(copy["id"])["deleted"] is True
+
+
+async def test_a_broadcast_takes_the_words_of_a_template(client: httpx.AsyncClient) -> None:
+    evil = 'three } %} {{ "quotes" }}'
+    variables = [{"key": "NAME", "fallback_value": evil}, {"key": "VIP", "type": "boolean", "fallback_value": False}]
+    await made(client, html="<p>{{{NAME}}} {{{contact.city|x}}}{% if VIP %}!{% endif %}</p>", variables=variables)
+    broadcast = {"from": "Acme <hello@acme.example>", "template": "welcome"}
+    sent = await client.post("/broadcasts", json=broadcast)
+    assert sent.status_code == 201, sent.text
+
+    got = (await client.get(f"/broadcasts/{sent.json()['id']}")).json()
+    html, subject = compile_text(got["html"], html=True), compile_line(got["subject"])
+    assert html.render({"contact": {}}) == f"<p>{escape(evil)} x</p>"
+    assert html.render({"contact": {}, "NAME": "Ann", "VIP": True}) == "<p>Ann x!</p>"
+    assert subject.render({"NAME": None}) == f"Hi {evil}"
+    await client.patch(f"/broadcasts/{sent.json()['id']}", json={"subject": "Mine"})
+    assert (await client.get(f"/broadcasts/{sent.json()['id']}")).json()["html"] == got["html"]
+    for wrong in ({"template": "none"}, {"html": "x"}):
+        refused = await client.post("/broadcasts", json=broadcast | wrong)
+        assert (refused.status_code, "`template`" in refused.json()["message"]) == (422, True)
