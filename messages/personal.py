@@ -144,6 +144,21 @@ async def read_contents(connection: Connection, wanted: Iterable[UUID]) -> Seque
     ]
 
 
+async def shown(connection: Connection, content_id: UUID, contact_id: UUID) -> tuple[str | None, str | None]:
+    """HTML and text of one person's mail, for whoever looks at it later: as the person is known now, without tracking.
+    Nothing when the person or the campaign is gone, or it cannot be rendered."""
+    found = await read_contents(connection, [content_id])
+    known = (await contacts.by_ids(connection, [contact_id])).get(contact_id)
+    if not found or known is None:
+        return None, None
+    definitions = await properties.known(connection, known.application_id)
+    try:
+        written, _ = Personal(found[0], variables(known, definitions)).rendered(None)
+    except RenderError:
+        return None, None
+    return written.html, written.text
+
+
 def fault_of(error: RenderError) -> str:
     """Why a mail cannot be made for somebody."""
     return f"it cannot be rendered: {error}"

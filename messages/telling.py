@@ -23,7 +23,7 @@ from webhooks.outbox import OutboxEvent
 
 _READ = """
 SELECT m.email_id, m.position, m.recipient, e.application_id, e.message_id, e.created_at, e.sender, e."to", e.subject,
-       e.tags, e.lane, e.topic_id, e.scheduled_at
+       e.tags, e.lane, e.topic_id, e.scheduled_at, e.campaign_id
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
   JOIN messages m ON m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])
   JOIN emails e ON e.id = u.email_id AND e.id = ANY(%(emails)s::uuid[])
@@ -81,6 +81,7 @@ class ToldEmail:
     lane: str
     topic_id: UUID | None
     scheduled_at: datetime | None
+    campaign_id: UUID | None = None
 
     @classmethod
     def of(cls, words: Words) -> "ToldEmail":
@@ -88,7 +89,7 @@ class ToldEmail:
         e = words.email
         return cls(
             e.id, e.application_id, e.message_id, e.created_at, e.sender, e.to, e.subject, e.tags, words.lane.value,
-            e.topic_id, e.scheduled_at,
+            e.topic_id, e.scheduled_at, e.campaign_id,
         )  # fmt: skip
 
 
@@ -192,6 +193,8 @@ def about(email: ToldEmail) -> dict[str, object]:
     }
     if email.topic_id is not None:
         told["topic_id"] = email.topic_id
+    if email.campaign_id is not None:
+        told["broadcast_id"] = email.campaign_id
     if email.scheduled_at is not None:
         told["scheduled_at"] = email.scheduled_at
     return told

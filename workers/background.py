@@ -15,6 +15,7 @@ from accounts.verify import Installation, fresh_resolver, verify_domain
 from audience.checks import MailRecords
 from audience.links import LinkSeal
 from campaigns import work as campaigns
+from campaigns.forgetting import forget_gone
 from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
 from core.logs import get_logger
@@ -122,6 +123,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of campaigns", 0.25, Background.feed_campaigns),
     Duty("what became of campaigns' mail", 0.5, lambda background: campaigns.settle_all(background.reports.database)),
     Duty("campaigns that end", 1.0, lambda background: campaigns.finish(background.reports.database)),
+    Duty("campaigns of nobody", 60.0, lambda background: forget_gone(background.reports.database)),
 )
 
 

@@ -101,7 +101,25 @@ async function templates() {
   await call("templates.remove", list.remove(made.id));
 }
 
+async function broadcasts() {
+  const list = resend.broadcasts;
+  const { id: segmentId } = await call("broadcasts.segment", resend.segments.create({ name: "Everybody" }));
+  const wanted = { segmentId, from: "Acme <news@acme.example>", subject: "Hi {{{contact.first_name|you}}}", text: "Hello" };
+  const made = await call("broadcasts.create", list.create({ ...wanted, name: "Spring" }));
+  await call("broadcasts.update", list.update(made.id, { previewText: "Soon" }));
+  await call("broadcasts.get", list.get(made.id));
+  const copy = await call("broadcasts.duplicate", list.duplicate(made.id));
+  await call("broadcasts.send", list.send(copy.id, { scheduledAt: "in 2 days" }));
+  await call("broadcasts.list", list.list({ limit: 5 }));
+  await call("broadcasts.cancel", list.cancel(copy.id));
+  await call("broadcasts.recipients", list.recipients(made.id, { type: "clicked", limit: 5 }));
+  await call("broadcasts.clickedLinks", list.clickedLinks(made.id, { limit: 5 }));
+  await call("broadcasts.remove", list.remove(made.id));
+  await refused("broadcasts.get gone", list.get(made.id));
+}
+
 await topics();
+await broadcasts();
 await templates();
 await segments();
 await suppressions();

@@ -40,6 +40,7 @@ def answers(server: Server, account: Account, told: Told, tmp_path: Path) -> dic
 
 async def test_node_drives_topics_suppressions_domains_and_webhooks(answers: dict[str, Any], told: Told) -> None:
     _topics(answers)
+    _broadcasts(answers)
     _templates(answers)
     _segments(answers)
     _suppressions(answers)
@@ -53,6 +54,19 @@ def _segments(answers: dict[str, Any]) -> None:
     assert answers["segments.get"]["name"] == "Readers"
     assert made["id"] in [one["id"] for one in answers["segments.list"]["data"]]
     assert answers["segments.remove"]["deleted"] is True
+
+
+def _broadcasts(answers: dict[str, Any]) -> None:
+    made = answers["broadcasts.create"]["id"]
+    got = answers["broadcasts.get"]
+    assert (got["id"], got["name"], got["preview_text"], got["status"]) == (made, "Spring", "Soon", "draft")
+    assert {one["id"]: one["status"] for one in answers["broadcasts.list"]["data"]} == {
+        made: "draft",
+        answers["broadcasts.duplicate"]["id"]: "queued",
+    }
+    assert answers["broadcasts.recipients"]["data"] == answers["broadcasts.clickedLinks"]["data"] == []
+    assert answers["broadcasts.remove"]["deleted"] is True
+    assert answers["broadcasts.get gone"]["name"] == "not_found"
 
 
 def _topics(answers: dict[str, Any]) -> None:

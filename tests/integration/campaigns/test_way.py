@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from campaigns import feed, repository, steering, work
+from campaigns.forgetting import forget_gone
 from campaigns.states import CampaignState
 from core.refusal import Refused
 from messages import halted
+from messages import repository as emails
 from messages.claim import still_sendable
 from messages.model import MessageRef
 from store.database import Database
@@ -277,3 +279,24 @@ async def test_a_state_that_does_not_allow_it_refuses(world: World) -> None:
     await world.do("remove", draft)
     async with world.database.connection() as connection:
         assert await repository.find(connection, None, draft.id) is None
+
+
+async def test_a_mail_shows_what_its_person_got(world: World) -> None:
+    await world.person("ann@one.example", first_name="Ann")
+    await world.started()
+    await world.send()
+    ((email, application),) = await rows(world.database, "SELECT id, application_id FROM emails")
+    async with world.database.connection() as connection:
+        shown = await emails.find_email(connection, application, email)
+    assert shown is not None and shown.html is not None
+    assert "<h1>Hello Ann</h1>" in shown.html
+
+
+async def test_nothing_is_left_of_campaigns_whose_application_is_gone(world: World) -> None:
+    await world.person("ann@one.example")
+    await world.started()
+    await execute(world.database, "DELETE FROM applications")
+    await forget_gone(world.database)
+
+    for table in ("campaigns", "campaign_recipients", "campaign_contents", "campaign_tallies"):
+        assert await rows(world.database, f"SELECT FROM {table}") == []
