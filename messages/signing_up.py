@@ -140,6 +140,9 @@ async def _write(
         except NoSenderError as error:
             await confirmations.later(connection, [row.id], NO_SENDER, str(error))
             continue
+        except Refused as error:  # an address of the sandbox that simulates nobody: no reason to hold up the others
+            await confirmations.unsent(connection, [row.id], error.reason)
+            continue
         emails.append(email)
         mailed.append(_and_then(row, email.id, tools))
     if emails:

@@ -106,17 +106,17 @@ async def preflight(request: Request, form: str) -> Response:
 async def _take(visit: _Visit) -> Problem | None:
     """Note who wants what; what is wrong with it, if anything. Raises PageError."""
     given, fields, form_id = deps(visit.request), visit.fields, visit.form.id
-    now = given.clock.now()
-    worked = given.work.done(form_id, one(fields, "challenge"), one(fields, "answer"), now)
-    count_signup(visit.request, form_id, worked=worked)
+    count(visit.request, limits(visit.request).acts)
     found = filled.read(visit.form, fields, visit.known, visit.offered, visit.consent)
     if isinstance(found, Problem):
         return found
     box, wanted = found
-    if one(fields, HONEYPOT) or not limits(visit.request).same.count(box.key):
-        return None  # the same answer, and nothing is done
     if wrong := await spoken_against(given.resolver, box, one(fields, "sure")):
         return wrong
+    worked = given.work.done(form_id, one(fields, "challenge"), one(fields, "answer"), given.clock.now())
+    count_signup(visit.request, form_id, worked=worked)  # not before: who mistypes uses nothing up
+    if one(fields, HONEYPOT) or not limits(visit.request).same.count(box.key):
+        return None  # the same answer, and nothing is done
     ip = given.clients.address(visit.request)
     asked = Asked(visit.form.application_id, box.key, box.wire, form_id, visit.words.code, wanted, ip)
     async with given.database.transaction() as connection:

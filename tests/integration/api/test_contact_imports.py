@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +19,14 @@ from core.settings import Settings
 from messages import signing_up
 from messages.signing_up import Yes
 from store.database import Database
+from tests.clients.node import installed, run
 from tests.integration.api.account import Account
 from tests.integration.api.conftest import Server
 from tests.integration.messages.emails import make_partitions, rows
 from tests.integration.pages.signups import tools_of
 from workers.bringing_in import bring_in
 
+CLIENT = Path(__file__).parents[2] / "clients" / "resend"
 LIST = b"Email,Vorname\nAnn@example.com,Ann\nbob@example.com,Bob\nnobody,\nann@example.com,Again\n"
 
 
@@ -236,3 +239,16 @@ async def test_resend_s_sdk_imports_lists_and_gets(database: Database) -> None:
 
     assert (made["object"], got["status"], got["counts"]["created"]) == ("contact_import", "completed", 2)
     assert [one["id"] for one in listed["data"]] == [made["id"]]
+
+
+@pytest.mark.usefixtures("pool")
+def test_resend_s_sdk_for_node_imports_lists_and_gets(server: Server, account: Account, tmp_path: Path) -> None:
+    folder = installed(CLIENT)
+    (tmp_path / "imports.mjs").write_text((CLIENT / "imports.mjs").read_text())
+    (tmp_path / "node_modules").symlink_to(folder / "node_modules")
+    env = {"RESEND_BASE_URL": server.url, "RESEND_API_KEY": account.full, "LIST": LIST.decode()}
+    told = json.loads(run("node", "imports.mjs", cwd=tmp_path, env=env))
+
+    made = told["made"]["data"]
+    assert (made["object"], told["got"]["data"]["status"]) == ("contact_import", "queued")
+    assert [one["id"] for one in told["listed"]["data"]["data"]] == [made["id"]]

@@ -336,3 +336,12 @@ async def test_what_cannot_be_theirs_is_said_at_once(signup: Signup) -> None:
     assert await rows(signup.database, "SELECT count(*) FROM confirmations") == [(0,)]
 
     await asked(signup, "ann@gmail.con", sure="ann@gmail.con")
+
+
+async def test_an_address_that_can_never_be_written_to_holds_up_no_other(signup: Signup) -> None:
+    await asked(signup, "nobody-we-know@sandbox.example")
+    await asked(signup)
+
+    assert len(await signup.mails()) == 1
+    ((why,),) = await rows(signup.database, "SELECT unsent FROM confirmations WHERE unsent IS NOT NULL")
+    assert "sandbox" in why
