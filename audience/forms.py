@@ -260,7 +260,9 @@ async def _check_list(connection: Connection, application_id: UUID, segment_id: 
 
 
 async def _check_properties(connection: Connection, application_id: UUID, facts: FormFacts) -> None:
-    cursor = await connection.execute("SELECT key FROM contact_properties WHERE application_id = %s", [application_id])
+    cursor = await connection.execute(
+        "SELECT key FROM contact_properties WHERE application_id = %s AND deleted_at IS NULL", [application_id]
+    )
     known = {row[0] for row in await cursor.fetchall()} | set(NAMES)
     for number, asked in enumerate(facts.fields):
         if asked.key not in known:

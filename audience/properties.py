@@ -4,8 +4,9 @@ A property is defined before it is used, and its type never changes: a filter ma
 stored in the one form of its type (`checked`): text, number, true or false, or a date as `2026-11-28` or, with a time,
 `2026-11-28T08:00:00Z`, so that dates sort as texts.
 
-Whoever writes values asks `for_writing`, whoever defines or deletes waits for them: no value outlives its definition.
-Works on the caller's connection and never commits, but for `delete`.
+Whoever writes values asks `for_writing`, whoever defines or deletes waits for them: no value is written to a definition
+that is gone. The values of a deleted one are out of sight at once, and gone when `strip`, a duty, has passed.
+Works on the caller's connection and never commits, but for `strip`.
 """
 
 import contextlib
@@ -77,6 +78,8 @@ Definitions = Mapping[str, Property]
 
 _COLUMNS: Final = "id, application_id, key, type, fallback_value, created_at"
 
+_THERE: Final = "deleted_at IS NULL"
+
 _STRIP: Final = """
 WITH part AS (
   SELECT id FROM contacts WHERE application_id = %(application)s AND id > %(after)s ORDER BY id LIMIT %(step)s),
@@ -90,7 +93,8 @@ SELECT max(id::text)::uuid, count(*), (SELECT count(*) FROM gone) FROM part
 async def known(connection: Connection, application_id: UUID) -> Definitions:
     """All definitions of an application, oldest first."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM contact_properties WHERE application_id = %s ORDER BY id", [application_id]
+        f"SELECT {_COLUMNS} FROM contact_properties WHERE application_id = %s AND {_THERE} ORDER BY id",
+        [application_id],
     )
     found = [_property(row) for row in await cursor.fetchall()]
     return {one.key: one for one in found}
@@ -106,7 +110,8 @@ async def page(connection: Connection, application_id: UUID, window: Window[UUID
     """Definitions, newest first."""
     condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM contact_properties WHERE application_id = %(application)s AND {condition}"
+        f"SELECT {_COLUMNS} FROM contact_properties"
+        f" WHERE application_id = %(application)s AND {_THERE} AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
         {
             "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
@@ -120,7 +125,8 @@ async def find(connection: Connection, application_id: UUID, named: UUID | str) 
     """A definition by its id, or by its key."""
     which = "id" if isinstance(named, UUID) else "key"
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM contact_properties WHERE {which} = %s AND application_id = %s", [named, application_id]
+        f"SELECT {_COLUMNS} FROM contact_properties WHERE {which} = %s AND application_id = %s AND {_THERE}",
+        [named, application_id],
     )
     row = await cursor.fetchone()
     return _property(row) if row else None
@@ -151,11 +157,12 @@ async def create(
         raise conflict(f"an application has at most {MOST} properties", "Delete one that is no longer used.")
     cursor = await connection.execute(
         "INSERT INTO contact_properties (id, application_id, key, type, fallback_value)"
-        f" VALUES (%s, %s, %s, %s, %s) RETURNING {_COLUMNS}",
+        f" VALUES (%s, %s, %s, %s, %s) ON CONFLICT (application_id, key) DO NOTHING RETURNING {_COLUMNS}",
         [uuid7(), application_id, key, kind.value, None if shaped is None else Jsonb(shaped)],
     )
     row = await cursor.fetchone()
-    assert row is not None
+    if row is None:
+        raise conflict(f"the values of a deleted property {key!r} are being taken away", "Ask again in a minute.")
     return _property(row)
 
 
@@ -164,7 +171,7 @@ async def update(connection: Connection, application_id: UUID, named: UUID | str
     found = await get(connection, application_id, named)
     shaped = None if fallback is None else shaped_value(found.type, fallback, "fallback_value")
     cursor = await connection.execute(
-        f"UPDATE contact_properties SET fallback_value = %s WHERE id = %s RETURNING {_COLUMNS}",
+        f"UPDATE contact_properties SET fallback_value = %s WHERE id = %s AND {_THERE} RETURNING {_COLUMNS}",
         [None if shaped is None else Jsonb(shaped), found.id],
     )
     row = await cursor.fetchone()
@@ -173,21 +180,26 @@ async def update(connection: Connection, application_id: UUID, named: UUID | str
     return _property(row)
 
 
-async def delete(database: Database, application_id: UUID, named: UUID | str) -> Property:
-    """Delete a definition and every value of it: first the values, in steps, then what came in between together with
-    the definition. Raises Refused when there is none."""
-    async with database.connection() as connection:
-        found = await get(connection, application_id, named)
-    await _strip(database, found)
-    async with database.transaction() as connection:
-        await _hold(connection, application_id, "pg_advisory_xact_lock")
-        await connection.execute("DELETE FROM contact_properties WHERE id = %s", [found.id])
-        await connection.execute(
-            "UPDATE contacts SET properties = properties - %(key)s::text"
-            " WHERE application_id = %(application)s AND properties ? %(key)s::text",
-            {"application": application_id, "key": found.key},
-        )
+async def delete(connection: Connection, application_id: UUID, named: UUID | str) -> Property:
+    """Delete a definition: nobody sees or writes a value of it from now on. The values themselves are taken away by
+    `strip`, and until then no new property bears the key. Raises Refused when there is none."""
+    await _hold(connection, application_id, "pg_advisory_xact_lock")
+    found = await get(connection, application_id, named)
+    await connection.execute("UPDATE contact_properties SET deleted_at = now() WHERE id = %s", [found.id])
     return found
+
+
+async def strip(database: Database) -> None:
+    """Take the values of deleted definitions from their contacts, in steps, then what is left of the definitions."""
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            f"SELECT {_COLUMNS} FROM contact_properties WHERE deleted_at IS NOT NULL ORDER BY deleted_at"
+        )
+        deleted = [_property(row) for row in await cursor.fetchall()]
+    for one in deleted:
+        await _strip(database, one)
+        async with database.connection() as connection:
+            await connection.execute("DELETE FROM contact_properties WHERE id = %s", [one.id])
 
 
 async def _strip(database: Database, found: Property) -> None:

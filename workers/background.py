@@ -12,6 +12,7 @@ from uuid import UUID
 
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
+from audience import properties
 from audience.checks import MailRecords
 from audience.links import LinkSeal
 from campaigns import work as campaigns
@@ -116,6 +117,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
     Duty("lists of contacts", 2.0, lambda background: bring_in(background.reports.database, background.records)),
+    Duty("deleted properties", 5.0, lambda background: properties.strip(background.reports.database)),
     Duty("erased people", 20.0, lambda background: erasing.finish(background.reports.database)),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),

@@ -84,8 +84,8 @@ def delete(
     confirm(f"Delete the property {key}, and its value of every contact?", yes)
 
     async def work(database: Database) -> Property:
-        async with database.connection() as connection:
+        async with database.transaction() as connection:
             owner = (await chosen(connection, application)).id
-        return await properties.delete(database, owner, key)
+            return await properties.delete(connection, owner, key)
 
     emit(deleted("contact_property", with_database(work).id), as_json=as_json)

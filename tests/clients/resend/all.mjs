@@ -1,4 +1,4 @@
-// Topics, suppressions, domains with tracking and all methods of webhooks: prints the answers as one JSON object. The
+// Topics, contacts, suppressions, domains with tracking and all methods of webhooks: prints the answers as one JSON object. The
 // address of the API is in RESEND_BASE_URL, the key in RESEND_API_KEY; RECEIVED holds a webhook that was received (`id`,
 // `event`, `body`, `headers`, `secret`).
 import { Resend } from "resend";
@@ -31,6 +31,34 @@ async function topics() {
   const mail = { from: "hello@acme.example", to: "bob@two.example", subject: "Hi", text: "x", topicId: made.id };
   await call("emails.send", resend.emails.send(mail));
   await call("topics.remove", resend.topics.remove(made.id));
+}
+
+async function contacts() {
+  const property = await call("contactProperties.create",
+    resend.contactProperties.create({ key: "plan", type: "string", fallbackValue: "free" }));
+  await call("contactProperties.update", resend.contactProperties.update({ id: property.id, fallbackValue: "none" }));
+  await call("contactProperties.get", resend.contactProperties.get(property.id));
+  await call("contactProperties.list", resend.contactProperties.list());
+  const list = await call("segments.create for contacts", resend.segments.create({ name: "Members" }));
+  const email = "Carl+node@two.example";
+  const made = await call("contacts.create", resend.contacts.create({
+    email, firstName: "Carl", unsubscribed: false, properties: { plan: "pro" }, segments: [{ id: list.id }],
+  }));
+  await call("contacts.update", resend.contacts.update({ email, lastName: "Berg", unsubscribed: true }));
+  await call("contacts.get", resend.contacts.get({ email }));
+  await call("contacts.get by id", resend.contacts.get({ id: made.id }));
+  await call("contacts.list", resend.contacts.list());
+  await call("contacts.list of segment", resend.contacts.list({ segmentId: list.id }));
+  await call("contacts.segments.list", resend.contacts.segments.list({ email }));
+  await call("contacts.segments.remove", resend.contacts.segments.remove({ email, segmentId: list.id }));
+  await call("contacts.segments.add", resend.contacts.segments.add({ contactId: made.id, segmentId: list.id }));
+  const other = { audienceId: list.id, email: "dora@two.example" };
+  await call("contacts.create of audience", resend.contacts.create({ ...other, firstName: "Dora" }));
+  await call("contacts.get of audience", resend.contacts.get(other));
+  await call("contacts.remove of audience", resend.contacts.remove(other));
+  await call("contacts.remove", resend.contacts.remove({ email }));
+  await refused("contacts.get gone", resend.contacts.get({ id: made.id }));
+  await call("contactProperties.remove", resend.contactProperties.remove(property.id));
 }
 
 async function segments() {
@@ -125,4 +153,5 @@ await segments();
 await suppressions();
 await domains();
 await webhooks(JSON.parse(process.env.RECEIVED));
+await contacts();
 console.log(JSON.stringify(answers));

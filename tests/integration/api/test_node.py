@@ -43,6 +43,7 @@ async def test_node_drives_topics_suppressions_domains_and_webhooks(answers: dic
     _broadcasts(answers)
     _templates(answers)
     _segments(answers)
+    _contacts(answers)
     _suppressions(answers)
     _domains(answers)
     _webhooks(answers, told)
@@ -67,6 +68,25 @@ def _broadcasts(answers: dict[str, Any]) -> None:
     assert answers["broadcasts.recipients"]["data"] == answers["broadcasts.clickedLinks"]["data"] == []
     assert answers["broadcasts.remove"]["deleted"] is True
     assert answers["broadcasts.get gone"]["name"] == "not_found"
+
+
+def _contacts(answers: dict[str, Any]) -> None:
+    made, members = answers["contacts.create"]["id"], answers["segments.create for contacts"]["id"]
+    for got in (answers["contacts.get"], answers["contacts.get by id"]):
+        assert (got["id"], got["email"], got["first_name"], got["last_name"]) == (
+            made, "Carl+node@two.example", "Carl", "Berg",
+        )  # fmt: skip
+        assert (got["unsubscribed"], got["properties"]) == (True, {"plan": {"type": "string", "value": "pro"}})
+    assert made in [one["id"] for one in answers["contacts.list"]["data"]]
+    assert [one["id"] for one in answers["contacts.list of segment"]["data"]] == [made]
+    assert [one["id"] for one in answers["contacts.segments.list"]["data"]] == [members]
+    assert answers["contacts.segments.add"]["id"] == answers["contacts.segments.remove"]["id"] == members
+    assert answers["contacts.get of audience"]["first_name"] == "Dora"
+    assert answers["contacts.remove of audience"]["deleted"] is answers["contacts.remove"]["deleted"] is True
+    assert answers["contacts.get gone"]["name"] == "not_found"
+    property_ = answers["contactProperties.get"]
+    assert (property_["key"], property_["fallbackValue"]) == ("plan", "none")
+    assert answers["contactProperties.remove"]["deleted"] is True
 
 
 def _topics(answers: dict[str, Any]) -> None:

@@ -45,6 +45,11 @@ async def defined(database: Database, key: str, kind: PropertyType = PropertyTyp
         await properties.create(connection, APPLICATION, key, kind)
 
 
+async def undefined(database: Database, key: str) -> None:
+    async with database.transaction() as connection:
+        await properties.delete(connection, APPLICATION, key)
+
+
 async def a_list(database: Database, name: str = "News", filtered: bool = False) -> UUID:
     identifier = uuid7()
     await execute(
@@ -232,7 +237,12 @@ async def test_a_deleted_property_leaves_no_value(database: Database, monkeypatc
     await defined(database, "plan")
     for n in range(5):
         await made(database, f"p{n}@example.com", properties={"plan": "pro"})
-    await properties.delete(database, APPLICATION, "plan")
+    await undefined(database, "plan")
+    async with database.connection() as connection:
+        assert await properties.known(connection, APPLICATION) == {}
+    with pytest.raises(Refused, match="being taken away"):
+        await defined(database, "plan", PropertyType.NUMBER)
+    await properties.strip(database)
     await defined(database, "plan", PropertyType.NUMBER)
 
     assert await rows(database, "SELECT DISTINCT properties::text FROM contacts") == [("{}",)]
@@ -243,9 +253,8 @@ async def test_a_deleted_property_leaves_no_value(database: Database, monkeypatc
 async def test_values_written_while_a_property_is_deleted_go_with_it(database: Database) -> None:
     await defined(database, "plan")
     writers = [made(database, f"p{n}@example.com", properties={"plan": "pro"}) for n in range(6)]
-    await asyncio.gather(
-        *writers[:3], properties.delete(database, APPLICATION, "plan"), *writers[3:], return_exceptions=True
-    )
+    await asyncio.gather(*writers[:3], undefined(database, "plan"), *writers[3:], return_exceptions=True)
+    await properties.strip(database)
 
     assert await rows(database, "SELECT count(*) FROM contacts WHERE properties <> '{}'") == [(0,)]
 
