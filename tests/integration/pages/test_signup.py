@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 
 from audience import confirmations, contact_history, forms, topics
+from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Status
 from core.ids import uuid7
 from messages import signing_up
 from pages.limits import IDLE_AN_HOUR, SAME_AN_HOUR
+from sandbox import erasing
 from suppression import repository as suppressions
 from suppression.entries import Addition
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope
@@ -345,3 +347,14 @@ async def test_an_address_that_can_never_be_written_to_holds_up_no_other(signup:
     assert len(await signup.mails()) == 1
     ((why,),) = await rows(signup.database, "SELECT unsent FROM confirmations WHERE unsent IS NOT NULL")
     assert "sandbox" in why
+
+
+async def test_who_was_erased_comes_back_by_their_own_hand_alone(signup: Signup) -> None:
+    person = signup.reader.person(BEN)
+    async with signup.database.transaction() as connection:
+        await erasing.erase(connection, person, ContactAct(ContactSource.API))
+    assert (await signup.reader.stands(BEN)).off
+    await asked(signup)
+    await signup.say_yes(await signup.link())
+
+    assert not (await signup.reader.stands(BEN)).off
