@@ -4,10 +4,11 @@
 an application. Called by those routes only.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request, Response, params
+from fastapi.dependencies.models import Dependant
 
 from accounts.directory import Caller
 from api.auth import KeyedRoute
@@ -31,11 +32,19 @@ _LONGEST_SITE: Final = 260
 
 async def only_known_parameters(request: Request) -> None:
     """A dependency of routes of our own nouns: refuses a query parameter that the route does not have."""
-    known = [one.alias for one in request.scope["route"].dependant.query_params]
+    known = list(_parameters(request.scope["route"].dependant))
     for name in request.query_params:
         if name not in known:
-            told = f"There is no `{name[:60]}` parameter, only {', '.join(f'`{one}`' for one in known)}."
+            only = f", only {', '.join(f'`{one}`' for one in known)}" if known else " here"
+            told = f"There is no `{name[:60]}` parameter{only}."
             raise ApiError("invalid_parameter", told)
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    """Names of the query parameters of a route, with those of what it depends on."""
+    yield from (one.alias for one in dependant.query_params)
+    for one in dependant.dependencies:
+        yield from _parameters(one)
 
 
 class RefusingRoute(KeyedRoute):
@@ -60,9 +69,13 @@ class RefusingRoute(KeyedRoute):
 
 
 class OperatorRoute(RefusingRoute):
-    """A route for operators."""
+    """A route for operators. A misspelt filter would be answered with more than was asked for, so it is refused."""
 
     guard: ClassVar = "operator"
+
+    def __init__(self, *args: Any, dependencies: Sequence[params.Depends] | None = None, **options: Any) -> None:
+        checks = [Depends(only_known_parameters)] if self.guard == "operator" else []
+        super().__init__(*args, dependencies=[*(dependencies or ()), *checks], **options)
 
 
 class ApplicationRoute(RefusingRoute):

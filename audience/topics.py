@@ -162,6 +162,12 @@ async def every(connection: Connection, application_id: UUID) -> list[Topic]:
     return [_topic(row) for row in await cursor.fetchall()]
 
 
+async def pairs(connection: Connection) -> frozenset[tuple[UUID, UUID]]:
+    """Every application with each of its topics that is not deleted."""
+    cursor = await connection.execute("SELECT application_id, id FROM topics WHERE deleted_at IS NULL")
+    return frozenset(await cursor.fetchall())
+
+
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Topic]:
     """The application's topics, newest first."""
     condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")

@@ -32,6 +32,7 @@ def receiver(world: World) -> Iterator[tuple[str, int]]:
 
 
 class _Answering(asyncio.Protocol):
+    # asyncio declares BaseTransport, of which one cannot write; TCP and TLS always give this one.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         self._buffer = b""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from cli.output import say
 from core.errors import UnavailableError
+from core.refusal import invalid
 from core.visible import json_for_terminals, on_one_line
 from mta.dns_client import DnsClient
 from mta.guard import networks
@@ -25,7 +27,7 @@ from webhooks import listening, signing
 from webhooks.health import said
 from webhooks.listening import Heard
 from webhooks.sending import Sender
-from webhooks.targets import Target, check
+from webhooks.targets import Target, check, is_address
 
 POLL_SECONDS: Final = 0.25
 _AWAY_SECONDS: Final = 1.0
@@ -45,9 +47,17 @@ class Forward:
     dns_servers: Sequence[str]
 
     @classmethod
-    def to(cls, url: str, dns_servers: Sequence[str]) -> "Forward":
-        """A program on this machine. Raises Refused."""
-        return cls(check(url, networks(_THIS_MACHINE)), signing.new_secret(), dns_servers)
+    def to(cls, url: str, dns_servers: Sequence[str], *, elsewhere: bool = False) -> "Forward":
+        """A program on this machine, or `elsewhere` by https. Raises Refused."""
+        target = check(url, networks(_THIS_MACHINE))
+        if not elsewhere and not _is_here(target.host):
+            told = f"{target.host} is not this machine, and events name the people mail went to; --elsewhere allows it"
+            raise invalid("forward-to", told)
+        return cls(target, signing.new_secret(), dns_servers)
+
+
+def _is_here(host: str) -> bool:
+    return host.rpartition(".")[2] == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
 async def listen_until_stopped(

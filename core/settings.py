@@ -217,7 +217,12 @@ class Settings(BaseSettings):
         description='Networks of yours that webhooks may go to, by http too, as `["10.0.0.0/8"]`. Anything else has to '
         "be public, and is spoken to by https only.",
     )
-    webhook_days: int = Field(7, ge=1, description="Days events of webhooks are kept, with what became of each try.")
+    webhook_days: int = Field(
+        7,
+        ge=4,
+        description="Days events of webhooks are kept, with what became of each try. The tries themselves take more "
+        "than three.",
+    )
 
     # Servers that operators name
     server_networks: tuple[str, ...] = Field(

@@ -239,6 +239,7 @@ class Connection(SMTP):
         """Replies to commands that came together leave together (RFC 2920 section 3.2): a packet costs as much as a
         command."""
         held, self._held = self._held, b""
+        # StreamReader has no way to ask whether a whole line is there already; typeshed hides the buffer for that.
         another = line.startswith(b"250 2.") and b"\n" in self._reader._buffer  # type: ignore[attr-defined]
         if another or line.startswith(b"250-"):
             self._held = b"%b%b\r\n" % (held, line)

@@ -29,6 +29,8 @@ million a line cost PostgreSQL 100 µs in turns of 7,000 lines and 68 µs in tur
 TURN_SECONDS: Final = 5.0
 """Whoever adds one of the same addresses meanwhile waits so long; as much is read again after a kill."""
 
+_FEW: Final = 3
+"""So many lines that are wrong are a list with mistakes in it; more, and no list was given."""
 SHOWN_FAULTS: Final = 100
 """Lines that are named when they are wrong; the rest is counted."""
 
@@ -185,6 +187,8 @@ def _nothing_taken(name: str, reader: ListReader, progress: Progress) -> Refused
     if progress.passed and not progress.wrong:
         told = f"the {progress.passed:,} people in it get mail where it comes from, or their entries are over"
         return invalid(name, told, "nothing_imported")
-    seen = f"no address was found: {progress.line:,} lines, {reader.seen}"
-    first = f"; line {progress.faults[0].line}: {progress.faults[0].reason}" if progress.faults else ""
-    return invalid(name, seen + first, "nothing_imported")
+    if not progress.wrong:
+        return invalid(name, f"no address was found: {progress.line:,} lines, {reader.seen}", "nothing_imported")
+    told = f"no address was found in its {progress.line:,} lines, read as {reader.seen}"
+    first = f"; line {progress.faults[0].line}: {progress.faults[0].reason}" if progress.wrong <= _FEW else ""
+    return invalid(name, told + first, "nothing_imported")

@@ -50,6 +50,8 @@ class Terms:
     only_for: UUID | None = None
     topic: UUID | None = None
     actor: str = ""
+    topics: frozenset[tuple[UUID, UUID]] | None = None
+    """Applications with their topics; None: whatever a line names is taken."""
     domains: bool = False
     """Lines such as `@example.com` are taken. They stand for every address of a domain, or for a slip of the hand."""
 
@@ -186,6 +188,8 @@ class ListReader:
         only_for, topic = self._whose(row, columns)
         if (entry.scope is SuppressionScope.TOPIC) != (topic is not None):
             raise ValueError("an entry for a topic needs its scope, topic and application")
+        if topic is not None and self.terms.topics is not None and (only_for, topic) not in self.terms.topics:
+            raise ValueError(f"the application has no topic {topic}")
         if entry.expires_at is not None and entry.expires_at <= self.terms.now:
             return Passed.OVER
         return entry, only_for, topic

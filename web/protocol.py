@@ -104,6 +104,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # What asyncio calls
 
+    # asyncio declares BaseTransport, of which one cannot write; TCP and TLS always give this one.
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take a place, or say that there is none."""
         super().connection_made(transport)

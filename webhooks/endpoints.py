@@ -150,7 +150,7 @@ async def change(connection: Connection, application_id: UUID | None, endpoint_i
 
 
 async def delete(connection: Connection, application_id: UUID | None, endpoint_id: UUID) -> None:
-    """Delete an endpoint; its events are swept up later. Raises Refused."""
+    """Delete an endpoint; its events go within a minute (`webhooks/retention`). Raises Refused."""
     names = {"id": endpoint_id, "owner": owner_of(application_id)}
     cursor = await connection.execute(f"DELETE FROM webhook_endpoints WHERE {_OWN}", names)
     if not cursor.rowcount:

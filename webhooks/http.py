@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
 
     # asyncio's side
 
+    # asyncio declares BaseTransport, of which one cannot write; TCP and TLS always give this one.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
 

@@ -42,22 +42,31 @@ DELETE FROM webhook_attempts WHERE endpoint_id = %(endpoint)s AND (event_id, id)
 
 
 async def forget(database: Database, now: datetime, days: int) -> int:
-    """Delete events older than `days`, and all of endpoints that are gone; how many there were."""
+    """Delete events older than `days`; how many there were."""
     before = lowest_at(now - timedelta(days=days))
-    async with database.connection() as connection:
-        found = await (await connection.execute(_ENDPOINTS)).fetchall()
-    count = 0
-    for endpoint, there in found:
-        names = {"endpoint": endpoint, "before": before if there else None, "limit": _STEP}
-        count += await _forget(database, _FORGET_EVENTS, names)
-        await _forget(database, _FORGET_ATTEMPTS, names)
-    return count
+    return sum([await _forget_of(database, endpoint, before) for endpoint in await _known(database, there=True)])
 
 
-async def forget_listeners(database: Database) -> None:
-    """Listeners that have not been heard of for a while; their events follow with the next sweep."""
+async def forget_gone(database: Database) -> None:
+    """Listeners that have not been heard of for a while, and all that is left of endpoints that are gone."""
     async with database.connection() as connection:
         await connection.execute("DELETE FROM webhook_endpoints WHERE url = '' AND served_until < now()")
+    for endpoint in await _known(database, there=False):
+        await _forget_of(database, endpoint, None)
+
+
+async def _known(database: Database, *, there: bool) -> list[UUID]:
+    """Endpoints of which something is stored, those that are still there or those that are gone."""
+    async with database.connection() as connection:
+        found = await (await connection.execute(_ENDPOINTS)).fetchall()
+    return [endpoint for endpoint, is_there in found if is_there is there]
+
+
+async def _forget_of(database: Database, endpoint: UUID, before: UUID | None) -> int:
+    names = {"endpoint": endpoint, "before": before, "limit": _STEP}
+    count = await _forget(database, _FORGET_EVENTS, names)
+    await _forget(database, _FORGET_ATTEMPTS, names)
+    return count
 
 
 async def _forget(database: Database, statement: str, names: dict[str, UUID | int | None]) -> int:

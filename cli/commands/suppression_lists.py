@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 import typer
 
+from audience import topics
 from cli.application import application_named
 from cli.list_files import TORN, cannot_read, fingerprint, opened, shown
 from cli.operating import by
@@ -76,9 +77,13 @@ def import_list(
     async def work(database: Database) -> importing.Progress:
         async with database.connection() as connection:
             whose = await application_named(connection, only_for)
+            if whose and topic:
+                await topics.get(connection, whose, topic)
+            known = await topics.pairs(connection)
         terms = Terms(
-            datetime.now(UTC), wanted, reason=reason, only_for=whose, topic=topic, actor=by(), domains=domains
-        )
+            datetime.now(UTC), wanted, reason=reason, only_for=whose, topic=topic, actor=by(), topics=known,
+            domains=domains,
+        )  # fmt: skip
         asked = (terms.scope, terms.reason, terms.only_for, terms.topic, terms.domains)
         with opened(file) as (raw, size):
             mark = "" if again or size is None else fingerprint(Path(file), asked)

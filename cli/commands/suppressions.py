@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from audience import topics
 from cli.application import application_named
 from cli.commands import suppression_lists
 from cli.operating import by
@@ -91,8 +92,10 @@ def add(
 
     async def work(database: Database) -> list[Added]:
         async with database.transaction() as connection:
-            whose = str(await application_named(connection, only_for) or "")
-            wish = Wish(scope, whose, topic, reason, detail, note, expires_in=seconds)
+            owner = await application_named(connection, only_for)
+            if owner and topic:
+                await topics.get(connection, owner, topic)
+            wish = Wish(scope, str(owner or ""), topic, reason, detail, note, expires_in=seconds)
             now = datetime.now(UTC)
             additions = [addition(one, wish, Asker(by()), Source.CLI, now) for one in addresses]
             return await adding.add(connection, additions)

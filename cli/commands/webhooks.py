@@ -277,6 +277,9 @@ def listen(
     forward_to: Annotated[
         str, typer.Option("--forward-to", help="Send them on, signed, to this URL, such as a program on this machine.")
     ] = "",
+    elsewhere: Annotated[
+        bool, typer.Option("--elsewhere", help="The URL may be on another machine: events name people.")
+    ] = False,
     application: ApplicationOption = "",
     operators: OperatorsOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, the body as it is sent.")] = False,
@@ -286,7 +289,7 @@ def listen(
     Into a program of yours: postlane webhooks listen --forward-to http://localhost:3000/hook
     """
     wanted = choosing.chosen(event, operators=operators)
-    forward = Forward.to(forward_to, context.settings().dns_servers) if forward_to else None
+    forward = _forward(forward_to, elsewhere) if forward_to else None
     if forward is not None:
         say(f"The secret is {forward.secret}")
     say("Listening. Ctrl-C ends it.", style="dim")
@@ -297,6 +300,10 @@ def listen(
         await listen_until_stopped(database, owner, wanted, forward, as_json=wants_json(as_json))
 
     with_database(work)
+
+
+def _forward(url: str, elsewhere: bool) -> Forward:
+    return Forward.to(url, context.settings().dns_servers, elsewhere=elsewhere)
 
 
 @app.command("types")

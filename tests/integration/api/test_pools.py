@@ -48,6 +48,13 @@ OPERATED = [
 ]  # fmt: skip
 
 
+async def test_a_misspelt_filter_is_not_answered_with_everything(ops: httpx.AsyncClient) -> None:
+    for path, known in (("/ips", "limit"), ("/throttles", "limit"), ("/inbound", "limit"), ("/applications", "limit")):
+        assert errors_of(await ops.get(path, params={"providr": "gmail"})) == (422, "invalid_parameter"), path
+        answer = await ops.get(path, params={known: "5"})
+        assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.parametrize(("method", "path"), OPERATED)
 async def test_only_an_operators_key_operates(
     client: httpx.AsyncClient, account: Account, method: str, path: str

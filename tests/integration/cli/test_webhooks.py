@@ -10,6 +10,7 @@ import pytest
 from accounts import repository
 from cli.commands import webhooks as module
 from cli.listening import Forward, listen_until_stopped
+from core.refusal import Refused
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
 from tests.integration.messages.emails import rows
@@ -129,6 +130,15 @@ async def test_listening_prints_each_event_once_and_leaves_nothing(
     assert [event["data"]["recipient"][0] for event in printed] == ["a", "b", "c"]
     assert [one.event for one in receiver.got] == printed
     assert await rows(database, "SELECT 1 FROM webhook_endpoints") == []
+
+
+@pytest.mark.parametrize("url", ["https://example.com/hook", "https://localhost.example.com/"])
+def test_events_go_to_another_machine_only_when_that_is_said(url: str) -> None:
+    with pytest.raises(Refused, match="--elsewhere allows it"):
+        Forward.to(url, ())
+    for near in ("http://127.0.0.1:3000/", "http://[::1]:3000/", "http://localhost:3000/", "https://app.localhost/"):
+        Forward.to(near, ())
+    Forward.to("https://example.com/hook", (), elsewhere=True)
 
 
 def test_for_people_the_next_step_is_named(

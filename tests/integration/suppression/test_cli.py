@@ -125,6 +125,7 @@ def test_an_import_that_took_nothing_is_an_error_that_says_what_it_saw(postlane:
         ("", "an empty file"),
         ("uuid,email,name,attributes,status\n1,a@x.example,A,{},enabled\n", "1 people in it get mail"),
         ("a@x.example@y\n", "no address was found"),
+        ("# Postlane\n\nSends mail.\nFor people.\nAnd more.\n", "no address was found in its 5 lines, read as one"),
     ):
         file = tmp_path / "list.csv"
         file.write_text(text)
@@ -134,9 +135,35 @@ def test_an_import_that_took_nothing_is_an_error_that_says_what_it_saw(postlane:
         assert told in error["message"], error
 
 
-def test_what_was_exported_for_one_application_comes_back_for_it(postlane: Postlane, tmp_path: Path) -> None:
-    run_command(lambda: app(["keys", "create", "k", "-a", "shop"], prog_name="postlane", standalone_mode=False))
-    topic = "0198f0aa-0000-7000-8000-000000000001"
+def make_topic(capsys: pytest.CaptureFixture[str]) -> str:
+    """A topic of an application `shop`; its id."""
+    for words in ("keys create k -a shop", "topics create News -a shop"):
+        assert run_command(lambda: app(words.split(), prog_name="postlane", standalone_mode=False)) == 0  # noqa: B023
+    return str(json.loads("{" + capsys.readouterr().out.rpartition("\n{")[2])["id"])
+
+
+def test_a_topic_that_no_application_has_forbids_nothing_and_is_refused(
+    postlane: Postlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic, unknown = make_topic(capsys), "0198f0aa-0000-7000-8000-000000000001"
+    file = tmp_path / "list.txt"
+    file.write_text("a@example.com\n")
+    for words in (("add", "a@example.com"), ("import", str(file))):
+        status, _, said = postlane(*words, "--for", "shop", "--topic", unknown)
+        assert (status, "not_found" in said) == (1, True), (words, said)
+    postlane("add", "b@example.com", "--for", "shop", "--topic", topic)
+    lines = postlane("export")[1]
+    file.write_text(f"{lines}{lines.splitlines()[1].replace(topic, unknown)}\n")
+    done = postlane("import", str(file))[1]
+    assert (done["known"], done["wrong"], done["faults"][0]["reason"]) == (
+        1, 1, f"the application has no topic {unknown}",
+    )  # fmt: skip
+
+
+def test_what_was_exported_for_one_application_comes_back_for_it(
+    postlane: Postlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = make_topic(capsys)
     postlane("add", "a@example.com", "--for", "shop", "--scope", "marketing", "--reason", "unsubscribe")
     postlane("add", "b@example.com", "--for", "shop", "--topic", topic, "--note", "asked twice")
     postlane("add", "@example.org")

@@ -21,6 +21,7 @@ class Saying(asyncio.Protocol):
     def __init__(self, said: Iterator[bytes | None], asked: list[bytes], requests: list[int], ends: bool) -> None:
         self._said, self._asked, self._requests, self._ends = said, asked, requests, ends
 
+    # asyncio declares BaseTransport, of which one cannot write; TCP and TLS always give this one.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         self._number = len(self._requests)
