@@ -47,7 +47,7 @@ async def forget(database: Database, now: datetime, days: int) -> int:
     return sum([await _forget_of(database, endpoint, before) for endpoint in await _known(database, there=True)])
 
 
-async def forget_gone(database: Database) -> None:
+async def forget_endpoints(database: Database) -> None:
     """Listeners that have not been heard of for a while, and all that is left of endpoints that are gone."""
     async with database.connection() as connection:
         await connection.execute("DELETE FROM webhook_endpoints WHERE url = '' AND served_until < now()")

@@ -37,7 +37,7 @@ from store.clock import DatabaseClock
 from store.database import Database
 from suppression.from_settings import narrow_complaints, soft_bounce_rule
 from webhooks.delivery import Deliverer
-from webhooks.retention import forget, forget_gone
+from webhooks.retention import forget, forget_endpoints
 from webhooks.sending import Sender
 from workers import alarming, seeding
 from workers.bringing_in import bring_in
@@ -109,7 +109,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("sender domains", 30.0, Background.recheck_domains),
     Duty("webhooks", 0.25, lambda background: background.webhooks.look()),
     Duty("webhooks switched off", 15.0, lambda background: tell_switched_off(background.reports.database)),
-    Duty("endpoints and listeners gone", 30.0, lambda background: forget_gone(background.reports.database)),
+    Duty("endpoints and listeners gone", 30.0, lambda background: forget_endpoints(background.reports.database)),
     Duty("old webhooks", 600.0, Background.forget_webhooks),
     Duty("figures", 2.0, lambda background: folding.fold(background.reports.database), share=0.1),
     Duty("alarms", 10.0, Background.judge_alarms, share=0.05),

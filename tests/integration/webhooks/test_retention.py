@@ -9,7 +9,7 @@ from tests.integration.webhooks.outbox import make_endpoint
 from tests.integration.webhooks.test_outbox import append, event
 from webhooks import listening
 from webhooks.kinds import EventType
-from webhooks.retention import forget, forget_gone
+from webhooks.retention import forget, forget_endpoints
 
 TRIED = """
 INSERT INTO webhook_attempts (endpoint_id, event_id, id, sent_at, url, response, error, duration_ms)
@@ -28,7 +28,7 @@ async def test_what_was_tried_goes_with_its_event_whoever_swept_that_away(databa
     await execute(database, "DELETE FROM webhook_endpoints WHERE id = ANY(%s)", [[gone, orphaned]])
     await execute(database, "DELETE FROM webhook_events WHERE endpoint_id = %s", [orphaned])
     assert await forget(database, datetime.now(UTC), 7) == 0
-    await forget_gone(database)
+    await forget_endpoints(database)
     assert await left(database, "webhook_events") == await left(database, "webhook_attempts") == {kept}
 
     await execute(database, "DELETE FROM webhook_events")
@@ -48,5 +48,5 @@ async def test_a_listener_hears_once_what_is_told_once(database: Database) -> No
         assert await rows(database, "SELECT state, payload FROM webhook_events") == [("success", "")]
 
         await listening.finish(connection, listener)
-    await forget_gone(database)
+    await forget_endpoints(database)
     assert await rows(database, "SELECT id FROM webhook_events") == []
