@@ -9,13 +9,14 @@ pause is committed, and two processes feed two campaigns.
 is paused) is decided late for nearly all. Mail that was put off by a server does not count: it waits for its own time.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+import psycopg
 
 from accounts import capture_rules
 from accounts.capture_rules import CaptureRules
@@ -25,9 +26,10 @@ from audience.properties import Definitions
 from campaigns import people, repository, tallies
 from campaigns.contents import Content, contents_of
 from campaigns.model import Campaign
-from campaigns.states import CampaignState, RowState
+from campaigns.states import RowState
 from core.addresses import parse_mailbox
 from core.ids import uuid7
+from core.logs import get_logger
 from core.queues import Lane
 from core.refusal import Refused
 from messages.accept import write_emails
@@ -38,11 +40,11 @@ from store import arrays
 from store.database import Connection, Database
 from templates.render import RenderError, compile_line
 
+_log = get_logger(__name__)
+
 MOST_QUEUED: Final = 10_000
 """Mails of one campaign that are due: some seconds of work for all workers."""
 BATCH: Final = 1_000
-TURN_SECONDS: Final = 1.0
-"""One call feeds for so long at most: then others have their turn."""
 _SOON: Final = timedelta(minutes=3)
 """What is due so soon is being worked on, or will be: a claim lasts a minute."""
 _BURST: Final = timedelta(seconds=10)
@@ -84,6 +86,10 @@ _USABLE: Final = ("verified", "temporary_failure")
 """A name server that was silent once stops no campaign."""
 
 
+_REFUSED: Final = (psycopg.DataError, psycopg.IntegrityError, ValueError, TypeError)
+"""What PostgreSQL or its driver say to a value, not to the statement."""
+
+
 class Next(NamedTuple):
     """A row whose turn it is."""
 
@@ -117,24 +123,36 @@ class Press:
     now: datetime
 
 
-async def feed(database: Database, simulated_domain: str, seconds: float = TURN_SECONDS) -> int:
-    """Queue mail of all campaigns that are sending, a batch of each in turn; returns how many that were."""
-    until, total = time.monotonic() + seconds, 0
-    hungry = await _sending(database)
-    while hungry and time.monotonic() < until:
-        fed = {campaign.id: await feed_one(database, campaign, simulated_domain) for campaign in hungry}
-        total += sum(fed.values())
-        hungry = [campaign for campaign in hungry if fed[campaign.id] == BATCH]
-    return total
-
-
 async def feed_one(database: Database, campaign: Campaign, simulated_domain: str) -> int:
-    """A batch of one campaign; returns how many rows were taken."""
+    """A batch of one campaign; returns how many rows were taken. What cannot be stored fails alone."""
+    try:
+        return await _feed(database, campaign, simulated_domain, BATCH)
+    except _REFUSED as error:
+        _log.warning("feed_apart", campaign=str(campaign.id), error=str(error))
+    return await _feed_apart(database, campaign, simulated_domain)
+
+
+async def _feed_apart(database: Database, campaign: Campaign, simulated_domain: str) -> int:
+    """One row after the other, until the one that cannot be stored is met."""
+    for fed in range(BATCH):
+        try:
+            if not await _feed(database, campaign, simulated_domain, 1):
+                return fed
+        except _REFUSED as error:
+            async with database.transaction() as connection:
+                taken = await _take(connection, campaign, 1)
+                failed = [Fate(row.contact_id, RowState.FAILED, f"its mail cannot be stored: {error}") for row in taken]
+                await _settle(connection, campaign.id, failed)
+            return fed + 1
+    return BATCH
+
+
+async def _feed(database: Database, campaign: Campaign, simulated_domain: str, most: int) -> int:
     async with database.transaction() as connection:
         turn = await (await connection.execute(_TURN, {"campaign": campaign.id})).fetchone()
         if turn is None or not _is_open(campaign, turn[0]):
             return 0
-        most = min(BATCH, await _room(connection, campaign), _paced(campaign, *turn))
+        most = min(most, await _room(connection, campaign), _paced(campaign, *turn))
         if most <= 0:
             return 0
         press = await _press(connection, campaign, simulated_domain, turn[0])
@@ -216,11 +234,6 @@ def _content(press: Press, variant: int, language: str) -> Content:
     return press.contents[0, ""]
 
 
-async def _sending(database: Database) -> list[Campaign]:
-    async with database.connection() as connection:
-        return await repository.in_states(connection, [CampaignState.SENDING])
-
-
 def _is_open(campaign: Campaign, now: datetime) -> bool:
     return campaign.plan.window is None or campaign.plan.window.is_open(now)
 
@@ -261,9 +274,13 @@ async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) ->
     decided, emails = fates(press, taken, known)
     if emails:
         await write_emails(connection, emails)
-    await _move(connection, press.campaign.id, decided)
-    changes = tallies.moves(press.campaign.id, ((RowState.WAITING, fate.state) for fate in decided))
-    await tallies.add(connection, changes)
+    await _settle(connection, press.campaign.id, decided)
+
+
+async def _settle(connection: Connection, campaign_id: UUID, decided: Sequence[Fate]) -> None:
+    if decided:
+        await _move(connection, campaign_id, decided)
+        await tallies.add(connection, tallies.moves(campaign_id, ((RowState.WAITING, one.state) for one in decided)))
 
 
 async def _move(connection: Connection, campaign_id: UUID, decided: Sequence[Fate]) -> None:

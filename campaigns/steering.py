@@ -13,6 +13,7 @@ from audience import topics
 from campaigns import contents, repository, tallies
 from campaigns.model import MAX_NAME, Campaign, Draft
 from campaigns.states import OPEN, Act, CampaignState, RowState
+from campaigns.watching import forgiven
 from core.addresses import AddressError, parse_mailbox
 from core.refusal import conflict, invalid, not_found
 from messages import halted
@@ -83,8 +84,10 @@ async def pause(connection: Connection, known: Campaign) -> Campaign:
 
 
 async def resume(connection: Connection, known: Campaign) -> Campaign:
-    """It goes on where it was; what was held is due at once."""
+    """It goes on where it was; what was held is due at once. One that was stopped is judged anew from here on."""
     moved = await repository.move(connection, known, Act.RESUME)
+    if known.state is CampaignState.STOPPED:
+        await tallies.add(connection, {(known.id, name): n for name, n in forgiven(known.tallies).items()})
     await halted.let_go(connection, known.id)
     return moved
 

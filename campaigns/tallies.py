@@ -18,6 +18,8 @@ CLICKED: Final = "clicked"
 COMPLAINED: Final = "complained"
 LEFT: Final = "left"
 HARD_BOUNCED: Final = "bounced_for_good"
+FORGIVEN: Final = "forgiven "
+"""In front of a figure: so much of it was there when somebody let a stopped campaign go on."""
 
 Tally = tuple[UUID, str]
 """Campaign and state, or mark."""

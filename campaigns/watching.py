@@ -6,9 +6,13 @@ have been written to shows itself within its first thousands.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from campaigns.states import RowState
-from campaigns.tallies import COMPLAINED, HARD_BOUNCED
+from campaigns.tallies import COMPLAINED, FORGIVEN, HARD_BOUNCED
+
+JUDGED: Final = (RowState.DELIVERED.value, RowState.BOUNCED.value, HARD_BOUNCED, COMPLAINED)
+"""In the order of the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,13 @@ class Figures:
 
     @classmethod
     def of(cls, tallies: Mapping[str, int]) -> "Figures":
-        return cls(
-            tallies.get(RowState.DELIVERED, 0),
-            tallies.get(RowState.BOUNCED, 0),
-            tallies.get(HARD_BOUNCED, 0),
-            tallies.get(COMPLAINED, 0),
-        )
+        """Without what somebody has looked at and forgiven."""
+        return cls(*(tallies.get(name, 0) - tallies.get(FORGIVEN + name, 0) for name in JUDGED))
+
+
+def forgiven(tallies: Mapping[str, int]) -> dict[str, int]:
+    """What is added to the tallies when somebody has looked at the figures and lets it go on."""
+    return {FORGIVEN + name: tallies.get(name, 0) - tallies.get(FORGIVEN + name, 0) for name in JUDGED}
 
 
 def too_many(figures: Figures, complaints: Mapping[str, float], bounces: Mapping[str, float]) -> str:

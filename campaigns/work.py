@@ -7,8 +7,10 @@ two processes at once, and after any kill.
     finish    what has no open row is finished; what was cancelled ends
 """
 
+import contextlib
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -18,10 +20,15 @@ from campaigns import feed, repository, settle, snapshot, tallies
 from campaigns.model import Campaign
 from campaigns.states import Act, CampaignState, RowState
 from campaigns.watching import Figures, too_many
+from core.errors import UnavailableError
+from core.logs import get_logger
 from messages import halted
 from store import arrays
 from store.database import Connection, Database
 
+_log = get_logger(__name__)
+
+TURN_SECONDS: Final = 1.0
 SLICE: Final = 5_000
 """Rows of a cancelled campaign that end in one transaction."""
 
@@ -60,10 +67,11 @@ async def begin(database: Database) -> None:
     async with database.connection() as connection:
         found = await repository.in_states(connection, [CampaignState.SCHEDULED, CampaignState.SENDING])
     for campaign in found:
-        if campaign.state is CampaignState.SCHEDULED:
-            await _begin_if_due(database, campaign)
-        elif campaign.fixed_at is None:
-            await snapshot.fix(database, campaign)
+        async with _alone(database, campaign):
+            if campaign.state is CampaignState.SCHEDULED:
+                await _begin_if_due(database, campaign)
+            elif campaign.fixed_at is None:
+                await snapshot.fix(database, campaign)
 
 
 async def feed_all(database: Database, simulated_domain: str) -> None:
@@ -73,7 +81,18 @@ async def feed_all(database: Database, simulated_domain: str) -> None:
         if sending:
             await halted.release(connection, [one.id for one in sending])
     if sending:
-        await feed.feed(database, simulated_domain)
+        await _feed(database, sending, simulated_domain)
+
+
+async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain: str) -> None:
+    """A batch of each in turn, for so long: then other duties have their turn."""
+    until = time.monotonic() + TURN_SECONDS
+    while hungry and time.monotonic() < until:
+        fed: dict[UUID, int] = {}
+        for campaign in hungry:
+            async with _alone(database, campaign):
+                fed[campaign.id] = await feed.feed_one(database, campaign, simulated_domain)
+        hungry = [campaign for campaign in hungry if fed.get(campaign.id) == feed.BATCH]
 
 
 async def settle_all(database: Database) -> None:
@@ -90,9 +109,23 @@ async def finish(database: Database) -> None:
         cancelled = await _ending(connection)
     for campaign in sending:
         if campaign.fixed_at is not None:
-            await _finish(database, campaign)
+            async with _alone(database, campaign):
+                await _finish(database, campaign)
     for campaign_id in cancelled:
         await _end(database, campaign_id)
+
+
+@contextlib.asynccontextmanager
+async def _alone(database: Database, campaign: Campaign) -> AsyncIterator[None]:
+    """A bug that one campaign brings to light stops that one, and says so; the others go on."""
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except Exception as error:  # whatever it is, those behind it are not to blame
+        _log.error("campaign_failed", campaign=str(campaign.id), exc_info=error)
+        async with database.transaction() as connection:
+            await repository.stop(connection, campaign, f"internal error: {type(error).__name__}: {error}"[:500])
 
 
 async def _begin_if_due(database: Database, campaign: Campaign) -> None:
@@ -143,6 +176,9 @@ async def _ending(connection: Connection) -> list[UUID]:
     cursor = await connection.execute(
         "SELECT h.campaign_id FROM halted_campaigns h LEFT JOIN campaigns c ON c.id = h.campaign_id"
         " WHERE c.state = 'cancelled' OR c.id IS NULL"
+        # Rows that were being made while it was cancelled.
+        " UNION SELECT c.id FROM campaigns c JOIN campaign_tallies t ON t.campaign_id = c.id"
+        " WHERE c.state = 'cancelled' AND t.state = 'waiting' AND t.n > 0"
     )
     return [row[0] for row in await cursor.fetchall()]
 

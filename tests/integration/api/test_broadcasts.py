@@ -10,7 +10,7 @@ import pytest
 import resend
 from resend.exceptions import ResendError
 
-from campaigns import feed, settle, work
+from campaigns import settle, work
 from core.ids import uuid7
 from core.settings import Settings
 from messages.timeline import Entry, EventKind, write
@@ -68,7 +68,7 @@ async def test_the_sdk_drives_a_broadcast_from_draft_to_recipients(
     assert resend.Broadcasts.remove(later["id"])["deleted"] is True
     resend.Broadcasts.send({"broadcast_id": made["id"]})
     await work.begin(database)
-    await feed.feed(database, "sandbox.example")
+    await work.feed_all(database, "sandbox.example")
     await _click(database)
     await settle.settle(database)
 
@@ -108,7 +108,7 @@ async def test_pause_resume_report_and_retry(client: httpx.AsyncClient, segment:
     assert (paused["state"], paused["people"]["waiting"], paused["people"]["unconfirmed"]) == ("paused", 2, 1)
     assert (await client.post(f"/broadcasts/{made}/pause")).json()["message"].startswith("A broadcast that is paused")
     assert (await client.post(f"/broadcasts/{made}/resume")).status_code == 200
-    await feed.feed(database, "sandbox.example")
+    await work.feed_all(database, "sandbox.example")
     report = (await client.get(f"/broadcasts/{made}/report")).json()
     assert (report["people"]["queued"], report["whole"]["sent"], report["by_variant"][0]["sent"]) == (2, 2, 2)
     assert (await client.post(f"/broadcasts/{made}/retry")).status_code == 409

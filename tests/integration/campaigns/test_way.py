@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,11 +156,11 @@ async def test_a_feed_that_dies_leaves_its_rows_waiting(world: World, monkeypatc
     campaign = await world.started()
 
     async def die(*_: object) -> None:
-        raise ConnectionError
+        raise asyncio.CancelledError
 
     with monkeypatch.context() as broken:
         broken.setattr(feed, "_move", die)
-        with pytest.raises(ConnectionError):
+        with pytest.raises(asyncio.CancelledError):
             await world.feed()
     assert await rows(world.database, "SELECT FROM emails") == []
     await world.send()
@@ -171,7 +172,7 @@ async def test_two_feeds_at_once_make_one_mail(world: World) -> None:
     for n in range(20):
         await world.person(f"u{n}@one.example")
     await world.started()
-    await asyncio.gather(*(feed.feed(world.database, SIMULATED) for _ in range(4)))
+    await asyncio.gather(*(work.feed_all(world.database, SIMULATED) for _ in range(4)))
 
     ((mails, people),) = await rows(world.database, "SELECT count(*), count(DISTINCT contact_id) FROM emails")
     assert mails == people == 20
@@ -240,6 +241,9 @@ async def test_too_many_dead_addresses_stop_it_with_the_figure(world: World) -> 
 
     assert stopped.state is CampaignState.STOPPED
     assert stopped.reason == "1 of 2 addresses are dead: 50.00%, and 50.00% is the limit"
+    await world.do("resume", campaign)
+    await world.settle()
+    assert await world.state(campaign) == "finished"  # what somebody has seen stops nothing again
 
 
 async def test_nobody_is_added_after_the_start_and_an_empty_audience_is_finished(world: World) -> None:
@@ -300,3 +304,39 @@ async def test_nothing_is_left_of_campaigns_whose_application_is_gone(world: Wor
 
     for table in ("campaigns", "campaign_recipients", "campaign_contents", "campaign_tallies"):
         assert await rows(world.database, f"SELECT FROM {table}") == []
+
+
+async def test_what_cannot_be_stored_fails_alone(world: World) -> None:
+    await world.person("ann@one.example", city="Rome")
+    await world.person("bob@one.example", city="Nowhere")
+    campaign = await world.started(with_words(subject="{{ city }}"))
+    await execute(
+        world.database,
+        "ALTER TABLE emails ADD CONSTRAINT no_nowhere CHECK (subject <> 'Nowhere')",
+    )
+    await world.send()
+    await world.send()
+    states = await world.outcomes(campaign)
+
+    assert states["ann@one.example"][0] == "delivered"
+    assert states["bob@one.example"][0] == "failed"
+    assert (states["bob@one.example"][1] or "").startswith("its mail cannot be stored")
+    assert await world.state(campaign) == "finished"
+
+
+async def test_a_bug_in_one_campaign_stops_that_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.person("ann@one.example")
+    broken = await world.started()
+    other = await world.started()
+    made = feed._email
+
+    def fails(press: feed.Press, *others: Any) -> Any:
+        if press.campaign.id == broken.id:
+            raise KeyError("a bug")
+        return made(press, *others)
+
+    monkeypatch.setattr(feed, "_email", fails)
+    await world.send()
+
+    assert (await world.campaign(broken)).reason == "internal error: KeyError: 'a bug'"
+    assert await world.state(other) == "finished"

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from campaigns import feed, work
+from campaigns import work
 from campaigns.report import Recipient, as_csv
 from campaigns.states import RowState
 from store.database import Database
@@ -67,7 +67,7 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     in_background(database_url, work.begin)
     assert filled("campaigns", "pause", "Spring").out["people"]["waiting"] == 1
     assert filled("campaigns", "resume", "Spring").out["state"] == "sending"
-    in_background(database_url, lambda database: feed.feed(database, "sandbox.example"))
+    in_background(database_url, lambda database: work.feed_all(database, "sandbox.example"))
     found = filled("campaigns", "report", "Spring").out
     assert (found["people"]["queued"], found["whole"]["sent"]) == (1, 1)
     (row,) = filled("campaigns", "recipients", "Spring").out
