@@ -7,14 +7,16 @@ finds its application, key, domain and endpoint again.
 """
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from rich.console import RenderableType
@@ -26,7 +28,7 @@ from accounts.domain import Domain
 from accounts.records import domain_records, operator_spf
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.context import CHECKOUT
-from cli.running import free_ports
+from cli.running import demo_people, free_ports
 from cli.running.demo_mail import BATCH, BURST, DOMAIN, RECIPIENT_DOMAINS, SENDER, offer, welcome
 from cli.running.processes import Service
 from cli.running.stack import Stack, command
@@ -165,9 +167,7 @@ def _known_key(data_dir: Path) -> str:
 
 async def _bootstrap(settings: Settings, known_key: str) -> tuple[str, bool]:
     secret = InstanceSecret.from_text(settings.secret.get_secret_value())
-    database = Database(settings.database_url, size=2, name="postlane-demo")
-    await database.open()
-    try:
+    async with _opened(settings) as database:
         async with database.transaction() as connection:
             application = await accounts.application(connection, APPLICATION)
             application = application or await accounts.create_application(connection, APPLICATION)
@@ -187,8 +187,6 @@ async def _bootstrap(settings: Settings, known_key: str) -> tuple[str, bool]:
         async with database.transaction() as connection:
             _, token = await accounts.create_key(connection, accounts.KeyRequest(application.id, "demo"))
         return token, True
-    finally:
-        await database.close()
 
 
 def demo_ips(first: int) -> list[EgressIp]:
@@ -218,6 +216,16 @@ async def _publish(connection: Connection, data_dir: Path, domain: Domain) -> No
         value = f"{record.priority} {record.value}." if record.type == "MX" else record.value
         zones.setdefault(record.name, {}).setdefault(record.type, []).append(value)
     _zones_file(data_dir).write_text(json.dumps(zones, indent=1))
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    database = Database(settings.database_url, size=2, name="postlane-demo")
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 class Show:
@@ -252,6 +260,8 @@ class Show:
             if self._practice.first_time:
                 for start in range(0, BURST, BATCH):
                     self._call("POST", "/emails/batch", [offer(n) for n in range(start, start + BATCH)])
+            if list_id := asyncio.run(self._people()):
+                self._call("POST", "/broadcasts", demo_people.campaign(list_id))
         except (OSError, PostlaneError) as error:  # urllib's errors are OSErrors
             self._lines = [Text(f"The demo could not send: {error}", style="red")]
             return
@@ -259,16 +269,19 @@ class Show:
 
     async def _verify(self) -> None:
         ours = replace(Installation.of(self._settings), hostname=HOSTNAME)
-        database = Database(self._settings.database_url, size=2, name="postlane-demo")
-        await database.open()
-        try:
+        async with _opened(self._settings) as database:
             async with database.connection() as connection:
                 application = await accounts.application(connection, APPLICATION)
                 domain = application and await accounts.domain_named(connection, application.id, DOMAIN)
             if domain:
                 await verify_domain(database, fresh_resolver(self._settings), ours, domain.id)
-        finally:
-            await database.close()
+
+    async def _people(self) -> UUID | None:
+        async with _opened(self._settings) as database:
+            async with database.connection() as connection:
+                application = await accounts.application(connection, APPLICATION)
+            assert application is not None
+            return await demo_people.bring_in(database, self._settings, application.id)
 
     def _listen(self) -> None:
         """Have the application in the practice internet told of what comes back; it checks the signatures."""
@@ -331,6 +344,10 @@ class Show:
             Text("two unsubscribe, twenty look at the offer. What an application is told of it:", style="bold"),
             Text(".venv/bin/postlane simulator webhooks", style="cyan"),
             Text(".venv/bin/postlane suppressions list", style="cyan"),
+            Text(
+                f"\n{demo_people.PEOPLE:,} people asked for the newsletter, and a campaign waits for you:", style="bold"
+            ),
+            Text(f'.venv/bin/postlane campaigns start "{demo_people.CAMPAIGN}" --watch', style="cyan"),
             Text(f"\nDocs {url}/docs  ·  pages for recipients {self._public_url}", style="bright_black"),
             Text(
                 f"SMTP {self._stack.smtp_url}  ·  facts {self._shown_folder()}/demo.json  ·  Ctrl-C stops\n",

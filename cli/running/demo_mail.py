@@ -62,10 +62,11 @@ def _address(number: int) -> str:
     asked = _PEOPLE.get(number)
     if asked:
         return asked
-    return f"{_ODD_ONES.get(number % 100, 'customer')}{number}@{_domain(random.Random(number))}"
+    return f"{_ODD_ONES.get(number % 100, 'customer')}{number}@{domain_of(random.Random(number))}"
 
 
-def _domain(chance: random.Random) -> str:
+def domain_of(chance: random.Random) -> str:
+    """Where somebody has their mailbox, in the shares of a list of consumers."""
     place = chance.randrange(100)
     for domain, share in _SHARES:
         place -= share

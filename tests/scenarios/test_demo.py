@@ -81,7 +81,7 @@ def test_the_demo_sends_shows_stops_and_resumes() -> None:
             assert ended["deferred"] == 40
             facts = _facts(folder)
             _check_facts(facts)
-            terminal.until(lambda: terminal.lines("curl"), 10, "curl line")
+            terminal.until(lambda: terminal.lines("curl"), READY_SECONDS, "curl line")
             sent = _try_lines(terminal, facts)
             terminal.until(lambda: _came_back(folder) >= _PEOPLE, READY_SECONDS, "what people do")
             pids = descendants(terminal.process.pid)
