@@ -46,7 +46,7 @@ test-small: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/unit tests/integration || $(BIN)/python -m tests.again
 
 test-whole: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -v -n auto --maxprocesses 4 --dist loadgroup tests/scenarios tests/chaos
+	$(BIN)/python -m pytest -v -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder tests/scenarios tests/chaos
 
 lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/ruff check .
