@@ -10,7 +10,7 @@ servers that belong to no known provider, what any provider says in words of its
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -49,9 +49,13 @@ class RuleTable:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.providers: frozenset[str] = frozenset(name for rule in self.rules for name in rule.providers)
         """Every provider that has rules of its own. A test holds them against the provider table."""
+        codes = {code: [rule for rule in self.rules if rule.covers(code)] for code in range(200, 600)}
+        troubles = {what: [rule for rule in self.rules if what in rule.troubles] for what in Trouble}
         names = ("", *self.providers)
-        self._by_code = {(name, code): self._bucket(name, code) for name in names for code in range(200, 600)}
-        self._by_trouble = {(name, what): self._bucket(name, what) for name in names for what in Trouble}
+        self._by_code = {(name, code): _bucket(name, fitting) for code, fitting in codes.items() for name in names}
+        self._by_trouble = {
+            (name, what): _bucket(name, fitting) for what, fitting in troubles.items() for name in names
+        }
 
     def classify(self, response: Response, provider: str) -> Verdict:
         """The verdict on one response of a host of `provider` ("" or an unknown name: only the rules for everybody).
@@ -81,13 +85,13 @@ class RuleTable:
                 return rule
         return None
 
-    def _bucket(self, name: str, key: int | Trouble) -> tuple[Rule, ...]:
-        """The rules for one provider and one code or trouble, in the order they are asked."""
-        fitting = [r for r in self.rules if (r.covers(key) if isinstance(key, int) else key in r.troubles)]
-        if not name:
-            return tuple(rule for rule in fitting if rule.anywhere or not rule.providers)
-        own = [rule for rule in fitting if name in rule.providers]
-        return (*own, *(rule for rule in fitting if not rule.providers))
+
+def _bucket(name: str, fitting: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Of the rules for one code or trouble those for one provider, in the order they are asked."""
+    if not name:
+        return tuple(rule for rule in fitting if rule.anywhere or not rule.providers)
+    own = [rule for rule in fitting if name in rule.providers]
+    return (*own, *(rule for rule in fitting if not rule.providers))
 
 
 def load_rules(*paths: RuleFile, providers: Collection[str] | None = None) -> RuleTable:
