@@ -1,8 +1,9 @@
 """Published versions as the door for mail asks for them.
 
 Which version is published is asked each time, so that mail sent right after publishing is of the new one; a version
-itself never changes and stays in memory. Rendering happens in a thread: a template may take a second of processor time,
-and the loop has others to answer.
+itself never changes and stays in memory. One with loops or much in it is compiled and rendered in a thread: that may
+take a second of processor time, and the event loop has others to answer. For all others the way to a thread would cost
+five times the rendering.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from uuid import UUID
 from core.refusal import Refused, invalid
 from store.database import Database
 from templates import service, versions
-from templates.filling import Filled, fill
+from templates.build import Built
+from templates.filling import Filled, content_of, fill
+from templates.limits import QUICK
 from templates.model import Version
 
 KEPT: Final = 128
@@ -56,20 +59,32 @@ class TemplateBook:
 class TemplateReading:
     """The templates of one request."""
 
-    __slots__ = ("_application_id", "_book", "_found")
+    __slots__ = ("_application_id", "_book", "_found", "_small")
 
     def __init__(self, book: TemplateBook, application_id: UUID) -> None:
         self._book = book
         self._application_id = application_id
         self._found: dict[str, Version] = {}
+        self._small: set[str] = set()
 
     async def filled(self, name: str, variables: Mapping[str, object], language: str | None) -> Filled:
         """The mail for these variables. Raises Refused naming the field."""
-        return await asyncio.to_thread(fill, await self.version(name), variables, language)
+        version = await self.version(name)
+        if name in self._small and content_of(version, language).quick:
+            return fill(version, variables, language)
+        return await asyncio.to_thread(fill, version, variables, language)
 
     async def version(self, name: str, field: str = "template.id") -> Version:
         """The published version. Raises Refused naming the field."""
         version = self._found.get(name)
         if version is None:
             version = self._found[name] = await self._book.published(self._application_id, name, field)
+            if all(_is_small(built) for built in version.built.values()):
+                self._small.add(name)
         return version
+
+
+def _is_small(built: Built) -> bool:
+    """Whether compiling it takes no more than milliseconds."""
+    whole = built.subject + built.html + built.text
+    return whole.count("{{") + whole.count("{%") <= QUICK

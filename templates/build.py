@@ -69,6 +69,11 @@ class Content:
         return self.subject.variables | self.html.variables | self.text.variables
 
     @property
+    def quick(self) -> bool:
+        """Whether it may be rendered where others wait."""
+        return self.subject.quick and self.html.quick and self.text.quick
+
+    @property
     def required(self) -> frozenset[str]:
         """Those that must have a value."""
         return self.subject.required | self.html.required | self.text.required

@@ -6,6 +6,8 @@ MAX_SOURCE: Final = 512 * 1024
 """Characters of one part. Gmail shows 102 KB of a mail."""
 MAX_TOKENS: Final = 20_000
 """Words and signs inside `{{ }}` and `{% %}`, and the texts between: what compiling takes time for, 20 µs each."""
+QUICK: Final = 500
+"""Expressions and statements up to which a text without loops may be rendered where others wait."""
 MAX_DEPTH: Final = 40
 """Levels of nesting: parentheses, conditions, chains of filters. CPython gives up at 100 levels of indentation."""
 MAX_LOOPS: Final = 6

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 from jinja2 import nodes
 
 from templates.filters import FILTERS
-from templates.limits import MAX_DEPTH, MAX_LOOPS, MAX_NUMBER
+from templates.limits import MAX_DEPTH, MAX_LOOPS, MAX_NUMBER, QUICK
 from templates.resend_notation import restored
 
 ROUNDS: Final = " rounds"
@@ -67,6 +67,8 @@ class Reading:
     """Without a `default` and outside a condition that asks for it."""
     places: frozenset[tuple[int, str]]
     """Line and path of each use."""
+    quick: bool
+    """Without loops and with few expressions: whatever the values, rendering takes no more than milliseconds."""
 
 
 def read(tree: nodes.Template) -> Reading:
@@ -81,6 +83,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self._own: set[str] = {"loop"}
+        self._loops = False
+        self._seen = 0
         self._uses: list[tuple[int, str, bool]] = []
 
     def reading(self) -> Reading:
@@ -90,6 +94,7 @@ class _Reader:
             frozenset(path for _, path, _ in uses),
             frozenset(path for _, path, needed in uses if needed),
             frozenset((line, path) for line, path, _ in uses),
+            not self._loops and self._seen <= QUICK,
         )
 
     def read(self, node: nodes.Node, depth: int = 0, loops: int = 0, known: frozenset[str] = frozenset()) -> None:
@@ -111,6 +116,7 @@ class _Reader:
         _rewrite(node)
 
     def _allow(self, node: nodes.Node, depth: int) -> None:
+        self._seen += 1
         if depth > MAX_DEPTH:
             raise LanguageError(f"it is nested deeper than {MAX_DEPTH} levels", node.lineno)
         if not isinstance(node, _ALLOWED) and not _is_range(node):
@@ -133,6 +139,7 @@ class _Reader:
             self._own.add(node.name)
 
     def _loop(self, node: nodes.For, loops: int) -> None:
+        self._loops = True
         if node.recursive:
             raise LanguageError("a loop cannot be recursive", node.lineno)
         if loops > MAX_LOOPS:

@@ -44,6 +44,8 @@ class Compiled:
     """Paths that it uses, such as `contact.first_name`."""
     required: frozenset[str]
     """Those that must have a value."""
+    quick: bool
+    """Whatever the values, rendering takes no more than milliseconds."""
     _program: Program | None = field(repr=False)
     """None for a text without placeholders."""
     _text: str = field(repr=False)
@@ -95,9 +97,9 @@ def _compiled(source: str, *, html: bool, line: bool) -> Compiled:
         source = _BREAKING.sub(" ", source).strip()
     source = source.replace("\0", "")
     if not any(sign in source for sign in ("{{", "{%", "{#")):
-        return Compiled(frozenset(), frozenset(), None, source, line)
+        return Compiled(frozenset(), frozenset(), True, None, source, line)
     try:
         made = program(as_jinja(source), html=html)
     except LanguageError as error:
         raise RenderError(error.reason, error.line) from None
-    return Compiled(made.reading.variables, made.reading.required, made, "", line)
+    return Compiled(made.reading.variables, made.reading.required, made.reading.quick, made, "", line)

@@ -244,6 +244,13 @@ def test_processor_time_ends_what_counts_let_through() -> None:
     assert "processor time" in error.reason
 
 
+def test_what_takes_long_is_known_before() -> None:
+    assert compile_text("{{ a }}{% if a %}x{% endif %}" * 50, html=True).quick
+    assert compile_text("plain", html=True).quick
+    assert not compile_text("{{ a }}" * 600, html=True).quick
+    assert not compile_text("{% for a in b %}{% endfor %}", html=True).quick
+
+
 def test_output_is_bounded() -> None:
     assert "characters" in refused("{{ a }}{{ a }}", {"a": "x" * (MAX_OUTPUT // 2 + 1)}).reason
 
