@@ -15,6 +15,7 @@ def whole_stack() -> Iterator[RunningStack]:
     env = {
         "POSTLANE_CONNECTIONS_PER_HOST": "4",
         "POSTLANE_LOG_LEVEL": "warning",
+        "POSTLANE_CONFIRMATION_POOL": "asking",  # made by the story that brings a list in
         "POSTLANE_RECOVERY_STEP_SECONDS": "1",  # an IP takes its steps back faster than one for real mail would
     }
     with running_stack(Options(shape, env)) as stack:
