@@ -154,7 +154,7 @@ async def create(connection: Connection, application_id: UUID, email: str, chang
     names: dict[str, object] = {
         "id": uuid7(), "application_id": application_id, "address": mailbox.key, "email": mailbox.wire,
         **dict.fromkeys(FIELDS), **checked_fields(changes.fields), "properties": Jsonb(values),
-        "status": _status(confirmed=changes.confirm).value,
+        "status": status_of(confirmed=changes.confirm).value,
     }  # fmt: skip
     row = await (await connection.execute(_INSERT, names)).fetchone()
     if row is None:
@@ -191,9 +191,9 @@ async def held(connection: Connection, application_id: UUID, wanted: UUID | str)
     for _ in range(_TRIES):
         found = await get(connection, application_id, wanted)
         await choices.alone(connection, found.person)
-        locked = await _locked(connection, found.person)
-        if locked is not None and locked.id == found.id:
-            return locked
+        known = await locked(connection, found.person)
+        if known is not None and known.id == found.id:
+            return known
     raise conflict("somebody else changes this contact right now", "Ask again.")
 
 
@@ -255,7 +255,7 @@ async def change(connection: Connection, known: Contact, changes: Changes, act: 
     if not found and not confirms:
         return known
     status = Status.CONFIRMED if confirms else known.status
-    changed = await _write(connection, known, wanted | {"status": status.value})
+    changed = await write(connection, known, wanted | {"status": status.value})
     if found:
         detail = {"changed": _told(found)}
         await contact_history.note(connection, known.id, known.application_id, Changed.UPDATED, act, detail)
@@ -273,22 +273,6 @@ async def delete(connection: Connection, application_id: UUID, wanted: UUID | st
     return found
 
 
-async def move(connection: Connection, person: Person, email: str, act: ContactAct) -> Contact | None:
-    """The contact's mail goes to another address from now on. Where that one is a contact too, the two become one: it
-    stays as it is and gets what it lacks, of two places on a list the one that changed last, and consent that either
-    gave. None when the person is no contact. The caller holds both addresses (`choices.alone`, in one order)."""
-    mailbox = checked_email(email)
-    known = await _locked(connection, person)
-    other = await _locked(connection, Person(person.application_id, mailbox.key))
-    if known is None or other == known:
-        return other
-    if other is None:
-        moved = await _write(connection, known, {"email": mailbox.wire, "address": mailbox.key})
-        await contact_history.note(connection, known.id, known.application_id, Changed.ADDRESS_CHANGED, act)
-        return moved
-    return await _merge(connection, known, other, act)
-
-
 async def unsubscribed(connection: Connection, contacts: Sequence[Contact]) -> set[UUID]:
     """The ids of those who left all marketing mail of their application."""
     if not contacts:
@@ -299,13 +283,6 @@ async def unsubscribed(connection: Connection, contacts: Sequence[Contact]) -> s
         "addresses": [one.address for one in contacts],
     }
     return {row[0] for row in await (await connection.execute(_LEFT, names)).fetchall()}
-
-
-async def unused_address(connection: Connection, application_id: UUID, address: str) -> None:
-    """Raises Refused when another contact of the application has this (folded) address."""
-    other = await find(connection, application_id, address)
-    if other is not None:
-        raise conflict("there is a contact with this address already", f"Its id is {other.id}.")
 
 
 async def forget(connection: Connection, contacts: Sequence[UUID]) -> None:
@@ -326,31 +303,8 @@ async def forget_application(connection: Connection, application_id: UUID) -> No
     await properties.forget_application(connection, application_id)
 
 
-# Of two places on one list the later word stands, as with choices.
-_JOIN_LISTS: Final = """
-INSERT INTO segment_members AS m (segment_id, contact_id, status, added_at, changed_at)
-SELECT segment_id, %(to)s, status, added_at, changed_at FROM segment_members
- WHERE contact_id = %(from)s ORDER BY segment_id
-ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, changed_at = EXCLUDED.changed_at
-  WHERE m.changed_at < EXCLUDED.changed_at
-"""
-
-
-async def _merge(connection: Connection, known: Contact, other: Contact, act: ContactAct) -> Contact:
-    await connection.execute(_JOIN_LISTS, {"from": known.id, "to": other.id})
-    await contact_history.pass_on(connection, known.id, other.id)
-    await remove(connection, [known.id])
-    wanted: dict[str, object] = {name: getattr(other, name) or getattr(known, name) for name in FIELDS}
-    wanted["properties"] = {**known.properties, **other.properties}
-    wanted["status"] = _status(confirmed=Status.CONFIRMED in (known.status, other.status)).value
-    merged = await _write(connection, other, wanted)
-    await contact_history.note(
-        connection, other.id, other.application_id, Changed.MERGED, act, {"contact_id": str(known.id)}
-    )
-    return merged
-
-
-async def _locked(connection: Connection, person: Person) -> Contact | None:
+async def locked(connection: Connection, person: Person) -> Contact | None:
+    """The contact of a person, if they are one; until the end of the transaction nobody else changes it."""
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM contacts WHERE application_id = %s AND address = %s FOR UPDATE",
         [person.application_id, person.address],
@@ -359,7 +313,7 @@ async def _locked(connection: Connection, person: Person) -> Contact | None:
     return _contact(row) if row else None
 
 
-async def _write(connection: Connection, known: Contact, wanted: Mapping[str, object]) -> Contact:
+async def write(connection: Connection, known: Contact, wanted: Mapping[str, object]) -> Contact:
     """The row of a contact that is held, with other values in it."""
     names = {name: getattr(known, name) for name in COLUMNS} | dict(wanted)
     row = await (await connection.execute(_UPDATE, names | {"properties": Jsonb(names["properties"])})).fetchone()
@@ -384,7 +338,7 @@ def _told(found: Mapping[str, Sequence[object]]) -> dict[str, object]:
     return told
 
 
-def _status(*, confirmed: bool) -> Status:
+def status_of(*, confirmed: bool) -> Status:
     return Status.CONFIRMED if confirmed else Status.UNCONFIRMED
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audience import choices, contact_history, contact_telling, contacts, topics
+from audience import choices, contact_history, contact_moves, contact_telling, topics
 from audience.choices import OWN_HAND, Act, Person, Preference, Source, What
 from audience.links import MailLink
 from audience.telling import tell_choices
@@ -168,7 +168,7 @@ async def move(connection: Connection, person: Person, to: str, act: Act, writte
     this one gets no marketing mail any more, whatever list its application still has it on. `written`: the address as
     somebody wrote it."""
     other, quiet = replace(person, address=to), replace(act, email_id=None)
-    contact = await contacts.move(connection, person, written or to, contact_history.act_of(act))
+    contact = await contact_moves.move(connection, person, written or to, contact_history.act_of(act))
     left = bool(_left_all(person, await _forbidden(connection, person)))
     await choices.copy(connection, person, to, act)
     if left:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from audience import choices, contact_history, contact_retention, contacts, membership, properties
+from audience import choices, contact_history, contact_moves, contact_retention, contacts, membership, properties
 from audience.choices import Person
 from audience.contact_history import Changed, ContactAct, ContactSource
 from audience.contacts import Changes, Contact, Made, Status
@@ -152,7 +152,7 @@ async def moved(database: Database, contact: Contact, to: str) -> Contact | None
     async with database.transaction() as connection:
         for address in sorted((contact.address, to.lower())):
             await choices.alone(connection, Person(APPLICATION, address))
-        return await contacts.move(connection, contact.person, to, ACT)
+        return await contact_moves.move(connection, contact.person, to, ACT)
 
 
 async def test_a_contact_keeps_its_id_at_another_address(database: Database) -> None:
@@ -190,6 +190,39 @@ async def test_two_contacts_become_one(database: Database) -> None:
     assert places[old.id] == []
     assert [what for what, _ in await told(database, new.id)].count("created") == 2
     assert (await told(database, new.id))[-1] == ("merged", {"contact_id": str(old.id)})
+
+
+async def test_an_address_that_is_brought_in_at_that_moment_is_the_other_one(database: Database) -> None:
+    """An import holds nobody: it commits the new address while the move waits for the same key."""
+    ann = (await made(database)).contact
+    async with database.connection() as importing:
+        async with importing.transaction():
+            await importing.execute(
+                "INSERT INTO contacts (id, application_id, address, email, status)"
+                " VALUES (%s, %s, 'new@example.com', 'new@example.com', 'unconfirmed')",
+                [uuid7(), APPLICATION],
+            )
+            moving = asyncio.create_task(moved(database, ann, "new@example.com"))
+            await waits(database)
+        found = await moving
+
+    assert found is not None
+    assert found.id != ann.id
+    assert await rows(database, "SELECT address FROM contacts") == [("new@example.com",)]
+
+
+async def waits(database: Database) -> None:
+    """Until a transaction waits for another."""
+    for _ in range(2000):
+        ((waiting,),) = await rows(
+            database,
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'transactionid'",
+        )
+        if waiting:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waits")
 
 
 # Lists

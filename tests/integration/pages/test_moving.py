@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from audience import contacts
 from audience.choices import What
+from audience.contact_history import ContactAct, ContactSource
+from audience.contacts import Changes
 from audience.links import MoveLink
 from pages.limits import MOVES_A_DAY
 from tests.integration.messages.emails import rows
@@ -65,6 +68,21 @@ async def test_choices_and_history_move_along(reader: Reader) -> None:
     assert told[0] == (What.OPT_OUT, f"as {ANN}")
     assert told[-1] == (What.MOVED_FROM, ANN)
     assert (await reader.past(NEW))[0].at == (await reader.past(ANN))[0].at
+
+
+async def test_the_contact_moves_along(reader: Reader) -> None:
+    """In the same transaction: else the next campaign finds nobody at the new address."""
+    act = ContactAct(ContactSource.API)
+    async with reader.database.transaction() as connection:
+        made = await contacts.create(
+            connection, reader.account.application_id, ANN, Changes({"first_name": "Ann"}), act
+        )
+    assert await confirm(reader, await asked(reader)) == 200
+    found = await rows(reader.database, "SELECT id, address, email FROM contacts")
+    told = await rows(reader.database, "SELECT what, source FROM contact_history ORDER BY id")
+
+    assert found == [(made.contact.id, NEW, NEW)]
+    assert told == [("created", "api"), ("address_changed", "link")]
 
 
 async def test_who_left_everything_has_left_it_at_the_new_address_too(reader: Reader) -> None:

@@ -1,5 +1,6 @@
 """Exporting and erasing a person: what is told, what goes, what stays, and mail that is under way at that moment."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,7 @@ from suppression.reasons import SuppressionScope
 from suppression.subjects import hashed
 from tests.integration.audience.people import LINK, choose, topic
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, recipient, rows, store
-from tests.integration.outcomes.facts import attempt, outcome
+from tests.integration.outcomes.facts import attempt, bounce, outcome
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 ACT = ContactAct(ContactSource.API, actor="API key 1")
@@ -192,6 +193,33 @@ async def test_mail_under_way_is_forgotten_as_it_ends(database: Database, monkey
     assert await everywhere(database, ANN) == []
     assert await rows(database, "SELECT count(*) FROM erasures") == [(0,)]
     assert await rows(database, "SELECT state FROM messages") == [("delivered",)]
+
+
+async def test_recording_and_erasing_at_one_time_leave_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hard bounces and deliveries are written while the person is erased, in whatever order; nobody waits in a circle,
+    and nothing of the address is left but its hash."""
+    monkeypatch.setattr(erasures, "SETTLED", timedelta())
+    mails = [await sent(database, [("to", ANN)]) for _ in range(6)]
+    await execute(
+        database,
+        "UPDATE delivery_queue SET claimed_by = gen_random_uuid(), claimed_at = now(), due_at = now() + interval '60 s'"
+        " WHERE email_id = ANY(%s)",
+        [mails[:4]],
+    )
+
+    async def told(mail: UUID) -> None:
+        async with database.transaction() as connection:
+            await record(connection, [bounce(MessageRef(mail, 0), ANN)])
+
+    await asyncio.gather(*map(told, mails[:3]), erased(database), *map(told, mails[3:]))
+    await execute(database, "UPDATE erasures SET due_at = now()")
+    await erasing.finish(database)
+
+    assert await everywhere(database, ANN) == []
+    assert await rows(database, "SELECT count(*) FROM delivery_queue") == [(0,)]
+    assert (hashed(ANN), "all") in await rows(database, "SELECT address, scope FROM suppressions")
 
 
 async def test_whoever_comes_anew_is_left_alone_by_what_is_gone_over(database: Database) -> None:

@@ -1,0 +1,67 @@
+"""A contact's mail goes to another address from now on, and where that one is a contact too, the two become one.
+
+The one at the new address keeps its id and what it has, and gets what it lacks. Of two places on a list the one that
+changed last stands, as with choices; consent that either gave is given. The histories become one.
+
+Works on the caller's connection and never commits.
+"""
+
+from typing import Final
+
+from psycopg.errors import UniqueViolation
+
+from audience import contact_history, contacts
+from audience.choices import Person
+from audience.contact_fields import FIELDS, checked_email
+from audience.contact_history import Changed, ContactAct
+from audience.contacts import Contact, Status
+from core.addresses import Mailbox
+from core.refusal import conflict
+from store.database import Connection
+
+_JOIN_LISTS: Final = """
+INSERT INTO segment_members AS m (segment_id, contact_id, status, added_at, changed_at)
+SELECT segment_id, %(to)s, status, added_at, changed_at FROM segment_members
+ WHERE contact_id = %(from)s ORDER BY segment_id
+ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, changed_at = EXCLUDED.changed_at
+  WHERE m.changed_at < EXCLUDED.changed_at
+"""
+
+
+async def move(connection: Connection, person: Person, email: str, act: ContactAct) -> Contact | None:
+    """The contact as it is at the other address; None when the person is none. The caller holds both addresses
+    (`choices.alone`, in one order); imports hold none, so that one may bring the other address in at this moment."""
+    mailbox = checked_email(email)
+    known = await contacts.locked(connection, person)
+    if known is None:
+        return None
+    there = Person(person.application_id, mailbox.key)
+    other = await contacts.locked(connection, there)
+    if other is None or other.id == known.id:
+        try:
+            async with connection.transaction():
+                return await _readdressed(connection, known, mailbox, act)
+        except UniqueViolation:
+            other = await contacts.locked(connection, there)
+    if other is None:
+        raise conflict("somebody else changes this contact right now", "Ask again.")
+    return await _merged(connection, known, other, act)
+
+
+async def _readdressed(connection: Connection, known: Contact, mailbox: Mailbox, act: ContactAct) -> Contact:
+    moved = await contacts.write(connection, known, {"email": mailbox.wire, "address": mailbox.key})
+    await contact_history.note(connection, known.id, known.application_id, Changed.ADDRESS_CHANGED, act)
+    return moved
+
+
+async def _merged(connection: Connection, known: Contact, other: Contact, act: ContactAct) -> Contact:
+    await connection.execute(_JOIN_LISTS, {"from": known.id, "to": other.id})
+    await contact_history.pass_on(connection, known.id, other.id)
+    await contacts.remove(connection, [known.id])
+    wanted: dict[str, object] = {name: getattr(other, name) or getattr(known, name) for name in FIELDS}
+    wanted["properties"] = {**known.properties, **other.properties}
+    wanted["status"] = contacts.status_of(confirmed=Status.CONFIRMED in (known.status, other.status)).value
+    merged = await contacts.write(connection, other, wanted)
+    detail = {"contact_id": str(known.id)}
+    await contact_history.note(connection, other.id, other.application_id, Changed.MERGED, act, detail)
+    return merged
