@@ -30,6 +30,10 @@ class Options:
     """Of one run of `api_batch_per_s`."""
     reports: int = 6_000
     """Of one run of `dsn_per_s`."""
+    beside_seconds: float = 15.0
+    """How long reports come in during `dsn_beside_sending`."""
+    beside_messages: int = 4_000
+    """Of one part of the mail sent meanwhile."""
     single_seconds: float = 6.0
     """Length of one run of `api_single_per_s`."""
     webhook_events: int = 20_000
@@ -89,6 +93,8 @@ def quick(folder: Path) -> Options:
         reroute_rounds=2,
         batch_messages=10_000,
         reports=2_000,
+        beside_seconds=4.0,
+        beside_messages=2_000,
         single_seconds=3.0,
         webhook_events=5_000,
         told_messages=3_000,

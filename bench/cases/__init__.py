@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from bench.cases import (
     api,
     backlog,
+    beside,
     campaign,
     clicks,
     contacts,
@@ -35,6 +36,7 @@ ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] 
     "contacts": (contacts.KEYS, contacts.measure),
     "latency": (latency.IDLE_KEYS, latency.measure_idle),
     "reports": (reports.KEYS, reports.measure),
+    "reports beside sending": (beside.KEYS, beside.measure),
     "backlog": (backlog.KEYS, backlog.measure),
     "latency under load": (latency.LOADED_KEYS, latency.measure_loaded),
     "suppression": (suppression.KEYS, suppression.measure),

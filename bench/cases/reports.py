@@ -38,7 +38,7 @@ async def measure(session: Session) -> None:
     """The figure of this module."""
     options, world = session.options, session.world
     database = world.databases.copy("bench_reports")
-    paths = _delivered(session, database, options.reports * options.runs)
+    paths = delivered(session, database, options.reports * options.runs)
     port = take(1)[0]
     rates: list[float] = []
     cpu: dict[str, float] = {}
@@ -48,14 +48,14 @@ async def measure(session: Session) -> None:
         for turn in range(options.runs):
             session.say(f"bounce reports: run {turn + 1} of {options.runs}")
             mine = paths[turn * options.reports : (turn + 1) * options.reports]
-            mails = [(path, _report(path)) for path in mine]
+            mails = [(path, report(path)) for path in mine]
             before, begun = processor.sample(pids), time.monotonic()
-            await _send(port, mails)
+            await send(port, mails)
             taken = time.monotonic() - begun
-            await _worked_through(running, database, (turn + 1) * options.reports)
+            await worked_through(running, database, (turn + 1) * options.reports)
             rates.append(options.reports / (time.monotonic() - begun))
             cpu = processor.microseconds_per_message(processor.sample(pids).since(before), options.reports)
-    _check(database, len(paths))
+    check(database, len(paths))
     session.add(
         "dsn_per_s", rates, reports=options.reports, connections=CONNECTIONS, bytes=len(mails[0][1]),
         taken_per_s=round(options.reports / taken), microseconds_per_report=cpu,
@@ -64,7 +64,7 @@ async def measure(session: Session) -> None:
     world.databases.drop(database.name)
 
 
-def _delivered(session: Session, database: BenchDatabase, count: int) -> list[str]:
+def delivered(session: Session, database: BenchDatabase, count: int) -> list[str]:
     """So many messages that were delivered; their return paths."""
     with database.connect() as connection:
         for first, last in rows.chunks(count):
@@ -79,7 +79,8 @@ def _delivered(session: Session, database: BenchDatabase, count: int) -> list[st
     return [return_path.make(ours, UUID(str(email)), 0, str(domain)) for email, domain in found]
 
 
-def _report(path: str) -> bytes:
+def report(path: str) -> bytes:
+    """A bounce report to this return path, of a common kind and size."""
     return (
         f"From: MAILER-DAEMON@mx.bench.sim (Mail Delivery System)\r\nTo: {path}\r\n"
         "Subject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\n"
@@ -93,7 +94,8 @@ def _report(path: str) -> bytes:
     ).encode()
 
 
-async def _send(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
+async def send(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
+    """Hand in these reports, return path and mail, over a few connections."""
     waiting = [mails[start : start + _EACH] for start in range(0, len(mails), _EACH)]
 
     async def one() -> None:
@@ -128,7 +130,8 @@ async def _replies(reader: asyncio.StreamReader, code: bytes, count: int) -> Non
         expect(line.startswith(code), f"a report was answered {line[:80]!r}")
 
 
-async def _worked_through(running: Running, database: BenchDatabase, count: int) -> None:
+async def worked_through(running: Running, database: BenchDatabase, count: int) -> None:
+    """Wait until so many reports have their result."""
     ends = time.monotonic() + _GIVE_UP_SECONDS
     with database.connect() as connection:
         while _results(connection) < count:
@@ -147,6 +150,7 @@ def _outcomes(connection: rows.Connection) -> dict[str, int]:
     return {str(result): int(str(n)) for result, n in found}
 
 
-def _check(database: BenchDatabase, count: int) -> None:
+def check(database: BenchDatabase, count: int) -> None:
+    """Each of so many reports made its message bounce."""
     with database.connect() as connection:
         expect(_outcomes(connection) == {"bounced": count}, "not every report bounced", _outcomes(connection))
