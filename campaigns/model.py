@@ -6,22 +6,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from campaigns.experiment import Experiment
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
+from campaigns.words import Words
+
+__all__ = ["MAX_NAME", "Campaign", "Draft", "Words", "texts"]
 
 MAX_NAME: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a campaign says, as its author wrote it: templates."""
-
-    sender: str
-    subject: str = ""
-    preview_text: str = ""
-    reply_to: tuple[str, ...] = ()
-    html: str | None = None
-    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,7 @@ class Campaign:
     started_at: datetime | None
     ended_at: datetime | None
     created_at: datetime
+    experiment: Experiment = field(default_factory=Experiment, hash=False)
     tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
     """People by the state of their rows."""
 
@@ -67,6 +60,7 @@ class Draft:
     open_tracking: bool | None = None
     click_tracking: bool | None = None
     plan: Plan = field(default_factory=Plan)
+    experiment: Experiment = field(default_factory=Experiment, hash=False)
 
 
 def texts(values: Sequence[Any] | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from campaigns import plan, tallies
+from campaigns import experiment, plan, tallies
 from campaigns.model import Campaign, Draft, Words, texts
 from campaigns.states import Act, CampaignState, sources, target
 from core.ids import uuid7
@@ -23,12 +23,12 @@ from store.database import Connection
 _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
     " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
-    " created_at"
+    " created_at, experiment"
 )
 
 _WRITTEN: Final = (
     "name", "segment_id", "topic_id", "pool_id", "sender", "subject", "preview_text", "reply_to", "html", "body",
-    "tags", "open_tracking", "click_tracking", "plan",
+    "tags", "open_tracking", "click_tracking", "plan", "experiment",
 )  # fmt: skip
 
 _INSERT: Final = f"""
@@ -165,6 +165,16 @@ async def hold(connection: Connection, identifier: UUID, *states: CampaignState)
     return await cursor.fetchone() is not None
 
 
+async def choose(connection: Connection, identifier: UUID, variant: int) -> bool:
+    """Let a variant win, unless one has; whether it did."""
+    cursor = await connection.execute(
+        "UPDATE campaigns SET experiment = jsonb_set(experiment, '{chosen}', to_jsonb(%s::int)) WHERE id = %s"
+        " AND experiment->>'chosen' IS NULL",
+        [variant, identifier],
+    )
+    return cursor.rowcount == 1
+
+
 async def delete(connection: Connection, known: Campaign) -> None:
     """With all its rows: what was sent is gone from every report of it. The caller has seen that none is open."""
     for statement in _DELETE:
@@ -189,15 +199,15 @@ def _values(draft: Draft) -> dict[str, object]:
         "sender": w.sender, "subject": w.subject, "preview_text": w.preview_text, "reply_to": list(w.reply_to),
         "html": w.html, "body": w.text, "tags": Jsonb([list(tag) for tag in draft.tags]),
         "open_tracking": draft.open_tracking, "click_tracking": draft.click_tracking,
-        "plan": Jsonb(plan.to_json(draft.plan)),
+        "plan": Jsonb(plan.to_json(draft.plan)), "experiment": Jsonb(experiment.to_json(draft.experiment)),
     }  # fmt: skip
 
 
 def _campaign(row: Sequence[Any]) -> Campaign:
     identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
-    html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created = row[12:]
+    html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:]
     return Campaign(
         identifier, application, name, CampaignState(state), reason, segment, topic, pool,
         Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
-        capture, plan.from_json(planned), scheduled, fixed, started, ended, created,
+        capture, plan.from_json(planned), scheduled, fixed, started, ended, created, experiment.from_json(tested),
     )  # fmt: skip

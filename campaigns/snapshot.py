@@ -6,11 +6,12 @@ may not get the mail has a row that says so. Nobody is added once `fixed_at` is 
 """
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from audience import eligibility
-from campaigns import people, repository, tallies
+from campaigns import experiment, people, repository, tallies
 from campaigns.model import Campaign
 from core.refusal import Refused
 from store.database import Connection, Database
@@ -18,6 +19,8 @@ from store.database import Connection, Database
 FIRST_SLICE: Final = 5_000
 SLICE: Final = 50_000
 """About a second, and the most that a kill makes to be done again."""
+WINNER_LATER: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""When those are due who wait for the winner: until there is one, never."""
 _BEFORE_ALL: Final = UUID(int=0)
 
 # Who may not get it is asked here for the report, and again before the mail is made (`feed`).
@@ -31,12 +34,17 @@ WITH slice AS MATERIALIZED (
          (SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
            WHERE g.application_id = p.application_id AND g.address = p.address) AS engaged_at
     FROM person p
+), placed AS MATERIALIZED (
+  SELECT j.*, {variant} AS variant FROM judged j
 ), made AS (
-  INSERT INTO campaign_recipients (campaign_id, contact_id, due_at, engaged_at, state, reason, ended_at, destination)
-  SELECT %(campaign)s, j.id, {due}, j.engaged_at, 
-         CASE WHEN j.reason IS NULL THEN 'waiting' ELSE coalesce(o.state, 'suppressed') END, j.reason,
-         CASE WHEN j.reason IS NOT NULL THEN now() END, substring(j.address FROM '@([^@]*)$')
-    FROM judged j LEFT JOIN unnest(%(reasons)s::text[], %(outcomes)s::text[]) AS o(reason, state)
+  INSERT INTO campaign_recipients (campaign_id, contact_id, due_at, engaged_at, state, reason, ended_at, variant,
+                                   destination)
+  SELECT %(campaign)s, j.id, CASE WHEN j.variant = %(rest)s THEN %(later)s::timestamptz ELSE {due} END, j.engaged_at,
+         CASE WHEN j.reason IS NOT NULL THEN coalesce(o.state, 'suppressed')
+              WHEN j.variant = %(held_out)s THEN 'held_out' ELSE 'waiting' END, j.reason,
+         CASE WHEN j.reason IS NOT NULL OR j.variant = %(held_out)s THEN now() END, j.variant,
+         substring(j.address FROM '@([^@]*)$')
+    FROM placed j LEFT JOIN unnest(%(reasons)s::text[], %(outcomes)s::text[]) AS o(reason, state)
       ON o.reason = j.reason {zones}
    ORDER BY j.id
   RETURNING state
@@ -92,17 +100,25 @@ async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, b
     await eligibility.fix_alone(connection, campaign.topic_id)
     asked, names = await people.question(connection, campaign)
     reason, rules = await people.eligible(connection, campaign, people.Moment.FIXING)
-    statement = _FIX.format(people=asked, columns=people.COLUMNS, ineligible=reason, **_due(campaign))
+    statement = _FIX.format(
+        people=asked, columns=people.COLUMNS, ineligible=reason, variant=_variant(campaign), **_due(campaign)
+    )
     outcomes = eligibility.OUTCOMES
     own: dict[str, Any] = {
         "after": last[0] if last else _BEFORE_ALL, "most": most, "topic": campaign.topic_id,
         "started": campaign.started_at, "campaign": campaign.id, "local": campaign.plan.local,
         "zone": campaign.plan.zone, "reasons": list(outcomes), "outcomes": list(outcomes.values()),
+        "rest": experiment.REST, "held_out": experiment.HELD_OUT, "later": WINNER_LATER, **campaign.experiment.names(),
     }  # fmt: skip
     cursor = await connection.execute(statement, names | rules | own)
     made: Counter[str] = Counter(dict(await cursor.fetchall()))
     await tallies.add(connection, {(campaign.id, state): n for state, n in made.items()})
     return made.total(), made.total() == most
+
+
+def _variant(campaign: Campaign) -> str:
+    tested = campaign.experiment
+    return experiment.VARIANT if tested.variants or tested.hold_out else "0"
 
 
 def _due(campaign: Campaign) -> dict[str, str]:

@@ -115,6 +115,16 @@ async def retry(connection: Connection, known: Campaign) -> Retried:
     return Retried(moved, people)
 
 
+async def choose(connection: Connection, known: Campaign, variant: int) -> None:
+    """Let a variant win: those who wait for the winner get it."""
+    if known.state not in (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.STOPPED):
+        raise conflict(f"a broadcast that is {known.state} has nobody who waits for a winner")
+    if not 0 <= variant < known.experiment.arms:
+        raise invalid("variant", f"there are the variants 0 to {known.experiment.arms - 1}")
+    if not known.experiment.waits or not await repository.choose(connection, known.id, variant):
+        raise conflict("nobody waits for a winner", "One has won, or everybody is in the test.")
+
+
 async def duplicate(connection: Connection, known: Campaign, name: str | None = None) -> Campaign:
     """A new draft with the same words."""
     copied = (name if name is not None else f"{known.name} (copy)" if known.name else "")[:MAX_NAME]
@@ -137,7 +147,7 @@ def draft_of(known: Campaign) -> Draft:
     """What was written in it."""
     return Draft(
         known.words, known.name, known.segment_id, known.topic_id, known.pool_id, known.tags, known.open_tracking,
-        known.click_tracking, known.plan,
+        known.click_tracking, known.plan, replace(known.experiment, chosen=None),
     )  # fmt: skip
 
 
@@ -151,19 +161,27 @@ async def _check(connection: Connection, application_id: UUID, draft: Draft, *, 
     await _sender(connection, application_id, draft.words.sender, capture=capture)
     for text in draft.words.reply_to:
         _mailbox("reply_to", text)
-    contents.check_syntax(draft.words)
+    if draft.experiment.waits and draft.plan.local is not None:
+        raise invalid("experiment", "who waits for the winner has no local time: let everybody be in the test")
+    for words in draft.experiment.words(draft.words):
+        if words.sender != draft.words.sender:
+            same = _mailbox("experiment.variants", words.sender) == _mailbox("from", draft.words.sender)
+            if not same:
+                raise invalid("experiment.variants", "another sender has to be of the same domain")
+        contents.check_syntax(words)
 
 
 async def _fix_words(connection: Connection, known: Campaign) -> None:
     """Everything that a start needs, and the words as they are now."""
     if known.segment_id is None:
         raise invalid("segment_id", "a broadcast needs a segment: whom it goes to")
-    contents.check_whole(known.words)
+    for words in known.experiment.words(known.words):
+        contents.check_whole(words)
     await _check(connection, known.application_id, draft_of(known), capture=known.capture)
     if known.topic_id is None:
         topic = await topics.default_of(connection, known.application_id)
         await connection.execute("UPDATE campaigns SET topic_id = %s WHERE id = %s", [topic, known.id])
-    await contents.write(connection, known.id, [{"": known.words}])
+    await contents.write(connection, known.id, [{"": words} for words in known.experiment.words(known.words)])
 
 
 async def _segment(connection: Connection, application_id: UUID, segment_id: UUID) -> None:

@@ -2,6 +2,7 @@
 two processes at once, and after any kill.
 
     begin     scheduled ones whose time has come; the audience of those that have none yet
+    decide    a variant wins
     feed      waiting rows become mail
     settle    what became of mail becomes outcomes; campaigns that have too many complaints or bounces are stopped
     finish    what has no open row is finished; what was cancelled ends
@@ -11,12 +12,14 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from alarms import rule_settings
 from alarms.model import AlarmKind
 from campaigns import feed, repository, settle, snapshot, tallies
+from campaigns.experiment import REST, Winner, best
 from campaigns.model import Campaign
 from campaigns.states import Act, CampaignState, RowState
 from campaigns.watching import Figures, too_many
@@ -58,6 +61,22 @@ WITH chosen AS (
   SELECT contact_id FROM campaign_recipients WHERE campaign_id = %(campaign)s AND state = 'waiting'
    LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM chosen
+ WHERE r.campaign_id = %(campaign)s AND r.contact_id = chosen.contact_id
+"""
+
+
+# Nothing before its time has come.
+_TESTED: Final = """
+SELECT r.variant, count(*) FILTER (WHERE r.state = 'delivered'), count(r.opened_at), count(r.clicked_at)
+  FROM campaign_recipients r JOIN campaigns c ON c.id = r.campaign_id AND c.started_at < now() - %(hours)s
+ WHERE r.campaign_id = %(campaign)s AND r.variant >= 0 AND r.email_id IS NOT NULL GROUP BY 1
+"""
+
+_GIVE: Final = """
+WITH chosen AS (
+  SELECT contact_id FROM campaign_recipients
+   WHERE campaign_id = %(campaign)s AND state = 'waiting' AND variant = %(rest)s LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+UPDATE campaign_recipients r SET variant = %(variant)s, due_at = now() FROM chosen
  WHERE r.campaign_id = %(campaign)s AND r.contact_id = chosen.contact_id
 """
 
@@ -126,6 +145,34 @@ async def _alone(database: Database, campaign: Campaign) -> AsyncIterator[None]:
         _log.error("campaign_failed", campaign=str(campaign.id), exc_info=error)
         async with database.transaction() as connection:
             await repository.stop(connection, campaign, f"internal error: {type(error).__name__}: {error}"[:500])
+
+
+async def decide(database: Database) -> None:
+    """Let variants win whose time has come, and give them to those who wait for it."""
+    async with database.connection() as connection:
+        found = await repository.in_states(connection, [CampaignState.SENDING])
+    for campaign in found:
+        if campaign.experiment.variants and campaign.experiment.test_share < 1 and campaign.fixed_at is not None:
+            async with _alone(database, campaign):
+                await _decide(database, campaign)
+
+
+async def _decide(database: Database, campaign: Campaign) -> None:
+    tested = campaign.experiment
+    if tested.chosen is None:
+        if tested.winner is Winner.HAND:
+            return
+        names = {"campaign": campaign.id, "hours": timedelta(hours=tested.after_hours)}
+        async with database.transaction() as connection:
+            figures = await (await connection.execute(_TESTED, names)).fetchall()
+            if figures:
+                await repository.choose(connection, campaign.id, best([tuple(row) for row in figures], tested.winner))
+        return
+    done = SLICE
+    while done == SLICE:
+        async with database.transaction() as connection:
+            names = {"campaign": campaign.id, "variant": tested.chosen, "rest": REST, "most": SLICE}
+            done = (await connection.execute(_GIVE, names)).rowcount
 
 
 async def _begin_if_due(database: Database, campaign: Campaign) -> None:

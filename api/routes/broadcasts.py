@@ -22,6 +22,7 @@ from api.schemas.broadcasts import (
     BroadcastReference,
     BroadcastReport,
     BroadcastRetried,
+    ChooseVariant,
     CreateBroadcast,
     LinkList,
     RecipientList,
@@ -29,7 +30,7 @@ from api.schemas.broadcasts import (
     UpdateBroadcast,
 )
 from api.templating import broadcast_words
-from campaigns import plan, report, repository, steering
+from campaigns import experiment, plan, report, repository, steering
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
 from core.addresses import AddressError, fold_address, parse_mailbox
@@ -153,6 +154,17 @@ async def retry_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> R
 
 
 @router.post(
+    "/{broadcast_id}/winner", summary="Set the winner of a test", response_model=BroadcastReference, responses=_REFUSALS
+)
+async def choose_winner(broadcast_id: UUID, body: ChooseVariant, who: FullAccess, given: With) -> Response:
+    """Those who wait for the winner get this variant."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        await steering.choose(connection, known, body.variant)
+    return json_answer(reference("broadcast", broadcast_id))
+
+
+@router.post(
     "/{broadcast_id}/duplicate",
     summary="Duplicate a broadcast",
     status_code=201,
@@ -251,8 +263,14 @@ def _draft(body: BroadcastFacts, known: Draft) -> Draft:
     changes |= {"segment_id": body.segment_id or body.audience_id} if said & {"segment_id", "audience_id"} else {}
     changes |= {"name": body.name or ""} if "name" in said else {}
     changes |= {"tags": _tags(body)} if "tags" in said else {}
+    changes |= {"experiment": experiment.from_json(_unchosen(body.experiment))} if "experiment" in said else {}
     changes |= {"plan": plan.from_json(body.plan or {})} if "plan" in said else {}
     return replace(known, words=replace(known.words, **words), **changes)
+
+
+def _unchosen(given: dict[str, Any] | None) -> dict[str, Any]:
+    """Nobody wins before the start; what was read comes back with it."""
+    return {name: value for name, value in (given or {}).items() if name != "chosen"}
 
 
 def _tags(body: BroadcastFacts) -> tuple[tuple[str, str], ...]:

@@ -56,6 +56,11 @@ class BroadcastFacts(Strict):
         description="Ours. How it is spread over time: `local_time` and `zone`, `window` of `days`, `from`, `to` and "
         "`zone`, `spread_hours`, `per_hour`, `late_hours`.",
     )
+    experiment: dict[str, Any] | None = Field(
+        None,
+        description="Ours. `variants` (a list of what each says differently in `from`, `subject`, `preview_text`, "
+        "`html`, `text`), `test_share`, `hold_out`, `winner` (`clicks`, `opens`, `hand`), `after_hours`.",
+    )
 
 
 class CreateBroadcast(BroadcastFacts):
@@ -80,6 +85,12 @@ class SendBroadcast(Strict):
     scheduled_at: Annotated[str | None, Absent] = Field(
         None, max_length=100, description="A time (ISO 8601), or a wait such as `in 2 days`; without it: now."
     )
+
+
+class ChooseVariant(Strict):
+    """Which variant wins."""
+
+    variant: int = Field(ge=0, le=100, description="Its number; 0 is what the broadcast itself says.")
 
 
 class People(BaseModel):
@@ -138,6 +149,7 @@ class BroadcastAnswer(BroadcastItem):
     open_tracking: bool | None = Field(description="Null: what the sender's domain says.")
     click_tracking: bool | None = Field(description="Null: what the sender's domain says.")
     plan: dict[str, Any] = Field(description="How it is spread over time.")
+    experiment: dict[str, Any] = Field(description="What is tested; `chosen` is the variant that won.")
 
 
 class BroadcastList(Listed[BroadcastItem]):

@@ -3,7 +3,7 @@ of `api/schemas/broadcasts`."""
 
 from dataclasses import asdict
 
-from campaigns import plan, tallies
+from campaigns import experiment, plan, tallies
 from campaigns.model import Campaign
 from campaigns.report import Kind, Link, Part, Recipient, Report
 from campaigns.states import CampaignState, RowState
@@ -49,6 +49,7 @@ def broadcast_answer(found: Campaign) -> dict[str, object]:
         "open_tracking": found.open_tracking,
         "click_tracking": found.click_tracking,
         "plan": plan.to_json(found.plan),
+        "experiment": experiment.to_json(found.experiment),
     }  # fmt: skip
 
 
