@@ -52,6 +52,8 @@ class Wanted:
     """Lists to be put on, beside the form's."""
     consent: str = ""
     """What the person read and agreed to, word for word."""
+    again: bool = False
+    """They are confirmed, and asked whether they still want it (`reconfirming`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Asked:
     """Folded."""
     email: str
     """As it was written, in wire form."""
-    form_id: UUID
+    form_id: UUID | None
     language: str
     wanted: Wanted = Wanted()
     ip: str = ""

@@ -167,6 +167,11 @@ async def create(connection: Connection, application_id: UUID, email: str, chang
     return Made(made, created=True)
 
 
+async def confirmed_anew(connection: Connection, contact_id: UUID) -> None:
+    """A newer yes of somebody who is confirmed: their silence counts from here. The history keeps the first."""
+    await connection.execute("UPDATE contacts SET confirmed_at = now(), updated_at = now() WHERE id = %s", [contact_id])
+
+
 async def find(connection: Connection, application_id: UUID, wanted: UUID | str) -> Contact | None:
     """A contact of the application by id, or by folded address."""
     which = "id" if isinstance(wanted, UUID) else "address"

@@ -169,10 +169,14 @@ def _by_silence(row: str, silent_days: int | None, steps: tuple[Step, ...]) -> s
     """Silence is measured once, and each step looks at it, the longest first."""
     cases = [] if silent_days is None else [f"WHEN {_silent(silent_days)} THEN '{Skip.SILENT}'"]
     cases += [f"WHEN {_silent(step.after_days)} THEN {_turn(row, step)}" for step in reversed(steps)]
-    return f"""(SELECT CASE {" ".join(cases)} END FROM (
-    SELECT greatest(coalesce({row}.confirmed_at, {row}.created_at), %(e_heard)s::timestamptz,
+    return f"""(SELECT CASE {" ".join(cases)} END FROM (SELECT {heard_at(row)} AS at) heard)"""
+
+
+def heard_at(row: str) -> str:
+    """An expression: when the person in `row` showed a sign of life last, as far as anybody could be heard."""
+    return f"""greatest(coalesce({row}.confirmed_at, {row}.created_at), %(e_heard)s::timestamptz,
       (SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
-        WHERE g.application_id = {row}.application_id AND g.address = {row}.address COLLATE "default")) AS at) heard)"""
+        WHERE g.application_id = {row}.application_id AND g.address = {row}.address COLLATE "default"))"""
 
 
 def _silent(days: int) -> str:

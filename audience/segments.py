@@ -69,6 +69,7 @@ class Preview:
 
 async def create(connection: Connection, application_id: UUID, name: str, filter_given: object = None) -> Segment:
     """A new segment; `filter_given` is text, JSON, or None for a list. Raises Refused."""
+    await _in_turn(connection, application_id)
     stored = None if filter_given is None else await _stored(connection, application_id, filter_given)
     cursor = await connection.execute(
         f"INSERT INTO segments (id, application_id, name, filter) SELECT %(id)s, %(application)s, %(name)s, %(filter)s"
@@ -118,6 +119,7 @@ async def update(
     connection: Connection, application_id: UUID, identifier: UUID, name: str | None, filter_given: object = None
 ) -> Segment:
     """Another name, another filter; None leaves each as it is. Raises Refused."""
+    await _in_turn(connection, application_id)
     found = await get(connection, application_id, identifier)
     if filter_given is not None and found.filter is None:
         raise conflict("this segment is a list, and a list has no filter", "Make a segment with the filter.")
@@ -136,6 +138,7 @@ async def update(
 async def delete(connection: Connection, application_id: UUID, identifier: UUID) -> Segment:
     """Hide a segment for good; who was in a list stays a contact. Raises Refused: there is none, or a filter asks for
     it."""
+    await _in_turn(connection, application_id)
     found = await get(connection, application_id, identifier)
     cursor = await connection.execute(
         "SELECT name FROM segments WHERE application_id = %s AND deleted_at IS NULL AND strpos(filter::text, %s) > 0"
@@ -195,6 +198,12 @@ async def explained(connection: Connection, application_id: UUID, found: Sequenc
 async def definitions(connection: Connection, application_id: UUID) -> dict[str, PropertyType]:
     """The types of the application's properties, by key."""
     return {key: one.type for key, one in (await properties.known(connection, application_id)).items()}
+
+
+async def _in_turn(connection: Connection, application_id: UUID) -> None:
+    """Until the end of the transaction nobody else changes the application's segments: a list must not go while a
+    filter that asks for it is being stored."""
+    await connection.execute("SELECT FROM applications WHERE id = %s FOR NO KEY UPDATE", [application_id])
 
 
 def _explained(segment: Segment, known: Mapping[str, PropertyType], names: Names) -> Explained:

@@ -8,7 +8,7 @@ Works on the caller's connection and never commits.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
@@ -47,14 +47,18 @@ class Policy:
     """Who showed no sign of life for so long gets none, None: however long."""
     most_per_week: int | None = None
     """Campaigns of the topic that one person gets within seven days at most."""
+    reconfirm: bool = False
+    """Ask them once more before they get none (`reconfirming`)."""
     updated_at: datetime | None = None
     """None: the topic has no policy of its own."""
 
 
 DEFAULT: Final = Policy()
+ANYBODY: Final = Policy(silent_days=None)
+"""However silent."""
 GENTLE: Final = (Step(30, 2), Step(60, 4), Step(90, None))
 
-_COLUMNS: Final = "steps, silent_days, most_per_week, updated_at"
+_COLUMNS: Final = "steps, silent_days, most_per_week, reconfirm, updated_at"
 
 
 def checked(policy: Policy) -> Policy:
@@ -74,7 +78,7 @@ def checked(policy: Policy) -> Policy:
             raise invalid("tapering", f"the step after {other.after_days} days would send no less than the one before")
     _within("silent_after_days", policy.silent_days, MOST_DAYS)
     _within("most_per_week", policy.most_per_week, MOST_PER_WEEK)
-    return Policy(steps, policy.silent_days, policy.most_per_week, policy.updated_at)
+    return replace(policy, steps=steps)
 
 
 async def of_topic(connection: Connection, topic_id: UUID | None) -> Policy:
@@ -91,11 +95,12 @@ async def put(connection: Connection, topic: Topic, policy: Policy) -> Policy:
     wanted = checked(policy)
     steps = [{"after_days": step.after_days, "every": step.every} for step in wanted.steps]
     cursor = await connection.execute(
-        "INSERT INTO tapering_policies (topic_id, application_id, steps, silent_days, most_per_week)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (topic_id) DO UPDATE SET steps = EXCLUDED.steps,"
-        " silent_days = EXCLUDED.silent_days, most_per_week = EXCLUDED.most_per_week, updated_at = now()"
+        "INSERT INTO tapering_policies (topic_id, application_id, steps, silent_days, most_per_week,"
+        " reconfirm) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (topic_id) DO UPDATE SET steps = EXCLUDED.steps,"
+        " silent_days = EXCLUDED.silent_days, most_per_week = EXCLUDED.most_per_week,"
+        " reconfirm = EXCLUDED.reconfirm, updated_at = now()"
         f" RETURNING {_COLUMNS}",
-        [topic.id, topic.application_id, Jsonb(steps), wanted.silent_days, wanted.most_per_week],
+        [topic.id, topic.application_id, Jsonb(steps), wanted.silent_days, wanted.most_per_week, wanted.reconfirm],
     )
     row = await cursor.fetchone()
     if row is None:
@@ -111,6 +116,7 @@ def policy_face(topic_id: UUID, policy: Policy) -> dict[str, object]:
         "tapering": [{"after_days": step.after_days, "send_every": step.every} for step in policy.steps],
         "silent_after_days": policy.silent_days,
         "most_per_week": policy.most_per_week,
+        "reconfirm": policy.reconfirm,
         "is_default": policy.updated_at is None,
         "updated_at": policy.updated_at,
     }
@@ -122,6 +128,6 @@ def _within(field: str, number: int | None, most: int) -> None:
 
 
 def _policy(row: Sequence[object]) -> Policy:
-    steps, silent_days, most_per_week, updated = row
+    steps, silent_days, most_per_week, reconfirm, updated = row
     made = tuple(Step(one["after_days"], one["every"]) for one in steps)  # type: ignore[attr-defined]  # JSON
-    return Policy(made, silent_days, most_per_week, updated)  # type: ignore[arg-type]  # psycopg's rows are untyped
+    return Policy(made, silent_days, most_per_week, reconfirm, updated)  # type: ignore[arg-type]  # psycopg's rows are untyped

@@ -12,14 +12,17 @@ _STEP: Final = re.compile(r"\s*(\d{1,5})\s*:\s*(none|\d{1,3})\s*", re.ASCII)
 _ORDINALS: Final = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 
 
-def policy_from(stands: Policy, taper: str | None, silent: str | None, weekly: str | None) -> Policy:
+def policy_from(
+    stands: Policy, taper: str | None, silent: str | None, weekly: str | None, reconfirm: bool | None
+) -> Policy:
     """What stands with what somebody said; the same object when they said nothing. Raises CliError."""
-    if (taper, silent, weekly) == (None, None, None):
+    if (taper, silent, weekly, reconfirm) == (None, None, None, None):
         return stands
     return replace(
         stands,
         steps=stands.steps if taper is None else _steps(taper),
         silent_days=stands.silent_days if silent is None else _number("--silent", silent, "never"),
+        reconfirm=stands.reconfirm if reconfirm is None else reconfirm,
         most_per_week=stands.most_per_week if weekly is None else _number("--weekly", weekly, "any"),
     )
 
@@ -34,6 +37,8 @@ def policy_lines(policy: Policy) -> Iterator[str]:
         yield f"After {step.after_days:,} days of silence: {_share(step)}."
     if not policy.steps:
         yield "Until then everybody gets every campaign: tapering is off."
+    if policy.reconfirm:
+        yield "Two weeks before somebody gets none, they are asked once whether they still want it."
     if policy.most_per_week is not None:
         yield f"Nobody gets more than {policy.most_per_week:,} campaigns of it in 7 days."
 

@@ -171,7 +171,7 @@ async def _may_be_written_to(connection: Connection, rows: Sequence[Confirmation
 
 def _and_then(row: Confirmation, email_id: UUID, tools: SignupTools) -> Mailed:
     """One reminder, while there is time for an answer; none to people who never asked."""
-    reminds = row.next_mail is NextMail.CONFIRM and row.import_id is None
+    reminds = row.next_mail is NextMail.CONFIRM and row.import_id is None and not row.wanted.again
     if reminds and 0 < tools.remind_days < tools.valid_days:
         return Mailed(row.id, email_id, NextMail.REMINDER, timedelta(days=tools.remind_days))
     return Mailed(row.id, email_id)
@@ -245,7 +245,7 @@ class _Desk:
 
 def _kind(row: Confirmation) -> Kind:
     if row.next_mail is NextMail.CONFIRM:
-        return Kind.IMPORT if row.import_id else Kind.CONFIRM
+        return Kind.AGAIN if row.wanted.again else Kind.IMPORT if row.import_id else Kind.CONFIRM
     return Kind.REMINDER if row.next_mail is NextMail.REMINDER else Kind.WELCOME
 
 
@@ -287,7 +287,8 @@ async def confirm(connection: Connection, yes: Yes) -> Confirmation | None:
 
 async def _store(connection: Connection, row: Confirmation, form: Form | None, yes: Yes) -> None:
     """The contact with its consent, on its lists."""
-    source = ContactSource.FORM if row.import_id is None else ContactSource.LINK
+    asked_first = row.import_id is not None or row.wanted.again
+    source = ContactSource.LINK if asked_first else ContactSource.FORM
     act = ContactAct(source, yes.ip, "", row.form_id or row.import_id)
     proof = _proof(row)
     before = await contacts.find(connection, row.application_id, row.address)
@@ -295,6 +296,7 @@ async def _store(connection: Connection, row: Confirmation, form: Form | None, y
     made = await contacts.create(connection, row.application_id, row.email, changes, act)
     if before is not None and before.status is Status.CONFIRMED:  # a newer proof beside the older
         await contact_history.note(connection, made.contact.id, row.application_id, Changed.CONFIRMED, act, proof)
+        await contacts.confirmed_anew(connection, made.contact.id)
     wanted = [*row.wanted.segments, *([form.facts.segment_id] if form and form.facts.segment_id else [])]
     cursor = await connection.execute(_LISTS, [wanted, row.application_id])
     for (segment_id,) in await cursor.fetchall():

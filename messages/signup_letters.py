@@ -1,4 +1,5 @@
-"""The mails of a sign-up in the reader's language: please confirm, the reminder, may we write to you, welcome.
+"""The mails of a sign-up in the reader's language: please confirm, the reminder, may we write to you, welcome, and
+later: do you still want this?
 
 Texts stand in `messages/languages`, one file a language with the same keys (a test holds that). What applications and
 people wrote is escaped in the HTML part. None of these mails is tracked: whoever only confirms has agreed to nothing
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     IMPORT = "import"
     WELCOME = "welcome"
+    AGAIN = "again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ for that duty.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
-from audience import properties
+from audience import properties, reconfirming
 from audience.checks import MailRecords
 from audience.links import LinkSeal
 from campaigns import work as campaigns
@@ -91,6 +92,12 @@ class Background:
         """Put mail of campaigns into the queue."""
         await campaigns.feed_all(self.reports.database, self.settings.sandbox_domain)
 
+    async def ask_again(self) -> None:
+        """Ask people who are about to be written to no more whether they still want it."""
+        if self.signups.public_url:
+            valid = timedelta(days=self.signups.valid_days)
+            await reconfirming.ask(self.reports.database, self.signups.clock.now(), valid)
+
     async def probe_seeds(self) -> None:
         """Send probes to seed accounts, and look where they landed."""
         await seeding.probe(self.reports.database)
@@ -120,6 +127,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("deleted properties", 5.0, lambda background: properties.strip(background.reports.database)),
     Duty("erased people", 20.0, lambda background: erasing.finish(background.reports.database)),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
+    Duty("silent people who are asked once more", 900.0, Background.ask_again),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
     Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
     Duty("mail of campaigns", 0.25, Background.feed_campaigns),

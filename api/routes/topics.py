@@ -77,7 +77,7 @@ async def get_policy(topic_id: UUID, who: FullAccess, given: With) -> Response:
 async def put_policy(topic_id: UUID, body: PutPolicy, who: FullAccess, given: With) -> Response:
     """Replaces the policy. It holds for campaigns that begin from now on; the cap per week for every mail not made."""
     steps = tuple(Step(one.after_days, one.send_every) for one in body.tapering)
-    wanted = Policy(steps, body.silent_after_days, body.most_per_week)
+    wanted = Policy(steps, body.silent_after_days, body.most_per_week, body.reconfirm)
     async with given.database.transaction() as connection:
         topic = await topics.get(connection, who.application_id, topic_id)
         made = await tapering.put(connection, topic, wanted)

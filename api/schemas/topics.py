@@ -65,6 +65,9 @@ class PutPolicy(Strict):
         YEAR, description="Who was silent for so long gets no campaign. Null: whoever is silent gets mail for ever."
     )
     most_per_week: int | None = Field(None, description="Campaigns of the topic that one person gets in seven days.")
+    reconfirm: bool = Field(
+        False, description="Ask people once, by mail, whether they still want it, two weeks before they get none."
+    )
 
 
 class PolicyAnswer(BaseModel):
@@ -75,6 +78,7 @@ class PolicyAnswer(BaseModel):
     tapering: list[Taper]
     silent_after_days: int | None
     most_per_week: int | None
+    reconfirm: bool
     is_default: bool = Field(description="The topic has no policy of its own.")
     updated_at: datetime | None
 

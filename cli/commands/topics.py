@@ -140,6 +140,10 @@ def policy(
     ] = None,
     silent: Annotated[str | None, typer.Option(help="Days of silence after which nobody gets any, or `never`.")] = None,
     weekly: Annotated[str | None, typer.Option(help="Campaigns of it per person in 7 days, or `any`.")] = None,
+    reconfirm: Annotated[
+        bool | None,
+        typer.Option("--reconfirm/--no-reconfirm", help="Ask by mail before somebody gets none."),
+    ] = None,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -152,7 +156,7 @@ def policy(
         async with database.transaction() as connection:
             found = await _named(connection, application, topic)
             stands = await tapering.of_topic(connection, found.id)
-            wanted = policy_from(stands, taper, silent, weekly)
+            wanted = policy_from(stands, taper, silent, weekly, reconfirm)
             return found.id, stands if wanted is stands else await tapering.put(connection, found, wanted)
 
     topic_id, stands = with_database(work)

@@ -140,7 +140,7 @@ async def test_a_topic_has_a_policy(client: httpx.AsyncClient) -> None:
     stands = (await client.get(f"/topics/{topic}/policy")).json()
     assert stands == {
         "object": "topic_policy", "topic_id": topic, "tapering": [], "silent_after_days": 365, "most_per_week": None,
-        "is_default": True, "updated_at": None,
+        "reconfirm": False, "is_default": True, "updated_at": None,
     }  # fmt: skip
     wanted = {"tapering": [{"after_days": 60, "send_every": 4}, {"after_days": 30, "send_every": 2}]}
     put = (await client.put(f"/topics/{topic}/policy", json={**wanted, "most_per_week": 3})).json()
