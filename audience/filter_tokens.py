@@ -91,7 +91,7 @@ def _token(text: str, at: int) -> Token:
         moment: date = date_from(found[0], place)
         return Token(Kind.DATE, found[0], at, found.end(), moment)
     if found := _NUMBER.match(text, at):
-        return Token(Kind.NUMBER, found[0], at, found.end(), number_from(found[0], place))
+        return Token(Kind.NUMBER, found[0], at, found.end(), number_within(_number(found[0]), place))
     if found := _NAME.match(text, at):
         return Token(Kind.NAME, found[0], at, found.end())
     raise FilterError(f"`{text[at]}` means nothing here" if text[at].isprintable() else "a strange character", place)
@@ -121,9 +121,13 @@ def text_from(text: str, place: str) -> str:
     return text
 
 
-def number_from(text: str, place: str) -> int | float:
-    """A number. Raises FilterError: it is too large to be exact."""
-    found = float(text) if set(".eE") & set(text) else int(text[:20])
-    if not -LARGEST_NUMBER <= found <= LARGEST_NUMBER:
+def _number(text: str) -> int | float:
+    """So many digits are too many, and twenty of them as well."""
+    return float(text) if set(".eE") & set(text) else int(text[:20])
+
+
+def number_within(number: float, place: str) -> int | float:
+    """A number. Raises FilterError: it is too large to be exact, or none."""
+    if not -LARGEST_NUMBER <= number <= LARGEST_NUMBER:
         raise FilterError("a number lies between -10^15 and 10^15", place)
-    return found
+    return number

@@ -14,7 +14,7 @@ from typing import Final
 
 from audience import filter_text
 from audience.filter_shown import shown
-from audience.filter_tokens import number_from, text_from
+from audience.filter_tokens import number_within, text_from
 from audience.filter_tree import (
     DEEPEST,
     MOST_RULES,
@@ -141,7 +141,7 @@ def _scalar(given: object, where: str) -> Scalar:
     if isinstance(given, bool):
         return given
     if isinstance(given, int | float):
-        return number_from(repr(given), where) if given == given else _no_value(where)  # NaN is no number
+        return number_within(given, where)
     return text_from(given, where) if isinstance(given, str) else _no_value(where)
 
 
