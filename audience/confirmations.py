@@ -149,7 +149,7 @@ _MAILED: Final = """
 UPDATE confirmations c SET next_mail = u.next_mail,
   mail_at = CASE WHEN u.next_mail IS NOT NULL THEN now() + u.after END, email_id = u.email,
   mailed_at = CASE WHEN c.next_mail = 'welcome' THEN c.mailed_at ELSE now() END,
-  mails = c.mails + CASE WHEN c.next_mail = 'welcome' THEN 0 ELSE 1 END,
+  mails = c.mails + CASE WHEN c.next_mail = 'welcome' THEN 0 ELSE 1 END, unsent = NULL,
   expires_at = CASE WHEN c.import_id IS NOT NULL AND c.next_mail = 'confirm' THEN now() + %s ELSE c.expires_at END
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::interval[]) AS u(id, email, next_mail, after) WHERE c.id = u.id
 """
@@ -229,6 +229,27 @@ async def forbidden(connection: Connection, people: Sequence[Confirmation]) -> s
     """Those, as application and address, whom the suppression list keeps from being written to, or would afterwards."""
     columns = [one.application_id for one in people], [one.address for one in people]
     return {(row[0], row[1]) for row in await (await connection.execute(_FORBIDDEN, columns)).fetchall()}
+
+
+async def still_unconfirmed(connection: Connection, people: Sequence[Confirmation]) -> set[UUID]:
+    """Those whose contact waits for a yes still: it may be gone since, or confirmed another way."""
+    columns = [one.id for one in people], [one.application_id for one in people], [one.address for one in people]
+    cursor = await connection.execute(
+        "SELECT u.id FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS u(id, application_id, address)"
+        " JOIN contacts c USING (application_id, address) WHERE c.status = 'unconfirmed'",
+        columns,
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def stop_import(connection: Connection, import_id: UUID) -> int:
+    """Nobody of this import is asked any more; how many would have been."""
+    cursor = await connection.execute(
+        "UPDATE confirmations SET next_mail = NULL, mail_at = NULL, unsent = 'stopped'"
+        " WHERE import_id = %s AND next_mail = 'confirm'",
+        [import_id],
+    )
+    return cursor.rowcount
 
 
 async def crowded(connection: Connection, addresses: Sequence[str]) -> set[str]:

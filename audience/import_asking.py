@@ -29,9 +29,13 @@ async def check(connection: Connection, terms: Terms) -> Definitions:
     for number, topic in enumerate(terms.topics):
         if topic not in known:
             raise invalid(f"topics[{number}].id", "there is no such topic of the marketing stream")
-    if terms.form_id is not None:
-        await forms.get(connection, terms.application_id, terms.form_id)
     return await properties.known(connection, terms.application_id)
+
+
+async def language_of(connection: Connection, application_id: UUID, form_id: UUID | None) -> str:
+    """In which people are asked whose own the list does not say: the form's. Raises Refused when there is no such
+    form."""
+    return (await forms.get(connection, application_id, form_id)).facts.language if form_id else "en"
 
 
 async def columns_of(connection: Connection, application_id: UUID, given: Mapping[str, Any]) -> ColumnMap:

@@ -60,6 +60,8 @@ class Terms:
     """In whose words they are asked."""
     columns: ColumnMap = field(default_factory=ColumnMap)
     """What was said of the columns."""
+    language: str = "en"
+    """Of those of whom the list says none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,7 @@ def _names(terms: Terms, import_id: UUID) -> dict[str, Any]:
         "subscriptions": [word.value for word in now.values()],
         "detail": f"import {import_id}",
         "form": terms.form_id,
-        "language": "en",
+        "language": terms.language,
         "wanted": packed(Wanted(topics=then, segments=terms.segments)),
     }
 
@@ -263,6 +265,7 @@ def stored(terms: Terms) -> str:
             "actor": terms.actor, "upsert": terms.upsert, "segments": terms.segments,
             "topics": {str(one): word for one, word in terms.topics.items()}, "consent": consent, "asks": terms.asks,
             "form_id": terms.form_id, "columns": asdict(terms.columns),
+            "language": terms.language,
         }
     ).decode()  # fmt: skip
 
@@ -276,4 +279,5 @@ def terms_of(application_id: UUID, kept: Mapping[str, Any]) -> Terms:
         application_id, kept["actor"], kept["upsert"], tuple(map(UUID, kept["segments"])),
         {UUID(one): Subscription(word) for one, word in kept["topics"].items()}, consent, kept["asks"],
         UUID(kept["form_id"]) if kept["form_id"] else None, ColumnMap(**kept["columns"]),
+        kept.get("language", "en"),
     )  # fmt: skip

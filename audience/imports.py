@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from audience import confirmations
 from core.ids import uuid7
 from core.paging import Page, Window, cut
-from core.refusal import not_found
+from core.refusal import conflict, not_found
 from store.database import Connection
 
 PART: Final = 1024 * 1024
@@ -73,7 +74,7 @@ RETURNING {_COLUMNS}
 _REACHED: Final = """
 UPDATE contact_imports SET status = 'in_progress', line = %(line)s, total = %(total)s, created = %(created)s,
   updated = %(updated)s, skipped = %(skipped)s, failed = %(failed)s, confirmations = %(confirmations)s,
-  reasons = %(reasons)s, faults = %(faults)s, updated_at = now() WHERE id = %(id)s
+  reasons = %(reasons)s, faults = %(faults)s, updated_at = now() WHERE id = %(id)s AND completed_at IS NULL
 """
 
 
@@ -136,8 +137,18 @@ async def _lock(connection: Connection, how: str, identifier: UUID) -> bool:
 
 
 async def reached(connection: Connection, identifier: UUID, figures: Mapping[str, object]) -> None:
-    """How far it is; by the names of the columns."""
-    await connection.execute(_REACHED, dict(figures) | {"id": identifier})
+    """How far it is; by the names of the columns. Raises Refused when somebody stopped it."""
+    if not (await connection.execute(_REACHED, dict(figures) | {"id": identifier})).rowcount:
+        raise conflict("the import was stopped")
+
+
+async def stop(connection: Connection, application_id: UUID, identifier: UUID, who: str) -> tuple[Import, int]:
+    """Nothing more of it comes in, and nobody more of it is asked; how many would have been. What came in stays. Raises
+    Refused when there is none."""
+    await get(connection, application_id, identifier)
+    await ended(connection, identifier, f"stopped by {who}")
+    unasked = await confirmations.stop_import(connection, identifier)
+    return await get(connection, application_id, identifier), unasked
 
 
 async def ended(connection: Connection, identifier: UUID, failure: str = "") -> None:

@@ -59,6 +59,8 @@ NO_SENDER: Final = timedelta(minutes=10)
 """Before a mail is tried again whose sender's domain is not verified just now."""
 
 SUPPRESSED: Final = "suppressed"
+SETTLED: Final = "no_longer_unconfirmed"
+"""A person of an import: the contact is gone, or was confirmed another way."""
 CROWDED: Final = "asked_too_often"
 _HEADERS: Final = (("Auto-Submitted", "auto-generated"),)
 """RFC 3834: no vacation notice answers it."""
@@ -156,9 +158,13 @@ async def _may_be_written_to(connection: Connection, rows: Sequence[Confirmation
     forbidden = await confirmations.forbidden(connection, rows)
     asks = [row.address for row in rows if row.next_mail is NextMail.CONFIRM]
     crowded = await confirmations.crowded(connection, asks)
+    asked = [row for row in rows if row.import_id and row.next_mail is NextMail.CONFIRM]
+    settled = {row.id for row in asked} - await confirmations.still_unconfirmed(connection, asked)
     found, never = [], defaultdict(list)
     for row in rows:
-        if (row.application_id, row.address) in forbidden:
+        if row.id in settled:
+            never[SETTLED].append(row.id)
+        elif (row.application_id, row.address) in forbidden:
             never[SUPPRESSED].append(row.id)
         elif row.next_mail is NextMail.CONFIRM and row.address in crowded:
             never[CROWDED].append(row.id)

@@ -56,6 +56,7 @@ _FIELDS: Final = {
         "type": "string", "enum": ["true", "false"], "default": "true",
         "description": "Ours. `false`: nobody is asked, and nobody is written to before they sign up.",
     },
+    "language": {"type": "string", "description": "Ours. Of those of whom the list says none: `de`."},
     "form_id": {
         "type": "string", "format": "uuid", "description": "Ours. The sign-up form in whose words they are asked.",
     },
@@ -117,6 +118,14 @@ async def get_import(import_id: UUID, who: FullAccess, given: With) -> Response:
         return json_answer(import_face(await imports.get(connection, who.application_id, import_id)))
 
 
+@router.post("/{import_id}/stop", summary="Stop an import", response_model=ImportItem, responses=errors("not_found"))
+async def stop_import(import_id: UUID, who: FullAccess, given: With) -> Response:
+    """Ours. Nothing more of it comes in, and nobody more of it is asked. Contacts that it made stay, unconfirmed."""
+    async with given.database.transaction() as connection:
+        found, _ = await imports.stop(connection, who.application_id, import_id, by(who))
+    return json_answer(import_face(found))
+
+
 async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[str, Part] | Any) -> Terms:
     if "consent" in parts:
         raise invalid("consent", "only an operator can vouch for people: `postlane contacts import --consent-source …`")
@@ -125,6 +134,8 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         await reserved_pool(connection, given.settings.confirmation_pool)
         if not given.settings.public_url:
             raise invalid("confirm", "this server has no public pages that a confirmation could lead to")
+    form_id = _id({"id": parts["form_id"].text}, "form_id") if "form_id" in parts else None
+    spoken = parts["language"].text if "language" in parts else ""
     return Terms(
         who.application_id,
         by(who),
@@ -132,8 +143,9 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         tuple(_id(one, "segments") for one in _json(parts, "segments", [])),
         {_id(one, "topics"): _subscription(one) for one in _json(parts, "topics", [])},
         asks=asks,
-        form_id=_id({"id": parts["form_id"].text}, "form_id") if "form_id" in parts else None,
+        form_id=form_id,
         columns=await import_asking.columns_of(connection, who.application_id, _json(parts, "column_map", {})),
+        language=spoken[:2].lower() or await import_asking.language_of(connection, who.application_id, form_id),
     )
 
 

@@ -71,6 +71,7 @@ class _Given:
     segments: tuple[str, ...]
     topics: tuple[str, ...]
     form: UUID | None
+    language: str
     consent: Consent | None
     upsert: bool
     asks: bool
@@ -88,6 +89,7 @@ def import_list(
     segment: Annotated[list[str] | None, typer.Option("--segment", "-s", help="A list to put them on; often.")] = None,
     topic: Annotated[list[str] | None, typer.Option("--topic", "-t", help="What they are asked for; often.")] = None,
     form: Annotated[UUID | None, typer.Option("--form", help="The sign-up form in whose words they are asked.")] = None,
+    language: Annotated[str, typer.Option(help="Of those of whom the list says none: de.")] = "",
     upsert: Annotated[bool, typer.Option("--upsert", help="Contacts that are there get what the list says.")] = False,
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Ask nobody: they wait until they sign up.")] = False,
     consent_source: Annotated[str, typer.Option(help="They did agree: where, such as 'trade fair, paper forms'.")] = "",
@@ -108,7 +110,7 @@ def import_list(
     """
     consent = _consent(consent_source, consent_date, consent_text)
     given = _Given(
-        file, _columns(columns or []), tuple(segment or ()), tuple(topic or ()), form, consent, upsert,
+        file, _columns(columns or []), tuple(segment or ()), tuple(topic or ()), form, language, consent, upsert,
         not no_mail and consent is None, application,
     )  # fmt: skip
     try:
@@ -132,6 +134,25 @@ def show_imports(application: ApplicationOption = "", as_json: JsonOption = Fals
     emit(
         with_database(work), import_face, cells=_cells, as_json=as_json, columns=_IMPORTS, empty="Nothing was imported."
     )
+
+
+def stop_import(
+    identifier: Annotated[UUID, typer.Argument(metavar="IMPORT", help="Id of the import, from `contacts imports`.")],
+    application: ApplicationOption = "",
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The wrong list: nothing more of it comes in, and nobody more of it is asked. Contacts that it made stay."""
+    confirm("Stop this import, and the mail that asks its people?", yes)
+
+    async def work(database: Database) -> tuple[Import, int]:
+        async with database.transaction() as connection:
+            owner = (await chosen(connection, application)).id
+            return await imports.stop(connection, owner, identifier, by())
+
+    found, unasked = with_database(work)
+    tell(f"{unasked:,} people are not asked.")
+    emit(found, import_face, cells=_cells, as_json=as_json, columns=_IMPORTS)
 
 
 def _cells(one: Import) -> dict[str, object]:
@@ -185,6 +206,7 @@ async def _terms(connection: Connection, given: _Given) -> Terms:
         given.asks,
         given.form,
         given.columns,
+        given.language[:2].lower() or await import_asking.language_of(connection, owner, given.form),
     )
 
 

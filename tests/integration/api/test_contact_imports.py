@@ -117,6 +117,25 @@ async def test_a_foreign_list_gets_one_mail_each_through_that_pool_alone(
 
 
 @pytest.mark.usefixtures("pool")
+async def test_a_wrong_list_is_stopped_and_nobody_more_is_asked(client: httpx.AsyncClient, database: Database) -> None:
+    await make_partitions(database)
+    found = await imported(client, database, LIST, language="de")
+    await client.delete("/contacts/bob@example.com")
+    assert [address for address, _ in await mails(database)] == ["ann@example.com"]
+    ((subject,),) = await rows(database, "SELECT subject FROM emails")
+    assert subject.startswith("Darf ")
+
+    later = await imported(client, database, b"email\nzoe@example.com\n")
+    stopped = await client.post(f"/contacts/imports/{later['id']}/stop")
+    assert (stopped.status_code, stopped.json()["status"]) == (200, "completed")
+    assert len(await mails(database)) == 1
+    waiting = (await sent(client)).json()["id"]
+    assert (await client.post(f"/contacts/imports/{waiting}/stop")).json()["status"] == "failed"
+    assert await bring_in(database, Records()) == 0
+    assert (await client.get(f"/contacts/imports/{found['id']}")).json()["status"] == "completed"
+
+
+@pytest.mark.usefixtures("pool")
 async def test_confirmations_of_imports_keep_their_pace(client: httpx.AsyncClient, database: Database) -> None:
     await make_partitions(database)
     people = "\n".join(["email", *(f"p{n}@example.com" for n in range(50))]).encode()
