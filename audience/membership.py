@@ -58,6 +58,11 @@ ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, cha
 RETURNING contact_id
 """
 
+_CONFIRM_PLACES: Final = f"""
+UPDATE segment_members SET status = '{MemberStatus.CONFIRMED}', changed_at = now()
+ WHERE contact_id = %(contact)s AND status = '{MemberStatus.UNCONFIRMED}' RETURNING segment_id
+"""
+
 _LEAVE: Final = f"""
 UPDATE segment_members SET status = '{MemberStatus.UNSUBSCRIBED}', changed_at = now()
  WHERE segment_id = %(segment)s AND contact_id = ANY(%(contacts)s) AND status <> '{MemberStatus.UNSUBSCRIBED}'
@@ -128,6 +133,14 @@ async def confirm(connection: Connection, where: OnList, contacts: Sequence[UUID
     """The people themselves said that they want to be on the list; those for whom that is new."""
     names = {"segment": where.segment_id, "contacts": list(contacts)}
     return await _noted(connection, _CONFIRM, names, where, Changed.LIST_CONFIRMED)
+
+
+async def confirm_places(connection: Connection, contact_id: UUID, application_id: UUID, act: ContactAct) -> None:
+    """The contact's consent is proved, by whoever may say so: its places that waited for that are, too."""
+    cursor = await connection.execute(_CONFIRM_PLACES, {"contact": contact_id})
+    for (segment,) in await cursor.fetchall():
+        detail = {"segment_id": str(segment)}
+        await contact_history.note(connection, contact_id, application_id, Changed.LIST_CONFIRMED, act, detail)
 
 
 async def leave(connection: Connection, where: OnList, contacts: Sequence[UUID]) -> list[UUID]:

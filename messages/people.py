@@ -65,6 +65,7 @@ async def create(connection: Connection, application_id: UUID, email: str, wish:
         await choosing.leave_all(connection, person, _choice(act))
     before = await contacts.find(connection, application_id, person.address)
     made = await contacts.create(connection, application_id, email, wish.changes, act)
+    await _confirm_places(connection, before, made.contact, act)
     joined = await _join(connection, made.contact, wish.segments, act)
     await choosing.choose(connection, person, wanted, _choice(act))
     if made.created:
@@ -85,6 +86,7 @@ async def update(
         say = choosing.leave_all if wish.unsubscribed else choosing.return_for
         await say(connection, known.person, _choice(act))
     changed = await contacts.change(connection, known, wish.changes, act)
+    await _confirm_places(connection, known, changed, act)
     if changed != known:
         await contact_telling.tell(connection, EventType.CONTACT_UPDATED, [changed])
     return changed
@@ -181,6 +183,12 @@ async def _move(
     person = (await contacts.held(connection, application_id, known.id)).person
     await choosing.move(connection, person, mailbox.key, _choice(act), mailbox.wire)
     return mailbox.key
+
+
+async def _confirm_places(connection: Connection, before: Contact | None, after: Contact, act: ContactAct) -> None:
+    """An application that says that somebody asked for mail says so of the lists they wait on, too."""
+    if before is not None and before.status is not after.status:
+        await membership.confirm_places(connection, after.id, after.application_id, act)
 
 
 async def _join(connection: Connection, contact: Contact, segments: Sequence[UUID], act: ContactAct) -> bool:

@@ -242,7 +242,16 @@ def history(contact: ContactArgument, application: ApplicationOption = "", as_js
             known = await contacts.get(connection, owner, named(contact))
             return list((await contact_history.page(connection, known.id)).entries)
 
-    emit(with_database(work), contact_past_face, cells=contact_past_face, as_json=as_json, columns=_HISTORY)
+    emit(with_database(work), contact_past_face, cells=_past_cells, as_json=as_json, columns=_HISTORY)
+
+
+def _past_cells(past: ContactPast) -> Mapping[str, object]:
+    """What was and what is as people read it: `language: de, was pt`."""
+    face, detail = contact_past_face(past), dict(past.detail)
+    changed = detail.pop("changed", {})
+    pairs = changed.items() if isinstance(changed, Mapping) else ()
+    told = [f"{name}: {now or 'none'}, was {was or 'none'}" for name, (was, now) in pairs]
+    return face | {"detail": "; ".join([*told, *(f"{name}: {value}" for name, value in detail.items())])}
 
 
 @app.command("export")

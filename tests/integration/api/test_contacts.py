@@ -208,6 +208,22 @@ class TestUntrusted:
         assert (await client.get(f"/contacts/{ann}")).json()["status"] == "unconfirmed"
 
 
+async def test_consent_said_later_holds_for_the_lists_they_wait_on(
+    client: httpx.AsyncClient, database: Database, account: Account
+) -> None:
+    """They were brought in unconfirmed; else they would be confirmed and never get what the list gets."""
+    news = await a_list(database, account)
+    ann = await made(client, segments=[{"id": news}])
+    await execute(database, "UPDATE contacts SET status = 'unconfirmed', confirmed_at = NULL")
+    await execute(database, "UPDATE segment_members SET status = 'unconfirmed'")
+    await client.patch(f"/contacts/{ann}", json={"consent": {"text": "Yes"}})
+    (place,) = (await client.get(f"/contacts/{ann}/segments")).json()["data"]
+    told = (await client.get(f"/contacts/{ann}/history")).json()["data"]
+
+    assert (await client.get(f"/contacts/{ann}")).json()["status"] == place["status"] == "confirmed"
+    assert [one["what"] for one in told[:2]] == ["list_confirmed", "confirmed"]
+
+
 # Leaving all mail
 
 

@@ -51,6 +51,11 @@ TABLES = (
     "domains get shop.example",
     "keys list",
     "keys list --operators",
+    "contacts list",
+    "contacts show eve@two.example",
+    "contacts history eve@two.example",
+    "contact-properties list",
+    "addresses check eve@two.example info@gmial.con",
 )
 
 
@@ -80,8 +85,12 @@ def email(postlane: Postlane, database_url: str) -> NewEmail:
         "domains create shop.example --application shop",
         "pools assign receipts --domain shop.example",
         "suppressions add eve@two.example --detail",
+        "contact-properties create plan --fallback free",
+        "contacts add eve@two.example --first-name Evelyn --last-name Featherstonehaugh-Cholmondeley --consent",
+        "contacts update eve@two.example -p",
     ):
-        hostile = [HOSTILE.replace("\n", " ")] if words.endswith("--detail") else []
+        hostile = [HOSTILE.replace("\n", " ")] if words.endswith(("--detail", "--consent")) else []
+        hostile = [f"plan={HOSTILE}"] if words.endswith("-p") else hostile
         answer = postlane(*words.split(), *hostile)
         assert answer.status == 0, (words, answer.said)
 
