@@ -16,6 +16,7 @@ from audience.links import MailLink, MoveLink
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
+from messages.accept import write_emails
 from messages.capture import stands_in
 from messages.model import NewEmail, Submission, receivers
 from pages.brand import Brand
@@ -69,24 +70,34 @@ def _confirmation(given: Deps, wish: MoveLink, brand: Brand, words: Catalogue) -
     )
 
 
-async def tell_old(given: Deps, wish: MoveLink, brand: Brand, words: Catalogue) -> None:
-    """A word to the address that gets no more, with a link by which its reader takes everything back."""
+async def tell_old(connection: Connection, given: Deps, wish: MoveLink, brand: Brand, words: Catalogue) -> None:
+    """A word to the address that gets no more, with a link by which its reader takes everything back. Written with the
+    move itself: else a process that ends between the two leaves somebody who never hears of it."""
     back = MailLink(wish.application_id, None, wish.email_id, wish.position, wish.address)
     letter = Letter(
         words("mail.moved.subject"),
         words("mail.moved.text", sender=brand.name, to=wish.to),
         f"{given.settings.public_url}/u/{given.links.seal(back)}?lang={words.code}",
     )
-    await send(given, back, brand, parse_mailbox(wish.address), letter)
+    email = _email(given, back, brand, parse_mailbox(wish.address), letter)
+    if email is not None:
+        await write_emails(connection, [email])
 
 
 async def send(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: Letter) -> None:
-    """Accept a mail of the application's own, as its transactional mail."""
+    """Accept a mail of the application's own."""
+    email = _email(given, link, brand, box, letter)
+    if email is not None:
+        await given.acceptor.accept(Submission(link.application_id, (email,)))
+
+
+def _email(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: Letter) -> NewEmail | None:
+    """As transactional mail of the application; None when it has no domain to write from."""
     if brand.domain_id is None:
-        return
+        return None
     identifier, sender = uuid7(), parse_mailbox(brand.sender)
     plain = Mailbox("", box.local, box.domain)
-    email = NewEmail(
+    return NewEmail(
         id=identifier,
         application_id=link.application_id,
         domain_id=brand.domain_id,
@@ -101,7 +112,6 @@ async def send(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: 
         html=_html(letter),
         capture=stands_in(link.address),  # what follows from a captured mail does not leave either
     )
-    await given.acceptor.accept(Submission(link.application_id, (email,)))
 
 
 def _html(letter: Letter) -> str:

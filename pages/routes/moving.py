@@ -40,8 +40,7 @@ async def confirm(request: Request, link: str) -> Response:
         if fresh:
             await choosing.move(connection, person, to, act, wish.to)
             brand = await brand_of(connection, wish.application_id, wish.email_id)
-    if fresh:
-        await tell_old(given, wish, brand, words)
+            await tell_old(connection, given, wish, brand, words)
     return await _page(request, wish, words, done=True)
 
 

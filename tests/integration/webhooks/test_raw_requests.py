@@ -35,6 +35,7 @@ async def taking() -> AsyncIterator[tuple[str, list[bytes]]]:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
             except (asyncio.IncompleteReadError, ConnectionError):  # it hung up
+                writer.close()
                 return
             (length,) = [line[16:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
             got.append(head + await reader.readexactly(int(length)))
