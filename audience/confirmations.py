@@ -333,6 +333,33 @@ async def figures(connection: Connection, forms: Sequence[UUID]) -> dict[UUID, F
     return {form: found.get(form, Figures(0, 0, 0)) for form in forms}
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How far asking the people of an import is."""
+
+    waiting: int
+    asked: int
+    """Their mail was written."""
+    confirmed: int
+    unsent: int
+    """They get none: suppressed since, gone, stopped."""
+    held: str
+    """Why nobody is asked at the moment; "" when they are, at their pace."""
+
+
+async def asking(connection: Connection, import_id: UUID) -> Asking:
+    """Of one import. Whoever signed up by a form since counts there."""
+    cursor = await connection.execute(
+        "SELECT count(*) FILTER (WHERE next_mail = 'confirm'), count(*) FILTER (WHERE mailed_at IS NOT NULL),"
+        " count(*) FILTER (WHERE confirmed_at IS NOT NULL),"
+        " count(*) FILTER (WHERE mail_at IS NULL AND unsent IS NOT NULL),"
+        " coalesce(max(unsent) FILTER (WHERE next_mail = 'confirm'), '') FROM confirmations WHERE import_id = %s",
+        [import_id],
+    )
+    row = await cursor.fetchone()
+    return Asking(*row) if row else Asking(0, 0, 0, 0, "")
+
+
 def packed(wanted: Wanted) -> str:
     """As it is stored; what is empty is left out."""
     return orjson.dumps({key: value for key, value in asdict(wanted).items() if value}).decode()

@@ -19,8 +19,8 @@ from api.deps import Deps
 from api.errors import ApiError
 from api.openapi import errors
 from api.operating import ApplicationRoute, With, by
-from api.schemas.contact_imports import ImportItem, ImportList, ImportReference
-from audience import import_asking, imports
+from api.schemas.contact_imports import ImportAnswer, ImportList, ImportReference
+from audience import confirmations, import_asking, imports
 from audience.import_merging import Terms, stored
 from audience.imports import PART, ImportStatus
 from audience.topics import Subscription
@@ -32,7 +32,7 @@ from store.database import Connection
 from web.absent import Absent
 from web.answers import json_answer
 from web.bodies import largest_body
-from web.faces.contact_imports import import_face
+from web.faces.contact_imports import import_answer, import_face
 from web.faces.references import reference
 from web.multipart import Part, read_multipart
 from web.paging import listed, window
@@ -111,19 +111,20 @@ async def list_imports(
     return json_answer(listed(found, import_face))
 
 
-@router.get("/{import_id}", summary="Get an import", response_model=ImportItem, responses=errors("not_found"))
+@router.get("/{import_id}", summary="Get an import", response_model=ImportAnswer, responses=errors("not_found"))
 async def get_import(import_id: UUID, who: FullAccess, given: With) -> Response:
     """How far it is, and what became of each line."""
     async with given.database.connection() as connection:
-        return json_answer(import_face(await imports.get(connection, who.application_id, import_id)))
+        found = await imports.get(connection, who.application_id, import_id)
+        return json_answer(import_answer(found, await confirmations.asking(connection, import_id)))
 
 
-@router.post("/{import_id}/stop", summary="Stop an import", response_model=ImportItem, responses=errors("not_found"))
+@router.post("/{import_id}/stop", summary="Stop an import", response_model=ImportAnswer, responses=errors("not_found"))
 async def stop_import(import_id: UUID, who: FullAccess, given: With) -> Response:
     """Ours. Nothing more of it comes in, and nobody more of it is asked. Contacts that it made stay, unconfirmed."""
     async with given.database.transaction() as connection:
         found, _ = await imports.stop(connection, who.application_id, import_id, by(who))
-    return json_answer(import_face(found))
+        return json_answer(import_answer(found, await confirmations.asking(connection, import_id)))
 
 
 async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[str, Part] | Any) -> Terms:

@@ -52,5 +52,21 @@ class ImportItem(ImportReference):
     failure: str | None = Field(description="Why the whole import could not be done.")
 
 
+class AskingItem(BaseModel):
+    """How far asking its people is."""
+
+    waiting: int
+    asked: int = Field(description="Their mail was written.")
+    confirmed: int
+    unsent: int = Field(description="They get none: suppressed or gone since, or the import was stopped.")
+    held: str | None = Field(description="Why nobody is asked at the moment.")
+
+
+class ImportAnswer(ImportItem):
+    """An import, and how far asking its people is."""
+
+    asking: AskingItem
+
+
 class ImportList(Listed[ImportItem]):
     """Imports, newest first."""

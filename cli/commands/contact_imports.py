@@ -14,7 +14,7 @@ from uuid import UUID
 
 import typer
 
-from audience import import_asking, importing, imports, segments, topics
+from audience import confirmations, import_asking, importing, imports, segments, topics
 from audience.import_columns import FIELDS, ColumnMap
 from audience.import_merging import Consent, Terms, stored
 from audience.import_rows import ContactReader, Row
@@ -26,7 +26,7 @@ from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.list_files import TORN, cannot_read, fingerprint, opened, shown
 from cli.operating import by
-from cli.output import CliError, Column, JsonOption, emit, print_table, say, tell, visible, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, visible, wants_json
 from cli.sessions import with_database
 from core.ids import uuid7
 from core.list_files import decoded
@@ -34,7 +34,7 @@ from core.paging import Window
 from messages.confirmation_pool import reserved_pool
 from mta.from_settings import known_providers, make_resolver
 from store.database import Connection, Database
-from web.faces.contact_imports import import_face
+from web.faces.contact_imports import import_answer, import_face
 
 _PREVIEWED = 3
 _COUNTS = (
@@ -51,6 +51,13 @@ _IMPORTS = (
     *_COUNTS,
     Column("created_at", "begun", drop=1),
     Column("id", style="dim", drop=2),
+)
+_ASKING = (
+    Column("waiting", "to be asked", justify="right"),
+    Column("asked", justify="right"),
+    Column("confirmed", justify="right"),
+    Column("unsent", "never", justify="right"),
+    Column("held", "waits because", wrap=True),
 )
 _TAKEN = (Column("column", style="bold"), Column("taken", "is taken as"))
 _PEOPLE = (
@@ -121,6 +128,29 @@ def import_list(
     _say_how_it_went(done, dry_run)
     face = {name: getattr(done, name) for name in ("line", "resumed_at", *(one.key for one in _COUNTS))}
     emit(face | {"reasons": dict(done.reasons), "faults": done.faults}, as_json=as_json, columns=_COUNTS)
+
+
+def show_import(
+    identifier: Annotated[UUID, typer.Argument(metavar="IMPORT", help="Id of the import, from `contacts imports`.")],
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """How one import went, and how far asking its people is."""
+
+    async def work(database: Database) -> dict[str, Any]:
+        async with database.connection() as connection:
+            owner = (await chosen(connection, application)).id
+            found = await imports.get(connection, owner, identifier)
+            return import_answer(found, await confirmations.asking(connection, identifier))
+
+    face = with_database(work)
+    if wants_json(as_json):
+        print_json(face)
+        return
+    print_table(face | face["counts"], _IMPORTS)
+    print_table(face["asking"], _ASKING)
+    for fault in face["faults"]:
+        say(f"line {fault['line']}: {visible(fault['text'])}: {fault['reason']}", style="yellow")
 
 
 def show_imports(application: ApplicationOption = "", as_json: JsonOption = False) -> None:

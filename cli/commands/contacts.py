@@ -325,4 +325,5 @@ def _values(given: list[str] | None) -> dict[str, object]:
 
 app.command("import")(contact_imports.import_list)
 app.command("imports")(contact_imports.show_imports)
+app.command("show-import")(contact_imports.show_import)
 app.command("stop-import")(contact_imports.stop_import)

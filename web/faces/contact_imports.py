@@ -1,6 +1,9 @@
 """Imports of contacts as JSON: Resend's fields, and what is ours. Pure; the fields are those of
 `api/schemas/contact_imports`."""
 
+from dataclasses import asdict
+
+from audience.confirmations import Asking
 from audience.imports import Import
 
 
@@ -20,3 +23,8 @@ def import_face(one: Import) -> dict[str, object]:
         "faults": [dict(fault) for fault in one.faults],
         "failure": one.failure or None,
     }
+
+
+def import_answer(one: Import, asking: Asking) -> dict[str, object]:
+    """An import by itself, with how far asking its people is."""
+    return import_face(one) | {"asking": asdict(asking) | {"held": asking.held or None}}

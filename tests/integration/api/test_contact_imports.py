@@ -198,6 +198,10 @@ async def test_a_pool_that_is_lost_later_stops_the_mail_and_nothing_leaves_elsew
         await connection.execute("UPDATE pools SET reserved = false")
 
     assert await mails(database) == []
+    ((identifier,),) = await rows(database, "SELECT id FROM contact_imports")
+    asking = (await client.get(f"/contacts/imports/{identifier}")).json()["asking"]
+    assert (asking["waiting"], asking["asked"]) == (2, 0)
+    assert "not reserved" in asking["held"]
 
 
 @pytest.mark.usefixtures("pool")

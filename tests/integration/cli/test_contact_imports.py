@@ -44,7 +44,10 @@ def test_a_dry_run_then_without_mail_then_with_proof(postlane: Postlane, people:
     proved = postlane("contacts", "import", str(people), "--upsert", *PROOF)
     assert (proved.out["created"], proved.out["updated"], proved.out["confirmations"]) == (1, 1, 0)
     assert [status for *_, status in stored(database_url)] == ["confirmed", "confirmed"]
-    assert [one["status"] for one in postlane("contacts", "imports").out] == ["completed", "completed"]
+    done = postlane("contacts", "imports").out
+    assert [one["status"] for one in done] == ["completed", "completed"]
+    assert postlane("contacts", "show-import", done[0]["id"]).out["asking"]["waiting"] == 0
+    assert postlane("contacts", "stop-import", done[0]["id"], "--yes").status == 0
 
 
 def test_mistakes_are_named(postlane: Postlane, people: Path) -> None:
