@@ -38,7 +38,7 @@ class Content:
 async def write(connection: Connection, campaign_id: UUID, variants: Sequence[Mapping[str, Words]]) -> None:
     """Fix what is sent: for each variant words by language, "" for everybody else's."""
     rows = [
-        (uuid7(), campaign_id, number, language, words.sender, words.subject, _with_preview(words), words.text)
+        (uuid7(), campaign_id, number, language, words.sender, words.subject, with_preview(words), words.text)
         for number, languages in enumerate(variants)
         for language, words in languages.items()
     ]
@@ -58,7 +58,11 @@ async def contents_of(connection: Connection, campaign_id: UUID) -> dict[tuple[i
 
 
 def check_syntax(words: Words) -> None:
-    """Raises Refused naming the field and line that cannot be compiled."""
+    """Raises Refused naming the field and line that cannot be compiled, or not be stored."""
+    fields = ("sender", "subject", "preview_text", "html", "text")
+    for name, text in zip(fields, (words.sender, *_texts(words)), strict=True):
+        if "\0" in text:
+            raise invalid("from" if name == "sender" else name, "it holds a NUL")
     _compiles("html", words.html, html=True)
     _compiles("text", words.text, html=False)
     for field, line in (("subject", words.subject), ("preview_text", words.preview_text)):
@@ -66,6 +70,10 @@ def check_syntax(words: Words) -> None:
             compile_line(line)
         except RenderError as error:
             raise invalid(field, str(error)) from None
+
+
+def _texts(words: Words) -> tuple[str, ...]:
+    return words.subject, words.preview_text, words.html or "", words.text or ""
 
 
 def check_whole(words: Words) -> None:
@@ -83,7 +91,8 @@ def _compiles(field: str, text: str | None, *, html: bool) -> None:
         raise invalid(field, str(error)) from None
 
 
-def _with_preview(words: Words) -> str | None:
+def with_preview(words: Words) -> str | None:
+    """The HTML with its preview text in it."""
     if words.html is None or not words.preview_text:
         return words.html
     hidden = _HIDDEN.format(_escaped(words.preview_text), _FILLER)

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
+from core.clock import YEARS
 from core.refusal import invalid
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -165,6 +166,8 @@ def _local(text: object) -> datetime | None:
         raise invalid("local_time", "it must be a date and a time without a zone: 2026-12-24T09:00") from None
     if found.tzinfo is not None:
         raise invalid("local_time", "it must have no zone: it is that time in each person's own")
+    if found.year not in YEARS:
+        raise invalid("local_time", f"it must lie between {YEARS.start} and {YEARS.stop}")
     return found
 
 

@@ -152,8 +152,8 @@ def draft_of(known: Campaign) -> Draft:
 
 
 async def _check(connection: Connection, application_id: UUID, draft: Draft, *, capture: bool) -> None:
-    if len(draft.name) > MAX_NAME:
-        raise invalid("name", f"it must have at most {MAX_NAME} characters")
+    if len(draft.name) > MAX_NAME or "\0" in draft.name:
+        raise invalid("name", f"it must have at most {MAX_NAME} characters, and no NUL")
     if draft.segment_id is not None:
         await _segment(connection, application_id, draft.segment_id)
     if draft.topic_id is not None:

@@ -22,15 +22,17 @@ from api.schemas.broadcasts import (
     BroadcastReference,
     BroadcastReport,
     BroadcastRetried,
+    BroadcastTested,
     ChooseVariant,
     CreateBroadcast,
     LinkList,
     RecipientList,
     SendBroadcast,
+    TestBroadcast,
     UpdateBroadcast,
 )
 from api.templating import broadcast_words
-from campaigns import experiment, plan, report, repository, steering
+from campaigns import experiment, plan, report, repository, steering, trying
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
 from core.addresses import AddressError, fold_address, parse_mailbox
@@ -151,6 +153,17 @@ async def retry_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> R
         known = await repository.get(connection, who.application_id, broadcast_id)
         tried = await steering.retry(connection, known)
     return json_answer(reference("broadcast", broadcast_id) | {"people": tried.people})
+
+
+@router.post(
+    "/{broadcast_id}/test", summary="Send a test of a broadcast", response_model=BroadcastTested, responses=_REFUSALS
+)
+async def try_broadcast(broadcast_id: UUID, body: TestBroadcast, who: FullAccess, given: With) -> Response:
+    """To some addresses, as a person of the audience would get it; its links work."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        mails = await trying.send(connection, known, body.to, body.contact_id)
+    return json_answer(reference("broadcast", broadcast_id) | {"emails": [mail.id for mail in mails]})
 
 
 @router.post(

@@ -87,6 +87,25 @@ class SendBroadcast(Strict):
     )
 
 
+class TestBroadcast(Strict):
+    """To whom it is sent for a look."""
+
+    to: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        min_length=1, max_length=20, description="One or more addresses."
+    )
+    contact_id: Annotated[UUID | None, Absent] = Field(
+        None, strict=False, description="As this contact gets it; without it as whoever has the address."
+    )
+
+
+class BroadcastTested(BaseModel):
+    """It was sent for a look."""
+
+    object: Literal["broadcast"] = "broadcast"
+    id: UUID
+    emails: list[UUID] = Field(description="The mails that were made.")
+
+
 class ChooseVariant(Strict):
     """Which variant wins."""
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from audience import segments, topics
-from campaigns import plan, report, repository, steering
+from campaigns import plan, report, repository, steering, trying
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
 from campaigns.states import CampaignState
@@ -232,6 +232,27 @@ def delete(
 
     gone = with_database(work)
     print_json(deleted("broadcast", gone.id)) if wants_json(as_json) else tell(f"{_called(gone)} is deleted.")
+
+
+@app.command("test")
+def send_test(
+    campaign: CampaignArgument,
+    to: Annotated[list[str], typer.Argument(help="Addresses.")],
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Send it to some addresses, to look at. It counts for nothing.
+
+    Example: postlane campaigns test Spring me@shop.example
+    """
+
+    async def work(database: Database) -> list[UUID]:
+        async with database.transaction() as connection:
+            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            return [mail.id for mail in await trying.send(connection, known, to)]
+
+    sent = with_database(work)
+    print_json({"emails": sent}) if wants_json(as_json) else tell(f"{len(sent)} on the way.")
 
 
 @app.command("report")

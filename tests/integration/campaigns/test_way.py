@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from campaigns import feed, repository, steering, work
+from campaigns import feed, repository, steering, trying, work
 from campaigns.forgetting import forget_gone
 from campaigns.states import CampaignState
 from core.refusal import Refused
@@ -340,3 +340,20 @@ async def test_a_bug_in_one_campaign_stops_that_one(world: World, monkeypatch: p
 
     assert (await world.campaign(broken)).reason == "internal error: KeyError: 'a bug'"
     assert await world.state(other) == "finished"
+
+
+async def test_a_test_is_mail_as_its_person_would_get_it_and_counts_for_nothing(world: World) -> None:
+    await world.person("ann@one.example", first_name="Ann")
+    draft = await world.draft()
+    async with world.database.transaction() as connection:
+        await trying.send(connection, draft, ["ann@one.example", "me@two.example"])
+    await world.deliver()
+    ann, me = world.lane.mails_to("ann@one.example")[0], world.lane.mails_to("me@two.example")[0]
+
+    assert b"Subject: [Test] News for Ann" in ann.data and b"Hello Ann" in ann.data
+    assert b"Subject: [Test] News for you" in me.data
+    assert b"https://mail.acme.example/u/" in me.data and b"{{" not in me.data
+    assert await world.states(draft) == {}
+    with pytest.raises(Refused, match="no address"):
+        async with world.database.transaction() as connection:
+            await trying.send(connection, draft, ["nobody"])

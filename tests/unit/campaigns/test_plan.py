@@ -119,6 +119,11 @@ def test_a_plan_comes_back_as_it_was_stored() -> None:
         ({"spread_hours": "4"}, "spread_hours"),
         ({"local_time": "2026-12-24T09:00Z"}, "local_time"),
         ({"local_time": "tomorrow"}, "local_time"),
+        ({"local_time": "0001-01-01T00:00"}, "local_time"),
+        ({"window": 5}, "window"),
+        ({"window": {"days": 5}}, "window.days"),
+        ({"window": {"from": [9]}}, "window.from"),
+        ({"zone": [1]}, "zone"),
         ({"local_time": "2026-12-24T09:00", "window": {"days": ["mon"]}}, "window"),
     ],
 )
