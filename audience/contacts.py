@@ -21,15 +21,13 @@ from audience import choices, contact_history, properties, segments
 from audience.choices import Person
 from audience.contact_fields import FIELDS, checked_email, checked_fields
 from audience.contact_history import Changed, ContactAct
+from audience.predicate import left_all
 from audience.properties import Value
 from core.addresses import AddressError, fold_address
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, not_found
 from store.database import Connection
-from suppression.predicate import IN_FORCE
-from suppression.reasons import Reason, SuppressionScope
-from suppression.subjects import forms_in_sql
 
 
 class Status(StrEnum):
@@ -110,20 +108,6 @@ UPDATE contacts SET first_name = %(first_name)s, last_name = %(last_name)s, lang
   confirmed_at = CASE WHEN %(status)s = '{Status.CONFIRMED}' THEN coalesce(confirmed_at, now()) END
  WHERE id = %(id)s RETURNING {_COLUMNS}
 """
-
-LEFT_REASONS: Final = f"('{Reason.UNSUBSCRIBE}', '{Reason.COMPLAINT}')"
-"""What people say themselves: a complaint takes the place of an unsubscription, and says no less."""
-
-
-def left_all(row: str) -> str:
-    """An expression: whether the person in `row` (columns `address` and `application_id`) left all marketing mail of
-    the application. The one meaning of `unsubscribed`."""
-    return (
-        f"EXISTS (SELECT FROM suppressions s WHERE s.address IN ({forms_in_sql(f'{row}.address')})"
-        f" AND s.scope = {row}.application_id || ' {SuppressionScope.MARKETING}'"
-        f" AND s.reason IN {LEFT_REASONS} AND {IN_FORCE})"
-    )
-
 
 _LEFT: Final = f"""
 SELECT c.id FROM unnest(%(ids)s::uuid[], %(applications)s::uuid[], %(addresses)s::text[])

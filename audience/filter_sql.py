@@ -19,6 +19,7 @@ from typing import Final
 import orjson
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     ColumnElement,
     FromClause,
     Text,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     collate,
     func,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -36,7 +38,8 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from audience.filter_tree import NEGATED, PROPERTY, All, Filter, Not, Operator, Rule, Span
 from audience.filter_values import plain
-from audience.filter_words import ENGAGEMENT
+from audience.filter_words import ENGAGEMENT, FLAGS
+from audience.predicate import left_all
 from store.tables import campaign_recipients, choices, contacts, engaged, segment_members, topics
 
 Condition = ColumnElement[bool]
@@ -57,6 +60,7 @@ _COLUMNS: Final[Mapping[str, Column]] = {
     "created_at": _C.created_at,
     "confirmed_at": _C.confirmed_at,
 }
+_LEFT_ALL: Final[Condition] = literal_column(left_all("c"), Boolean)
 _TIMES: Final = frozenset({"created_at", "confirmed_at"})
 _SIGN: Final = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
 _LOWEST, _HIGHEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -114,6 +118,8 @@ class _Composer:
             return _moment(_engagement(self._row("engaged", ""), rule.field), rule, self._now)
         if rule.field.startswith(PROPERTY):
             return _property(rule, self._now)
+        if rule.field in FLAGS:
+            return _LEFT_ALL if rule.value else ~_LEFT_ALL
         if rule.field in _TIMES:
             return _moment(_COLUMNS[rule.field], rule, self._now)
         return _text(_COLUMNS[rule.field], rule)

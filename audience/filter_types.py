@@ -25,11 +25,12 @@ from audience.filter_tree import (
     Value,
 )
 from audience.filter_values import date_from
-from audience.filter_words import MOMENTS, NAMED_THINGS, SHORT, TEXTS
+from audience.filter_words import FLAGS, MOMENTS, NAMED_THINGS, SHORT, TEXTS
 from audience.properties import PropertyType
 from core.addresses import AddressError, fold_address
 
 _MOMENT: Final = "moment"
+_FLAG: Final = "flag"
 _NAME: Final = "name"
 
 _EVERY: Final = frozenset({Operator.EQ, Operator.NEQ, Operator.EXISTS, Operator.IS_EMPTY})
@@ -46,6 +47,7 @@ _ASKED: Final[Mapping[str, frozenset[Operator]]] = {
     PropertyType.BOOLEAN: _EVERY,
     PropertyType.DATE: _EVERY | _ORDER | _SPANS,
     _MOMENT: _EVERY | _ORDER | _AGO,
+    _FLAG: frozenset({Operator.EQ, Operator.NEQ}),
 }
 _CALLED: Final[Mapping[str, str]] = {
     PropertyType.STRING: "a text",
@@ -53,6 +55,7 @@ _CALLED: Final[Mapping[str, str]] = {
     PropertyType.BOOLEAN: "true or false",
     PropertyType.DATE: "a date",
     _MOMENT: "a time",
+    _FLAG: "true or false",
 }
 _STATUSES: Final = ("confirmed", "unconfirmed")
 
@@ -93,6 +96,8 @@ def _kind(rule: Rule, definitions: Mapping[str, PropertyType]) -> str:
         return PropertyType.STRING
     if rule.field in MOMENTS:
         return _MOMENT
+    if rule.field in FLAGS:
+        return _FLAG
     key = rule.field.removeprefix(PROPERTY)
     if key not in definitions:
         raise _wrong(rule, f"there is no property `{key[:60]}`{_meant(key, definitions)}")
@@ -100,7 +105,7 @@ def _kind(rule: Rule, definitions: Mapping[str, PropertyType]) -> str:
 
 
 def _meant(key: str, definitions: Mapping[str, PropertyType]) -> str:
-    fields = [SHORT.get(name, name) for name in (*TEXTS, *MOMENTS)]
+    fields = [SHORT.get(name, name) for name in (*TEXTS, *MOMENTS, *FLAGS)]
     close = get_close_matches(key[:60], [*definitions, *fields], 1)
     return f": is `{close[0]}` meant?" if close else ", and no field of that name"
 
@@ -135,7 +140,7 @@ def _scalar(rule: Rule, kind: str, value: Scalar) -> Scalar:
 def _is_a(kind: str, value: Scalar) -> bool:
     if kind == PropertyType.STRING:
         return isinstance(value, str)
-    return isinstance(value, bool) if kind == PropertyType.BOOLEAN else _is_number(value)
+    return isinstance(value, bool) if kind in (PropertyType.BOOLEAN, _FLAG) else _is_number(value)
 
 
 def _is_number(value: Scalar) -> bool:

@@ -10,8 +10,11 @@ MOMENTS: Final = frozenset({"created_at", "confirmed_at", "opened", "clicked", "
 ENGAGEMENT: Final = frozenset({"opened", "clicked", "active"})
 TEXTS: Final = frozenset({"email", "first_name", "last_name", "language", "time_zone", "status"})
 
+FLAGS: Final = frozenset({"unsubscribed"})
+"""Fields that are true or false of everybody: whether somebody left all marketing mail."""
+
 FIELDS: Final[Mapping[str, str]] = {
-    **{name: name for name in (*sorted(TEXTS), *sorted(MOMENTS))},
+    **{name: name for name in (*sorted(TEXTS), *sorted(MOMENTS), *sorted(FLAGS))},
     "created": "created_at",
     "confirmed": "confirmed_at",
 }

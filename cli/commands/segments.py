@@ -30,7 +30,6 @@ _LONGEST_NAME = 200
 _COLUMNS = (
     Column("name", style="bold"),
     Column("filter_text", "who is in it", wrap=True),
-    Column("filter_problem", "problem", wrap=True, drop=3),
     Column("created_at", drop=2),
     Column("id", style="dim", drop=0),
 )
@@ -199,7 +198,10 @@ async def _explained(connection: Connection, segment: Segment) -> Explained:
 
 
 def _cells(explained: Explained) -> dict[str, object]:
-    return segment_face(explained) | {"filter_text": explained.text or "a list"}
+    told = explained.text or "a list"
+    if explained.problem:
+        told += f"\n(cannot be used: {explained.problem})"
+    return segment_face(explained) | {"filter_text": told}
 
 
 def _text(name: str) -> str:

@@ -28,6 +28,7 @@ class Somebody:
     lists: Mapping[str, str] = field(default_factory=dict)
     campaigns: Mapping[str, tuple[str, bool, bool]] = field(default_factory=dict)
     """State, opened, clicked."""
+    unsubscribed: bool = False
 
     @property
     def active(self) -> datetime | None:

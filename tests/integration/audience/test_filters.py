@@ -13,6 +13,7 @@ from sqlalchemy import literal, select, union_all
 from audience.audiences import Audience, people
 from audience.filter_sql import CONTACT, composed
 from audience.filter_tree import Filter, Not, Operator, Rule
+from core.ids import uuid7
 from store.tables import compiled
 from tests.integration.audience.naive import Somebody, days_ago, holds
 from tests.integration.messages.emails import APPLICATION
@@ -91,7 +92,7 @@ def _somebody(draw: Random, address: str) -> Somebody:
         {
             str(one): (state, draw.choice([True, False]), draw.choice([True, False]))
             for one in CAMPAIGNS if (state := draw.choice(["", "delivered", "tapered", "bounced"]))
-        },
+        }, draw.choice([True, False]),
     )  # fmt: skip
 
 
@@ -130,6 +131,11 @@ def _write(connection: "psycopg.Connection[Any]", application: UUID, identifier:
             "INSERT INTO engaged (application_id, address, opened_at, clicked_at, active_at)"
             " VALUES (%s, %s, %s, %s, %s)",
             [application, who.address, who.opened, who.clicked, who.login],
+        )
+    if who.unsubscribed:
+        connection.execute(
+            "INSERT INTO suppressions (id, address, scope, reason, source) VALUES (%s, %s, %s, 'unsubscribe', 'link')",
+            [uuid7(), who.address, f"{application} marketing"],
         )
     for topic, choice in who.choices.items():
         connection.execute(

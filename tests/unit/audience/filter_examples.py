@@ -63,7 +63,7 @@ def rules() -> st.SearchStrategy[Rule]:
         _asked(("status",), _ORDER[:2], st.sampled_from(["confirmed", "unconfirmed"])),
         _asked(("properties.age", "properties.opened"), _ORDER, _NUMBER),
         _asked(("properties.age",), _CHOICE, _some(_NUMBER)),
-        _asked(("properties.vip",), _ORDER[:2], st.booleans()),
+        _asked(("properties.vip", "unsubscribed"), _ORDER[:2], st.booleans()),
         _asked(("properties.born", *_MOMENTS), _ORDER, st.sampled_from(DATES)),
         _asked(_MOMENTS, _ORDER[2:], _MOMENT),
         _asked(("properties.born",), [Operator.WITHIN, Operator.OLDER, Operator.AHEAD], _SPAN),
