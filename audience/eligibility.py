@@ -121,9 +121,9 @@ async def rules_for(
     return Rules(policy, campaign_id, topic_id, list_id, heard, now)
 
 
-async def fix_alone(connection: Connection, topic_id: UUID | None) -> None:
-    """Until the end of the transaction nobody else fixes an audience of the topic: two campaigns that begin at one time
-    must not both take themselves for somebody's turn."""
+async def alone(connection: Connection, topic_id: UUID | None) -> None:
+    """Until the end of the transaction nobody else asks about the topic: two campaigns at one time must not both take
+    themselves for somebody's turn, nor both for the last that somebody gets this week."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('turns ' || %s::text, 0))", [str(topic_id)])
 
 

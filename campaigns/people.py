@@ -39,6 +39,8 @@ async def question(connection: Connection, campaign: Campaign) -> Part:
 async def eligible(connection: Connection, campaign: Campaign, moment: Moment) -> Part:
     """An expression: why the person in `p`, a row of `COLUMNS`, may not get the mail; NULL when they may."""
     rules = await _rules(connection, campaign)
+    if moment is Moment.MAKING and rules.policy.most_per_week is not None:
+        await eligibility.alone(connection, campaign.topic_id)
     return eligibility.ineligible("p", rules, moment), eligibility.names(rules)
 
 

@@ -97,7 +97,7 @@ async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
 async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, bool]:
     last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
     most = SLICE if last else FIRST_SLICE
-    await eligibility.fix_alone(connection, campaign.topic_id)
+    await eligibility.alone(connection, campaign.topic_id)
     asked, names = await people.question(connection, campaign)
     reason, rules = await people.eligible(connection, campaign, people.Moment.FIXING)
     statement = _FIX.format(
