@@ -45,8 +45,6 @@ _log = get_logger(__name__)
 MOST_QUEUED: Final = 10_000
 """Mails of one campaign that are due: some seconds of work for all workers."""
 BATCH: Final = 1_000
-_SOON: Final = timedelta(minutes=3)
-"""What is due so soon is being worked on, or will be: a claim lasts a minute."""
 _BURST: Final = timedelta(seconds=10)
 """Of the pace this much may come at once, after a pause or while nobody fed."""
 
@@ -55,8 +53,9 @@ SELECT now(), paced_at FROM campaigns WHERE id = %(campaign)s AND state = 'sendi
    FOR NO KEY UPDATE SKIP LOCKED
 """
 
+# What is claimed has its lease ahead, and what was put off its own time: neither keeps others waiting.
 _ROOM: Final = """
-SELECT count(*) FROM (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)s AND due_at < now() + %(soon)s
+SELECT count(*) FROM (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)s AND due_at <= now()
                        LIMIT %(most)s) due
 """
 
@@ -239,7 +238,7 @@ def _is_open(campaign: Campaign, now: datetime) -> bool:
 
 
 async def _room(connection: Connection, campaign: Campaign) -> int:
-    names = {"campaign": campaign.id, "soon": _SOON, "most": MOST_QUEUED}
+    names = {"campaign": campaign.id, "most": MOST_QUEUED}
     row = await (await connection.execute(_ROOM, names)).fetchone()
     return MOST_QUEUED - (row[0] if row else 0)
 

@@ -65,6 +65,9 @@ UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM chos
 """
 
 
+# No claim takes so long; and mail that waits for its own time may be much, and is not looked at for ever.
+_GONE_ON: Final = "SELECT id FROM campaigns WHERE state = 'sending' AND updated_at > now() - interval '2 minutes'"
+
 # Nothing before its time has come.
 _TESTED: Final = """
 SELECT r.variant, count(*) FILTER (WHERE r.state = 'delivered'), count(r.opened_at), count(r.clicked_at)
@@ -94,11 +97,9 @@ async def begin(database: Database) -> None:
 
 
 async def feed_all(database: Database, simulated_domain: str) -> None:
-    """Put mail into the queue, and make what was held due where its campaign goes on."""
+    """Put mail into the queue."""
     async with database.connection() as connection:
         sending = await repository.in_states(connection, [CampaignState.SENDING])
-        if sending:
-            await halted.release(connection, [one.id for one in sending])
     if sending:
         await _feed(database, sending, simulated_domain)
 
@@ -112,6 +113,14 @@ async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain
             async with _alone(database, campaign):
                 fed[campaign.id] = await feed.feed_one(database, campaign, simulated_domain)
         hungry = [campaign for campaign in hungry if fed.get(campaign.id) == feed.BATCH]
+
+
+async def release(database: Database) -> None:
+    """Make due what a claim has put aside although its campaign had just gone on."""
+    async with database.connection() as connection:
+        rows = await (await connection.execute(_GONE_ON)).fetchall()
+        if rows:
+            await halted.release(connection, [row[0] for row in rows])
 
 
 async def settle_all(database: Database) -> None:

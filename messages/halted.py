@@ -26,7 +26,6 @@ HELD: Final = "its campaign is halted"
 """In `delivery_queue.hold`."""
 LASTING: Final = timedelta(hours=1)
 
-# Queue rows whose time is soon are being worked on, and no claim holds one for so short a time.
 _DUE: Final = f"""
 UPDATE delivery_queue q SET due_at = now(), hold = NULL
  WHERE q.campaign_id = ANY(%(campaigns)s::uuid[]) AND q.due_at > now() AND q.hold = '{HELD}' AND q.claimed_by IS NULL

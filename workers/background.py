@@ -132,6 +132,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
     Duty("mail of campaigns", 0.25, Background.feed_campaigns),
     Duty("what became of campaigns' mail", 0.5, lambda background: campaigns.settle_all(background.reports.database)),
+    Duty("mail of campaigns that go on", 2.0, lambda background: campaigns.release(background.reports.database)),
     Duty("winners of experiments", 5.0, lambda background: campaigns.decide(background.reports.database)),
     Duty("campaigns that end", 1.0, lambda background: campaigns.finish(background.reports.database)),
     Duty("campaigns of nobody", 60.0, lambda background: forget_gone(background.reports.database)),

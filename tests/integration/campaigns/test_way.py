@@ -90,6 +90,7 @@ async def test_mail_that_a_claim_holds_after_the_campaign_went_on_is_found_again
     campaign = await world.started()
     await world.feed()
     await execute(world.database, "UPDATE delivery_queue SET hold = %s, due_at = now() + interval '1 h'", [halted.HELD])
+    await work.release(world.database)
     await world.send()
 
     assert await world.states(campaign) == {"ann@one.example": "delivered"}
