@@ -11,6 +11,7 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
+from rich.live import Live
 from rich.text import Text
 
 from audience import segments, topics
@@ -23,6 +24,7 @@ from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
 from cli.sessions import with_database
 from core.paging import Window
+from core.visible import on_one_line
 from messages.schedule_text import ScheduleError, parse_schedule
 from store.database import Connection, Database
 from web.faces.broadcasts import broadcast_answer, broadcast_face, people_face, recipient_face, report_face
@@ -398,16 +400,16 @@ def _progress(found: Campaign) -> str:
 
 def _watch(identifier: UUID) -> None:
     """The line of progress, again and again, until it ends or somebody has had enough."""
-    console = Console(stderr=True, highlight=False)
 
     async def work(database: Database) -> None:
-        while True:
-            async with database.connection() as connection:
-                found = await repository.get(connection, None, identifier)
-            console.print(Text(f"\r{_progress(found)}", no_wrap=True, overflow="ellipsis"), end="\x1b[K")
-            if found.state in _ENDS:
-                console.print()
-                return
-            await asyncio.sleep(_WATCH_SECONDS)
+        with Live(console=Console(stderr=True, highlight=False), auto_refresh=False) as live:
+            while True:
+                async with database.connection() as connection:
+                    found = await repository.get(connection, None, identifier)
+                line = Text(on_one_line(_progress(found)), no_wrap=True, overflow="ellipsis")
+                live.update(line, refresh=True)
+                if found.state in _ENDS:
+                    return
+                await asyncio.sleep(_WATCH_SECONDS)
 
     with_database(work)

@@ -77,6 +77,8 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     in_background(database_url, work.finish)
     in_background(database_url, work.settle_all)
     assert [one["people"]["cancelled"] for one in filled("campaigns", "list").out] == [1]
+    watched = filled("campaigns", "show", "Spring", "--watch")
+    assert (watched.status, "cancelled: 100% of 1 people done; 1 cancelled" in watched.said) == (0, True)
     assert filled("campaigns", "show", "Summer").code == "not_found"
     assert filled("campaigns", "retry", "Spring").code == "conflict"
 
