@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         "confirmed",
         pattern="^(confirmed|unconfirmed)$",
         description="What a contact is that an application makes with its key: `confirmed` by the application's word, "
-        "or `unconfirmed` until the person follows a link in a mail, where applications are not trusted.",
+        "or `unconfirmed`, until they sign up by a form or say yes to an import, where applications are not trusted.",
     )
     unconfirmed_days: int = Field(
         0, ge=0, le=3650, description="Days a contact that nobody confirmed is kept; 0: for ever."

@@ -3,6 +3,7 @@
 Works on the database directly, with the functions the API uses. A contact is named by its address or its id.
 """
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from audience import contact_history, contacts, properties, segments
 from audience.choices import Person
 from audience.contact_history import ContactAct, ContactPast, ContactSource
 from audience.contacts import Changes, Contact, named
+from audience.segments import Segment
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.commands import contact_imports
 from cli.commands.contact_imports import segment_named
@@ -28,6 +30,7 @@ from outcomes.exporting import Held
 from sandbox import erasing
 from store.database import Connection, Database
 from suppression.reasons import SuppressionScope
+from web.faces import contact_csv
 from web.faces.contacts import contact_answer, contact_face, contact_past_face, place_face, removed_face
 from web.faces.people import erased_face, held_face
 from web.faces.references import reference
@@ -44,6 +47,8 @@ ValuesOption = Annotated[
     list[str] | None, typer.Option("--property", "-p", metavar="KEY=VALUE", help="Often; KEY= takes a value away.")
 ]
 ConsentOption = Annotated[str, typer.Option("--consent", help="What they agreed to: kept as the proof.")]
+
+_CSV_PAGE = 1000
 
 _COLUMNS = (
     Column("email", style="bold"),
@@ -71,20 +76,23 @@ def list_contacts(
     segment: Annotated[str, typer.Option("--segment", "-s", help="Only who is in this segment: name or id.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most contacts to show.")] = 50,
     after: Annotated[UUID | None, typer.Option(help="What follows the contact with this id.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="All of them, as CSV with their properties.")] = False,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Contacts, newest first."""
+    """Contacts, newest first.
+
+    Example: postlane contacts list --segment News --csv > news.csv
+    """
+    if as_csv:
+        with_database(lambda database: _write_csv(database, application, segment))
+        return
 
     async def work(database: Database) -> list[Seen]:
         async with database.connection() as connection:
-            owner, window = (await chosen(connection, application)).id, Window(limit, after)
-            if segment:
-                wanted = await segments.get(connection, owner, await segment_named(connection, owner, segment))
-                found = await people.in_segment(connection, wanted, window, datetime.now(UTC))
-            else:
-                found = await contacts.page(connection, owner, window)
-            return await people.seen(connection, found.entries)
+            owner = (await chosen(connection, application)).id
+            wanted = await _segment(connection, owner, segment)
+            return await _page(connection, owner, wanted, Window(limit, after))
 
     empty = "No contacts: `postlane contacts add EMAIL` makes one."
     emit(with_database(work), contact_face, cells=contact_face, as_json=as_json, columns=_COLUMNS, empty=empty)
@@ -293,6 +301,33 @@ def erase(
             return erased_face(person.address, await erasing.erase(connection, person, _act(), scope))
 
     emit(with_database(work), as_json=as_json)
+
+
+async def _write_csv(database: Database, application: str, segment: str) -> None:
+    """Page by page: a million contacts stand in no memory."""
+    async with database.connection() as connection:
+        owner = (await chosen(connection, application)).id
+        wanted, definitions = await _segment(connection, owner, segment), await properties.known(connection, owner)
+        sys.stdout.write(contact_csv.header(definitions))
+        after: UUID | None = None
+        while found := await _page(connection, owner, wanted, Window(_CSV_PAGE, after)):
+            sys.stdout.writelines(contact_csv.lines(found, definitions))
+            after = found[-1].contact.id
+
+
+async def _page(connection: Connection, owner: UUID, segment: Segment | None, window: Window[UUID]) -> list[Seen]:
+    if segment is None:
+        found = await contacts.page(connection, owner, window)
+    else:
+        found = await people.in_segment(connection, segment, window, datetime.now(UTC))
+    return await people.seen(connection, found.entries)
+
+
+async def _segment(connection: Connection, owner: UUID, text: str) -> Segment | None:
+    """The one that is named, if one is."""
+    if not text:
+        return None
+    return await segments.get(connection, owner, await segment_named(connection, owner, text))
 
 
 async def _person(connection: Connection, application: str, text: str) -> Person:

@@ -1,7 +1,11 @@
 """`postlane contacts` and `contact-properties`, from first to last."""
 
+import csv
+import io
+
 import pytest
 
+from cli.commands import contacts
 from core.ids import uuid7
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
@@ -54,6 +58,23 @@ def test_a_person_is_exported_and_erased(filled: Postlane) -> None:
     assert (gone["contact_id"], gone["erased"]) == (ann, True)
     assert filled("contacts", "export", ANN).out["contact"] is None
     assert filled("contacts", "add", ANN).out["unsubscribed"] is True
+
+
+def test_contacts_as_csv_hold_no_formula(filled: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody calls themselves is no command of a spreadsheet; a negative number stays one."""
+    monkeypatch.setattr(contacts, "_CSV_PAGE", 2)
+    filled("contacts", "add", "=cmd@example.com", "--first-name", '=HYPERLINK("x")', "-p", "age=-5", "-s", "News")
+    filled("contacts", "add", "b@example.com", "--last-name", "Berg, née Ö", "-s", "News")
+    filled("contacts", "add", "c@example.com")
+    filled("contacts", "add", "d@example.com", "-s", "News")
+    written = filled("contacts", "list", "--segment", "News", "--csv").out
+    read = list(csv.DictReader(io.StringIO(written)))
+
+    assert [one["email"] for one in read] == ["d@example.com", "b@example.com", " =cmd@example.com"]
+    assert (read[1]["last_name"], read[2]["first_name"], read[2]["age"]) == (
+        "Berg, née Ö", ' =HYPERLINK("x")', "-5",
+    )  # fmt: skip
+    assert (read[0]["status"], read[0]["unsubscribed"], read[0]["age"]) == ("confirmed", "false", "")
 
 
 def test_mistakes_are_named(filled: Postlane) -> None:
