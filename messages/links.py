@@ -304,6 +304,9 @@ def _mended(url: str) -> str | None:
         return None
 
 
+_LONGEST_REFERENCE: Final = 40
+"""Characters; no name is as long, and no number of a character. Python turns none of 4,300 digits into a number."""
+
 _character = lru_cache(CACHED_LINKS)(unescape)
 
 
@@ -311,6 +314,8 @@ def _resolved(reference: re.Match[str]) -> str:
     """A character reference as in an attribute: `&copy=1` is a parameter of that name, and no © (WHATWG HTML,
     13.2.5.73)."""
     name = reference[1]
+    if len(reference[0]) > _LONGEST_REFERENCE:
+        return "\ufffd"
     if name is None or (name in html5 and (name.endswith(";") or not reference[2])):
         return _character(reference[0])
     return reference[0]

@@ -24,7 +24,6 @@ from templates.render import Compiled, RenderError, compile_line, compile_text
 
 CONTENT: Final = re.compile(r"\{\{\{?\s*content\s*\}?\}\}")
 """Where the content goes in a layout."""
-_BODY: Final = re.compile(r"<mj-body[^>]*>(.*)</mj-body>", re.DOTALL)
 
 
 class Kind(StrEnum):
@@ -136,8 +135,8 @@ def _sections(source: Source) -> str:
 
 def _inner(mjml: str) -> str:
     """The sections of an MJML source: those in its body, or all of it."""
-    body = _BODY.search(mjml)
-    return body[1] if body else mjml
+    start, end = mjml.find(">", max(0, mjml.find("<mj-body"))), mjml.rfind("</mj-body>")
+    return mjml[start + 1 : end] if "<mj-body" in mjml and 0 <= start < end else mjml
 
 
 def _from_mjml(body: str) -> str:

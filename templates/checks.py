@@ -7,14 +7,12 @@ the network or the database (domain, dead links, how many people lack a variable
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import unescape
-from html.parser import HTMLParser
 from typing import Final, Literal
 
 from templates.build import Content
-from templates.markup import VOID
+from templates.markup import VOID, pieces
 from templates.resend_notation import UNSUBSCRIBE
 
 MAX_WEIGHT: Final = 102 * 1024
@@ -27,7 +25,7 @@ _MOST_SHINGLES: Final = 400
 """Kept of a content: the smallest hashes, which are a fair sample (Broder, 1997)."""
 _SCHEMES: Final = ("http://", "https://", "mailto:", "tel:", "sms:")
 _WORD: Final = re.compile(r"\w+")
-_PLACEHOLDER: Final = re.compile(r"\{\{.*?\}\}\}?|\{%.*?%\}")
+_PLACEHOLDER: Final = re.compile(r"\{\{[^{}\n]*+\}\}++|\{%[^%\n]*+%\}")
 _UNSEEN: Final = re.compile(
     r"display\s*:\s*none|font-size\s*:\s*[01](px)?\s*(;|$)|visibility\s*:\s*hidden", re.IGNORECASE
 )
@@ -49,9 +47,7 @@ def remarks_on(
 ) -> list[Remark]:
     """All there is to say about a rendered mail. With its content and the variables that are `known` of people, also
     which placeholders nobody can fill."""
-    seen = _Seen()
-    seen.feed(html)
-    seen.close()
+    seen = _Seen(html)
     found = [*_subject(subject), *_unsubscribe(seen, text), *_weight(html), *_text(text), *_images(seen), *_links(seen)]
     if content is not None and known is not None:
         found += _unknown(content, frozenset(known))
@@ -162,27 +158,24 @@ def likeness(one: frozenset[int], other: frozenset[int]) -> float:
     return sum(number in both for number in sample) / len(sample)
 
 
-class _Seen(HTMLParser):
+class _Seen:
     """Links and images of a mail, and whether a link can be seen."""
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+    def __init__(self, html: str) -> None:
         self.links: list[tuple[str, bool]] = []
         self.images: list[tuple[str, str | None]] = []
         self._hidden: list[str] = []
+        for piece in pieces(html):
+            if piece.kind == "start":
+                self._start(piece.name, piece.attributes)
+            elif piece.kind == "end" and self._hidden and piece.name == self._hidden[-1]:
+                self._hidden.pop()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element begins."""
-        given = dict(attrs)
-        unseen = bool(_UNSEEN.search(given.get("style") or ""))
+    def _start(self, tag: str, given: Mapping[str, str]) -> None:
+        unseen = bool(_UNSEEN.search(given.get("style", "")))
         if tag in ("a", "area") and "href" in given:
-            self.links.append((unescape(given["href"] or ""), not (self._hidden or unseen)))
+            self.links.append((given["href"], not (self._hidden or unseen)))
         elif tag == "img":
-            self.images.append((given.get("src") or "", (given["alt"] or "") if "alt" in given else None))
+            self.images.append((given.get("src", ""), given.get("alt")))
         if tag not in VOID and (unseen or (self._hidden and tag == self._hidden[0])):
             self._hidden.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """An element ends."""
-        if self._hidden and tag == self._hidden[-1]:
-            self._hidden.pop()

@@ -19,10 +19,12 @@ CONTENT: Final = names(
 )
 """Elements that hold HTML, or text."""
 _MAX_DEPTH: Final = 20
+_MAX_TAGS: Final = 10_000
+# Each part takes what it begins to its end, or to the end of the text, so that no input is looked at twice.
 _TOKEN: Final = re.compile(
-    r"<!--(?:[^-]++|-(?!->))*+-->"
-    r"|<\?[^>]*+>"
-    r"|<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]*+)(?P<rest>(?:\"[^\"]*+\"|'[^']*+'|[^<>\"'])*+)>"
+    r"<!--(?:[^-]++|-(?!->))*+(?:-->|\Z)"
+    r"|<\?[^>]*+(?:>|\Z)"
+    r"|<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]*+)(?P<rest>(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^<>\"'])*+)(?:>|\Z)"
 )
 _ATTRIBUTE: Final = re.compile(r"\s*+([\w.:-]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'))?+")
 _BARE: Final = re.compile(r"&(?!#?\w{1,30};)")
@@ -74,6 +76,7 @@ class _Parser:
         self._hidden = hidden
         self._text = hidden.text
         self._faults: list[Fault] = []
+        self._tags = 0
         self._word = re.compile(rf"{hidden.prefix}\d++x")
 
     def root(self) -> Element:
@@ -94,6 +97,9 @@ class _Parser:
             if token is None:
                 break
             at = token.end()
+            self._tags += 1
+            if self._tags > _MAX_TAGS:
+                raise wrong(f"the document has more than {_MAX_TAGS} tags")
             if token["name"] and token["end"]:
                 self._close(token, open_elements)
             elif token["name"]:
@@ -113,6 +119,8 @@ class _Parser:
     def _open(self, token: re.Match[str], open_elements: list[Element]) -> int:
         """Takes an opening tag in, and returns where to read on."""
         rest, line = token["rest"], self._hidden.line(token.start())
+        if not token[0].endswith(">"):
+            raise wrong(f"the tag <{token['name']}> does not end", line)
         closed = rest.endswith("/")
         element = Element(token["name"], self._attributes(rest.removesuffix("/"), line, token["name"]), line=line)
         open_elements[-1].children.append(element)

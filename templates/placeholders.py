@@ -1,14 +1,15 @@
 """Takes placeholders out of a source before libraries for HTML read it, and puts them back. Pure.
 
-What stands between `{{ }}`, `{% %}`, `{# #}` and `{{{ }}}` becomes a word such as `pq3z17x`: letters and digits, which
-is a text, the part of an address, a colour and the name of an attribute alike, and which no library changes. In a text
-the word stands in a comment, for a word between the rows of a table would be moved in front of it.
+What stands between `{{ }}`, `{% %}`, `{# #}` and `{{{ }}}` becomes a word such as `pq3f…z17x`: letters and digits,
+which is a text, the part of an address, a colour and the name of an attribute alike, and which no library changes. In a
+text the word stands in a comment, for a word between the rows of a table would be moved in front of it.
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2s
 from html import unescape
 from typing import Final
 
@@ -82,7 +83,7 @@ class Hidden:
 
 def hide(source: str) -> Hidden:
     """The source with a word for each placeholder. Raises UnclosedError."""
-    prefix = next(name for name in (f"pq{n}z" for n in range(10**9)) if name not in source)
+    prefix = f"pq{blake2s(source.encode('utf-8', 'replace'), digest_size=8).hexdigest()}z"  # nobody can write it in
     parts: list[str] = []
     originals: list[str] = []
     starts: list[int] = []

@@ -5,10 +5,10 @@ images are their `alt`; tables of a layout are read cell by cell, as a screen re
 """
 
 import re
-from html.parser import HTMLParser
+from collections.abc import Mapping
 from typing import Final
 
-from templates.markup import VOID, names
+from templates.markup import VOID, names, pieces
 from templates.placeholders import Hidden, hide
 
 _SILENT: Final = names("style script title head template noscript textarea select")
@@ -28,8 +28,7 @@ def text_of_html(html: str) -> str:
 
 def _text(hidden: Hidden) -> str:
     reader = _Reader(hidden)
-    reader.feed(hidden.text)
-    reader.close()
+    reader.read()
     lines = [line.strip() for line in "".join(reader.parts).split("\n")]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     # A loop or a condition that stands alone takes no lines: else each round would leave empty ones.
@@ -41,21 +40,30 @@ def _alone(found: re.Match[str], hidden: Hidden) -> str:
     return found[1] if only else found[0]
 
 
-class _Reader(HTMLParser):
+class _Reader:
     """Gathers what is shown."""
 
     def __init__(self, hidden: Hidden) -> None:
-        super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._hidden = hidden
         self._links: list[tuple[str, int]] = []
         self._silent: list[str] = []
         """Elements that are not shown and are still open, the outermost first."""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element begins."""
-        given = dict(attrs)
-        unseen = tag in _SILENT or _INVISIBLE.search(given.get("style") or "")
+    def read(self) -> None:
+        """Reads the whole."""
+        for piece in pieces(self._hidden.text):
+            if piece.kind == "text":
+                self._text(piece.text)
+            elif piece.kind == "comment":
+                self._comment(piece.text)
+            elif piece.kind == "end":
+                self._end(piece.name)
+            else:
+                self._start(piece.name, piece.attributes)
+
+    def _start(self, tag: str, given: Mapping[str, str]) -> None:
+        unseen = tag in _SILENT or _INVISIBLE.search(given.get("style", ""))
         if self._silent or unseen:
             if tag not in VOID and (not self._silent or tag == self._silent[0]):
                 self._silent.append(tag)
@@ -65,13 +73,12 @@ class _Reader(HTMLParser):
             self.parts.append("- ")
         elif tag == "hr":
             self.parts.append("\n\n----\n\n")
-        elif tag == "img" and (given.get("alt") or "").strip():
-            self.parts.append(given["alt"] or "")
+        elif tag == "img" and given.get("alt", "").strip():
+            self.parts.append(given["alt"])
         elif tag == "a":
-            self._links.append((given.get("href") or "", len(self.parts)))
+            self._links.append((given.get("href", ""), len(self.parts)))
 
-    def handle_endtag(self, tag: str) -> None:
-        """An element ends."""
+    def _end(self, tag: str) -> None:
         if self._silent:
             if tag == self._silent[-1]:
                 self._silent.pop()
@@ -80,14 +87,13 @@ class _Reader(HTMLParser):
             self._link(*self._links.pop())
         self._break(tag)
 
-    def handle_data(self, data: str) -> None:
-        """A text."""
+    def _text(self, data: str) -> None:
         if not self._silent:
             text = _SPACE.sub(" ", data)
             at_start = not self.parts or self.parts[-1].endswith((" ", "\n"))
             self.parts.append(text.lstrip(" ") if at_start else text)
 
-    def handle_comment(self, data: str) -> None:
+    def _comment(self, data: str) -> None:
         """What only Outlook reads. A loop or a condition may begin in it and end in the next: `templates/mjml_tree`."""
         for number, placeholder in self._hidden.words(data):
             if placeholder.startswith("{%"):

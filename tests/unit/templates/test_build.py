@@ -1,6 +1,7 @@
 """From HTML, MJML and blocks to mail: what comes out, what is said of what is wrong, and what is never handed to the
 libraries."""
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from templates.build import Built, Kind, Source, build, compiled
+from templates.checks import remarks_on, shingles
 from templates.faults import SourceError
 from templates.markup import objection
 
@@ -68,7 +70,7 @@ def test_placeholders_survive_mjml_and_styles_wherever_they_stand() -> None:
         html.index("Tea</td>") < html.index("R&amp;B</td>") < html.index("</tbody></table>", html.index("R&amp;B</td>"))
     )
     assert 'href="{{{RESEND_UNSUBSCRIBE_URL}}}"' in html
-    assert "pq0z" not in html
+    assert not re.search("pq[0-9a-f]{16}z", html)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +326,33 @@ def test_text_is_made_of_html_and_can_be_given() -> None:
         "Pic Go (https://x.example/{{ n }}) a@x.example", "", "----", "", "{% if n %}if", "", "{% endif %}end",
     ]  # fmt: skip
     assert build(Source(Kind.HTML, html, text="Mine {{ n }}")).text == "Mine {{ n }}"
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<!--", "<a ", "<![CDATA[", "</", "<!", "<?", "<a b='", "<p", "<style>", "<textarea>", "&", "&#", "<a =", "<"],
+)
+def test_no_html_takes_long_to_be_read(part: str) -> None:
+    """16 KB of `<a ` took the parser of Python's library three seconds, and the time grows with the square."""
+    body = part * (400_000 // len(part))
+
+    assert isinstance(build(Source(Kind.HTML, body)).text, str)
+    assert remarks_on("Hi", body, "x")
+
+
+@pytest.mark.parametrize(
+    "part", ["<!--", "<?", '<a "', "<mj-body", "<mj-x/>", "<mj-text>", "</mj-text>", "<a <a '", "{{x}}", "{{ x", "&"]
+)
+def test_no_mjml_takes_long_to_be_refused(part: str) -> None:
+    body = part * (150_000 // len(part))
+
+    assert refused(Source(Kind.MJML, body))
+    assert refused(Source(Kind.MJML, body), mjml("{{ content }}"))
+    assert isinstance(shingles(body), frozenset)
+
+
+def test_numbers_of_characters_have_an_end() -> None:
+    assert build(Source(Kind.HTML, f"<p>a&#{'0' * 5000}65;b&amp;&eacute;&#x41;</p>")).text.endswith("b&éA\n")
 
 
 def test_nobody_pays_for_the_libraries_who_does_not_build() -> None:
