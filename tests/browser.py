@@ -1,0 +1,146 @@
+"""A real browser for tests of pages: headless Chromium, told what to do over its DevTools pipe.
+
+No library: the protocol is JSON with a NUL behind each message, on two file descriptors. Scripts of pages are off, as
+careful people have them; a click is one of the mouse at a place of the screen.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SECONDS = 40.0
+WIDTH, HEIGHT = 360, 740
+"""CSS pixels of a small phone."""
+
+_OPTIONS = (
+    "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-default-browser-check", "--hide-scrollbars", "--lang=en",
+)  # fmt: skip
+_PLACE = """
+(() => {{
+  const found = [...document.querySelectorAll({selector})].find(e => e.textContent.includes({text}) || !{text});
+  if (!found) return null;
+  found.scrollIntoView({{block: "center"}});
+  const r = found.getBoundingClientRect();
+  return [r.x + r.width / 2, r.y + r.height / 2];
+}})()
+"""
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, reader: asyncio.StreamReader, commands: int) -> None:
+        self.said: list[str] = []
+        """What the browser complained about: a policy that was broken, something that could not be loaded."""
+        self._reader, self._commands = reader, commands
+        self._session = ""
+        self._number = 0
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._loaded = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen())
+
+    async def begin(self) -> None:
+        """A small phone without scripts."""
+        target = await self.call("Target.createTarget", url="about:blank")
+        self._session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))[
+            "sessionId"
+        ]
+        for what in ("Page", "Log", "Runtime"):
+            await self.call(f"{what}.enable")
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=2, mobile=True
+        )
+        await self.call("Emulation.setScriptExecutionDisabled", value=True)
+
+    async def open(self, url: str) -> None:
+        """Follow a link to the end of its loading."""
+        await self._and_load(self.call("Page.navigate", url=url))
+
+    async def click(self, selector: str, text: str = "", *, leads_on: bool = True) -> None:
+        """Press the middle of the first element of this kind with this text; `leads_on`: another page loads then."""
+        place = await self.value(_PLACE.format(selector=json.dumps(selector), text=json.dumps(text)))
+        assert place, f"no {selector} {text!r} on {await self.text()}"
+        press = self._press(*place)
+        await (self._and_load(press) if leads_on else press)
+
+    async def text(self) -> str:
+        """What a person reads."""
+        return str(await self.value("document.body.innerText"))
+
+    async def value(self, expression: str) -> Any:
+        """The value of an expression, for looking only."""
+        answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """One command of the protocol."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        self._waiting[self._number] = answer = asyncio.get_running_loop().create_future()
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        async with asyncio.timeout(SECONDS):
+            return await answer
+
+    async def close(self) -> None:
+        """Hear no more."""
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+
+    async def _press(self, x: float, y: float) -> None:
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def _and_load(self, act: Any) -> None:
+        self._loaded.clear()
+        await act
+        async with asyncio.timeout(SECONDS):
+            await self._loaded.wait()
+
+    async def _listen(self) -> None:
+        while True:
+            message = json.loads((await self._reader.readuntil(b"\0"))[:-1])
+            if waiting := self._waiting.pop(message.get("id", 0), None):
+                waiting.set_result(message.get("result") or {"error": message.get("error")})
+            elif message.get("method") == "Page.loadEventFired":
+                self._loaded.set()
+            elif message.get("method") == "Log.entryAdded":
+                self.said.append(message["params"]["entry"]["text"])
+
+
+@asynccontextmanager
+async def browsing(folder: Path) -> AsyncIterator[Page]:
+    """A tab of a browser that keeps its data in the folder."""
+    assert PROGRAM is not None
+    (their_end, commands), (answers, their_other) = os.pipe(), os.pipe()
+    command = [PROGRAM, *_OPTIONS, f"--user-data-dir={folder}", "about:blank"]
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", f'exec "$@" 3<&{their_end} 4>&{their_other}', "bash", *command,
+        pass_fds=(their_end, their_other), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(their_end)
+    os.close(their_other)
+    reader = asyncio.StreamReader(limit=1 << 24)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(answers, "rb", 0)
+    )
+    page = Page(reader, commands)
+    try:
+        await page.begin()
+        yield page
+    finally:
+        await page.close()
+        transport.close()
+        os.close(commands)
+        process.terminate()
+        await process.wait()
