@@ -1,5 +1,5 @@
 """Filters of contacts: read from text or JSON, checked against what an application knows of its contacts, and shown
-again. Pure; `filter_sql` makes a condition of them.
+again. Touches no database; `filter_sql` makes a condition of them.
 
     {"type": "and", "rules": [
       {"type": "rule", "field": "properties.country", "operator": "eq", "value": "DE"},
