@@ -118,6 +118,8 @@ _MANNERS: Final = Manners(
     answer_bug=answer_to_bug,
 )
 
+_DOCUMENT: Final[dict[str, Any]] = {}
+
 
 @asynccontextmanager
 async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
@@ -157,10 +159,10 @@ class Application(FastAPI):
         return Edge(super().build_middleware_stack(), self, direct, _MANNERS)
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, made once."""
-        if self.openapi_schema is None:
-            self.openapi_schema = openapi.describe(self)
-        return self.openapi_schema
+        """The OpenAPI document, made once a process: it tells of the routes, and of no setting."""
+        if not _DOCUMENT:
+            _DOCUMENT.update(openapi.describe(self))
+        return _DOCUMENT
 
 
 def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
