@@ -61,12 +61,14 @@ async def update(connection: Connection, known: Campaign, draft: Draft) -> Campa
 
 async def start(connection: Connection, known: Campaign) -> Campaign:
     """Send it now. Its words are fixed here, its audience a moment later."""
+    known = await _as_it_is(connection, known)
     await _fix_words(connection, known)
     return await repository.move(connection, known, Act.START)
 
 
 async def schedule(connection: Connection, known: Campaign, at: datetime | None, now: datetime) -> Campaign:
     """Send it at an instant, or at the local time that its plan has (`at` is None then)."""
+    known = await _as_it_is(connection, known)
     if at is None and known.plan.local is None:
         raise invalid("scheduled_at", "it needs an instant, or a local time in its plan")
     begins = known.plan.begins(at)
@@ -169,6 +171,12 @@ async def _check(connection: Connection, application_id: UUID, draft: Draft, *, 
             if not same:
                 raise invalid("experiment.variants", "another sender has to be of the same domain")
         contents.check_syntax(words)
+
+
+async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
+    """As it stands, and stays to the end of the transaction: what is sent is what was written last."""
+    await repository.hold(connection, known.id, *CampaignState)
+    return await repository.get(connection, known.application_id, known.id)
 
 
 async def _fix_words(connection: Connection, known: Campaign) -> None:
