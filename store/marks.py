@@ -7,7 +7,8 @@ the whole days of UTC. The marks are kept by triggers on the daily sums, which `
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import zip_longest
+from itertools import chain, repeat, zip_longest
+from operator import sub
 from typing import Any, Final, NamedTuple
 
 from store.database import Connection
@@ -43,8 +44,8 @@ class Counted(NamedTuple):
 
     since: date
     group: tuple[Any, ...]
-    counts: Sequence[tuple[str, str, int]]
-    """Outcome, part and how many."""
+    counts: Sequence[tuple[tuple[str, str], int]]
+    """Outcome with part, and how many."""
 
 
 async def between(
@@ -88,8 +89,11 @@ def _added(one: Totals, other: Totals) -> Totals:
 def _differences(
     upto: Mapping[tuple[Any, ...], Mapping[int, Totals]], bounds: Sequence[date], kinds: Sequence[tuple[str, str, int]]
 ) -> Iterator[Counted]:
-    known = {number: (outcome, part) for outcome, part, number in kinds}
+    names = [("", "")] * max((number for _, _, number in kinds), default=0)
+    for outcome, part, number in kinds:
+        names[number - 1] = outcome, part
     for group, sums in upto.items():
         for place, since in enumerate(bounds[:-1], start=1):
-            pairs = enumerate(zip_longest(sums.get(place + 1, ()), sums.get(place, ()), fillvalue=0), start=1)
-            yield Counted(since, group, [(*known[kind], end - start) for kind, (end, start) in pairs if end != start])
+            end, start = sums.get(place + 1, ()), sums.get(place, ())
+            counts = map(sub, end, chain(start, repeat(0)))
+            yield Counted(since, group, [(name, n) for name, n in zip(names, counts, strict=False) if n])

@@ -59,18 +59,22 @@ class Tally:
 
     def add(self, outcome: str, part: str, n: int) -> None:
         """Count."""
-        self.add_all([(outcome, part, n)])
+        self.add_all([((outcome, part), n)])
 
-    def add_all(self, counts: Iterable[tuple[str, str, int]]) -> None:
+    def add_all(self, counts: Iterable[tuple[tuple[str, str], int]]) -> None:
         """Count by outcome and part."""
-        for outcome, part, n in counts:
+        for (outcome, part), n in counts:
             parts = self._counts.setdefault(outcome, {})
             parts[part] = parts.get(part, 0) + n
         self._measures = None
 
     def merge(self, other: "Tally") -> None:
         """Count what the other one did."""
-        self.add_all((outcome, part, n) for outcome, parts in other._counts.items() for part, n in parts.items())
+        for outcome, parts in other._counts.items():
+            mine = self._counts.setdefault(outcome, {})
+            for part, n in parts.items():
+                mine[part] = mine.get(part, 0) + n
+        self._measures = None
 
     def __bool__(self) -> bool:
         """Something is counted."""
