@@ -32,9 +32,9 @@ class Counts(BaseModel):
 class FaultItem(BaseModel):
     """A line that made no contact."""
 
-    line: int
+    line: int = Field(description="Its number in the file.")
     text: str = Field(description="The address as it stands there.")
-    why: Why
+    why: Why = Field(description="For programs.")
     reason: str = Field(description="In words.")
 
 
@@ -43,8 +43,8 @@ class ImportItem(ImportReference):
 
     status: ImportStatus
     created_at: datetime
-    completed_at: datetime | None
-    counts: Counts
+    completed_at: datetime | None = Field(description="When it ended; null while it goes on.")
+    counts: Counts = Field(description="Lines, by what became of them.")
     name: str = Field(description="Of the file.")
     confirmations: int = Field(description="People who get one mail that asks them; it leaves at its pace.")
     reasons: dict[str, int] = Field(description="How many lines were not taken, by reason.")
@@ -57,7 +57,7 @@ class AskingItem(BaseModel):
 
     waiting: int
     asked: int = Field(description="Their mail was written.")
-    confirmed: int
+    confirmed: int = Field(description="They said yes.")
     unsent: int = Field(description="They get none: suppressed or gone since, or the import was stopped.")
     held: str | None = Field(description="Why nobody is asked at the moment.")
 
@@ -65,7 +65,7 @@ class AskingItem(BaseModel):
 class ImportAnswer(ImportItem):
     """An import, and how far asking its people is."""
 
-    asking: AskingItem
+    asking: AskingItem = Field(description="How far asking its people is.")
 
 
 class ImportList(Listed[ImportItem]):

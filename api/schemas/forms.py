@@ -108,13 +108,13 @@ class FormItem(BaseModel):
     id: UUID
     name: str
     sender: str = Field(alias="from")
-    segment_id: UUID | None
-    topics: list[UUID]
-    fields: list[FormField]
-    language: str
-    texts: dict[str, FormTexts]
-    origins: list[str]
-    welcome: bool
+    segment_id: UUID | None = Field(description="The list that people are put on.")
+    topics: list[UUID] = Field(description="Types of mail to choose from.")
+    fields: list[FormField] = Field(description="What it asks beside the address.")
+    language: str = Field(description="Of readers whose own has no texts.")
+    texts: dict[str, FormTexts] = Field(description="What it says, by language.")
+    origins: list[str] = Field(description="Web origins whose pages may use it by script.")
+    welcome: bool = Field(description="Whether a welcome mail follows.")
     url: str | None = Field(description="The hosted page; null without public pages.")
     embed: str | None = Field(description="The form as HTML for a page of yours.")
     figures: Figures
