@@ -49,7 +49,14 @@ async def ask_all(connection: psycopg.AsyncConnection[tuple[object, ...]], email
     told = {**keys, "states": ["delivered"] * count, "attempts": [1] * count, "times": [now] * count}
     later = {**told, "due": [now] * count, "ips": [""] * count, "workers": [WORKER] * count}
     names = [f"none{number}" for number in range(50)]
-    taken = {"lane": "marketing", "destinations": names, "each": 4, "lease": timedelta(seconds=60), "worker": WORKER}
+    taken = {
+        "lane": "marketing",
+        "destinations": names,
+        "each": 4,
+        "lease": timedelta(seconds=60),
+        "worker": WORKER,
+        "aside": timedelta(hours=1),
+    }
     for statement, values in (
         (claim._CLAIM, taken),
         (claim._LOAD, {"ids": emails, "inline": 65536}),
