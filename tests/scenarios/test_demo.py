@@ -126,7 +126,8 @@ def _try_lines(terminal: Terminal, facts: dict[str, Any]) -> list[str]:
 
 
 def _second_start(folder: Path, facts: dict[str, Any], sent: list[str]) -> None:
-    with up(folder, "--demo", env={"POSTLANE_API_PORT": str(urlsplit(facts["api_url"]).port)}) as terminal:
+    ports = {f"POSTLANE_{name}_PORT": str(urlsplit(facts[f"{name.lower()}_url"]).port) for name in ("API", "PUBLIC")}
+    with up(folder, "--demo", env=ports) as terminal:
         terminal.until(lambda: terminal.lines("curl"), READY_SECONDS, "second start")
         again = _facts(folder)
         assert (again["api_key"], again["api_url"]) == (facts["api_key"], facts["api_url"])
