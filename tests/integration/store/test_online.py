@@ -211,7 +211,7 @@ def test_an_index_whose_making_was_interrupted_is_made_anew(url: str) -> None:
         with pytest.raises(DatabaseUnavailableError):
             upgrade.result(60)
     assert migrate.current(url) == "0012"
-    assert invalid_indexes(url) == 2
+    assert invalid_indexes(url) in (1, 2), "it drops its own before each try, and may have been about to try again"
 
     assert migrate.upgrade(url) == migrate.newest()
     assert invalid_indexes(url) == 0
