@@ -21,8 +21,8 @@ _Code = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 class FormTexts(Strict):
     """What a form says in one language; what is left out is said in our words."""
 
-    title: _Line = ""
-    intro: _Text = ""
+    title: _Line = Field("", description="What stands above the form.")
+    intro: _Text = Field("", description="What stands between title and form.")
     consent: _Text = Field("", description="What people agree to: kept with their consent, word for word.")
     frequency: _Line = Field("", description="How often mail comes, as a sentence.", examples=["Once a month."])
     welcome: _Text = Field("", description="What the welcome mail begins with.")

@@ -1,6 +1,7 @@
 """The OpenAPI document as those read it who have nothing else: a validator, a generator of types, a person."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,18 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, all_ in DOCUMENT["paths"].items():
         for method, found in all_.items():
             yield method, path, found
+
+
+def reachable(places: list[Any]) -> set[str]:
+    """Names of the schemas that are part of these places, directly or through another."""
+    schemas = DOCUMENT["components"]["schemas"]
+    found: set[str] = set()
+    waiting = [json.dumps(place) for place in places]
+    while waiting:
+        named = set(re.findall(r'"#/components/schemas/([^"]+)"', waiting.pop())) - found
+        found |= named
+        waiting += [json.dumps(schemas[name]) for name in named]
+    return found
 
 
 def test_it_is_valid() -> None:
@@ -43,13 +56,12 @@ def test_names_of_types_are_plain() -> None:
 
 
 def test_every_field_of_an_answer_and_every_parameter_has_a_meaning() -> None:
-    bodies = json.dumps([found.get("requestBody") for _, _, found in operations()])
+    answers = reachable([found["responses"] for _, _, found in operations()])
     silent = [
         f"{name}.{field}"
-        for name, schema in DOCUMENT["components"]["schemas"].items()
-        for field, described in schema.get("properties", {}).items()
+        for name in sorted(answers)
+        for field, described in DOCUMENT["components"]["schemas"][name].get("properties", {}).items()
         if not described.get("description")
-        and name.endswith(("Answer", "List", "Summary", "Item", "Deleted", "Limits", "Capabilities"))
     ]
     silent += [
         f"{method} {path} {one['name']}"
@@ -57,7 +69,7 @@ def test_every_field_of_an_answer_and_every_parameter_has_a_meaning() -> None:
         for one in found.get("parameters", ())
         if one["in"] != "path" and not one.get("description")
     ]
-    assert bodies
+    assert {"EmailAnswer", "WebhookRequest"} <= answers, "one by itself, one inside another"
     assert silent == []
 
 
