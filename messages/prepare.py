@@ -108,7 +108,7 @@ def _addressed(mail: _Mail, whose: tuple[Claimed, StoredEmail, Sender], token: s
 def _compose(email: StoredEmail, content: StoredContent | None, sender: Sender, lane: Lane) -> _Mail | str:
     if content is None:
         return "its content is no longer stored"
-    feedback = feedback_id(email.tags, email.application_id, lane, sender.name)
+    feedback = feedback_id(email, lane, sender.name)
     try:
         if content.raw is not None:
             data = compose_raw(content.raw, email.message_id, _date(email), feedback)

@@ -105,8 +105,22 @@ def test_feedback_id(tags: tuple[tuple[str, str], ...], campaign: str) -> None:
     assert 5 <= len(slots[3]) <= 15
 
 
+@pytest.mark.parametrize(
+    ("tags", "slot"),
+    [((), None), ((("kind", "news"),), None), ((("kind", "news"), ("campaign", "spring")), "spring")],
+)
+def test_mail_of_a_campaign_is_counted_by_its_id_unless_a_tag_names_it(
+    tags: tuple[tuple[str, str], ...], slot: str | None
+) -> None:
+    campaign = uuid7()
+    content = StoredContent(None, "Thank you.", (), None)
+    (one,), (other,) = (_several(content, 1, tags=tags, campaign_id=campaign) for _ in range(2))
+    ids = [message_from_bytes(envelope.whole)["Feedback-ID"] for envelope in (one, other)]
+    assert [found.split(":")[0] for found in ids] == [slot or campaign.hex] * 2
+
+
 @pytest.mark.parametrize("domain", ["a.b", "newsletter.with.a.long.name.example", "shop.example"])
 def test_the_sender_of_a_feedback_id_has_five_to_fifteen_characters(domain: str) -> None:
-    made = feedback_id((), uuid7(), Lane.MARKETING, domain).rpartition(":")[2]
+    made = feedback_id(stored(), Lane.MARKETING, domain).rpartition(":")[2]
     assert 5 <= len(made) <= 15
-    assert made == feedback_id((("x", "y"),), uuid7(), Lane.TRANSACTIONAL, domain).rpartition(":")[2]
+    assert made == feedback_id(stored(tags=(("x", "y"),)), Lane.TRANSACTIONAL, domain).rpartition(":")[2]
