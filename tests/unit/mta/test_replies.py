@@ -140,6 +140,14 @@ def decided(response: Response, provider: str = "") -> str:
         ),
         ("", reply(421, "4.16.55", "Messages from 192.0.2.1 temporarily deferred"), "throttle_ip ip_reputation ip"),
         *(
+            (name, given, "throttle_ip ip_reputation ip")
+            for name in ("yahoo", "yahoo_japan", "")
+            for given in (
+                reply(421, "", "Message temporarily deferred - 4.16.50"),
+                reply(421, "4.16.51", "Message temporarily deferred - 4.16.51"),
+            )
+        ),
+        *(
             (name, reply(421, code, AMOUNT, Phase.DOT), "throttle_ip rate_limited ip")
             for name in ("gmail", "")
             for code in ("4.7.0", "4.7.28")

@@ -35,6 +35,7 @@ OWN_SAMPLES_ONLY = frozenset(
         "qq-domain-rate",
         "qq-sender-domain",
         "qq-recipient-policy",
+        "yahoo-ip-deferred-code",
         "yahoo-authentication",
         "not-wanted-by-the-recipient",
         "filing-program-failed",
