@@ -2,7 +2,7 @@
 
 Pure. Gmail shows complaint rates for each of the first three where there is enough mail, and wants the last one (5 to
 15 characters) the same for all mail of a sender: it is the sender domain, or what stands for a longer one. The slot of
-the campaign holds the tag `campaign`; without it, in mail of a campaign, its id; in other mail the first tag, if any. The
+the campaign holds the tag `campaign`; without it, in mail of a campaign, its id; in other mail the first tag. The
 whole id: those that begin with the same twelve digits were made in the same millisecond.
 """
 
