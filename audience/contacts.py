@@ -21,13 +21,13 @@ from audience import choices, contact_history, properties, segments
 from audience.choices import Person
 from audience.contact_fields import FIELDS, checked_email, checked_fields
 from audience.contact_history import Changed, ContactAct
-from audience.predicate import left_all
 from audience.properties import Value
 from core.addresses import AddressError, fold_address
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, not_found
 from store.database import Connection
+from suppression.predicate import left_all
 
 
 class Status(StrEnum):

@@ -39,8 +39,8 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from audience.filter_tree import NEGATED, PROPERTY, All, Filter, Not, Operator, Rule, Span
 from audience.filter_values import plain
 from audience.filter_words import ENGAGEMENT, FLAGS
-from audience.predicate import left_all
 from store.tables import campaign_recipients, choices, contacts, engaged, segment_members, topics
+from suppression.predicate import left_all
 
 Condition = ColumnElement[bool]
 Column = ColumnElement[Anything]

@@ -8,30 +8,12 @@ wrote them, is ruled by the pause alone.
 from typing import Final
 from uuid import UUID
 
-from suppression.predicate import IN_FORCE
-from suppression.reasons import Reason, SuppressionScope
-from suppression.subjects import forms_in_sql
-
 ALL: Final = UUID(int=0)
 """In `choices.topic_id`: all marketing mail of the application."""
 
 LEFT: Final = "topic_opt_out"
 NOT_ASKED_FOR: Final = "topic_not_opted_in"
 PAUSED: Final = "paused"
-
-
-LEFT_REASONS: Final = f"('{Reason.UNSUBSCRIBE}', '{Reason.COMPLAINT}')"
-"""What people say themselves: a complaint takes the place of an unsubscription, and says no less."""
-
-
-def left_all(row: str) -> str:
-    """An expression: whether the person in `row` (columns `address` and `application_id`) left all marketing mail of
-    the application. The one meaning of `unsubscribed`."""
-    return (
-        f"EXISTS (SELECT FROM suppressions s WHERE s.address IN ({forms_in_sql(f'{row}.address')})"
-        f" AND s.scope = {row}.application_id || ' {SuppressionScope.MARKETING}'"
-        f" AND s.reason IN {LEFT_REASONS} AND {IN_FORCE})"
-    )
 
 
 def refusing(row: str) -> str:
