@@ -8,9 +8,11 @@ names of people. `core/list_rows` makes rows of the lines.
 import codecs
 import gzip
 import io
+import lzma
 import shutil
 import tempfile
 import zipfile
+import zlib
 from typing import IO, Final
 
 from core.refusal import invalid
@@ -23,6 +25,8 @@ _SPOOLED: Final = 16 * 1024 * 1024
 """Bytes of a zip archive from standard input that are kept in memory; beyond them in a file."""
 _SHEET: Final = ("[Content_Types].xml", "mimetype")
 """Parts of spreadsheets, which are zip archives too."""
+TORN: Final = (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+"""What reading a damaged file ends with, whatever it is packed with."""
 
 
 def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
@@ -58,7 +62,7 @@ def _only_file(stream: io.BufferedReader) -> IO[bytes]:
             shown = f": {', '.join(names[:3])[:200]}" if names else ""
             raise invalid("file", f"the archive must hold one file, and holds {len(names)}{shown}", "invalid_file")
         return archive.open(names[0])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # RuntimeError: it wants a password
+    except (*TORN, NotImplementedError, RuntimeError) as error:  # RuntimeError: it wants a password
         raise invalid("file", f"the archive cannot be read: {error}", "invalid_file") from None
 
 

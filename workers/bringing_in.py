@@ -3,10 +3,8 @@
 A worker that was killed left the import as far as its last slice; whoever comes next goes on behind it.
 """
 
-import gzip
+import asyncio
 import tempfile
-import zipfile
-import zlib
 from typing import Final
 
 from audience import import_asking, importing, imports, properties
@@ -14,7 +12,8 @@ from audience.checks import MailRecords
 from audience.import_merging import terms_of
 from audience.importing import Domains, Progress, Work
 from audience.imports import Import
-from core.list_files import decoded
+from core.errors import UnavailableError
+from core.list_files import TORN, decoded
 from core.logs import get_logger
 from core.refusal import Refused
 from store.database import Database
@@ -22,15 +21,24 @@ from store.database import Database
 _log = get_logger(__name__)
 
 _IN_MEMORY: Final = 8 * 1024 * 1024
-_TORN: Final = (EOFError, OSError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
-"""What reading a damaged file ends with."""
 
 
 async def bring_in(database: Database, records: MailRecords) -> int:
     """Work on every upload that nobody else works on; how many were done."""
     async with database.connection() as connection:
         waiting = await imports.uploaded(connection)
-    return sum([await _one(database, records, found) for found in waiting])
+    return sum([await _alone(database, records, found) for found in waiting])
+
+
+async def _alone(database: Database, records: MailRecords, found: Import) -> bool:
+    """A bug that one list brings to light ends that import, and says so; those of others go on."""
+    try:
+        return await _one(database, records, found)
+    except UnavailableError:
+        raise
+    except Exception as error:  # whatever it is, those behind it are not to blame
+        _log.error("import_failed", id=str(found.id), exc_info=error)
+        return await _failed(database, found, f"internal error: {type(error).__name__}: {error}")
 
 
 async def _one(database: Database, records: MailRecords, found: Import) -> bool:
@@ -42,10 +50,10 @@ async def _one(database: Database, records: MailRecords, found: Import) -> bool:
                     file.write(part)
                 file.seek(0)
                 known = await properties.known(connection, found.application_id)
-            with decoded(file) as text:
+            with await asyncio.to_thread(decoded, file) as text:  # the table of a large archive takes a while
                 reader = import_asking.reader(text, known, terms.columns)
                 done = await importing.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
-        except (Refused, *_TORN) as error:
+        except (Refused, *TORN) as error:
             return await _could_not(database, found, error)
     _log.info("contacts_imported", id=str(found.id), created=done.created, failed=done.failed)
     return True
@@ -55,8 +63,12 @@ async def _could_not(database: Database, found: Import, error: Exception) -> boo
     """Nothing but the file is at fault; another process that works on it is none."""
     if isinstance(error, Refused) and error.kind == "conflict":
         return False
+    return await _failed(database, found, f"the file cannot be read: {error}")
+
+
+async def _failed(database: Database, found: Import, why: str) -> bool:
     async with database.transaction() as connection:
-        await imports.ended(connection, found.id, f"the file cannot be read: {error}"[:500])
+        await imports.ended(connection, found.id, why.replace("\0", "")[:500])
     return True
 
 

@@ -5,6 +5,7 @@ A foreign list is never trusted: its people are unconfirmed, and each gets one m
 kept for that. Only an operator can vouch for their consent, on the command line.
 """
 
+import asyncio
 import io
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -21,10 +22,12 @@ from api.openapi import errors
 from api.operating import ApplicationRoute, With, by
 from api.schemas.contact_imports import ImportAnswer, ImportList, ImportReference
 from audience import confirmations, import_asking, imports
+from audience.import_columns import ColumnMap
 from audience.import_merging import Terms, stored
 from audience.imports import PART, ImportStatus
+from audience.properties import Definitions
 from audience.topics import Subscription
-from core.list_files import decoded
+from core.list_files import TORN, decoded
 from core.paging import Window
 from core.refusal import invalid
 from messages.confirmation_pool import reserved_pool
@@ -88,8 +91,7 @@ async def create_import(request: Request, who: FullAccess, given: With) -> Respo
     async with given.database.transaction() as connection:
         terms = await _terms(connection, who, given, parts)
         known = await import_asking.check(connection, terms)
-        with decoded(io.BytesIO(file.body)) as text:
-            import_asking.reader(text, known, terms.columns).opened()  # says at once what cannot be
+        await asyncio.to_thread(_look, file.body, known, terms.columns)
         name = file.filename[:200] or "import.csv"
         made = await imports.begin(connection, who.application_id, name, terms.actor, stored(terms))
         for number, at in enumerate(range(0, len(file.body), PART)):
@@ -125,6 +127,15 @@ async def stop_import(import_id: UUID, who: FullAccess, given: With) -> Response
     async with given.database.transaction() as connection:
         found, _ = await imports.stop(connection, who.application_id, import_id, by(who))
         return json_answer(import_answer(found, await confirmations.asking(connection, import_id)))
+
+
+def _look(body: bytes, known: Definitions, columns: ColumnMap) -> None:
+    """Says at once what cannot be. In a thread: the table of a large archive takes a while."""
+    try:
+        with decoded(io.BytesIO(body)) as text:
+            import_asking.reader(text, known, columns).opened()
+    except TORN as error:
+        raise invalid("file", f"it is damaged: {error}", "invalid_file") from None
 
 
 async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[str, Part] | Any) -> Terms:

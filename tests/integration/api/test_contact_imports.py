@@ -1,7 +1,10 @@
 """`/contacts/imports`: a foreign list gets one mail that asks, through the pool kept for it, and nothing else."""
 
 import gzip
+import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -242,6 +245,40 @@ async def test_a_damaged_upload_fails_and_says_so(client: httpx.AsyncClient, dat
 
     assert found["status"] == "failed"
     assert "cannot be read" in found["failure"]
+
+
+def with_lzma(damaged: slice) -> bytes:
+    """A zip archive of a long list, some of its bytes wrong."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_LZMA) as archive:
+        digests = (hashlib.sha256(b"%d" % n).hexdigest() for n in range(5_000))
+        archive.writestr("list.csv", "email\n" + "".join(f"{one}@example.com\n" for one in digests))
+    packed = bytearray(made.getvalue())
+    packed[damaged] = bytes(byte ^ 0xFF for byte in packed[damaged])
+    return bytes(packed)
+
+
+async def test_no_damaged_list_holds_up_those_behind_it(client: httpx.AsyncClient, database: Database) -> None:
+    """LZMA has an error of its own; and what nobody thought of is the import's own trouble, too."""
+    torn = (await sent(client, with_lzma(slice(100_000, 100_040)), confirm="false")).json()["id"]
+    strange = (await sent(client, b"email\nzoe@example.com\n", confirm="false")).json()["id"]
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE contact_imports SET terms = '{}' WHERE id = %s", [strange])
+    assert (await imported(client, database, confirm="false"))["status"] == "completed"
+
+    told = [(await client.get(f"/contacts/imports/{one}")).json() for one in (torn, strange)]
+    assert [one["status"] for one in told] == ["failed", "failed"]
+    assert "cannot be read" in told[0]["failure"]
+    assert "internal error: KeyError" in told[1]["failure"]
+    assert await bring_in(database, Records()) == 0
+
+
+async def test_a_list_that_is_damaged_where_it_begins_is_refused(client: httpx.AsyncClient) -> None:
+    head = gzip.compress(b"email\nann@example.com\n")
+    for content in (with_lzma(slice(60, 100)), head[:12], head[:10] + b"\xff" * 20):
+        answer = await sent(client, content, confirm="false")
+        assert answer.status_code == 422
+        assert "it is damaged" in answer.json()["message"]
 
 
 @pytest.fixture
