@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli.main import COMMANDS, _load
 from cli.running import free_ports
 from cli.running.stack import Shape
 from cli.running.up import _shape, _to_know
@@ -53,6 +54,13 @@ def test_a_demo_takes_the_smtp_ports_it_is_given() -> None:
 
     assert _shape(given, 1, 1, with_demo=True)[0].submission_port == asked
     assert _shape(usual, 1, 1, with_demo=True)[0].submission_port == 0, "the stack takes a free one"
+
+
+@pytest.mark.parametrize(("words", "with_demo"), [("", False), ("--demo", True), ("--demo --no-demo", False)])
+def test_no_demo_takes_the_demo_back(words: str, with_demo: bool) -> None:
+    asked = _load(COMMANDS[0]).make_context("up", words.split())
+
+    assert (asked.info_name, asked.params["with_demo"]) == (COMMANDS[0].name, with_demo)
 
 
 def test_commands_in_other_terminals_learn_where_the_pages_are_and_no_secret() -> None:
