@@ -30,7 +30,7 @@ class Options:
     """Of one run of `api_batch_per_s`."""
     reports: int = 6_000
     """Of one run of `dsn_per_s`."""
-    beside_seconds: float = 15.0
+    beside_seconds: float = 60.0
     """How long reports come in during `dsn_beside_sending`."""
     beside_messages: int = 4_000
     """Of one part of the mail sent meanwhile."""
