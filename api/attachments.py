@@ -1,7 +1,7 @@
 """Attached files out of JSON: base64, or bytes as numbers, with names and types that a mail can carry.
 
-Pure. Called by `api/intake`. Never fetches anything: a server that opens addresses given by strangers can be sent into
-its own network, so `path` is refused.
+Pure. Never fetches anything: a server that opens addresses given by strangers can be sent into its own network, so
+`path` is refused.
 """
 
 import binascii

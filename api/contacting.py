@@ -1,4 +1,4 @@
-"""What the routes of contacts share: bodies as wishes, who asks, answers of pages. Called by those routes only."""
+"""What the routes of contacts share: bodies as wishes, who asks, answers of pages."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Makes what pydantic writes into the OpenAPI document say what clients can rely on. Called by `api/openapi` only.
+"""Makes what pydantic writes into the OpenAPI document say what clients can rely on.
 
 Code generators read the document literally: a field with a default counts as required in TypeScript, one with
 `default: null` as nullable. So defaults of bodies become words, fields of answers that are always there are required,

@@ -1,7 +1,7 @@
 """Headers that an application adds to an email: which it may set, and whether a mail can carry them.
 
-Pure. Called by `api/intake`. `mta/compose` writes them and is asked here whether it can; it would leave out those that
-are refused here, and an application should hear of that rather than wonder.
+Pure. `mta/compose` writes them and is asked here whether it can; it would leave out those that are refused here, and an
+application should hear of that rather than wonder.
 """
 
 import re

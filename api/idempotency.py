@@ -2,7 +2,7 @@
 
 The key lives in the transaction that accepts the mail (`messages/accept`), for 24 hours. So only answers of accepted
 requests are kept: never a 4xx, a 429 or a 5xx. This module reads the header, names the request by a hash, and turns
-what the `Acceptor` said into an answer. Called by `api/routes/emails`.
+what the `Acceptor` said into an answer.
 
 A request is the same when method, path, batch mode and JSON are: the order of keys, and blanks, do not count.
 """

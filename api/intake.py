@@ -2,7 +2,7 @@
 
 Owns every rule about what an email may hold, but for the types (`api/schemas/emails`) and for what addresses,
 headers and schedules are (`core/addresses`, `mta/compose`, `messages/schedule_text`). Who may send from where is
-`accounts/permission`, who is captured `messages/capture`. Stores nothing. Called by `api/routes/emails`.
+`accounts/permission`, who is captured `messages/capture`. Stores nothing.
 
 Rules go cheap first, the sender's domain last: a 403 means that the email itself was in order.
 """

@@ -1,7 +1,7 @@
 """What the fields of answers mean, for those whose schema does not say it: one table of names for all nouns.
 
 A name means the same wherever it stands; where it does not, `Schema.field` says so. A test finds a field without a
-meaning. Called by `api/described` only.
+meaning.
 """
 
 from collections.abc import Mapping

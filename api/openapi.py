@@ -1,7 +1,7 @@
 """The description of the API: every route with every error it can answer, and the headers of each answer.
 
 A route says what it adds with `errors(...)`; what every route can answer is added here, so no route can forget it.
-FastAPI makes the rest from types. Called by `api/app` once, at the first request for `/openapi.json`.
+FastAPI makes the rest from types. `api/app` keeps what is made.
 """
 
 from collections.abc import Iterator, Mapping

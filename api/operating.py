@@ -1,7 +1,7 @@
-"""What the routes of operators share: the key they want, the answer to `Refused`, checks of names.
+"""What the routes of our own nouns share: whose key they want, the answer to `Refused`, checks of names and parameters.
 
-`/pools`, `/ips`, `/throttles`, `/warmup`, `/providers` and `/alarms` belong to the installation: they refuse the key of
-an application. Called by those routes only.
+Nouns of the installation (`OperatorRoute`) refuse the key of an application, those of applications
+(`ApplicationRoute`) that of an operator; what both look after (`SharedReadingRoute`) takes either.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Runs the API (`web/server`). Called by `postlane api` and `up`."""
+"""Runs the API (`web/server`)."""
 
 from collections.abc import Callable
 

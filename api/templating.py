@@ -1,4 +1,4 @@
-"""A mail that names a template → the same mail with subject and bodies. Called by `api/intake` and by broadcasts.
+"""A mail that names a template → the same mail with subject and bodies.
 
 `from`, `reply_to` and `subject` of the request win over those of the template. A broadcast takes the words of the
 published version as they are then, placeholders and all: each person's own variables are filled in when their mail

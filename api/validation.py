@@ -1,6 +1,6 @@
 """What pydantic found wrong, as one of our errors: the first mistake, with the name of its field.
 
-Called by `api/intake` for the bodies it reads itself, and by `api/app` for those that FastAPI reads.
+Pure. Bodies that FastAPI reads and those that we read ourselves are refused in the same words.
 """
 
 import re
