@@ -1,7 +1,7 @@
 """A batch of emails: all of them or none (strict), or those that are in order (permissive).
 
-The whole body is parsed once; only a permissive batch in which an item has a wrong type is parsed again item by item, to
-tell the good ones from the others.
+The whole body is parsed once; only a permissive batch in which an item has a wrong type is parsed again item by item,
+to tell the good ones from the others.
 """
 
 import asyncio

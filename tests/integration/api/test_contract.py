@@ -1,7 +1,8 @@
 """Schemathesis makes requests from the OpenAPI document: no 5xx, and every answer is one the document lists.
 
-Each operation is called with every kind of key there is, most often with the one it wants. Examples are bounded and
-derandomized. One server answers them all: what an operation made, the next ones meet.
+Each operation is called with the key it wants, and a few times without one, with one that only sends, and with the
+other side's (application or operator). Examples are bounded and derandomized. One server answers them all: what an
+operation made, the next ones meet.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ async def _account(url: str) -> Account:
     "operation", [case.ok() for case in schema.get_all_operations() if isinstance(case, Ok)], ids=lambda o: o.label
 )
 def test_no_request_breaks_the_server(operation: Any, standing: Standing) -> None:
-    """One operation, good and bad requests with the key it wants; a few with none and every other kind."""
+    """One operation, good and bad requests with the key it wants; a few with none and with others."""
 
     account = standing.account
     operators = "403" in operation.definition.raw["responses"] and "application's does not operate" in str(
