@@ -26,6 +26,7 @@ from audience.properties import Definitions
 from campaigns import people, repository, tallies
 from campaigns.contents import Content, contents_of
 from campaigns.model import Campaign
+from campaigns.plan import allowed, burst
 from campaigns.states import RowState
 from core.addresses import parse_mailbox
 from core.ids import uuid7
@@ -45,8 +46,6 @@ _log = get_logger(__name__)
 MOST_QUEUED: Final = 10_000
 """Mails of one campaign that are due: some seconds of work for all workers."""
 BATCH: Final = 1_000
-_BURST: Final = timedelta(seconds=10)
-"""Of the pace this much may come at once, after a pause or while nobody fed."""
 
 _TURN: Final = """
 SELECT now(), paced_at FROM campaigns WHERE id = %(campaign)s AND state = 'sending'
@@ -246,10 +245,7 @@ async def _room(connection: Connection, campaign: Campaign) -> int:
 def _paced(campaign: Campaign, now: datetime, paced_at: datetime | None) -> int:
     """How many may leave now at its pace."""
     pace = campaign.plan.pace(tallies.people(campaign.tallies))
-    if pace is None:
-        return BATCH
-    since = max(paced_at, now - _BURST) if paced_at is not None else now - _BURST
-    return int((now - since).total_seconds() * pace / 3600)
+    return BATCH if pace is None else allowed(pace, paced_at, now)
 
 
 async def _pace(connection: Connection, campaign: Campaign, fed: int) -> None:
@@ -257,7 +253,7 @@ async def _pace(connection: Connection, campaign: Campaign, fed: int) -> None:
     if pace is not None:
         await connection.execute(
             "UPDATE campaigns SET paced_at = greatest(paced_at, now() - %s) + %s WHERE id = %s",
-            [_BURST, timedelta(hours=fed / pace), campaign.id],
+            [burst(pace), timedelta(hours=fed / pace), campaign.id],
         )
 
 

@@ -20,6 +20,9 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FIRST_ZONE: Final = timedelta(hours=14)
 """So far ahead of UTC is the zone where a day begins first."""
 LATE_HOURS: Final = 1.0
+_BURST: Final = timedelta(seconds=10)
+_ROUNDED: Final = 1e-6
+"""Of a mail: times are whole microseconds, and the last of a mail's may be missing."""
 _WEEK: Final = 8
 """Days looked ahead for an open window: one more than there are."""
 
@@ -79,7 +82,19 @@ class Plan:
         """Mails an hour; None: as fast as they can go."""
         spread = people / self.spread_hours if self.spread_hours else None
         paces = [float(pace) for pace in (self.per_hour, spread) if pace]
-        return max(1.0, min(paces)) if paces else None
+        return min(paces) if paces else None
+
+
+def burst(pace: float) -> timedelta:
+    """Of the pace this much may come at once, after a pause or while nobody fed: some seconds, and one mail."""
+    return _BURST + timedelta(hours=1 / pace)
+
+
+def allowed(pace: float, since: datetime | None, now: datetime) -> int:
+    """How many mails may leave now when all until `since` are accounted for."""
+    earliest = now - burst(pace)
+    start = max(since, earliest) if since is not None else earliest
+    return int((now - start).total_seconds() * pace / 3600 + _ROUNDED)
 
 
 def _instant(day: date, at: time, zone: str) -> datetime:
@@ -121,7 +136,7 @@ def from_json(given: Mapping[str, Any]) -> Plan:
         _zone("zone", given.get("zone") or "UTC"),
         window,
         _positive("spread_hours", given.get("spread_hours"), 24 * 30),
-        round(pace) if (pace := _positive("per_hour", given.get("per_hour"), 1e9)) else None,
+        round(pace) if (pace := _positive("per_hour", given.get("per_hour"), 1e9, least=1)) else None,
         _positive("late_hours", given.get("late_hours"), 24 * 30) or LATE_HOURS,
     )
 
@@ -171,9 +186,9 @@ def _local(text: object) -> datetime | None:
     return found
 
 
-def _positive(name: str, value: object, most: float) -> float | None:
+def _positive(name: str, value: object, most: float, least: float = 0.0) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= most:
-        raise invalid(name, f"it must be more than 0 and at most {most:g}")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not (value > 0 and least <= value <= most):
+        raise invalid(name, f"it must be {f'at least {least:g}' if least else 'more than 0'} and at most {most:g}")
     return float(value)

@@ -65,14 +65,22 @@ UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM chos
 """
 
 
+# Whoever halts one moves it in the same transaction, so behind this lock the two say the same, or never will.
+_HALTED_BUT_SENDING: Final = """
+SELECT c.id FROM campaigns c WHERE c.state = 'sending' AND c.id IN (SELECT campaign_id FROM halted_campaigns)
+   FOR NO KEY UPDATE SKIP LOCKED
+"""
+
 # No claim takes so long; and mail that waits for its own time may be much, and is not looked at for ever.
 _GONE_ON: Final = "SELECT id FROM campaigns WHERE state = 'sending' AND updated_at > now() - interval '2 minutes'"
 
-# Nothing before its time has come.
+# Whether each is over, too: all its mail has been on its way for the time that was asked for. What waits in the queue
+# has not left; what is put off by its server may take days, and is not waited for.
 _TESTED: Final = """
-SELECT r.variant, count(*) FILTER (WHERE r.state = 'delivered'), count(r.opened_at), count(r.clicked_at)
-  FROM campaign_recipients r JOIN campaigns c ON c.id = r.campaign_id AND c.started_at < now() - %(hours)s
- WHERE r.campaign_id = %(campaign)s AND r.variant >= 0 AND r.email_id IS NOT NULL GROUP BY 1
+SELECT r.variant, count(*) FILTER (WHERE r.state = 'delivered'), count(r.opened_at), count(r.clicked_at),
+       coalesce(max(r.queued_at) < now() - %(hours)s, true) AND NOT bool_or(r.state = 'waiting'
+         OR (r.state = 'queued' AND EXISTS (SELECT FROM delivery_queue q WHERE q.email_id = r.email_id)))
+  FROM campaign_recipients r WHERE r.campaign_id = %(campaign)s AND r.variant >= 0 GROUP BY 1
 """
 
 _GIVE: Final = """
@@ -116,7 +124,10 @@ async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain
 
 
 async def release(database: Database) -> None:
-    """Make due what a claim has put aside although its campaign had just gone on."""
+    """Make due what a claim has put aside although its campaign had just gone on, and halt nothing that is sending."""
+    async with database.transaction() as connection:
+        for (campaign_id,) in await (await connection.execute(_HALTED_BUT_SENDING)).fetchall():
+            await halted.let_go(connection, campaign_id)
     async with database.connection() as connection:
         rows = await (await connection.execute(_GONE_ON)).fetchall()
         if rows:
@@ -174,8 +185,10 @@ async def _decide(database: Database, campaign: Campaign) -> None:
         names = {"campaign": campaign.id, "hours": timedelta(hours=tested.after_hours)}
         async with database.transaction() as connection:
             figures = await (await connection.execute(_TESTED, names)).fetchall()
-            if figures:
-                await repository.choose(connection, campaign.id, best([tuple(row) for row in figures], tested.winner))
+            if all(over for *_, over in figures):  # also when nobody is in the test: the others get the first then
+                await repository.choose(
+                    connection, campaign.id, best([tuple(row[:4]) for row in figures], tested.winner)
+                )
         return
     done = SLICE
     while done == SLICE:
@@ -184,8 +197,12 @@ async def _decide(database: Database, campaign: Campaign) -> None:
             done = (await connection.execute(_GIVE, names)).rowcount
 
 
-async def _begin_if_due(database: Database, campaign: Campaign) -> None:
+async def _begin_if_due(database: Database, seen: Campaign) -> None:
+    """As it stands now: since it was read somebody may have cancelled it, moved it, or sent it by hand."""
     async with database.transaction() as connection:
+        if not await repository.hold(connection, seen.id, CampaignState.SCHEDULED):
+            return
+        campaign = await repository.get(connection, None, seen.id)
         row = await (await connection.execute("SELECT now()")).fetchone()
         assert row is not None
         now, begins = row[0], campaign.plan.begins(campaign.scheduled_at)
@@ -193,10 +210,10 @@ async def _begin_if_due(database: Database, campaign: Campaign) -> None:
             return
         if campaign.plan.is_late(campaign.scheduled_at, now):
             late = f"it should have begun at {begins:%Y-%m-%d %H:%M} UTC: let it go on if it should still be sent"
-            await repository.move_quietly(connection, campaign, Act.ASK, late)
+            await repository.move(connection, campaign, Act.ASK, late)
             await halted.halt(connection, campaign.id, late)
         else:
-            await repository.move_quietly(connection, campaign, Act.START)
+            await repository.move(connection, campaign, Act.START)
 
 
 async def _finish(database: Database, campaign: Campaign) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from campaigns import steering, work
 from campaigns.experiment import HELD_OUT, REST, Experiment, Winner, place_of, variant_of
+from campaigns.snapshot import WINNER_LATER
 from core.refusal import Refused
 from store.database import Database
 from tests.integration.campaigns.world import World, world_test
@@ -37,7 +38,7 @@ async def test_everybody_gets_the_variant_of_their_place_and_the_others_the_winn
     await work.decide(world.database)
     assert await world.state(campaign) == "sending"  # some wait for the winner
     await execute(world.database, "UPDATE campaign_recipients SET clicked_at = now() WHERE variant = 1")
-    await execute(world.database, "UPDATE campaigns SET started_at = started_at - interval '2 hours'")
+    await execute(world.database, "UPDATE campaign_recipients SET queued_at = queued_at - interval '2 hours'")
     for _ in range(2):
         await work.decide(world.database)
     await world.send()
@@ -50,6 +51,41 @@ async def test_everybody_gets_the_variant_of_their_place_and_the_others_the_winn
     subjects = Counter(subject for (subject,) in await rows(world.database, "SELECT subject FROM emails"))
     assert subjects["Two"] == len(won)
     assert subjects.total() == sum(variant != HELD_OUT for _, variant, _ in found)
+
+
+async def test_an_empty_test_gives_the_others_the_first_variant(world: World) -> None:
+    await execute(
+        world.database,
+        "UPDATE contacts SET status = 'unconfirmed' WHERE address <> 'u0@one.example' AND address <> 'u1@one.example'",
+    )
+    campaign = await world.started(experiment=Experiment(({"subject": "Two"},), 0.5, after_hours=1.0))
+    await execute(
+        world.database,
+        "UPDATE campaign_recipients SET variant = -1, due_at = %s WHERE state = 'waiting'",
+        [WINNER_LATER],
+    )
+    for _ in range(2):
+        await work.decide(world.database)
+    await world.send()
+
+    assert (await world.campaign(campaign)).experiment.chosen == 0
+    assert await world.state(campaign) == "finished"
+
+
+async def test_no_variant_wins_before_the_whole_test_was_out_for_its_time(world: World) -> None:
+    campaign = await world.started(experiment=Experiment(({"subject": "Two"},), 0.5, after_hours=1.0))
+    await execute(world.database, "UPDATE campaigns SET started_at = started_at - interval '1 day'")
+    await work.decide(world.database)
+    assert (await world.campaign(campaign)).experiment.chosen is None, "nothing was made"
+    await world.feed()
+    await execute(world.database, "UPDATE campaign_recipients SET queued_at = queued_at - interval '2 hours'")
+    await work.decide(world.database)
+    assert (await world.campaign(campaign)).experiment.chosen is None, "nothing has left"
+    await world.deliver()
+    await world.settle()
+    await execute(world.database, "UPDATE campaign_recipients SET clicked_at = now() WHERE variant = 1")
+    await work.decide(world.database)
+    assert (await world.campaign(campaign)).experiment.chosen == 1
 
 
 async def test_a_winner_by_hand_wins_once(world: World) -> None:

@@ -1,7 +1,9 @@
 """The way of a campaign from its draft to its end: one row and one outcome for each person, whatever happens."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import pytest
 
 from campaigns import feed, repository, steering, trying, work
 from campaigns.forgetting import forget_gone
+from campaigns.model import Campaign
+from campaigns.plan import Plan
 from campaigns.states import CampaignState
 from core.refusal import Refused
 from messages import halted
@@ -274,6 +278,72 @@ async def test_one_that_could_not_begin_in_time_asks_first(world: World) -> None
     await work.begin(world.database)
     await world.send()
     assert await world.states(campaign) == {"ann@one.example": "delivered"}
+
+
+async def _scheduled(world: World, hours: float) -> Campaign:
+    campaign = await world.draft()
+    async with world.database.transaction() as connection:
+        now = datetime.now(UTC)
+        return await steering.schedule(connection, campaign, now + timedelta(hours=hours), now)
+
+
+async def _begin_with(world: World, seen: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn that read this campaign some time ago."""
+
+    async def stale(*_: object) -> list[Campaign]:
+        return [seen]
+
+    monkeypatch.setattr(repository, "in_states", stale)
+    await work.begin(world.database)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("late", [0.5, 3.0])
+async def test_what_was_taken_back_or_moved_since_it_was_read_does_not_begin(
+    world: World, monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
+    await world.person("ann@one.example")
+    campaign = await _scheduled(world, 1)
+    past = replace(campaign, scheduled_at=datetime.now(UTC) - timedelta(hours=late))
+    await world.do("cancel", campaign)
+    await _begin_with(world, past, monkeypatch)
+    assert await world.state(campaign) == "draft"
+
+    async with world.database.transaction() as connection:
+        now = datetime.now(UTC)
+        await steering.schedule(connection, campaign, now + timedelta(days=1), now)
+    await _begin_with(world, past, monkeypatch)
+    assert await world.state(campaign) == "scheduled"
+
+    await world.do("start", campaign)
+    await _begin_with(world, past, monkeypatch)
+    assert await world.state(campaign) == "sending"
+    assert await rows(world.database, "SELECT FROM halted_campaigns") == []
+
+
+async def test_a_campaign_that_is_sending_stays_not_halted(world: World) -> None:
+    await world.person("ann@one.example")
+    campaign, paused = await world.started(), await world.started()
+    await world.do("pause", paused)
+    await world.feed()
+    await execute(world.database, "INSERT INTO halted_campaigns (campaign_id, why) VALUES (%s, 'late')", [campaign.id])
+    await world.deliver()
+    await work.release(world.database)
+    assert await rows(world.database, "SELECT campaign_id FROM halted_campaigns") == [(paused.id,)]
+    await world.send()
+    assert await world.state(campaign) == "finished"
+
+
+async def test_a_slow_pace_is_a_pace(world: World) -> None:
+    for n in range(3):
+        await world.person(f"u{n}@one.example")
+    campaign = await world.started(plan=Plan(per_hour=100))
+    for minutes in (0, 0, 1, 1):
+        await execute(world.database, f"UPDATE campaigns SET paced_at = paced_at - interval '{minutes} min'")
+        await world.feed()
+        await world.feed()
+    assert Counter((await world.states(campaign)).values()) == {"queued": 3}
+    assert await world.state(campaign) == "sending"
 
 
 async def test_a_state_that_does_not_allow_it_refuses(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaigns.plan import DAYS, Plan, Window, due_locally, from_json, to_json
+from campaigns.plan import DAYS, Plan, Window, allowed, burst, due_locally, from_json, to_json
 from core.refusal import Refused
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"])
@@ -81,7 +81,35 @@ def test_a_pace_is_the_slower_of_the_two() -> None:
     assert Plan().pace(1000) is None
     assert Plan(per_hour=500).pace(1000) == 500
     assert Plan(per_hour=500, spread_hours=10).pace(1000) == 100
-    assert Plan(spread_hours=10).pace(3) == 1
+    assert Plan(spread_hours=10).pace(3) == 0.3
+    assert Plan(spread_hours=10).pace(0) is None
+
+
+@settings(max_examples=50)
+@given(
+    pace=st.one_of(st.floats(0.1, 1000), st.integers(1, 1_000_000), st.sampled_from([1, 7, 100, 359, 360, 361])),
+    tick=st.sampled_from([0.25, 1.0, 7.0]),
+)
+def test_what_is_fed_by_and_by_is_the_pace(pace: float, tick: float) -> None:
+    now = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    since, begun, fed = None, now, 0
+    for _ in range(3000):
+        if many := allowed(pace, since, now):
+            earliest = now - burst(pace)
+            since = max(since or earliest, earliest) + timedelta(hours=many / pace)
+            fed += many
+        now += timedelta(seconds=tick)
+    hours, at_once = (now - begun) / timedelta(hours=1), burst(pace) / timedelta(hours=1)
+    assert pace * hours - 1 - pace * tick / 3600 <= fed <= pace * (hours + at_once) + 1
+
+
+def test_after_a_rest_of_any_length_one_mail_may_leave_at_least() -> None:
+    now = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    for pace in (0.14, 1, 7, 100, 208.33, 359):
+        assert allowed(pace, None, now) == 1
+        assert allowed(pace, now - timedelta(days=60), now) == 1
+        assert allowed(pace, now, now) == 0
+    assert allowed(3600, now - timedelta(hours=1), now) == 11
 
 
 def test_what_is_late_asks() -> None:
@@ -115,6 +143,7 @@ def test_a_plan_comes_back_as_it_was_stored() -> None:
         ({"window": {"from": "9 o'clock"}}, "window.from"),
         ({"window": {"zone": "Mars/Olympus"}}, "window.zone"),
         ({"per_hour": 0}, "per_hour"),
+        ({"per_hour": 0.4}, "per_hour"),
         ({"per_hour": True}, "per_hour"),
         ({"spread_hours": "4"}, "spread_hours"),
         ({"local_time": "2026-12-24T09:00Z"}, "local_time"),
