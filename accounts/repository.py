@@ -191,7 +191,7 @@ async def tenants(connection: Connection) -> list[Tenant]:
 
 async def delete_application(connection: Connection, application_id: UUID) -> bool:
     """Delete an application with its keys and domains; what it has sent stays. False when there is none. Whether mail
-    of it is under way is for `messages/withdrawal` to ask."""
+    of it is under way is for `campaigns.withdrawal` to ask."""
     cursor = await connection.execute(
         "DELETE FROM applications WHERE id = %s AND name <> %s", [application_id, OPERATORS]
     )

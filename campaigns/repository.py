@@ -157,6 +157,25 @@ async def stop(connection: Connection, known: Campaign, reason: str) -> None:
         await halted.halt(connection, known.id, reason)
 
 
+async def is_sending(connection: Connection, application_id: UUID) -> bool:
+    """Whether a campaign of the application is."""
+    cursor = await connection.execute(
+        "SELECT FROM campaigns WHERE application_id = %s AND state = 'sending' LIMIT 1", [application_id]
+    )
+    return await cursor.fetchone() is not None
+
+
+async def cancel_all(connection: Connection, application_id: UUID, reason: str) -> None:
+    """Nothing leaves any more of any campaign of the application, and none begins, from the caller's commit on."""
+    cursor = await connection.execute(
+        "UPDATE campaigns SET state = 'cancelled', reason = %s, updated_at = now(), ended_at = now()"
+        " WHERE application_id = %s AND state = ANY(%s) RETURNING id",
+        [reason, application_id, sources(Act.CANCEL)],
+    )
+    for (identifier,) in await cursor.fetchall():
+        await halted.halt(connection, identifier, reason)
+
+
 async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:
     """Whether it is in one of these states, and stays so to the end of the transaction."""
     cursor = await connection.execute(

@@ -1,6 +1,6 @@
 """`/applications`: who sends from this installation. List, and delete.
 
-Thin: `accounts/repository` stores, `messages/withdrawal` deletes. Every route wants an operator's key.
+Thin: `accounts/repository` stores, `campaigns.withdrawal` deletes. Every route wants an operator's key.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ from api.auth import Operator
 from api.openapi import errors
 from api.operating import OperatorRoute, Part, With
 from api.schemas.applications import ApplicationDeleted, ApplicationList
-from messages.withdrawal import delete_application
+from campaigns.withdrawal import delete_application
 from web.answers import json_answer
 from web.faces.applications import application_face
 from web.faces.references import deleted

@@ -10,10 +10,10 @@ import typer
 
 from accounts import repository
 from accounts.repository import Tenant
+from campaigns.withdrawal import delete_application
 from cli.application import YesOption, chosen, confirm
 from cli.output import Column, JsonOption, emit
 from cli.sessions import with_database
-from messages.withdrawal import delete_application
 from store.database import Database
 from web.faces.applications import application_face
 from web.faces.references import deleted

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from campaigns.withdrawal import delete_application
 from core.refusal import Refused
-from messages.withdrawal import delete_application
 from store.database import Database
 from tests.integration.api.account import Account, email
 

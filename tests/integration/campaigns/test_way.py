@@ -15,6 +15,7 @@ from campaigns.forgetting import forget_gone
 from campaigns.model import Campaign
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
+from campaigns.withdrawal import delete_application
 from core.refusal import Refused
 from messages import halted
 from messages import repository as emails
@@ -375,6 +376,23 @@ async def test_nothing_is_left_of_campaigns_whose_application_is_gone(world: Wor
 
     for table in ("campaigns", "campaign_recipients", "campaign_contents", "campaign_tallies"):
         assert await rows(world.database, f"SELECT FROM {table}") == []
+
+
+async def test_the_campaigns_of_an_application_that_leaves_make_no_more_mail(world: World) -> None:
+    for n in range(3):
+        await world.person(f"u{n}@one.example")
+    sending, later = await world.started(plan=Plan(per_hour=1)), await _scheduled(world, 1)
+    with pytest.raises(Refused, match="under way"):
+        await delete_application(world.database, world.lane.application_id, settle=world.feed)
+    assert (await world.state(sending), await world.state(later)) == ("sending", "scheduled"), "nothing changed"
+
+    await world.feed()
+    await execute(world.database, "UPDATE campaigns SET paced_at = NULL")
+    await delete_application(world.database, world.lane.application_id, cancel=True, settle=world.feed)
+    assert (await world.state(sending), await world.state(later)) == ("cancelled", "cancelled")
+    assert await rows(world.database, "SELECT state FROM messages") == [("cancelled",)]
+    await world.settle()
+    assert await rows(world.database, "SELECT FROM halted_campaigns") == []
 
 
 async def test_what_cannot_be_stored_fails_alone(world: World) -> None:

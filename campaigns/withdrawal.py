@@ -1,5 +1,8 @@
 """An application leaves: its keys stop, what waits is cancelled if that was asked for, then it is deleted.
 
+A campaign that is sending is mail under way, also while nothing of it is in the queue. Campaigns end with the keys, so
+that nobody makes new mail while the old is being cancelled.
+
 Mail under way needs the application's domains to be signed with. So an application with mail in the queue is not
 deleted: the operator waits until its mail has ended, or asks to cancel what waits. Mail that is on the wire at that
 moment ends by itself within minutes; until then the answer is to ask again, and no key of the application works.
@@ -15,6 +18,7 @@ from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
 from audience import choices, confirmations, contacts, forms, imports
+from campaigns import repository as campaigns
 from core.refusal import Refused, conflict
 from messages import repository
 from pools import assignments
@@ -47,9 +51,12 @@ async def delete_application(
     """
     async with database.transaction() as connection:
         found = await _found(connection, identifier)
-        if not cancel and await _under_way(connection, identifier, limit=1):
+        if not cancel and (
+            await campaigns.is_sending(connection, identifier) or await _under_way(connection, identifier, limit=1)
+        ):
             raise _has_mail(found)
         stopped = await accounts.delete_keys(connection, identifier)
+        await campaigns.cancel_all(connection, identifier, "its application was deleted")
     if stopped:
         await settle()
     if cancel:
