@@ -154,15 +154,17 @@ UPDATE confirmations c SET next_mail = u.next_mail,
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::interval[]) AS u(id, email, next_mail, after) WHERE c.id = u.id
 """
 
-# What the person took back themselves is no hindrance: they ask anew by their own hand. That of another application, or
-# of anybody else, is.
+# What the person took back themselves before they asked by their own hand is no hindrance to that. What they took back
+# since is, and whoever was only brought in has not asked for anything; so is the word of anybody else.
 _FORBIDDEN: Final = f"""
-SELECT DISTINCT r.application_id, r.address
-  FROM (SELECT u.application_id, u.address, l.lane, NULL::uuid AS topic_id
-          FROM unnest(%s::uuid[], %s::text[]) AS u(application_id, address),
-               (VALUES ('{Lane.TRANSACTIONAL}'), ('{Lane.MARKETING}')) AS l(lane)) r
+SELECT DISTINCT r.id
+  FROM (SELECT c.id, c.application_id, c.address, c.asked_at, l.lane, NULL::uuid AS topic_id,
+               c.import_id IS NULL AND NOT c.wanted ? 'again' AS by_hand
+          FROM confirmations c, (VALUES ('{Lane.TRANSACTIONAL}'), ('{Lane.MARKETING}')) AS l(lane)
+         WHERE c.id = ANY(%s)) r
  WHERE EXISTS (SELECT {forbidding("r")}
-   AND NOT (s.reason = '{Reason.UNSUBSCRIBE}' AND s.scope = r.application_id || ' {Lane.MARKETING}'))
+   AND NOT (s.reason = '{Reason.UNSUBSCRIBE}' AND s.scope = r.application_id || ' {Lane.MARKETING}'
+            AND r.by_hand AND s.created_at <= r.asked_at))
 """
 
 
@@ -225,10 +227,10 @@ async def later(connection: Connection, identifiers: Sequence[UUID], after: time
     )
 
 
-async def forbidden(connection: Connection, people: Sequence[Confirmation]) -> set[tuple[UUID, str]]:
-    """Those, as application and address, whom the suppression list keeps from being written to, or would afterwards."""
-    columns = [one.application_id for one in people], [one.address for one in people]
-    return {(row[0], row[1]) for row in await (await connection.execute(_FORBIDDEN, columns)).fetchall()}
+async def forbidden(connection: Connection, people: Sequence[Confirmation]) -> set[UUID]:
+    """Those whom the suppression list keeps from being written to, or would afterwards."""
+    cursor = await connection.execute(_FORBIDDEN, [[one.id for one in people]])
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def still_unconfirmed(connection: Connection, people: Sequence[Confirmation]) -> set[UUID]:

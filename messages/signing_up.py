@@ -164,7 +164,7 @@ async def _may_be_written_to(connection: Connection, rows: Sequence[Confirmation
     for row in rows:
         if row.id in settled:
             never[SETTLED].append(row.id)
-        elif (row.application_id, row.address) in forbidden:
+        elif row.id in forbidden:
             never[SUPPRESSED].append(row.id)
         elif row.next_mail is NextMail.CONFIRM and row.address in crowded:
             never[CROWDED].append(row.id)

@@ -139,6 +139,18 @@ async def test_a_wrong_list_is_stopped_and_nobody_more_is_asked(client: httpx.As
 
 
 @pytest.mark.usefixtures("pool")
+async def test_who_leaves_while_they_wait_is_not_asked(client: httpx.AsyncClient, database: Database) -> None:
+    """By whatever mail of the application, or taken off by it: they never asked for anything."""
+    await make_partitions(database)
+    found = await imported(client, database)
+    await client.patch("/contacts/bob@example.com", json={"unsubscribed": True})
+
+    assert [address for address, _ in await mails(database)] == ["ann@example.com"]
+    asking = (await client.get(f"/contacts/imports/{found['id']}")).json()["asking"]
+    assert (asking["asked"], asking["unsent"]) == (1, 1)
+
+
+@pytest.mark.usefixtures("pool")
 async def test_confirmations_of_imports_keep_their_pace(client: httpx.AsyncClient, database: Database) -> None:
     await make_partitions(database)
     people = "\n".join(["email", *(f"p{n}@example.com" for n in range(50))]).encode()

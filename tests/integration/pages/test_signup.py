@@ -191,6 +191,23 @@ async def test_who_had_left_everything_comes_back_for_what_they_chose(signup: Si
     assert await signup.reader.takes() == {"News": True, "Offers": False, "Events": False, "Receipts": True}
 
 
+async def test_who_leaves_after_they_signed_up_is_not_reminded(signup: Signup) -> None:
+    """Who had left before and signs up again is: they ask anew."""
+    await signup.reader.press("leave_all")
+    await asked(signup, ANN)
+    assert len(await signup.mails(ANN)) == 1
+    await signup.set(ANN, mail_at="1 second")
+    assert len(await signup.mails(ANN)) == 2
+
+    await asked(signup, BEN)
+    assert len(await signup.mails()) == 1
+    entry = SuppressionEntry(SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, Source.API, "")
+    async with signup.database.transaction() as connection:
+        await suppressions.add(connection, [Addition(BEN, entry, only_for=signup.reader.account.application_id)])
+    await signup.set(BEN, mail_at="1 second")
+    assert len(await signup.mails()) == 1
+
+
 async def test_who_had_not_left_keeps_what_they_had(signup: Signup) -> None:
     await asked(signup, ANN)
     await signup.say_yes(await signup.link(ANN))
