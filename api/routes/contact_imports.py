@@ -147,6 +147,7 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         if not given.settings.public_url:
             raise invalid("confirm", "this server has no public pages that a confirmation could lead to")
     form_id = _id({"id": parts["form_id"].text}, "form_id") if "form_id" in parts else None
+    of_form = await import_asking.language_of(connection, who.application_id, form_id)  # refuses what is another's
     spoken = parts["language"].text if "language" in parts else ""
     return Terms(
         who.application_id,
@@ -157,7 +158,7 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         asks=asks,
         form_id=form_id,
         columns=await import_asking.columns_of(connection, who.application_id, _json(parts, "column_map", {})),
-        language=spoken[:2].lower() or await import_asking.language_of(connection, who.application_id, form_id),
+        language=spoken[:2].lower() or of_form,
     )
 
 

@@ -232,6 +232,7 @@ async def test_what_cannot_be_is_refused_at_once(client: httpx.AsyncClient) -> N
         ({"topics": json.dumps([{"id": str(uuid7())}])}, "no such topic"),
         ({"on_conflict": "merge"}, "skip or upsert"),
         ({"form_id": str(uuid7())}, "Form not found"),
+        ({"form_id": str(uuid7()), "language": "de"}, "Form not found"),
         ({"consent": "{}"}, "operator"),
     ):
         answer = await sent(client, **fields)
