@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from tests.scenarios.hearing import ear, link_of, mail_of, visit
+from tests.scenarios.hearing import ear, link_of, mail_of, until_counted, visit
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.scenario
@@ -41,7 +41,8 @@ def test_choices_move_along_once_the_new_address_has_confirmed(stack: RunningSta
     left = {"stream": "marketing", "topic_id": _topic(stack, "What Carla leaves")}
     kept = {"stream": "marketing", "topic_id": _topic(stack, "What Carla keeps")}
     with ear(stack, "/ok/moving", ["contact.topics.updated"]) as heard:
-        stack.send(OLD, subject="News", text="Leave: {{{RESEND_UNSUBSCRIBE_URL}}}", **left)
+        tags = [{"name": "story", "value": "moving"}]
+        first = stack.send(OLD, subject="News", text="Leave: {{{RESEND_UNSUBSCRIBE_URL}}}", tags=tags, **left)
         page = _link_in(stack, OLD, "News")
         assert page == link_of(mail_of(stack, OLD, "News"))
         assert visit("POST", page, action="leave")[0] == 200
@@ -56,3 +57,5 @@ def test_choices_move_along_once_the_new_address_has_confirmed(stack: RunningSta
         assert (_fate(stack, NEW, **left), _fate(stack, NEW, **kept)) == ("suppressed", "delivered")
         assert (_fate(stack, OLD, **kept), _fate(stack, OLD)) == ("suppressed", "delivered")
         heard.until("contact.topics.updated", email=OLD, moved_to=NEW)
+    assert [event["event"] for event in stack.events(first)] == ["queued", "delivered", "unsubscribed"]
+    until_counted(stack, "unsubscribed", "story:moving")

@@ -3,7 +3,7 @@
 Path: POST /emails with tracking → practice internet's mailbox → its pixel and link at the public pages → timeline.
 Expectation: the link leads where the application wanted; the person's open and click stand in the timeline once, also
 those that were noted by a process that was killed the moment after; the machine's are marked; the recipient is known to
-engage.
+engage; the application is told, and each is counted once.
 """
 
 import re
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from simulator import client as simulator
+from tests.scenarios.hearing import Ear, ear, until_counted
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.scenario
@@ -58,8 +59,14 @@ def engagement(stack: RunningStack, email_id: str) -> list[tuple[str, str | None
 
 
 def test_opens_and_clicks_are_told_once_though_the_server_of_links_is_killed(stack: RunningStack) -> None:
+    with ear(stack, "/ok/clicks", ["email.opened", "email.clicked"]) as heard:
+        _story(stack, heard)
+
+
+def _story(stack: RunningStack, heard: Ear) -> None:
     assert stack.simulator is not None
-    email_id = stack.send("reader@gmail.sim", html=HTML, open_tracking=True, click_tracking=True)
+    tags = [{"name": "story", "value": "clicks"}]
+    email_id = stack.send("reader@gmail.sim", html=HTML, tags=tags, open_tracking=True, click_tracking=True)
     stack.until(lambda: stack.last_event(email_id) == "delivered", 20, "the mail")
     (mail,) = simulator.mailbox(stack.simulator, "reader@gmail.sim", raw=True)
     html = html_of(mail.data)
@@ -84,3 +91,7 @@ def test_opens_and_clicks_are_told_once_though_the_server_of_links_is_killed(sta
     assert stack.last_event(email_id) == "clicked"
     found = stack.sql("SELECT opens, clicks FROM engaged WHERE address = 'reader@gmail.sim'")
     assert found == [(1, 2)]
+    told = {heard.until(kind, email_id)["data"]["email_id"] for kind in ("email.opened", "email.clicked")}
+    assert told == {email_id}
+    for figure in ("unique_opened", "unique_clicked"):
+        until_counted(stack, figure, "story:clicks")
