@@ -138,8 +138,16 @@ async def update(
 async def delete(connection: Connection, application_id: UUID, identifier: UUID) -> Segment:
     """Hide a segment for good; who was in a list stays a contact. Raises Refused: there is none, or a filter asks for
     it."""
-    await _in_turn(connection, application_id)
+    await refuse_if_asked(connection, application_id, identifier, "is in this list")
     found = await get(connection, application_id, identifier)
+    await connection.execute("UPDATE segments SET deleted_at = now() WHERE id = %s", [identifier])
+    await connection.execute("DELETE FROM segment_members WHERE segment_id = %s", [identifier])
+    return found
+
+
+async def refuse_if_asked(connection: Connection, application_id: UUID, identifier: UUID, what: str) -> None:
+    """Raises Refused when a filter names this list or broadcast: without it, `not` would hold for everybody."""
+    await _in_turn(connection, application_id)
     cursor = await connection.execute(
         "SELECT name FROM segments WHERE application_id = %s AND deleted_at IS NULL AND strpos(filter::text, %s) > 0"
         " LIMIT 1",
@@ -147,10 +155,7 @@ async def delete(connection: Connection, application_id: UUID, identifier: UUID)
     )
     asking = await cursor.fetchone()
     if asking is not None:
-        raise conflict(f"the segment {asking[0]!r} asks who is in this list", "Change or delete that one first.")
-    await connection.execute("UPDATE segments SET deleted_at = now() WHERE id = %s", [identifier])
-    await connection.execute("DELETE FROM segment_members WHERE segment_id = %s", [identifier])
-    return found
+        raise conflict(f"the segment {asking[0]!r} asks who {what}", "Change or delete that one first.")
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:

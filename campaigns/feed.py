@@ -20,7 +20,7 @@ import psycopg
 
 from accounts import capture_rules
 from accounts.capture_rules import CaptureRules
-from audience import contacts, properties
+from audience import contacts, properties, topics
 from audience.contacts import Contact
 from audience.properties import Definitions
 from campaigns import people, repository, tallies
@@ -46,6 +46,7 @@ _log = get_logger(__name__)
 MOST_QUEUED: Final = 10_000
 """Mails of one campaign that are due: some seconds of work for all workers."""
 BATCH: Final = 1_000
+NO_TOPIC: Final = "its topic was deleted"
 
 _TURN: Final = """
 SELECT now(), paced_at FROM campaigns WHERE id = %(campaign)s AND state = 'sending'
@@ -290,7 +291,11 @@ async def _move(connection: Connection, campaign_id: UUID, decided: Sequence[Fat
 
 
 async def _press(connection: Connection, campaign: Campaign, simulated: str, now: datetime) -> Press | None:
-    """None when its domain may send no more: the campaign is stopped then, and says so."""
+    """None when its domain may send no more, or its topic is gone: the campaign is stopped then, and says so."""
+    topic_id = campaign.topic_id
+    if topic_id is not None and await topics.find(connection, campaign.application_id, topic_id) is None:
+        await repository.stop(connection, campaign, NO_TOPIC)
+        return None
     name = parse_mailbox(campaign.words.sender).domain
     row = await (await connection.execute(_DOMAIN, [campaign.application_id, name])).fetchone()
     if row is None or (row[2] not in _USABLE and not campaign.capture):

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audience import topics
-from campaigns import contents, repository, tallies
+from audience import segments, topics
+from campaigns import contents, feed, repository, tallies
 from campaigns.model import MAX_NAME, Campaign, Draft
 from campaigns.states import OPEN, Act, CampaignState, RowState
 from campaigns.watching import forgiven
@@ -87,6 +87,8 @@ async def pause(connection: Connection, known: Campaign) -> Campaign:
 
 async def resume(connection: Connection, known: Campaign) -> Campaign:
     """It goes on where it was; what was held is due at once. One that was stopped is judged anew from here on."""
+    if known.topic_id is not None and await topics.find(connection, known.application_id, known.topic_id) is None:
+        raise conflict(feed.NO_TOPIC, "Duplicate it, and give it another one.")
     moved = await repository.move(connection, known, Act.RESUME)
     if known.state is CampaignState.STOPPED:
         await tallies.add(connection, {(known.id, name): n for name, n in forgiven(known.tallies).items()})
@@ -135,7 +137,8 @@ async def duplicate(connection: Connection, known: Campaign, name: str | None = 
 
 
 async def remove(connection: Connection, known: Campaign) -> None:
-    """Drafts and scheduled ones; also what has ended, with its report."""
+    """Drafts and scheduled ones; also what has ended, with its report. Not while a segment asks who got it."""
+    await segments.refuse_if_asked(connection, known.application_id, known.id, "got this broadcast")
     allowed = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.FINISHED, CampaignState.CANCELLED)
     if not await repository.hold(connection, known.id, *allowed):
         raise conflict(f"a broadcast that is {known.state} cannot be deleted", "Cancel it first.")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from audience import topics
 from campaigns import feed, repository, steering, trying, work
 from campaigns.forgetting import forget_gone
 from campaigns.model import Campaign
@@ -231,6 +233,40 @@ async def test_a_campaign_whose_domain_is_lost_stops_and_says_so(world: World) -
     await world.do("resume", campaign)
     await world.send()
     assert await world.state(campaign) == "finished"
+
+
+async def test_nothing_is_sent_under_a_topic_that_was_deleted(world: World) -> None:
+    await world.person("ann@one.example")
+    application = world.lane.application_id
+    async with world.database.transaction() as connection:
+        topic = await topics.create(connection, topics.NewTopic(application, "Deals", topics.Subscription.OPT_IN))
+    campaign = await world.draft(topic_id=topic.id)
+    async with world.database.transaction() as connection:
+        now = datetime.now(UTC)
+        await steering.schedule(connection, campaign, now + timedelta(hours=1), now)
+        await topics.delete(connection, application, topic.id)
+    await execute(world.database, "UPDATE campaigns SET scheduled_at = now()")
+    await work.begin(world.database)
+    await world.send()
+
+    stopped = await world.campaign(campaign)
+    assert (stopped.state, stopped.reason) == (CampaignState.STOPPED, "its topic was deleted")
+    assert await rows(world.database, "SELECT FROM emails") == []
+    with pytest.raises(Refused, match="its topic was deleted"):
+        await world.do("resume", campaign)
+
+
+async def test_a_campaign_that_a_segment_asks_for_is_not_deleted(world: World) -> None:
+    campaign = await world.draft()
+    await execute(
+        world.database,
+        "INSERT INTO segments (id, application_id, name, filter) VALUES (gen_random_uuid(), %s, 'Not Spring', %s)",
+        [world.lane.application_id, Jsonb({"not": {"field": "campaign", "op": "got", "value": str(campaign.id)}})],
+    )
+    with pytest.raises(Refused, match="'Not Spring' asks who got this broadcast"):
+        await world.do("remove", campaign)
+    await execute(world.database, "UPDATE segments SET deleted_at = now() WHERE name = 'Not Spring'")
+    await world.do("remove", campaign)
 
 
 async def test_too_many_dead_addresses_stop_it_with_the_figure(world: World) -> None:
