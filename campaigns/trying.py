@@ -1,13 +1,16 @@
 """A campaign's mail to some addresses, to look at before it is sent: as a person of the audience would get it.
 
-It is mail like any other: rendered here, accepted, signed and tracked, with links that work. It has no row in the
-campaign and counts for nothing there. Its subject says that it is a test.
+It is mail like any other: rendered here, accepted, signed and tracked, with links that work; what a capture rule names
+or is only simulated does not leave. It has no row in the campaign and counts for nothing there. Its subject says that
+it is a test.
 """
 
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from accounts import capture_rules
+from accounts.capture_rules import CaptureRules
 from audience import contacts, properties
 from audience.contacts import Contact
 from campaigns import contents
@@ -17,6 +20,7 @@ from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import conflict, invalid
 from messages.accept import write_emails
+from messages.capture import marked
 from messages.model import NewEmail, receivers
 from messages.personal import fault_of, variables
 from store.database import Connection
@@ -28,7 +32,11 @@ MARK: Final = "[Test] "
 
 
 async def send(
-    connection: Connection, campaign: Campaign, addresses: Sequence[str], contact_id: UUID | None = None
+    connection: Connection,
+    campaign: Campaign,
+    addresses: Sequence[str],
+    simulated_domain: str,
+    contact_id: UUID | None = None,
 ) -> list[NewEmail]:
     """One mail to each, within the caller's transaction: as this contact gets it, else as whoever has the address.
     Raises Refused: an address that is none, or words that cannot be rendered for that person."""
@@ -38,6 +46,7 @@ async def send(
     domain, domain_id = await _domain(connection, campaign)
     row = await (await connection.execute("SELECT now()")).fetchone()
     assert row is not None, "it has a row"
+    rules = CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id))
     mails = []
     for box in [_mailbox(text) for text in addresses]:
         html, text, subject = await _rendered(connection, campaign, box, contact_id)
@@ -46,10 +55,10 @@ async def send(
             NewEmail(
                 id=identifier, application_id=campaign.application_id, domain_id=domain_id, lane=Lane.MARKETING,
                 created_at=row[0], message_id=f"<{identifier.hex}@{domain}>", sender=campaign.words.sender,
-                subject=f"{MARK}{subject}", recipients=receivers([("to", box)]), to=(box.wire,),
-                reply_to=campaign.words.reply_to, html=html, text=text, tags=campaign.tags, pool_id=campaign.pool_id,
-                topic_id=campaign.topic_id, open_tracking=campaign.open_tracking,
-                click_tracking=campaign.click_tracking, capture=campaign.capture,
+                subject=f"{MARK}{subject}", to=(box.wire,),
+                recipients=marked(receivers([("to", box)]), rules, simulated_domain), reply_to=campaign.words.reply_to,
+                html=html, text=text, tags=campaign.tags, pool_id=campaign.pool_id, topic_id=campaign.topic_id,
+                open_tracking=campaign.open_tracking, click_tracking=campaign.click_tracking, capture=campaign.capture,
             )
         )  # fmt: skip
     await write_emails(connection, mails)

@@ -5,20 +5,24 @@ could take its reader's mail away, or have others written to. The link in the co
 is stored before is a row of history, by which a person's wishes a day are counted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import escape
 from typing import Final
 
+from accounts import capture_rules
+from accounts.capture_rules import CaptureRules
 from audience import choices
 from audience.choices import What
 from audience.links import MailLink, MoveLink
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
+from core.refusal import Refused
 from messages.accept import write_emails
-from messages.capture import stands_in
+from messages.capture import marked, stands_in
 from messages.model import NewEmail, Submission, receivers
+from messages.simulated import refuse_unknown
 from pages.brand import Brand
 from pages.deps import Deps
 from pages.forms import one
@@ -46,7 +50,8 @@ async def ask_to_move(connection: Connection, visit: Visit, brand: Brand) -> Sai
     typed, given, link = one(visit.form, "address"), visit.given, visit.link
     try:
         box = parse_mailbox(typed)
-    except AddressError:
+        refuse_unknown(box.key, given.settings.sandbox_domain)
+    except (AddressError, Refused):
         return said("wrong.address")
     if box.key == link.address:
         return said("wrong.same")
@@ -79,19 +84,34 @@ async def tell_old(connection: Connection, given: Deps, wish: MoveLink, brand: B
         words("mail.moved.text", sender=brand.name, to=wish.to),
         f"{given.settings.public_url}/u/{given.links.seal(back)}?lang={words.code}",
     )
-    email = _email(given, back, brand, parse_mailbox(wish.address), letter)
+    email = await _email(connection, given, back, brand, parse_mailbox(wish.address), letter)
     if email is not None:
         await write_emails(connection, [email])
 
 
 async def send(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: Letter) -> None:
     """Accept a mail of the application's own."""
-    email = _email(given, link, brand, box, letter)
+    async with given.database.connection() as connection:
+        email = await _email(connection, given, link, brand, box, letter)
     if email is not None:
         await given.acceptor.accept(Submission(link.application_id, (email,)))
 
 
-def _email(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: Letter) -> NewEmail | None:
+async def _email(
+    connection: Connection, given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: Letter
+) -> NewEmail | None:
+    """As it is accepted: what a capture rule names, or is only simulated, does not leave. None when nothing can."""
+    email = _composed(given, link, brand, box, letter)
+    if email is None:
+        return None
+    rules = CaptureRules.of(await capture_rules.patterns(connection, link.application_id))
+    try:
+        return replace(email, recipients=marked(email.recipients, rules, given.settings.sandbox_domain))
+    except Refused:  # no recipient of the sandbox
+        return None
+
+
+def _composed(given: Deps, link: MailLink, brand: Brand, box: Mailbox, letter: Letter) -> NewEmail | None:
     """As transactional mail of the application; None when it has no domain to write from."""
     if brand.domain_id is None:
         return None

@@ -162,7 +162,7 @@ async def try_broadcast(broadcast_id: UUID, body: TestBroadcast, who: FullAccess
     """To some addresses, as a person of the audience would get it; its links work."""
     async with given.database.transaction() as connection:
         known = await repository.get(connection, who.application_id, broadcast_id)
-        mails = await trying.send(connection, known, body.to, body.contact_id)
+        mails = await trying.send(connection, known, body.to, given.settings.sandbox_domain, body.contact_id)
     return json_answer(reference("broadcast", broadcast_id) | {"emails": [mail.id for mail in mails]})
 
 

@@ -19,6 +19,7 @@ from campaigns import plan, report, repository, steering, trying
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
 from campaigns.states import CampaignState
+from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
@@ -251,7 +252,7 @@ def send_test(
     async def work(database: Database) -> list[UUID]:
         async with database.transaction() as connection:
             known = await repository.get(connection, None, await _named(connection, campaign, application))
-            return [mail.id for mail in await trying.send(connection, known, to)]
+            return [mail.id for mail in await trying.send(connection, known, to, context.settings().sandbox_domain)]
 
     sent = with_database(work)
     print_json({"emails": sent}) if wants_json(as_json) else tell(f"{len(sent)} on the way.")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from accounts import capture_rules
 from audience import topics
 from campaigns import feed, repository, steering, trying, work
 from campaigns.forgetting import forget_gone
@@ -471,7 +472,7 @@ async def test_a_test_is_mail_as_its_person_would_get_it_and_counts_for_nothing(
     await world.person("ann@one.example", first_name="Ann")
     draft = await world.draft()
     async with world.database.transaction() as connection:
-        await trying.send(connection, draft, ["ann@one.example", "me@two.example"])
+        await trying.send(connection, draft, ["ann@one.example", "me@two.example"], SIMULATED)
     await world.deliver()
     ann, me = world.lane.mails_to("ann@one.example")[0], world.lane.mails_to("me@two.example")[0]
 
@@ -481,4 +482,18 @@ async def test_a_test_is_mail_as_its_person_would_get_it_and_counts_for_nothing(
     assert await world.states(draft) == {}
     with pytest.raises(Refused, match="no address"):
         async with world.database.transaction() as connection:
-            await trying.send(connection, draft, ["nobody"])
+            await trying.send(connection, draft, ["nobody"], SIMULATED)
+
+
+async def test_a_test_does_not_leave_where_nothing_may(world: World) -> None:
+    draft = await world.draft()
+    to = ["me@two.example", "any@qa.example", "delivered@sandbox.example", "bounced@resend.dev"]
+    async with world.database.transaction() as connection:
+        await capture_rules.add(connection, draft.application_id, "*@qa.example")
+        await trying.send(connection, draft, to, SIMULATED)
+
+    queued = await rows(world.database, "SELECT recipient, capture FROM delivery_queue ORDER BY email_id")
+    assert queued == list(zip(to, (False, True, True, True), strict=True))
+    with pytest.raises(Refused, match="no simulated recipient"):
+        async with world.database.transaction() as connection:
+            await trying.send(connection, draft, ["bounce@sandbox.example"], SIMULATED)

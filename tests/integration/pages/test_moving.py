@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accounts import capture_rules
 from audience import contacts
 from audience.choices import What
 from audience.contact_history import ContactAct, ContactSource
@@ -126,6 +127,7 @@ async def test_moving_back_again_works(reader: Reader) -> None:
         ("a@b.example\r\nBcc: victim@example.com", "cannot write to this address"),
         ("a@b.example, c@d.example", "cannot write to this address"),
         ("", "cannot write to this address"),
+        ("bounce@sandbox.example", "cannot write to this address"),
         (ANN.upper(), "the address you have now"),
     ],
 )
@@ -143,6 +145,18 @@ async def test_a_name_beside_the_address_goes_nowhere(reader: Reader) -> None:
     assert await rows(reader.database, "SELECT \"to\" FROM emails WHERE lane = 'transactional'") == [
         (["mark@example.com"],)
     ]
+
+
+async def test_what_may_not_leave_is_captured(reader: Reader) -> None:
+    """A staging server that works on a copy of real data: neither address may hear of it."""
+    async with reader.database.transaction() as connection:
+        await capture_rules.add(connection, reader.account.application_id, "*@*.example")
+        await capture_rules.add(connection, reader.account.application_id, ANN)
+    await confirm(reader, await asked(reader, "any@qa.new.example"))
+    await asked(reader, "delivered@resend.dev")
+
+    queued = await rows(reader.database, "SELECT recipient, capture FROM delivery_queue ORDER BY email_id")
+    assert queued[-3:] == [("any@qa.new.example", True), (ANN, True), ("delivered@resend.dev", True)]
 
 
 async def test_nobody_can_have_many_written_to(reader: Reader) -> None:
