@@ -35,8 +35,11 @@ SELECT campaign_id, contact_id, r.email_id, state, reason, ip, provider, class, 
  ORDER BY 1, 2 FOR UPDATE OF r
 """
 
+# What a server says may quote the address, so it is not kept of somebody who was erased meanwhile.
 _WRITE: Final = """
-UPDATE campaign_recipients r SET state = u.state, reason = u.reason, ip = u.ip, provider = u.provider, class = u.class,
+UPDATE campaign_recipients r SET state = u.state, ip = u.ip, provider = u.provider, class = u.class,
+       reason = CASE WHEN u.reason IS NULL OR u.state NOT IN ('bounced', 'deferred', 'expired', 'failed')
+         OR EXISTS (SELECT FROM contacts c WHERE c.id = u.contact_id) THEN u.reason END,
        ended_at = u.ended_at, opened_at = u.opened_at, clicked_at = u.clicked_at, complained_at = u.complained_at,
        unsubscribed_at = u.unsubscribed_at
   FROM unnest(%(campaign_id)s::uuid[], %(contact_id)s::uuid[], %(state)s::text[], %(reason)s::text[], %(ip)s::text[],

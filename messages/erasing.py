@@ -30,15 +30,17 @@ NOBODY: Final = "erased@erased.invalid"
 STEP: Final = 500
 """Messages of one statement."""
 
-# The messages of an address first, by its index; whose mail it is, one by one.
+# The messages of an address first, by its index; whose mail it is, one by one. A campaign may have been making mail for
+# the contact while it was erased: that names a contact who is no more.
 _MINE: Final = """
-WITH named AS MATERIALIZED (
-  SELECT email_id, position FROM messages WHERE address = %(address)s AND email_id < %(before)s)
+WITH named AS MATERIALIZED (SELECT email_id, position FROM messages WHERE address = %(address)s)
 SELECT m.email_id, m.position, q.email_id IS NOT NULL FROM named m
- CROSS JOIN LATERAL (SELECT application_id FROM emails WHERE id = m.email_id OFFSET 0) e
+ CROSS JOIN LATERAL (SELECT application_id, contact_id FROM emails WHERE id = m.email_id OFFSET 0) e
   LEFT JOIN LATERAL (
     SELECT email_id FROM delivery_queue WHERE email_id = m.email_id AND position = m.position OFFSET 0) q ON true
- WHERE e.application_id = %(application)s ORDER BY 1, 2
+ WHERE e.application_id = %(application)s AND (m.email_id < %(before)s OR (e.contact_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM contacts c WHERE c.id = e.contact_id)))
+ ORDER BY 1, 2
 """
 
 _PARTS: Final = "SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)"
@@ -96,7 +98,8 @@ class Blanked:
 
 
 async def erase(connection: Connection, person: Person, before: UUID) -> Blanked:
-    """Everything of the application to this person whose email's id is below that one."""
+    """Everything of the application to this person whose email's id is below that one, and what was made since for the
+    contact who is gone."""
     names = {"address": person.address, "application": person.application_id, "before": before}
     rows = await (await connection.execute(_MINE, names)).fetchall()
     waiting = [MessageRef(email, position) for email, position, queued in rows if queued]

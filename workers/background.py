@@ -16,6 +16,7 @@ from accounts.verify import Installation, fresh_resolver, verify_domain
 from audience import properties, reconfirming
 from audience.checks import MailRecords
 from audience.links import LinkSeal
+from campaigns import erasing
 from campaigns import work as campaigns
 from campaigns.forgetting import forget_gone
 from core.clock import Clock, SystemClock
@@ -32,7 +33,7 @@ from mta.from_settings import known_loops, known_providers, make_resolver, own_s
 from mta.guard import networks
 from outcomes.proving import remembered_keys
 from outcomes.reports import ReportTools, Sweeper
-from sandbox import complaints, erasing
+from sandbox import complaints
 from store import folding
 from store.clock import DatabaseClock
 from store.database import Database

@@ -1,6 +1,6 @@
 """`/contacts/{contact}/export` and `/erase`: what the law gives people. For whoever has an address, contact or not.
 
-`outcomes/exporting` and `sandbox/erasing` know where something of a person lies.
+`outcomes/exporting` and `campaigns/erasing` know where something of a person lies.
 """
 
 from typing import Annotated
@@ -12,8 +12,8 @@ from api.contacting import act_of, person_meant
 from api.openapi import errors
 from api.operating import ApplicationRoute, With
 from api.schemas.people import ErasePerson, PersonErased, PersonExported
+from campaigns import erasing
 from outcomes import exporting
-from sandbox import erasing
 from suppression.reasons import SuppressionScope
 from web.answers import json_answer
 from web.faces.people import erased_face, held_face

@@ -16,6 +16,7 @@ from audience.choices import Person
 from audience.contact_history import ContactAct, ContactPast, ContactSource
 from audience.contacts import Changes, Contact, named
 from audience.segments import Segment
+from campaigns import erasing
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.commands import contact_imports
 from cli.commands.contact_imports import segment_named
@@ -27,7 +28,6 @@ from messages import people
 from messages.people import Seen, Wish
 from outcomes import exporting
 from outcomes.exporting import Held
-from sandbox import erasing
 from store.database import Connection, Database
 from suppression.reasons import SuppressionScope
 from web.faces import contact_csv

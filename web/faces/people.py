@@ -1,8 +1,8 @@
 """All that is held about a person, and what is left of one who was erased, as JSON. Pure; the fields are those of
 `api/schemas/people`."""
 
+from campaigns.erasing import Erased
 from outcomes.exporting import Held, SentMail
-from sandbox.erasing import Erased
 from web.faces.contacts import contact_past_face, place_face, typed_face
 from web.faces.suppressions import ended_face, suppression_face
 from web.faces.topics import past_face, preference_face

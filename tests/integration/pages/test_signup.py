@@ -9,10 +9,10 @@ import pytest
 from audience import confirmations, contact_history, forms, topics
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Status
+from campaigns import erasing
 from core.ids import uuid7
 from messages import signing_up
 from pages.limits import IDLE_AN_HOUR, SAME_AN_HOUR
-from sandbox import erasing
 from suppression import repository as suppressions
 from suppression.entries import Addition
 from suppression.reasons import Reason, Source, SuppressionEntry, SuppressionScope

@@ -4,8 +4,8 @@ Contact, lists and history, choices and their history, a sign-up that waits, eng
 in mail that came back, captured test mail. Figures stay, for they name nobody. What stays is the hash of the address on
 the suppression list: they are not written to again. What was told to webhooks goes with their retention.
 
-Stands here because the mailbox of the sandbox is the highest shelf on which something of a person lies. Mail that a
-worker holds at that moment is gone over by `finish`, a duty, until it has ended.
+Stands here because reports of campaigns are the highest shelf on which something of a person lies: whoever refused the
+mail may have named them. Mail that a worker holds at that moment is gone over by `finish`, a duty, until it has ended.
 """
 
 from dataclasses import dataclass, replace
@@ -31,6 +31,20 @@ from webhooks.kinds import EventType
 _SOURCES: Final = {ContactSource.API: Source.API, ContactSource.CLI: Source.CLI, ContactSource.CONSOLE: Source.CONSOLE}
 
 _LATER: Final = timedelta(milliseconds=1)
+
+# Words of servers and of the database, which quote the address. The contact may have been deleted long before: mail
+# that was kept knows whose it was.
+_BLANK_REASONS: Final = """
+WITH mine AS MATERIALIZED (
+  SELECT e.contact_id FROM messages m CROSS JOIN LATERAL (
+    SELECT contact_id, application_id FROM emails WHERE id = m.email_id OFFSET 0) e
+   WHERE m.address = %(address)s AND e.application_id = %(application)s AND e.contact_id IS NOT NULL
+  UNION SELECT %(contact)s::uuid WHERE %(contact)s::uuid IS NOT NULL)
+UPDATE campaign_recipients r SET reason = NULL FROM mine
+ WHERE r.contact_id = mine.contact_id AND r.state IN ('bounced', 'deferred', 'expired', 'failed')
+   AND r.reason IS NOT NULL
+   AND NOT EXISTS (SELECT FROM contacts c WHERE c.id = mine.contact_id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ async def erase(
     await confirmations.forget_person(connection, person.application_id, person.address)
     await choices.forget(connection, person)
     # In the order in which outcomes are recorded: queue, soft bounces, suppressions. The two never wait in a circle.
-    found = await _mail(connection, person, lowest_at(asked + _LATER))
+    found = await _mail(connection, person, lowest_at(asked + _LATER), contact.id if contact else None)
     await engagement.forget_person(connection, person.application_id, person.address)
     await soft_bounces.forget_address(connection, person.address)
     await suppressions.keep_as_hash(connection, person.application_id, person.address)
@@ -85,7 +99,9 @@ async def finish(database: Database) -> None:
             await erasures.gone_over(connection, erasure, left=bool(found.under_way))
 
 
-async def _mail(connection: Connection, person: Person, before: UUID) -> Blanked:
+async def _mail(connection: Connection, person: Person, before: UUID, contact_id: UUID | None = None) -> Blanked:
+    names = {"address": person.address, "application": person.application_id, "contact": contact_id}
+    await connection.execute(_BLANK_REASONS, names)
     found = await mail.erase(connection, person, before)
     await inbound.forget_about(connection, found.blanked)
     await mailbox.forget_messages(connection, found.blanked)

@@ -1,6 +1,7 @@
 """Exporting and erasing a person: what is told, what goes, what stays, and mail that is under way at that moment."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,10 @@ from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes
 from audience.topics import Subscription
+from campaigns import erasing
+from campaigns.erasing import Erased
+from campaigns.settle import settle
+from core.ids import uuid7
 from core.queues import Lane
 from messages import choosing, people
 from messages.erasing import NOBODY
@@ -19,8 +24,6 @@ from messages.model import MessageRef
 from messages.people import Wish
 from outcomes import engagement, erasures, exporting
 from outcomes.record import record
-from sandbox import erasing
-from sandbox.erasing import Erased
 from store.database import Database
 from suppression.reasons import SuppressionScope
 from suppression.subjects import hashed
@@ -233,6 +236,57 @@ async def test_whoever_comes_anew_is_left_alone_by_what_is_gone_over(database: D
     assert await rows(database, "SELECT id FROM contacts") == [(contact,)]
     assert await rows(database, "SELECT subject FROM emails WHERE id = %s", [mail]) == [("Welcome back",)]
     assert await rows(database, "SELECT count(*) FROM engaged") == [(1,)]
+
+
+async def test_mail_that_a_campaign_was_making_at_that_moment_is_forgotten_too(database: Database) -> None:
+    """The feed read the contact before, and commits after: its mail has a higher id."""
+    contact = await a_person(database)
+    await erased(database)
+    made = await sent(database, [("to", ANN)], subject="Hello Ann Quillfeather")
+    await execute(database, "UPDATE emails SET contact_id = %s WHERE id = %s", [contact, made])
+    receipt = await sent(database, [("to", BOB)])
+    await execute(database, "UPDATE erasures SET due_at = now()")
+    await erasing.finish(database)
+
+    assert await everywhere(database, ANN) == []
+    assert await everywhere(database, "quillfeather") == []
+    assert await rows(database, "SELECT email_id FROM delivery_queue") == [(receipt,)]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_no_report_of_a_campaign_quotes_the_address(database: Database, deleted: bool) -> None:
+    """Not what was there, also of a contact who was deleted before; and not what is told of their mail afterwards."""
+    contact, other, campaign, quoting = await a_person(database), uuid7(), uuid7(), f"550 <{ANN}>"
+    mail = await sent(database, [("to", ANN)])
+    await execute(
+        database, "UPDATE emails SET contact_id = %s, campaign_id = %s WHERE id = %s", [contact, campaign, mail]
+    )
+    await execute(
+        database,
+        "UPDATE delivery_queue SET claimed_by = gen_random_uuid(), claimed_at = now(), due_at = now() + interval '1 h'",
+    )
+    before = [(uuid7(), contact, "bounced", quoting), (uuid7(), other, "bounced", quoting)]
+    for row in [*before, (campaign, contact, "queued", None)]:
+        await execute(
+            database,
+            "INSERT INTO campaign_recipients (campaign_id, contact_id, state, reason, email_id, due_at, destination)"
+            " VALUES (%s, %s, %s, %s, %s, now(), 'example.com')",
+            [*row, mail],
+        )
+    if deleted:
+        async with database.transaction() as connection:
+            await contacts.remove(connection, [contact])
+    await erased(database)
+    await execute(
+        database,
+        "INSERT INTO campaign_news (campaign_id, contact_id, email_id, kind, at, detail)"
+        " VALUES (%s, %s, %s, 'bounced', now(), %s)",
+        [campaign, contact, mail, f"550 5.1.1 <{ANN}> unknown"],
+    )
+    await settle(database)
+
+    found = await rows(database, "SELECT contact_id, state, reason FROM campaign_recipients")
+    assert Counter(found) == {(contact, "bounced", None): 2, (other, "bounced", quoting): 1}
 
 
 async def test_others_keep_what_they_know(database: Database) -> None:
