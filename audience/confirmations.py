@@ -139,10 +139,24 @@ SELECT {_COLUMNS} FROM confirmations
  WHERE mail_at <= now() AND (import_id IS NULL OR next_mail <> 'confirm')
  ORDER BY mail_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
+
+_WAITS: Final = "import_id IS NOT NULL AND next_mail = 'confirm'"
+# In turns of the applications, the first in the row of each before the second of any: fifty people do not wait behind a
+# million of somebody else. Applications are found one by one in the index; who is first of them is left to chance, for
+# the pace may allow fewer at once than there are. What was found is asked again once it is locked.
 _DUE_OF_IMPORTS: Final = f"""
+WITH RECURSIVE owners(id) AS (
+  (SELECT application_id FROM confirmations WHERE {_WAITS} ORDER BY application_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT application_id FROM confirmations WHERE {_WAITS} AND application_id > o.id
+           ORDER BY application_id LIMIT 1) FROM owners o WHERE o.id IS NOT NULL),
+chosen AS (
+  SELECT w.id FROM owners o, LATERAL (
+    SELECT id, row_number() OVER (ORDER BY mail_at, id) AS turn FROM confirmations
+     WHERE application_id = o.id AND {_WAITS} AND mail_at <= now() ORDER BY mail_at, id LIMIT %(most)s) w
+   ORDER BY w.turn, random() LIMIT %(most)s)
 SELECT {_COLUMNS} FROM confirmations
- WHERE import_id IS NOT NULL AND next_mail = 'confirm' AND mail_at <= now()
- ORDER BY mail_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+ WHERE id = ANY(ARRAY(SELECT id FROM chosen)) AND {_WAITS} AND mail_at <= now() FOR UPDATE SKIP LOCKED
 """
 
 _MAILED: Final = """
@@ -192,8 +206,8 @@ async def due(connection: Connection, most: int) -> list[Confirmation]:
 
 
 async def due_of_imports(connection: Connection, most: int) -> list[Confirmation]:
-    """The confirmations of imports that are due, oldest first."""
-    return [_confirmation(row) for row in await (await connection.execute(_DUE_OF_IMPORTS, [most])).fetchall()]
+    """The confirmations of imports that are due, of each application in turn."""
+    return [_confirmation(row) for row in await (await connection.execute(_DUE_OF_IMPORTS, {"most": most})).fetchall()]
 
 
 async def mailed_of_imports(connection: Connection, within: timedelta) -> int:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,22 @@ async def test_confirmations_of_imports_keep_their_pace(client: httpx.AsyncClien
     async with database.transaction() as connection:
         await connection.execute("UPDATE confirmations SET mailed_at = mailed_at - interval '1 minute'")
     assert await signing_up.write_due_of_imports(tools) == 10
+
+
+async def test_nobody_waits_behind_the_list_of_another_application(database: Database) -> None:
+    async with database.transaction() as connection:
+        for people, since in ((40, "2 days"), (3, "1 minute")):
+            await connection.execute(
+                "INSERT INTO confirmations (id, application_id, address, email, import_id, language, asked_at,"
+                " expires_at, next_mail, mail_at) SELECT gen_random_uuid(), %(one)s, n || '@example.com', '', %(one)s,"
+                " 'en', now(), now(), 'confirm', now() - %(since)s::interval FROM generate_series(1, %(people)s) n",
+                {"one": uuid7(), "people": people, "since": since},
+            )
+        found = await confirmations.due_of_imports(connection, 10)
+        all_of_them = await confirmations.due_of_imports(connection, 100)
+
+    assert sorted(Counter(one.application_id for one in found).values()) == [3, 7]
+    assert len(all_of_them) == 43
 
 
 async def test_who_says_yes_to_an_import_is_confirmed(
