@@ -27,6 +27,8 @@ AGAIN: Final = "1 hour"
 """Whoever did not get the mail asks again; whoever fills mailboxes does so at once."""
 MOST_MAILS: Final = 3
 """That ask one address for a confirmation within a day, of one application or of all."""
+ONCE_WITHIN_DAYS: Final = 90
+"""The silent are asked once more so often at most; so long it is remembered."""
 KEPT: Final = timedelta(days=30)
 """So long a link says that it was followed, instead of that it is too old."""
 
@@ -309,10 +311,13 @@ async def confirmed(connection: Connection, identifier: UUID, *, welcome: bool) 
 
 async def forget(connection: Connection) -> None:
     """Retention: what was not confirmed in time, and what was long ago. Those whom an import asked have a year: who did
-    not answer then is not asked again by the next import of the same list."""
+    not answer then is not asked again by the next import of the same list. The silent who were asked once more
+    (`reconfirming`) are remembered for as long as they are not to be asked anew."""
     await connection.execute(
         "DELETE FROM confirmations WHERE expires_at < now() - interval '7 days'"
         " AND (import_id IS NULL OR asked_at < now() - interval '1 year')"
+        " AND (NOT wanted ? 'again' OR asked_at < now() - make_interval(days => %s))",
+        [ONCE_WITHIN_DAYS],
     )
 
 

@@ -13,13 +13,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from audience import confirmations, eligibility, tapering
-from audience.confirmations import Asked, Wanted
+from audience.confirmations import ONCE_WITHIN_DAYS, Asked, Wanted
 from audience.eligibility import Moment, Rules
 from audience.tapering import Policy
 from store.database import Connection, Database
 
 DAYS_BEFORE: Final = 14
-ONCE_WITHIN_DAYS: Final = 90
 AT_ONCE: Final = 500
 """Mails of one topic in one turn: whoever turns it on for a million people does not send a million at once."""
 _NOBODY: Final = UUID(int=0)

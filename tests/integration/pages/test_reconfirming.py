@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from audience import choices, contacts, reconfirming, tapering
+from audience import choices, confirmations, contacts, reconfirming, tapering
 from audience.choices import Act, Person, Source
 from audience.contact_history import ContactAct, ContactSource
 from audience.tapering import Policy, Step
@@ -58,6 +58,21 @@ async def test_the_silent_are_asked_once_and_a_yes_keeps_them(signup: Signup) ->
     assert datetime.now(UTC) - found.confirmed_at < timedelta(days=1)
     assert len(await signup.mails()) == 1, "neither a reminder nor a welcome"
     assert await ask(signup) == 0
+
+
+async def test_retention_remembers_who_was_asked(signup: Signup) -> None:
+    """Their link ends after a week; that they were asked is remembered for as long as it counts."""
+    await fill(signup)
+    assert await ask(signup) == 1
+    await signup.set("ben@example.org", asked_at="89 days", expires_at="82 days")
+    async with signup.database.transaction() as connection:
+        await confirmations.forget(connection)
+    assert await ask(signup) == 0
+
+    await signup.set("ben@example.org", asked_at="91 days")
+    async with signup.database.transaction() as connection:
+        await confirmations.forget(connection)
+    assert await rows(signup.database, "SELECT FROM confirmations") == []
 
 
 async def test_nobody_is_asked_without_a_policy_that_says_so(signup: Signup) -> None:
