@@ -40,8 +40,9 @@ def creation(body: CreateContact, settings: Settings) -> Wish:
 
 def alteration(body: UpdateContact, settings: Settings) -> Wish:
     """The same of somebody who is a contact. What proves a consent is trusted as the application is."""
-    trusted = body.consent is not None and settings.api_contacts == Status.CONFIRMED
-    return Wish(_changes(body, confirm=trusted), body.unsubscribed, email=body.new_email or "")
+    trusted = settings.api_contacts == Status.CONFIRMED
+    changes = _changes(body, confirm=trusted and body.consent is not None)
+    return Wish(changes, body.unsubscribed, email=body.new_email or "", trusted=trusted)
 
 
 def same_address(body: UpdateContact, known: Contact) -> None:

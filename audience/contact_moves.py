@@ -6,6 +6,7 @@ changed last stands, as with choices; consent that either gave is given. The his
 Works on the caller's connection and never commits.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from psycopg.errors import UniqueViolation
@@ -28,13 +29,17 @@ ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, cha
 """
 
 
-async def move(connection: Connection, person: Person, email: str, act: ContactAct) -> Contact | None:
+async def move(
+    connection: Connection, person: Person, email: str, act: ContactAct, *, trusted: bool = True
+) -> Contact | None:
     """The contact as it is at the other address; None when the person is none. The caller holds both addresses
-    (`choices.alone`, in one order); imports hold none, so that one may bring the other address in at this moment."""
+    (`choices.alone`, in one order); imports hold none, so that one may bring the other address in at this moment. Not
+    `trusted`: it is nobody's word that the same person reads mail there, so consent stays behind."""
     mailbox = checked_email(email)
     known = await contacts.locked(connection, person)
     if known is None:
         return None
+    known = known if trusted else replace(known, status=Status.UNCONFIRMED)
     there = Person(person.application_id, mailbox.key)
     other = await contacts.locked(connection, there)
     if other is None or other.id == known.id:

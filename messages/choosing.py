@@ -163,12 +163,15 @@ async def return_for(connection: Connection, person: Person, act: Act) -> bool:
     return await return_to_all(connection, person, act)
 
 
-async def move(connection: Connection, person: Person, to: str, act: Act, written: str = "") -> None:
+async def move(
+    connection: Connection, person: Person, to: str, act: Act, written: str = "", *, trusted: bool = True
+) -> None:
     """The mail goes to another (folded) address from now on: it gets the contact, the choices and their history, and
     this one gets no marketing mail any more, whatever list its application still has it on. `written`: the address as
-    somebody wrote it."""
+    somebody wrote it. `trusted`: consent goes along."""
     other, quiet = replace(person, address=to), replace(act, email_id=None)
-    contact = await contact_moves.move(connection, person, written or to, contact_history.act_of(act))
+    how = contact_history.act_of(act)
+    contact = await contact_moves.move(connection, person, written or to, how, trusted=trusted)
     left = bool(_left_all(person, await _forbidden(connection, person)))
     await choices.copy(connection, person, to, act)
     if left:
@@ -176,8 +179,7 @@ async def move(connection: Connection, person: Person, to: str, act: Act, writte
     elif act.source in OWN_HAND:  # who left there comes back by reading mail there, not by their application's word
         await return_to_all(connection, other, quiet)
     await leave_all(connection, person, replace(quiet, detail="the mail goes to another address now"))
-    how = _how(act) | {"moved_to": to}
-    await tell_choices(connection, person, {}, how)
+    await tell_choices(connection, person, {}, _how(act) | {"moved_to": to})
     if contact is not None:
         await contact_telling.tell(connection, EventType.CONTACT_UPDATED, [contact])
 

@@ -42,6 +42,8 @@ class Wish:
     topics: Mapping[UUID, Subscription] = field(default_factory=dict, hash=False)
     email: str = ""
     """Another address, "" for the one they have."""
+    trusted: bool = True
+    """Whether consent goes along to it, by the application's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ async def update(
 ) -> Contact:
     """Change a contact: first its address, then the rest. Raises Refused."""
     if wish.email:
-        wanted = await _move(connection, application_id, wanted, wish.email, act)
+        wanted = await _move(connection, application_id, wanted, wish, act)
     known = await contacts.held(connection, application_id, wanted)
     if wish.unsubscribed is not None:
         say = choosing.leave_all if wish.unsubscribed else choosing.return_for
@@ -171,17 +173,17 @@ def choosable(given: Sequence[tuple[UUID, Subscription]], known: Sequence[Prefer
 
 
 async def _move(
-    connection: Connection, application_id: UUID, wanted: UUID | str, email: str, act: ContactAct
+    connection: Connection, application_id: UUID, wanted: UUID | str, wish: Wish, act: ContactAct
 ) -> UUID | str:
     """By what the contact is named afterwards: another contact may have been there, and is the one now."""
-    mailbox = checked_email(email, "new_email")
+    mailbox = checked_email(wish.email, "new_email")
     known = await contacts.get(connection, application_id, wanted)
     if known.address == mailbox.key:
         return known.id
     for address in sorted((known.address, mailbox.key)):
         await choices.alone(connection, Person(application_id, address))
     person = (await contacts.held(connection, application_id, known.id)).person
-    await choosing.move(connection, person, mailbox.key, _choice(act), mailbox.wire)
+    await choosing.move(connection, person, mailbox.key, _choice(act), mailbox.wire, trusted=wish.trusted)
     return mailbox.key
 
 
