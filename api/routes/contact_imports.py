@@ -77,7 +77,7 @@ _BODY: Final = {
     summary="Import contacts",
     status_code=201,
     response_model=ImportReference,
-    responses=errors("conflict"),
+    responses=errors("conflict", "not_found"),
     openapi_extra=_BODY,
 )
 @largest_body(import_asking.LARGEST + _BESIDE)

@@ -58,8 +58,8 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     assert filled("campaigns", "create", *words[:2], "--segment", "none", *words[4:]).code == "not_found"
     assert filled("campaigns", "start", "Spring").code == "needs_yes"
     assert len(filled("campaigns", "test", "Spring", "me@one.example").out["emails"]) == 1
-    later = filled("campaigns", "schedule", "Spring", "--at", "in 2 days", "--hours", "09:00-17:00").out
-    assert (later["state"], later["plan"]["window"]["from"]) == ("scheduled", "09:00")
+    later = filled("campaigns", "schedule", "Spring", "--at", "in 2 days", "--hours", "00:00-00:00").out
+    assert (later["state"], later["plan"]["window"]["from"]) == ("scheduled", "00:00")
     assert filled("campaigns", "cancel", "Spring", "--yes").out["state"] == "draft"
     assert filled("campaigns", "schedule", "Spring", "--hours", "9-9").code == "invalid"
     assert filled("campaigns", "duplicate", "Spring").out["name"] == "Spring (copy)"
