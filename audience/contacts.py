@@ -27,6 +27,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, not_found
 from store.database import Connection
+from store.paging import newest_first
 from suppression.predicate import left_all
 
 
@@ -196,21 +197,18 @@ async def by_ids(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Cont
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Contact]:
     """The application's contacts, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM contacts WHERE application_id = %(application)s AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_contact)
 
 
 async def page_of_list(connection: Connection, segment_id: UUID, window: Window[UUID]) -> Page[Contact]:
     """Contacts on a list, newest first; without those who left it. Walks the list's own index."""
-    condition, order = ("contact_id > %(before)s", "ASC") if window.before else ("contact_id < %(after)s", "DESC")
+    condition, order, names = newest_first(window, "contact_id")
     cursor = await connection.execute(
         # The members first: joined freely, the planner walks all contacts to find the first hundred members among them.
         f"WITH m AS MATERIALIZED (SELECT contact_id FROM segment_members"
@@ -218,11 +216,8 @@ async def page_of_list(connection: Connection, segment_id: UUID, window: Window[
         f" ORDER BY contact_id {order} LIMIT %(limit)s)"
         f" SELECT {', '.join(f'c.{name}' for name in COLUMNS)} FROM m JOIN contacts c ON c.id = m.contact_id"
         f" ORDER BY m.contact_id {order}",
-        {
-            "segment": segment_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"segment": segment_id},
+    )
     return cut(await cursor.fetchall(), window).map(_contact)
 
 

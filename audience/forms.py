@@ -24,6 +24,7 @@ from core.paging import Page, Window, cut
 from core.queues import Lane
 from core.refusal import conflict, invalid, not_found
 from store.database import Connection
+from store.paging import newest_first
 
 MOST: Final = 200
 """Forms of one application."""
@@ -182,15 +183,12 @@ async def kept(connection: Connection, identifiers: Sequence[UUID]) -> dict[UUID
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Form]:
     """The application's forms, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM signup_forms WHERE application_id = %(application)s AND deleted_at IS NULL"
         f" AND {condition} ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_form)
 
 

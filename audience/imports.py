@@ -16,6 +16,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, not_found
 from store.database import Connection
+from store.paging import newest_first
 
 PART: Final = 1024 * 1024
 """Bytes of an upload in one row."""
@@ -177,15 +178,12 @@ async def page(
     connection: Connection, application_id: UUID, window: Window[UUID], status: ImportStatus | None = None
 ) -> Page[Import]:
     """The application's imports, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM contact_imports WHERE application_id = %(application)s AND {condition}"
         f" AND (%(status)s::text IS NULL OR status = %(status)s) ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1, "status": status,
-        },
-    )  # fmt: skip
+        names | {"application": application_id, "status": status},
+    )
     return cut(await cursor.fetchall(), window).map(_import)
 
 

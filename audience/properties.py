@@ -26,6 +26,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, invalid, not_found
 from store.database import Connection, Database
+from store.paging import newest_first
 
 MOST: Final = 100
 """Properties of one application: a filter's author has to find their way among them."""
@@ -108,16 +109,13 @@ async def for_writing(connection: Connection, application_id: UUID) -> Definitio
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Property]:
     """Definitions, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM contact_properties"
         f" WHERE application_id = %(application)s AND {_THERE} AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_property)
 
 

@@ -25,6 +25,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, invalid, not_found
 from store.database import Connection
+from store.paging import newest_first
 
 MOST: Final = 1000
 """Segments of one application."""
@@ -103,15 +104,12 @@ async def get(connection: Connection, application_id: UUID, identifier: UUID) ->
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Segment]:
     """The application's segments, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM segments WHERE application_id = %(application)s AND deleted_at IS NULL AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_segment)
 
 

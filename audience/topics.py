@@ -21,6 +21,7 @@ from core.queues import Lane
 from core.refusal import conflict, invalid, not_found
 from core.remembered import Remembered
 from store.database import Connection, Database
+from store.paging import newest_first
 from webhooks import outbox
 from webhooks.kinds import EventType
 
@@ -170,15 +171,12 @@ async def pairs(connection: Connection) -> frozenset[tuple[UUID, UUID]]:
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Topic]:
     """The application's topics, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM topics WHERE application_id = %(application)s AND deleted_at IS NULL AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_topic)
 
 

@@ -19,6 +19,7 @@ from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, not_found
 from messages import halted
 from store.database import Connection
+from store.paging import newest_first
 
 _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
@@ -102,16 +103,13 @@ async def get(connection: Connection, application_id: UUID | None, identifier: U
 
 async def page(connection: Connection, application_id: UUID | None, window: Window[UUID]) -> Page[Campaign]:
     """Campaigns, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM campaigns WHERE {condition}"
         " AND (%(application)s::uuid IS NULL OR application_id = %(application)s)"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     found = cut([_campaign(row) for row in await cursor.fetchall()], window)
     counted = await tallies.of(connection, [one.id for one in found.entries])
     return found.map(lambda one: replace(one, tallies=counted.get(one.id, {})))

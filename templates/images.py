@@ -16,6 +16,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, invalid, not_found
 from store.database import Connection
+from store.paging import newest_first
 from templates.pictures import PictureType, picture
 
 PATH: Final = "/i/"
@@ -90,15 +91,12 @@ async def _make_room(connection: Connection, application_id: UUID, size: int, mo
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Image]:
     """The application's images, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM images WHERE application_id = %(application)s AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_image)
 
 

@@ -17,6 +17,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, invalid, not_found
 from store.database import Connection
+from store.paging import newest_first
 from templates import versions
 from templates.editing import NOTHING, checked_name, edited
 from templates.model import UNSAID, Edit, Template, Unsaid, Version, Writing
@@ -117,15 +118,12 @@ async def delete(connection: Connection, application_id: UUID, name: str) -> Tem
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Template]:
     """The application's templates, newest first."""
-    condition, order = ("id > %(before)s", "ASC") if window.before else ("id < %(after)s", "DESC")
+    condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM templates WHERE application_id = %(application)s AND {condition}"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        {
-            "application": application_id, "before": window.before, "after": window.after or UUID(int=(1 << 128) - 1),
-            "limit": window.limit and window.limit + 1,
-        },
-    )  # fmt: skip
+        names | {"application": application_id},
+    )
     return cut(await cursor.fetchall(), window).map(_template)
 
 

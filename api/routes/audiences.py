@@ -1,6 +1,5 @@
 """`/audiences`: segments as older clients know them, under their older name."""
 
-from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -9,14 +8,14 @@ from fastapi import APIRouter, Depends, Response
 from api.auth import FullAccess
 from api.openapi import errors
 from api.operating import ApplicationRoute, With
-from api.routes.segments import PAGE
+from api.routes.segments import list_segments
 from api.schemas.segments import AudienceAnswer, AudienceDeleted, AudienceMade, CreateSegment, SegmentList
 from audience import segments
-from core.paging import Page, Window
+from core.paging import Window
 from web.answers import json_answer
 from web.faces.references import deleted, reference
-from web.faces.segments import segment_answer, segment_face
-from web.paging import listed, window
+from web.faces.segments import segment_answer
+from web.paging import window
 
 router = APIRouter(prefix="/audiences", tags=["Segments"], route_class=ApplicationRoute)
 
@@ -34,10 +33,7 @@ async def create_audience(body: CreateSegment, who: FullAccess, given: With) -> 
 @router.get("", summary="List audiences", response_model=SegmentList)
 async def list_audiences(who: FullAccess, given: With, wanted: Annotated[Window[UUID], Depends(window)]) -> Response:
     """The segments of your application, newest first."""
-    async with given.database.connection() as connection:
-        found = await segments.page(connection, who.application_id, replace(wanted, limit=wanted.limit or PAGE))
-        shown = await segments.explained(connection, who.application_id, found.entries)
-    return json_answer(listed(Page(shown, found.has_more), segment_face))
+    return await list_segments(who, given, wanted)
 
 
 @router.get("/{audience_id}", summary="Get an audience", response_model=AudienceAnswer, responses=errors("not_found"))
