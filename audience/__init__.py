@@ -1,1 +1,4 @@
-"""Whom we write to, about what, and what they say to it: types of mail (topics) and choices."""
+"""Campaigns' people and everybody's choices: contacts with their consent, lists and filters, types of mail (topics).
+
+`choices` says what a person wants, `confirmations` asks, `importing` brings lists in, `filters` picks people out.
+"""

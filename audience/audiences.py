@@ -13,8 +13,8 @@ from uuid import UUID
 from psycopg.errors import QueryCanceled
 from sqlalchemy import Select, func, select
 
-from audience.filter_sql import CONTACT, composed
-from audience.filter_tree import Filter
+from audience.filters.condition import CONTACT, composed
+from audience.filters.tree import Filter
 from core.paging import Page, Window, cut
 from core.refusal import conflict
 from store.database import Connection

@@ -16,10 +16,11 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from audience import audiences, filters, properties
+from audience import audiences, properties
 from audience.audiences import Audience, Found
-from audience.filter_names import Names, names_for, with_ids, with_names
-from audience.filter_tree import Filter, FilterError
+from audience.filters import reading
+from audience.filters.names import Names, names_for, with_ids, with_names
+from audience.filters.tree import Filter, FilterError
 from audience.properties import PropertyType
 from core.ids import uuid7
 from core.paging import Page, Window, cut
@@ -41,7 +42,7 @@ class Segment:
     application_id: UUID
     name: str
     filter: Mapping[str, object] | None
-    """As it is stored (`filters.to_json`); None: it is a list."""
+    """As it is stored (`reading.to_json`); None: it is a list."""
     created_at: datetime
     updated_at: datetime
 
@@ -171,7 +172,7 @@ async def audience(connection: Connection, segment: Segment) -> Audience:
         return Audience(list_id=segment.id)
     known = await definitions(connection, segment.application_id)
     try:
-        return Audience(filter=filters.read(segment.filter, known))
+        return Audience(filter=reading.read(segment.filter, known))
     except FilterError as error:
         raise conflict(
             f"the filter of the segment {segment.name!r} cannot be used any more: {error.reason}", "Change the filter."
@@ -185,12 +186,12 @@ async def preview(connection: Connection, application_id: UUID, given: object, n
     count = await audiences.count(connection, application_id, meant, now)
     some = await audiences.page(connection, application_id, meant, now, Window(limit))
     called = with_names(tree, await names_for(connection, application_id, tree))
-    return Preview(count, some.entries, filters.shown(called), filters.to_json(called))
+    return Preview(count, some.entries, reading.shown(called), reading.to_json(called))
 
 
 async def explained(connection: Connection, application_id: UUID, found: Sequence[Segment]) -> list[Explained]:
     """Segments with their filters as people read them."""
-    trees = [filters.from_json(one.filter) for one in found if one.filter is not None]
+    trees = [reading.from_json(one.filter) for one in found if one.filter is not None]
     if not trees:
         return [Explained(one) for one in found]
     known = await definitions(connection, application_id)
@@ -212,23 +213,23 @@ async def _in_turn(connection: Connection, application_id: UUID) -> None:
 def _explained(segment: Segment, known: Mapping[str, PropertyType], names: Names) -> Explained:
     if segment.filter is None:
         return Explained(segment)
-    tree, problem = filters.from_json(segment.filter), None
+    tree, problem = reading.from_json(segment.filter), None
     try:
-        tree = filters.checked(tree, known)
+        tree = reading.checked(tree, known)
     except FilterError as error:
         problem = error.reason
     called = with_names(tree, names)
-    return Explained(segment, filters.shown(called), filters.to_json(called), problem)
+    return Explained(segment, reading.shown(called), reading.to_json(called), problem)
 
 
 async def _stored(connection: Connection, application_id: UUID, given: object) -> Jsonb:
-    return Jsonb(filters.to_json(await _checked(connection, application_id, given)))
+    return Jsonb(reading.to_json(await _checked(connection, application_id, given)))
 
 
 async def _checked(connection: Connection, application_id: UUID, given: object) -> Filter:
     """The filter with ids in the place of names. Raises Refused."""
     try:
-        tree = filters.read(given, await definitions(connection, application_id))
+        tree = reading.read(given, await definitions(connection, application_id))
         return with_ids(tree, await names_for(connection, application_id, tree))
     except FilterError as error:
         raise refused(error) from None

@@ -17,7 +17,8 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
-from audience import choices, confirmations, contacts, forms, imports
+from audience import choices, confirmations, contacts, forms
+from audience.importing import imports
 from campaigns import repository as campaigns
 from core.refusal import Refused, conflict
 from messages import repository

@@ -7,11 +7,12 @@ import asyncio
 import tempfile
 from typing import Final
 
-from audience import import_asking, importing, imports, properties
+from audience import properties
 from audience.checks import MailRecords
-from audience.import_merging import terms_of
-from audience.importing import Domains, Progress, Work
-from audience.imports import Import
+from audience.importing import asking, imports, slices
+from audience.importing.imports import Import
+from audience.importing.merging import terms_of
+from audience.importing.slices import Domains, Progress, Work
 from core.errors import UnavailableError
 from core.list_files import TORN, decoded
 from core.logs import get_logger
@@ -51,8 +52,8 @@ async def _one(database: Database, records: MailRecords, found: Import) -> bool:
                 file.seek(0)
                 known = await properties.known(connection, found.application_id)
             with await asyncio.to_thread(decoded, file) as text:  # the table of a large archive takes a while
-                reader = import_asking.reader(text, known, terms.columns)
-                done = await importing.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
+                reader = asking.reader(text, known, terms.columns)
+                done = await slices.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
         except (Refused, *TORN) as error:
             return await _could_not(database, found, error)
     _log.info("contacts_imported", id=str(found.id), created=done.created, failed=done.failed)

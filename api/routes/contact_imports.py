@@ -1,5 +1,5 @@
 """`/contacts/imports`: a list of contacts as a file, `multipart/form-data`. A process in the background works on it
-(`audience/importing`); here it is looked at and kept.
+(`audience/importing/slices`); here it is looked at and kept.
 
 A foreign list is never trusted: its people are unconfirmed, and each gets one mail that asks, from the pool that is
 kept for that. Only an operator can vouch for their consent, on the command line.
@@ -21,10 +21,11 @@ from api.errors import ApiError
 from api.openapi import errors
 from api.operating import ApplicationRoute, With, by
 from api.schemas.contact_imports import ImportAnswer, ImportList, ImportReference
-from audience import confirmations, import_asking, imports
-from audience.import_columns import ColumnMap
-from audience.import_merging import Terms, stored
-from audience.imports import PART, ImportStatus
+from audience import confirmations
+from audience.importing import asking, imports
+from audience.importing.columns import ColumnMap
+from audience.importing.imports import PART, ImportStatus
+from audience.importing.merging import Terms, stored
 from audience.properties import Definitions
 from audience.topics import Subscription
 from core.list_files import TORN, decoded
@@ -80,7 +81,7 @@ _BODY: Final = {
     responses=errors("conflict", "not_found"),
     openapi_extra=_BODY,
 )
-@largest_body(import_asking.LARGEST + _BESIDE)
+@largest_body(asking.LARGEST + _BESIDE)
 async def create_import(request: Request, who: FullAccess, given: With) -> Response:
     """Takes a list of at most 50 MB; `GET /contacts/imports/{id}` says how far it is. Each person who is new gets one
     mail that asks whether they want yours; nothing else reaches them before they say yes."""
@@ -90,7 +91,7 @@ async def create_import(request: Request, who: FullAccess, given: With) -> Respo
         raise ApiError("missing_required_field", "The `file` field is missing: send the list as multipart/form-data.")
     async with given.database.transaction() as connection:
         terms = await _terms(connection, who, given, parts)
-        known = await import_asking.check(connection, terms)
+        known = await asking.check(connection, terms)
         await asyncio.to_thread(_look, file.body, known, terms.columns)
         name = file.filename[:200] or "import.csv"
         made = await imports.begin(connection, who.application_id, name, terms.actor, stored(terms))
@@ -133,7 +134,7 @@ def _look(body: bytes, known: Definitions, columns: ColumnMap) -> None:
     """Says at once what cannot be. In a thread: the table of a large archive takes a while."""
     try:
         with decoded(io.BytesIO(body)) as text:
-            import_asking.reader(text, known, columns).opened()
+            asking.reader(text, known, columns).opened()
     except TORN as error:
         raise invalid("file", f"it is damaged: {error}", "invalid_file") from None
 
@@ -147,7 +148,7 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         if not given.settings.public_url:
             raise invalid("confirm", "this server has no public pages that a confirmation could lead to")
     form_id = _id({"id": parts["form_id"].text}, "form_id") if "form_id" in parts else None
-    of_form = await import_asking.language_of(connection, who.application_id, form_id)  # refuses what is another's
+    of_form = await asking.language_of(connection, who.application_id, form_id)  # refuses what is another's
     spoken = parts["language"].text if "language" in parts else ""
     return Terms(
         who.application_id,
@@ -157,7 +158,7 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         {_id(one, "topics"): _subscription(one) for one in _json(parts, "topics", [])},
         asks=asks,
         form_id=form_id,
-        columns=await import_asking.columns_of(connection, who.application_id, _json(parts, "column_map", {})),
+        columns=await asking.columns_of(connection, who.application_id, _json(parts, "column_map", {})),
         language=spoken[:2].lower() or of_form,
     )
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.schemas.shapes import Listed
-from audience.import_rows import Why
-from audience.imports import ImportStatus
+from audience.importing.imports import ImportStatus
+from audience.importing.rows import Why
 
 
 class ImportReference(BaseModel):

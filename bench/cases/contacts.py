@@ -9,10 +9,11 @@ import io
 import time
 from collections.abc import Iterator
 
-from audience import import_asking, importing, imports, segments
-from audience.import_columns import ColumnMap
-from audience.import_merging import Terms, stored
-from audience.importing import Domains, Progress, Work
+from audience import segments
+from audience.importing import asking, imports, slices
+from audience.importing.columns import ColumnMap
+from audience.importing.merging import Terms, stored
+from audience.importing.slices import Domains, Progress, Work
 from bench import mail
 from bench.databases import BenchDatabase
 from bench.session import Session, expect
@@ -46,12 +47,12 @@ async def _import(session: Session, database: BenchDatabase) -> float:
         async with pool.transaction() as connection:
             segment = await segments.create(connection, application, "imported")
             terms = Terms(application, "bench", segments=(segment.id,), asks=False)
-            known = await import_asking.check(connection, terms)
+            known = await asking.check(connection, terms)
             made = await imports.begin(connection, application, "people.csv", "bench", stored(terms))
         text = io.StringIO("".join(_lines(session)))
-        reader = import_asking.reader(text, known, ColumnMap())
+        reader = asking.reader(text, known, ColumnMap())
         begun = time.monotonic()
-        done = await importing.run(pool, Work(made.id, terms, reader, _domains(session)), lambda _: None)
+        done = await slices.run(pool, Work(made.id, terms, reader, _domains(session)), lambda _: None)
         taken = time.monotonic() - begun
     finally:
         await pool.close()

@@ -14,12 +14,13 @@ from uuid import UUID
 
 import typer
 
-from audience import confirmations, import_asking, importing, imports, segments, topics
-from audience.import_columns import FIELDS, ColumnMap
-from audience.import_merging import Consent, Terms, stored
-from audience.import_rows import ContactReader, Row
-from audience.importing import Domains, Progress, Work
-from audience.imports import Import
+from audience import confirmations, segments, topics
+from audience.importing import asking, imports, slices
+from audience.importing.columns import FIELDS, ColumnMap
+from audience.importing.imports import Import
+from audience.importing.merging import Consent, Terms, stored
+from audience.importing.rows import ContactReader, Row
+from audience.importing.slices import Domains, Progress, Work
 from audience.topics import Subscription
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
@@ -236,7 +237,7 @@ async def _terms(connection: Connection, given: _Given) -> Terms:
         given.asks,
         given.form,
         given.columns,
-        given.language[:2].lower() or await import_asking.language_of(connection, owner, given.form),
+        given.language[:2].lower() or await asking.language_of(connection, owner, given.form),
     )
 
 
@@ -262,9 +263,9 @@ def _preview(given: _Given, *, ask: bool) -> None:
 
     async def work(database: Database) -> None:
         async with database.connection() as connection:
-            known = await import_asking.check(connection, await _terms(connection, given))
+            known = await asking.check(connection, await _terms(connection, given))
         with opened(given.file) as (raw, _), decoded(raw) as text:
-            _show(import_asking.reader(text, known, given.columns))
+            _show(asking.reader(text, known, given.columns))
 
     with_database(work)
     if ask:
@@ -274,7 +275,7 @@ def _preview(given: _Given, *, ask: bool) -> None:
 def _show(reader: ContactReader) -> None:
     layout = reader.opened()
     people = [one for one in islice(reader, 20) if isinstance(one, Row)][:_PREVIEWED]
-    taken = [{"column": visible(column), "taken": name} for column, name in import_asking.shown(layout)]
+    taken = [{"column": visible(column), "taken": name} for column, name in asking.shown(layout)]
     if wants_json(False):
         return
     print_table(taken, _TAKEN)
@@ -292,15 +293,15 @@ async def _bring(database: Database, given: _Given, dry_run: bool, again: bool) 
     domains = Domains(make_resolver(settings, known_providers(settings)))
     async with database.transaction() as connection:
         terms = await _terms(connection, given)
-        known = await import_asking.check(connection, terms)
+        known = await asking.check(connection, terms)
     with opened(given.file) as (raw, size):
         mark = "" if again or size is None else await asyncio.to_thread(fingerprint, Path(given.file), stored(terms))
         with decoded(raw) as text, shown(raw, size) as told:
-            reader = import_asking.reader(text, known, given.columns)
+            reader = asking.reader(text, known, given.columns)
             reader.opened()
             import_id = uuid7() if dry_run else await _begin(database, terms, Path(given.file).name, mark)
             work = Work(import_id, terms, reader, domains, dry_run)
-            return await importing.run(database, work, lambda now: told(now.line, _so_far(now)))
+            return await slices.run(database, work, lambda now: told(now.line, _so_far(now)))
 
 
 async def _begin(database: Database, terms: Terms, name: str, mark: str) -> UUID:

@@ -11,10 +11,11 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from audience import import_asking, importing, imports, properties, segments
-from audience.import_columns import ColumnMap
-from audience.import_merging import Consent, Terms, stored
-from audience.importing import Domains, Work
+from audience import properties, segments
+from audience.importing import asking, imports, slices
+from audience.importing.columns import ColumnMap
+from audience.importing.merging import Consent, Terms, stored
+from audience.importing.slices import Domains, Work
 from audience.properties import PropertyType
 from cli.running.demo_mail import DOMAIN, SENDER, domain_of
 from core.paging import Window
@@ -59,11 +60,11 @@ async def bring_in(database: Database, settings: Settings, application_id: UUID)
         given = datetime.now(UTC) - timedelta(days=30)
         consent = Consent("the shop's sign-up form", given, "Send me the newsletter once a month.")
         terms = Terms(application_id, "the demo", segments=(segment.id,), consent=consent, asks=False)
-        known = await import_asking.check(connection, terms)
+        known = await asking.check(connection, terms)
         made = await imports.begin(connection, application_id, "people.csv", terms.actor, stored(terms))
-    reader = import_asking.reader(io.StringIO("".join(_lines())), known, ColumnMap())
+    reader = asking.reader(io.StringIO("".join(_lines())), known, ColumnMap())
     domains = Domains(make_resolver(settings, known_providers(settings)))
-    await importing.run(database, Work(made.id, terms, reader, domains), lambda _: None)
+    await slices.run(database, Work(made.id, terms, reader, domains), lambda _: None)
     return segment.id
 
 

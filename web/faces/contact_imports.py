@@ -4,7 +4,7 @@
 from dataclasses import asdict
 
 from audience.confirmations import Asking
-from audience.imports import Import
+from audience.importing.imports import Import
 
 
 def import_face(one: Import) -> dict[str, object]:

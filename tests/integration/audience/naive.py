@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from audience.filter_tree import All, Filter, Not, Operator, Rule, Span
+from audience.filters.tree import All, Filter, Not, Operator, Rule, Span
 from tests.unit.audience.filter_examples import NOW, TOPICS
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import literal, select, union_all
 
 from audience.audiences import Audience, people
-from audience.filter_sql import CONTACT, composed
-from audience.filter_tree import Filter, Not, Operator, Rule
+from audience.filters.condition import CONTACT, composed
+from audience.filters.tree import Filter, Not, Operator, Rule
 from core.ids import uuid7
 from store.tables import compiled
 from tests.integration.audience.naive import Somebody, days_ago, holds

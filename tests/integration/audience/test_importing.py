@@ -8,13 +8,14 @@ from uuid import UUID
 
 import pytest
 
-from audience import contact_history, contacts, importing, imports
+from audience import contact_history, contacts
 from audience.checks import Problem
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes, Contact, Status
-from audience.import_merging import Consent, Terms, stored, terms_of
-from audience.import_rows import ContactReader
-from audience.importing import SLICE, Domains, Progress, Work
+from audience.importing import imports, slices
+from audience.importing.merging import Consent, Terms, stored, terms_of
+from audience.importing.rows import ContactReader
+from audience.importing.slices import SLICE, Domains, Progress, Work
 from audience.topics import Subscription
 from core.ids import uuid7
 from core.refusal import Refused
@@ -49,7 +50,7 @@ async def brought(database: Database, lines: Iterable[str], **changes: object) -
     async with database.transaction() as connection:
         made = await imports.begin(connection, SHOP, "list.csv", "a test", stored(terms))
     work = Work(made.id, terms, ContactReader(iter(lines), {}), Domains(Records()), dry)
-    return await importing.run(database, work, lambda _: None)
+    return await slices.run(database, work, lambda _: None)
 
 
 async def contact(database: Database, address: str) -> Contact | None:
@@ -190,10 +191,10 @@ async def test_a_stopped_import_goes_on_and_counts_each_line_once(database: Data
     async with database.transaction() as connection:
         made = await imports.begin(connection, SHOP, "l", "a test", stored(terms), "same")
     with pytest.raises(_KilledError):
-        await importing.run(database, work(made.id), stop)
+        await slices.run(database, work(made.id), stop)
     async with database.transaction() as connection:
         again = await imports.begin(connection, SHOP, "l", "a test", stored(terms), "same")
-    done = await importing.run(database, work(again.id), lambda _: None)
+    done = await slices.run(database, work(again.id), lambda _: None)
 
     assert (again.id, again.line, again.created) == (made.id, SLICE + 1, SLICE)
     assert (done.created, done.total, done.resumed_at) == (SLICE + 500, SLICE + 500, SLICE + 1)
@@ -218,7 +219,7 @@ async def test_one_import_is_worked_on_by_one_process(database: Database) -> Non
         assert await imports.alone(holder, made.id)
         work = Work(made.id, Terms(SHOP, "a test"), ContactReader(iter(["email\n"]), {}), Domains(Records()))
         with pytest.raises(Refused, match="under way"):
-            await importing.run(database, work, lambda _: None)
+            await slices.run(database, work, lambda _: None)
         await imports.let_go(holder, made.id)
 
 

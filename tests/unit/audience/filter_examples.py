@@ -7,8 +7,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from audience.filter_tree import All, Filter, Not, Operator, Rule, Span, Unit
-from audience.filter_tree import Any as Either
+from audience.filters.tree import All, Filter, Not, Operator, Rule, Span, Unit
+from audience.filters.tree import Any as Either
 from audience.properties import PropertyType
 
 KEYS: Final[Mapping[str, PropertyType]] = {

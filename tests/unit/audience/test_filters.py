@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audience import filters
-from audience.filter_tree import (
+from audience.filters import reading
+from audience.filters.tree import (
     DEEPEST,
     LONGEST_TEXT,
     MOST_RULES,
@@ -22,7 +22,7 @@ from audience.filter_tree import (
     Span,
     Unit,
 )
-from audience.filter_tree import Any as Either
+from audience.filters.tree import Any as Either
 from audience.properties import PropertyType
 from tests.unit.audience import filter_examples
 from tests.unit.audience.filter_examples import KEYS
@@ -31,16 +31,16 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def read(text: object) -> Filter:
-    return filters.read(text, KEYS)
+    return reading.read(text, KEYS)
 
 
 @given(filter_examples.filters(20))
 def test_text_and_json_are_the_same_filter(tree: Filter) -> None:
-    text, stored = filters.shown(tree), orjson.loads(orjson.dumps(filters.to_json(tree)))
+    text, stored = reading.shown(tree), orjson.loads(orjson.dumps(reading.to_json(tree)))
 
     assert read(text) == tree
     assert read(stored) == tree
-    assert filters.shown(read(text)) == text
+    assert reading.shown(read(text)) == text
 
 
 @given(st.text(st.sampled_from('andornotisset inlast30days()=<>!,"“\\.-0129 countryopened'), max_size=40))
@@ -179,7 +179,7 @@ def nested(levels: int) -> dict[str, object]:
 def test_the_deepest_filter_can_be_written_as_text() -> None:
     tree = read(nested(DEEPEST))
 
-    assert read(filters.shown(tree)) == tree
+    assert read(reading.shown(tree)) == tree
 
 
 def test_filters_are_bounded() -> None:
@@ -204,4 +204,4 @@ def test_every_filter_of_the_page_is_one() -> None:
 
     assert len(written) > 20
     for text in written:
-        assert filters.read(filters.shown(filters.read(text, known)), known) == filters.read(text, known)
+        assert reading.read(reading.shown(reading.read(text, known)), known) == reading.read(text, known)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audience.import_columns import ColumnMap
-from audience.import_rows import ContactReader, Fault, Row, Why
+from audience.importing.columns import ColumnMap
+from audience.importing.rows import ContactReader, Fault, Row, Why
 from audience.properties import Property, PropertyType
 from core.list_rows import LONGEST_LINE, bounded
 from core.refusal import Refused

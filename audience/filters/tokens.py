@@ -6,8 +6,8 @@ from datetime import date
 from enum import Enum, auto
 from typing import Final
 
-from audience.filter_tree import LARGEST_NUMBER, LONGEST_TEXT, LONGEST_VALUE, FilterError, Scalar
-from audience.filter_values import date_from
+from audience.filters.tree import LARGEST_NUMBER, LONGEST_TEXT, LONGEST_VALUE, FilterError, Scalar
+from audience.filters.values import date_from
 
 
 class Kind(Enum):

@@ -18,8 +18,8 @@ language. A mistake is told with its place, what was expected there and what sta
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from audience.filter_tokens import Kind, Token, tokens
-from audience.filter_tree import (
+from audience.filters.tokens import Kind, Token, tokens
+from audience.filters.tree import (
     DEEPEST,
     MOST_RULES,
     MOST_VALUES,
@@ -35,8 +35,8 @@ from audience.filter_tree import (
     Span,
     Value,
 )
-from audience.filter_values import span_of
-from audience.filter_words import FIELDS, MOMENTS, OF_CAMPAIGNS, OF_DATES, RESERVED, SIGNS
+from audience.filters.values import span_of
+from audience.filters.words import FIELDS, MOMENTS, OF_CAMPAIGNS, OF_DATES, RESERVED, SIGNS
 
 Asked = tuple[Operator, Value]
 

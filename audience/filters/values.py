@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime
 from typing import Final
 
-from audience.filter_tree import LONGEST_SPAN, FilterError, Scalar, Span, Unit
+from audience.filters.tree import LONGEST_SPAN, FilterError, Scalar, Span, Unit
 
 YEARS: Final = range(1800, 2200)
 """People have birthdays, and contracts an end."""

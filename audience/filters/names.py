@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
-from audience.filter_tree import All, Any, Filter, FilterError, Not, Rule, rules
-from audience.filter_words import NAMED_THINGS
+from audience.filters.tree import All, Any, Filter, FilterError, Not, Rule, rules
+from audience.filters.words import NAMED_THINGS
 from store.database import Connection
 
 _NAMES: Final[Mapping[str, str]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from audience.filter_tree import Operator
+from audience.filters.tree import Operator
 
 MOMENTS: Final = frozenset({"created_at", "confirmed_at", "opened", "clicked", "active"})
 """Fields that are a time, or nothing: the last open, click and other sign of life of a person, machines left out."""

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Final
 
-from audience.filter_tree import (
+from audience.filters.tree import (
     PROPERTY,
     All,
     Any,
@@ -24,8 +24,8 @@ from audience.filter_tree import (
     Unit,
     Value,
 )
-from audience.filter_values import date_from
-from audience.filter_words import FLAGS, MOMENTS, NAMED_THINGS, SHORT, TEXTS
+from audience.filters.values import date_from
+from audience.filters.words import FLAGS, MOMENTS, NAMED_THINGS, SHORT, TEXTS
 from audience.properties import PropertyType
 from core.addresses import AddressError, fold_address
 

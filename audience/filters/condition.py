@@ -36,9 +36,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
-from audience.filter_tree import NEGATED, PROPERTY, All, Filter, Not, Operator, Rule, Span
-from audience.filter_values import plain
-from audience.filter_words import ENGAGEMENT, FLAGS
+from audience.filters.tree import NEGATED, PROPERTY, All, Filter, Not, Operator, Rule, Span
+from audience.filters.values import plain
+from audience.filters.words import ENGAGEMENT, FLAGS
 from store.tables import campaign_recipients, choices, contacts, engaged, segment_members, topics
 from suppression.predicate import left_all
 

@@ -12,10 +12,10 @@ filter is typed: what compares a number with a text is refused, with the place. 
 from collections.abc import Mapping
 from typing import Final
 
-from audience import filter_text
-from audience.filter_shown import shown
-from audience.filter_tokens import number_within, text_from
-from audience.filter_tree import (
+from audience.filters import text
+from audience.filters.shown import shown
+from audience.filters.tokens import number_within, text_from
+from audience.filters.tree import (
     DEEPEST,
     MOST_RULES,
     MOST_VALUES,
@@ -31,9 +31,9 @@ from audience.filter_tree import (
     Span,
     Value,
 )
-from audience.filter_types import checked
-from audience.filter_values import plain, span_from
-from audience.filter_words import FIELDS, NAMED_THINGS
+from audience.filters.types import checked
+from audience.filters.values import plain, span_from
+from audience.filters.words import FIELDS, NAMED_THINGS
 from audience.properties import PropertyType
 
 __all__ = ["FilterError", "checked", "from_json", "read", "shown", "to_json"]
@@ -50,7 +50,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
 
 def read(given: object, definitions: Mapping[str, PropertyType]) -> Filter:
     """A filter as text, or as JSON, checked. Raises FilterError."""
-    tree = filter_text.parse(given) if isinstance(given, str) else from_json(given)
+    tree = text.parse(given) if isinstance(given, str) else from_json(given)
     return checked(tree, definitions)
 
 

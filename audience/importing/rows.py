@@ -1,7 +1,7 @@
 """Reads a list of contacts: each line a person, or a fault with its reason. Pure.
 
-`core/list_files` and `core/list_rows` give the rows, `audience/import_columns` says what they mean. Never stops at a
-bad line. What is no address is told here; all else that speaks against one by `audience/importing`.
+`core/list_files` and `core/list_rows` give the rows, `columns` says what they mean. Never stops at a
+bad line. What is no address is told here; all else that speaks against one by `slices`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from audience import contact_fields, properties
-from audience.import_columns import PROPERTY, ColumnMap, Layout, layout_of
+from audience.importing.columns import PROPERTY, ColumnMap, Layout, layout_of
 from audience.properties import Definitions
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.list_rows import csv_rows, plain_rows

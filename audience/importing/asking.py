@@ -9,9 +9,9 @@ from typing import Any, Final, TextIO
 from uuid import UUID
 
 from audience import forms, membership, properties, topics
-from audience.import_columns import FIELDS, ColumnMap, Layout
-from audience.import_merging import Terms
-from audience.import_rows import ContactReader
+from audience.importing.columns import FIELDS, ColumnMap, Layout
+from audience.importing.merging import Terms
+from audience.importing.rows import ContactReader
 from audience.properties import Definitions, PropertyType
 from core.list_rows import bounded
 from core.queues import Lane

@@ -17,10 +17,11 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from audience import checks, imports, properties
+from audience import checks, properties
 from audience.checks import MEANINGS, MailRecords, Problem
-from audience.import_merging import Merged, Terms, copy_text, merge
-from audience.import_rows import ContactReader, Fault, Item, Row, Why
+from audience.importing import imports
+from audience.importing.merging import Merged, Terms, copy_text, merge
+from audience.importing.rows import ContactReader, Fault, Item, Row, Why
 from core.refusal import conflict
 from mta.resolve import DnsUnavailableError
 from store.database import Connection, Database

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from audience.filter_tree import PROPERTY, All, Filter, Not, Operator, Rule, Scalar, Value
-from audience.filter_values import date_text
-from audience.filter_words import FIELDS, MOMENTS, OF_CAMPAIGNS, OF_DATES, RESERVED, SHORT, SIGNS
+from audience.filters.tree import PROPERTY, All, Filter, Not, Operator, Rule, Scalar, Value
+from audience.filters.values import date_text
+from audience.filters.words import FIELDS, MOMENTS, OF_CAMPAIGNS, OF_DATES, RESERVED, SHORT, SIGNS
 
 _BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _SIGN_OF: Final = {operator: sign for sign, operator in SIGNS.items()}

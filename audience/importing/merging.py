@@ -19,8 +19,8 @@ from audience.choices import What
 from audience.confirmations import Wanted, packed
 from audience.contact_history import Changed, ContactSource
 from audience.contacts import Status
-from audience.import_columns import ColumnMap
-from audience.import_rows import Row
+from audience.importing.columns import ColumnMap
+from audience.importing.rows import Row
 from audience.membership import MemberStatus
 from audience.topics import Subscription
 from core.ids import uuid7_texts

@@ -1,0 +1,3 @@
+"""Filters of contacts: their language in its two forms, text and JSON (`reading`), and what PostgreSQL is asked
+(`condition`).
+"""
