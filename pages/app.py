@@ -24,22 +24,28 @@ from mta.from_settings import known_providers, make_resolver
 from outcomes.engagement_writer import EngagementWriter
 from outcomes.hits import HitSpool
 from pages.answers import EXPECTED, answer_to, answer_to_bug
-from pages.clients import Clients
 from pages.deps import Deps
 from pages.limits import Limits
 from pages.pictures import remembered_images
 from pages.routes import confirming, health, images, moving, preferences, signup, static
-from pages.shield import Shield
 from pages.tracking import Links
 from pages.work import Work
 from store.database import Database
+from web.clients import Clients
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
 from web.routers import take_routes
+from web.shield import Shield
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 _ROUTES: Final = (preferences, moving, signup, confirming, images, health, static)
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+"""No script runs here, and nothing is loaded from or sent to another host."""
 
 _MANNERS: Final = Manners(
     seconds=Histogram(
@@ -98,7 +104,7 @@ class Application(FastAPI):
         """Called by Starlette at the first request."""
         direct = direct_endpoints(module.router for module in _ROUTES)
         https = self.state.settings.public_url.startswith("https:")
-        shielded = Shield(Edge(super().build_middleware_stack(), self, direct, _MANNERS), https=https)
+        shielded = Shield(Edge(super().build_middleware_stack(), self, direct, _MANNERS), _POLICY, https=https)
         return Links(shielded, lambda: self.state.deps)
 
 

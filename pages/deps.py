@@ -13,10 +13,10 @@ from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
 from mta.resolve import Resolver
 from outcomes.engagement_writer import EngagementWriter
-from pages.clients import Clients
 from pages.work import Work
 from store.database import Database
 from templates.pictures import PictureType
+from web.clients import Clients
 
 
 @dataclass(frozen=True, slots=True)

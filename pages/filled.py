@@ -19,8 +19,8 @@ from audience.properties import Definitions, PropertyType
 from audience.topics import Topic
 from core.addresses import AddressError, Mailbox
 from core.refusal import Refused
-from pages import forms
-from pages.forms import one
+from web import forms
+from web.forms import one
 
 PROPERTY: Final = "p."
 """Stands before the key of a property in the name of its field."""

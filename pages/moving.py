@@ -25,11 +25,11 @@ from messages.model import NewEmail, Submission, receivers
 from messages.simulated import refuse_unknown
 from pages.brand import Brand
 from pages.deps import Deps
-from pages.forms import one
 from pages.language import Catalogue
 from pages.limits import MOVES_A_DAY
 from pages.visits import Said, Visit, said
 from store.database import Connection
+from web.forms import one
 
 VALID: Final = timedelta(days=7)
 """So long a confirmation can be followed."""

@@ -9,8 +9,8 @@ from audience.choices import Act, Person, Source
 from audience.links import MailLink
 from audience.topics import DEFAULT_NAME, Topic
 from pages.deps import Deps
-from pages.forms import Form
 from pages.language import Catalogue
+from web.forms import Form
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from messages.signing_up import Yes
 from pages.answers import PageError
 from pages.brand import brand_of
 from pages.deps import deps
-from pages.forms import one, read_form
 from pages.language import Catalogue, catalogue
 from pages.limits import count, limits, strange
 from pages.rendering import page
 from store.database import Connection
+from web.forms import one, read_form
 
 router = APIRouter()
 

@@ -10,11 +10,11 @@ from messages import choosing
 from pages.answers import PageError
 from pages.brand import brand_of
 from pages.deps import deps
-from pages.forms import one, read_form
 from pages.language import Catalogue, catalogue
 from pages.limits import count, limits, strange
 from pages.moving import VALID, tell_old
 from pages.rendering import page
+from web.forms import one, read_form
 
 router = APIRouter()
 

@@ -22,13 +22,13 @@ from messages.choosing import Standing
 from pages.answers import PageError
 from pages.brand import brand_of
 from pages.deps import deps
-from pages.forms import Form, one, read_form
 from pages.language import catalogue
 from pages.limits import count, limits, strange
 from pages.moving import ask_to_move
 from pages.rendering import page
 from pages.visits import Said, Visit, said, title
 from store.database import Connection
+from web.forms import Form, one, read_form
 
 router = APIRouter()
 

@@ -22,14 +22,14 @@ from pages import filled
 from pages.answers import PageError, texts_of
 from pages.deps import deps
 from pages.filled import HONEYPOT, Problem
-from pages.forms import LARGEST, one, read_form
-from pages.forms import Form as Fields
 from pages.language import CATALOGUES, Catalogue, catalogue
 from pages.limits import count, count_signup, limits, strange
 from pages.reachable import spoken_against
 from pages.rendering import SCRIPT_URL, page
 from web.answers import json_answer
 from web.bodies import read_body
+from web.forms import LARGEST, one, read_form
+from web.forms import Form as Fields
 
 router = APIRouter()
 

@@ -21,10 +21,10 @@ _NAME: Final = re.compile(r";[ \t]{0,8}name=\"?([^\";]{1,200})\"?", re.I)
 Form = Mapping[str, Sequence[str]]
 
 
-async def read_form(request: Request) -> Form:
-    """The fields of the body, `application/x-www-form-urlencoded` or `multipart/form-data`. Raises
-    BodyTooLargeError."""
-    body = await read_body(request, LARGEST)
+async def read_form(request: Request, limit: int = LARGEST) -> Form:
+    """The fields of the body, `application/x-www-form-urlencoded` or `multipart/form-data`, of `limit` bytes at most.
+    Raises BodyTooLargeError."""
+    body = await read_body(request, limit)
     kind = request.headers.get("content-type", "")
     if kind.lower().startswith("multipart/form-data"):
         return _multipart(kind, body)

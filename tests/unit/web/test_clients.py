@@ -3,7 +3,7 @@
 import pytest
 from fastapi import Request
 
-from pages.clients import Clients
+from web.clients import Clients
 
 CLIENTS = Clients(("127.0.0.1", "::1", "10.0.0.0/8"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages.forms import Form, _multipart
+from web.forms import Form, _multipart
 
 NEST = b"".join(b"--b%d\r\nContent-Type: multipart/x; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(500))
 

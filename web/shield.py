@@ -1,20 +1,17 @@
-"""Headers that every answer of the public pages carries, whatever went on inside.
+"""Headers that every answer of an application carries, whatever went on inside.
 
-No script runs here and nothing is loaded from or sent to another host; no page may be framed, cached or indexed, and
-no link tells where the reader came from: the address of a page is a key to somebody's choices. A route that sets one of
-these headers itself (a style sheet that may be cached, a picture) keeps its own.
+A route that sets one of these headers itself (a style sheet that may be cached, a policy with the nonce of its page)
+keeps its own.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS: Final = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
-        b"frame-ancestors 'none'",
-    ),
+Headers = Sequence[tuple[bytes, bytes]]
+
+ALWAYS: Final[Headers] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -24,15 +21,18 @@ _HEADERS: Final = (
     (b"x-robots-tag", b"noindex, nofollow"),
     (b"cache-control", b"no-store"),
 )
+"""No page of ours may be framed, cached or indexed, and no link tells where the reader came from: the address of a page
+can be a key to somebody's choices."""
 _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Shield:
-    """ASGI application around another one. `https`: the pages are reached by https only."""
+    """ASGI application around another one. `policy`: its Content-Security-Policy; `https`: it is reached so only."""
 
-    def __init__(self, inner: ASGIApp, *, https: bool) -> None:
+    def __init__(self, inner: ASGIApp, policy: str, *, https: bool) -> None:
         self._inner = inner
-        self._headers = (*_HEADERS, _HTTPS_ONLY) if https else _HEADERS
+        headers = ((b"content-security-policy", policy.encode("ascii")), *ALWAYS)
+        self._headers = (*headers, _HTTPS_ONLY) if https else headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
