@@ -1,8 +1,8 @@
 """Are the records of a sender domain published? Asks DNS, judges the answers, stores the result.
 
-`verify_domain` is the whole of it; the judging below it is pure. Never changes keys or names, and never waits longer
-than it is told: a name server that is silent makes a record `temporary_failure`, which is no reason to stop a domain
-that was verified.
+`verify_domain` is the whole of it, `look` its part that stores nothing; the judging below is pure. Never changes keys
+or names, and never waits longer than it is told: a name server that is silent makes a record `temporary_failure`, which
+is no reason to stop a domain that was verified.
 
 A record is `verified`, `pending` (not there yet), `failed` (something else is there), `temporary_failure` (no answer).
 A domain is `verified` when every required record is (`accounts/records` says which and why), otherwise `failed` or
@@ -12,7 +12,7 @@ on the operator's IPs too, and a new IP may not stop the mail of all domains, wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +22,7 @@ from typing import Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from accounts import dmarc
 from accounts.domain import Domain, RecordCheck
 from accounts.proof import refused_signatures
 from accounts.records import (
@@ -120,18 +121,23 @@ class Installation:
         return cls(settings.hostname, InstanceSecret.from_text(settings.secret.get_secret_value()), settings.public_url)
 
 
-async def verify_domain(
-    database: Database,
-    lookup: Lookup,
-    ours: Installation,
-    domain_id: UUID,
-    within: float = CHECK_SECONDS,
-    *,
-    asked: bool = True,
-) -> Domain | None:
-    """Check all records within `within` seconds, and that a mail signed now verifies against the published keys; store
-    the result. The domain as it stands now, None if it is gone. `asked`: somebody wants to know, it is not only time to
-    look again.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A domain, and how its records stand at this moment."""
+
+    domain: Domain
+    checks: Mapping[str, RecordCheck]
+    """By `accounts.records.RecordKind`."""
+    answers: DnsAnswers
+    closed: str
+    """Why its keys cannot be opened, "" when they can."""
+
+
+async def look(
+    database: Database, lookup: Lookup, ours: Installation, domain_id: UUID, within: float = CHECK_SECONDS
+) -> Looked | None:
+    """Check all records within `within` seconds, and that a mail signed now verifies against the published keys. Stores
+    nothing. None: the domain is gone.
 
     Raises `DatabaseUnavailableError`; DNS trouble is part of the result. No transaction is open while DNS is asked.
     """
@@ -145,18 +151,36 @@ async def verify_domain(
     records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname, alias)
     answers = await collect(lookup, records, ours.hostname, within)
     checks = {record.kind.value: judge(record, answers, ours.hostname, addresses) for record in records}
-    if isinstance(keys, str) and not asked:
-        _log.error("keys_not_opened", domain=domain.name, error=keys)  # our own fault, and of this process alone
-        return domain
     checks |= proved(records, checks, answers, domain.name, keys)
     if alias is not None and checks[RecordKind.TRACKING].status == CheckStatus.VERIFIED:
         checks |= await _certified(alias, ours.public_url, within)
-    status = domain_status(domain.status, checks, None if asked else domain.checks)
+    return Looked(domain, checks, answers, keys if isinstance(keys, str) else "")
+
+
+async def verify_domain(
+    database: Database,
+    lookup: Lookup,
+    ours: Installation,
+    domain_id: UUID,
+    within: float = CHECK_SECONDS,
+    *,
+    asked: bool = True,
+) -> Domain | None:
+    """Look at a domain (`look`) and store the result. The domain as it stands now, None if it is gone. `asked`: somebody
+    wants to know, it is not only time to look again."""
+    looked = await look(database, lookup, ours, domain_id, within)
+    if looked is None:
+        return None
+    domain = looked.domain
+    if looked.closed and not asked:
+        _log.error("keys_not_opened", domain=domain.name, error=looked.closed)  # our own fault, and this process's alone
+        return domain
+    status = domain_status(domain.status, looked.checks, None if asked else domain.checks)
     async with database.connection() as connection:
-        checked_at = await store_checks(connection, domain_id, status, checks)
+        checked_at = await store_checks(connection, domain_id, status, looked.checks)
     if checked_at is None:
         return None
-    return replace(domain, status=status, checks=checks, checked_at=checked_at)
+    return replace(domain, status=status, checks=looked.checks, checked_at=checked_at)
 
 
 async def _certified(alias: Alias, public_url: str, within: float) -> dict[str, RecordCheck]:
@@ -206,7 +230,9 @@ async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, w
     txt_names = {record.name for record in records if record.type == "TXT"} | {spf_name(hostname)}
     for record in records:
         if record.kind is RecordKind.DMARC:
-            txt_names.update(_dmarc_names(record.name))
+            txt_names.update(dmarc.PREFIX + name for name in dmarc.tree(record.name.removeprefix(dmarc.PREFIX)))
+        elif record.kind is RecordKind.SPF:
+            txt_names.add(dmarc.PREFIX + record.name)  # whether the return path is of the same organisation
     aliases = {record.name: record.value for record in records if record.type == "CNAME"}
     txt, mx, cname, addresses = await asyncio.gather(
         _answers({name: lookup.txt(name) for name in txt_names}, within),
@@ -273,7 +299,7 @@ def _judge_dkim(record: DnsRecord, texts: list[str]) -> RecordCheck:
         return _pending(f"There is no TXT record at {record.name} yet.")
     if len(texts) > 1:
         return _failed(f"There are {len(texts)} TXT records at {record.name}; only the one shown here may remain.")
-    found, wanted = _tags(texts[0]), _tags(record.value)
+    found, wanted = dmarc.tags_of(texts[0]), dmarc.tags_of(record.value)
     if found.get("p") == "":
         return _failed(f"The key at {record.name} is marked as revoked (empty p=).")
     if found.get("p") != wanted["p"] or found.get("k", "rsa") != wanted["k"]:
@@ -346,31 +372,19 @@ def _judge_included(terms: list[str], answers: DnsAnswers, hostname: str, addres
 
 
 def _judge_dmarc(record: DnsRecord, answers: DnsAnswers) -> RecordCheck:
-    """A policy at the domain or at a parent, up to the organisation (RFC 7489 section 6.6.3)."""
-    for name in _dmarc_names(record.name):
-        texts = answers.txt.get(name)
-        if texts is None:
-            return _silent(name)
-        policies = [text for text in texts if _tags(text).get("v", "").upper() == "DMARC1"]
-        if len(policies) > 1:
-            return _failed(f"There are {len(policies)} DMARC records at {name}; receivers ignore all of them.")
-        if policies:
-            known = _tags(policies[0]).get("p", "").lower() in ("none", "quarantine", "reject")
-            return _VERIFIED if known else _failed(f"The DMARC record at {name} has no valid p= policy.")
-    return _pending(f"There is no DMARC record at {record.name} or above it. Large providers want one for bulk mail.")
-
-
-def _dmarc_names(name: str) -> Iterator[str]:
-    """`_dmarc.a.b.example` and the same of its parents with at least two labels, nearest first."""
-    labels = name.removeprefix("_dmarc.").split(".")
-    for start in range(max(1, len(labels) - 1)):
-        yield "_dmarc." + ".".join(labels[start:])
-
-
-def _tags(text: str) -> dict[str, str]:
-    """A tag list (RFC 6376 section 3.2): names in lower case, blanks within values removed."""
-    pairs = (part.partition("=") for part in text.split(";"))
-    return {name.strip().lower(): "".join(value.split()) for name, mark, value in pairs if mark}
+    """A policy at the domain, or at a parent of it, as receivers look for it."""
+    domain = record.name.removeprefix(dmarc.PREFIX)
+    several = sum(dmarc.tags_of(text).get("v", "").upper() == "DMARC1" for text in answers.txt.get(record.name, ()))
+    if several > 1:
+        return _failed(f"There are {several} DMARC records at {record.name}; receivers ignore all of them.")
+    found = dmarc.discover(domain, answers.txt)
+    if found.silent:
+        return _silent(found.silent)
+    if found.record is None:
+        return _pending(f"There is no DMARC record at {record.name} or above it. Large providers want one for bulk mail.")
+    if not found.record.policy:
+        return _failed(f"The DMARC record at {dmarc.PREFIX}{found.record.domain} has no valid p= policy.")
+    return _VERIFIED
 
 
 def _spf_policies(texts: list[str]) -> list[str]:

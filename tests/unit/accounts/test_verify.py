@@ -29,6 +29,7 @@ RIGHT = DnsAnswers(
         SPF: [RECORDS[RecordKind.SPF].value],
         OPERATOR: [operator_spf(HOST, IPS).value],
         "_dmarc.shop.test": ["v=DMARC1; p=reject"],
+        "_dmarc.test": [],
     },
     {"bounce.shop.test": [(10, HOST)]},
     {"links.shop.test": [PAGES]},
