@@ -166,14 +166,16 @@ async def verify_domain(
     *,
     asked: bool = True,
 ) -> Domain | None:
-    """Look at a domain (`look`) and store the result. The domain as it stands now, None if it is gone. `asked`: somebody
-    wants to know, it is not only time to look again."""
+    """Look at a domain (`look`) and store the result. The domain as it stands now, None if it is gone. `asked`:
+    somebody wants to know, it is not only time to look again."""
     looked = await look(database, lookup, ours, domain_id, within)
     if looked is None:
         return None
     domain = looked.domain
     if looked.closed and not asked:
-        _log.error("keys_not_opened", domain=domain.name, error=looked.closed)  # our own fault, and this process's alone
+        _log.error(
+            "keys_not_opened", domain=domain.name, error=looked.closed
+        )  # our own fault, and this process's alone
         return domain
     status = domain_status(domain.status, looked.checks, None if asked else domain.checks)
     async with database.connection() as connection:
@@ -381,7 +383,9 @@ def _judge_dmarc(record: DnsRecord, answers: DnsAnswers) -> RecordCheck:
     if found.silent:
         return _silent(found.silent)
     if found.record is None:
-        return _pending(f"There is no DMARC record at {record.name} or above it. Large providers want one for bulk mail.")
+        return _pending(
+            f"There is no DMARC record at {record.name} or above it. Large providers want one for bulk mail."
+        )
     if not found.record.policy:
         return _failed(f"The DMARC record at {dmarc.PREFIX}{found.record.domain} has no valid p= policy.")
     return _VERIFIED
