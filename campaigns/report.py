@@ -4,9 +4,7 @@ Figures come from the rows in one pass; a campaign of a million takes a second o
 progress asks the tallies. Whoever was erased is a row without a name.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +13,7 @@ from uuid import UUID
 
 from campaigns.model import Campaign
 from campaigns.states import RowState
+from core import csv_lines
 from core.paging import Page, Window, cut
 from mta.bounce_kinds import Permanence, bounce_kind
 from store.database import Connection
@@ -184,16 +183,17 @@ async def recipients(
     return Page(await _with_counts(connection, campaign_id, page.entries), page.has_more)
 
 
-async def every(connection: Connection, campaign_id: UUID, wanted: Wanted, step: int = 2_000) -> list[Recipient]:
-    """All of them, in one list: for an export."""
-    found: list[Recipient] = []
+async def every(
+    connection: Connection, campaign_id: UUID, wanted: Wanted, step: int = 2_000
+) -> AsyncIterator[Sequence[Recipient]]:
+    """All of them, for an export: page by page, since a campaign may have millions."""
     window: Window[UUID] = Window(step)
     while True:
         page = await recipients(connection, campaign_id, wanted, window)
-        found += page.entries
+        yield page.entries
         if not page.has_more:
-            return found
-        window = Window(step, after=found[-1].contact_id)
+            return
+        window = Window(step, after=page.entries[-1].contact_id)
 
 
 async def links(connection: Connection, campaign_id: UUID) -> list[Link]:
@@ -224,25 +224,15 @@ CSV_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def as_csv(found: Iterable[Recipient]) -> Iterator[str]:
-    """Lines of a table for spreadsheets. Pure."""
-    yield _line(CSV_COLUMNS)
+def csv_header() -> str:
+    """The first line of a table for spreadsheets."""
+    return csv_lines.line(CSV_COLUMNS)
+
+
+def csv_rows(found: Iterable[Recipient]) -> Iterator[str]:
+    """A line for each of them. Pure."""
     for one in found:
-        yield _line([getattr(one, name) for name in CSV_COLUMNS])
-
-
-def _line(values: Iterable[object]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([_safe(value) for value in values])
-    return out.getvalue()
-
-
-def _safe(value: object) -> str:
-    """A text that begins like a formula would be one: a spreadsheet takes what somebody calls himself for a command."""
-    if value is None:
-        return ""
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+        yield csv_lines.line([getattr(one, name) for name in CSV_COLUMNS])
 
 
 def _condition(kind: Kind) -> str:

@@ -1,9 +1,9 @@
 """Entries of the suppression list as CSV that `suppression/reading` takes back. Pure."""
 
-import csv
 from collections.abc import Iterable
 from typing import Final, TextIO
 
+from core import csv_lines
 from suppression.entries import Suppression
 
 EXPORT_COLUMNS: Final = (
@@ -13,23 +13,16 @@ EXPORT_COLUMNS: Final = (
 
 def write_header(out: TextIO) -> None:
     """The first line of a CSV export."""
-    csv.writer(out, lineterminator="\n").writerow(EXPORT_COLUMNS)
+    out.write(csv_lines.line(EXPORT_COLUMNS))
 
 
 def write_rows(out: TextIO, entries: Iterable[Suppression]) -> None:
     """Entries as CSV lines."""
-    csv.writer(out, lineterminator="\n").writerows(_row(entry) for entry in entries)
+    out.writelines(csv_lines.line(_row(entry)) for entry in entries)
 
 
 def _row(entry: Suppression) -> tuple[object, ...]:
     return (
-        entry.address, entry.scope.value, entry.reason.value, entry.source.value, _text(entry.detail),
-        _text(entry.note),
-        entry.created_at.isoformat(), entry.expires_at.isoformat() if entry.expires_at else "",
-        entry.only_for or "", entry.topic or "",
+        entry.address, entry.scope.value, entry.reason.value, entry.source.value, entry.detail,
+        entry.note, entry.created_at, entry.expires_at, entry.only_for, entry.topic,
     )  # fmt: skip
-
-
-def _text(text: str) -> str:
-    """Words of anybody: behind a blank a spreadsheet takes them for no formula, and reading drops it."""
-    return f" {text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -289,20 +289,30 @@ def recipients(
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Everybody, with what became of their mail and why."""
+    """Everybody, with what became of their mail and why.
+
+    Example: postlane campaigns recipients "Spring news" --type bounced --csv > bounced.csv
+    """
+    if as_csv:
+        with_database(lambda database: _write_csv(database, campaign, application, kind))
+        return
 
     async def work(database: Database) -> Sequence[Recipient]:
         async with database.connection() as connection:
             identifier = await _named(connection, campaign, application)
-            if as_csv:
-                return await report.every(connection, identifier, Wanted(kind))
             return (await report.recipients(connection, identifier, Wanted(kind), Window(limit))).entries
 
     found = with_database(work)
-    if as_csv:
-        sys.stdout.writelines(report.as_csv(found))
-        return
     emit(found, recipient_face, cells=recipient_face, as_json=as_json, columns=_RECIPIENTS, empty="Nobody.")
+
+
+async def _write_csv(database: Database, campaign: str, application: str, kind: Kind | None) -> None:
+    """Page by page: a campaign may have millions."""
+    async with database.connection() as connection:
+        identifier = await _named(connection, campaign, application)
+        sys.stdout.write(report.csv_header())
+        async for page in report.every(connection, identifier, Wanted(kind)):
+            sys.stdout.writelines(report.csv_rows(page))
 
 
 def _act(

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from accounts import capture_rules
 from audience import topics
-from campaigns import feed, repository, steering, trying, work
+from campaigns import feed, report, repository, steering, trying, work
 from campaigns.forgetting import forget_gone
 from campaigns.model import Campaign
 from campaigns.plan import Plan
@@ -54,6 +54,10 @@ async def test_everybody_has_one_outcome_with_its_reason_and_only_then_it_is_fin
     assert await world.state(campaign) == "finished"
     counted, found = await world.tallied(campaign)
     assert counted == found
+    async with world.database.connection() as connection:
+        pages = [page async for page in report.every(connection, campaign.id, report.Wanted(), step=1)]
+    assert [len(page) for page in pages] == [1, 1, 1, 1]
+    assert {one.email for (one,) in pages} == set(await world.outcomes(campaign))
     (mail,) = world.lane.mails_to("ann@one.example")
     assert b"Subject: News Ann" in mail.data
     assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in mail.data
