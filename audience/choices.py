@@ -10,8 +10,8 @@ Every function works on the caller's connection and never commits; once the call
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum, auto
 from typing import Final
 from uuid import UUID
 
@@ -306,17 +306,37 @@ async def alone(connection: Connection, person: Person) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
 
-async def first_move(connection: Connection, person: Person, to: str, since: datetime) -> bool:
-    """Whether the person has not moved to that (folded) address since then, and nobody else moves them now. Nobody
+class MoveStands(Enum):
+    """How it stands with the wish to get the mail at another address."""
+
+    OPEN = auto()
+    DONE = auto()
+    FORGOTTEN = auto()
+    """Who wished it was erased since."""
+
+
+_WISH: Final = """
+SELECT EXISTS (SELECT FROM choice_history WHERE address = %(address)s AND application_id = %(application)s
+                AND what = %(moved)s AND detail = %(to)s AND at >= %(since)s),
+       EXISTS (SELECT FROM choice_history WHERE address = %(address)s AND application_id = %(application)s
+                AND what = %(asked)s AND at BETWEEN %(since)s - %(apart)s AND %(since)s + %(apart)s)
+"""
+_APART: Final = timedelta(minutes=10)
+"""So far the clocks of pages and database may be apart."""
+
+
+async def move_stands(connection: Connection, person: Person, to: str, since: datetime) -> MoveStands:
+    """Whether the person who wished it then has moved to that (folded) address, and nobody else moves them now. Nobody
     decides for either address from here on: in one order, or two who move across would each wait for the other."""
     for address in sorted((person.address, to)):
         await alone(connection, replace(person, address=address))
-    cursor = await connection.execute(
-        "SELECT FROM choice_history"
-        " WHERE address = %s AND application_id = %s AND what = %s AND detail = %s AND at >= %s",
-        [person.address, person.application_id, What.MOVED_TO.value, to, since],
-    )
-    return await cursor.fetchone() is None
+    names = _names(person) | {
+        "moved": What.MOVED_TO.value, "asked": What.MOVE_ASKED.value, "to": to, "since": since, "apart": _APART
+    }  # fmt: skip
+    row = await (await connection.execute(_WISH, names)).fetchone()
+    assert row is not None, "it has a row"
+    moved, asked = row
+    return MoveStands.DONE if moved else MoveStands.OPEN if asked else MoveStands.FORGOTTEN
 
 
 async def history(connection: Connection, person: Person, limit: int = KEPT) -> Page[Past]:

@@ -2,8 +2,8 @@
 
 A row says what somebody gets once they confirm, and which mail of ours is due to them when: the confirmation, one
 reminder, and after confirming a welcome. Asking again changes what is wanted and brings another mail only after
-`AGAIN`, and at most `MOST_MAILS` a day, so that nobody can have a mailbox filled. The contact itself is not touched
-before its person has confirmed. `messages/signing_up` writes the mails and does what follows from a confirmation.
+`AGAIN`, and at most `MOST_MAILS` a day, so that nobody can have a mailbox filled, nor change what a link that is out
+confirms. The contact itself is not touched before its person has confirmed. `messages/signing_up` writes the mails and does what follows from a confirmation.
 
 Every function works on the caller's connection and never commits; times are the database's.
 """
@@ -117,22 +117,25 @@ _MAY_MAIL: Final = f"""(c.mailed_at IS NULL AND c.mail_at IS NULL
 _NOW: Final = f"({_MAY_MAIL} OR c.import_id IS NOT NULL AND c.mailed_at IS NULL)"
 """Whoever asks by their own hand does not wait for the pace of an import."""
 
-# One that waits keeps its id, so that the link in the mail that has left stays good; one that was confirmed or is over
-# begins anew.
+# A link confirms what its mail said, whoever posts the address later: once one is out, asking for something else counts
+# only when another mail may leave, and makes the older link void. The same wish keeps its id, so that the older link
+# stays good; one that was confirmed or is over begins anew.
+_SAME: Final = "(c.wanted, c.form_id) IS NOT DISTINCT FROM (excluded.wanted, excluded.form_id)"
 _ASK: Final = f"""
 INSERT INTO confirmations AS c (id, application_id, address, email, form_id, language, wanted, ip, asked_at, expires_at,
   next_mail, mail_at)
 VALUES (%(id)s, %(application)s, %(address)s, %(email)s, %(form)s, %(language)s, %(wanted)s, %(ip)s, now(),
   now() + %(valid)s, 'confirm', now())
 ON CONFLICT (application_id, address) DO UPDATE SET
-  id = CASE WHEN c.confirmed_at IS NULL AND c.expires_at > now() THEN c.id ELSE excluded.id END,
+  id = CASE WHEN c.confirmed_at IS NULL AND c.expires_at > now() AND (c.mailed_at IS NULL OR {_SAME})
+       THEN c.id ELSE excluded.id END,
   email = excluded.email, form_id = excluded.form_id, import_id = NULL, language = excluded.language,
   wanted = excluded.wanted, ip = excluded.ip, asked_at = excluded.asked_at, expires_at = excluded.expires_at,
   confirmed_at = NULL, unsent = NULL,
   next_mail = CASE WHEN {_NOW} THEN 'confirm' ELSE c.next_mail END,
   mail_at = CASE WHEN {_NOW} THEN now() ELSE c.mail_at END,
   mails = CASE WHEN c.mailed_at > now() - interval '1 day' THEN c.mails ELSE 0 END
-WHERE c.confirmed_at IS NULL OR {_MAY_MAIL}
+WHERE c.mailed_at IS NULL OR {_MAY_MAIL}
 """
 
 # Two processes that write mails take different rows.

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from audience import choices
-from audience.choices import Act, Person, Source
+from audience.choices import Act, MoveStands, Person, Source
 from audience.links import MoveLink
 from core.addresses import fold_address
 from messages import choosing
@@ -36,8 +36,10 @@ async def confirm(request: Request, link: str) -> Response:
     person, to = Person(wish.application_id, wish.address), fold_address(wish.to)
     act = Act(Source.LINK, given.clients.address(request), wish.email_id, wish.position)
     async with given.database.transaction() as connection:
-        fresh = await choices.first_move(connection, person, to, wish.asked_at)
-        if fresh:
+        stands = await choices.move_stands(connection, person, to, wish.asked_at)
+        if stands is MoveStands.FORGOTTEN:  # erased since: nothing of them comes back by an older link
+            raise PageError(410, "old")
+        if stands is MoveStands.OPEN:
             await choosing.move(connection, person, to, act, wish.to)
             brand = await brand_of(connection, wish.application_id, wish.email_id)
             await tell_old(connection, given, wish, brand, words)

@@ -11,6 +11,7 @@ from audience.choices import What
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes
 from audience.links import MoveLink
+from campaigns import erasing
 from pages.limits import MOVES_A_DAY
 from tests.integration.messages.emails import rows
 from tests.integration.pages.conftest import ANN, Reader, link_in
@@ -99,6 +100,16 @@ async def test_confirming_again_and_at_once_moves_once(reader: Reader) -> None:
     assert await asyncio.gather(*(confirm(reader, path) for _ in range(4))) == [200] * 4
     assert [past.what for past in await reader.past(ANN)].count(What.MOVED_TO) == 1
     assert len(await mails_to(reader, ANN)) == 1
+
+
+async def test_who_was_erased_comes_back_by_no_older_link(reader: Reader) -> None:
+    path = await asked(reader)
+    async with reader.database.transaction() as connection:
+        await erasing.erase(connection, reader.person(), ContactAct(ContactSource.API))
+
+    assert await confirm(reader, path) == 410
+    assert await mails_to(reader, ANN) == []
+    assert await reader.past(NEW) == []
 
 
 async def test_the_old_address_is_told_and_can_take_it_back(reader: Reader) -> None:

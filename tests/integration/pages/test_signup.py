@@ -126,6 +126,33 @@ async def test_asking_again_later_brings_another_mail_and_keeps_the_first_link(s
     assert (await signup.say_yes(first)).status_code == 200
 
 
+async def test_a_link_confirms_what_its_mail_said(signup: Signup) -> None:
+    """Whoever posts the address once more decides nothing for whoever follows the first mail's link."""
+    await asked(signup)
+    first = await signup.link()
+    await signup.post(topic=str(signup.reader.topics["Events"].id), first_name="Mallory", **await signup.work())
+    await signup.say_yes(first)
+    found = await signup.contact()
+
+    assert found is not None
+    assert found.first_name is None
+    assert await signup.reader.takes(BEN) == {"News": True, "Offers": True, "Events": False, "Receipts": True}
+
+
+async def test_another_wish_has_a_mail_and_a_link_of_its_own(signup: Signup) -> None:
+    await asked(signup)
+    first = await signup.link()
+    await signup.set(BEN, mailed_at="2 hours")
+    await asked(signup, first_name="Ben")
+    second = await signup.link()
+
+    assert (await signup.say_yes(first)).status_code == 410
+    assert (await signup.say_yes(second)).status_code == 200
+    found = await signup.contact()
+    assert found is not None
+    assert found.first_name == "Ben"
+
+
 async def test_three_mails_a_day_and_no_more(signup: Signup) -> None:
     for _ in range(5):
         await asked(signup, **await signup.work())
