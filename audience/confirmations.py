@@ -3,7 +3,8 @@
 A row says what somebody gets once they confirm, and which mail of ours is due to them when: the confirmation, one
 reminder, and after confirming a welcome. Asking again changes what is wanted and brings another mail only after
 `AGAIN`, and at most `MOST_MAILS` a day, so that nobody can have a mailbox filled, nor change what a link that is out
-confirms. The contact itself is not touched before its person has confirmed. `messages/signing_up` writes the mails and does what follows from a confirmation.
+confirms. The contact itself is not touched before its person has confirmed. `messages/signing_up` writes the mails and
+does what follows from a confirmation.
 
 Every function works on the caller's connection and never commits; times are the database's.
 """
@@ -346,11 +347,12 @@ class Figures:
 
 
 async def figures(connection: Connection, forms: Sequence[UUID]) -> dict[UUID, Figures]:
-    """By form."""
+    """By form; people of its application alone."""
     cursor = await connection.execute(
-        "SELECT form_id, count(*) FILTER (WHERE confirmed_at IS NULL AND unsent IS NULL),"
+        "SELECT c.form_id, count(*) FILTER (WHERE confirmed_at IS NULL AND unsent IS NULL),"
         " count(*) FILTER (WHERE confirmed_at IS NOT NULL), count(*) FILTER (WHERE unsent IS NOT NULL)"
-        " FROM confirmations WHERE form_id = ANY(%s) GROUP BY form_id",
+        " FROM confirmations c JOIN signup_forms f ON f.id = c.form_id AND f.application_id = c.application_id"
+        " WHERE c.form_id = ANY(%s) GROUP BY c.form_id",
         [list(forms)],
     )
     found = {row[0]: Figures(*row[1:]) for row in await cursor.fetchall()}

@@ -8,7 +8,7 @@ still work, for the person asked.
 Every function works on the caller's connection and never commits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Final
@@ -175,10 +175,21 @@ async def shown(connection: Connection, identifier: UUID) -> Form | None:
     return _form(row) if row else None
 
 
-async def kept(connection: Connection, identifiers: Sequence[UUID]) -> dict[UUID, Form]:
-    """By id, deleted ones too: whoever signed up through one may still confirm."""
-    cursor = await connection.execute(f"SELECT {_COLUMNS} FROM signup_forms WHERE id = ANY(%s)", [list(identifiers)])
+async def kept(connection: Connection, wanted: Collection[tuple[UUID, UUID]]) -> dict[UUID, Form]:
+    """By id, of applications and forms: deleted ones too, for whoever signed up through one may still confirm; not one
+    that is another application's."""
+    owners, identifiers = zip(*wanted, strict=True) if wanted else ((), ())
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM signup_forms WHERE (application_id, id) IN"
+        " (SELECT * FROM unnest(%s::uuid[], %s::uuid[]))",
+        [list(owners), list(identifiers)],
+    )
     return {row[0]: _form(row) for row in await cursor.fetchall()}
+
+
+async def kept_one(connection: Connection, application_id: UUID, identifier: UUID | None) -> Form | None:
+    """The same for one."""
+    return (await kept(connection, {(application_id, identifier)})).get(identifier) if identifier else None
 
 
 async def page(connection: Connection, application_id: UUID, window: Window[UUID]) -> Page[Form]:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from core.refusal import invalid
 
@@ -38,17 +38,45 @@ def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_LATIN_1, _as_latin_1)
 
 
-def decoded(raw: IO[bytes]) -> io.TextIOWrapper:
-    """The text of a stream, its lines ending in LF. Raises Refused for what is no text."""
+def decoded(raw: IO[bytes], most: int | None = None) -> io.TextIOWrapper:
+    """The text of a stream, its lines ending in LF. Raises Refused for what is no text, and while it is read for what
+    unpacks to more than `most` bytes."""
     stream = _peekable(raw)
     head = stream.peek(_HEAD)[:_HEAD]
     if head.startswith(_ARCHIVE):
-        stream = io.BufferedReader(_only_file(stream))  # type: ignore[arg-type]  # has readinto
+        stream = _unpacked(_only_file(stream), most)
         head = stream.peek(_HEAD)[:_HEAD]
     elif head.startswith(_GZIP):
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"))
+        stream = _unpacked(gzip.GzipFile(fileobj=stream, mode="rb"), most)
         head = stream.peek(_HEAD)[:_HEAD]
     return io.TextIOWrapper(stream, _encoding(head), _LATIN_1, newline=None)
+
+
+class _Bounded(io.RawIOBase):
+    """What unpacks to more than it may ends in a refusal: a small archive can hold terabytes."""
+
+    def __init__(self, packed: IO[bytes] | gzip.GzipFile, most: int) -> None:
+        self._packed = packed
+        self._most = most
+        self._read = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        view = memoryview(buffer)
+        data = self._packed.read(len(view))
+        self._read += len(data)
+        if self._read > self._most:
+            raise invalid("file", f"it unpacks to more than {self._most // 1024**2:,} MB", "invalid_file")
+        view[: len(data)] = data
+        return len(data)
+
+
+def _unpacked(packed: IO[bytes] | gzip.GzipFile, most: int | None) -> io.BufferedReader:
+    return io.BufferedReader(_Bounded(packed, most) if most else packed)  # type: ignore[arg-type]  # has readinto
 
 
 def _only_file(stream: io.BufferedReader) -> IO[bytes]:

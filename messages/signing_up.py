@@ -68,6 +68,7 @@ _HEADERS: Final = (("Auto-Submitted", "auto-generated"),)
 _OWN_DOMAIN: Final = """
 SELECT name FROM domains WHERE application_id = %s AND status = 'verified' ORDER BY id DESC LIMIT 1
 """
+_ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('confirmations of imports', 0))"
 _LISTS: Final = """
 SELECT id FROM segments WHERE id = ANY(%s) AND application_id = %s AND deleted_at IS NULL AND filter IS NULL
 """
@@ -103,9 +104,11 @@ async def write_due(tools: SignupTools) -> int:
 
 
 async def write_due_of_imports(tools: SignupTools) -> int:
-    """Write as many confirmations of imports as the pace allows now; how many."""
+    """Write as many confirmations of imports as the pace allows now; how many. One process at a time: two would each
+    find the whole pace unused."""
     async with tools.database.transaction() as connection:
-        most = await _allowed(connection, tools.an_hour) if tools.public_url else 0
+        mine = await (await connection.execute(_ALONE)).fetchone()
+        most = await _allowed(connection, tools.an_hour) if tools.public_url and mine and mine[0] else 0
         rows = await confirmations.due_of_imports(connection, most) if most else []
         if not rows:
             return 0
@@ -198,7 +201,7 @@ class _Desk:
 
     @classmethod
     async def open(cls, connection: Connection, tools: SignupTools, rows: Sequence[Confirmation]) -> "_Desk":
-        named = await forms.kept(connection, [row.form_id for row in rows if row.form_id])
+        named = await forms.kept(connection, {(row.application_id, row.form_id) for row in rows if row.form_id})
         desk = cls(connection, tools, named, {}, {}, {})
         for application_id in {row.application_id for row in rows}:
             every = await topics.every(connection, application_id)
@@ -284,7 +287,7 @@ async def confirm(connection: Connection, yes: Yes) -> Confirmation | None:
         return None
     if row.confirmed_at is not None:
         return row
-    form = (await forms.kept(connection, [row.form_id])).get(row.form_id) if row.form_id else None
+    form = await forms.kept_one(connection, row.application_id, row.form_id)
     await _store(connection, row, form, yes)
     await _choose(connection, person, row, yes)
     await confirmations.confirmed(connection, row.id, welcome=form is not None and form.facts.welcome)

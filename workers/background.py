@@ -41,8 +41,7 @@ from suppression.from_settings import narrow_complaints, soft_bounce_rule
 from webhooks.delivery import Deliverer
 from webhooks.retention import forget, forget_endpoints
 from webhooks.sending import Sender
-from workers import alarming, seeding
-from workers.bringing_in import bring_in
+from workers import alarming, bringing_in, seeding
 from workers.duties import Duty, do_all
 from workers.loop import TASK_SECONDS, QueueWorker
 from workers.switched_off import tell_switched_off
@@ -99,6 +98,11 @@ class Background:
             valid = timedelta(days=self.signups.valid_days)
             await reconfirming.ask(self.reports.database, self.signups.clock.now(), valid)
 
+    async def bring_in(self) -> None:
+        """Import uploaded lists of contacts; most connections stay for what must not wait."""
+        at_once = max(1, min(bringing_in.AT_ONCE, self.settings.database_pool_size // 3))
+        await bringing_in.bring_in(self.reports.database, self.records, at_once)
+
     async def probe_seeds(self) -> None:
         """Send probes to seed accounts, and look where they landed."""
         await seeding.probe(self.reports.database)
@@ -124,7 +128,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of streams that go on", 2.0, lambda background: stopped.release(background.reports.database)),
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
-    Duty("lists of contacts", 2.0, lambda background: bring_in(background.reports.database, background.records)),
+    Duty("lists of contacts", 2.0, Background.bring_in),
     Duty("deleted properties", 5.0, lambda background: properties.strip(background.reports.database)),
     Duty("erased people", 20.0, lambda background: erasing.finish(background.reports.database)),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),

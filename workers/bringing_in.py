@@ -1,11 +1,14 @@
-"""Uploaded lists of contacts, one after the other: taken from the database to a file of this process, and imported.
+"""Uploaded lists of contacts: taken from the database to a file of this process, and imported. Of one application one
+after the other, of several side by side: a small list waits for no large one of somebody else.
 
 A worker that was killed left the import as far as its last slice; whoever comes next goes on behind it.
 """
 
 import asyncio
 import tempfile
+from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
 from audience import properties
 from audience.checks import MailRecords
@@ -22,13 +25,37 @@ from store.database import Database
 _log = get_logger(__name__)
 
 _IN_MEMORY: Final = 8 * 1024 * 1024
+AT_ONCE: Final = 3
+"""Applications whose lists are worked on by one process at most: each takes a connection for its time."""
+LOOK_AGAIN: Final = 2.0
+"""Seconds after which uploads are looked for that came meanwhile."""
 
 
-async def bring_in(database: Database, records: MailRecords) -> int:
+async def bring_in(database: Database, records: MailRecords, at_once: int = AT_ONCE) -> int:
     """Work on every upload that nobody else works on; how many were done."""
+    done, seen = 0, set[UUID]()
+    running: dict[UUID, asyncio.Task[bool]] = {}
+    try:
+        while True:
+            for found in await _fresh(database, seen, at_once - len(running), running):
+                seen.add(found.id)  # also those that another process works on: they are looked at once
+                running[found.application_id] = asyncio.create_task(_alone(database, records, found))
+            if not running:
+                return done
+            await asyncio.wait(running.values(), timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
+            for application_id in [one for one, task in running.items() if task.done()]:
+                done += running.pop(application_id).result()
+    finally:
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+async def _fresh(database: Database, seen: Collection[UUID], room: int, running: Collection[UUID]) -> list[Import]:
+    """Uploads whose turn it is."""
     async with database.connection() as connection:
         waiting = await imports.uploaded(connection)
-    return sum([await _alone(database, records, found) for found in waiting])
+    return [one for one in waiting if one.id not in seen and one.application_id not in running][:room]
 
 
 async def _alone(database: Database, records: MailRecords, found: Import) -> bool:
@@ -51,7 +78,9 @@ async def _one(database: Database, records: MailRecords, found: Import) -> bool:
                     file.write(part)
                 file.seek(0)
                 known = await properties.known(connection, found.application_id)
-            with await asyncio.to_thread(decoded, file) as text:  # the table of a large archive takes a while
+            with await asyncio.to_thread(
+                decoded, file, asking.MOST_UNPACKED
+            ) as text:  # the table of a large archive takes a while
                 reader = asking.reader(text, known, terms.columns)
                 done = await slices.run(database, Work(found.id, terms, reader, Domains(records)), _quietly)
         except (Refused, *TORN) as error:

@@ -93,6 +93,7 @@ async def create_import(request: Request, who: FullAccess, given: With) -> Respo
         terms = await _terms(connection, who, given, parts)
         known = await asking.check(connection, terms)
         await asyncio.to_thread(_look, file.body, known, terms.columns)
+        await imports.refuse_more(connection, who.application_id)
         name = file.filename[:200] or "import.csv"
         made = await imports.begin(connection, who.application_id, name, terms.actor, stored(terms))
         for number, at in enumerate(range(0, len(file.body), PART)):

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
+from accounts.directory import Caller
 from api.auth import FullAccess
+from api.deps import Deps
 from api.openapi import errors
 from api.operating import ApplicationRoute, With
 from api.schemas.segments import (
@@ -37,9 +39,7 @@ PAGE = 20
 @router.post("", summary="Create a segment", status_code=201, response_model=SegmentMade, responses=errors("conflict"))
 async def create_segment(body: CreateSegment, who: FullAccess, given: With) -> Response:
     """Makes a list, or a segment of whoever a filter holds for."""
-    async with given.database.transaction() as connection:
-        made = await segments.create(connection, who.application_id, body.name, body.filter)
-    return json_answer(reference("segment", made.id) | {"name": made.name}, 201)
+    return await make("segment", body, who, given)
 
 
 @router.get("", summary="List segments", response_model=SegmentList)
@@ -70,10 +70,7 @@ async def preview_segment(body: PreviewSegment, who: FullAccess, given: With) ->
 @router.get("/{segment_id}", summary="Get a segment", response_model=SegmentAnswer, responses=errors("not_found"))
 async def get_segment(segment_id: UUID, who: FullAccess, given: With) -> Response:
     """A segment, with its filter in both forms."""
-    async with given.database.connection() as connection:
-        found = await segments.get(connection, who.application_id, segment_id)
-        (shown,) = await segments.explained(connection, who.application_id, [found])
-    return json_answer(segment_answer(shown))
+    return await show("segment", segment_id, who, given)
 
 
 @router.get(
@@ -112,6 +109,29 @@ async def update_segment(segment_id: UUID, body: UpdateSegment, who: FullAccess,
 )
 async def delete_segment(segment_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes the segment and none of its contacts."""
+    return await delete("segment", segment_id, who, given)
+
+
+# The same by either name: older clients call a segment an audience (`audiences`).
+
+
+async def make(noun: str, body: CreateSegment, who: Caller, given: Deps) -> Response:
+    """A new one, under the name that was asked for."""
     async with given.database.transaction() as connection:
-        await segments.delete(connection, who.application_id, segment_id)
-    return json_answer(deleted("segment", segment_id))
+        made = await segments.create(connection, who.application_id, body.name, body.filter)
+    return json_answer(reference(noun, made.id) | {"name": made.name}, 201)
+
+
+async def show(noun: str, identifier: UUID, who: Caller, given: Deps) -> Response:
+    """One of them."""
+    async with given.database.connection() as connection:
+        found = await segments.get(connection, who.application_id, identifier)
+        (shown,) = await segments.explained(connection, who.application_id, [found])
+    return json_answer(segment_answer(shown, noun))
+
+
+async def delete(noun: str, identifier: UUID, who: Caller, given: Deps) -> Response:
+    """It goes, and nobody who is in it."""
+    async with given.database.transaction() as connection:
+        await segments.delete(connection, who.application_id, identifier)
+    return json_answer(deleted(noun, identifier))

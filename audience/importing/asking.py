@@ -15,21 +15,45 @@ from audience.importing.rows import ContactReader
 from audience.properties import Definitions, PropertyType
 from core.list_rows import bounded
 from core.queues import Lane
-from core.refusal import invalid
+from core.refusal import conflict, invalid
 from store.database import Connection
 
 LARGEST: Final = 50 * 1024 * 1024
 """Bytes of an upload, packed or not. Larger lists come in by the command line."""
+MOST_UNPACKED: Final = 1024 * 1024 * 1024
+"""Bytes that an upload may unpack to: ten million people."""
 
 
 async def check(connection: Connection, terms: Terms) -> Definitions:
-    """See that all that the terms name is there; the properties that columns may hold."""
+    """See that all that the terms name is there, and that those who are to be asked can be; the properties that columns
+    may hold."""
+    if terms.asks:
+        await _check_sender(connection, terms)
     await membership.lists(connection, terms.application_id, terms.segments)
     known = {one.id for one in await topics.every(connection, terms.application_id) if one.lane is Lane.MARKETING}
     for number, topic in enumerate(terms.topics):
         if topic not in known:
             raise invalid(f"topics[{number}].id", "there is no such topic of the marketing stream")
     return await properties.known(connection, terms.application_id)
+
+
+async def _check_sender(connection: Connection, terms: Terms) -> None:
+    """Else a whole list would wait, and nobody knew why."""
+    form = await forms.get(connection, terms.application_id, terms.form_id) if terms.form_id else None
+    name = form.sender.domain if form else None
+    cursor = await connection.execute(
+        "SELECT FROM domains WHERE application_id = %s AND status = 'verified' AND (%s::text IS NULL OR name = %s)"
+        " LIMIT 1",
+        [terms.application_id, name, name],
+    )
+    if await cursor.fetchone() is None:
+        raise conflict(
+            f"people cannot be asked: {name} is not verified"
+            if name
+            else "people cannot be asked: this application has no verified domain to write from",
+            "Verify it, or import without mails: then these people are stored, and get nothing before they sign up.",
+            "no_sender",
+        )
 
 
 async def language_of(connection: Connection, application_id: UUID, form_id: UUID | None) -> str:

@@ -20,6 +20,10 @@ from store.paging import newest_first
 
 PART: Final = 1024 * 1024
 """Bytes of an upload in one row."""
+MOST_OPEN: Final = 3
+"""Uploads of one application that wait or are worked on."""
+
+_UPLOADED: Final = "EXISTS (SELECT FROM contact_import_parts p WHERE p.import_id = i.id)"
 
 
 class ImportStatus(StrEnum):
@@ -112,12 +116,31 @@ async def parts(connection: Connection, identifier: UUID) -> AsyncIterator[bytes
 
 
 async def uploaded(connection: Connection) -> list[Import]:
-    """Uploads that are not done yet, oldest first."""
+    """Uploads that are not done yet: the oldest of each application, for they have their turns."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM contact_imports i WHERE completed_at IS NULL"
-        " AND EXISTS (SELECT FROM contact_import_parts p WHERE p.import_id = i.id) ORDER BY id LIMIT 20"
+        f"SELECT DISTINCT ON (application_id) {_COLUMNS} FROM contact_imports i WHERE completed_at IS NULL"
+        f" AND {_UPLOADED} ORDER BY application_id, id"
     )
-    return [_import(row) for row in await cursor.fetchall()]
+    return sorted((_import(row) for row in await cursor.fetchall()), key=lambda one: one.id)
+
+
+async def refuse_more(connection: Connection, application_id: UUID) -> None:
+    """Raises Refused while `MOST_OPEN` uploads of the application wait; until the end of the transaction nobody else
+    adds one."""
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"uploads of contacts {application_id}"]
+    )
+    cursor = await connection.execute(
+        f"SELECT count(*) FROM contact_imports i WHERE application_id = %s AND completed_at IS NULL AND {_UPLOADED}",
+        [application_id],
+    )
+    row = await cursor.fetchone()
+    if row is not None and row[0] >= MOST_OPEN:
+        raise conflict(
+            f"{row[0]} lists of this application wait to be imported",
+            "Send more when one of them is done: GET /contacts/imports says how far they are.",
+            "too_many_imports",
+        )
 
 
 async def alone(connection: Connection, identifier: UUID) -> bool:

@@ -58,7 +58,7 @@ def _read(request: Request, text: str) -> ConfirmLink:
 async def _page(
     connection: Connection, request: Request, row: Confirmation, words: Catalogue, *, done: bool
 ) -> Response:
-    form = (await forms.kept(connection, [row.form_id])).get(row.form_id) if row.form_id else None
+    form = await forms.kept_one(connection, row.application_id, row.form_id)
     known = {topic.id: topic for topic in await topics.every(connection, row.application_id)}
     return page(
         "confirming.html",

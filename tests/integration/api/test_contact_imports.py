@@ -16,6 +16,7 @@ import pytest
 import resend
 
 from audience import confirmations, topics
+from audience.importing import asking, imports
 from audience.links import ConfirmLink
 from audience.topics import NewTopic, Subscription
 from core.ids import uuid7
@@ -84,6 +85,63 @@ async def mails(database: Database, **tools: Any) -> list[tuple[str, UUID | None
     return await rows(
         database, "SELECT m.address, e.pool_id FROM messages m JOIN emails e ON e.id = m.email_id ORDER BY m.address"
     )
+
+
+@pytest.mark.usefixtures("pool")
+async def test_one_process_at_a_time_uses_the_pace(client: httpx.AsyncClient, database: Database) -> None:
+    """Else one counts what has left, then the other writes, then the first writes as much again."""
+    await imported(client, database)
+    tools = tools_of(database, pool="asking", an_hour=600)
+    async with database.transaction() as other:
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('confirmations of imports', 0))")
+        assert await signing_up.write_due_of_imports(tools) == 0
+
+    assert await signing_up.write_due_of_imports(tools) == 2
+
+
+@pytest.mark.usefixtures("pool")
+async def test_an_application_has_few_uploads_that_wait(client: httpx.AsyncClient, database: Database) -> None:
+    for _ in range(imports.MOST_OPEN):
+        assert (await sent(client)).status_code == 201
+    refused = await sent(client)
+    await bring_in(database, Records())
+
+    assert refused.status_code == 409
+    assert "wait to be imported" in refused.json()["message"]
+    assert (await sent(client)).status_code == 201
+
+
+async def test_one_list_of_each_application_has_its_turn(database: Database) -> None:
+    first, second = uuid7(), uuid7()
+    async with database.transaction() as connection:
+        for name, owner in (("a", first), ("b", first), ("c", second)):
+            made = await imports.begin(connection, owner, name, "a test", "{}")
+            await imports.keep_part(connection, made.id, 0, b"x")
+        waiting = await imports.uploaded(connection)
+
+    assert [one.name for one in waiting] == ["a", "c"]
+
+
+@pytest.mark.usefixtures("pool")
+async def test_people_are_asked_only_where_a_domain_can_ask_them(client: httpx.AsyncClient, database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE domains SET status = 'failed'")
+    refused = await sent(client)
+
+    assert refused.status_code == 409
+    assert "no verified domain" in refused.json()["message"]
+    assert (await sent(client, confirm="false")).status_code == 201
+
+
+@pytest.mark.usefixtures("pool")
+async def test_what_unpacks_to_too_much_ends(
+    client: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "MOST_UNPACKED", 2 * 1024 * 1024)
+    found = await imported(client, database, gzip.compress(LIST + b"#" * 4 * 1024 * 1024))
+
+    assert found["status"] == "failed"
+    assert "unpacks to more than 2 MB" in found["failure"]
 
 
 @pytest.mark.usefixtures("pool")

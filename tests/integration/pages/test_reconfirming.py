@@ -50,7 +50,12 @@ async def test_the_silent_are_asked_once_and_a_yes_keeps_them(signup: Signup) ->
     assert "- News" in text
     for name in PEOPLE.keys() - {"ben"}:
         assert await signup.mails(f"{name}@example.org") == []
-    assert (await signup.say_yes(await signup.link())).status_code == 200
+    shown = (await signup.client.get(await signup.link())).text
+    assert "Do you still want mail from" in shown
+    assert "sign me up" not in shown
+    answer = await signup.say_yes(await signup.link())
+    assert answer.status_code == 200
+    assert "Good: it goes on" in answer.text
 
     found = await signup.contact()
     assert found is not None
