@@ -26,6 +26,7 @@ from audience.properties import Definitions
 from campaigns import people, repository, tallies
 from campaigns.contents import Content, contents_of
 from campaigns.model import Campaign
+from campaigns.people import Rules
 from campaigns.plan import allowed, burst
 from campaigns.states import RowState
 from core.addresses import parse_mailbox
@@ -46,6 +47,8 @@ _log = get_logger(__name__)
 MOST_QUEUED: Final = 10_000
 """Mails of one campaign that are due: some seconds of work for all workers."""
 BATCH: Final = 1_000
+MOST_ALIKE: Final = 5
+"""People in a row whose mail cannot be stored: with one more it is the campaign's fault, or ours."""
 NO_TOPIC: Final = "its topic was deleted"
 
 _TURN: Final = """
@@ -132,22 +135,32 @@ async def feed_one(database: Database, campaign: Campaign, simulated_domain: str
 
 
 async def _feed_apart(database: Database, campaign: Campaign, simulated_domain: str) -> int:
-    """One row after the other, until the one that cannot be stored is met."""
+    """One row after the other; who cannot be stored fails. Raises what is said to some in a row: that is not about
+    them."""
+    alike = 0
     for fed in range(BATCH):
         try:
             if not await _feed(database, campaign, simulated_domain, 1):
                 return fed
+            alike = 0
         except _REFUSED as error:
-            async with database.transaction() as connection:
-                taken = await _take(connection, campaign, 1)
-                failed = [Fate(row.contact_id, RowState.FAILED, f"its mail cannot be stored: {error}") for row in taken]
-                await _settle(connection, campaign.id, failed)
-            return fed + 1
+            alike += 1
+            if alike > MOST_ALIKE:
+                raise
+            await _fail_next(database, campaign, f"its mail cannot be stored: {error}")
     return BATCH
+
+
+async def _fail_next(database: Database, campaign: Campaign, reason: str) -> None:
+    async with database.transaction() as connection:
+        rules = await people.rules_in_turn(connection, campaign, people.Moment.MAKING)
+        taken = await _take(connection, campaign, rules, 1)
+        await _settle(connection, campaign.id, [Fate(row.contact_id, RowState.FAILED, reason) for row in taken])
 
 
 async def _feed(database: Database, campaign: Campaign, simulated_domain: str, most: int) -> int:
     async with database.transaction() as connection:
+        rules = await people.rules_in_turn(connection, campaign, people.Moment.MAKING)
         turn = await (await connection.execute(_TURN, {"campaign": campaign.id})).fetchone()
         if turn is None or not _is_open(campaign, turn[0]):
             return 0
@@ -157,7 +170,7 @@ async def _feed(database: Database, campaign: Campaign, simulated_domain: str, m
         press = await _press(connection, campaign, simulated_domain, turn[0])
         if press is None:
             return 0
-        taken = await _take(connection, campaign, most)
+        taken = await _take(connection, campaign, rules, most)
         if taken:
             await _queue(connection, press, taken)
             await _pace(connection, campaign, len(taken))
@@ -258,8 +271,8 @@ async def _pace(connection: Connection, campaign: Campaign, fed: int) -> None:
         )
 
 
-async def _take(connection: Connection, campaign: Campaign, most: int) -> list[Next]:
-    reason, names = await people.eligible(connection, campaign, people.Moment.MAKING)
+async def _take(connection: Connection, campaign: Campaign, rules: Rules, most: int) -> list[Next]:
+    reason, names = people.eligible(rules, people.Moment.MAKING)
     own = {"campaign": campaign.id, "topic": campaign.topic_id, "most": most}
     statement = _TAKE.format(columns=people.COLUMNS, ineligible=reason)
     return [Next(*row) for row in await (await connection.execute(statement, names | own)).fetchall()]

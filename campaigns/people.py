@@ -15,7 +15,7 @@ from core.refusal import conflict
 from store.database import Connection
 from store.tables import compiled
 
-__all__ = ["COLUMNS", "Moment", "Rules", "eligible", "outcome_of", "question"]
+__all__ = ["COLUMNS", "Moment", "Rules", "eligible", "outcome_of", "question", "rules_in_turn"]
 
 COLUMNS: Final = (
     "c.id, c.address, c.status, c.confirmed_at, c.created_at, c.time_zone, c.application_id,"
@@ -36,12 +36,18 @@ async def question(connection: Connection, campaign: Campaign) -> Part:
     return compiled(audiences.people(campaign.application_id, whom, campaign.started_at))
 
 
-async def eligible(connection: Connection, campaign: Campaign, moment: Moment) -> Part:
+def eligible(rules: Rules, moment: Moment) -> Part:
     """An expression: why the person in `p`, a row of `COLUMNS`, may not get the mail; NULL when they may."""
-    rules = await _rules(connection, campaign)
-    if moment is Moment.MAKING and rules.policy.most_per_week is not None:
-        await eligibility.alone(connection, campaign.topic_id)
     return eligibility.ineligible("p", rules, moment), eligibility.names(rules)
+
+
+async def rules_in_turn(connection: Connection, campaign: Campaign, moment: Moment) -> Rules:
+    """What holds for its people. Until the end of the transaction nobody else decides about those of its topic, where
+    that could be one too many. Whoever holds the campaign would keep its pause waiting here: ask this first."""
+    rules = await _rules(connection, campaign)
+    if moment is Moment.FIXING or rules.policy.most_per_week is not None:
+        await eligibility.alone(connection, campaign.topic_id)
+    return rules
 
 
 def outcome_of(reason: str) -> RowState:

@@ -6,7 +6,7 @@ only along the table of `states`, and only by news of the mail that it has now; 
 unsubscriptions are the person's first, whatever state the row is in.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -109,17 +109,12 @@ _SUPPRESSED: Final = "suppressed: "
 """What the worker says in front of the reason."""
 
 
-async def settle(database: Database) -> dict[UUID, Counter[str]]:
-    """Take all news there is; returns how many rows of each campaign came to which state. Nothing while another
+async def settle(database: Database) -> tuple[int, set[UUID]]:
+    """Take up to `BATCH` news; returns how many that were, and campaigns whose figures changed. Nothing while another
     process does it."""
-    total: dict[UUID, Counter[str]] = defaultdict(Counter)
-    taken = BATCH
-    while taken == BATCH:
-        async with database.transaction() as connection:
-            taken, changes = await _settle_some(connection)
-        for (campaign, state), n in changes.items():
-            total[campaign][state] += max(n, 0)
-    return total
+    async with database.transaction() as connection:
+        taken, changes = await _settle_some(connection)
+    return taken, {campaign for (campaign, _), n in changes.items() if n}
 
 
 async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
@@ -133,7 +128,7 @@ async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
     before = await _rows(connection, found)
     after = told(before, found)
     await _write(connection, [row for person, row in after.items() if row != before[person]])
-    await _count_clicks(connection, found)
+    await _count_clicks(connection, [one for one in found if one.person in before])
     changes: Counter[Tally] = Counter()
     for person, known in after.items():
         changes.update(_changed(before[person], known))

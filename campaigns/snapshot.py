@@ -97,9 +97,9 @@ async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
 async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, bool]:
     last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
     most = SLICE if last else FIRST_SLICE
-    await eligibility.alone(connection, campaign.topic_id)
+    holds = await people.rules_in_turn(connection, campaign, people.Moment.FIXING)
     asked, names = await people.question(connection, campaign)
-    reason, rules = await people.eligible(connection, campaign, people.Moment.FIXING)
+    reason, rules = people.eligible(holds, people.Moment.FIXING)
     statement = _FIX.format(
         people=asked, columns=people.COLUMNS, ineligible=reason, variant=_variant(campaign), **_due(campaign)
     )

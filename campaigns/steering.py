@@ -15,6 +15,7 @@ from campaigns.model import MAX_NAME, Campaign, Draft
 from campaigns.states import OPEN, Act, CampaignState, RowState
 from campaigns.watching import forgiven
 from core.addresses import AddressError, parse_mailbox
+from core.queues import Lane
 from core.refusal import conflict, invalid, not_found
 from messages import halted
 from mta.bounce_kinds import BOUNCE_KINDS, Permanence
@@ -74,6 +75,7 @@ async def schedule(connection: Connection, known: Campaign, at: datetime | None,
     begins = known.plan.begins(at)
     if begins is not None and begins < now:
         raise invalid("scheduled_at", "it lies in the past" + (" where the day begins first" if at is None else ""))
+    await _zone(connection, known)
     await _fix_words(connection, known)
     return await repository.move(connection, known, Act.SCHEDULE, schedule=(at,))
 
@@ -195,6 +197,15 @@ async def _fix_words(connection: Connection, known: Campaign) -> None:
     await contents.write(connection, known.id, [{"": words} for words in known.experiment.words(known.words)])
 
 
+async def _zone(connection: Connection, known: Campaign) -> None:
+    """The database computes when it is that late there, and may know fewer zones than we do."""
+    if known.plan.local is not None:
+        names = [known.plan.zone]
+        cursor = await connection.execute("SELECT FROM pg_timezone_names WHERE name = %s LIMIT 1", names)
+        if await cursor.fetchone() is None:
+            raise invalid("plan.zone", "the database does not know this time zone", "Choose one of the same hours.")
+
+
 async def _segment(connection: Connection, application_id: UUID, segment_id: UUID) -> None:
     cursor = await connection.execute(
         "SELECT FROM segments WHERE id = %s AND application_id = %s AND deleted_at IS NULL",
@@ -205,8 +216,11 @@ async def _segment(connection: Connection, application_id: UUID, segment_id: UUI
 
 
 async def _topic(connection: Connection, application_id: UUID, topic_id: UUID) -> None:
-    if await topics.find(connection, application_id, topic_id) is None:
+    found = await topics.find(connection, application_id, topic_id)
+    if found is None:
         raise not_found("Topic not found")
+    if found.lane is not Lane.MARKETING:
+        raise invalid("topic_id", "a broadcast is marketing mail, and this topic is transactional: always on")
 
 
 async def _sender(connection: Connection, application_id: UUID, sender: str, *, capture: bool) -> None:

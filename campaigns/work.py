@@ -10,10 +10,9 @@ two processes at once, and after any kill.
 
 import contextlib
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from alarms import rule_settings
@@ -26,6 +25,7 @@ from campaigns.watching import Figures, too_many
 from core.errors import UnavailableError
 from core.logs import get_logger
 from messages import halted
+from messages.states import TERMINAL
 from store import arrays
 from store.database import Connection, Database
 
@@ -52,8 +52,10 @@ SELECT r.contact_id, r.state, m.state, coalesce(m.updated_at, now())
 
 # Its mail has ended and nobody said so: it was taken out of the queue by other hands.
 _END_LOST: Final = """
-UPDATE campaign_recipients SET state = 'failed', ended_at = now(), reason = 'its mail is no longer there'
- WHERE campaign_id = %(campaign)s AND contact_id = ANY(%(contacts)s::uuid[]) AND state = ANY(%(open)s)
+UPDATE campaign_recipients r SET state = u.state, ended_at = u.at, reason = nullif(u.reason, '')
+  FROM unnest(%(contacts)s::uuid[], %(before)s::text[], %(states)s::text[], %(times)s::timestamptz[],
+              %(reasons)s::text[]) AS u(contact_id, before, state, at, reason)
+ WHERE r.campaign_id = %(campaign)s AND r.contact_id = u.contact_id AND r.state = u.before
 """
 
 _CANCEL_WAITING: Final = """
@@ -83,13 +85,30 @@ SELECT r.variant, count(*) FILTER (WHERE r.state = 'delivered'), count(r.opened_
   FROM campaign_recipients r WHERE r.campaign_id = %(campaign)s AND r.variant >= 0 GROUP BY 1
 """
 
+# Who waits for the winner stands behind all others in the index, so that nobody else is looked at.
 _GIVE: Final = """
 WITH chosen AS (
   SELECT contact_id FROM campaign_recipients
-   WHERE campaign_id = %(campaign)s AND state = 'waiting' AND variant = %(rest)s LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+   WHERE campaign_id = %(campaign)s AND state = 'waiting' AND due_at = %(later)s AND variant = %(rest)s
+   LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 UPDATE campaign_recipients r SET variant = %(variant)s, due_at = now() FROM chosen
  WHERE r.campaign_id = %(campaign)s AND r.contact_id = chosen.contact_id
 """
+
+
+class Lost(NamedTuple):
+    """An open row of which no mail is in the queue, and no news."""
+
+    contact_id: UUID
+    state: str
+    mail: str | None
+    """The state of its mail; None: there is none."""
+    at: datetime
+
+    @property
+    def outcome(self) -> tuple[RowState, str]:
+        """What the mail says became of it, and what the row says of that."""
+        return (RowState(self.mail), "") if self.mail in TERMINAL else (RowState.FAILED, "its mail is no longer there")
 
 
 async def begin(database: Database) -> None:
@@ -136,8 +155,10 @@ async def release(database: Database) -> None:
 
 async def settle_all(database: Database) -> None:
     """Take news; stop what recipients or servers complain about too much."""
-    for campaign_id, moved in (await settle.settle(database)).items():
-        if moved:
+    taken = settle.BATCH
+    while taken == settle.BATCH:  # judged between batches: there may be news without end
+        taken, moved = await settle.settle(database)
+        for campaign_id in moved:
             await _judge(database, campaign_id)
 
 
@@ -193,7 +214,13 @@ async def _decide(database: Database, campaign: Campaign) -> None:
     done = SLICE
     while done == SLICE:
         async with database.transaction() as connection:
-            names = {"campaign": campaign.id, "variant": tested.chosen, "rest": REST, "most": SLICE}
+            names = {
+                "campaign": campaign.id,
+                "variant": tested.chosen,
+                "rest": REST,
+                "later": snapshot.WINNER_LATER,
+                "most": SLICE,
+            }
             done = (await connection.execute(_GIVE, names)).rowcount
 
 
@@ -231,17 +258,23 @@ async def _finish(database: Database, campaign: Campaign) -> None:
         if again is None or again[0]:
             return
         if open_rows:
-            await _end_lost(
-                connection, campaign.id, [row[0] for row in open_rows], Counter(row[1] for row in open_rows)
-            )
+            await _end_lost(connection, campaign.id, [Lost(*row) for row in open_rows])
         else:
             await repository.move_quietly(connection, campaign, Act.FINISH)
 
 
-async def _end_lost(connection: Connection, campaign_id: UUID, contacts: list[UUID], states: Mapping[str, int]) -> None:
-    names = {"campaign": campaign_id, "contacts": arrays.uuids(contacts), "open": list(states)}
+async def _end_lost(connection: Connection, campaign_id: UUID, lost: Sequence[Lost]) -> None:
+    outcomes = [one.outcome for one in lost]
+    names = {
+        "campaign": campaign_id,
+        "contacts": arrays.uuids(one.contact_id for one in lost),
+        "before": [one.state for one in lost],
+        "states": [state.value for state, _ in outcomes],
+        "times": arrays.moments([one.at for one in lost]),
+        "reasons": [reason for _, reason in outcomes],
+    }
     await connection.execute(_END_LOST, names)
-    moved = [(state, RowState.FAILED.value) for state, n in states.items() for _ in range(n)]
+    moved = [(one.state, state.value) for one, (state, _) in zip(lost, outcomes, strict=True)]
     await tallies.add(connection, tallies.moves(campaign_id, moved))
 
 

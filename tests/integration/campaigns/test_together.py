@@ -1,0 +1,134 @@
+"""A campaign and what happens beside it: other campaigns of its topic, news without end, mail that others took away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from audience import eligibility, tapering, topics
+from audience.tapering import Policy
+from campaigns import feed, plan, settle, steering, work
+from campaigns.plan import Plan
+from campaigns.states import CampaignState
+from core.queues import Lane
+from core.refusal import Refused
+from store.database import Database
+from tests.integration.campaigns.world import SIMULATED, World, world_test
+from tests.integration.messages.emails import execute, rows
+
+
+@pytest.fixture
+async def world(database: Database, database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with world_test(database, database_url, redis_url, tmp_path, public_url="https://mail.acme.example") as made:
+        yield made
+
+
+async def _topic(world: World, lane: Lane = Lane.MARKETING, policy: Policy | None = None) -> topics.Topic:
+    async with world.database.transaction() as connection:
+        made = await topics.create(
+            connection,
+            topics.NewTopic(world.lane.application_id, "Deals", topics.Subscription.OPT_IN, lane=lane),
+        )
+        if policy is not None:
+            await tapering.put(connection, made, policy)
+    return made
+
+
+async def test_a_pause_does_not_wait_for_another_campaign_of_the_topic(world: World) -> None:
+    await world.person("ann@one.example")
+    topic = await _topic(world, policy=Policy(most_per_week=3))
+    campaign = await world.started(topic_id=topic.id)
+    async with world.database.transaction() as other:
+        await eligibility.alone(other, topic.id)  # as a slice of its audience does
+        feeding = asyncio.create_task(work.feed_all(world.database, SIMULATED))
+        await asyncio.wait_for(_somebody_waits(world), 20)
+        await asyncio.wait_for(world.do("pause", campaign), 10)
+    await feeding
+    assert await rows(world.database, "SELECT FROM emails") == []
+
+
+async def _somebody_waits(world: World) -> None:
+    while not await rows(world.database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        await asyncio.sleep(0.01)
+
+
+async def test_figures_are_judged_while_there_is_more_news(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ann", "bob", "eve"):
+        await world.person(f"{name}@one.example")
+    await world.started()
+    await world.feed()
+    await world.deliver()
+    left = []
+
+    async def judge(database: Database, _: object) -> None:
+        left.extend(await rows(database, "SELECT count(*) FROM campaign_news"))
+
+    monkeypatch.setattr(settle, "BATCH", 1)
+    monkeypatch.setattr(work, "_judge", judge)
+    await work.settle_all(world.database)
+    assert left == [(2,), (1,), (0,)]
+
+
+async def test_clicks_on_a_campaign_that_is_gone_leave_nothing(world: World) -> None:
+    await execute(
+        world.database,
+        "INSERT INTO campaign_news (campaign_id, contact_id, email_id, kind, at, link) VALUES"
+        " (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'clicked', now(), 'https://shop.example/')",
+    )
+    await world.settle()
+    for table in ("campaign_news", "campaign_links", "campaign_clicks"):
+        assert await rows(world.database, f"SELECT FROM {table}") == []
+
+
+async def test_a_transactional_topic_is_for_no_campaign(world: World) -> None:
+    topic = await _topic(world, Lane.TRANSACTIONAL)
+    with pytest.raises(Refused, match="this topic is transactional"):
+        await world.draft(topic_id=topic.id)
+
+
+async def test_mail_whose_news_was_lost_ends_as_it_did(world: World) -> None:
+    await world.person("ann@one.example")
+    await world.person("bob@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await execute(
+        world.database,
+        "UPDATE messages SET state = 'delivered', updated_at = now() WHERE position(address in 'ann@one.example') = 1",
+    )
+    await execute(world.database, "DELETE FROM delivery_queue")
+    await world.settle()
+
+    assert await world.outcomes(campaign) == {
+        "ann@one.example": ("delivered", None),
+        "bob@one.example": ("failed", "its mail is no longer there"),
+    }
+    counted, found = await world.tallied(campaign)
+    assert counted == found
+    await world.settle()
+    assert await world.state(campaign) == "finished"
+
+
+async def test_what_nobody_of_a_campaign_can_be_stored_for_stops_it(world: World) -> None:
+    for n in range(feed.MOST_ALIKE + 3):
+        await world.person(f"u{n}@one.example")
+    campaign = await world.started()
+    await execute(world.database, "ALTER TABLE emails ADD CONSTRAINT nobody CHECK (campaign_id IS NULL)")
+    await world.feed()
+    stopped = await world.campaign(campaign)
+
+    assert stopped.state is CampaignState.STOPPED
+    assert "CheckViolation" in stopped.reason
+    assert sorted((await world.states(campaign)).values()) == ["failed"] * feed.MOST_ALIKE + ["waiting"] * 3
+
+
+async def test_a_zone_that_the_database_does_not_know_is_refused_before_the_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "available_timezones", lambda: {"Mars/Olympus"})
+    at = datetime.now(UTC) + timedelta(days=3)
+    campaign = await world.draft(plan=Plan(local=at.replace(tzinfo=None), zone="Mars/Olympus"))
+    with pytest.raises(Refused, match="does not know this time zone"):
+        async with world.database.transaction() as connection:
+            await steering.schedule(connection, campaign, None, datetime.now(UTC))
