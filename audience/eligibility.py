@@ -83,7 +83,7 @@ TEXTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for one campaign's audience. Asked for once a campaign and process (`rules_for`)."""
+    """What holds for one campaign's audience."""
 
     policy: Policy
     campaign_id: UUID
@@ -109,16 +109,18 @@ SELECT coalesce(
 
 
 async def rules_for(
-    connection: Connection, application_id: UUID, campaign: tuple[UUID, UUID | None, UUID | None], now: datetime
+    connection: Connection, campaign: tuple[UUID, UUID | None, UUID | None], heard: datetime | None, now: datetime
 ) -> Rules:
-    """The rules for a campaign: its id, its topic, and the list that it goes to."""
+    """The rules for a campaign: its id, its topic, and the list that it goes to; `heard` is what `heard_since` says."""
     campaign_id, topic_id, list_id = campaign
-    policy = await tapering.of_topic(connection, topic_id)
-    heard = None
-    if policy.steps or policy.silent_days:
-        row = await (await connection.execute(_HEARD, {"application": application_id})).fetchone()
-        heard = row[0] if row else None
-    return Rules(policy, campaign_id, topic_id, list_id, heard, now)
+    return Rules(await tapering.of_topic(connection, topic_id), campaign_id, topic_id, list_id, heard, now)
+
+
+async def heard_since(connection: Connection, application_id: UUID) -> datetime | None:
+    """When the application saw its first sign of life of anybody. It may take a second where there are a million, so
+    it is asked once a campaign."""
+    row = await (await connection.execute(_HEARD, {"application": application_id})).fetchone()
+    return row[0] if row else None
 
 
 async def alone(connection: Connection, topic_id: UUID | None) -> None:

@@ -55,7 +55,8 @@ async def ask_topic(
     connection: Connection, application_id: UUID, topic_id: UUID, now: datetime, valid: timedelta
 ) -> int:
     """The same for one topic, in the caller's transaction."""
-    rules = await eligibility.rules_for(connection, application_id, (_NOBODY, topic_id, None), now)
+    heard = await eligibility.heard_since(connection, application_id)
+    rules = await eligibility.rules_for(connection, (_NOBODY, topic_id, None), heard, now)
     last = last_day(rules.policy)
     if last is None or rules.heard_since is None:
         return 0

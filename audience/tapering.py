@@ -23,7 +23,8 @@ from store.database import Connection
 
 MOST_STEPS: Final = 5
 MOST_EVERY: Final = 50
-MOST_DAYS: Final = 3650
+MOST_DAYS: Final = 399
+"""Signs of life are kept for 400 days (`store/partitions`)."""
 MOST_PER_WEEK: Final = 100
 YEAR: Final = 365
 

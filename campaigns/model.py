@@ -43,6 +43,10 @@ class Campaign:
     ended_at: datetime | None
     created_at: datetime
     experiment: Experiment = field(default_factory=Experiment, hash=False)
+    heard_since: datetime | None = None
+    """When its application saw the first sign of life of anybody, as it was found when the campaign began."""
+    retried_at: datetime | None = None
+    """Whoever had failed by then is being tried again."""
     tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
     """People by the state of their rows."""
 

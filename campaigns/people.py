@@ -60,4 +60,5 @@ async def _rules(connection: Connection, campaign: Campaign) -> Rules:
     list_id = segment.id if segment and segment.filter is None else None
     whose = (campaign.id, campaign.topic_id, list_id)
     assert campaign.started_at is not None, "it has begun"
-    return await eligibility.rules_for(connection, campaign.application_id, whose, campaign.started_at)
+    heard = campaign.heard_since or await eligibility.heard_since(connection, campaign.application_id)
+    return await eligibility.rules_for(connection, whose, heard, campaign.started_at)

@@ -24,7 +24,7 @@ from store.paging import newest_first
 _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
     " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
-    " created_at, experiment"
+    " created_at, experiment, heard_since, retried_at"
 )
 
 _WRITTEN: Final = (
@@ -47,17 +47,8 @@ UPDATE campaigns SET state = %(to)s, reason = %(reason)s, updated_at = now(),
        scheduled_at = CASE WHEN %(schedule)s THEN %(at)s ELSE scheduled_at END,
        started_at = CASE WHEN %(to)s = 'sending' THEN coalesce(started_at, now()) ELSE started_at END,
        ended_at = CASE WHEN %(to)s IN ('finished', 'cancelled') THEN now() END
- WHERE id = %(id)s AND state = ANY(%(sources)s) RETURNING {_COLUMNS}
+ WHERE id = %(id)s AND state = ANY(%(sources)s) AND deleted_at IS NULL RETURNING {_COLUMNS}
 """
-
-_DELETE: Final = (
-    "DELETE FROM campaign_clicks WHERE campaign_id = %s",
-    "DELETE FROM campaign_links WHERE campaign_id = %s",
-    "DELETE FROM campaign_tallies WHERE campaign_id = %s",
-    "DELETE FROM campaign_recipients WHERE campaign_id = %s",
-    "DELETE FROM campaign_contents WHERE campaign_id = %s",
-    "DELETE FROM campaigns WHERE id = %s",
-)
 
 NO_CAMPAIGN: Final = "Broadcast not found"
 
@@ -82,7 +73,7 @@ async def rewrite(connection: Connection, known: Campaign, draft: Draft) -> Camp
 async def find(connection: Connection, application_id: UUID | None, identifier: UUID) -> Campaign | None:
     """A campaign of the application; None: of any."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM campaigns WHERE id = %(id)s"
+        f"SELECT {_COLUMNS} FROM campaigns WHERE id = %(id)s AND deleted_at IS NULL"
         " AND (%(application)s::uuid IS NULL OR application_id = %(application)s)",
         {"id": identifier, "application": application_id},
     )
@@ -105,7 +96,7 @@ async def page(connection: Connection, application_id: UUID | None, window: Wind
     """Campaigns, newest first."""
     condition, order, names = newest_first(window)
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM campaigns WHERE {condition}"
+        f"SELECT {_COLUMNS} FROM campaigns WHERE {condition} AND deleted_at IS NULL"
         " AND (%(application)s::uuid IS NULL OR application_id = %(application)s)"
         f" ORDER BY id {order} LIMIT %(limit)s",
         names | {"application": application_id},
@@ -118,7 +109,8 @@ async def page(connection: Connection, application_id: UUID | None, window: Wind
 async def in_states(connection: Connection, states: Iterable[CampaignState]) -> list[Campaign]:
     """All in one of these states, oldest first."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM campaigns WHERE state = ANY(%s) AND state NOT IN ('draft', 'finished') ORDER BY id",
+        f"SELECT {_COLUMNS} FROM campaigns WHERE state = ANY(%s) AND state NOT IN ('draft', 'finished')"
+        " AND deleted_at IS NULL ORDER BY id",
         [[state.value for state in states]],
     )
     found = [_campaign(row) for row in await cursor.fetchall()]
@@ -167,7 +159,7 @@ async def cancel_all(connection: Connection, application_id: UUID, reason: str) 
     """Nothing leaves any more of any campaign of the application, and none begins, from the caller's commit on."""
     cursor = await connection.execute(
         "UPDATE campaigns SET state = 'cancelled', reason = %s, updated_at = now(), ended_at = now()"
-        " WHERE application_id = %s AND state = ANY(%s) RETURNING id",
+        " WHERE application_id = %s AND state = ANY(%s) AND deleted_at IS NULL RETURNING id",
         [reason, application_id, sources(Act.CANCEL)],
     )
     for (identifier,) in await cursor.fetchall():
@@ -177,7 +169,8 @@ async def cancel_all(connection: Connection, application_id: UUID, reason: str) 
 async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:
     """Whether it is in one of these states, and stays so to the end of the transaction."""
     cursor = await connection.execute(
-        "SELECT FROM campaigns WHERE id = %s AND state = ANY(%s) FOR UPDATE", [identifier, list(states)]
+        "SELECT FROM campaigns WHERE id = %s AND state = ANY(%s) AND deleted_at IS NULL FOR UPDATE",
+        [identifier, list(states)],
     )
     return await cursor.fetchone() is not None
 
@@ -193,9 +186,12 @@ async def choose(connection: Connection, identifier: UUID, variant: int) -> bool
 
 
 async def delete(connection: Connection, known: Campaign) -> None:
-    """With all its rows: what was sent is gone from every report of it. The caller has seen that none is open."""
-    for statement in _DELETE:
-        await connection.execute(statement, [known.id])
+    """Hide it for good; `forgetting` takes its rows, which may be a million. One that never began goes at once. The
+    caller has seen that none is open."""
+    await connection.execute(
+        "UPDATE campaigns SET deleted_at = CASE WHEN started_at IS NULL THEN '-infinity' ELSE now() END WHERE id = %s",
+        [known.id],
+    )
 
 
 async def _not_now(connection: Connection, known: Campaign, act: Act) -> Refused:
@@ -222,9 +218,10 @@ def _values(draft: Draft) -> dict[str, object]:
 
 def _campaign(row: Sequence[Any]) -> Campaign:
     identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
-    html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:]
+    html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:25]
     return Campaign(
         identifier, application, name, CampaignState(state), reason, segment, topic, pool,
         Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
         capture, plan.from_json(planned), scheduled, fixed, started, ended, created, experiment.from_json(tested),
+        *row[25:],
     )  # fmt: skip

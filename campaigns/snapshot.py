@@ -6,6 +6,7 @@ may not get the mail has a row that says so. Nobody is added once `fixed_at` is 
 """
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -64,6 +65,7 @@ SELECT contact_id FROM campaign_recipients WHERE campaign_id = %s ORDER BY conta
 async def fix(database: Database, campaign: Campaign) -> int:
     """Make the rows that are still missing; returns how many that were. Only one process at a time."""
     total = 0
+    campaign = await _heard(database, campaign)
     while campaign.fixed_at is None:
         async with database.transaction() as connection:
             if not await _is_ours(connection, campaign.id):
@@ -81,6 +83,16 @@ async def fix(database: Database, campaign: Campaign) -> int:
         if not more:
             break
     return total
+
+
+async def _heard(database: Database, campaign: Campaign) -> Campaign:
+    """With what `eligibility.heard_since` says, kept for the feed: silence means the same to the end."""
+    if campaign.heard_since is not None:
+        return campaign
+    async with database.transaction() as connection:
+        heard = await eligibility.heard_since(connection, campaign.application_id)
+        await connection.execute("UPDATE campaigns SET heard_since = %s WHERE id = %s", [heard, campaign.id])
+    return replace(campaign, heard_since=heard)
 
 
 async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:

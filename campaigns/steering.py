@@ -6,36 +6,18 @@ raises Refused for what cannot be. What follows from it is done in the backgroun
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from audience import segments, topics
-from campaigns import contents, feed, repository, tallies
+from campaigns import contents, feed, repository, retrying, tallies
 from campaigns.model import MAX_NAME, Campaign, Draft
-from campaigns.states import OPEN, Act, CampaignState, RowState
+from campaigns.states import OPEN, Act, CampaignState
 from campaigns.watching import forgiven
 from core.addresses import AddressError, parse_mailbox
 from core.queues import Lane
 from core.refusal import conflict, invalid, not_found
 from messages import halted
-from mta.bounce_kinds import BOUNCE_KINDS, Permanence
 from store.database import Connection
-
-# An address that is dead is no accident.
-_RETRY: Final = """
-WITH chosen AS (
-  SELECT contact_id, state FROM campaign_recipients
-   WHERE campaign_id = %(campaign)s AND (state IN ('failed', 'expired')
-      OR (state = 'bounced' AND NOT coalesce(class, '') = ANY(%(dead)s))) FOR UPDATE
-), moved AS (
-  UPDATE campaign_recipients r SET state = 'waiting', due_at = now(), email_id = NULL, queued_at = NULL,
-         ended_at = NULL, reason = NULL, class = NULL
-    FROM chosen s WHERE r.campaign_id = %(campaign)s AND r.contact_id = s.contact_id
-)
-SELECT state, count(*) FROM chosen GROUP BY state
-"""
-
-_DEAD: Final = [klass for klass, kind in BOUNCE_KINDS.items() if kind.permanence is Permanence.PERMANENT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +94,11 @@ async def retry(connection: Connection, known: Campaign) -> Retried:
     """Try again those whose mail could not be made, whose time ran out, or whose server refused it for no fault of
     theirs. Not those who may not get it."""
     moved = await repository.move(connection, known, Act.RETRY)
-    rows = await (await connection.execute(_RETRY, {"campaign": known.id, "dead": _DEAD})).fetchall()
-    changes = {(known.id, state): -n for state, n in rows}
-    people = sum(n for _, n in rows)
+    counted = await tallies.of(connection, [known.id])
+    people = retrying.people(counted.get(known.id, {}))
     if not people:
         raise conflict("there is nobody to try again", "Only failed and expired mail, and what was refused for now.")
-    await tallies.add(connection, changes | {(known.id, RowState.WAITING.value): people})
+    await retrying.ask(connection, known.id)
     return Retried(moved, people)
 
 
@@ -139,7 +120,8 @@ async def duplicate(connection: Connection, known: Campaign, name: str | None = 
 
 
 async def remove(connection: Connection, known: Campaign) -> None:
-    """Drafts and scheduled ones; also what has ended, with its report. Not while a segment asks who got it."""
+    """Drafts and scheduled ones; also what has ended, with its report. Not while a segment asks who got it. Nobody sees
+    it any more; its rows are kept for some days, for they count for how much mail each person had."""
     await segments.refuse_if_asked(connection, known.application_id, known.id, "got this broadcast")
     allowed = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.FINISHED, CampaignState.CANCELLED)
     if not await repository.hold(connection, known.id, *allowed):

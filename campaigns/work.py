@@ -1,7 +1,7 @@
 """What is done for campaigns again and again, by every background process: each of these may be called at any time, by
 two processes at once, and after any kill.
 
-    begin     scheduled ones whose time has come; the audience of those that have none yet
+    begin     scheduled ones whose time has come; the audience of those that have none yet; whom to try again
     decide    a variant wins
     feed      waiting rows become mail
     settle    what became of mail becomes outcomes; campaigns that have too many complaints or bounces are stopped
@@ -17,7 +17,7 @@ from uuid import UUID
 
 from alarms import rule_settings
 from alarms.model import AlarmKind
-from campaigns import feed, repository, settle, snapshot, tallies
+from campaigns import feed, repository, retrying, settle, snapshot, tallies
 from campaigns.experiment import REST, Winner, best
 from campaigns.model import Campaign
 from campaigns.states import Act, CampaignState, RowState
@@ -41,6 +41,7 @@ _OPEN: Final = """
 SELECT EXISTS (SELECT FROM campaign_recipients WHERE campaign_id = %(campaign)s AND state = 'waiting')
     OR EXISTS (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)s)
     OR EXISTS (SELECT FROM campaign_news WHERE campaign_id = %(campaign)s)
+    OR EXISTS (SELECT FROM campaigns WHERE id = %(campaign)s AND state = 'sending' AND retried_at IS NOT NULL)
 """
 
 # The rows themselves: the last word, once.
@@ -121,6 +122,8 @@ async def begin(database: Database) -> None:
                 await _begin_if_due(database, campaign)
             elif campaign.fixed_at is None:
                 await snapshot.fix(database, campaign)
+            elif campaign.retried_at is not None:
+                await retrying.go_on(database, campaign)
 
 
 async def feed_all(database: Database, simulated_domain: str) -> None:

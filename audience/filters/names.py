@@ -15,7 +15,7 @@ from store.database import Connection
 _NAMES: Final[Mapping[str, str]] = {
     "topic": "SELECT id, name FROM topics WHERE application_id = %s AND deleted_at IS NULL AND lane = 'marketing'",
     "list": "SELECT id, name FROM segments WHERE application_id = %s AND deleted_at IS NULL AND filter IS NULL",
-    "campaign": "SELECT id, name FROM campaigns WHERE application_id = %s AND state <> 'draft'",
+    "campaign": "SELECT id, name FROM campaigns WHERE application_id = %s AND state <> 'draft' AND deleted_at IS NULL",
 }
 _COMMAND: Final[Mapping[str, str]] = {
     "topic": "no topic of the marketing stream",

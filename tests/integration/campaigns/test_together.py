@@ -1,21 +1,26 @@
-"""A campaign and what happens beside it: other campaigns of its topic, news without end, mail that others took away."""
+"""A campaign and what happens beside it: other campaigns of its topic, news without end, mail that others took away,
+and what is done with it afterwards."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audience import eligibility, tapering, topics
 from audience.tapering import Policy
-from campaigns import feed, plan, settle, steering, work
+from campaigns import feed, plan, repository, retrying, settle, steering, work
+from campaigns.forgetting import forget_gone
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
+from core.paging import Window
 from core.queues import Lane
 from core.refusal import Refused
 from store.database import Database
-from tests.integration.campaigns.world import SIMULATED, World, world_test
+from tests.integration.campaigns.world import SIMULATED, World, with_words, world_test
 from tests.integration.messages.emails import execute, rows
 
 
@@ -132,3 +137,95 @@ async def test_a_zone_that_the_database_does_not_know_is_refused_before_the_star
     with pytest.raises(Refused, match="does not know this time zone"):
         async with world.database.transaction() as connection:
             await steering.schedule(connection, campaign, None, datetime.now(UTC))
+
+
+async def test_a_deleted_campaign_is_seen_nowhere_and_counts_for_a_week(world: World) -> None:
+    await world.person("ann@one.example")
+    topic = await _topic(world, policy=Policy(most_per_week=1))
+    campaign = await world.started(topic_id=topic.id)
+    await world.send()
+    await world.do("remove", campaign)
+    async with world.database.connection() as connection:
+        assert await repository.find(connection, None, campaign.id) is None
+        assert (await repository.page(connection, None, Window(10))).entries == []
+    await forget_gone(world.database)
+    again = await world.started(topic_id=topic.id)
+    await world.send()
+    assert await world.outcomes(again) == {"ann@one.example": ("tapered", "frequency_cap")}
+
+    await execute(world.database, "UPDATE campaigns SET deleted_at = deleted_at - interval '9 days'")
+    await forget_gone(world.database)
+    for table in ("campaigns", "campaign_recipients", "campaign_contents"):
+        assert await rows(world.database, f"SELECT FROM {table} WHERE {OWN[table]} = %s", [campaign.id]) == []
+
+
+OWN = {"campaigns": "id", "campaign_recipients": "campaign_id", "campaign_contents": "campaign_id"}
+
+
+async def test_what_failed_is_tried_again_and_what_is_dead_is_not(world: World) -> None:
+    bob = await world.person("bob@one.example")
+    await world.person("unknown@one.example")
+    campaign = await world.started(with_words(html="<p>{{ city }}</p>", text=None))
+    await execute(world.database, """UPDATE contacts SET properties = '{"city": "Rome"}' WHERE id <> %s""", [bob])
+    await world.send()
+    assert await world.states(campaign) == {"bob@one.example": "failed", "unknown@one.example": "bounced"}
+    await execute(world.database, """UPDATE contacts SET properties = '{"city": "Oslo"}'""")
+    assert (await world.do("retry", campaign)).people == 1
+    await world.settle()
+    assert await world.state(campaign) == "sending", "they are not waiting yet"
+    await work.begin(world.database)
+    await world.send()
+
+    assert await world.states(campaign) == {"bob@one.example": "delivered", "unknown@one.example": "bounced"}
+    counted, found = await world.tallied(campaign)
+    assert (counted, await world.state(campaign)) == (found, "finished")
+
+
+async def test_many_are_tried_again_in_slices_and_nobody_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(5):
+        await world.person(f"u{n}@one.example")
+    campaign = await world.started(with_words(html="<p>{{ city }}</p>", text=None))
+    await world.send()
+    assert (await world.do("retry", campaign)).people == 5
+    monkeypatch.setattr(retrying, "SLICE", 2)
+    slices, calls = retrying._slice, iter(range(9))
+
+    async def dies(*given: Any) -> Any:
+        if next(calls):
+            raise asyncio.CancelledError
+        return await slices(*given)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(retrying, "_slice", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await work.begin(world.database)
+    assert Counter((await world.states(campaign)).values()) == {"waiting": 2, "failed": 3}
+    await world.send()  # the two fail again
+    assert await world.state(campaign) == "sending"
+    await work.begin(world.database)
+
+    assert Counter((await world.states(campaign)).values()) == {"waiting": 3, "failed": 2}
+    await world.send()
+    counted, found = await world.tallied(campaign)
+    assert (counted, await world.state(campaign)) == (found, "finished")
+
+
+async def test_when_anybody_could_be_heard_is_asked_once_a_campaign(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.person("ann@one.example")
+    heard = datetime(2026, 1, 1, tzinfo=UTC)
+    await execute(
+        world.database,
+        "INSERT INTO engaged (application_id, address, active_at) VALUES (%s, 'bob@one.example', %s)",
+        [world.lane.application_id, heard],
+    )
+    campaign = await world.started()
+    assert (await world.campaign(campaign)).heard_since == heard
+
+    async def asks(*_: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(eligibility, "heard_since", asks)
+    await world.send()
+    assert await world.state(campaign) == "finished"

@@ -208,23 +208,6 @@ async def test_deferred_mail_is_shown_as_such_and_keeps_the_campaign_open(world:
     assert await world.state(campaign) == "finished"
 
 
-async def test_what_failed_is_tried_again_and_what_is_dead_is_not(world: World) -> None:
-    bob = await world.person("bob@one.example")
-    await world.person("unknown@one.example")
-    campaign = await world.started(with_words(html="<p>{{ city }}</p>", text=None))
-    await execute(world.database, """UPDATE contacts SET properties = '{"city": "Rome"}' WHERE id <> %s""", [bob])
-    await world.send()
-    assert await world.states(campaign) == {"bob@one.example": "failed", "unknown@one.example": "bounced"}
-    await execute(world.database, """UPDATE contacts SET properties = '{"city": "Oslo"}'""")
-    assert (await world.do("retry", campaign)).people == 1
-    assert await world.state(campaign) == "sending"
-    await world.send()
-
-    assert await world.states(campaign) == {"bob@one.example": "delivered", "unknown@one.example": "bounced"}
-    counted, found = await world.tallied(campaign)
-    assert (counted, await world.state(campaign)) == (found, "finished")
-
-
 async def test_a_campaign_whose_domain_is_lost_stops_and_says_so(world: World) -> None:
     await world.person("ann@one.example")
     campaign = await world.started()

@@ -1,0 +1,79 @@
+"""Trying again those of a campaign whose mail failed, in slices: they may be hundreds of thousands.
+
+Asking notes the time; rows that had ended by then are turned to `waiting` in the background, in the order of their ids,
+and the campaign is not finished before all are. Who fails again after that is not tried a third time. How many they are
+is known at once from the tallies.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from campaigns import tallies
+from campaigns.model import Campaign
+from campaigns.states import CampaignState, RowState
+from campaigns.tallies import HARD_BOUNCED
+from mta.bounce_kinds import BOUNCE_KINDS, Permanence
+from store.database import Connection, Database
+
+SLICE: Final = 5_000
+_BEFORE_ALL: Final = UUID(int=0)
+
+# An address that is dead is no accident. Locked in the order in which news is taken.
+_SLICE: Final = """
+WITH chosen AS MATERIALIZED (
+  SELECT contact_id, state FROM campaign_recipients
+   WHERE campaign_id = %(campaign)s AND contact_id > %(after)s AND ended_at <= %(asked)s
+     AND (state IN ('failed', 'expired') OR (state = 'bounced' AND NOT coalesce(class, '') = ANY(%(dead)s)))
+   ORDER BY contact_id LIMIT %(most)s FOR UPDATE
+), moved AS (
+  UPDATE campaign_recipients r SET state = 'waiting', due_at = now(), email_id = NULL, queued_at = NULL,
+         ended_at = NULL, reason = NULL, class = NULL
+    FROM chosen s WHERE r.campaign_id = %(campaign)s AND r.contact_id = s.contact_id
+)
+SELECT contact_id, state FROM chosen ORDER BY 1
+"""
+
+_DEAD: Final = [klass for klass, kind in BOUNCE_KINDS.items() if kind.permanence is Permanence.PERMANENT]
+
+
+def people(counted: Mapping[str, int]) -> int:
+    """How many may be tried again, by the tallies."""
+    soft = counted.get(RowState.BOUNCED, 0) - counted.get(HARD_BOUNCED, 0)
+    return counted.get(RowState.FAILED, 0) + counted.get(RowState.EXPIRED, 0) + soft
+
+
+async def ask(connection: Connection, campaign_id: UUID) -> None:
+    """Whoever has failed until now is tried again."""
+    await connection.execute("UPDATE campaigns SET retried_at = now() WHERE id = %s", [campaign_id])
+
+
+async def go_on(database: Database, campaign: Campaign) -> None:
+    """Turn all of them to waiting. Ends early when the campaign is sending no more, and is done again later."""
+    after: UUID | None = _BEFORE_ALL
+    while after is not None:
+        async with database.transaction() as connection:
+            after = await _slice(connection, campaign, after)
+
+
+async def _slice(connection: Connection, campaign: Campaign, after: UUID) -> UUID | None:
+    """The last of those that were moved; None when it was the last slice."""
+    cursor = await connection.execute(
+        "SELECT retried_at FROM campaigns WHERE id = %s AND state = %s AND retried_at IS NOT NULL FOR NO KEY UPDATE",
+        [campaign.id, CampaignState.SENDING],
+    )
+    asked = await cursor.fetchone()
+    if asked is None:
+        return None
+    names: dict[str, Any] = {
+        "campaign": campaign.id, "after": after, "asked": asked[0], "dead": _DEAD, "most": SLICE
+    }  # fmt: skip
+    rows = await (await connection.execute(_SLICE, names)).fetchall()
+    moved = Counter(state for _, state in rows)
+    await tallies.add(connection, tallies.moves(campaign.id, ((state, "waiting") for state in moved.elements())))
+    if len(rows) == SLICE:
+        found: UUID = rows[-1][0]
+        return found
+    await connection.execute("UPDATE campaigns SET retried_at = NULL WHERE id = %s", [campaign.id])
+    return None
