@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from campaigns.experiment import Experiment
+from campaigns.following import Follow
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
 from campaigns.words import Words
@@ -47,6 +48,8 @@ class Campaign:
     """When its application saw the first sign of life of anybody, as it was found when the campaign began."""
     retried_at: datetime | None = None
     """Whoever had failed by then is being tried again."""
+    follow: Follow | None = None
+    """It goes to people of an earlier campaign, and not to all of its segment."""
     tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
     """People by the state of their rows."""
 
@@ -65,6 +68,7 @@ class Draft:
     click_tracking: bool | None = None
     plan: Plan = field(default_factory=Plan)
     experiment: Experiment = field(default_factory=Experiment, hash=False)
+    follow: Follow | None = None
 
 
 def texts(values: Sequence[Any] | None) -> tuple[str, ...]:

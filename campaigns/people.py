@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from audience import audiences, eligibility, segments
 from audience.eligibility import OUTCOMES, Moment, Rules
+from campaigns import following
 from campaigns.model import Campaign
 from campaigns.states import RowState
 from core.queues import Lane
@@ -28,7 +29,10 @@ Part = tuple[str, dict[str, Any]]
 
 
 async def question(connection: Connection, campaign: Campaign) -> Part:
-    """SELECT of `id` and `address` of the people in its segment. Raises Refused: that cannot be asked any more."""
+    """SELECT of `id` and `address` of the people in its segment, or of those of the campaign that it follows. Raises
+    Refused: that cannot be asked any more."""
+    if campaign.follow is not None:
+        return following.people(campaign.follow)
     if campaign.segment_id is None or campaign.started_at is None:
         raise conflict("it has no segment")
     segment = await segments.get(connection, campaign.application_id, campaign.segment_id)

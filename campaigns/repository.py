@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from campaigns import experiment, plan, tallies
+from campaigns.following import Follow, Whom
 from campaigns.model import Campaign, Draft, Words, texts
 from campaigns.states import Act, CampaignState, sources, target
 from core.ids import uuid7
@@ -24,12 +25,12 @@ from store.paging import newest_first
 _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
     " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
-    " created_at, experiment, heard_since, retried_at"
+    " created_at, experiment, heard_since, retried_at, follows, follows_whom"
 )
 
 _WRITTEN: Final = (
     "name", "segment_id", "topic_id", "pool_id", "sender", "subject", "preview_text", "reply_to", "html", "body",
-    "tags", "open_tracking", "click_tracking", "plan", "experiment",
+    "tags", "open_tracking", "click_tracking", "plan", "experiment", "follows", "follows_whom",
 )  # fmt: skip
 
 _INSERT: Final = f"""
@@ -166,6 +167,18 @@ async def cancel_all(connection: Connection, application_id: UUID, reason: str) 
         await halted.halt(connection, identifier, reason)
 
 
+async def refuse_if_followed(connection: Connection, identifier: UUID) -> None:
+    """Raises Refused while a campaign that has not begun goes to people of this one."""
+    cursor = await connection.execute(
+        "SELECT name, id FROM campaigns WHERE follows = %s AND deleted_at IS NULL AND fixed_at IS NULL"
+        " AND state <> 'cancelled' LIMIT 1",
+        [identifier],
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        raise conflict(f"the broadcast {row[0] or row[1]} goes to people of this one", "Send or delete that one first.")
+
+
 async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:
     """Whether it is in one of these states, and stays so to the end of the transaction."""
     cursor = await connection.execute(
@@ -213,15 +226,17 @@ def _values(draft: Draft) -> dict[str, object]:
         "html": w.html, "body": w.text, "tags": Jsonb([list(tag) for tag in draft.tags]),
         "open_tracking": draft.open_tracking, "click_tracking": draft.click_tracking,
         "plan": Jsonb(plan.to_json(draft.plan)), "experiment": Jsonb(experiment.to_json(draft.experiment)),
+        "follows": draft.follow and draft.follow.campaign_id, "follows_whom": draft.follow and draft.follow.whom.value,
     }  # fmt: skip
 
 
 def _campaign(row: Sequence[Any]) -> Campaign:
     identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
     html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:25]
+    heard, retried, follows, whom = row[25:]
     return Campaign(
         identifier, application, name, CampaignState(state), reason, segment, topic, pool,
         Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
         capture, plan.from_json(planned), scheduled, fixed, started, ended, created, experiment.from_json(tested),
-        *row[25:],
+        heard, retried, Follow(follows, Whom(whom)) if follows else None,
     )  # fmt: skip

@@ -11,10 +11,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from campaigns import tallies
+from campaigns.following import DEAD
 from campaigns.model import Campaign
 from campaigns.states import CampaignState, RowState
 from campaigns.tallies import HARD_BOUNCED
-from mta.bounce_kinds import BOUNCE_KINDS, Permanence
 from store.database import Connection, Database
 
 SLICE: Final = 5_000
@@ -34,8 +34,6 @@ WITH chosen AS MATERIALIZED (
 )
 SELECT contact_id, state FROM chosen ORDER BY 1
 """
-
-_DEAD: Final = [klass for klass, kind in BOUNCE_KINDS.items() if kind.permanence is Permanence.PERMANENT]
 
 
 def people(counted: Mapping[str, int]) -> int:
@@ -67,7 +65,7 @@ async def _slice(connection: Connection, campaign: Campaign, after: UUID) -> UUI
     if asked is None:
         return None
     names: dict[str, Any] = {
-        "campaign": campaign.id, "after": after, "asked": asked[0], "dead": _DEAD, "most": SLICE
+        "campaign": campaign.id, "after": after, "asked": asked[0], "dead": DEAD, "most": SLICE
     }  # fmt: skip
     rows = await (await connection.execute(_SLICE, names)).fetchall()
     moved = Counter(state for _, state in rows)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from audience import segments, topics
 from campaigns import contents, feed, repository, retrying, tallies
+from campaigns.following import Follow, Whom, repeated
 from campaigns.model import MAX_NAME, Campaign, Draft
 from campaigns.states import OPEN, Act, CampaignState
 from campaigns.watching import forgiven
@@ -38,6 +39,8 @@ async def update(connection: Connection, known: Campaign, draft: Draft) -> Campa
     """A draft, written anew."""
     if known.state is not CampaignState.DRAFT:
         raise conflict(f"only a draft can be changed, and this broadcast is {known.state}", "Duplicate it.")
+    if known.follow is not None and draft.segment_id != known.segment_id:
+        raise invalid("segment_id", "it goes to people of an earlier broadcast, and to nobody else")
     await _check(connection, known.application_id, draft, capture=known.capture)
     return await repository.rewrite(connection, known, draft)
 
@@ -119,10 +122,41 @@ async def duplicate(connection: Connection, known: Campaign, name: str | None = 
     return await repository.insert(connection, known.application_id, draft, capture=known.capture)
 
 
+async def again(connection: Connection, known: Campaign, whom: Whom, name: str | None = None) -> Campaign:
+    """A new draft of the same content, that goes to those who did not get this one, or did not open it, and to nobody
+    else: whoever that is when it begins."""
+    if known.started_at is None:
+        raise conflict(f"this broadcast is {known.state}: nobody has missed it yet", "Send it first.")
+    if whom is Whom.UNOPENED and not await _saw_opens(connection, known):
+        raise conflict(
+            "its opens were not tracked: nobody knows who did not open it",
+            "Only a broadcast with `open_tracking`, its own or of the sender's domain, can say.",
+            "opens_not_tracked",
+        )
+    words, when, tested = repeated(known.words, known.plan, known.experiment)
+    called = (name if name is not None else f"{known.name} ({whom})" if known.name else "")[:MAX_NAME]
+    draft = replace(
+        draft_of(known), words=words, name=called, plan=when, experiment=tested, follow=Follow(known.id, whom)
+    )
+    return await repository.insert(connection, known.application_id, draft, capture=known.capture)
+
+
+async def _saw_opens(connection: Connection, known: Campaign) -> bool:
+    if known.open_tracking is not None:
+        return known.open_tracking
+    name = _mailbox("from", known.words.sender)
+    cursor = await connection.execute(
+        "SELECT open_tracking FROM domains WHERE application_id = %s AND name = %s", [known.application_id, name]
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def remove(connection: Connection, known: Campaign) -> None:
     """Drafts and scheduled ones; also what has ended, with its report. Not while a segment asks who got it. Nobody sees
     it any more; its rows are kept for some days, for they count for how much mail each person had."""
     await segments.refuse_if_asked(connection, known.application_id, known.id, "got this broadcast")
+    await repository.refuse_if_followed(connection, known.id)
     allowed = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.FINISHED, CampaignState.CANCELLED)
     if not await repository.hold(connection, known.id, *allowed):
         raise conflict(f"a broadcast that is {known.state} cannot be deleted", "Cancel it first.")
@@ -136,14 +170,16 @@ def draft_of(known: Campaign) -> Draft:
     """What was written in it."""
     return Draft(
         known.words, known.name, known.segment_id, known.topic_id, known.pool_id, known.tags, known.open_tracking,
-        known.click_tracking, known.plan, replace(known.experiment, chosen=None),
+        known.click_tracking, known.plan, replace(known.experiment, chosen=None), known.follow,
     )  # fmt: skip
 
 
 async def _check(connection: Connection, application_id: UUID, draft: Draft, *, capture: bool) -> None:
     if len(draft.name) > MAX_NAME or "\0" in draft.name:
         raise invalid("name", f"it must have at most {MAX_NAME} characters, and no NUL")
-    if draft.segment_id is not None:
+    if draft.follow is not None:
+        await repository.get(connection, application_id, draft.follow.campaign_id)
+    elif draft.segment_id is not None:
         await _segment(connection, application_id, draft.segment_id)
     if draft.topic_id is not None:
         await _topic(connection, application_id, draft.topic_id)
@@ -168,7 +204,7 @@ async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
 
 async def _fix_words(connection: Connection, known: Campaign) -> None:
     """Everything that a start needs, and the words as they are now."""
-    if known.segment_id is None:
+    if known.segment_id is None and known.follow is None:
         raise invalid("segment_id", "a broadcast needs a segment: whom it goes to")
     for words in known.experiment.words(known.words):
         contents.check_whole(words)

@@ -27,6 +27,7 @@ from api.schemas.broadcasts import (
     CreateBroadcast,
     LinkList,
     RecipientList,
+    RepeatBroadcast,
     SendBroadcast,
     TestBroadcast,
     UpdateBroadcast,
@@ -189,6 +190,22 @@ async def duplicate_broadcast(broadcast_id: UUID, who: FullAccess, given: With) 
     async with given.database.transaction() as connection:
         known = await repository.get(connection, who.application_id, broadcast_id)
         made = await steering.duplicate(connection, known)
+    return json_answer(reference("broadcast", made.id), 201)
+
+
+@router.post(
+    "/{broadcast_id}/again",
+    summary="Send a broadcast once more to some",
+    status_code=201,
+    response_model=BroadcastReference,
+    responses=_REFUSALS,
+)
+async def repeat_broadcast(broadcast_id: UUID, body: RepeatBroadcast, who: FullAccess, given: With) -> Response:
+    """A new draft of the same content for those who did not get this one, or did not open it: whoever that is when it
+    begins, and nobody else."""
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        made = await steering.again(connection, known, body.to, body.name)
     return json_answer(reference("broadcast", made.id), 201)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from api.schemas.emails import Tag
 from api.schemas.shapes import Listed, Strict
+from campaigns.following import Whom
 from campaigns.model import MAX_NAME
 from campaigns.states import CampaignState, RowState
 from messages.limits import MAX_SUBJECT
@@ -106,6 +107,16 @@ class BroadcastTested(BaseModel):
     emails: list[UUID] = Field(description="The mails that were made.")
 
 
+class RepeatBroadcast(Strict):
+    """To whom it goes once more."""
+
+    to: Whom = Field(
+        strict=False,
+        description="`missed`: who did not get it, and may. `unopened`: who got it, and neither opened nor clicked.",
+    )
+    name: Annotated[str, Field(max_length=MAX_NAME)] | None = Field(None, description="For you; nobody else sees it.")
+
+
 class ChooseVariant(Strict):
     """Which variant wins."""
 
@@ -153,6 +164,13 @@ class BroadcastItem(BaseModel):
     people: People = Field(description="Everybody, by what became of them.")
 
 
+class Follows(BaseModel):
+    """The earlier broadcast whose people one goes to."""
+
+    broadcast_id: UUID = Field(description="The earlier one.")
+    to: Whom = Field(description="Which of its people.")
+
+
 class BroadcastAnswer(BroadcastItem):
     """A broadcast by itself."""
 
@@ -169,6 +187,7 @@ class BroadcastAnswer(BroadcastItem):
     click_tracking: bool | None = Field(description="Null: what the sender's domain says.")
     plan: dict[str, Any] = Field(description="How it is spread over time.")
     experiment: dict[str, Any] = Field(description="What is tested; `chosen` is the variant that won.")
+    follows: Follows | None = Field(description="Whose people it goes to instead of to all of the segment.")
 
 
 class BroadcastList(Listed[BroadcastItem]):

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from audience import segments, topics
 from campaigns import plan, report, repository, steering, trying
+from campaigns.following import Whom
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
 from campaigns.states import CampaignState
@@ -218,6 +219,21 @@ def retry(campaign: CampaignArgument, application: ApplicationOption = "", as_js
 def duplicate(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
     """A new draft with the same words."""
     _act(campaign, application, steering.duplicate, as_json)
+
+
+@app.command("again")
+def again(
+    campaign: CampaignArgument,
+    to: Annotated[Whom, typer.Option("--to", help="Who did not get it, or got it and did not open it.")],
+    name: Annotated[str, typer.Option("--name", help="What you call the new one.")] = "",
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """A new draft of the same content, for those who missed it or did not open it, and for nobody else.
+
+    Example: postlane campaigns again Spring --to unopened
+    """
+    _act(campaign, application, lambda connection, known: steering.again(connection, known, to, name or None), as_json)
 
 
 @app.command("delete")

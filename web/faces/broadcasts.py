@@ -50,6 +50,7 @@ def broadcast_answer(found: Campaign) -> dict[str, object]:
         "click_tracking": found.click_tracking,
         "plan": plan.to_json(found.plan),
         "experiment": experiment.to_json(found.experiment),
+        "follows": {"broadcast_id": found.follow.campaign_id, "to": found.follow.whom} if found.follow else None,
     }  # fmt: skip
 
 

@@ -121,6 +121,26 @@ async def test_pause_resume_report_and_retry(client: httpx.AsyncClient, segment:
     assert await rows(database, "SELECT FROM campaign_recipients") == []
 
 
+async def test_once_more_to_those_who_missed_it(client: httpx.AsyncClient, segment: UUID, database: Database) -> None:
+    first = (await client.post("/broadcasts", json={**WORDS, "segment_id": str(segment)})).json()["id"]
+    assert (await client.post(f"/broadcasts/{first}/again", json={"to": "missed"})).status_code == 409
+    await client.post(f"/broadcasts/{first}/send")
+    await work.begin(database)
+    await execute(database, "UPDATE campaign_recipients SET state = 'expired' WHERE state = 'waiting'")
+    made = await client.post(f"/broadcasts/{first}/again", json={"to": "missed", "name": "Once more"})
+    second = (await client.get(f"/broadcasts/{made.json()['id']}")).json()
+
+    assert made.status_code == 201
+    assert (second["name"], second["state"], second["html"]) == ("Once more", "draft", WORDS["html"])
+    assert second["follows"] == {"broadcast_id": first, "to": "missed"}
+    patched = await client.patch(f"/broadcasts/{second['id']}", json={"segment_id": str(uuid7())})
+    assert patched.status_code == 422
+    await client.post(f"/broadcasts/{second['id']}/send")
+    await work.begin(database)
+    people = (await client.get(f"/broadcasts/{second['id']}")).json()["people"]
+    assert (people["total"], people["waiting"], people["unconfirmed"]) == (3, 2, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "status", "word"),
     [

@@ -83,6 +83,9 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     assert (watched.status, "cancelled: 100% of 1 people done; 1 cancelled" in watched.said) == (0, True)
     assert filled("campaigns", "show", "Summer").code == "not_found"
     assert filled("campaigns", "retry", "Spring").code == "conflict"
+    again = filled("campaigns", "again", "Spring", "--to", "missed").out
+    assert (again["name"], again["state"], again["follows"]["to"]) == ("Spring (missed)", "draft", "missed")
+    assert filled("campaigns", "again", "Spring", "--to", "unopened").code == "opens_not_tracked"
 
 
 def test_what_somebody_calls_himself_is_no_formula() -> None:
