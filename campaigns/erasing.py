@@ -17,6 +17,7 @@ from audience import choices, confirmations, contact_telling, contacts
 from audience.choices import Person, Source
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Contact
+from audience.importing import merging
 from core.ids import lowest_at
 from messages import erasing as mail
 from messages.erasing import Blanked
@@ -64,6 +65,7 @@ async def erase(
     connection: Connection, person: Person, act: ContactAct, scope: SuppressionScope = SuppressionScope.MARKETING
 ) -> Erased:
     """Forget the person; from now on no mail in `scope` (marketing, or all) of the application goes to them."""
+    await merging.none_beside(connection, person.application_id)
     await choices.alone(connection, person)
     asked = await erasures.note(connection, person)
     contact = await contacts.find(connection, person.application_id, person.address)

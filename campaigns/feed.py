@@ -37,7 +37,7 @@ from core.refusal import Refused
 from messages.accept import write_emails
 from messages.capture import marked
 from messages.model import NewEmail, Recipient
-from messages.personal import ERASED, fault_of, variables
+from messages.personal import ERASED, LINE, fault_of, variables
 from store import arrays
 from store.database import Connection, Database
 from templates.render import RenderError, compile_line
@@ -198,7 +198,7 @@ def _email(press: Press, row: Next, contact: Contact | None) -> NewEmail | Fate:
         return Fate(row.contact_id, people.outcome_of(row.reason), row.reason)
     content = _content(press, row.variant, contact.language or "")
     try:
-        subject = _line(content.subject).render(variables(contact, press.definitions))
+        subject = _line(content.subject).render(variables(contact, press.definitions), LINE)
     except RenderError as error:
         return Fate(row.contact_id, RowState.FAILED, fault_of(error))
     destination = contact.address.rpartition("@")[2]

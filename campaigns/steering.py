@@ -4,6 +4,7 @@ The one door for the API and the command line. Every function works in the calle
 raises Refused for what cannot be. What follows from it is done in the background (`campaigns/work`), within a second.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -207,7 +208,7 @@ async def _fix_words(connection: Connection, known: Campaign) -> None:
     if known.segment_id is None and known.follow is None:
         raise invalid("segment_id", "a broadcast needs a segment: whom it goes to")
     for words in known.experiment.words(known.words):
-        contents.check_whole(words)
+        await asyncio.to_thread(contents.check_whole, words)
     await _check(connection, known.application_id, draft_of(known), capture=known.capture)
     if known.topic_id is None:
         topic = await topics.default_of(connection, known.application_id)

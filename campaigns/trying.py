@@ -5,6 +5,7 @@ or is only simulated does not leave. It has no row in the campaign and counts fo
 it is a test.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -22,7 +23,7 @@ from core.refusal import conflict, invalid
 from messages.accept import write_emails
 from messages.capture import marked
 from messages.model import NewEmail, receivers
-from messages.personal import fault_of, variables
+from messages.personal import EACH, LINE, fault_of, variables
 from store.database import Connection
 from templates.render import RenderError, compile_line, compile_text
 
@@ -42,7 +43,7 @@ async def send(
     Raises Refused: an address that is none, or words that cannot be rendered for that person."""
     if not 0 < len(addresses) <= MOST:
         raise invalid("to", f"it must be 1 to {MOST} addresses")
-    contents.check_whole(campaign.words)
+    await asyncio.to_thread(contents.check_whole, campaign.words)
     domain, domain_id = await _domain(connection, campaign)
     row = await (await connection.execute("SELECT now()")).fetchone()
     assert row is not None, "it has a row"
@@ -74,9 +75,9 @@ async def _rendered(
     known = variables(who or _nobody(campaign, box), await properties.known(connection, campaign.application_id))
     words = campaign.words
     try:
-        html = compile_text(contents.with_preview(words) or "", html=True).render(known) or None
-        text = compile_text(words.text or "", html=False).render(known) or None
-        return html, text, compile_line(words.subject).render(known)
+        html = compile_text(contents.with_preview(words) or "", html=True).render(known, EACH) or None
+        text = compile_text(words.text or "", html=False).render(known, EACH) or None
+        return html, text, compile_line(words.subject).render(known, LINE)
     except RenderError as error:
         raise invalid("to", f"for {box.wire} {fault_of(error)}") from None
 

@@ -22,10 +22,16 @@ from messages.model import StoredContent, StoredEmail
 from messages.unsubscribe_headers import PLACEHOLDERS
 from store import arrays
 from store.database import Connection, Database
+from templates.limits import MAX_OUTPUT, Bounds
 from templates.render import Compiled, RenderError, compile_text
 
 KEPT: Final = 200
 """Contents a process keeps: a campaign has one for each variant and language."""
+
+EACH: Final = Bounds(seconds=0.1, output=MAX_OUTPUT // 2)
+"""What rendering one person's HTML or text may take: everybody's mail waits for it. A 5 KB mail takes 50 µs."""
+LINE: Final = Bounds(seconds=0.01)
+"""The same of a subject, which is rendered while the feed holds the campaign."""
 
 ERASED: Final = "its recipient was erased"
 _DEFINITIONS_SECONDS: Final = 60.0
@@ -47,6 +53,11 @@ class CampaignContent:
     text: str | None = field(compare=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
+    @property
+    def size(self) -> int:
+        """Characters."""
+        return len(self.html or "") + len(self.text or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Personal:
@@ -55,13 +66,18 @@ class Personal:
     content: CampaignContent
     variables: Mapping[str, object]
 
+    @property
+    def size(self) -> int:
+        """Characters of its templates; what comes of them is about as long."""
+        return self.content.size
+
     def rendered(self, tracking: Tracking | None) -> tuple[StoredContent, Marked | None]:
         """The content, and where its links are when they are tracked. Raises RenderError."""
         html, links = _html(self.content, tracking)
         text = _text(self.content)
         written = StoredContent(
-            html.render(self.variables) if html else None,
-            text.render(self.variables) if text else None,
+            html.render(self.variables, EACH) if html else None,
+            text.render(self.variables, EACH) if text else None,
             self.content.headers,
             None,
         )

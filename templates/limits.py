@@ -1,6 +1,6 @@
 """How large a template and what it makes may be. Whoever writes templates shares the machine with everybody else."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_SOURCE: Final = 512 * 1024
 """Characters of one part. Gmail shows 102 KB of a mail."""
@@ -23,3 +23,15 @@ MAX_STEPS: Final = 50_000
 MAX_SECONDS: Final = 1.0
 """Processor time of one rendering: the second net, below what the counts let through. A 5 KB mail takes 50 µs. Not the
 clock's time: on a busy machine that would make mail fail."""
+
+
+class Bounds(NamedTuple):
+    """What one rendering may take."""
+
+    seconds: float = MAX_SECONDS
+    """Of processor time."""
+    output: int = MAX_OUTPUT
+    """Characters."""
+
+
+FULL: Final = Bounds()

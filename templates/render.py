@@ -15,7 +15,7 @@ from typing import Final
 from jinja2 import TemplateError, UndefinedError
 
 from templates.language import OverBudget, Program, program
-from templates.limits import MAX_SOURCE
+from templates.limits import FULL, MAX_SOURCE, Bounds
 from templates.reading import LanguageError
 from templates.resend_notation import as_jinja
 
@@ -36,6 +36,10 @@ class RenderError(Exception):
         self.variable = variable
 
 
+class TooMuch(RenderError):
+    """It takes more time or makes more text than it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """A text ready to be filled in."""
@@ -51,24 +55,24 @@ class Compiled:
     _text: str = field(repr=False)
     _line: bool = field(repr=False)
 
-    def render(self, variables: Mapping[str, object]) -> str:
+    def render(self, variables: Mapping[str, object], bounds: Bounds = FULL) -> str:
         """The text with these values. Raises RenderError."""
         if self._program is None:
             return self._text
-        text = self._rendered(self._program, variables)
+        text = self._rendered(self._program, variables, bounds)
         if self._line:
             return _BREAKING.sub(" ", text).strip()
         return text.replace("\0", "") if "\0" in text else text
 
-    def _rendered(self, made: Program, variables: Mapping[str, object]) -> str:
+    def _rendered(self, made: Program, variables: Mapping[str, object], bounds: Bounds) -> str:
         try:
-            return made.run(variables)
+            return made.run(variables, bounds)
         except UndefinedError as error:
             line = made.line_of(error)
             path = self._path(made, line, error.message or "")
             raise RenderError(f"`{path}` has no value", line, path) from None
         except OverBudget as error:
-            raise RenderError(str(error), made.line_of(error)) from None
+            raise TooMuch(str(error), made.line_of(error)) from None
         # What Python says of values that do not fit: a text where a number belongs, an entry that is not there.
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise RenderError(str(error) or type(error).__name__, made.line_of(error)) from None

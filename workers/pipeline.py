@@ -58,7 +58,7 @@ from workers.concluding import (
     throttled_everywhere,
     written,
 )
-from workers.preparing import large_emails, prepare_chunk
+from workers.preparing import LargeEmail, grown, is_large, large_emails, prepare_chunk
 
 _log = get_logger(__name__)
 
@@ -163,12 +163,18 @@ async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -
 
 async def _start(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
     """Prepare chunk after chunk, each on its way while the next one is prepared."""
-    for email in large_emails(batch, jobs, c):
-        batch.start(_send_all(batch, [(job, email.for_one) for job in email.jobs], c))
-    small = [job for job in jobs if job.content is not None]
+    _start_large(batch, large_emails(batch, filter(is_large, jobs), c), c)
+    small = [job for job in jobs if not is_large(job)]
     for start in range(0, len(small), PREPARE_CHUNK):
         chunk = await prepare_chunk(batch, small[start : start + PREPARE_CHUNK], c)
+        chunk, large = grown(batch, chunk, c)
+        _start_large(batch, large, c)
         batch.start(_send_all(batch, [(job, _prepared(job)) for job in chunk], c))
+
+
+def _start_large(batch: Batch, emails: Iterable[LargeEmail], c: Collaborators) -> None:
+    for email in emails:
+        batch.start(_send_all(batch, [(job, email.for_one) for job in email.jobs], c))
 
 
 async def _pace(batch: Batch, slow: Sequence[Ready], c: Collaborators) -> None:

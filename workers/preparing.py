@@ -1,7 +1,7 @@
 """Composing and signing: small mail of a batch in chunks ahead of sending, large mail when its session is ready.
 
-Large is what did not come with its claim (`messages/claim.INLINE_CONTENT`). Loaded before, it would lie in memory for
-as long as its server is slow to take connections, and keep others from being loaded.
+Large is what did not come with its claim (`messages/claim.INLINE_CONTENT`), and a campaign's mail of that size. Loaded
+before, it would lie in memory for as long as its server is slow to take connections, and keep others from being loaded.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from uuid import UUID
 
 from core.logs import get_logger
 from messages import claim, prepare
-from messages.model import MessageRef
+from messages.model import MessageRef, StoredContent
+from messages.personal import Personal
 from messages.states import Event
 from messages.timeline import EventKind
 from mta.deliver import Load
@@ -26,6 +27,9 @@ _log = get_logger(__name__)
 
 ROOM_SECONDS = 30.0
 """A ready session is not kept waiting for memory any longer: its server would hang up, and get the blame."""
+
+GROWN = 4 * claim.INLINE_CONTENT
+"""Bytes of a mail as it leaves. Encoded, what was not large has less than half of that."""
 
 LINGER_SECONDS = 1.0
 """With recipients to come an email stays in memory for so long: the next session is often ready at once."""
@@ -63,11 +67,11 @@ class LargeEmail:
     """One large email of a batch on its way to one site: in memory while a recipient's session uses it, and composed
     once for all whose sessions are ready meanwhile."""
 
-    def __init__(self, batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
+    def __init__(self, batch: Batch, jobs: Sequence[Job], size: int, c: Collaborators) -> None:
         self.jobs = jobs
         self._batch = batch
         self._c = c
-        self._size = jobs[0].email.size
+        self._size = size
         self._site = jobs[0].route.site
         self._turn = asyncio.Lock()
         self._users = 0
@@ -127,19 +131,48 @@ class LargeEmail:
     async def _compose(self) -> None:
         left = self._batch.permit.left()
         jobs = [job for job in self.jobs if job.claimed.ref in left]
-        async with self._c.database.connection() as connection:
-            content = await claim.load_content(connection, jobs[0].email.content_id)
+        content = await self._content()
         for job in jobs:
             job.content = content
         for job in await prepare_chunk(self._batch, jobs, self._c):
             if job.envelope is not None:
                 self._envelopes[job.claimed.ref], job.envelope = job.envelope, None
 
+    async def _content(self) -> StoredContent | Personal | None:
+        email, content = self._batch.emails[self.jobs[0].email.id]
+        if content is not None:  # a campaign's: it came with its claim, and is still to be rendered
+            return content
+        async with self._c.database.connection() as connection:
+            return await claim.load_content(connection, email.content_id)
+
+
+def is_large(job: Job) -> bool:
+    """Whether it is prepared only when its session is ready."""
+    return job.content is None or (isinstance(job.content, Personal) and job.content.size > claim.INLINE_CONTENT)
+
 
 def large_emails(batch: Batch, jobs: Iterable[Job], c: Collaborators) -> list[LargeEmail]:
-    """Of these jobs those without content, by email and site."""
+    """These large ones, by email and site."""
     groups: dict[tuple[UUID, str], list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.content is None:
-            groups[job.email.id, job.route.site].append(job)
-    return [LargeEmail(batch, group, c) for group in groups.values()]
+        groups[job.email.id, job.route.site].append(job)
+    return [LargeEmail(batch, group, _size(group[0]), c) for group in groups.values()]
+
+
+def _size(job: Job) -> int:
+    return job.content.size if isinstance(job.content, Personal) else job.email.size
+
+
+def grown(batch: Batch, prepared: Sequence[Job], c: Collaborators) -> tuple[list[Job], list[LargeEmail]]:
+    """Those that stay as they are, and those of a campaign of which rendering made much more than anybody could see:
+    they are put away, and prepared again when their session is ready."""
+    stay: list[Job] = []
+    large: list[LargeEmail] = []
+    for job in prepared:
+        size = len(job.envelope.data) if job.envelope is not None else 0
+        if size <= GROWN or not isinstance(batch.emails[job.email.id][1], Personal):
+            stay.append(job)
+            continue
+        job.envelope = None
+        large.append(LargeEmail(batch, [job], size, c))
+    return stay, large

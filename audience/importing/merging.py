@@ -178,6 +178,10 @@ SELECT address, %(application)s, topic_id,
 """
 
 
+_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('slices ' || %s, 0))"
+_BESIDE_OTHERS: Final = "SELECT pg_advisory_xact_lock_shared(hashtextextended('slices ' || %s, 0))"
+
+
 def copy_text(rows: Sequence[Row]) -> bytes:
     """The rows for COPY, in the order of addresses, and ids in that order too: then every index is written at one end.
 
@@ -201,6 +205,7 @@ async def merge(
 ) -> Merged:
     """Make contacts of the rows, of which `text` is the copy, within the caller's transaction; without the properties
     that are `gone`."""
+    await connection.execute(_BESIDE_OTHERS, [str(terms.application_id)])
     await connection.execute(_TABLE)
     await connection.execute("SET LOCAL work_mem = '64MB'")  # else a slice is sorted on the disk
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
@@ -219,6 +224,12 @@ async def merge(
         await connection.execute(_CHOOSE, names)
     await _leave(connection, terms, rows)
     return Merged(created, updated, suppressed, len(rows) - suppressed - created - updated, asked)
+
+
+async def none_beside(connection: Connection, application_id: UUID) -> None:
+    """Until the end of the transaction no slice of a list of the application is stored: what was is seen here, and what
+    comes sees what was done. Waits for a slice, about a second."""
+    await connection.execute(_ALONE, [str(application_id)])
 
 
 async def _leave(connection: Connection, terms: Terms, rows: Sequence[Row]) -> None:

@@ -12,6 +12,9 @@ from audience import choices, contacts
 from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes
+from audience.importing import merging
+from audience.importing.merging import Merged, Terms
+from audience.importing.rows import Row
 from audience.topics import Subscription
 from campaigns import erasing
 from campaigns.erasing import Erased
@@ -24,10 +27,11 @@ from messages.model import MessageRef
 from messages.people import Wish
 from outcomes import engagement, erasures, exporting
 from outcomes.record import record
-from store.database import Database
+from store.database import Connection, Database
 from suppression.reasons import SuppressionScope
 from suppression.subjects import hashed
 from tests.integration.audience.people import LINK, choose, topic
+from tests.integration.campaigns.world import somebody_waits
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, recipient, rows, store
 from tests.integration.outcomes.facts import attempt, bounce, outcome
 
@@ -321,3 +325,31 @@ async def test_leaving_once_more_writes_no_address_down(database: Database) -> N
         assert not await choosing.leave_all(connection, PERSON, LINK)
 
     assert await everywhere(database, ANN) == []
+
+
+async def _slice(connection: Connection) -> Merged:
+    row = Row(2, ANN, ANN, (None, None, None, None), "{}")
+    return await merging.merge(connection, Terms(APPLICATION, "me"), uuid7(), [row], merging.copy_text([row]))
+
+
+async def test_an_import_at_that_moment_brings_nobody_back(database: Database) -> None:
+    """Whichever of the two is first: the other waits for its commit, and sees it."""
+    await a_person(database)
+    async with database.transaction() as connection:
+        await _slice(connection)
+        erasing_them = asyncio.create_task(erased(database))
+        await asyncio.wait_for(somebody_waits(database), 20)
+    await erasing_them
+    assert await rows(database, "SELECT FROM contacts") == await rows(database, "SELECT FROM confirmations") == []
+
+    async with database.transaction() as connection:
+        await erasing.erase(connection, PERSON, ACT)
+        bringing_in = asyncio.create_task(_in_a_transaction(database))
+        await asyncio.wait_for(somebody_waits(database), 20)
+    assert (await bringing_in).suppressed == 1
+    assert await rows(database, "SELECT FROM contacts") == await rows(database, "SELECT FROM confirmations") == []
+
+
+async def _in_a_transaction(database: Database) -> Merged:
+    async with database.transaction() as connection:
+        return await _slice(connection)

@@ -20,7 +20,7 @@ from core.paging import Window
 from core.queues import Lane
 from core.refusal import Refused
 from store.database import Database
-from tests.integration.campaigns.world import SIMULATED, World, with_words, world_test
+from tests.integration.campaigns.world import SIMULATED, World, somebody_waits, with_words, world_test
 from tests.integration.messages.emails import execute, rows
 
 
@@ -48,15 +48,10 @@ async def test_a_pause_does_not_wait_for_another_campaign_of_the_topic(world: Wo
     async with world.database.transaction() as other:
         await eligibility.alone(other, topic.id)  # as a slice of its audience does
         feeding = asyncio.create_task(work.feed_all(world.database, SIMULATED))
-        await asyncio.wait_for(_somebody_waits(world), 20)
+        await asyncio.wait_for(somebody_waits(world.database), 20)
         await asyncio.wait_for(world.do("pause", campaign), 10)
     await feeding
     assert await rows(world.database, "SELECT FROM emails") == []
-
-
-async def _somebody_waits(world: World) -> None:
-    while not await rows(world.database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-        await asyncio.sleep(0.01)
 
 
 async def test_figures_are_judged_while_there_is_more_news(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,3 +224,52 @@ async def test_when_anybody_could_be_heard_is_asked_once_a_campaign(
     monkeypatch.setattr(eligibility, "heard_since", asks)
     await world.send()
     assert await world.state(campaign) == "finished"
+
+
+LOOPS = "{% for a in range(200) %}{% for b in range(200) %}{{ first_name }}{% endfor %}{% endfor %}"
+
+
+async def test_what_costs_much_for_each_person_does_not_begin(world: World) -> None:
+    hidden = "{% if city == 'Rome' %}" + LOOPS + "{% endif %}"
+    rome = await world.person("ann@one.example", city="Rome", first_name="x" * 40)
+    await world.person("bob@one.example", city="Oslo", first_name="Bob")
+    costly = await world.draft(with_words(html=LOOPS.replace("{{ first_name }}", "{{ first_name | upper | lower }}")))
+    with pytest.raises(Refused, match="of processor time: too much for each of many people"):
+        await world.do("start", costly)
+
+    campaign = await world.started(with_words(html=hidden, text=None))
+    await world.send()
+    states = await world.outcomes(campaign)
+    assert states["bob@one.example"] == ("delivered", None)
+    assert states["ann@one.example"][0] == "failed" and rome
+    assert "it makes more than 1048576 characters" in (states["ann@one.example"][1] or "")
+
+
+@pytest.mark.parametrize(
+    ("html", "sizes"),
+    [
+        (f"<p>{'x' * 70_000}</p>", [70_007]),
+        ("{% for n in range(3000) %}" + "y" * 100 + "{% endfor %}", None),
+    ],
+)
+async def test_large_mail_of_a_campaign_is_made_when_its_session_is_ready(
+    world: World, monkeypatch: pytest.MonkeyPatch, html: str, sizes: list[int] | None
+) -> None:
+    """Also when it becomes large only when it is rendered."""
+    await world.person("ann@one.example")
+    budget, taken = world.lane.collaborators.large, []
+    take = budget.take
+
+    async def counted(site: str, size: int, seconds: float) -> bool:
+        taken.append(size)
+        return await take(site, size, seconds)
+
+    monkeypatch.setattr(budget, "take", counted)
+    campaign = await world.started(with_words(html=html, text=None))
+    await world.send()
+
+    assert await world.states(campaign) == {"ann@one.example": "delivered"}
+    assert (taken == sizes) if sizes else (len(taken) == 1 and taken[0] > 300_000)
+    assert budget.used() == 0
+    (mail,) = world.lane.mails_to("ann@one.example")
+    assert len(mail.data) > 70_000

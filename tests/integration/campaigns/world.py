@@ -1,5 +1,6 @@
 """A campaign's world: the inside of a worker with people who may be written to, and the background's duties by hand."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -127,6 +128,12 @@ class World:
         known = {state for state, _ in found}
         tallies = (await self.campaign(campaign)).tallies
         return {name: n for name, n in tallies.items() if name in known}, dict(found)
+
+
+async def somebody_waits(database: Database) -> None:
+    """Until a transaction waits for a lock that another one holds."""
+    while not await rows(database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        await asyncio.sleep(0.01)
 
 
 def with_words(**changes: Any) -> Words:
