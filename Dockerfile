@@ -19,6 +19,7 @@ COPY api /opt/postlane/api
 COPY audience /opt/postlane/audience
 COPY campaigns /opt/postlane/campaigns
 COPY cli /opt/postlane/cli
+COPY console /opt/postlane/console
 COPY core /opt/postlane/core
 COPY messages /opt/postlane/messages
 COPY mta /opt/postlane/mta
@@ -56,7 +57,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 # By number, so that an orchestrator can check that it is not root.
 USER 10001:10001
 WORKDIR /data
-EXPOSE 8025 8026 2525 2465 2587
+EXPOSE 8025 8026 8027 2525 2465 2587
 # The port of this process: POSTLANE_METRICS_PORT where it is set, else the API's.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 CMD ["python", "-c", "import os, urllib.request as u; e = os.environ.get; u.urlopen(f\"http://127.0.0.1:{e('POSTLANE_METRICS_PORT') or e('POSTLANE_API_PORT', '8025')}/healthz\", timeout=3)"]
 ENTRYPOINT ["postlane"]

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from accounts.audit import Actor
 from cli import context
 from cli.output import CliError
 from mta.from_settings import known_providers
@@ -34,6 +35,11 @@ def by() -> str:
         return f"{getpass.getuser()} on the command line"
     except (KeyError, OSError):  # a user without an entry, as in some containers
         return "the command line"
+
+
+def actor() -> Actor:
+    """The same for the audit log."""
+    return Actor(by(), "cli")
 
 
 def asked_password() -> str:

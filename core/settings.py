@@ -84,6 +84,20 @@ class Settings(BaseSettings):
         "nobody else, `X-Forwarded-For` is believed.",
     )
 
+    # Console
+    console_url: str = Field(
+        "",
+        description="Where people reach the console, as `https://console.example.com`, behind your TLS proxy. Empty: "
+        "this machine, by its port.",
+    )
+    console_host: str = Field("127.0.0.1", description="Address the console listens on.")
+    console_port: int = Field(8027, ge=0, le=65535, description="Port the console listens on; 0 takes a free one.")
+    console_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"),
+        description="Reverse proxies in front of the console, as addresses or networks: from them, and from nobody "
+        "else, `X-Forwarded-For` is believed.",
+    )
+
     # Sending
     hostname: str = Field(
         "localhost", description="Public name of this server: Message-ID domain and target of the return path MX."
@@ -286,14 +300,14 @@ class Settings(BaseSettings):
             raise ValueError(f"must be at least 32 bytes as hex; `postlane init` makes one. {error}") from None
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "console_url")
     @classmethod
     def _an_origin(cls, value: str) -> str:
         if value and not _ORIGIN.fullmatch(value):
             raise ValueError("must be like https://mail.example.com, without a path")
         return value.rstrip("/").lower()
 
-    @field_validator("public_proxies", "webhook_networks", "server_networks")
+    @field_validator("public_proxies", "console_proxies", "webhook_networks", "server_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:

@@ -1,6 +1,7 @@
-"""Questions of operators about messages of all applications: which ones, and what happened to this one.
+"""Questions of operators about messages of several applications: which ones, and what happened to this one.
 
-Reads only. Called by the command line; the API asks `messages/repository`, which sees one application.
+Reads only. Called by the command line and the console; the API asks `messages/repository`, which sees one application.
+Whoever asks for more than an address should name a time: what has no index is looked for message by message.
 """
 
 from collections.abc import Sequence
@@ -9,11 +10,17 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, literal_column, or_, select
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
+from core.ids import lowest_at
+from core.paging import Page, Window, cut
 from messages.held import FREE, NEXT_ATTEMPT
+from messages.states import TERMINAL, State
 from store.database import Connection
-from store.tables import compiled, delivery_queue, emails, messages
+from store.tables import compiled, delivery_queue, emails, events, messages
+
+_ON_THEIR_WAY: Final = frozenset(State) - TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,18 @@ class Filter:
     state: str = ""
     lane: str = ""
     limit: int = 20
+    applications: tuple[UUID, ...] = ()
+    domain: str = ""
+    """Of the recipient, in ASCII and lower case."""
+    subject: str = ""
+    """A part of it, in any case."""
+    tag: str = ""
+    """`name=value`, or a name with any value."""
+    provider: str = ""
+    """One that it was tried at."""
+    since: datetime | None = None
+    """When it was accepted, at the earliest."""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,7 @@ class DueRow:
     """Why no IP could take some of it when that was looked at last: one reason of those there are."""
 
 
-_M, _E, _Q = messages.alias("m"), emails.alias("e"), delivery_queue.alias("q")
+_M, _E, _Q, _V = messages.alias("m"), emails.alias("e"), delivery_queue.alias("q"), events.alias("v")
 
 _ROWS: Final[Select[*tuple[Any, ...]]] = select(
     func.concat(_M.c.email_id, "/", _M.c.position), _E.c.created_at, _E.c.lane, _E.c.sender, _M.c.recipient,
@@ -80,9 +99,66 @@ SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND
 
 async def find(connection: Connection, wanted: Filter) -> list[MessageRow]:
     """Messages of any application, newest first."""
+    asked = _ROWS.where(*_which(wanted)).order_by(_M.c.email_id.desc(), _M.c.position)
+    return await _rows(connection, asked.limit(wanted.limit))
+
+
+async def page(connection: Connection, wanted: Filter, window: Window[str]) -> Page[MessageRow]:
+    """The same in parts; entries are named as `MessageRow.message` is. Raises ValueError for what names none."""
+    asked = _ROWS.where(*_which(wanted))
+    if window.before is not None:
+        asked = asked.where(_beside(window.before, newer=True)).order_by(_M.c.email_id, _M.c.position.desc())
+    else:
+        behind = [_beside(window.after, newer=False)] if window.after else []
+        asked = asked.where(*behind).order_by(_M.c.email_id.desc(), _M.c.position)
+    return cut(await _rows(connection, asked.limit(window.limit and window.limit + 1)), window)
+
+
+def _beside(message: str, *, newer: bool) -> ColumnElement[bool]:
+    """What comes before or behind a message in a list. The first condition finds the place in the index."""
+    email, _, place = message.partition("/")
+    email_id, position = UUID(email), int(place)
+    if newer:
+        return and_(_M.c.email_id >= email_id, or_(_M.c.email_id > email_id, _M.c.position < position))
+    return and_(_M.c.email_id <= email_id, or_(_M.c.email_id < email_id, _M.c.position > position))
+
+
+def _which(wanted: Filter) -> list[ColumnElement[bool]]:
     given = ((_M.c.address, wanted.address), (_M.c.state, wanted.state), (_E.c.lane, wanted.lane))
-    asked = _ROWS.where(*[column == value for column, value in given if value])
-    return await _rows(connection, asked.order_by(_M.c.email_id.desc(), _M.c.position).limit(wanted.limit))
+    found = [column == value for column, value in given if value]
+    if wanted.state in _ON_THEIR_WAY:  # the queue is small: begin there
+        found.append(_Q.c.email_id.is_not(None))
+    if wanted.applications:
+        found.append(_E.c.application_id.in_(wanted.applications))
+    if wanted.domain:
+        found.append(_M.c.address.endswith(f"@{wanted.domain}", autoescape=True))
+    if wanted.subject:
+        found.append(_E.c.subject.icontains(wanted.subject, autoescape=True))
+    if wanted.tag:
+        found.append(_tagged(wanted.tag))
+    if wanted.provider:
+        tried = exists().where(_V.c.email_id == _M.c.email_id, _V.c.position == _M.c.position)
+        found.append(tried.where(_V.c.provider == wanted.provider))
+    return found + _in_time(wanted)
+
+
+def _tagged(tag: str) -> ColumnElement[bool]:
+    name, _, value = tag.partition("=")
+    if value:
+        return _E.c.tags.op("@>")(cast([[name, value]], JSONB))
+    named = func.jsonb_build_object("name", cast(name, Text))
+    return func.jsonb_path_exists(_E.c.tags, cast("$[*][0] ? (@ == $name)", JSONPATH), named)
+
+
+def _in_time(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Ids are in the order of time, so that a time finds the partitions of both tables."""
+    bounds = []
+    for ids in (_M.c.email_id, _E.c.id):
+        if wanted.since is not None:
+            bounds.append(ids >= lowest_at(wanted.since))
+        if wanted.until is not None:
+            bounds.append(ids < lowest_at(wanted.until))
+    return bounds
 
 
 async def of_email(connection: Connection, email_id: UUID) -> list[MessageRow]:

@@ -85,6 +85,22 @@ messages = Table(
     Column("capture", Boolean, nullable=False),
 )
 
+events = Table(
+    "events",
+    _metadata,
+    Column("email_id", UUID, nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("attempt", SmallInteger),
+    *(Column(name, Text) for name in ("ip", "provider", "mx", "tls", "phase")),
+    Column("code", SmallInteger),
+    *(Column(name, Text) for name in ("enhanced", "reply", "action", "class", "scope", "rule", "detail")),
+    Column("next_attempt_at", DateTime(timezone=True)),
+    Column("duration_ms", Integer),
+    Column("engagement", JSONB),
+)
+
 delivery_queue = Table(
     "delivery_queue",
     _metadata,

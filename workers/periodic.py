@@ -10,6 +10,7 @@ from typing import Final
 
 import psycopg
 
+from accounts import audit, sessions
 from alarms import breakers, seeds
 from alarms import repository as alarm_repository
 from audience import confirmations, contact_retention, topics
@@ -57,10 +58,13 @@ class Scheduler:
             await partitions.keep(connection, self.clock.now().date(), self.retention)
 
     async def old_counters(self) -> None:
-        """Counters by the hour live as long as events, those by the day as long as the story of an IP."""
+        """Counters by the hour live as long as events, those by the day as long as the story of an IP; the audit log
+        and sessions as long as they say themselves."""
         async with self.database.transaction() as connection:
             await counters.forget(connection, self.retention.event_days)
             await folding.forget(connection, self.retention.event_days, partitions.STORY_DAYS)
+            await audit.forget(connection)
+            await sessions.forget(connection)
 
     async def old_reports(self) -> None:
         """What came back is kept for a while, and so much of it."""

@@ -1,4 +1,4 @@
-"""The commands that are Postlane's processes: api, public, worker, scheduler, inbound, migrate.
+"""The commands that are Postlane's processes: api, console, public, worker, scheduler, inbound, migrate.
 
 Each reads its settings, sets up logging and hands over; heavy imports happen inside, so that `--help` stays quick.
 """
@@ -48,6 +48,15 @@ def api() -> None:
     settings = _ready("api")
     with _loading():
         from api.serve import run
+
+    run(settings)
+
+
+def console() -> None:
+    """Serve the web console."""
+    settings = _ready("console")
+    with _loading():
+        from console.serve import run
 
     run(settings)
 

@@ -34,6 +34,8 @@ class Shape:
     submissions_port: int = 0
     public: bool = False
     public_port: int = 0
+    console: bool = False
+    console_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Stack:
     """Where the public pages answer on this machine; "" without them."""
     metrics: Mapping[str, str]
     """Service name → URL of its /metrics."""
+    console_url: str = ""
+    """Where the console answers on this machine; "" without it."""
 
 
 def command(*words: str) -> tuple[str, ...]:
@@ -58,12 +62,14 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
     """All services for `env`, which holds the servers, the secret and every other setting they share."""
     names = ["scheduler", *_worker_names(shape), *(["inbound"] if shape.inbound else [])]
     names += ["public"] if shape.public else []
+    names += ["console"] if shape.console else []
     ports = dict(zip(names, free_ports.take(len(names)), strict=True))
-    listeners = free_ports.take(4)
+    listeners = free_ports.take(5)
     inbound_port = shape.inbound_port or listeners[0]
     submission_port = shape.submission_port or listeners[1]
     submissions_port = shape.submissions_port or listeners[2]
     public_port = shape.public_port or listeners[3]
+    console_port = shape.console_port or listeners[4]
     api_url = f"http://127.0.0.1:{shape.api_port}"
     root = str(CHECKOUT)
     shared = {**env, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1"}
@@ -89,6 +95,8 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
             }
         if name == "public":
             own |= {"POSTLANE_PUBLIC_PORT": str(public_port)}
+        if name == "console":
+            own |= {"POSTLANE_CONSOLE_PORT": str(console_port)}
         services.append(
             Service(
                 name.removesuffix("-0"),
@@ -107,6 +115,7 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
         f"smtp://127.0.0.1:{submission_port}",
         f"http://127.0.0.1:{public_port}" if shape.public else "",
         {"api": f"{api_url}/metrics", **metrics},
+        f"http://127.0.0.1:{console_port}" if shape.console else "",
     )
 
 

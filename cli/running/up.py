@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cli import context
 from cli.running import demo, free_ports
+from cli.running.console_link import console_link
 from cli.running.embedded import Servers, start_servers
 from cli.running.embedded_place import FolderLock, prepare_data_dir
 from cli.running.live import FigureReader, LiveTerminal
@@ -64,6 +65,8 @@ def up(
         show = demo.Show(practice, stack, terminal.say) if practice else None
         for note in notes:
             terminal.say(note)
+        address = running.console_url or stack.console_url
+        terminal.say(f"Console {console_link(running.database_url, address, demo=with_demo)}")
         if show is None:
             terminal.say(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
         with terminal:
@@ -79,7 +82,8 @@ def up(
 def _to_know(practice_env: Mapping[str, str], env: Mapping[str, str], shape: Shape) -> dict[str, str]:
     """What commands in other terminals have to know of this one: where they find its doors, and nothing secret."""
     doors = {name: env[name] for name in ("POSTLANE_PUBLIC_URL",) if name in env}
-    return {**practice_env, **doors, "POSTLANE_API_PORT": str(shape.api_port)}
+    console = {"POSTLANE_CONSOLE_PORT": str(shape.console_port)} if shape.console else {}
+    return {**practice_env, **doors, **console, "POSTLANE_API_PORT": str(shape.api_port)}
 
 
 def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bool) -> tuple[Shape, list[str]]:
@@ -107,6 +111,8 @@ def _shape(settings: Settings, transactional: int, marketing: int, with_demo: bo
         submissions_port=ports.get("submissions_port", 0),
         public=True,
         public_port=ports["public_port"],
+        console=True,
+        console_port=ports["console_port"],
     )
     return shape, notes
 
@@ -117,6 +123,7 @@ _LISTENERS = {
     "submission_port": "SMTP submission",
     "submissions_port": "SMTP submission with TLS",
     "public_port": "the public part",
+    "console_port": "the console",
 }
 _SMTP = ("inbound_port", "submission_port", "submissions_port")
 

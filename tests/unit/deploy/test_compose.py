@@ -41,7 +41,7 @@ def _published(service: dict[str, Any]) -> list[tuple[str, str, str]]:
 def test_the_services_of_the_specification_are_there() -> None:
     assert set(SERVICES) == {
         "postgres", "valkey", "migrate", "api", "worker-transactional", "worker-marketing", "worker-background",
-        "scheduler", "inbound", "public",
+        "scheduler", "inbound", "public", "console",
     }  # fmt: skip
 
 
@@ -274,6 +274,7 @@ def test_only_api_and_inbound_are_reachable() -> None:
     assert beyond_loopback == {("inbound", "25"), ("inbound", "465"), ("inbound", "587")}
     assert _published(SERVICES["api"]) == [("127.0.0.1", "8025", "8025")]
     assert _published(SERVICES["public"])[0] == ("127.0.0.1", "8026", "8026")
+    assert _published(SERVICES["console"])[0] == ("127.0.0.1", "8027", "8027")
 
 
 def test_published_ports_are_those_that_are_listened_on() -> None:
@@ -281,10 +282,10 @@ def test_published_ports_are_those_that_are_listened_on() -> None:
     listened = {inbound[f"POSTLANE_{name}_PORT"] for name in ("INBOUND", "SUBMISSION", "SUBMISSIONS", "METRICS")}
 
     assert {inside for _, _, inside in _published(SERVICES["inbound"])} == listened
-    public = SERVICES["public"]["environment"]
-    assert [inside for _, _, inside in _published(SERVICES["public"])] == [
-        public["POSTLANE_PUBLIC_PORT"], public["POSTLANE_METRICS_PORT"]
-    ]  # fmt: skip
+    for name in ("public", "console"):
+        set_to = SERVICES[name]["environment"]
+        ports = [set_to[f"POSTLANE_{name.upper()}_PORT"], set_to["POSTLANE_METRICS_PORT"]]
+        assert [inside for _, _, inside in _published(SERVICES[name])] == ports
     assert SERVICES["api"]["environment"]["POSTLANE_API_PORT"] == _published(SERVICES["api"])[0][2]
 
 

@@ -1,0 +1,116 @@
+"""The answer to every exception that ends a request: a page that says what happened and what to do.
+
+`answer_to` is the one place where an exception becomes a page. `core/refusal` is shown as it is: services wrote it for
+people.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from console.cookies import Cookies
+from console.deps import deps
+from console.guard import NotAllowed, NotFromHere, SignInNeeded
+from console.rendering import page
+from console.visit import SCOPE, Visit
+from core.errors import UnavailableError
+from core.refusal import Refused
+from web.bodies import BodyTooLargeError
+from web.edge import GONE
+from web.paging import PagingError
+
+EXPECTED: Final = (
+    BodyTooLargeError,
+    ClientDisconnect,
+    HTTPException,
+    NotAllowed,
+    NotFromHere,
+    PagingError,
+    Refused,
+    RequestValidationError,
+    SignInNeeded,
+    UnavailableError,
+)
+"""Exceptions that are part of how requests end. Any other is a bug."""
+
+_STATUS: Final = {"not_found": 404, "conflict": 409, "invalid": 422}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a page of trouble says."""
+
+    status: int
+    what: str
+    to_do: str
+
+
+async def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to one of `EXPECTED`."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=GONE)
+    if isinstance(error, SignInNeeded):
+        return _to_the_sign_in(request, error.back)
+    trouble = _trouble(error)
+    return page(_visit(request), "layout/trouble.html", trouble.status, trouble=trouble, number="")
+
+
+def sentence(error: Refused) -> str:
+    """A refusal as a sentence."""
+    told = f"{error.reason[:1].upper()}{error.reason[1:]}"
+    return told if told.endswith((".", "?")) else f"{told}."
+
+
+def _to_the_sign_in(request: Request, back: str) -> Response:
+    target = "/sign-in" if back == "/" else f"/sign-in?next={quote(back)}"
+    if "hx-request" in request.headers:  # a part of a page cannot become the sign-in
+        return Response(status_code=401, headers={"hx-redirect": target})
+    return Response(status_code=303, headers={"location": target})
+
+
+def _visit(request: Request) -> Visit:
+    """The visit, or what is known of it before the guard has looked."""
+    found: Visit | None = request.scope.get(SCOPE)
+    if found is not None:
+        return found
+    given = deps(request)
+    return Visit(request, given, Cookies(given.secret, https=given.settings.console_url.startswith("https:")), "")
+
+
+def _trouble(error: Exception) -> Trouble:
+    if isinstance(error, Refused):
+        return Trouble(_STATUS[error.kind], sentence(error), error.hint)
+    if isinstance(error, NotAllowed):
+        return Trouble(403, "Your role does not allow this.", f"An admin can give you the right {error.right.value}.")
+    if isinstance(error, NotFromHere):
+        return Trouble(
+            403,
+            "This form is too old, or did not come from the console.",
+            "Go back, load the page again, and repeat it.",
+        )
+    if isinstance(error, UnavailableError):
+        return Trouble(
+            503,
+            "The database does not answer. Nothing was changed.",
+            "Try again; `postlane doctor` says what is wrong.",
+        )
+    if isinstance(error, BodyTooLargeError):
+        return Trouble(413, str(error), "Send less at once.")
+    if isinstance(error, PagingError):
+        return Trouble(404, str(error), "")
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return Trouble(404, "There is nothing at this address.", "Look for it above, or begin at the overview.")
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return Trouble(405, "This address takes no such request.", "Go back and use the buttons of the page.")
+    return Trouble(400, "This request could not be understood. Nothing was changed.", "Go back and try again.")
+
+
+def answer_to_bug(request: Request, identifier: str) -> Response:
+    """The answer when something broke: a number to look for in the log, and nothing about the inside."""
+    trouble = Trouble(500, "Something went wrong on our side.", "The log has it under the number below.")
+    return page(_visit(request), "layout/trouble.html", 500, trouble=trouble, number=identifier)

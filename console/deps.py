@@ -1,0 +1,30 @@
+"""What the console works with, built once per process by `console/app` and handed to every request."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from console.throttling import Attempts
+from core.clock import Clock
+from core.secrets import InstanceSecret
+from core.settings import Settings
+from store.database import Database
+from web.clients import Clients
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Collaborators of the console."""
+
+    settings: Settings
+    database: Database
+    secret: InstanceSecret
+    clock: Clock
+    clients: Clients
+    attempts: Attempts
+
+
+def deps(request: Request) -> Deps:
+    """The collaborators of this process; a FastAPI dependency."""
+    found: Deps = request.app.state.deps
+    return found

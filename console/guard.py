@@ -1,0 +1,170 @@
+"""Who may come in: every route says which right it wants, and is refused without.
+
+A route is made by `ConsoleRoute` and its endpoint carries `needs(Right...)`, or `open_to_all` where nobody can be
+signed in yet; one that carries neither does not start. Before an endpoint runs: the session is looked up, its user's
+right is checked, and whatever changes something has to come from a page of ours (`Sec-Fetch-Site` or `Origin`) and to
+bring the key of a form of this session. Who is not signed in is led to the sign-in and back.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from accounts import sessions
+from accounts.roles import Right
+from console.cookies import SESSION, Cookies
+from console.deps import deps
+from console.visit import SCOPE, Visit
+from web.forms import LARGEST, read_form
+
+_NEEDS: Final = "postlane_needs"
+_LARGEST: Final = "postlane_largest_form"
+_SAFE: Final = frozenset({"GET", "HEAD"})
+KEY_FIELD: Final = "form_key"
+"""The hidden field of every form."""
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in. `back`: where they wanted to go."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__("nobody is signed in")
+        self.back = back
+
+
+class NotAllowed(Exception):
+    """The user's role does not allow it."""
+
+    def __init__(self, right: Right) -> None:
+        super().__init__(f"needs {right}")
+        self.right = right
+
+
+class NotFromHere(Exception):
+    """A form that no page of ours sent, or one that is too old."""
+
+
+def needs(right: Right) -> Callable[[Endpoint], Endpoint]:
+    """Give an endpoint the right that it wants. Stands below the route decorator."""
+    return _marked(_NEEDS, right)
+
+
+def open_to_all(endpoint: Endpoint) -> Endpoint:
+    """For the few endpoints that work before the sign-in. Stands below the route decorator."""
+    return _marked(_NEEDS, None)(endpoint)
+
+
+def signed_in(endpoint: Endpoint) -> Endpoint:
+    """For what everybody may do who is signed in: their own account. Stands below the route decorator."""
+    return _marked(_NEEDS, "signed in")(endpoint)
+
+
+def largest_form(size: int) -> Callable[[Endpoint], Endpoint]:
+    """Give an endpoint forms of so many bytes. Stands below the route decorator."""
+    return _marked(_LARGEST, size)
+
+
+def needed_by(endpoint: Callable[..., Any]) -> Right | str | None:
+    """What an endpoint wants. Raises TypeError when nobody said."""
+    if not hasattr(endpoint, _NEEDS):
+        raise TypeError(f"{endpoint.__module__}.{endpoint.__name__} does not say who may call it: add @needs(Right...)")
+    found: Right | str | None = getattr(endpoint, _NEEDS)
+    return found
+
+
+class ConsoleRoute(APIRoute):
+    """A guarded route. `APIRouter(route_class=ConsoleRoute)` in every noun."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.needs = needed_by(endpoint)
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The usual handler behind the guard."""
+        handle = super().get_route_handler()
+        size: int = getattr(self.endpoint, _LARGEST, LARGEST)
+
+        async def guarded(request: Request) -> Response:
+            request.scope[SCOPE] = await enter(request, self.needs, size)
+            return await handle(request)
+
+        return guarded
+
+
+async def enter(request: Request, wanted: Right | str | None, size: int = LARGEST) -> Visit:
+    """The visit, if it may go on. Raises SignInNeeded, NotAllowed, NotFromHere."""
+    given = deps(request)
+    cookies = Cookies(given.secret, https=given.settings.console_url.startswith("https:"))
+    changes = request.method not in _SAFE
+    if changes and not _from_here(request, given.settings.console_url):
+        raise NotFromHere
+    token = cookies.read(request, SESSION)
+    visit = await _known(Visit(request, given, cookies, token))
+    if wanted is not None and visit.user is None:
+        raise SignInNeeded(_back(request))
+    if isinstance(wanted, Right) and not visit.may(wanted):
+        raise NotAllowed(wanted)
+    if changes:
+        return await _with_form(visit, size)
+    return visit if token else replace(visit, token=secrets.token_urlsafe(16))
+
+
+async def _known(visit: Visit) -> Visit:
+    """The visit with its session and user, if it has one."""
+    if not visit.token:
+        return visit
+    async with visit.given.database.connection() as connection:
+        found = await sessions.whose(connection, visit.token)
+    return replace(visit, session=found[0], user=found[1]) if found else visit
+
+
+async def _with_form(visit: Visit, size: int) -> Visit:
+    form = await read_form(visit.request, size)
+    brought = (form.get(KEY_FIELD) or ("",))[0]
+    if not visit.token or not hmac.compare_digest(brought.encode(), visit.form_key.encode()):
+        raise NotFromHere
+    return replace(visit, form=form)
+
+
+def _from_here(request: Request, own: str) -> bool:
+    """Whether a page of ours sent this. Browsers say so in one of two headers; who sends neither is none."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin", "")
+    host = request.headers.get("host", "")
+    return bool(origin) and (origin == own or urlsplit(origin).netloc == host)
+
+
+def _back(request: Request) -> str:
+    """Where to go after the sign-in: the page that was asked for, or the first one when something was sent."""
+    if request.method not in _SAFE:
+        return "/"
+    query = f"?{request.url.query}" if request.url.query else ""
+    return quote(request.url.path) + query
+
+
+def local(path: str) -> str:
+    """A path of ours, or the first page: a link to the sign-in leads nowhere else.
+
+    `//host`, `/\\host` and control characters are read as another host by one browser or the other.
+    """
+    if not path.startswith("/") or path[1:2] in ("/", "\\") or "\\" in path or not path.isprintable():
+        return "/"
+    return "/" if urlsplit(path).netloc or path.startswith("/sign-in") else path
+
+
+def _marked(name: str, value: object) -> Callable[[Endpoint], Endpoint]:
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, name, value)
+        return endpoint
+
+    return mark

@@ -1,0 +1,65 @@
+"""Long lists on pages: the part that is asked for, and the links to the next and the last one.
+
+The address of a page holds everything: filters and the entry it is counted from, so Back always returns to the same
+rows. Repositories take the `Window`; `Listed` makes the links out of the `Page` that comes back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from console.visit import Visit
+from core.paging import Page, Window
+
+ROWS: Final = 50
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """Rows of a page, and where those before and behind them are; "" where there are none."""
+
+    rows: Sequence[T]
+    newer: str = ""
+    older: str = ""
+
+
+def window(visit: Visit, rows: int = ROWS) -> Window[UUID]:
+    """Which part is asked for; the first one where that cannot be read."""
+    after, before = _id(visit.asked("after")), _id(visit.asked("before"))
+    return Window(rows, None, before) if before is not None else Window(rows, after)
+
+
+def listed(visit: Visit, page: Page[T], wanted: Window[UUID], identify: Callable[[T], object]) -> Listed[T]:
+    """The rows with their links."""
+    if not page.entries:
+        return Listed(page.entries, newer=here(visit) if wanted.after else "")
+    first, last = identify(page.entries[0]), identify(page.entries[-1])
+    newer = wanted.after is not None or (wanted.before is not None and page.has_more)
+    older = wanted.before is not None or page.has_more
+    return Listed(page.entries, here(visit, before=first) if newer else "", here(visit, after=last) if older else "")
+
+
+def here(visit: Visit, **changes: object) -> str:
+    """The address of this page with other parameters; where it is counted from is left out unless it is given."""
+    known: Mapping[str, Any] = visit.request.query_params
+    kept = {name: value for name, value in known.items() if name not in ("after", "before", "open")}
+    merged = {**kept, **{name: str(value) for name, value in changes.items()}}
+    query = urlencode({name: value for name, value in merged.items() if value})
+    return f"{visit.path}?{query}" if query else visit.path
+
+
+def opened(visit: Visit, identifier: object) -> str:
+    """The address of this page, rows and all, with one entry open in its panel ("" closes it)."""
+    kept = {name: value for name, value in visit.request.query_params.items() if name != "open"}
+    query = urlencode({**kept, **({"open": str(identifier)} if identifier else {})})
+    return f"{visit.path}?{query}" if query else visit.path
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None

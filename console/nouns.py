@@ -1,0 +1,21 @@
+"""The nouns of the console, in one list: where a new folder takes its place.
+
+A noun is a module with a `NOUN`: its router, its lines in the navigation, and whatever the search jumps to.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from console import overview, sign_in
+from console.menu import add
+from console.noun import Noun
+
+NOUNS: Final[Sequence[Noun]] = (
+    overview.NOUN,
+    sign_in.NOUN,
+)
+"""Every one of them. Routes are looked for in this order."""
+
+for _noun in NOUNS:
+    for _entry in _noun.menu:
+        add(_entry)

@@ -1,0 +1,57 @@
+"""The edge of Jinja: a template and its values → an answer. All is escaped; a missing name is a bug.
+
+Templates lie in the folder of their noun: `page(visit, "messages/list.html", ...)`. Every page gets the visit as `v`,
+its nonce, the menu, and the filters of `console/shown`. A page may run scripts with its nonce only, and load nothing
+from another host.
+"""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from fastapi import Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from accounts.roles import Right
+from console import assets, charts, shown
+from console.cookies import SESSION
+from console.guard import KEY_FIELD
+from console.menu import menu_of
+from console.visit import Visit
+
+_templates: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+_templates.globals.update(asset=assets.url, Right=Right, KEY_FIELD=KEY_FIELD, charts=charts, query=urlencode)
+_templates.filters.update(shown.FILTERS)
+
+BASE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""Of whatever is no page."""
+_POLICY: Final = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types htmx"
+)
+
+
+def html(visit: Visit, template: str, **values: object) -> str:
+    """The text of a page."""
+    seen = {"v": visit, "nonce": visit.nonce, "now": visit.now, "zone": visit.zone, "menu": menu_of(visit)}
+    return _templates.get_template(template).render(seen, said=visit.said(), **values)
+
+
+def page(visit: Visit, template: str, status: int = 200, **values: object) -> Response:
+    """A page."""
+    answer = Response(html(visit, template, **values), status, media_type="text/html")
+    answer.headers["content-security-policy"] = _POLICY.format(nonce=visit.nonce)
+    # With `no-referrer` a browser would not say either that a form came from a page of ours.
+    answer.headers["referrer-policy"] = "same-origin"
+    if not visit.cookies.read(visit.request, SESSION):
+        visit.cookies.write(answer, SESSION, visit.token)
+    visit.heard(answer)
+    return answer

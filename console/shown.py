@@ -1,0 +1,168 @@
+"""How figures, times and states look: the filters of templates. Pure.
+
+Every time is shown relative with the exact one beside it, in the zone of whoever looks; every state by colour and
+shape.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from console import assets
+from console.tones import TONES
+from core.visible import visible
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_BREAKS: Final = re.compile(r"(?<=[@./:_-])(?=\w)")
+
+
+def number(value: float | None) -> str:
+    """1,234,567; a dash for nothing known."""
+    if value is None:
+        return "—"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def short(value: float | None) -> str:
+    """1.2 M: where the exact number stands elsewhere."""
+    if value is None:
+        return "—"
+    for size, unit in ((1e9, "bn"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            part = value / (1e3 if unit == "k" else size)
+            return f"{part:,.1f}".removesuffix(".0") + f" {unit}"
+    return number(value)
+
+
+def percent(part: float | None) -> str:
+    """0.4 %; small ones with the digits that tell them from nothing."""
+    if part is None:
+        return "—"
+    value = part * 100
+    if value == 0 or value >= 99.95:
+        return f"{value:.0f} %"
+    digits = 1 if value >= 1 else 2 if value >= 0.1 else 3
+    return f"{value:.{digits}f} %"
+
+
+def lasting(seconds: float | None) -> str:
+    """0.4 s, 12 s, 3 min, 2 h 5 min, 3 d 4 h."""
+    if seconds is None:
+        return "—"
+    if seconds < 10:
+        return f"{seconds:.1f} s" if seconds >= 0.05 else f"{seconds * 1000:.0f} ms"
+    whole = int(seconds)
+    for place, (size, unit) in enumerate(_UNITS):
+        if whole >= size:
+            first = f"{whole // size} {unit}"
+            below = _UNITS[place + 1] if unit != "s" and (unit != "min" or whole < 600) else None
+            rest = (whole % size) // below[0] if below else 0
+            return f"{first} {rest} {below[1]}" if below and rest else first
+    return "0 s"
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """3 min ago, in 2 h."""
+    away = (moment - now).total_seconds()
+    if abs(away) < 5:
+        return "just now"
+    told = lasting(float(int(abs(away)))).replace(".0 s", " s")
+    return f"in {told}" if away > 0 else f"{told} ago"
+
+
+def exact(moment: datetime, zone: ZoneInfo) -> str:
+    """2026-11-28 17:40:12 CET"""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+@pass_context
+def ago(context: Context, moment: datetime | None, none: str = "never") -> Markup | str:
+    """A time, relative; the exact one stands in its title. The script of the pages keeps it true."""
+    if moment is None:
+        return none
+    return _time(moment, relative(moment, context["now"]), exact(moment, context["zone"]), "ago")
+
+
+@pass_context
+def at(context: Context, moment: datetime | None, none: str = "—") -> Markup | str:
+    """A time, exact; the relative one stands in its title."""
+    if moment is None:
+        return none
+    return _time(moment, exact(moment, context["zone"]), relative(moment, context["now"]), "at")
+
+
+@pass_context
+def clock(context: Context, moment: datetime) -> Markup:
+    """The time of day with seconds, for lists of one day; all of it in the title."""
+    here = moment.astimezone(context["zone"])
+    return _time(moment, f"{here:%H:%M:%S}", exact(moment, context["zone"]), "at")
+
+
+@pass_context
+def day(context: Context, moment: datetime | date) -> str:
+    """28 Nov 2026"""
+    here = moment.astimezone(context["zone"]) if isinstance(moment, datetime) else moment
+    return f"{here.day} {here:%b %Y}"
+
+
+def _time(moment: datetime, text: str, title: str, kind: str) -> Markup:
+    return Markup('<time datetime="{}" title="{}" class="{}">{}</time>').format(moment.isoformat(), title, kind, text)
+
+
+def since(moment: datetime, start: datetime) -> str:
+    """+1.2 s: how long after the start of a story."""
+    away = max(timedelta(), moment - start).total_seconds()
+    return f"+{lasting(away)}"
+
+
+def state(name: str, text: str = "") -> Markup:
+    """A state by colour, shape and word."""
+    tone = TONES.get(name, "plain")
+    label = text or name.replace("_", " ")
+    return Markup('<span class="state {}"><svg aria-hidden="true"><use href="{}#state-{}"/></svg>{}</span>').format(
+        tone, _icons(), tone, label
+    )
+
+
+def icon(name: str) -> Markup:
+    """A picture from the sprite; what it means stands beside it."""
+    return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>').format(_icons(), name)
+
+
+def breakable(text: str) -> Markup:
+    """An address or host that may be broken at its signs, and shows what would hide in it."""
+    parts = _BREAKS.split(visible(text))
+    return Markup("<wbr>").join(escape(part) for part in parts)
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    """1 IP, 2 IPs."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def _icons() -> str:
+    return assets.url("icons.svg")
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "number": number,
+    "short": short,
+    "percent": percent,
+    "lasting": lasting,
+    "ago": ago,
+    "at": at,
+    "clock": clock,
+    "day": day,
+    "since": since,
+    "state": state,
+    "icon": icon,
+    "breakable": breakable,
+    "plural": plural,
+    "visible": visible,
+}

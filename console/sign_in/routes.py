@@ -1,0 +1,151 @@
+"""`/sign-in`, `/sign-out`, and `/link/<token>`: the first user, a new password, or one sign-in.
+
+A link acts on POST only: what looks at links before people do uses none up. Password and code are checked after both
+were counted (`console/throttling`), and a wrong address takes as long as a wrong password.
+"""
+
+from fastapi import APIRouter, Response
+
+from accounts import audit, passwords, sessions, sign_in_links, users
+from accounts.audit import Actor, Entry
+from accounts.roles import Role
+from accounts.sign_in_links import Link, Purpose
+from accounts.users import NewUser, User
+from console.cookies import SESSION
+from console.guard import ConsoleRoute, local, open_to_all, signed_in
+from console.noun import Noun
+from console.rendering import page
+from console.sign_in import work
+from console.visit import Visit, Visiting
+from core.refusal import Refused, invalid
+from store.database import Connection
+from web.connections import client_of
+
+router = APIRouter(route_class=ConsoleRoute)
+NOUN = Noun(router)
+
+
+@router.get("/sign-in")
+@open_to_all
+async def ask(visit: Visiting) -> Response:
+    """The form; whoever is signed in goes on at once."""
+    back = local(visit.asked("next", 2000) or "/")
+    if visit.user is not None:
+        return visit.go(back)
+    async with visit.given.database.connection() as connection:
+        first = not await users.any_exists(connection)
+    return page(visit, "sign_in/sign_in.html", back=back, wrong="", email="", first=first)
+
+
+@router.post("/sign-in")
+@open_to_all
+async def sign_in(visit: Visiting) -> Response:
+    """Address and password."""
+    email, back = visit.field("email"), local(visit.field("next") or "/")
+    known = await work.check_password(visit, email, _password(visit))
+    if isinstance(known, str):
+        status = 429 if known == work.TOO_MANY else 422
+        return page(visit, "sign_in/sign_in.html", status, back=back, wrong=known, email=email, first=False)
+    if known.needs_code:
+        ticket = work.ticket(visit, known.user.id)
+        zone = visit.field("browser_zone")
+        return page(visit, "sign_in/code.html", back=back, wrong="", ticket=ticket, browser_zone=zone)
+    return await _signed_in(visit, known.user, "password")
+
+
+@router.post("/sign-in/code")
+@open_to_all
+async def code(visit: Visiting) -> Response:
+    """The second factor."""
+    ticket, back = visit.field("ticket"), local(visit.field("next") or "/")
+    user_id = work.read_ticket(visit, ticket)
+    if user_id is None:
+        return visit.go("/sign-in")
+    if not visit.given.attempts.may(client_of(visit.ip), "", f"code of {user_id}"):
+        return page(visit, "sign_in/sign_in.html", 429, back=back, wrong=work.TOO_MANY, email="", first=False)
+    user = await work.check_code(visit, user_id, visit.field("code"))
+    if user is None:
+        wrong, zone = "That code is wrong, or was used already.", visit.field("browser_zone")
+        return page(visit, "sign_in/code.html", 422, back=back, wrong=wrong, ticket=ticket, browser_zone=zone)
+    return await _signed_in(visit, user, "password and code")
+
+
+@router.post("/sign-out")
+@signed_in
+async def sign_out(visit: Visiting) -> Response:
+    """End this session."""
+    assert visit.session is not None
+    async with visit.given.database.transaction() as connection:
+        await sessions.end(connection, visit.me.id, visit.session.id)
+        await visit.note(connection, Entry("session.end", visit.me.email))
+    answer = visit.go("/sign-in")
+    visit.cookies.forget(answer, SESSION)
+    return answer
+
+
+@router.get("/link/{token}")
+@open_to_all
+async def open_link(visit: Visiting, token: str) -> Response:
+    """What the link is for, and its form."""
+    async with visit.given.database.connection() as connection:
+        link = await sign_in_links.look(connection, token)
+    return _link_page(visit, token, link)
+
+
+@router.post("/link/{token}")
+@open_to_all
+async def use_link(visit: Visiting, token: str) -> Response:
+    """Do it, once. What is refused leaves the link as it was."""
+    async with visit.given.database.connection() as connection:
+        link = await sign_in_links.look(connection, token)
+    if link is None:
+        return _link_page(visit, token, None)
+    try:
+        password = await _new_password(visit, link)
+        async with visit.given.database.transaction() as connection:
+            if await sign_in_links.use(connection, token) is None:
+                return _link_page(visit, token, None)
+            user = await _whose(visit, connection, link)
+            if password:
+                await users.set_password(connection, user.id, password)
+            token = await work.begin(visit, connection, user, f"link: {link.purpose}")
+    except Refused as error:
+        return _link_page(visit, token, link, error)
+    return work.come_in(visit, user, token)
+
+
+def _link_page(visit: Visit, token: str, link: Link | None, error: Refused | None = None) -> Response:
+    status = 410 if link is None else 422 if error else 200
+    email = visit.field("email")
+    return page(visit, "sign_in/link.html", status, token=token, link=link, error=error, email=email, Purpose=Purpose)
+
+
+async def _new_password(visit: Visit, link: Link) -> str:
+    """The hash of the password that was chosen, "" where none is wanted. Raises Refused."""
+    if link.purpose is Purpose.SIGN_IN:
+        return ""
+    password = _password(visit)
+    passwords.check(password, link.user.email if link.user else visit.field("email"))
+    if password != (visit.form.get("again") or ("",))[0]:
+        raise invalid("again", "the two passwords differ")
+    return await passwords.hashed(password)
+
+
+async def _whose(visit: Visit, connection: Connection, link: Link) -> User:
+    if link.user is not None:
+        return link.user
+    user = await users.create(connection, NewUser(visit.field("email"), Role.ADMIN))
+    actor = Actor(user.email, "console", user.id, visit.ip)
+    await audit.write(connection, actor, Entry("user.create", user.email, after={"role": user.role.value}))
+    return user
+
+
+async def _signed_in(visit: Visit, user: User, how: str) -> Response:
+    async with visit.given.database.transaction() as connection:
+        token = await work.begin(visit, connection, user, how)
+    return work.come_in(visit, user, token)
+
+
+def _password(visit: Visit) -> str:
+    """As it was typed: blanks at its ends belong to it."""
+    return (visit.form.get("password") or ("",))[0]

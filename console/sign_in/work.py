@@ -1,0 +1,109 @@
+"""What a sign-in does: look at a password, begin a session, note it. No page is made here."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from fastapi import Response
+
+from accounts import audit, passwords, second_factor, sessions, users
+from accounts.audit import Actor, Entry
+from accounts.sessions import Browser
+from accounts.users import User
+from console.cookies import SESSION
+from console.guard import local
+from console.visit import Visit
+from core.refusal import Refused
+from store.database import Connection
+from web.connections import client_of
+
+_TICKET: Final = timedelta(minutes=5)
+"""From the password to the code."""
+PURPOSE: Final = "console-code"
+
+WRONG: Final = "Address and password do not belong together."
+TOO_MANY: Final = "Too many attempts. Wait a quarter of an hour, or run `postlane console link` on the server."
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Somebody whose password was right."""
+
+    user: User
+    needs_code: bool
+
+
+async def check_password(visit: Visit, email: str, password: str) -> Known | str:
+    """Who it is, or what to tell them: the same for an unknown address and a wrong password."""
+    async with visit.given.database.connection() as connection:
+        found = await users.secrets_of(connection, email)
+    user, stored, totp = found or (None, None, None)
+    browser = visit.cookies.known(visit.request, user.id if user else None)
+    if not visit.given.attempts.may(client_of(visit.ip), email, browser):
+        return TOO_MANY
+    right = await passwords.matches(stored, password)
+    if not right or user is None or user.disabled_at is not None:
+        return WRONG
+    return Known(user, totp is not None)
+
+
+def ticket(visit: Visit, user_id: UUID) -> str:
+    """What stands for the password while the code is asked for; good in this browser only."""
+    ends = int((visit.now + _TICKET).timestamp())
+    return f"{user_id}.{ends}.{_ticket_mac(visit, user_id, ends)}"
+
+
+def read_ticket(visit: Visit, text: str) -> UUID | None:
+    """Whose ticket it is; None when it is none, or too old."""
+    try:
+        user, ends, mac = text.split(".")
+        user_id, until = UUID(user), int(ends)
+    except ValueError:
+        return None
+    right = hmac.compare_digest(mac.encode(), _ticket_mac(visit, user_id, until).encode())
+    return user_id if right and until > visit.now.timestamp() else None
+
+
+async def check_code(visit: Visit, user_id: UUID, code: str) -> User | None:
+    """The user, when it is a code of theirs that was not used before."""
+    async with visit.given.database.transaction() as connection:
+        user = await users.by_id(connection, user_id)
+        found = await users.secrets_of(connection, user.email) if user else None
+        if user is None or found is None or found[2] is None or user.disabled_at is not None:
+            return None
+        key = second_factor.opened(found[2], user.id, visit.given.secret)
+        step = second_factor.step_of(key, code, visit.now)
+        right = step is not None and await users.use_totp_step(connection, user.id, step)
+    return user if right else None
+
+
+async def begin(visit: Visit, connection: Connection, user: User, how: str) -> str:
+    """A session in the transaction of its sign-in, a new one whatever there was before; its token."""
+    browser = Browser(visit.ip, visit.request.headers.get("user-agent", ""), zone_of(visit))
+    token = await sessions.begin(connection, user.id, browser)
+    await users.note_sign_in(connection, user.id)
+    actor = Actor(user.email, "console", user.id, visit.ip)
+    await audit.write(connection, actor, Entry("session.begin", user.email, after={"by": how}))
+    return token
+
+
+def come_in(visit: Visit, user: User, token: str, said: str = "") -> Response:
+    """Into the console, with the session."""
+    answer = visit.go(local(visit.field("next") or "/"), said)
+    visit.cookies.write(answer, SESSION, token)
+    visit.cookies.know(answer, user.id)
+    return answer
+
+
+def zone_of(visit: Visit) -> str:
+    """The browser's time zone, as far as it is one."""
+    try:
+        return users.known_zone(visit.field("browser_zone")[:60])
+    except Refused:
+        return ""
+
+
+def _ticket_mac(visit: Visit, user_id: UUID, ends: int) -> str:
+    return visit.given.secret.mac(PURPOSE, f"{user_id}.{ends}.{visit.token}".encode(), 16).hex()

@@ -1,0 +1,118 @@
+"""Every route of the console, as it stands in the table: none opens without a session, a right and a form of ours."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from accounts.roles import RIGHTS, Right, Role
+from console.guard import ConsoleRoute, needed_by, needs
+from console.nouns import NOUNS
+from console.routes import router as own_routes
+from tests.integration.console.conftest import Person
+
+ROUTES = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
+CHANGING = [route for route in ROUTES if route.methods and route.methods - {"GET", "HEAD"}]
+OPEN = {"/sign-in", "/sign-in/code", "/link/{token}"}
+"""What works before the sign-in."""
+UNGUARDED = {"/healthz", "/robots.txt", "/assets/{name}"}
+"""What shows nothing of anybody."""
+
+
+def _path(route: APIRoute) -> str:
+    """A path of this route. What it names need not be there: the guard is asked first."""
+    return re.sub(r"\{[^}]+\}", "0", route.path)
+
+
+def _name(route: APIRoute) -> str:
+    return f"{'+'.join(sorted(route.methods or ()))} {route.path}"
+
+
+def test_every_route_is_guarded_but_those_that_show_nothing() -> None:
+    assert all(isinstance(route, ConsoleRoute) for route in ROUTES)
+    assert {route.path for route in own_routes.routes if isinstance(route, APIRoute)} == UNGUARDED
+    assert {route.path for route in ROUTES if needed_by(route.endpoint) is None} == OPEN
+
+
+def test_a_route_that_nobody_thought_of_does_not_start() -> None:
+    async def endpoint() -> None: ...
+
+    with pytest.raises(TypeError, match="who may call it"):
+        ConsoleRoute("/new", endpoint)
+    assert ConsoleRoute("/new", needs(Right.MAIL_SEE)(endpoint)).needs is Right.MAIL_SEE
+
+
+async def test_without_a_session_every_route_leads_to_the_sign_in(anybody: Person) -> None:
+    for route in ROUTES:
+        if route.path in OPEN:
+            continue
+        for method in route.methods or ():
+            answer = await anybody.http.request(method, _path(route), headers={"sec-fetch-site": "same-origin"})
+            assert answer.status_code == 303, _name(route)
+            assert answer.headers["location"].startswith("/sign-in"), _name(route)
+
+
+async def test_without_its_right_every_route_refuses(viewer: Person) -> None:
+    """A viewer has the fewest rights; whatever asks for more is refused before anything is read."""
+    refused = [one for one in ROUTES if isinstance(one.endpoint and needed_by(one.endpoint), Right)]
+    for route in refused:
+        if needed_by(route.endpoint) in RIGHTS[Role.VIEWER]:
+            continue
+        for method in route.methods or ():
+            answer = await viewer.http.request(method, _path(route), headers={"sec-fetch-site": "same-origin"})
+            assert answer.status_code == 403, _name(route)
+            assert "Your role does not allow this" in answer.text, _name(route)
+
+
+async def test_what_changes_something_wants_a_form_of_ours(admin: Person) -> None:
+    tries: tuple[tuple[str, dict[str, str]], ...] = (
+        ("cross-site", {}),
+        ("same-site", {}),
+        ("none", {}),
+        ("same-origin", {}),
+        ("same-origin", {"form_key": "0" * 32}),
+        ("", {}),
+    )
+    for route in CHANGING:
+        for site, fields in tries:
+            answer = await admin.raw_post(_path(route), site, **fields)
+            assert answer.status_code == 403, (_name(route), site)
+            assert "did not come from the console" in answer.text
+
+
+async def test_answers_carry_a_policy_and_no_page_is_kept(app: FastAPI, admin: Person) -> None:
+    answer = await admin.get("/")
+    policy = answer.headers["content-security-policy"]
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)
+
+    assert nonce is not None
+    assert answer.text.count(f'<script nonce="{nonce[1]}"') == answer.text.count("<script") == 3
+    assert "frame-ancestors 'none'" in policy
+    assert "trusted-types htmx" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["strict-transport-security"]
+
+
+async def test_files_are_kept_for_ever_under_the_name_of_their_content(admin: Person) -> None:
+    found = re.findall(r'(?:href|src)="(/assets/[^"#]+)', (await admin.get("/")).text)
+
+    assert len(set(found)) >= 6
+    for url in set(found):
+        answer = await admin.get(url)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+    assert (await admin.get("/assets/console.000000000000.css")).status_code == 404
+
+
+async def test_no_page_has_an_inline_handler_or_style(admin: Person) -> None:
+    for route in ROUTES:
+        if "GET" in (route.methods or ()) and "{" not in route.path:
+            text = (await admin.get(route.path)).text
+            assert not re.search(r"<[^>]+\s(?:on\w+|style|hx-on\S*)=", text), route.path
+            assert "<style" not in text, route.path
+            # hx-csp takes attributes away where the nonce is missing.
+            for tag in re.findall(r"<[^>]+\shx-(?!nonce)[^>]+>", text):
+                assert "hx-nonce" in tag, (route.path, tag)
