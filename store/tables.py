@@ -99,6 +99,7 @@ events = Table(
     Column("next_attempt_at", DateTime(timezone=True)),
     Column("duration_ms", Integer),
     Column("engagement", JSONB),
+    Column("pool_id", UUID),
 )
 
 delivery_queue = Table(
