@@ -1,7 +1,7 @@
 """The HTTP application: collaborators opened and closed, routes put together, every exception turned into our errors.
 
-`create_app` is called by `api/serve`, by the command line (to write the OpenAPI document) and by tests. It reads no
-environment: settings come in. Nothing here knows a noun; a noun is a module in `api/routes` with a `router`.
+`create_app` reads no environment: settings come in. Nothing here knows a noun; a noun is a module in `api/routes` with
+a `router`.
 """
 
 from collections.abc import AsyncIterator, Callable

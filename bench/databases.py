@@ -1,7 +1,7 @@
 """A database for each figure, copied from one that is migrated and seeded: no figure sees another one's mail.
 
 Everything is made by the product's own functions (migrations, accounts, pools, partitions), but for rows by the
-million (`bench/rows`). Used by `bench/world`.
+million (`bench/rows`).
 """
 
 from collections.abc import Callable

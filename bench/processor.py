@@ -1,6 +1,6 @@
 """Processor time and memory of processes, from Linux's /proc: where a message's microseconds go.
 
-Reads only. Used by `bench/cases` around a measured time.
+Reads only.
 """
 
 import os

@@ -6,7 +6,6 @@ that nobody makes new mail while the old is being cancelled.
 Mail under way needs the application's domains to be signed with. So an application with mail in the queue is not
 deleted: the operator waits until its mail has ended, or asks to cancel what waits. Mail that is on the wire at that
 moment ends by itself within minutes; until then the answer is to ask again, and no key of the application works.
-Called by the API and the command line.
 """
 
 import asyncio

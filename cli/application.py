@@ -1,6 +1,6 @@
 """Which application a command works for: `--application NAME`, else the oldest one.
 
-Used by `keys`, `domains` and whatever else belongs to an application. Commands that create something make the
+Commands that create something make the
 application when it is not there, for there is no other way to the first one; all others refuse.
 """
 

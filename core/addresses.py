@@ -2,7 +2,7 @@
 
 Owns the answer to "is this an address, and which one is it?". `parse_mailbox` takes what an application wrote
 (`user@domain` or `Name <user@domain>`) and gives a `Mailbox`; `fold_address` and `fold_domain` give the keys by which
-addresses and domains are compared. Called by the API, by SMTP submission, by suppression, and by the composer.
+addresses and domains are compared.
 Never looks anything up in DNS, and never guesses: what is not clearly one address raises `AddressError`.
 
 Accepted: dot-atom local parts (RFC 5322 section 3.2.3), UTF-8 local parts (RFC 6531), domain names with at least two

@@ -5,8 +5,7 @@ suppression, so that everybody who asks the list hears of it. When it was a mail
 the timeline of that mail says so, and the application hears `email.unsubscribed`. Nothing here asks who may: the
 sealed link did (`audience/links`), or the application's key.
 
-Works on the caller's connection and never commits. Called by the public pages, by mail that comes to the unsubscribe
-address, by the API and the command line.
+Works on the caller's connection and never commits.
 """
 
 from collections.abc import Mapping

@@ -5,7 +5,7 @@ with one insert. What a claim meets of it is held for an hour; when the campaign
 A claim that was under way may hold mail moments after its campaign went on, so `release` looks again and again.
 
 Mail that is being sent that moment cannot be taken back; it ends as its server says. Owns the table, the mark on held
-mail, and the end of what is queued of a cancelled campaign. Called by `campaigns/`.
+mail, and the end of what is queued of a cancelled campaign.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ The last two are not the application's alone. It takes people off; it does not b
 (`choosing.return_for`), and `unsubscribed: false` of somebody new says nothing: SDKs send it with everybody.
 Applications hear of contacts from here (`audience/contact_telling`).
 
-Works on the caller's connection and never commits. Called by the API and the command line.
+Works on the caller's connection and never commits.
 """
 
 from collections.abc import Mapping, Sequence

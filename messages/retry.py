@@ -1,6 +1,6 @@
 """When a message that could not be delivered is tried again, or that it is not.
 
-Pure: takes times, returns a time. Called by `outcomes/record` for every verdict that does not end a message.
+Pure: takes times, returns a time.
 
 The clock is 1, 5, 15, 30 minutes, 1, 2, 4 hours, then every 4 hours until 72 hours after acceptance, each step
 spread by ±10 % so that a provider's outage does not end in one wave. RFC 5321 4.5.4.1 wants to try for 4 to 5 days

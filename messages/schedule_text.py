@@ -1,7 +1,7 @@
 """Reads `scheduled_at`: ISO 8601, or a wait such as `in 10 min`.
 
-Pure: takes the text and the time now. Called by the API. What a schedule may be (not past, at most 30 days ahead) is
-part of reading it, so that every door gives the same answer.
+Pure: takes the text and the time now. What a schedule may be (not past, at most 30 days ahead) is part of reading it,
+so that every door gives the same answer.
 """
 
 import re

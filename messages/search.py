@@ -1,6 +1,6 @@
 """Questions of operators about messages of several applications: which ones, and what happened to this one.
 
-Reads only. Called by the command line and the console; the API asks `messages/repository`, which sees one application.
+Reads only. What one application may see of its own mail is `messages/repository`.
 Whoever asks for more than an address should name a time: what has no index is looked for message by message.
 """
 

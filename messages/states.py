@@ -7,8 +7,7 @@ nothing else, so a dead worker leaves no message in a state that somebody would 
 Every accepted message ends in exactly one terminal state. One move leaves a terminal state: a bounce report that
 arrives after the remote server had taken the mail turns `delivered` into `bounced`, by the event `late_bounce` only.
 
-Pure: no clock, no database. Called by `messages/accept` (first state), `outcomes/record` (`move`, `sources`) and the
-API (`last_event`).
+Pure: no clock, no database.
 """
 
 from collections.abc import Iterable, Mapping

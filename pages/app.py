@@ -1,7 +1,7 @@
 """The application of the public pages: collaborators opened and closed, routes put together, errors as pages.
 
-`create_app` is called by `pages/serve` and by tests. It reads no environment. Nothing here knows a noun: a noun is a
-module in `pages/routes` with a `router`, and its line in `_ROUTES`.
+`create_app` reads no environment. Nothing here knows a noun: a noun is a module in `pages/routes` with a `router`, and
+its line in `_ROUTES`.
 """
 
 from collections.abc import AsyncIterator, Callable

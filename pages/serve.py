@@ -1,4 +1,4 @@
-"""Runs the public pages (`web/server`), with `/metrics` on a port of its own. Called by `postlane public` and `up`.
+"""Runs the public pages (`web/server`), with `/metrics` on a port of its own.
 
 `/metrics` stays off the public port: what this server does is nobody's business out there.
 """

@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema. Called by `postlane migrate`, `postlane up` and the test fixtures."""
+"""Bring a database to the newest schema."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Daily partitions of the tables of mail: made ahead, dropped when their time is over. Called by the scheduler.
+"""Daily partitions of the tables of mail: made ahead, dropped when their time is over.
 
 The partition key is the UUIDv7 of the email, so a partition holds the mail *accepted* on that day (UTC) with all
 that happened to it later.

@@ -1,6 +1,6 @@
 """Make a database ready for mail: newest schema, and the partitions of the coming days.
 
-Called by `postlane migrate`, `postlane up` and the tests' whole Postlane. From then on the scheduler keeps partitions.
+From then on the scheduler keeps partitions.
 """
 
 import asyncio

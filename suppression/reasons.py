@@ -1,6 +1,6 @@
 """Why an address is suppressed, where we know it from, and for what: the words, and nothing else.
 
-The values are stored and shown by the API. Used by everything that adds, reads or explains a suppression.
+The values are stored and shown by the API.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Rows of versions and their languages. Called by `templates/service`, on its connection."""
+"""Rows of versions and their languages, on the caller's connection."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

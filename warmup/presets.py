@@ -1,4 +1,4 @@
-"""Warm-up plans after published schedules, each with its source. Pure; called by whoever starts or simulates one.
+"""Warm-up plans after published schedules, each with its source. Pure.
 
 A preset is cut to the need of its user: `target` is the volume a day at which one IP has arrived (its equal share of
 the normal volume), and the last stage. A plan that goes on to ten million a day never ends for who sends less.

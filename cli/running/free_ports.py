@@ -1,4 +1,4 @@
-"""Loopback ports nobody uses. Called by `postlane up` for the processes it starts."""
+"""Loopback ports nobody uses."""
 
 import socket
 

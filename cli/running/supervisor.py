@@ -4,7 +4,7 @@ Owns order, readiness, restarts and the state that the live terminal shows. Neve
 starts a thread: the one who calls `run` lends it the main thread and gets control back in `on_tick`. What one single
 process is, is `cli.running.processes`.
 
-Called by `postlane up`. Promise: after `stop` (at most 10 seconds) no process is left; and should the supervisor itself
+Promise: after `stop` (at most 10 seconds) no process is left; and should the supervisor itself
 be killed, Linux ends its children (elsewhere the next start stops what is left of the embedded servers).
 """
 
