@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from api.described import tidy
 from api.errors import ABOUT, ERRORS, UNPROCESSABLE
 from api.schemas.emails import MoveEmail, SendEmail
+from api.schemas.errors import Error
 
 DESCRIPTION: Final = """\
 Send mail and see what became of it. The shapes are Resend's where both have the same noun, so its SDKs work with
@@ -62,14 +62,6 @@ BATCH_HEADER: Final[dict[str, Any]] = {
     "schema": {"type": "string", "enum": ["strict", "permissive"], "default": "strict"},
     "description": "Whether one wrong email refuses the whole batch (`strict`) or only itself (`permissive`).",
 }
-
-
-class Error(BaseModel):
-    """What went wrong."""
-
-    status_code: int = Field(alias="statusCode", description="The HTTP status again.")
-    name: str = Field(description="Which error: a fixed word to branch on.")
-    message: str = Field(description="A sentence for people; it names the field.")
 
 
 def errors(*names: str) -> dict[int | str, dict[str, Any]]:
