@@ -5,7 +5,7 @@ stopped goes on where it was when it is started again.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,13 @@ from mta.from_settings import known_providers, make_resolver
 from store.database import Connection, Database
 from web.faces.contact_imports import import_answer, import_face
 
+ImportArgument = Annotated[
+    str, typer.Argument(metavar="IMPORT", help="Id of the import or its beginning, from `contacts imports`.")
+]
+
 _PREVIEWED = 3
+_MOST = 50
+"""Imports in a list."""
 _COUNTS = (
     Column("total", "lines", justify="right"),
     Column("created", justify="right"),
@@ -49,9 +55,9 @@ _COUNTS = (
 _IMPORTS = (
     Column("name", style="bold"),
     Column("status"),
-    *_COUNTS,
-    Column("created_at", "begun", drop=1),
-    Column("id", style="dim", drop=2),
+    *(replace(count, drop=2) for count in _COUNTS),
+    Column("created_at", "begun", drop=3),
+    Column("id", style="dim", drop=0),
 )
 _ASKING = (
     Column("waiting", "to be asked", justify="right"),
@@ -132,7 +138,7 @@ def import_list(
 
 
 def show_import(
-    identifier: Annotated[UUID, typer.Argument(metavar="IMPORT", help="Id of the import, from `contacts imports`.")],
+    named: ImportArgument,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -141,6 +147,7 @@ def show_import(
     async def work(database: Database) -> dict[str, Any]:
         async with database.connection() as connection:
             owner = (await chosen(connection, application)).id
+            identifier = await _import_named(connection, owner, named)
             found = await imports.get(connection, owner, identifier)
             return import_answer(found, await confirmations.asking(connection, identifier))
 
@@ -160,7 +167,7 @@ def show_imports(application: ApplicationOption = "", as_json: JsonOption = Fals
     async def work(database: Database) -> list[Import]:
         async with database.connection() as connection:
             owner = (await chosen(connection, application)).id
-            return list((await imports.page(connection, owner, Window(50))).entries)
+            return list((await imports.page(connection, owner, Window(_MOST))).entries)
 
     emit(
         with_database(work), import_face, cells=_cells, as_json=as_json, columns=_IMPORTS, empty="Nothing was imported."
@@ -168,7 +175,7 @@ def show_imports(application: ApplicationOption = "", as_json: JsonOption = Fals
 
 
 def stop_import(
-    identifier: Annotated[UUID, typer.Argument(metavar="IMPORT", help="Id of the import, from `contacts imports`.")],
+    named: ImportArgument,
     application: ApplicationOption = "",
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -179,6 +186,7 @@ def stop_import(
     async def work(database: Database) -> tuple[Import, int]:
         async with database.transaction() as connection:
             owner = (await chosen(connection, application)).id
+            identifier = await _import_named(connection, owner, named)
             return await imports.stop(connection, owner, identifier, by())
 
     found, unasked = with_database(work)
@@ -246,6 +254,12 @@ async def segment_named(connection: Connection, application_id: UUID, text: str)
     known = (await segments.page(connection, application_id, Window(segments.MOST))).entries
     candidates = [Candidate(one.id, one.name) for one in known]
     return the_one(text, "segment", candidates, "postlane segments list")
+
+
+async def _import_named(connection: Connection, application_id: UUID, text: str) -> UUID:
+    known = (await imports.page(connection, application_id, Window(_MOST))).entries
+    candidates = [Candidate(one.id, about=one.name) for one in known]
+    return the_one(text, "import", candidates, "postlane contacts imports")
 
 
 async def _topic_named(connection: Connection, application_id: UUID, text: str) -> UUID:

@@ -28,7 +28,7 @@ _COLUMNS: Final = (
     Column("width", drop=4),
     Column("height", drop=4),
     Column("size", drop=2),
-    Column("id", style="dim", drop=1),
+    Column("id", style="dim", drop=0),
 )
 _MOST: Final = 1_000
 """Images in a list."""

@@ -31,7 +31,7 @@ _COLUMNS: Final = (
     Column("from", wrap=True, drop=2),
     Column("subject", wrap=True, drop=4),
     Column("detail", style="dim", wrap=True, drop=5),
-    Column("id", style="dim"),
+    Column("id", style="dim", drop=0),
 )
 
 

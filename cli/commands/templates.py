@@ -47,10 +47,10 @@ VariableOption = Annotated[
 _KINDS: Final = {".html": Kind.HTML, ".htm": Kind.HTML, ".mjml": Kind.MJML, ".json": Kind.BLOCKS}
 _COLUMNS: Final = (
     Column("name", style="bold", wrap=True),
-    Column("alias"),
+    Column("alias", drop=1),
     Column("status"),
     Column("updated_at", "changed", drop=2),
-    Column("id", style="dim", drop=1),
+    Column("id", style="dim", drop=0),
 )
 _SHOWN: Final = (
     Column("name", style="bold"),
