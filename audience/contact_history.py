@@ -16,6 +16,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from audience import newly_confirmed
 from audience.choices import Act
 from core.paging import Page
 from store.database import Connection
@@ -42,6 +43,10 @@ class Changed(StrEnum):
     LIST_REMOVED = "list_removed"
     """The application took them off."""
     DELETED = "deleted"
+
+
+_CONFIRMING: Final = frozenset({Changed.CONFIRMED, Changed.LIST_JOINED, Changed.LIST_CONFIRMED})
+"""What an automation may wait for."""
 
 
 class ContactSource(StrEnum):
@@ -140,6 +145,9 @@ async def note_each(
         "ip": act.ip or None, "actor": act.actor, "source_id": act.source_id, "detail": Jsonb(dict(detail or {})),
     }  # fmt: skip
     await connection.execute(_NOTE, names)
+    if what in _CONFIRMING:
+        segment = (detail or {}).get("segment_id") if what is not Changed.CONFIRMED else None
+        await newly_confirmed.note(connection, application_id, contacts, UUID(str(segment)) if segment else None)
 
 
 async def page(connection: Connection, contact_id: UUID, limit: int = KEPT) -> Page[ContactPast]:

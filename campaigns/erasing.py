@@ -1,8 +1,9 @@
 """Forgetting a person: all that an application holds about them goes, in one transaction.
 
-Contact, lists and history, choices and their history, a sign-up that waits, engagement, the person in stored mail and
-in mail that came back, captured test mail. Figures stay, for they name nobody. What stays is the hash of the address on
-the suppression list: they are not written to again. What was told to webhooks goes with their retention.
+Contact, lists and history, choices and their history, a sign-up that waits, runs of automations with the events that
+began them, engagement, the person in stored mail and in mail that came back, captured test mail. Figures stay, for they
+name nobody. What stays is the hash of the address on the suppression list: they are not written to again. What was told
+to webhooks goes with their retention.
 
 Stands here because reports of campaigns are the highest shelf on which something of a person lies: whoever refused the
 mail may have named them. Mail that a worker holds at that moment is gone over by `finish`, a duty, until it has ended.
@@ -18,6 +19,7 @@ from audience.choices import Person, Source
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Contact
 from audience.importing import merging
+from campaigns.automations import forgetting as automations
 from core.ids import lowest_at
 from messages import erasing as mail
 from messages.erasing import Blanked
@@ -72,6 +74,7 @@ async def erase(
     if contact is not None:
         await contact_telling.tell(connection, EventType.CONTACT_DELETED, [_bare(contact)])
         await contacts.forget(connection, [contact.id])
+    await automations.forget_person(connection, person, contact.id if contact else None)
     await confirmations.forget_person(connection, person.application_id, person.address)
     await choices.forget(connection, person)
     # In the order in which outcomes are recorded: queue, soft bounces, suppressions. The two never wait in a circle.
@@ -96,6 +99,7 @@ async def finish(database: Database) -> None:
             person = erasure.person
             found = await _mail(connection, person, lowest_at(erasure.asked_at + _LATER))
             if await contacts.find(connection, person.application_id, person.address) is None:  # nobody anew
+                await automations.forget_person(connection, person, None)
                 await engagement.forget_person(connection, person.application_id, person.address)
                 await suppressions.keep_as_hash(connection, person.application_id, person.address)
             await erasures.gone_over(connection, erasure, left=bool(found.under_way))

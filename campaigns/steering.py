@@ -66,6 +66,13 @@ async def schedule(connection: Connection, known: Campaign, at: datetime | None,
     return await repository.move(connection, known, Act.SCHEDULE, schedule=(at,))
 
 
+async def repeat(connection: Connection, known: Campaign, at: datetime, name: str) -> Campaign:
+    """A copy of it that begins at an instant which has just come; how late it may begin its plan says."""
+    made = await duplicate(connection, known, name)
+    await _fix_words(connection, made)
+    return await repository.move(connection, made, Act.SCHEDULE, schedule=(at,))
+
+
 async def pause(connection: Connection, known: Campaign) -> Campaign:
     """Nothing of it leaves from the commit on, but for what is on the wire."""
     moved = await repository.move(connection, known, Act.PAUSE)

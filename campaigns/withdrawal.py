@@ -16,9 +16,10 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
-from audience import choices, confirmations, contacts, forms
+from audience import choices, confirmations, contacts, forms, newly_confirmed
 from audience.importing import imports
 from campaigns import repository as campaigns
+from campaigns.automations import forgetting as automations
 from core.refusal import Refused, conflict
 from messages import repository
 from pools import assignments
@@ -57,6 +58,7 @@ async def delete_application(
             raise _has_mail(found)
         stopped = await accounts.delete_keys(connection, identifier)
         await campaigns.cancel_all(connection, identifier, "its application was deleted")
+        await automations.stop_all(connection, identifier)
     if stopped:
         await settle()
     if cancel:
@@ -68,6 +70,8 @@ async def delete_application(
         await choices.forget_application(connection, identifier)
         await contacts.forget_application(connection, identifier)
         await forms.forget_application(connection, identifier)
+        await automations.forget_application(connection, identifier)
+        await newly_confirmed.forget_application(connection, identifier)
         await templates.forget_application(connection, identifier)
         await images.forget_application(connection, identifier)
         await confirmations.forget_application(connection, identifier)

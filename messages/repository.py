@@ -201,7 +201,7 @@ async def find_email(
         ).fetchall()
     )
     tags, expires_at, html, text, topic_id, content_id, contact_id = row[12:]
-    if contact_id is not None:
+    if contact_id is not None and content_id != email_id:  # a campaign's
         html, text = await personal.shown(connection, content_id, contact_id)
     states = tuple({r.state for r in recipients})
     heard = (await _heard(connection, [email_id])).get(email_id, "")

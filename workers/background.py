@@ -18,6 +18,7 @@ from audience.checks import MailRecords
 from audience.links import LinkSeal
 from campaigns import erasing
 from campaigns import work as campaigns
+from campaigns.automations import entering, forgetting, repeating, running
 from campaigns.forgetting import forget_gone
 from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
@@ -92,6 +93,11 @@ class Background:
         """Put mail of campaigns into the queue."""
         await campaigns.feed_all(self.reports.database, self.settings.sandbox_domain)
 
+    async def do_automations(self) -> None:
+        """Begin runs of people who confirmed, and do the steps that are due."""
+        await entering.enter_confirmed(self.reports.database)
+        await running.do_due(self.reports.database, self.settings.sandbox_domain)
+
     async def ask_again(self) -> None:
         """Ask people who are about to be written to no more whether they still want it."""
         if self.signups.public_url:
@@ -140,6 +146,10 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of campaigns that go on", 2.0, lambda background: campaigns.release(background.reports.database)),
     Duty("winners of experiments", 5.0, lambda background: campaigns.decide(background.reports.database)),
     Duty("campaigns that end", 1.0, lambda background: campaigns.finish(background.reports.database)),
+    Duty("automations", 0.5, Background.do_automations),
+    Duty("campaigns of rules", 2.0, lambda background: repeating.make_due(background.reports.database)),
+    Duty("automations that were stopped", 5.0, lambda background: running.cancel_stopped(background.reports.database)),
+    Duty("runs of nobody", 60.0, lambda background: forgetting.forget_gone(background.reports.database)),
     Duty("campaigns of nobody", 60.0, lambda background: forget_gone(background.reports.database)),
 )
 

@@ -15,6 +15,7 @@ from alarms import breakers, seeds
 from alarms import repository as alarm_repository
 from audience import confirmations, contact_retention, topics
 from audience.contact_retention import ContactDays
+from campaigns.automations import forgetting as automations
 from core.clock import Clock
 from core.logs import get_logger
 from core.publish import HintPublisher
@@ -81,6 +82,10 @@ class Scheduler:
         await contact_retention.forget_unconfirmed(self.database, self.kept_contacts.unconfirmed)
         await contact_retention.forget_history(self.database, self.kept_contacts.history)
 
+    async def old_runs(self) -> None:
+        """Runs that are over and events, as long as mail."""
+        await automations.forget_old(self.database, self.retention.event_days)
+
 
 def _transaction(do: Callable[[Connection], Awaitable[object]]) -> Callable[[Scheduler], Awaitable[object]]:
     """What needs no more than that."""
@@ -109,6 +114,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
     Duty("old sign-ups", 600.0, _transaction(confirmations.forget)),
     Duty("old contacts", 3600.0, Scheduler.old_contacts),
+    Duty("old runs of automations", 600.0, Scheduler.old_runs),
     Duty("deleted topics", 3600.0, _transaction(topics.forget_deleted)),
     Duty("old throttles", 3600.0, _transaction(throttle_repository.forget)),
     Duty("old warm-up days", 3600.0, _transaction(forget_days)),

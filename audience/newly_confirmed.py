@@ -1,0 +1,56 @@
+"""Who said yes a moment ago, and who is new on a list: told once, to the automations that wait for that.
+
+A row is written in the transaction that confirms, and taken in the one that begins what follows: no kill between the
+two loses anybody or takes anybody twice. Nothing is written while no automation of the application waits. Imports write
+nothing: whoever brings a list from elsewhere does not mean to welcome everybody on it.
+
+Works on the caller's connection and never commits.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from store.database import Connection
+
+CONFIRMED: Final = "postlane:contact.confirmed"
+"""Name of the event, as automations name it."""
+
+_NOTE: Final = f"""
+INSERT INTO confirmed_contacts (application_id, contact_id, segment_id)
+SELECT %(application)s, contact_id, %(segment)s FROM unnest(%(contacts)s::uuid[]) AS u(contact_id)
+ WHERE EXISTS (SELECT FROM automations a WHERE a.application_id = %(application)s AND a.event_name = '{CONFIRMED}'
+                  AND a.state = 'enabled')
+"""
+
+_TAKE: Final = """
+DELETE FROM confirmed_contacts
+ WHERE id = ANY(ARRAY(SELECT id FROM confirmed_contacts ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
+RETURNING application_id, contact_id, segment_id
+"""
+
+
+class Confirmed(NamedTuple):
+    """A contact who is confirmed now, or on a list now."""
+
+    application_id: UUID
+    contact_id: UUID
+    segment_id: UUID | None
+    """The list; None: consent itself."""
+
+
+async def note(connection: Connection, application_id: UUID, contacts: Sequence[UUID], segment_id: UUID | None) -> None:
+    """These are."""
+    names = {"application": application_id, "contacts": list(contacts), "segment": segment_id}
+    await connection.execute(_NOTE, names)
+
+
+async def take(connection: Connection, most: int) -> list[Confirmed]:
+    """The oldest of them, for whoever does what follows in this transaction."""
+    rows = await (await connection.execute(_TAKE, [most])).fetchall()
+    return [Confirmed(*row) for row in rows]
+
+
+async def forget_application(connection: Connection, application_id: UUID) -> None:
+    """An application is gone."""
+    await connection.execute("DELETE FROM confirmed_contacts WHERE application_id = %s", [application_id])
