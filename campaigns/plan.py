@@ -45,6 +45,10 @@ class Window:
         """The next moment at which it is open: now, when it is."""
         return min(max(start, now) for start, end in self._around(now) if end > now)
 
+    def closes(self, now: datetime) -> datetime:
+        """When the stretch ends that is open now."""
+        return min(end for start, end in self._around(now) if start <= now < end)
+
     def _around(self, now: datetime) -> list[tuple[datetime, datetime]]:
         today = now.astimezone(ZoneInfo(self.zone)).date()
         days = [today + timedelta(days=n) for n in range(-1, _WEEK)]

@@ -148,6 +148,11 @@ async def stop(connection: Connection, known: Campaign, reason: str) -> None:
         await halted.halt(connection, known.id, reason)
 
 
+async def went_on(connection: Connection, identifier: UUID) -> None:
+    """Mail of it may leave again that was held: claims that are under way are looked after for a while."""
+    await connection.execute("UPDATE campaigns SET updated_at = now() WHERE id = %s", [identifier])
+
+
 async def is_sending(connection: Connection, application_id: UUID) -> bool:
     """Whether a campaign of the application is."""
     cursor = await connection.execute(

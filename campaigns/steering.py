@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from audience import segments, topics
-from campaigns import contents, feed, repository, retrying, tallies
+from campaigns import contents, feed, repository, retrying, tallies, windows
 from campaigns.following import Follow, Whom, repeated
 from campaigns.model import MAX_NAME, Campaign, Draft
 from campaigns.states import OPEN, Act, CampaignState
@@ -88,6 +88,7 @@ async def resume(connection: Connection, known: Campaign) -> Campaign:
     if known.state is CampaignState.STOPPED:
         await tallies.add(connection, {(known.id, name): n for name, n in forgiven(known.tallies).items()})
     await halted.let_go(connection, known.id)
+    await windows.shut(connection, moved)
     return moved
 
 

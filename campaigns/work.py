@@ -17,7 +17,7 @@ from uuid import UUID
 
 from alarms import rule_settings
 from alarms.model import AlarmKind
-from campaigns import feed, repository, retrying, settle, snapshot, tallies
+from campaigns import feed, repository, retrying, settle, snapshot, tallies, windows
 from campaigns.experiment import REST, Winner, best
 from campaigns.model import Campaign
 from campaigns.states import Act, CampaignState, RowState
@@ -70,8 +70,8 @@ UPDATE campaign_recipients r SET state = 'cancelled', ended_at = now() FROM chos
 
 # Whoever halts one moves it in the same transaction, so behind this lock the two say the same, or never will.
 _HALTED_BUT_SENDING: Final = """
-SELECT c.id FROM campaigns c WHERE c.state = 'sending' AND c.id IN (SELECT campaign_id FROM halted_campaigns)
-   FOR NO KEY UPDATE SKIP LOCKED
+SELECT c.id FROM campaigns c WHERE c.state = 'sending' AND c.id IN (
+  SELECT campaign_id FROM halted_campaigns WHERE why <> %s) FOR NO KEY UPDATE SKIP LOCKED
 """
 
 # No claim takes so long; and mail that waits for its own time may be much, and is not looked at for ever.
@@ -146,9 +146,11 @@ async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain
 
 
 async def release(database: Database) -> None:
-    """Make due what a claim has put aside although its campaign had just gone on, and halt nothing that is sending."""
+    """Make due what a claim has put aside although its campaign had just gone on, and halt nothing that is sending but
+    outside of its window."""
+    await windows.keep(database)
     async with database.transaction() as connection:
-        for (campaign_id,) in await (await connection.execute(_HALTED_BUT_SENDING)).fetchall():
+        for (campaign_id,) in await (await connection.execute(_HALTED_BUT_SENDING, [halted.WINDOW])).fetchall():
             await halted.let_go(connection, campaign_id)
     async with database.connection() as connection:
         rows = await (await connection.execute(_GONE_ON)).fetchall()

@@ -27,7 +27,8 @@ INLINE_CONTENT = 64 * 1024
 
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
-  SELECT d.email_id, d.position, coalesce(d.campaign_id IN (SELECT campaign_id FROM halted_campaigns), false) AS halted
+  SELECT d.email_id, d.position,
+         coalesce(d.campaign_id IN (SELECT campaign_id FROM halted_campaigns WHERE at <= now()), false) AS halted
     FROM unnest(%(destinations)s::text[]) AS wanted(destination), LATERAL (
     SELECT email_id, position, campaign_id FROM delivery_queue q
      WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
@@ -64,7 +65,7 @@ SELECT q.email_id, q.position FROM delivery_queue q
  WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
    AND q.email_id = ANY(%(emails)s::uuid[]) AND q.claimed_by = %(worker)s AND q.due_at > now()
    AND NOT EXISTS (SELECT {forbidding("q")}) AND {refusing("q")} IS NULL
-   AND NOT EXISTS (SELECT FROM halted_campaigns h WHERE h.campaign_id = q.campaign_id)
+   AND NOT EXISTS (SELECT FROM halted_campaigns h WHERE h.campaign_id = q.campaign_id AND h.at <= now())
 """
 
 # A locked row is one whose outcome is being committed: waiting for it could be a deadlock.

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.plan import DAYS, Plan, Window, allowed, burst, due_locally, from_json, to_json
+from campaigns.windows import shut_from
 from core.refusal import Refused
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"])
@@ -37,6 +38,17 @@ def test_a_window_opens_within_a_week_and_is_open_then(window: Window, now: date
     assert now <= opens <= now + timedelta(days=8)
     assert window.is_open(opens)
     assert window.is_open(now) == (opens == now)
+
+
+@settings(max_examples=50)
+@given(window=WINDOWS, now=MOMENTS)
+def test_a_window_is_open_until_it_closes(window: Window, now: datetime) -> None:
+    opened = window.opens(now)
+    closes = window.closes(opened)
+
+    assert window.is_open(closes - timedelta(microseconds=1))
+    assert shut_from(window, opened) is None or shut_from(window, opened) == closes
+    assert window.is_open(closes) or shut_from(window, closes) == closes
 
 
 @settings(max_examples=50)
