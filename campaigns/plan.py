@@ -49,6 +49,10 @@ class Window:
         """When the stretch ends that is open now."""
         return min(end for start, end in self._around(now) if start <= now < end)
 
+    def next_open(self, now: datetime) -> tuple[datetime, datetime]:
+        """From when to when it is open, now or the next time."""
+        return min((start, end) for start, end in self._around(now) if end > now)
+
     def _around(self, now: datetime) -> list[tuple[datetime, datetime]]:
         today = now.astimezone(ZoneInfo(self.zone)).date()
         days = [today + timedelta(days=n) for n in range(-1, _WEEK)]
