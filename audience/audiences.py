@@ -29,7 +29,7 @@ _BEFORE_ALL, _BEHIND_ALL = UUID(int=0), UUID(int=(1 << 128) - 1)
 
 # Elsewhere a statement is short, and parallel workers or large hash tables cost more than they give; here they are what
 # brings a million people under a second. They end with the transaction, and so does a filter that is too much.
-_FOR_A_COUNT: Final = """
+FOR_A_COUNT: Final = """
 SELECT set_config('max_parallel_workers_per_gather', '2', true), set_config('work_mem', '64MB', true),
        set_config('statement_timeout', '20s', true)
 """
@@ -67,7 +67,7 @@ async def count(connection: Connection, application_id: UUID, audience: Audience
     asked = _among(select(func.count()), application_id, audience, now)
     try:
         async with connection.transaction():
-            await connection.execute(_FOR_A_COUNT)
+            await connection.execute(FOR_A_COUNT)
             cursor = await connection.execute(*compiled(asked))
             row = await cursor.fetchone()
     except QueryCanceled:

@@ -15,7 +15,10 @@ from core.ids import uuid7
 from core.refusal import invalid
 from messages.personal import EACH
 from store.database import Connection
+from templates.checks import shingles
 from templates.limits import Bounds
+from templates.placeholders import UnclosedError
+from templates.plain import text_of_html
 from templates.render import Compiled, RenderError, TooMuch, compile_line, compile_text
 
 _FILLER: Final = "&#847;&zwnj;&nbsp;" * 40
@@ -46,23 +49,37 @@ class Content:
 async def write(connection: Connection, campaign_id: UUID, variants: Sequence[Mapping[str, Words]]) -> None:
     """Fix what is sent: for each variant words by language, "" for everybody else's."""
     rows = [
-        (uuid7(), campaign_id, number, language, words.sender, words.subject, with_preview(words), words.text)
+        _row(campaign_id, number, language, words)
         for number, languages in enumerate(variants)
         for language, words in languages.items()
     ]
     await connection.execute("DELETE FROM campaign_contents WHERE campaign_id = %s", [campaign_id])
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO campaign_contents (id, campaign_id, variant, language, sender, subject, html, body)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO campaign_contents"
+            " (id, campaign_id, variant, language, sender, subject, html, body, shingles)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
+
+
+def _row(campaign_id: UUID, number: int, language: str, words: Words) -> tuple[object, ...]:
+    kept = sorted(sample(words))
+    return uuid7(), campaign_id, number, language, words.sender, words.subject, with_preview(words), words.text, kept
 
 
 async def contents_of(connection: Connection, campaign_id: UUID) -> dict[tuple[int, str], Content]:
     """By variant and language."""
     rows = await (await connection.execute(_READ, [campaign_id])).fetchall()
     return {(row[1], row[2]): Content(row[0], row[3], row[4]) for row in rows}
+
+
+def sample(words: Words) -> frozenset[int]:
+    """What is kept of its words, to tell whether the same was sent before (`checking/alike`)."""
+    try:
+        return shingles(text_of_html(words.html) if words.html else words.text or "")
+    except UnclosedError:
+        return shingles(words.html or "")
 
 
 def check_syntax(words: Words) -> None:

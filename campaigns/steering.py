@@ -17,7 +17,7 @@ from campaigns.states import OPEN, Act, CampaignState
 from campaigns.watching import forgiven
 from core.addresses import AddressError, parse_mailbox
 from core.queues import Lane
-from core.refusal import conflict, invalid, not_found
+from core.refusal import Refused, conflict, invalid, not_found
 from messages import halted
 from store.database import Connection
 
@@ -213,11 +213,8 @@ async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
 
 async def _fix_words(connection: Connection, known: Campaign) -> None:
     """Everything that a start needs, and the words as they are now."""
-    if known.segment_id is None and known.follow is None:
-        raise invalid("segment_id", "a broadcast needs a segment: whom it goes to")
-    for words in known.experiment.words(known.words):
-        await asyncio.to_thread(contents.check_whole, words)
-    await _check(connection, known.application_id, draft_of(known), capture=known.capture)
+    for obstacle in await obstacles(connection, known):
+        raise obstacle
     if known.topic_id is None:
         topic = await topics.default_of(connection, known.application_id)
         await connection.execute("UPDATE campaigns SET topic_id = %s WHERE id = %s", [topic, known.id])
@@ -231,6 +228,22 @@ async def _zone(connection: Connection, known: Campaign) -> None:
         cursor = await connection.execute("SELECT FROM pg_timezone_names WHERE name = %s LIMIT 1", names)
         if await cursor.fetchone() is None:
             raise invalid("plan.zone", "the database does not know this time zone", "Choose one of the same hours.")
+
+
+async def obstacles(connection: Connection, known: Campaign) -> list[Refused]:
+    """All that forbids a start, the first of which it is refused with."""
+    nobody = known.segment_id is None and known.follow is None
+    found = [invalid("segment_id", "a broadcast needs a segment: whom it goes to")] if nobody else []
+    for words in known.experiment.words(known.words):
+        try:
+            await asyncio.to_thread(contents.check_whole, words)
+        except Refused as error:
+            found.append(error)
+    try:
+        await _check(connection, known.application_id, draft_of(known), capture=known.capture)
+    except Refused as error:
+        found.append(error)
+    return found
 
 
 async def _segment(connection: Connection, application_id: UUID, segment_id: UUID) -> None:

@@ -140,6 +140,12 @@ def _shown(text: str) -> str:
     return f"`{text[:80]}`" if text else "an empty one"
 
 
+def links_of(html: str) -> tuple[list[str], list[str]]:
+    """Where the links of an HTML lead, and its images are: each address once, in their order."""
+    seen = _Seen(html)
+    return list(dict.fromkeys(href for href, _ in seen.links)), list(dict.fromkeys(src for src, _ in seen.images))
+
+
 def shingles(text: str) -> frozenset[int]:
     """A content as a sample of its word sequences, for `likeness`: at most 400 numbers of 63 bits, to be stored.
     Placeholders and numbers do not count, so that another name or price makes no new content."""

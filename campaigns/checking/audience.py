@@ -1,0 +1,148 @@
+"""Whom a campaign would go to: how many, who of them may not get it and why, at which domains, and what they lack.
+
+Counted by PostgreSQL in one pass over the segment. Whether somebody may get mail costs twenty times as much to ask as
+to count them, so of a large audience a part is asked: those whose id ends in certain bytes, which are random.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg.errors import QueryCanceled
+
+from audience import properties
+from audience.audiences import FOR_A_COUNT
+from audience.properties import Definitions
+from audience.variables import NAMES
+from campaigns import people
+from campaigns.checking.model import People
+from campaigns.model import Campaign
+from core.refusal import conflict
+from messages.unsubscribe_headers import PLACEHOLDERS
+from store.database import Connection
+
+ASKED: Final = 20_000
+"""People of whom it is asked whether they may get it, or all; a few more or fewer as chance has it."""
+_BYTES: Final = 256
+"""Values of the byte of an id that decides who is asked. Tapering looks at another one."""
+
+_COUNT: Final = """
+SELECT substring(c.address FROM '@([^@]*)$') AS domain, count(*){lacking}
+  FROM ({people}) p JOIN contacts c ON c.id = p.id GROUP BY 1
+"""
+
+_MAY_GET: Final = """
+WITH person AS MATERIALIZED (
+  SELECT {columns} FROM ({people}) s JOIN contacts c ON c.id = s.id
+   WHERE get_byte(uuid_send(c.id), 14) < %(asked_bytes)s)
+SELECT reason, domain, count(*) FROM (
+  SELECT {ineligible} AS reason, substring(p.address FROM '@([^@]*)$') AS domain FROM person p) judged GROUP BY 1, 2
+"""
+
+_ZONES: Final = """
+SELECT coalesce(z.name, %(zone)s), count(*) FROM ({people}) p JOIN contacts c ON c.id = p.id
+  LEFT JOIN pg_timezone_names z ON z.name = c.time_zone GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Variables that a content cannot do without."""
+
+    of_people: tuple[str, ...] = ()
+    """Those that a contact may have or not."""
+    unknown: tuple[str, ...] = ()
+    """Those that no contact has."""
+
+
+async def variables(connection: Connection, campaign: Campaign, required: Iterable[str]) -> Variables:
+    """The required paths, sorted by whether anybody can have them."""
+    return sorted_out(required, await properties.known(connection, campaign.application_id))
+
+
+def sorted_out(required: Iterable[str], definitions: Definitions) -> Variables:
+    """The same. Pure."""
+    own = {name.strip("{}") for name in PLACEHOLDERS} | {"contact", "email"}
+    names = {path.removeprefix("contact.") for path in required} - own
+    lacked = {name for name in names if name in NAMES or name in definitions}
+    filled = {name for name in lacked if name in definitions and definitions[name].fallback is not None}
+    return Variables(tuple(sorted(lacked - filled)), tuple(sorted(names - lacked)))
+
+
+async def counted(connection: Connection, campaign: Campaign, lacking: Sequence[str]) -> People:
+    """The people of a campaign whose `started_at` is now. Raises Refused: its segment cannot be asked, or that takes
+    too long."""
+    try:
+        async with connection.transaction():
+            await connection.execute(FOR_A_COUNT)
+            return await _counted(connection, campaign, lacking)
+    except QueryCanceled:
+        raise conflict("counting its people takes longer than 20 seconds", "Ask again at a quieter time.") from None
+
+
+async def _counted(connection: Connection, campaign: Campaign, lacking: Sequence[str]) -> People:
+    asked, names = await people.question(connection, campaign)
+    columns = "".join(f", count(*) FILTER (WHERE {_absent(name, n)})" for n, name in enumerate(lacking))
+    keys = {f"lacking_{n}": name for n, name in enumerate(lacking)}
+    statement = _COUNT.format(people=asked, lacking=columns)
+    rows = await (await connection.execute(statement, names | keys)).fetchall()
+    total = sum(row[1] for row in rows)
+    part = min(_BYTES, -(-_BYTES * ASKED // total)) if total else _BYTES
+    found = await _judged(connection, campaign, part) if total else Counter[tuple[str | None, str]]()
+    lacked = {name: n for at, name in enumerate(lacking) if (n := sum(row[2 + at] for row in rows))}
+    domains = {str(row[0]): int(row[1]) for row in rows}
+    return put_together(domains, found, lacked, exact=part == _BYTES)
+
+
+async def _judged(connection: Connection, campaign: Campaign, part: int) -> Counter[tuple[str | None, str]]:
+    """How many may not get it, by reason and domain, of those who are asked."""
+    asked, names = await people.question(connection, campaign)
+    reason, rules = await people.eligible(connection, campaign, people.Moment.FIXING)
+    statement = _MAY_GET.format(columns=people.COLUMNS, people=asked, ineligible=reason)
+    own: dict[str, Any] = {"asked_bytes": part, "topic": campaign.topic_id}
+    rows = await (await connection.execute(statement, names | rules | own)).fetchall()
+    return Counter({(why, domain): n for why, domain, n in rows})
+
+
+def put_together(
+    domains: Mapping[str, int], judged: Mapping[tuple[str | None, str], int], lacking: Mapping[str, int], *, exact: bool
+) -> People:
+    """The figures: as counted, or those of the part that was asked, drawn up to the whole. Pure."""
+    total, asked = sum(domains.values()), sum(judged.values())
+    scale = 1.0 if exact or not asked else total / asked
+    skipped = Counter[str]()
+    may_get = Counter[str]()
+    for (reason, domain), n in judged.items():
+        if reason is None:
+            may_get[domain] += n
+        else:
+            skipped[reason] += n
+    if not exact:
+        return _drawn_up(domains, may_get, skipped, lacking, scale)
+    return People(total, may_get.total(), dict(skipped), True, dict(may_get), dict(lacking))
+
+
+def _drawn_up(
+    domains: Mapping[str, int], may_get: Counter[str], skipped: Counter[str], lacking: Mapping[str, int], scale: float
+) -> People:
+    """Every domain has the share that all have: of most of them too few were asked."""
+    total = sum(domains.values())
+    share = may_get.total() * scale / total if total else 0.0
+    reached = {domain: kept for domain, n in domains.items() if (kept := round(n * share))}
+    left_out = {reason: round(n * scale) for reason, n in skipped.items()}
+    return People(total, max(0, total - sum(left_out.values())), left_out, False, reached, dict(lacking))
+
+
+async def by_zone(connection: Connection, campaign: Campaign) -> dict[str, int]:
+    """How many people of the segment live in which time zone; of whom it is not known are in the plan's own."""
+    asked, names = await people.question(connection, campaign)
+    cursor = await connection.execute(_ZONES.format(people=asked), names | {"zone": campaign.plan.zone})
+    return dict(await cursor.fetchall())
+
+
+def _absent(name: str, number: int) -> str:
+    """A condition on contact `c`: it has no such value."""
+    if name in NAMES:
+        return f"nullif(c.{name}, '') IS NULL"
+    return f"nullif(c.properties->>%(lacking_{number})s, '') IS NULL"
