@@ -45,10 +45,20 @@ def eligible(rules: Rules, moment: Moment) -> Part:
     return eligibility.ineligible("p", rules, moment), eligibility.names(rules)
 
 
+async def rules_of(connection: Connection, campaign: Campaign) -> Rules:
+    """What holds for its people."""
+    segment = campaign.segment_id and await segments.find(connection, campaign.application_id, campaign.segment_id)
+    list_id = segment.id if segment and segment.filter is None else None
+    whose = (campaign.id, campaign.topic_id, list_id)
+    assert campaign.started_at is not None, "it has begun"
+    heard = campaign.heard_since or await eligibility.heard_since(connection, campaign.application_id)
+    return await eligibility.rules_for(connection, whose, heard, campaign.started_at)
+
+
 async def rules_in_turn(connection: Connection, campaign: Campaign, moment: Moment) -> Rules:
-    """What holds for its people. Until the end of the transaction nobody else decides about those of its topic, where
-    that could be one too many. Whoever holds the campaign would keep its pause waiting here: ask this first."""
-    rules = await _rules(connection, campaign)
+    """The same for whoever decides. Until the end of the transaction nobody else decides about those of its topic,
+    where that could be one too many. Whoever holds the campaign would keep its pause waiting here: ask this first."""
+    rules = await rules_of(connection, campaign)
     if moment is Moment.FIXING or rules.policy.most_per_week is not None:
         await eligibility.alone(connection, campaign.topic_id)
     return rules
@@ -57,12 +67,3 @@ async def rules_in_turn(connection: Connection, campaign: Campaign, moment: Mome
 def outcome_of(reason: str) -> RowState:
     """The outcome of a row whose person may not get the mail for this reason."""
     return RowState(OUTCOMES.get(reason, RowState.SUPPRESSED))
-
-
-async def _rules(connection: Connection, campaign: Campaign) -> Rules:
-    segment = campaign.segment_id and await segments.find(connection, campaign.application_id, campaign.segment_id)
-    list_id = segment.id if segment and segment.filter is None else None
-    whose = (campaign.id, campaign.topic_id, list_id)
-    assert campaign.started_at is not None, "it has begun"
-    heard = campaign.heard_since or await eligibility.heard_since(connection, campaign.application_id)
-    return await eligibility.rules_for(connection, whose, heard, campaign.started_at)

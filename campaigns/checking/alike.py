@@ -23,7 +23,7 @@ SHOWN: Final = 3
 _BEFORE: Final = """
 SELECT c.id, c.name, c.started_at, k.shingles FROM (
   SELECT id, name, started_at FROM campaigns
-   WHERE application_id = %(application)s AND topic_id = %(topic)s AND started_at IS NOT NULL AND id <> %(campaign)s
+   WHERE application_id = %(application)s AND topic_id = %(topic)s AND started_at IS NOT NULL AND id <> ALL(%(apart)s::uuid[])
    ORDER BY started_at DESC LIMIT %(last)s) c
   JOIN campaign_contents k ON k.campaign_id = c.id WHERE k.shingles IS NOT NULL
 """
@@ -58,9 +58,8 @@ async def findings(connection: Connection, campaign: Campaign, total: int) -> li
 async def alike(connection: Connection, campaign: Campaign) -> list[Before]:
     """Earlier campaigns that said the same, the likest first."""
     own = [contents.sample(words) for words in campaign.experiment.words(campaign.words)]
-    names = {
-        "application": campaign.application_id, "topic": campaign.topic_id, "campaign": campaign.id, "last": LAST,
-    }  # fmt: skip
+    apart = [campaign.id, *([campaign.follow.campaign_id] if campaign.follow else [])]  # meant to be the same again
+    names = {"application": campaign.application_id, "topic": campaign.topic_id, "apart": apart, "last": LAST}
     rows = await (await connection.execute(_BEFORE, names)).fetchall()
     every = [Before(row[0], row[1], row[2], _likeness(own, frozenset(row[3]))) for row in rows]
     best: dict[UUID, Before] = {}

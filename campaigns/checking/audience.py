@@ -98,7 +98,8 @@ async def _counted(connection: Connection, campaign: Campaign, lacking: Sequence
 async def _judged(connection: Connection, campaign: Campaign, part: int) -> Counter[tuple[str | None, str]]:
     """How many may not get it, by reason and domain, of those who are asked."""
     asked, names = await people.question(connection, campaign)
-    reason, rules = await people.eligible(connection, campaign, people.Moment.FIXING)
+    holds = await people.rules_of(connection, campaign)
+    reason, rules = people.eligible(holds, people.Moment.FIXING)
     statement = _MAY_GET.format(columns=people.COLUMNS, people=asked, ineligible=reason)
     own: dict[str, Any] = {"asked_bytes": part, "topic": campaign.topic_id}
     rows = await (await connection.execute(statement, names | rules | own)).fetchall()

@@ -95,7 +95,7 @@ async def _obstacles(connection: Connection, campaign: Campaign) -> list[Refused
 
 async def _of_people(connection: Connection, campaign: Campaign, *, before: bool) -> tuple[People, list[Finding]]:
     """The people, and what is to say of them: how few there are, what they lack, what they got already."""
-    if campaign.segment_id is None or not before:
+    if not _goes_to_somebody(campaign) or not before:
         return People(), []
     try:
         wanted = await audience.variables(connection, campaign, _required(campaign))
@@ -125,7 +125,7 @@ async def _words(connection: Connection, campaign: Campaign) -> list[Finding]:
 
 async def _somebodys(connection: Connection, campaign: Campaign) -> Mapping[str, object]:
     """Variables of somebody of the audience; none of nobody."""
-    if campaign.segment_id is None:
+    if not _goes_to_somebody(campaign):
         return {}
     try:
         asked, names = await people.question(connection, campaign)
@@ -136,6 +136,10 @@ async def _somebodys(connection: Connection, campaign: Campaign) -> Mapping[str,
         return {}
     who = (await contacts.by_ids(connection, [row[0]])).get(row[0])
     return variables(who, await properties.known(connection, campaign.application_id)) if who is not None else {}
+
+
+def _goes_to_somebody(campaign: Campaign) -> bool:
+    return campaign.segment_id is not None or campaign.follow is not None
 
 
 async def _domain_id(connection: Connection, campaign: Campaign) -> UUID | None:

@@ -41,12 +41,12 @@ def findings(looked: Looked) -> list[Finding]:
 
 
 def _alignment(looked: Looked) -> list[Finding]:
-    """DKIM is aligned always: we sign with the domain itself."""
+    """DKIM is aligned always: we sign with the domain itself. Without a policy nobody asks."""
     domain, return_path = looked.domain.name, looked.domain.return_path_domain
-    if dmarc.aligned(domain, return_path, looked.answers.txt, "aspf"):
-        return []
     record = dmarc.discover(domain, looked.answers.txt).record
-    strict = record is not None and record.strict("aspf")
+    if record is None or dmarc.aligned(domain, return_path, looked.answers.txt, "aspf"):
+        return []
+    strict = record.strict("aspf")
     why = "its DMARC record says aspf=s" if strict else "by their DMARC records they are of different owners"
     return [
         warns(

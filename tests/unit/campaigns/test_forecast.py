@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaigns.forecast import HORIZON, Forecast, Given, Hold, Ip, Ramp, Share, forecast, followed
+from campaigns.forecast import HORIZON, Forecast, Given, Hold, Ip, Ramp, Share, followed, forecast
 from campaigns.plan import Window
 from warmup.plan import Plan, parse
 
