@@ -23,7 +23,8 @@ SHOWN: Final = 3
 _BEFORE: Final = """
 SELECT c.id, c.name, c.started_at, k.shingles FROM (
   SELECT id, name, started_at FROM campaigns
-   WHERE application_id = %(application)s AND topic_id = %(topic)s AND started_at IS NOT NULL AND id <> ALL(%(apart)s::uuid[])
+   WHERE application_id = %(application)s AND topic_id = %(topic)s AND started_at IS NOT NULL AND deleted_at IS NULL
+     AND id <> ALL(%(apart)s::uuid[])
    ORDER BY started_at DESC LIMIT %(last)s) c
   JOIN campaign_contents k ON k.campaign_id = c.id WHERE k.shingles IS NOT NULL
 """
