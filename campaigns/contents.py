@@ -4,6 +4,7 @@ Each mail names its content, and workers keep what they have read of it (`messag
 another content. The preview text becomes the first, hidden words of the HTML.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,11 +49,7 @@ class Content:
 
 async def write(connection: Connection, campaign_id: UUID, variants: Sequence[Mapping[str, Words]]) -> None:
     """Fix what is sent: for each variant words by language, "" for everybody else's."""
-    rows = [
-        _row(campaign_id, number, language, words)
-        for number, languages in enumerate(variants)
-        for language, words in languages.items()
-    ]
+    rows = await asyncio.to_thread(_rows, campaign_id, variants)
     await connection.execute("DELETE FROM campaign_contents WHERE campaign_id = %s", [campaign_id])
     async with connection.cursor() as cursor:
         await cursor.executemany(
@@ -63,9 +60,13 @@ async def write(connection: Connection, campaign_id: UUID, variants: Sequence[Ma
         )
 
 
-def _row(campaign_id: UUID, number: int, language: str, words: Words) -> tuple[object, ...]:
-    kept = sorted(sample(words))
-    return uuid7(), campaign_id, number, language, words.sender, words.subject, with_preview(words), words.text, kept
+def _rows(campaign_id: UUID, variants: Sequence[Mapping[str, Words]]) -> list[tuple[object, ...]]:
+    return [
+        (uuid7(), campaign_id, number, language, words.sender, words.subject, with_preview(words), words.text, kept)
+        for number, languages in enumerate(variants)
+        for language, words in languages.items()
+        for kept in [sorted(sample(words))]
+    ]
 
 
 async def contents_of(connection: Connection, campaign_id: UUID) -> dict[tuple[int, str], Content]:

@@ -4,6 +4,7 @@ A content is kept as a sample of its word sequences (`templates/checks.shingles`
 begins; the words themselves are not read again.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,13 +59,14 @@ async def findings(connection: Connection, campaign: Campaign, total: int) -> li
 
 async def alike(connection: Connection, campaign: Campaign) -> list[Before]:
     """Earlier campaigns that said the same, the likest first."""
-    own = [contents.sample(words) for words in campaign.experiment.words(campaign.words)]
+    every = campaign.experiment.words(campaign.words)
+    own = await asyncio.to_thread(lambda: [contents.sample(words) for words in every])
     apart = [campaign.id, *([campaign.follow.campaign_id] if campaign.follow else [])]  # meant to be the same again
     names = {"application": campaign.application_id, "topic": campaign.topic_id, "apart": apart, "last": LAST}
     rows = await (await connection.execute(_BEFORE, names)).fetchall()
-    every = [Before(row[0], row[1], row[2], _likeness(own, frozenset(row[3]))) for row in rows]
+    found = [Before(row[0], row[1], row[2], _likeness(own, frozenset(row[3]))) for row in rows]
     best: dict[UUID, Before] = {}
-    for one in every:
+    for one in found:
         if one.likeness >= ALIKE and (one.id not in best or one.likeness > best[one.id].likeness):
             best[one.id] = one
     return sorted(best.values(), key=lambda one: one.likeness, reverse=True)[:SHOWN]

@@ -29,7 +29,6 @@ from core.refusal import Refused
 from messages.personal import variables
 from mta.guard import networks
 from store.database import Connection
-from templates.render import RenderError
 
 _BEFORE: Final = (CampaignState.DRAFT, CampaignState.SCHEDULED)
 _UNDER_WAY: Final = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.STOPPED)
@@ -98,7 +97,8 @@ async def _of_people(connection: Connection, campaign: Campaign, *, before: bool
     if not _goes_to_somebody(campaign) or not before:
         return People(), []
     try:
-        wanted = await audience.variables(connection, campaign, _required(campaign))
+        required = await asyncio.to_thread(wording.required, campaign.experiment.words(campaign.words))
+        wanted = await audience.variables(connection, campaign, required)
         found = await audience.counted(connection, campaign, wanted.of_people)
         again = await alike.findings(connection, campaign, found.total)
     except Refused as error:
@@ -107,20 +107,10 @@ async def _of_people(connection: Connection, campaign: Campaign, *, before: bool
     return found, [*_reached(found), *_unknown(wanted.unknown, found.total), *_lacking(found), *again]
 
 
-def _required(campaign: Campaign) -> frozenset[str]:
-    try:
-        return wording.required(campaign.experiment.words(campaign.words))
-    except RenderError:
-        return frozenset()  # the start is refused for that
-
-
 async def _words(connection: Connection, campaign: Campaign) -> list[Finding]:
     """What is said of the words as the first person found would get them."""
     known = await _somebodys(connection, campaign)
-    try:
-        return wording.remarks([wording.shown(one, known) for one in campaign.experiment.words(campaign.words)])
-    except RenderError:
-        return []
+    return await asyncio.to_thread(wording.remarks_for, campaign.experiment.words(campaign.words), known)
 
 
 async def _somebodys(connection: Connection, campaign: Campaign) -> Mapping[str, object]:
@@ -154,7 +144,8 @@ async def _domain_id(connection: Connection, campaign: Campaign) -> UUID | None:
 async def _links(tools: Tools, campaign: Campaign) -> list[Finding]:
     """Links that lead nowhere, and those that could not be asked."""
     every = campaign.experiment.words(campaign.words)
-    urls = list(dict.fromkeys(url for one in every for url in asked_links(one.html or "", one.text or "")))
+    found_in = [await asyncio.to_thread(asked_links, one.html or "", one.text or "") for one in every]
+    urls = list(dict.fromkeys(url for found in found_in for url in found))
     probe = LinkProbe(tools.resolver, networks(tools.settings.webhook_networks))
     troubles = await probe.troubles(urls)
     dead = {url: trouble for url, trouble in troubles.items() if trouble}

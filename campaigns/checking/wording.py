@@ -11,6 +11,7 @@ from typing import Final
 from campaigns import contents
 from campaigns.checking.model import Code, Finding, warns
 from campaigns.words import Words
+from messages.personal import EACH
 from messages.unsubscribe_headers import PLACEHOLDERS
 from templates.checks import remarks_on
 from templates.render import Compiled, RenderError, compile_line, compile_text
@@ -41,18 +42,29 @@ class Shown:
 
 
 def required(every: Sequence[Words]) -> frozenset[str]:
-    """Paths of variables that some variant cannot do without. Raises RenderError."""
-    return frozenset().union(*(part.required for words in every for part in _parts(words)))
+    """Paths of variables that some variant cannot do without; none of what is no template."""
+    try:
+        return frozenset().union(*(part.required for words in every for part in _parts(words)))
+    except RenderError:
+        return frozenset()
 
 
 def shown(words: Words, known: Mapping[str, object]) -> Shown:
     """The words with somebody's values, or as they are. Raises RenderError: they are no templates."""
     subject, html, text = _parts(words)
     try:
-        return Shown(subject.render(known), html.render(known), text.render(known))
+        return Shown(subject.render(known, EACH), html.render(known, EACH), text.render(known, EACH))
     except RenderError as error:
         trouble = "" if error.variable else str(error)
         return Shown(words.subject, contents.with_preview(words) or "", words.text or "", trouble)
+
+
+def remarks_for(every: Sequence[Words], known: Mapping[str, object]) -> list[Finding]:
+    """All findings on the words as somebody with these values gets them; none of what is no template."""
+    try:
+        return remarks([shown(words, known) for words in every])
+    except RenderError:
+        return []
 
 
 def remarks(every: Sequence[Shown]) -> list[Finding]:
