@@ -13,9 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from console.cookies import Cookies
-from console.deps import deps
-from console.guard import NotAllowed, NotFromHere, SignInNeeded
+from console.guard import NotAllowed, NotFromHere, SignInNeeded, stranger, who
 from console.rendering import page
 from console.visit import SCOPE, Visit
 from core.errors import UnavailableError
@@ -57,7 +55,7 @@ async def answer_to(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInNeeded):
         return _to_the_sign_in(request, error.back)
     trouble = _trouble(error)
-    return page(_visit(request), "layout/trouble.html", trouble.status, trouble=trouble, number="")
+    return page(await _visit(request), "layout/trouble.html", trouble.status, trouble=trouble, number="")
 
 
 def sentence(error: Refused) -> str:
@@ -73,13 +71,15 @@ def _to_the_sign_in(request: Request, back: str) -> Response:
     return Response(status_code=303, headers={"location": target})
 
 
-def _visit(request: Request) -> Visit:
-    """The visit, or what is known of it before the guard has looked."""
+async def _visit(request: Request) -> Visit:
+    """The visit; where the guard did not get so far, as far as the database can tell."""
     found: Visit | None = request.scope.get(SCOPE)
     if found is not None:
         return found
-    given = deps(request)
-    return Visit(request, given, Cookies(given.secret, https=given.settings.console_url.startswith("https:")), "")
+    try:
+        return await who(request)
+    except UnavailableError:
+        return stranger(request)
 
 
 def _trouble(error: Exception) -> Trouble:
@@ -110,7 +110,7 @@ def _trouble(error: Exception) -> Trouble:
     return Trouble(400, "This request could not be understood. Nothing was changed.", "Go back and try again.")
 
 
-def answer_to_bug(request: Request, identifier: str) -> Response:
+async def answer_to_bug(request: Request, identifier: str) -> Response:
     """The answer when something broke: a number to look for in the log, and nothing about the inside."""
     trouble = Trouble(500, "Something went wrong on our side.", "The log has it under the number below.")
-    return page(_visit(request), "layout/trouble.html", 500, trouble=trouble, number=identifier)
+    return page(await _visit(request), "layout/trouble.html", 500, trouble=trouble, number=identifier)

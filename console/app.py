@@ -87,6 +87,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
         title="Postlane", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.settings = settings
+    app.state.jumps = [noun.jump for noun in NOUNS if noun.jump is not None]
     take_routes(app, [own_routes, *(noun.router for noun in NOUNS)])
     for expected in EXPECTED:
         app.add_exception_handler(expected, answer_to)
@@ -96,4 +97,4 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
 
 async def _on_bug(request: Request, _error: Exception) -> Response:
     """Starlette raises the exception again after this, and `Edge` logs it under the same number."""
-    return answer_to_bug(request, request_id(request.scope))
+    return await answer_to_bug(request, request_id(request.scope))

@@ -101,29 +101,34 @@ class ConsoleRoute(APIRoute):
 
 async def enter(request: Request, wanted: Right | str | None, size: int = LARGEST) -> Visit:
     """The visit, if it may go on. Raises SignInNeeded, NotAllowed, NotFromHere."""
-    given = deps(request)
-    cookies = Cookies(given.secret, https=given.settings.console_url.startswith("https:"))
     changes = request.method not in _SAFE
-    if changes and not _from_here(request, given.settings.console_url):
+    if changes and not _from_here(request, deps(request).settings.console_url):
         raise NotFromHere
-    token = cookies.read(request, SESSION)
-    visit = await _known(Visit(request, given, cookies, token))
+    visit = await who(request)
     if wanted is not None and visit.user is None:
         raise SignInNeeded(_back(request))
     if isinstance(wanted, Right) and not visit.may(wanted):
         raise NotAllowed(wanted)
     if changes:
         return await _with_form(visit, size)
-    return visit if token else replace(visit, token=secrets.token_urlsafe(16))
+    return visit if visit.token else replace(visit, token=secrets.token_urlsafe(16))
 
 
-async def _known(visit: Visit) -> Visit:
-    """The visit with its session and user, if it has one."""
+async def who(request: Request) -> Visit:
+    """The visit with its session and user, if it has one. Decides nothing."""
+    visit = stranger(request)
     if not visit.token:
         return visit
     async with visit.given.database.connection() as connection:
         found = await sessions.whose(connection, visit.token)
     return replace(visit, session=found[0], user=found[1]) if found else visit
+
+
+def stranger(request: Request) -> Visit:
+    """The visit of somebody of whom nothing is known."""
+    given = deps(request)
+    cookies = Cookies(given.secret, https=given.settings.console_url.startswith("https:"))
+    return Visit(request, given, cookies, cookies.read(request, SESSION))
 
 
 async def _with_form(visit: Visit, size: int) -> Visit:

@@ -32,7 +32,13 @@ def window(visit: Visit, rows: int = ROWS) -> Window[UUID]:
     return Window(rows, None, before) if before is not None else Window(rows, after)
 
 
-def listed(visit: Visit, page: Page[T], wanted: Window[UUID], identify: Callable[[T], object]) -> Listed[T]:
+def text_window(visit: Visit, rows: int = ROWS) -> Window[str]:
+    """The same of a list whose entries are named by texts."""
+    after, before = visit.asked("after"), visit.asked("before")
+    return Window(rows, None, before) if before else Window(rows, after or None)
+
+
+def listed(visit: Visit, page: Page[T], wanted: Window[Any], identify: Callable[[T], object]) -> Listed[T]:
     """The rows with their links."""
     if not page.entries:
         return Listed(page.entries, newer=here(visit) if wanted.after else "")

@@ -123,11 +123,24 @@ def since(moment: datetime, start: datetime) -> str:
 
 def state(name: str, text: str = "") -> Markup:
     """A state by colour, shape and word."""
-    tone = TONES.get(name, "plain")
+    found = tone(name)
     label = text or name.replace("_", " ")
     return Markup('<span class="state {}"><svg aria-hidden="true"><use href="{}#state-{}"/></svg>{}</span>').format(
-        tone, _icons(), tone, label
+        found, _icons(), found, label
     )
+
+
+def sign(name: str) -> Markup:
+    """The shape of a state alone, in front of a sentence that says it in words."""
+    found = tone(name)
+    return Markup('<svg class="lone {}" role="img" aria-label="{}"><use href="{}#state-{}"/></svg>').format(
+        found, name.replace("_", " "), _icons(), found
+    )
+
+
+def tone(name: str) -> str:
+    """The tone of a state or event, for a class."""
+    return TONES.get(name, "plain")
 
 
 def icon(name: str) -> Markup:
@@ -161,6 +174,8 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "day": day,
     "since": since,
     "state": state,
+    "sign": sign,
+    "tone": tone,
     "icon": icon,
     "breakable": breakable,
     "plural": plural,

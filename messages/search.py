@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, literal_column, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, and_, any_, cast, exists, func, literal_column, or_, select
+from sqlalchemy import UUID as UUIDs
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from core.ids import lowest_at
@@ -129,7 +130,7 @@ def _which(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.state in _ON_THEIR_WAY:  # the queue is small: begin there
         found.append(_Q.c.email_id.is_not(None))
     if wanted.applications:
-        found.append(_E.c.application_id.in_(wanted.applications))
+        found.append(_E.c.application_id == any_(cast(list(wanted.applications), ARRAY(UUIDs))))
     if wanted.domain:
         found.append(_M.c.address.endswith(f"@{wanted.domain}", autoescape=True))
     if wanted.subject:

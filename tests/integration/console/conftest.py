@@ -56,7 +56,7 @@ class Person:
         """A page."""
         return await self.http.get(path, headers={"sec-fetch-site": "none"})
 
-    async def post(self, path: str, page: str = "/account", **fields: str) -> httpx.Response:
+    async def post(self, path: str, page: str = "/", **fields: str) -> httpx.Response:
         """A form, with the key that a page of the console gives."""
         found = KEY.search((await self.get(page)).text)
         assert found is not None, f"{page} has no form"
