@@ -20,6 +20,8 @@ class Account:
     sending: str = "pl_sending_access"
     bound: str = "pl_bound_to_other"
     """May only send from `other.example`."""
+    test: str = "pl_test_full_access"
+    """Its mail is captured."""
     stranger: str = "pl_another_application"
     operator: str = "pl_operator"
     """Runs pools and IPs; of no application."""
@@ -43,12 +45,13 @@ async def make_account(database: Database) -> Account:
             (account.full, application, "full_access", None),
             (account.sending, application, "sending_access", None),
             (account.bound, application, "sending_access", domains["other.example"]),
+            (account.test, application, "full_access", None),
             (account.stranger, stranger, "full_access", None),
         ):
             await connection.execute(
-                "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, domain_id)"
-                " VALUES (%s, %s, 'k', %s, 'pl_…', %s, %s)",
-                [uuid7(), owner, token_hash(token), permission, domain],
+                "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, domain_id, test)"
+                " VALUES (%s, %s, 'k', %s, 'pl_…', %s, %s, %s)",
+                [uuid7(), owner, token_hash(token), permission, domain, token == account.test],
             )
         await create_key_of_operator(connection, account.operator)
         for name, lane in (("main", "transactional"), ("bulk", "marketing")):

@@ -1,7 +1,7 @@
 """Schemathesis makes requests from the OpenAPI document: no 5xx, and every answer is one the document lists.
 
-Each operation is called with the key it wants, and a few times without one, with one that only sends, and with the
-other side's (application or operator). Examples are bounded and derandomized. One server answers them all: what an
+Each operation is called with the key it wants, and a few times without one, with one that only sends, one bound to a
+domain, a test key, and the other side's (application or operator). Examples are bounded and derandomized. One server answers them all: what an
 operation made, the next ones meet.
 """
 
@@ -76,8 +76,8 @@ def test_no_request_breaks_the_server(operation: Any, standing: Standing) -> Non
     )
     right = account.operator if operators else account.full
     # A body has many ways to be wrong; without one there is a path and a query.
-    most, few = (12, 2) if operation.body else (6, 1)
-    others = ("", account.sending, account.full if operators else account.operator)
+    most, few = (10, 2) if operation.body else (5, 1)
+    others = ("", account.sending, account.bound, account.test, account.full if operators else account.operator)
     seen: dict[str, int] = {}
 
     @settings(
