@@ -1,10 +1,11 @@
 """A newcomer's first ten minutes: `postlane up --demo`, what it prints, Ctrl-C, and a second start.
 
 Path: the command in an empty folder, as a process of its own, without any setting.
-Expectation: within 60 seconds it has sent a receipt and a burst of 2,000; `demo.json` is right; the printed curl line
-and the printed SDK line work when they are run; of the people in the burst one bounces late, one complains, two
-unsubscribe and some click, and the application hears of it; Ctrl-C ends everything within 10 seconds and leaves no
-process; a second start goes on with the data, the key, the ports and the endpoint it had, and sends no second burst.
+Expectation: within 60 seconds of a machine's own it has sent a receipt and a burst of 2,000; `demo.json` is right; the
+printed curl line and the printed SDK line work when they are run; of the people in the burst one bounces late, one
+complains, two unsubscribe and some click, and the application hears of it; Ctrl-C ends everything within 10 seconds and
+leaves no process; a second start goes on with the data, the key, the ports and the endpoint it had, and sends no second
+burst.
 """
 
 import json
@@ -20,10 +21,20 @@ import psycopg
 import pytest
 
 from simulator import client as simulator
-from tests.scenarios.terminal import READY_SECONDS, ROOT, STOP_SECONDS, Terminal, alive, descendants, up
+from tests.scenarios.terminal import (
+    PATIENCE_SECONDS,
+    READY_SECONDS,
+    ROOT,
+    STOP_SECONDS,
+    Stopwatch,
+    Terminal,
+    alive,
+    descendants,
+    up,
+)
 from tests.stack import reachable_folder
 
-pytestmark = pytest.mark.scenario
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(900)]
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -62,18 +73,20 @@ def _pasted(terminal: Terminal, beginning: str) -> str:
     return run.stdout
 
 
-def _show(terminal: Terminal, folder: Path) -> float:
-    """Wait for the burst to have been sent; the seconds since the first call."""
-    return terminal.until(
-        lambda: sum((ended := _ended(folder)).values()) == 2000 and not ended.get("queued"), READY_SECONDS, "burst"
+def _show(terminal: Terminal, folder: Path) -> None:
+    """Wait for the burst to have been sent."""
+    terminal.until(
+        lambda: sum((ended := _ended(folder)).values()) == 2000 and not ended.get("queued"), PATIENCE_SECONDS, "burst"
     )
 
 
 def test_the_demo_sends_shows_stops_and_resumes() -> None:
     with reachable_folder() as folder:
         with up(folder, "--demo") as terminal:
-            took = terminal.until(lambda: _facts(folder), READY_SECONDS, "demo.json")
-            took += _show(terminal, folder)
+            watch = Stopwatch(terminal.process.pid)
+            terminal.until(lambda: _facts(folder), PATIENCE_SECONDS, "demo.json")
+            _show(terminal, folder)
+            took = watch.seconds()
             assert took <= READY_SECONDS
             ended = _ended(folder)
             assert ended["delivered"] > 1800
@@ -81,9 +94,9 @@ def test_the_demo_sends_shows_stops_and_resumes() -> None:
             assert ended["deferred"] == 40
             facts = _facts(folder)
             _check_facts(facts)
-            terminal.until(lambda: terminal.lines("curl"), READY_SECONDS, "curl line")
+            terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "curl line")
             sent = _try_lines(terminal, facts)
-            terminal.until(lambda: _came_back(folder) >= _PEOPLE, READY_SECONDS, "what people do")
+            terminal.until(lambda: _came_back(folder) >= _PEOPLE, PATIENCE_SECONDS, "what people do")
             pids = descendants(terminal.process.pid)
             assert len(pids) > 8
             status, seconds = terminal.interrupt()
@@ -121,14 +134,14 @@ def _try_lines(terminal: Terminal, facts: dict[str, Any]) -> list[str]:
         answers.append(_pasted(terminal, "curl "))
     sent = [str(json.loads(answer)["id"]) for answer in answers]
     for email_id in sent:
-        terminal.until(lambda: _email(facts, email_id)["last_event"] == "delivered", 20, "delivery")  # noqa: B023
+        terminal.until(lambda: _email(facts, email_id)["last_event"] == "delivered", PATIENCE_SECONDS, "delivery")  # noqa: B023
     return sent
 
 
 def _second_start(folder: Path, facts: dict[str, Any], sent: list[str]) -> None:
     ports = {f"POSTLANE_{name}_PORT": str(urlsplit(facts[f"{name.lower()}_url"]).port) for name in ("API", "PUBLIC")}
     with up(folder, "--demo", env=ports) as terminal:
-        terminal.until(lambda: terminal.lines("curl"), READY_SECONDS, "second start")
+        terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "second start")
         again = _facts(folder)
         assert (again["api_key"], again["api_url"]) == (facts["api_key"], facts["api_url"])
         assert [_email(again, email_id)["last_event"] for email_id in sent] == ["delivered"] * len(sent)

@@ -11,7 +11,7 @@ import urllib.request
 import psycopg
 import pytest
 
-from tests.scenarios.terminal import READY_SECONDS, STOP_SECONDS, descendants, up
+from tests.scenarios.terminal import PATIENCE_SECONDS, STOP_SECONDS, descendants, up
 from tests.servers import TestServers, drop_database, with_database
 from tests.stack import reachable_folder
 
@@ -27,9 +27,9 @@ def test_up_uses_the_servers_it_is_given_and_starts_none(servers: TestServers, r
     env = {"POSTLANE_DATABASE_URL": url, "POSTLANE_REDIS_URL": redis_url}
     try:
         with reachable_folder() as folder, up(folder, env=env) as terminal:
-            terminal.until(lambda: terminal.lines("API http"), READY_SECONDS, "API line")
+            terminal.until(lambda: terminal.lines("API http"), PATIENCE_SECONDS, "API line")
             api_url = terminal.lines("API http")[0].split()[1]
-            terminal.until(lambda: _get(f"{api_url}/healthz"), READY_SECONDS, "API")
+            terminal.until(lambda: _get(f"{api_url}/healthz"), PATIENCE_SECONDS, "API")
             assert json.loads(_get(f"{api_url}/openapi.json"))["info"]
             names = descendants(terminal.process.pid).values()
             assert names

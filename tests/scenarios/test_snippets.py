@@ -26,7 +26,7 @@ import yaml
 from core.settings import Settings
 from tests.clients.node import installed
 from tests.scenarios.resident import CLIENT, resident
-from tests.scenarios.terminal import READY_SECONDS, ROOT, up
+from tests.scenarios.terminal import PATIENCE_SECONDS, ROOT, up
 from tests.stack import reachable_folder
 from tests.unit.deploy.commands import parse
 
@@ -166,7 +166,7 @@ def desk() -> Iterator[Desk]:
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         with resident(folder / "s"), up(folder, "--demo") as terminal:
-            terminal.until(lambda: terminal.lines("curl"), 3 * READY_SECONDS, "demo")
+            terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "demo")
             yield Desk(folder, json.loads((folder / ".postlane" / "demo.json").read_text()))
 
 

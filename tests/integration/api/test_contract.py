@@ -1,8 +1,8 @@
 """Schemathesis makes requests from the OpenAPI document: no 5xx, and every answer is one the document lists.
 
 Each operation is called with the key it wants, and a few times without one, with one that only sends, one bound to a
-domain, a test key, and the other side's (application or operator). Examples are bounded and derandomized. One server answers them all: what an
-operation made, the next ones meet.
+domain, a test key, and the other side's (application or operator). Examples are bounded and derandomized. One server
+answers them all: what an operation made, the next ones meet.
 """
 
 import asyncio

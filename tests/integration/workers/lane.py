@@ -121,7 +121,7 @@ async def due_now(lane: LaneTest) -> None:
     await execute(lane.database, "UPDATE delivery_queue SET due_at = now() - interval '1 s'")
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for it."""
     async with asyncio.timeout(seconds):
         while not condition():
