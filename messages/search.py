@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Text, and_, any_, cast, exists, func, literal_column, or_, select
 from sqlalchemy import UUID as UUIDs
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.dialects.postgresql import JSONPATH
 
 from core.ids import lowest_at
 from core.paging import Page, Window, cut
@@ -146,7 +146,8 @@ def _which(wanted: Filter) -> list[ColumnElement[bool]]:
 def _tagged(tag: str) -> ColumnElement[bool]:
     name, _, value = tag.partition("=")
     if value:
-        return _E.c.tags.op("@>")(cast([[name, value]], JSONB))
+        pair = func.jsonb_build_array(cast(name, Text), cast(value, Text))
+        return _E.c.tags.op("@>")(func.jsonb_build_array(pair))
     named = func.jsonb_build_object("name", cast(name, Text))
     return func.jsonb_path_exists(_E.c.tags, cast("$[*][0] ? (@ == $name)", JSONPATH), named)
 
