@@ -48,6 +48,18 @@ class Hold(StrEnum):
     """The pool has no IP that may send."""
 
 
+HELD: Final[Mapping[Hold, str]] = {
+    Hold.RAMP: "caps of warming IPs",
+    Hold.RATE: "what the provider takes from an IP",
+    Hold.REST: "IPs that rest there",
+    Hold.PACE: "its own pace",
+    Hold.WINDOW: "its send window",
+    Hold.TIMES: "local times, or the wait for a winner",
+    Hold.NO_IP: "no IP that may send",
+}
+"""For people, behind "held by"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ramp:
     """How far the warm-up of an IP is."""

@@ -2,7 +2,7 @@
 
 It is mail like any other: rendered here, accepted, signed and tracked, with links that work; what a capture rule names
 or is only simulated does not leave. It has no row in the campaign and counts for nothing there. Its subject says that
-it is a test.
+it is a test. To seed accounts it goes as a probe, and `postlane seeds` says where it landed.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from accounts import capture_rules
 from accounts.capture_rules import CaptureRules
+from alarms import seeds
 from audience import contacts, properties
 from audience.contacts import Contact
 from campaigns import contents
@@ -43,13 +44,41 @@ async def send(
     Raises Refused: an address that is none, or words that cannot be rendered for that person."""
     if not 0 < len(addresses) <= MOST:
         raise invalid("to", f"it must be 1 to {MOST} addresses")
+    return await _write(connection, campaign, [_mailbox(text) for text in addresses], simulated_domain, contact_id)
+
+
+async def send_to_seeds(
+    connection: Connection, campaign: Campaign, simulated_domain: str, contact_id: UUID | None = None
+) -> list[NewEmail]:
+    """One mail to each seed account of the marketing stream, as this contact gets it; each is a probe, so that it is
+    looked for in the mailbox. Raises Refused: there is none, or the words cannot be rendered."""
+    found = [seed for seed in await seeds.seeds(connection) if seed.active and seed.lane == Lane.MARKETING]
+    if not found:
+        raise conflict(
+            "there is no active seed account of the marketing stream", "`postlane seeds add` adds a mailbox of yours."
+        )
+    boxes = [_mailbox(seed.address) for seed in found]
+    mails = await _write(connection, campaign, boxes, simulated_domain, contact_id)
+    for seed, mail in zip(found, mails, strict=True):
+        if not mail.capture and not any(one.capture for one in mail.recipients):  # else nobody would find it
+            await seeds.keep_probe(connection, seed.id, mail.id, mail.message_id)
+    return mails
+
+
+async def _write(
+    connection: Connection,
+    campaign: Campaign,
+    boxes: Sequence[Mailbox],
+    simulated_domain: str,
+    contact_id: UUID | None,
+) -> list[NewEmail]:
     await asyncio.to_thread(contents.check_whole, campaign.words)
     domain, domain_id = await _domain(connection, campaign)
     row = await (await connection.execute("SELECT now()")).fetchone()
     assert row is not None, "it has a row"
     rules = CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id))
     mails = []
-    for box in [_mailbox(text) for text in addresses]:
+    for box in boxes:
         html, text, subject = await _rendered(connection, campaign, box, contact_id)
         identifier = uuid7()
         mails.append(

@@ -13,9 +13,10 @@ from accounts import permission
 from accounts.directory import Caller
 from api.auth import FullAccess
 from api.openapi import errors
-from api.operating import ApplicationRoute, Part, With
+from api.operating import ApplicationRoute, Part, With, providers_of
 from api.schemas.broadcasts import (
     BroadcastAnswer,
+    BroadcastChecks,
     BroadcastDeleted,
     BroadcastFacts,
     BroadcastList,
@@ -34,6 +35,8 @@ from api.schemas.broadcasts import (
 )
 from api.templating import broadcast_words
 from campaigns import experiment, plan, report, repository, steering, trying
+from campaigns.checking import checks
+from campaigns.forecasting import Tools
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
 from core.addresses import AddressError, fold_address, parse_mailbox
@@ -46,6 +49,7 @@ from store.database import Connection
 from web.absent import Absent
 from web.answers import json_answer
 from web.bodies import largest_body
+from web.faces.broadcast_checks import checks_face
 from web.faces.broadcasts import broadcast_answer, broadcast_face, link_face, recipient_face, report_face
 from web.faces.references import deleted, reference
 from web.paging import listed, page_of, window
@@ -160,11 +164,25 @@ async def retry_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> R
     "/{broadcast_id}/test", summary="Send a test of a broadcast", response_model=BroadcastTested, responses=_REFUSALS
 )
 async def try_broadcast(broadcast_id: UUID, body: TestBroadcast, who: FullAccess, given: With) -> Response:
-    """To some addresses, as a person of the audience would get it; its links work."""
+    """To some addresses, or to the seed accounts, as a person of the audience would get it; its links work."""
+    if not body.to and not body.seeds:
+        raise invalid("to", "it must be addresses, unless `seeds` is true")
+    simulated, mails = given.settings.sandbox_domain, []
     async with given.database.transaction() as connection:
         known = await repository.get(connection, who.application_id, broadcast_id)
-        mails = await trying.send(connection, known, body.to, given.settings.sandbox_domain, body.contact_id)
+        if body.to:
+            mails += await trying.send(connection, known, body.to, simulated, body.contact_id)
+        if body.seeds:
+            mails += await trying.send_to_seeds(connection, known, simulated, body.contact_id)
     return json_answer(reference("broadcast", broadcast_id) | {"emails": [mail.id for mail in mails]})
+
+
+@router.post("/{broadcast_id}/checks", summary="Check a broadcast", response_model=BroadcastChecks, responses=_REFUSALS)
+async def check_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
+    """Looks at everything that can be known before it begins, in at most half a minute: words, links (each is asked),
+    the domain's records, its people, what they got before, and when it will be out. Nothing is sent or changed."""
+    tools = Tools(given.settings, given.secret, given.database, given.resolver, providers_of(given.settings))
+    return json_answer(checks_face(await checks.of_application(tools, who.application_id, broadcast_id)))
 
 
 @router.post(

@@ -11,7 +11,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from api.schemas.emails import Tag
 from api.schemas.shapes import Listed, Strict
+from campaigns.checking.model import Code, Severity
 from campaigns.following import Whom
+from campaigns.forecast import Hold
 from campaigns.model import MAX_NAME
 from campaigns.states import CampaignState, RowState
 from messages.limits import MAX_SUBJECT
@@ -91,8 +93,12 @@ class SendBroadcast(Strict):
 class TestBroadcast(Strict):
     """To whom it is sent for a look."""
 
-    to: Annotated[list[str], BeforeValidator(_as_list)] = Field(
-        min_length=1, max_length=20, description="One or more addresses."
+    to: Annotated[list[str] | None, BeforeValidator(_as_list), Absent] = Field(
+        None, min_length=1, max_length=20, description="One or more addresses; they may be left out with `seeds`."
+    )
+    seeds: bool | None = Field(
+        None,
+        description="Ours. Also to the seed accounts of the marketing stream, which tell in which folder it lands.",
     )
     contact_id: Annotated[UUID | None, Absent] = Field(
         None, strict=False, description="As this contact gets it; without it as whoever has the address."
@@ -105,6 +111,61 @@ class BroadcastTested(BaseModel):
     object: Literal["broadcast"] = "broadcast"
     id: UUID
     emails: list[UUID] = Field(description="The mails that were made.")
+
+
+class CheckFinding(BaseModel):
+    """Something to know before it begins."""
+
+    code: Code = Field(description="What was looked at: a fixed word to branch on.")
+    severity: Severity = Field(description="`refuses`: it cannot begin like this. `warns`: judge yourself.")
+    found: str = Field(description="A sentence for people, with its figure.")
+    advice: str = Field(description="What to do.")
+    people: int | None = Field(description="How many it concerns; null where it is nothing of people.")
+
+
+class SkippedPeople(BaseModel):
+    """People of the segment who get nothing."""
+
+    reason: str = Field(description="Why, as in their row.")
+    people: int = Field(description="How many.")
+
+
+class CheckedPeople(BaseModel):
+    """Whom it would go to, at this moment."""
+
+    total: int = Field(description="People of the segment.")
+    reached: int = Field(description="Of them, those who may get it.")
+    skipped: list[SkippedPeople] = Field(description="The others, by reason.")
+    exact: bool = Field(description="False: of a large audience a part was asked, and figures are drawn up from it.")
+
+
+class ForecastEnding(BaseModel):
+    """When the mail for one provider is out."""
+
+    provider: str = Field(description="Who keeps the mailboxes.")
+    people: int = Field(description="How many people.")
+    ends_at: datetime | None = Field(description="When the last of it leaves; null: not within 90 days.")
+    held_by: Hold | None = Field(description="What decides that; null: it takes as long as sending takes.")
+
+
+class BroadcastForecast(BaseModel):
+    """When it is out, at today's ramp of the IPs."""
+
+    starts_at: datetime = Field(description="When it begins, or now.")
+    ends_at: datetime | None = Field(description="When the last mail leaves; null: not within 90 days.")
+    held_by: Hold | None = Field(description="What decides that.")
+    providers: list[ForecastEnding] = Field(description="By provider, the last to end first.")
+
+
+class BroadcastChecks(BaseModel):
+    """All that was found before it begins."""
+
+    object: Literal["broadcast_checks"] = "broadcast_checks"
+    id: UUID
+    can_start: bool = Field(description="Nothing refuses it.")
+    people: CheckedPeople
+    findings: list[CheckFinding] = Field(description="What refuses it first.")
+    forecast: BroadcastForecast | None = Field(description="Null: there is nobody to send to.")
 
 
 class RepeatBroadcast(Strict):

@@ -20,7 +20,7 @@ from campaigns import people, repository, steering
 from campaigns.checking import alike, audience, domain, wording
 from campaigns.checking.links import MOST, LinkProbe, asked_links
 from campaigns.checking.model import Checks, Code, Finding, People, Severity, warns
-from campaigns.forecast import Forecast, forecast
+from campaigns.forecast import HELD, Forecast, forecast
 from campaigns.forecasting import Sending, Tools, by_provider, given, of_running, sending
 from campaigns.model import Campaign
 from campaigns.states import CampaignState
@@ -187,7 +187,7 @@ def _never(outlook: Forecast | None, leaving: Sending) -> list[Finding]:
         return []
     names = ", ".join(f"{one.provider} ({one.people:,} people)" for one in late[:_MOST_NAMED])
     pool = f"the pool {leaving.pool}" if leaving.pool else "the marketing lane, which has no pool"
-    why = f"held by: {late[0].held_by}" if late[0].held_by else "it is too much"
+    why = f"held by {HELD[late[0].held_by]}" if late[0].held_by else "it is too much"
     told = f"Mail is not out within 90 days for {names}: {why}."
     return [
         warns(Code.NEVER_ENDS, told, f"Look at the IPs of {pool}: `postlane pools show`, `postlane warmup status`.")
@@ -237,7 +237,7 @@ def _lacking(found: People) -> list[Finding]:
         warns(
             Code.MISSING_VARIABLES,
             f"`{name}` has no default, and {n:,} of {found.total:,} people have none: their mail cannot be made.",
-            f'Write {{{{ {name} | default("…") }}}}, or give the property a fallback.',
+            f'Write {{{{ {name} | default("you") }}}}, or give the property a fallback.',
             n,
         )
         for name, n in most

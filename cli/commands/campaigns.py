@@ -1,6 +1,5 @@
 """`postlane campaigns`: one mail to many people, with one outcome for each. The API calls a campaign a broadcast."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
@@ -10,26 +9,28 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from audience import segments, topics
 from campaigns import plan, report, repository, steering, trying
+from campaigns.checking import checks
+from campaigns.checking.model import Checks
 from campaigns.following import Whom
+from campaigns.forecasting import of_running
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
 from campaigns.states import CampaignState
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
+from cli.campaign_checks import ends_in_words, show_checks, tools, zone_of
+from cli.campaign_shown import COLUMNS, called, cells, progress, show_campaign, watch_campaign
 from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
 from cli.sessions import with_database
 from core.paging import Window
-from core.visible import on_one_line
 from messages.schedule_text import ScheduleError, parse_schedule
 from store.database import Connection, Database
-from web.faces.broadcasts import broadcast_answer, broadcast_face, people_face, recipient_face, report_face
+from web.faces.broadcast_checks import checks_face
+from web.faces.broadcasts import broadcast_face, recipient_face, report_face
 from web.faces.references import deleted
 
 app = typer.Typer(help="One mail to many people, with an outcome for each.", no_args_is_help=True)
@@ -40,19 +41,9 @@ CampaignArgument = Annotated[
 WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Show its progress until it ends.")]
 
 _MOST = 1000
-_WATCH_SECONDS = 1.0
-_ENDS = (CampaignState.FINISHED, CampaignState.CANCELLED)
+_END_SECONDS = 2.0
+"""For asking who keeps the mailboxes, when only the end is told."""
 
-_COLUMNS = (
-    Column("name", style="bold"),
-    Column("state"),
-    Column("total", "people"),
-    Column("delivered"),
-    Column("open", drop=2),
-    Column("reason", wrap=True, drop=3),
-    Column("scheduled_at", drop=4),
-    Column("id", style="dim", drop=0),
-)
 _RECIPIENTS = (
     Column("email", style="bold"),
     Column("state"),
@@ -83,7 +74,7 @@ def list_campaigns(application: ApplicationOption = "", as_json: JsonOption = Fa
             return (await repository.page(connection, owner.id, Window(_MOST))).entries
 
     empty = "No campaigns yet: `postlane campaigns create` makes a draft."
-    emit(with_database(work), broadcast_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty=empty)
+    emit(with_database(work), broadcast_face, cells=cells, as_json=as_json, columns=COLUMNS, empty=empty)
 
 
 @app.command("show")
@@ -95,9 +86,11 @@ def show(
 ) -> None:
     """A campaign: where it is, and how many people are in which state."""
     found = with_database(lambda database: _read(database, campaign, application))
-    _show(found, as_json)
+    show_campaign(found, as_json)
     if watch:
-        _watch(found.id)
+        watch_campaign(found.id)
+    elif not wants_json(as_json):
+        _tell_end(found)
 
 
 @app.command("create")
@@ -127,7 +120,15 @@ def create(
             )
             return await steering.create(connection, owner.id, draft)
 
-    _show(with_database(work), as_json)
+    show_campaign(with_database(work), as_json)
+
+
+@app.command("check")
+def check(campaign: CampaignArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Look at everything that can be known before it begins, and when it will be out. Takes up to half a minute."""
+    found = with_database(lambda database: _read(database, campaign, application))
+    checked = _checked(found)
+    print_json(checks_face(checked)) if wants_json(as_json) else show_checks(checked, found)
 
 
 @app.command("start")
@@ -135,16 +136,19 @@ def start(
     campaign: CampaignArgument,
     watch: WatchOption = False,
     yes: YesOption = False,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not look at it first.")] = False,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Send it now. Who gets it is fixed at this moment."""
+    """Send it now. Who gets it is fixed at this moment. A person is shown first what `check` finds."""
     found = with_database(lambda database: _read(database, campaign, application))
-    confirm(f"Send {_called(found)} now?", yes)
+    if not (unchecked or wants_json(as_json) or context.secret_if_set(context.settings()) is None):
+        _look_first(found)
+    confirm(f"Send {called(found)} now?", yes)
     started = with_database(lambda database: _do(database, found.id, steering.start))
-    _show(started, as_json)
+    show_campaign(started, as_json)
     if watch:
-        _watch(found.id)
+        watch_campaign(found.id)
 
 
 @app.command("schedule")
@@ -181,7 +185,7 @@ def schedule(
                 return await steering.start(connection, planned)
             return await steering.schedule(connection, planned, moment, now)
 
-    _show(with_database(work), as_json)
+    show_campaign(with_database(work), as_json)
 
 
 @app.command("pause")
@@ -250,28 +254,37 @@ def delete(
             return known
 
     gone = with_database(work)
-    print_json(deleted("broadcast", gone.id)) if wants_json(as_json) else tell(f"{_called(gone)} is deleted.")
+    print_json(deleted("broadcast", gone.id)) if wants_json(as_json) else tell(f"{called(gone)} is deleted.")
 
 
 @app.command("test")
 def send_test(
     campaign: CampaignArgument,
-    to: Annotated[list[str], typer.Argument(help="Addresses.")],
+    to: Annotated[list[str] | None, typer.Argument(help="Addresses.")] = None,
+    to_seeds: Annotated[
+        bool, typer.Option("--seeds", help="Also to the seed accounts of the marketing stream.")
+    ] = False,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Send it to some addresses, to look at. It counts for nothing.
+    """Send it to some addresses, to look at, or to seed accounts, to see where it lands. It counts for nothing.
 
-    Example: postlane campaigns test Spring me@shop.example
+    Example: postlane campaigns test Spring me@shop.example --seeds
     """
+    if not to and not to_seeds:
+        raise CliError("invalid", "Nobody to send it to.", "Name addresses, or give --seeds.")
+    simulated = context.settings().sandbox_domain
 
     async def work(database: Database) -> list[UUID]:
         async with database.transaction() as connection:
             known = await repository.get(connection, None, await _named(connection, campaign, application))
-            return [mail.id for mail in await trying.send(connection, known, to, context.settings().sandbox_domain)]
+            mails = await trying.send(connection, known, to, simulated) if to else []
+            mails += await trying.send_to_seeds(connection, known, simulated) if to_seeds else []
+            return [mail.id for mail in mails]
 
     sent = with_database(work)
-    print_json({"emails": sent}) if wants_json(as_json) else tell(f"{len(sent)} on the way.")
+    landed = " `postlane seeds list` says in some minutes where it landed." if to_seeds else ""
+    print_json({"emails": sent}) if wants_json(as_json) else tell(f"{len(sent)} on the way.{landed}")
 
 
 @app.command("report")
@@ -287,7 +300,8 @@ def show_report(campaign: CampaignArgument, application: ApplicationOption = "",
     if wants_json(as_json):
         print_json(report_face(found))
         return
-    tell(_progress(found.campaign))
+    tell(progress(found.campaign))
+    _tell_end(found.campaign)
     print_table([asdict(found.whole), *(asdict(part) for part in found.by["provider"])], _PARTS, title="by provider")
     for title in ("ip", "hour"):
         if found.by[title]:
@@ -331,6 +345,26 @@ async def _write_csv(database: Database, campaign: str, application: str, kind: 
             sys.stdout.writelines(report.csv_rows(page))
 
 
+def _checked(found: Campaign) -> Checks:
+    return with_database(lambda database: checks.check(tools(database), found))
+
+
+def _tell_end(found: Campaign) -> None:
+    """When one that is being sent will be out."""
+    if found.state is CampaignState.SENDING and context.secret_if_set(context.settings()) is not None:
+        outlook = with_database(lambda database: of_running(tools(database), found, _END_SECONDS))
+        if outlook is not None:
+            tell(ends_in_words(outlook, zone_of(found)))
+
+
+def _look_first(found: Campaign) -> None:
+    """Show what there is to know. Raises CliError: it cannot begin."""
+    checked = _checked(found)
+    show_checks(checked, found)
+    if not checked.can_start:
+        raise CliError("cannot_start", f"{called(found)} cannot begin.", "Mend what `refuses` it in the table above.")
+
+
 def _act(
     campaign: str, application: str, act: Callable[[Connection, Campaign], Awaitable[Campaign]], as_json: bool
 ) -> None:
@@ -339,7 +373,7 @@ def _act(
             identifier = await _named(connection, campaign, application)
         return await _do(database, identifier, act)
 
-    _show(with_database(work), as_json)
+    show_campaign(with_database(work), as_json)
 
 
 async def _do(
@@ -394,49 +428,3 @@ def _content(file: Path | None) -> str | None:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CliError("unreadable", f"{file} cannot be read as UTF-8: {error}") from None
-
-
-def _called(campaign: Campaign) -> str:
-    return campaign.name or str(campaign.id)
-
-
-def _cells(found: Campaign) -> dict[str, object]:
-    people = people_face(found)
-    waits = people["waiting"] + people["queued"] + people["deferred"]
-    return broadcast_face(found) | {"total": people["total"], "delivered": people["delivered"], "open": waits}
-
-
-def _show(found: Campaign, as_json: bool) -> None:
-    if wants_json(as_json):
-        print_json(broadcast_answer(found))
-        return
-    print_table(_cells(found) | {"name": _called(found)}, _COLUMNS)
-    tell(_progress(found))
-
-
-def _progress(found: Campaign) -> str:
-    """One line: how far it is, and what is not zero."""
-    people = people_face(found)
-    total = people.pop("total")
-    waits = people["waiting"] + people["queued"] + people["deferred"]
-    share = (total - waits) / total if total else 0.0
-    parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in people.items() if n)
-    why = f" ({found.reason})" if found.reason else ""
-    return f"{found.state}{why}: {share:.0%} of {total:,} people done{f'; {parts}' if parts else ''}"
-
-
-def _watch(identifier: UUID) -> None:
-    """The line of progress, again and again, until it ends or somebody has had enough."""
-
-    async def work(database: Database) -> None:
-        with Live(console=Console(stderr=True, highlight=False), auto_refresh=False) as live:
-            while True:
-                async with database.connection() as connection:
-                    found = await repository.get(connection, None, identifier)
-                line = Text(on_one_line(_progress(found)), no_wrap=True, overflow="ellipsis")
-                live.update(line, refresh=True)
-                if found.state in _ENDS:
-                    return
-                await asyncio.sleep(_WATCH_SECONDS)
-
-    with_database(work)

@@ -199,7 +199,10 @@ async def test_mail_that_never_ends_is_a_finding(world: World) -> None:
     await execute(world.database, "UPDATE egress_ips SET active = false WHERE address = '127.0.1.9'")
     found = await check(world, await draft(world))
 
-    assert of(found)[Code.NEVER_ENDS].found == "Mail is not out within 90 days for other (1 people): held by: no_ip."
+    assert (
+        of(found)[Code.NEVER_ENDS].found
+        == "Mail is not out within 90 days for other (1 people): held by no IP that may send."
+    )
 
 
 async def test_people_in_their_own_zones_end_with_the_last_of_them(world: World) -> None:

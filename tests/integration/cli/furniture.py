@@ -85,7 +85,7 @@ AT_EVERY_WIDTH: Final = (
     "reports",
     "addresses check eve@two.example info@gmial.con",
 )
-AT_ONE_WIDTH: Final = ("warmup rehearse --volume 2000/day --days 1", "providers rules")
+AT_ONE_WIDTH: Final = ("warmup rehearse --volume 2000/day --days 1", "providers rules", "campaigns check spring")
 """A second of work each."""
 
 WITH_IDS: Final = (

@@ -1,16 +1,19 @@
 """`postlane campaigns`: from a draft to its report, in a terminal's words and in JSON."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
+from _pytest.capture import CaptureIO
 
 from campaigns import work
 from campaigns.report import Recipient, csv_header, csv_rows
 from campaigns.states import RowState
+from core import settings
 from store.database import Database
 from tests.integration.cli.commands import Postlane
 
@@ -98,3 +101,31 @@ def test_what_somebody_calls_himself_is_no_formula() -> None:
     assert csv_header().startswith("email,contact_id,state,reason")
     assert line.startswith(" =cmd@one.example,")
     assert '" @SUM(1)""x"""' in line
+
+
+def test_a_campaign_is_looked_at_before_it_begins(
+    filled: Postlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTLANE_DNS_SERVERS", '["127.0.0.1:9"]')
+    settings.load.cache_clear()
+    mail = str(tmp_path / "mail.html")
+    Path(mail).write_text("<p>Hello {{ first_name }}</p><a href='http://127.0.0.1:1/'>x</a>")
+    words = ("--from", "news@shop.example", "--segment", "all", "--subject", "Hi")
+    assert filled("campaigns", "create", "--name", "Spring", *words, "--html", mail).status == 0
+    found = filled("campaigns", "check", "Spring").out
+    assert (found["can_start"], found["people"]["reached"]) == (True, 1)
+    codes = {one["code"] for one in found["findings"]}
+    assert codes >= {"missing_variables", "dead_links", "unsubscribe_link", "never_ends"}
+    assert filled("campaigns", "test", "Spring").code == "invalid"
+    assert filled("campaigns", "test", "Spring", "--seeds").code == "conflict"
+
+    monkeypatch.setattr(CaptureIO, "isatty", lambda _self: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    shown = filled("campaigns", "check", "Spring")
+    lines = re.sub("\x1b\\[[0-9;]*m", "", str(shown.out)).splitlines()
+    assert shown.status == 0 and all(len(line) <= 80 for line in lines[:-2]), shown.out
+    assert "1 people, of whom 1 may get it." in str(shown.out)
+    assert "At today's ramp this is not out within 90 days, held by no IP that may send." in str(shown.out)
+    started = filled("campaigns", "start", "Spring", "--yes")
+    assert started.status == 0 and "missing_variables" in str(started.out)
