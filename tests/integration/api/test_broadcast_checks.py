@@ -89,7 +89,7 @@ async def test_nobody_checks_what_is_not_theirs(client: httpx.AsyncClient, segme
         headers = {"authorization": f"Bearer {key}"}
         assert (await client.post(f"/broadcasts/{identifier}/checks", headers=headers)).status_code == status
     assert (await client.post(f"/broadcasts/{uuid7()}/checks")).status_code == 404
-    assert (await client.post("/broadcasts/none/checks")).status_code == 422
+    assert (await client.post("/broadcasts/none/checks")).status_code == 404
 
 
 async def _seed(database: Database, address: str, lane: str = "marketing", *, active: bool = True) -> UUID:
