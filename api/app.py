@@ -25,12 +25,14 @@ from api.routes import (
     api_keys,
     applications,
     audiences,
+    automations,
     broadcasts,
     contact_imports,
     contact_properties,
     contacts,
     domains,
     emails,
+    events,
     forms,
     health,
     images,
@@ -73,9 +75,9 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
-    contacts, forms, segments, audiences, broadcasts, addresses, recipients, suppressions, webhooks, sandbox, pools,
-    ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing, templates, images, applications,
-    health, pages,
+    contacts, forms, segments, audiences, broadcasts, automations, events, addresses, recipients, suppressions,
+    webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing,
+    templates, images, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -88,6 +90,8 @@ _TAGS: Final = [
     {"name": "Forms", "description": "Where people sign up, each with a yes from their own mailbox."},
     {"name": "Segments", "description": "Lists of contacts, and filters that find them."},
     {"name": "Broadcasts", "description": "One mail to many people, with an outcome for each."},
+    {"name": "Automations", "description": "What follows by itself: series, mail on events, repeating broadcasts."},
+    {"name": "Events", "description": "What your application tells of, for automations."},
     {"name": "Recipients", "description": "One person: may we write to them, and what was last."},
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},

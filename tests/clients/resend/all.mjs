@@ -1,4 +1,4 @@
-// Topics, contacts, suppressions, domains with tracking and all methods of webhooks: prints the answers as one JSON object. The
+// Topics, contacts, automations, suppressions, domains with tracking and all methods of webhooks: prints the answers as one JSON object. The
 // address of the API is in RESEND_BASE_URL, the key in RESEND_API_KEY; RECEIVED holds a webhook that was received (`id`,
 // `event`, `body`, `headers`, `secret`).
 import { Resend } from "resend";
@@ -146,7 +146,43 @@ async function broadcasts() {
   await refused("broadcasts.get gone", list.get(made.id));
 }
 
+async function automations() {
+  const { automations: list, events } = resend;
+  const variables = [{ key: "PLAN", type: "string", fallbackValue: "none" }];
+  const template = { name: "Hello", alias: "automated", from: "hello@acme.example", subject: "Hi", variables };
+  await call("automations.template", resend.templates.create({ ...template, html: "<p>{{{PLAN}}}</p>" }).publish());
+  const event = await call("customEvents.create", events.create({ name: "user.created", schema: { seats: "number" } }));
+  await call("customEvents.update", events.update("user.created", { schema: { plan: "string" } }));
+  await call("customEvents.get", events.get("user.created"));
+  await call("customEvents.definitions", events.list({ limit: 5 }));
+  const made = await call("automations.create", list.create({
+    name: "Welcome",
+    status: "enabled",
+    steps: [
+      { key: "start", type: "trigger", config: { eventName: "user.created" } },
+      { key: "wait", type: "delay", config: { duration: "30 minutes" } },
+      { key: "mail", type: "send_email",
+        config: { template: { id: "automated", variables: { PLAN: { var: "event.plan" } } }, subject: "Welcome" } },
+    ],
+    connections: [{ from: "start", to: "wait" }, { from: "wait", to: "mail", type: "default" }],
+  }));
+  const told = { event: "user.created", email: "new+auto@two.example", payload: { plan: "pro" } };
+  await call("customEvents.send", events.send(told));
+  await refused("customEvents.send wrong", events.send({ ...told, payload: { plan: [] } }));
+  await call("automations.update", list.update(made.id, { name: "Welcome series" }));
+  await call("automations.get", list.get(made.id));
+  await call("automations.list", list.list({ status: "enabled", limit: 5 }));
+  const runs = await call("automations.runs.list", list.runs.list({ automationId: made.id, status: ["running"] }));
+  await call("automations.runs.get", list.runs.get({ automationId: made.id, runId: runs.data[0].id }));
+  await call("automations.duplicate", list.duplicate(made.id));
+  await call("automations.stop", list.stop(made.id));
+  await call("automations.remove", list.remove(made.id));
+  await refused("automations.get gone", list.get(made.id));
+  await call("customEvents.remove", events.remove(event.id));
+}
+
 await topics();
+await automations();
 await broadcasts();
 await templates();
 await segments();

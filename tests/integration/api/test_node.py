@@ -40,6 +40,7 @@ def answers(server: Server, account: Account, told: Told, tmp_path: Path) -> dic
 
 async def test_node_drives_topics_suppressions_domains_and_webhooks(answers: dict[str, Any], told: Told) -> None:
     _topics(answers)
+    _automations(answers)
     _broadcasts(answers)
     _templates(answers)
     _segments(answers)
@@ -55,6 +56,27 @@ def _segments(answers: dict[str, Any]) -> None:
     assert answers["segments.get"]["name"] == "Readers"
     assert made["id"] in [one["id"] for one in answers["segments.list"]["data"]]
     assert answers["segments.remove"]["deleted"] is True
+
+
+def _automations(answers: dict[str, Any]) -> None:
+    made = answers["automations.create"]["id"]
+    got = answers["automations.get"]
+    assert (got["id"], got["name"], got["status"]) == (made, "Welcome series", "enabled")
+    assert [(one["key"], one["type"]) for one in got["steps"]] == [
+        ("start", "trigger"),
+        ("wait", "delay"),
+        ("mail", "send_email"),
+    ]
+    assert [one["id"] for one in answers["automations.list"]["data"]] == [made]
+    assert answers["customEvents.send"] == {"object": "event", "event": "user.created"}
+    assert answers["customEvents.send wrong"]["name"] == "validation_error"
+    assert answers["customEvents.get"]["schema"] == {"plan": "string"}
+    (run,) = answers["automations.runs.list"]["data"]
+    steps = {one["key"]: one["status"] for one in answers["automations.runs.get"]["steps"]}
+    assert (run["status"], steps) == ("running", {"start": "completed", "wait": "waiting", "mail": "pending"})
+    assert answers["automations.stop"] == {"object": "automation", "id": made, "status": "disabled"}
+    assert answers["automations.remove"]["deleted"] is answers["customEvents.remove"]["deleted"] is True
+    assert answers["automations.get gone"]["name"] == "not_found"
 
 
 def _broadcasts(answers: dict[str, Any]) -> None:
