@@ -6,13 +6,22 @@ A noun is a module with a `NOUN`: its router, its lines in the navigation, and w
 from collections.abc import Sequence
 from typing import Final
 
-from console import jump, messages, overview, sign_in
+from console import (
+    ips,
+    jump,
+    messages,
+    overview,
+    pools,
+    sign_in,
+)
 from console.menu import add
 from console.noun import Noun
 
 NOUNS: Final[Sequence[Noun]] = (
     overview.NOUN,
     messages.NOUN,
+    ips.NOUN,
+    pools.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )

@@ -42,6 +42,7 @@ TONES: Final[Mapping[str, str]] = {
     "warming": UNDERWAY,
     "recovering": DEFERRED,
     "probing": DEFERRED,
+    "step_back": DEFERRED,
     "throttled": DEFERRED,
     "paused": SUPPRESSED,
     "unusable": BOUNCED,

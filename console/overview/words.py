@@ -4,21 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from alarms.model import Severity
-from console.charts import Column, Stacked, stacked
+from console.charts import Stacked
+from console.outcomes import by_hour
 from console.overview.figures import Overview
 from console.shown import lasting, percent, plural, short
 from store.tally import Tally
 
 LATE: Final = 60.0
 """Seconds that due mail may wait before it is worth a word."""
-
-TONES: Final = (
-    ("delivered", "Delivered"),
-    ("deferred", "Deferred"),
-    ("bounced", "Bounced"),
-    ("suppressed", "Suppressed"),
-    ("complained", "Complained"),
-)
 
 
 def is_mail_flowing(seen: Overview) -> str:
@@ -84,11 +77,4 @@ def change(now: int, before: int) -> str:
 
 def outcomes(seen: Overview) -> Stacked:
     """The chart: outcomes of each hour."""
-    return stacked([_column(f"{hour:%H:%M}", f"{hour:%a %H:%M}", tally) for hour, tally in seen.hours], TONES)
-
-
-def _column(label: str, day: str, tally: Tally) -> Column:
-    found = tally.measures()
-    counts = {tone: found[tone] for tone, _ in TONES}
-    told = ", ".join(f"{counts[tone]:,} {name.lower()}" for tone, name in TONES if counts[tone])
-    return Column(label, counts, f"{day}: {told or 'nothing'}")
+    return by_hour(seen.hours)

@@ -1,0 +1,5 @@
+"""Has each pool the right IPs for its mail?"""
+
+from console.pools.routes import NOUN
+
+__all__ = ["NOUN"]
