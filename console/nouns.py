@@ -13,6 +13,7 @@ from console import (
     overview,
     pools,
     sign_in,
+    warmup,
 )
 from console.menu import add
 from console.noun import Noun
@@ -22,6 +23,7 @@ NOUNS: Final[Sequence[Noun]] = (
     messages.NOUN,
     ips.NOUN,
     pools.NOUN,
+    warmup.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )
