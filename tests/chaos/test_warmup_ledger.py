@@ -122,7 +122,8 @@ async def test_eight_processes_some_killed_and_a_clock_that_jumps(database_url: 
     answered, counted = _answered(tmp_path), await granted(database)
     assert {key[2] for key in counted} == {"2026-03-02", "2026-03-03"}
     for key, (n, cap) in counted.items():
-        assert 0.9 * cap < n <= cap == 10_000, f"{key}: the workers did not come near the cap"
+        # More than nine tenths were used up at one time, see `_near_the_caps`; some of it came back since.
+        assert 0.7 * cap < n <= cap == 10_000, f"{key}: the workers did not come near the cap"
         # A killed worker may have been granted what it had no time to write down; the other way round would be a hole.
         assert answered[key] <= n
     left = await _take_the_rest(database)
