@@ -25,7 +25,7 @@ from campaigns.forecasting import Sending, Tools, by_provider, given, of_running
 from campaigns.model import Campaign
 from campaigns.states import CampaignState
 from core.addresses import AddressError, parse_mailbox
-from core.refusal import Refused
+from core.refusal import Refused, conflict
 from messages.personal import variables
 from mta.guard import networks
 from store.database import Connection
@@ -56,8 +56,24 @@ class _Read:
     sending: Sending
 
 
+_under_way: set[UUID] = set()
+"""Applications that this process looks for. One check asks a hundred strangers: nobody makes us ask thousands."""
+
+
 async def check(tools: Tools, campaign: Campaign) -> Checks:
-    """Everything about a campaign that can be known now."""
+    """Everything about a campaign that can be known now. Raises Refused: its application's last check is not over."""
+    if campaign.application_id in _under_way:
+        raise conflict(
+            "a check of your broadcasts is under way", "Ask again when it is over, in half a minute at most."
+        )
+    _under_way.add(campaign.application_id)
+    try:
+        return await _checked(tools, campaign)
+    finally:
+        _under_way.discard(campaign.application_id)
+
+
+async def _checked(tools: Tools, campaign: Campaign) -> Checks:
     async with tools.database.connection() as connection:
         read = await _read(connection, tools, campaign)
     about_links, about_domain, outlook = await asyncio.gather(

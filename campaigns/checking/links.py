@@ -39,8 +39,7 @@ _NOT_FOR_US: Final = frozenset({401, 402, 403, 405, 406, 408, 409, 418, 425, 428
 """What a server says to a visitor whom it does not want or cannot serve now. The page may be there."""
 _HEADERS: Final = ((b"User-Agent", b"Mozilla/5.0 (compatible; Postlane-Links/1)"), (b"Accept", b"*/*"),
                    (b"Accept-Encoding", b"identity"))  # fmt: skip
-_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"'{}|\\^`\[\]]+", re.IGNORECASE)
-_PLACEHOLDERS: Final = re.compile(r"\S*(?:\{\{|\{%)[^\n]*?(?:\}\}|%\})\S*")
+_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"'|\\^`\[\]]+", re.IGNORECASE)
 _PATH: Final = "%/:=&?~#+!$,;'@()*[]-._"
 
 
@@ -55,7 +54,7 @@ class Lookup(Protocol):
 def asked_links(html: str, text: str) -> list[str]:
     """The links and images of a content that can be asked: each once, in their order."""
     hrefs, images = links_of(html)
-    plain = [url.rstrip(".,;:!?)") for url in _IN_TEXT.findall(_PLACEHOLDERS.sub(" ", text))]
+    plain = [url.rstrip(".,;:!?)") for url in _IN_TEXT.findall(text)]
     every = (url.strip().partition("#")[0] for url in (*hrefs, *images, *plain))
     return list(
         dict.fromkeys(url for url in every if url.lower().startswith(("http://", "https://")) and "{" not in url)

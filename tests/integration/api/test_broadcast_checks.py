@@ -1,5 +1,6 @@
 """`POST /broadcasts/{id}/checks` and tests to seed accounts: what is said, to whom, and what is refused by its name."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +91,14 @@ async def test_nobody_checks_what_is_not_theirs(client: httpx.AsyncClient, segme
         assert (await client.post(f"/broadcasts/{identifier}/checks", headers=headers)).status_code == status
     assert (await client.post(f"/broadcasts/{uuid7()}/checks")).status_code == 404
     assert (await client.post("/broadcasts/none/checks")).status_code == 404
+
+
+async def test_an_application_has_one_check_at_a_time(client: httpx.AsyncClient, segment: UUID) -> None:
+    path = f"/broadcasts/{await made(client, segment)}/checks"
+    answers = await asyncio.gather(client.post(path), client.post(path))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    assert (await client.post(path)).status_code == 200
 
 
 async def _seed(database: Database, address: str, lane: str = "marketing", *, active: bool = True) -> UUID:

@@ -1,15 +1,18 @@
 """What is found before a campaign begins: its people, what they lack and got before, its words, its domain, its end."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from audience import topics
-from campaigns import work
+from campaigns import trying, work
 from campaigns.checking import audience, checks
 from campaigns.checking.model import Checks, Code, Finding, Severity
 from campaigns.experiment import Experiment
@@ -21,8 +24,9 @@ from core.errors import UnavailableError
 from core.secrets import InstanceSecret
 from mta.from_settings import known_providers, make_resolver
 from mta.providers import load_providers
+from pages.app import create_app
 from store.database import Database
-from tests.integration.campaigns.world import World, with_words, world_test
+from tests.integration.campaigns.world import SIMULATED, World, with_words, world_test
 from tests.integration.messages.emails import execute, rows, suppress
 from warmup import repository as warmups
 from warmup.plan import parse
@@ -263,3 +267,26 @@ def test_figures_of_a_part_are_drawn_up_to_the_whole() -> None:
 
     assert (found.total, found.reached, found.skipped) == (1000, 600, {"manual": 200, "unconfirmed": 200})
     assert (found.by_domain, found.lacking) == ({"a.example": 480, "b.example": 120}, {"city": 7})
+
+
+async def test_the_links_of_a_test_mail_work(world: World) -> None:
+    """Followed as its reader would: to the page behind it, and out of the list with one click."""
+    html = f'<a href="https://shop.example/all">all</a> {LEAVE}'
+    campaign = await draft(world, html, click_tracking=True, open_tracking=True)
+    async with world.database.transaction() as connection:
+        await trying.send(connection, campaign, ["ann@one.example"], SIMULATED)
+    await world.deliver()
+    (mail,) = world.lane.mails_to("ann@one.example")
+    part = message_from_bytes(mail.data, policy=policy.default).get_body(("html",))
+    click, leave = re.findall(r'href="(https://mail\.acme\.example/[^"]+)"', part.get_content() if part else "")[:2]
+    pages = create_app(world.lane.settings)
+    async with pages.router.lifespan_context(pages):
+        transport = httpx.ASGITransport(app=pages)
+        async with httpx.AsyncClient(transport=transport) as http:
+            followed = await http.get(click)
+            left = await http.post(leave, data={"List-Unsubscribe": "One-Click"})
+
+    assert (followed.status_code, followed.headers["location"]) == (302, "https://shop.example/all")
+    assert left.status_code == 200
+    chosen = await rows(world.database, "SELECT count(*) FROM choices WHERE address = 'ann@one.example'")
+    assert chosen == [(1,)]

@@ -103,6 +103,11 @@ def test_each_link_is_asked_once_and_none_that_is_somebodys_own() -> None:
     ]  # fmt: skip
 
 
+def test_a_hostile_text_costs_no_more_than_its_length() -> None:
+    """A pattern that goes back would take hours for this."""
+    assert asked_links("<a " * 100_000, "https://" * 100_000 + "x" * 1_000_000 + "{{" * 100_000) == []
+
+
 async def test_what_is_wrong_with_a_link_is_said(shop: Shop) -> None:
     good = [shop.url(path) for path in ("good", "403", "429", "nohead", "moved", "endless")]
     wrong = {
