@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from console import (
+    account,
+    audit,
     ips,
     jump,
     messages,
     overview,
     pools,
     sign_in,
+    users,
     warmup,
 )
 from console.menu import add
@@ -24,6 +27,9 @@ NOUNS: Final[Sequence[Noun]] = (
     ips.NOUN,
     pools.NOUN,
     warmup.NOUN,
+    users.NOUN,
+    audit.NOUN,
+    account.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )

@@ -159,6 +159,26 @@ def plural(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+_BROWSERS: Final = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS: Final = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def browser(agent: str) -> str:
+    """Firefox on Linux: enough to know one's own by."""
+    name = next((name for word, name in _BROWSERS if word in agent), "")
+    system = next((name for word, name in _SYSTEMS if word in agent), "")
+    return f"{name} on {system}" if name and system else visible(agent[:60]) or "A browser"
+
+
 def _icons() -> str:
     return assets.url("icons.svg")
 
@@ -178,6 +198,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "tone": tone,
     "icon": icon,
     "breakable": breakable,
+    "browser": browser,
     "plural": plural,
     "visible": visible,
 }

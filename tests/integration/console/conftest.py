@@ -20,6 +20,7 @@ from store.database import Database
 SECRET = "5" * 64  # of the test instance
 HOME = "https://console.acme.example"
 PASSWORD = "correct horse battery"
+HASHED = passwords._hasher.hash(PASSWORD)
 KEY = re.compile(r'name="form_key" value="([0-9a-f]+)"')
 
 
@@ -90,10 +91,9 @@ async def viewer(app: FastAPI, database: Database) -> AsyncIterator[Person]:
 
 async def signed_in(http: httpx.AsyncClient, database: Database, email: str, role: Role) -> Person:
     """Somebody with a password and a session."""
-    hashed = await passwords.hashed(PASSWORD)
     async with database.transaction() as connection:
         user = await users.create(connection, NewUser(email, role))
-        await users.set_password(connection, user.id, hashed)
+        await users.set_password(connection, user.id, HASHED)
         token = await sessions.begin(connection, user.id, Browser("203.0.113.9", "a browser", "Europe/Vienna"))
     http.cookies.set("__Host-postlane_session", token)
     return Person(http, user)

@@ -1,0 +1,5 @@
+"""Who changed what, from what to what?"""
+
+from console.audit.routes import NOUN
+
+__all__ = ["NOUN"]

@@ -1,0 +1,65 @@
+"""`/audit`: the audit log, newest first, with what was before and after at its side."""
+
+from typing import Final
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Response
+
+from accounts import audit
+from accounts.audit import Logged, Wanted
+from accounts.roles import Right
+from console import menu
+from console.guard import ConsoleRoute, needs
+from console.listing import listed, opened, window
+from console.noun import Noun
+from console.rendering import page
+from console.visit import Visiting
+
+router = APIRouter(route_class=ConsoleRoute)
+NOUN = Noun(router, [menu.Entry("Administer", 20, "Audit log", "/audit", "audit", Right.AUDIT_SEE)])
+
+_LONGEST: Final = 2_000
+"""Characters of one value that a page shows."""
+
+
+@router.get("/audit")
+@needs(Right.AUDIT_SEE)
+async def show(visit: Visiting) -> Response:
+    """Lines of the log."""
+    wanted = Wanted(visit.asked("actor"), visit.asked("action"), visit.asked("subject"))
+    part = window(visit)
+    async with visit.given.database.connection() as connection:
+        found = await audit.page(connection, wanted, part)
+        shown = await audit.find(connection, known) if (known := _id(visit.asked("open"))) else None
+    rows = listed(visit, found, part, lambda line: line.id)
+    return page(
+        visit,
+        "audit/audit.html",
+        list=rows,
+        wanted=wanted,
+        shown=shown,
+        changes=changes(shown) if shown else [],
+        opened=opened,
+    )
+
+
+def changes(line: Logged) -> list[tuple[str, str, str]]:
+    """(what, before, after), each once; "" where it was not there."""
+    before, after = line.before or {}, line.after or {}
+    return [(name, _text(before, name), _text(after, name)) for name in {**before, **after}]
+
+
+def _text(values: dict[str, object], name: str) -> str:
+    if name not in values:
+        return ""
+    value = values[name]
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None

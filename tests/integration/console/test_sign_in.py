@@ -1,0 +1,189 @@
+"""Coming in and going out, for people and for those who are none."""
+
+import pyotp
+import pytest
+
+from accounts import sign_in_links, users
+from accounts.roles import Role
+from accounts.sign_in_links import Purpose
+from accounts.users import NewUser
+from console import throttling
+from core.clock import SystemClock
+from store.database import Database
+from tests.integration.console.conftest import PASSWORD, Person
+from tests.integration.messages.emails import rows
+
+SESSION = "__Host-postlane_session"
+ADA = "ada@acme.example"
+
+
+async def _link(database: Database, purpose: Purpose, email: str = "") -> str:
+    async with database.transaction() as connection:
+        user = (await users.get(connection, email)).id if email else None
+        return f"/link/{await sign_in_links.make(connection, purpose, user)}"
+
+
+async def _sign_in(person: Person, email: str = ADA, password: str = PASSWORD, **fields: str) -> int:
+    answer = await person.post("/sign-in", "/sign-in", email=email, password=password, **fields)
+    return answer.status_code
+
+
+async def test_the_first_user_is_made_by_a_link_that_works_once(anybody: Person, database: Database) -> None:
+    link = await _link(database, Purpose.FIRST)
+    assert "Nobody has an account yet" in (await anybody.get("/sign-in")).text
+    assert "Make the first account" in (await anybody.get(link)).text
+
+    short = await anybody.post(link, link, email=ADA, password="short", again="short")
+    assert short.status_code == 422
+    assert "12 characters" in short.text
+    made = await anybody.post(link, link, email=ADA, password=PASSWORD, again=PASSWORD, browser_zone="Asia/Tokyo")
+
+    assert (made.status_code, made.headers["location"]) == (303, "/")
+    assert (await anybody.get("/")).status_code == 200
+    assert await rows(database, "SELECT email, role FROM console_users") == [(ADA, "admin")]
+    assert await rows(database, "SELECT zone FROM console_sessions") == [("Asia/Tokyo",)]
+    assert (await anybody.get(link)).status_code == 410
+    stale = await _link(database, Purpose.FIRST)
+    assert (await anybody.get(stale)).status_code == 410, "there is a user: no link makes a second first one"
+    actions = await rows(database, "SELECT action FROM audit_log ORDER BY id")
+    assert [action for (action,) in actions] == ["user.create", "session.begin"]
+
+
+async def test_a_sign_in_makes_a_new_session_and_leads_to_where_one_wanted_to_go(
+    admin: Person, anybody: Person
+) -> None:
+    await anybody.get("/sign-in")
+    planted = anybody.http.cookies[SESSION]
+
+    answer = await anybody.post(
+        "/sign-in", "/sign-in?next=/messages", email="Ada@Acme.example", password=PASSWORD, next="/messages?q=a"
+    )
+
+    assert answer.headers["location"] == "/messages?q=a"
+    assert anybody.http.cookies[SESSION] not in ("", planted)
+    cookie = answer.headers.get_list("set-cookie")[0]
+    assert all(word in cookie for word in ("HttpOnly", "Secure", "SameSite=lax", "Path=/"))
+    away = await admin.http.get("/sign-in?next=https://evil.example", headers={"sec-fetch-site": "none"})
+    assert away.headers["location"] == "/"
+
+
+async def test_a_wrong_password_and_an_unknown_address_are_told_alike(admin: Person, anybody: Person) -> None:
+    answers = [
+        await anybody.post("/sign-in", "/sign-in", email=email, password="not the password")
+        for email in (ADA, "nobody@acme.example", "no address", "")
+    ]
+
+    assert [answer.status_code for answer in answers] == [422] * 4
+    assert all("do not belong together" in answer.text for answer in answers)
+
+
+async def test_a_stranger_cannot_lock_the_owner_out(admin: Person, anybody: Person) -> None:
+    assert await _sign_in(anybody) == 303
+    known = anybody.http.cookies["__Host-postlane_browser"]
+    anybody.http.cookies.clear()
+    for _ in range(throttling.OF_ACCOUNT):
+        await _sign_in(anybody, password="a guess of somebody")
+
+    assert await _sign_in(anybody) == 429, "the account is closed to browsers that it does not know"
+    anybody.http.cookies.set("__Host-postlane_browser", known)
+    assert await _sign_in(anybody) == 303, "and open to the one it knows"
+    anybody.http.cookies.clear()
+    anybody.http.cookies.set("__Host-postlane_browser", known.replace(known[-4:], "0000"))
+    assert await _sign_in(anybody) == 429
+
+
+async def test_going_out_ends_the_session(admin: Person) -> None:
+    token = admin.http.cookies[SESSION]
+
+    assert (await admin.post("/sign-out")).headers["location"] == "/sign-in"
+    admin.http.cookies.set(SESSION, token)
+
+    assert (await admin.get("/")).headers["location"] == "/sign-in"
+
+
+async def test_who_is_disabled_is_out_at_once(
+    admin: Person, viewer: Person, anybody: Person, database: Database
+) -> None:
+    assert viewer.user is not None
+    link = await _link(database, Purpose.SIGN_IN, viewer.user.email)
+
+    assert (await admin.post(f"/users/{viewer.user.id}/disable")).status_code == 303
+
+    assert (await viewer.get("/")).status_code == 303
+    assert await _sign_in(anybody, viewer.user.email) == 422
+    assert (await anybody.get(link)).status_code == 410
+
+
+async def test_a_second_factor_is_asked_for_and_each_code_counts_once(
+    admin: Person, anybody: Person, database: Database
+) -> None:
+    shown = await admin.post("/account/second-factor", "/account", current=PASSWORD)
+    key = shown.text.partition('name="key" value="')[2].partition('"')[0]
+    totp = pyotp.TOTP(key)
+    now = int(SystemClock().now().timestamp())
+    assert (await admin.post("/account/second-factor", "/account", key=key, code="000000")).status_code == 422
+    on = await admin.post("/account/second-factor", "/account", key=key, code=totp.at(now - 30))
+    assert on.status_code == 303
+
+    asked = await anybody.post("/sign-in", "/sign-in", email=ADA, password=PASSWORD)
+    assert "Your code" in asked.text
+    assert (await anybody.get("/")).status_code == 303, "the password alone is not enough"
+    ticket = asked.text.partition('name="ticket" value="')[2].partition('"')[0]
+    for code, status in (("123", 422), (totp.at(now - 30), 422), (totp.at(now), 303)):
+        answer = await anybody.post("/sign-in/code", "/sign-in", ticket=ticket, code=code)
+        assert answer.status_code == status, code
+    assert (await anybody.get("/")).status_code == 200
+    sealed = (await rows(database, "SELECT sealed_totp FROM console_users WHERE email = %s", [ADA]))[0][0]
+    assert key.encode() not in bytes(sealed)
+
+
+async def test_a_ticket_is_good_in_the_browser_that_got_it(admin: Person, anybody: Person) -> None:
+    forged = await anybody.post(
+        "/sign-in/code", "/sign-in", ticket=f"{admin.user and admin.user.id}.9999999999.0", code="1"
+    )
+
+    assert forged.headers["location"] == "/sign-in"
+
+
+async def test_another_password_ends_every_other_session(admin: Person, anybody: Person) -> None:
+    assert await _sign_in(anybody) == 303
+    wrong = await admin.post("/account/password", "/account", current="not it at all", password="x", again="x")
+    assert wrong.status_code == 422
+
+    done = await admin.post(
+        "/account/password",
+        "/account",
+        current=PASSWORD,
+        password="another good sentence",
+        again="another good sentence",
+    )
+
+    assert done.status_code == 303
+    assert (await admin.get("/")).status_code == 200
+    assert (await anybody.get("/")).status_code == 303
+
+
+@pytest.mark.parametrize("fields", [{"current": ""}, {"current": "wrong password"}])
+async def test_what_weakens_an_account_wants_its_password(admin: Person, fields: dict[str, str]) -> None:
+    for path in ("/account/second-factor", "/account/second-factor/remove", "/account/password"):
+        assert (await admin.post(path, "/account", **fields)).status_code == 422, path
+
+
+async def test_sessions_are_listed_and_ended(admin: Person, anybody: Person) -> None:
+    await _sign_in(anybody)
+    listed = (await admin.get("/account")).text
+    assert listed.count("/account/sessions/") == 2, "one other, and all others"
+
+    assert (await admin.post("/account/sessions/end-others", "/account")).status_code == 303
+
+    assert (await anybody.get("/")).status_code == 303
+    assert (await admin.get("/account")).status_code == 200
+
+
+async def test_a_link_made_for_somebody_lets_nobody_else_in(anybody: Person, database: Database) -> None:
+    async with database.transaction() as connection:
+        user = await users.create(connection, NewUser("vic@acme.example", Role.VIEWER))
+        await sign_in_links.make(connection, Purpose.PASSWORD, user.id)
+
+    for token in ("", "x", "a" * 32, "a" * 300, "%00"):
+        assert (await anybody.get(f"/link/{token}")).status_code in (404, 410), token
