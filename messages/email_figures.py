@@ -4,6 +4,7 @@ An open or click is told apart as the counters do: the first of a person, anothe
 that was taken back is none.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -44,12 +45,13 @@ async def ask_emails(
         "zone": question.zone.key,
     }  # fmt: skip
     cursor = await connection.execute(_COUNTS, names)
-    totals, rows = Tally(), dict[tuple[Any, ...], Tally]()
+    totals, rows = Counter[tuple[str, str]](), defaultdict[tuple[Any, ...], Counter[tuple[str, str]]](Counter)
     for email, at, outcome, part, n in await cursor.fetchall():
-        totals.add(outcome, part, n)
         place = (at if question.period else None, *((email,) if each else ()))
-        rows.setdefault(place, Tally()).add(outcome, part, n)
-    return Answer(totals, [Row(_shown(question, place[0]), place[1:], tally) for place, tally in rows.items()])
+        totals[outcome, part] += n
+        rows[place][outcome, part] += n
+    made = [Row(_shown(question, place[0]), place[1:], Tally.of(counts)) for place, counts in rows.items()]
+    return Answer(Tally.of(totals), made)
 
 
 def _shown(question: Question, at: Any) -> Any:

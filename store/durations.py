@@ -5,7 +5,8 @@ half: a percentile is off by less than that, and usually by a tenth, for it is i
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 BOUNDS: Final = (
@@ -25,18 +26,24 @@ def bucket(seconds: float) -> str:
     return _NAMES[bisect_left(BOUNDS, seconds)]
 
 
-def percentiles(counts: Mapping[str, int], shares: Iterable[float]) -> list[float | None]:
-    """Seconds within which these shares of deliveries were made; None where there are none. Names that are no bucket
-    are left out."""
-    known = sorted([(*_SPAN[name], n) for name, n in counts.items() if n > 0 and name in _SPAN])
-    whole = sum([n for _, _, n in known])
-    return [_within(known, share * whole) for share in shares]
+class Buckets:
+    """Where buckets stand among counts, so that thousands of such lists can be asked for percentiles."""
 
+    def __init__(self, names: Sequence[str]) -> None:
+        """`names` of the counts; those that are no bucket are left out."""
+        found = sorted((*_SPAN[name], place) for place, name in enumerate(names) if name in _SPAN)
+        self._bounds = [(lower, upper) for lower, upper, _ in found]
+        self._places = [place for _, _, place in found]
 
-def _within(known: Sequence[tuple[float, float, int]], wanted: float) -> float | None:
-    passed = 0
-    for lower, upper, n in known:
-        if passed + n >= wanted:
-            return round(lower + (upper - lower) * (wanted - passed) / n, 3)
-        passed += n
-    return None
+    def percentiles(self, counts: Sequence[int], shares: Iterable[float]) -> list[float | None]:
+        """Seconds within which these shares of deliveries were made; None where there are none."""
+        passed = list(accumulate([max(counts[place], 0) for place in self._places]))
+        if not passed or not passed[-1]:
+            return [None for _ in shares]
+        return [self._within(passed, share * passed[-1]) for share in shares]
+
+    def _within(self, passed: Sequence[int], wanted: float) -> float:
+        at = bisect_left(passed, wanted)
+        before = passed[at - 1] if at else 0
+        lower, upper = self._bounds[at]
+        return round(lower + (upper - lower) * (wanted - before) / (passed[at] - before), 3)

@@ -1,38 +1,25 @@
-"""The figures of reports, out of what `store/folding` keeps. No row of mail is counted.
+"""The figures of reports, out of running totals (`store/totals`). No row of mail is counted, and no hour is added up.
 
 A question goes to one dimension (`by`): that of its domain, topic, tag, pool or IP, or of the application as such.
-Application, stream and provider are labels of every series, so they combine with each. Where nobody asks for hours, or
-for days of another time zone, whole days come from the running totals (`store/marks`), or from the daily sums where
-providers are told apart. Both are a small part of the hours.
+Application, stream and provider are labels of every line, so they combine with each. A row of the answer is what the
+lines of one group came to between the two hours that a period begins and ends with.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    DateTime,
-    FromClause,
-    Select,
-    any_,
-    cast,
-    func,
-    literal_column,
-    select,
-    union_all,
-)
-
 from core.refusal import Refused
-from store import marks
+from store import totals
 from store.database import Connection
 from store.partitions import STORY_DAYS
-from store.tables import compiled, report_days, report_hours, report_series
-from store.tally import Tally
+from store.tally import Kinds, Tally, total
+from store.totals import Counts, Group
 
 LABELS: Final = {"application": "application_id", "stream": "lane", "provider": "provider"}
 """Dimensions that combine with every other one, and their columns."""
@@ -42,9 +29,12 @@ PERIODS: Final = ("hour", "day", "week", "month")
 
 MOST_ROWS: Final = 10_000
 """Rows of one answer."""
-_MOST_READ: Final = 400_000
+_MOST_PLACES: Final = 500_000
+"""Periods times groups that are looked at for one answer: a few seconds."""
+_FEWEST_READ: Final = 250
+"""Places read at a time: of many only a few may be rows."""
 
-_DAY: Final = timedelta(days=1)
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,210 +60,197 @@ class Question:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
+Keys = tuple[str, ...]
+"""Of the dimensions asked for, ids where they have ids."""
+Label = date | datetime | None
+"""The hour (aware), or the day a period begins with; None when the whole time was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of a row in the order of the answer: by period, then by keys."""
+
+    period: Label
+    keys: Keys
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the answer."""
 
-    period: date | datetime | None
-    """The hour (aware), or the day it begins with; None when the whole time was asked for."""
-    keys: tuple[str, ...]
-    """Of the dimensions asked for, ids where they have ids."""
+    period: Label
+    keys: Keys
     tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Totals, and rows in order when something was grouped by."""
+    """Totals of everything, and rows in order when something was grouped by."""
 
     totals: Tally
     rows: Sequence[Row]
+    last: Place | None = None
+    """The last row, when more follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Where rows can be: each period by each group."""
+
+    labels: Sequence[Any]
+    bounds: Sequence[datetime]
+    """The beginning of each period, and the end of the last."""
+    groups: Sequence[Group]
+
+    def __len__(self) -> int:
+        return len(self.labels) * len(self.groups)
+
+    def behind(self, place: Place | None) -> int:
+        """The number of the first place behind this one."""
+        if place is None:
+            return 0
+        period = 0 if place.period is None else bisect_left(self.labels, place.period)
+        there = period < len(self.labels) and self.labels[period] == place.period
+        group = bisect_right(self.groups, place.keys, key=attrgetter("keys")) if there else 0
+        return period * len(self.groups) + group
+
+
+_Found = tuple[int, Counts]
+"""Number of a place, and what was counted there."""
 
 
 async def ask(connection: Connection, question: Question) -> Answer:
-    """The figures. Raises Refused when the answer would be too long to be one."""
-    first, last = _whole_days(question)
-    parts, rows = _edges(question, first, last), _Rows()
-    if first < last and _marked(question):
-        for counted in await marks.between(connection, *_of_marks(question, first, last)):
-            rows.at(_place(question, counted)).add_all(counted.counts)
-    elif first < last:
-        parts.append(_days(question, first, last))
-    if parts:
-        # With so many parameters and such different sizes a plan for all of them is a bad one for each.
-        cursor = await connection.execute(*compiled(_asked(question, parts)), prepare=False)
-        for *place, outcome, part, n in await cursor.fetchall():
-            rows.at(tuple(place)).add(outcome, part, int(n))
-    return _answer(question, {place: tally for place, tally in rows.tallies.items() if tally})
+    """All figures. Raises Refused when the answer would be too long to be one."""
+    answer = await ask_page(connection, question, MOST_ROWS)
+    if answer.last:
+        raise Refused(
+            "invalid",
+            f"the answer would have more than {MOST_ROWS:,} rows",
+            hint="Ask for a shorter time, longer periods or less of it.",
+        )
+    return answer
 
 
-class _Rows:
-    """The rows of an answer while they are added up."""
-
-    def __init__(self) -> None:
-        self.tallies: dict[tuple[Any, ...], Tally] = {}
-
-    def at(self, place: tuple[Any, ...]) -> Tally:
-        """The row of this place. Raises Refused when there are too many."""
-        found = self.tallies.get(place)
-        if found is None:
-            if len(self.tallies) == MOST_ROWS:
-                raise Refused(
-                    "invalid",
-                    f"the answer would have more than {MOST_ROWS:,} rows",
-                    hint="Ask for a shorter time, longer periods or less of it.",
-                )
-            found = self.tallies[place] = Tally()
-        return found
+async def ask_page(connection: Connection, question: Question, limit: int, after: Place | None = None) -> Answer:
+    """The figures, with at most so many rows, those behind `after`. Raises Refused when there is too much to look
+    through."""
+    field = await _field(connection, question)
+    if len(field) > _MOST_PLACES:
+        raise Refused("invalid", "there is too much of it for one answer", hint="Ask for a shorter time or less of it.")
+    found = await _read(connection, field, field.behind(after), limit + 1)
+    whole: Sequence[Counts] = [counts for _, counts in found]
+    if after is not None or len(found) > limit:
+        whole = await _whole(connection, question, field)
+    kinds = await totals.kinds(connection)
+    return _answer(question, field, kinds, found, whole, limit)
 
 
-def _answer(question: Question, rows: Mapping[tuple[Any, ...], Tally]) -> Answer:
-    totals = Tally()
-    for tally in rows.values():
-        totals.merge(tally)
-    grouped = bool(question.period or question.group)
-    return Answer(totals, [_row(question, place, rows[place]) for place in sorted(rows)] if grouped else [])
+def _answer(
+    q: Question, field: _Field, kinds: Kinds, found: Sequence[_Found], whole: Sequence[Counts], limit: int
+) -> Answer:
+    rows = [_row(field, place, Tally(kinds, counts)) for place, counts in found[:limit]]
+    last = None
+    if len(found) > limit:
+        period, group = divmod(found[limit - 1][0], len(field.groups))
+        last = Place(field.labels[period], field.groups[group].keys)
+    return Answer(total(kinds, whole), rows if q.period or q.group else [], last)
 
 
-def _row(question: Question, place: tuple[Any, ...], tally: Tally) -> Row:
-    keys = tuple(str(key) for key in place[1:] if key is not None) if question.period else tuple(map(str, place))
-    return Row(_shown(question, place[0]) if question.period else None, keys, tally)
+def _row(field: _Field, place: int, tally: Tally) -> Row:
+    period, group = divmod(place, len(field.groups))
+    return Row(field.labels[period], field.groups[group].keys, tally)
 
 
-def _shown(question: Question, moment: datetime) -> date | datetime:
-    return moment.astimezone(question.zone) if question.period == "hour" else moment.date()
+async def _read(connection: Connection, field: _Field, place: int, limit: int) -> list[_Found]:
+    """What is at the places from this one on, without those where nothing was counted."""
+    found: list[_Found] = []
+    while place < len(field) and len(found) < limit:
+        periods, groups = _stretch(field, place, max(limit - len(found), _FEWEST_READ))
+        bounds = field.bounds[periods.start : periods.stop + 1]
+        counted = await totals.between(connection, field.groups[groups.start : groups.stop], bounds)
+        for period, of_period in zip(periods, counted, strict=True):
+            first = period * len(field.groups) + groups.start
+            found += [(first + n, counts) for n, counts in enumerate(of_period) if any(counts)]
+        place = (periods.stop - 1) * len(field.groups) + groups.stop
+    return found[:limit]
 
 
-def _marked(q: Question) -> bool:
-    """The running totals know the answer for whole days."""
-    return "provider" not in q.group and not q.providers and _by_utc_days(q)
+def _stretch(field: _Field, place: int, wanted: int) -> tuple[range, range]:
+    """Periods and groups of about so many places from this one on: whole periods, or a part of one."""
+    groups = len(field.groups)
+    period, group = divmod(place, groups)
+    if group or wanted < groups:
+        return range(period, period + 1), range(group, min(group + wanted, groups))
+    return range(period, min(period + wanted // groups, len(field.labels))), range(groups)
 
 
-def _of_marks(q: Question, first: date, last: date) -> tuple[Any, ...]:
-    filters = {"key": q.keys, "application_id": q.applications, "lane": q.streams}
-    return q.by, filters, [LABELS.get(name, "key") for name in q.group], [*_starts(q.period, first, last), last]
+async def _whole(connection: Connection, q: Question, field: _Field) -> Sequence[Counts]:
+    """What was counted in the whole time. A mail has one domain, so that of all domains is that of all mail."""
+    by = "application" if q.by == "domain" and not q.keys else q.by
+    groups = await totals.groups(connection, by, _filters(q), ())
+    [counts] = await totals.between(connection, groups, [field.bounds[0], field.bounds[-1]])
+    return counts
 
 
-def _starts(period: str, first: date, last: date) -> Iterator[date]:
-    """The first day, and each on which another period begins."""
-    yield first
-    if period:
-        for day in (first + timedelta(days=n) for n in range(1, (last - first).days)):
-            if period == "day" or day == _beginning(period, day):
-                yield day
+def _by_provider(q: Question) -> bool:
+    return "provider" in q.group or bool(q.providers)
+
+
+def _filters(q: Question) -> dict[str, Collection[object]]:
+    return {"key": q.keys, "application_id": q.applications, "lane": q.streams, "provider": q.providers}
+
+
+async def _field(connection: Connection, q: Question) -> _Field:
+    """The periods and groups of a question."""
+    columns = [LABELS.get(name, "key") for name in q.group]
+    groups = await totals.groups(connection, q.by, _filters(q), columns)
+    periods = list(_periods(q))
+    bounds = [*(_kept(q, begins) for _, begins in periods), _end(q)]
+    return _Field([label for label, _ in periods], bounds, groups)
+
+
+def _periods(q: Question) -> Iterator[tuple[Label, datetime]]:
+    """What each period is called, and when it begins. The first is the rest of the one that goes on then."""
+    if not q.period:
+        yield None, q.since
+    elif q.period == "hour":
+        hour = _whole_hour(q.since)
+        while hour < q.until:
+            yield hour.astimezone(q.zone), hour
+            hour += _HOUR
+    else:
+        day = q.since.astimezone(q.zone).date()
+        yield _beginning(q.period, day), q.since
+        while (begins := datetime.combine(day := day + _DAY, time(), q.zone)) < q.until:
+            if day == _beginning(q.period, day):
+                yield day, begins
 
 
 def _beginning(period: str, day: date) -> date:
-    """As `date_trunc` has it."""
+    """The day that the period of this day begins with."""
     if period == "week":
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if period == "month" else day
 
 
-def _place(q: Question, counted: marks.Counted) -> tuple[Any, ...]:
-    if not q.period:
-        return counted.group
-    return datetime.combine(_beginning(q.period, counted.since), time()), *counted.group
+def _end(q: Question) -> datetime:
+    """Where nothing later is counted yet, well behind it: clocks of other machines may be ahead."""
+    if q.until > q.now.replace(minute=0, second=0, microsecond=0):
+        return max(q.until, q.now).astimezone(UTC) + _DAY
+    return _kept(q, q.until)
 
 
-def _asked(q: Question, parts: Sequence[Select[*tuple[Any, ...]]]) -> Select[*tuple[Any, ...]]:
-    counts, s = _counts(q, parts), report_series
-    columns: list[ColumnElement[Any]] = [_period(q, counts)] if q.period else []
-    columns += [s.c[LABELS[name]] if name in LABELS else s.c.key for name in q.group]
-    labels = [*columns, s.c.outcome, s.c.part]
-    return (
-        select(*labels, func.sum(counts.c.n))
-        .select_from(s.join(counts, counts.c.series_id == s.c.id))
-        .where(*_which(q))
-        .group_by(*(literal_column(str(n + 1)) for n in range(len(labels))))
-        .limit(_MOST_READ)
-    )
+def _kept(q: Question, moment: datetime) -> datetime:
+    """The hour that totals are known of for this moment: hours count as a whole, and what is old by days of UTC."""
+    hour, today = _whole_hour(moment), datetime.combine(q.now.astimezone(UTC), time(), UTC)
+    if hour < today + _DAY - totals.hours_kept(q.by, _by_provider(q), q.hours_kept):
+        # Days of another zone are told by the days of UTC that are most of them.
+        hour += _DAY - timedelta.resolution if q.period == "hour" else _DAY / 2
+        hour = datetime.combine(hour, time(), UTC)
+    return max(hour, today - timedelta(days=STORY_DAYS))
 
 
-def _which(q: Question) -> list[ColumnElement[bool]]:
-    s = report_series.c
-    given = ((s.key, q.keys), (s.application_id, q.applications), (s.lane, q.streams), (s.provider, q.providers))
-    return [
-        s.by == q.by,
-        *(column == any_(cast(list(values), ARRAY(column.type))) for column, values in given if values),
-    ]
-
-
-def _period(q: Question, counts: FromClause) -> ColumnElement[Any]:
-    if q.period == "hour":
-        return counts.c.at
-    return func.date_trunc(q.period, func.timezone(q.zone.key, counts.c.at))
-
-
-def _counts(q: Question, parts: Sequence[Select[*tuple[Any, ...]]]) -> FromClause:
-    """What was counted in this time, as `series_id, at, n`: of one series, where few are asked about. By itself the
-    planner would rather read all hours of all series than those."""
-    counts = union_all(*parts)
-    return counts.subquery() if _many_series(q) else counts.lateral()
-
-
-def _many_series(q: Question) -> bool:
-    """Of all domains, topics or tags: then reading the time from one end to the other is less work."""
-    return q.by in ("domain", "topic", "tag") and not q.keys
-
-
-def _whole_days(q: Question) -> tuple[date, date]:
-    """The days of UTC that are read as such, the last not included. They begin and end at the midnights nearest to the
-    time asked for, where hours are kept to make up the difference."""
-    since, until = q.since.astimezone(UTC), q.until.astimezone(UTC)
-    kept_from = q.now - q.hours_kept
-    first = _nearest(since) if since - _DAY > kept_from else (since + _DAY - timedelta.resolution).date()
-    last = _nearest(until) if until - _DAY > kept_from else until.date()
-    if _until_now(q):
-        last = until.date() + _DAY
-    if not _by_utc_days(q):
-        last = min(last, kept_from.date())
-    return max(first, (q.now - timedelta(days=STORY_DAYS)).date()), last
-
-
-def _nearest(moment: datetime) -> date:
-    return (moment + _DAY / 2).date()
-
-
-def _edges(q: Question, first: date, last: date) -> list[Select[*tuple[Any, ...]]]:
-    """Hours of the time that are in none of these days; and, to be taken off, hours of these days that are not in the
-    time."""
-    if first >= last:
-        return [_hours(q, q.since, q.until)]
-    edges = [(q.since, _at(first)), *([] if _until_now(q) else [(_at(last), q.until)])]
-    return [
-        *(_hours(q, start, end) for start, end in edges if start < end),
-        *(_hours(q, end, start, sign=-1) for start, end in edges if start > end),
-    ]
-
-
-def _until_now(q: Question) -> bool:
-    """Nothing later than what is asked about is counted yet."""
-    return q.until > q.now.replace(minute=0, second=0, microsecond=0)
-
-
-def _by_utc_days(q: Question) -> bool:
-    return not q.period or (q.period != "hour" and _is_utc(q))
-
-
-def _is_utc(q: Question) -> bool:
-    return all(moment.astimezone(q.zone).utcoffset() == timedelta(0) for moment in (q.since, q.until))
-
-
-def _at(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
-def _days(q: Question, first: date, last: date) -> Select[*tuple[Any, ...]]:
-    d = report_days.c
-    at = func.timezone("UTC", cast(d.day, DateTime(timezone=False)))
-    return select(d.series_id, at.label("at"), d.n.label("n")).where(*_of(q, d), d.day >= first, d.day < last)
-
-
-def _hours(q: Question, since: datetime, until: datetime, *, sign: int = 1) -> Select[*tuple[Any, ...]]:
-    h = report_hours.c
-    n = h.n if sign > 0 else -h.n
-    return select(h.series_id, h.hour.label("at"), n.label("n")).where(*_of(q, h), h.hour >= since, h.hour < until)
-
-
-def _of(q: Question, columns: Any) -> list[ColumnElement[bool]]:
-    return [] if _many_series(q) else [columns.series_id == report_series.c.id]
+def _whole_hour(moment: datetime) -> datetime:
+    """The first hour of UTC that begins then or later."""
+    up = moment.astimezone(UTC) + _HOUR - timedelta.resolution
+    return up.replace(minute=0, second=0, microsecond=0)

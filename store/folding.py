@@ -1,8 +1,8 @@
 """Adding up what `store/counters` wrote down: deltas become hours and days of series, each exactly once.
 
 Taking deltas and adding them is one transaction, and one process at a time does it (an advisory lock), so neither a
-kill nor two background processes count anything twice. Triggers make running totals of the daily sums
-(`store/marks`). A delta counts in each of its dimensions: for its application
+kill nor two background processes count anything twice. Triggers make running totals of the hourly sums
+(`store/totals`). A delta counts in each of its dimensions: for its application
 as such, and for its domain, topic, pool, IP and tags. These do not cross each other: their product would be as long as
 the mail itself.
 
@@ -12,11 +12,11 @@ own; what comes beyond them counts as `OTHER_TAGS`, until unused ones are forgot
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from store import marks
+from store import totals
 from store.database import Connection, Database
 from store.locks import Lock
 
@@ -182,7 +182,9 @@ async def forget(connection: Connection, hour_days: int, day_days: int) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.FOLDING_COUNTS])
     await connection.execute("DELETE FROM report_hours WHERE hour < now() - make_interval(days => %s)", [hour_days])
     await connection.execute("DELETE FROM report_days WHERE day < current_date - %s", [day_days])
-    await marks.forget(connection, datetime.now(UTC).date() - timedelta(days=day_days))
+    midnight = datetime.combine(datetime.now(UTC), time(), UTC)
+    await totals.thin(connection, midnight - timedelta(days=hour_days), midnight - timedelta(days=totals.FINE_DAYS))
+    await totals.forget(connection, midnight - timedelta(days=day_days))
     await connection.execute("DELETE FROM report_tags WHERE seen < current_date - %s", [TAG_DAYS])
     await connection.execute(
         "DELETE FROM report_series s WHERE NOT EXISTS (SELECT FROM report_days WHERE series_id = s.id)"

@@ -35,7 +35,7 @@ NAMED: Final[Mapping[str, str]] = {
 _OWN: Final[Mapping[str, str]] = {
     "application": "id = %(application)s",
     "domain": "application_id = %(application)s",
-    "pool": "id::text IN (SELECT key FROM report_series WHERE by = 'pool' AND application_id = %(application)s)",
+    "pool": "id::text IN (SELECT key FROM report_lines WHERE by = 'pool' AND application_id = %(application)s)",
     "topic": "application_id = %(application)s",
 }
 """Of these those that an application may hear of."""

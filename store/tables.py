@@ -1,5 +1,5 @@
 """Tables as SQLAlchemy Core knows them, for questions whose conditions are put together at run time: searches,
-segments, reports. Only what such questions read; the schema itself is the migrations', and a test compares the two.
+segments. Only what such questions read; the schema itself is the migrations', and a test compares the two.
 
 `compiled` turns a composed question into SQL and parameters for psycopg. Fixed statements stay SQL constants where they
 are used, and whatever writes is one of those.
@@ -213,35 +213,6 @@ engaged = Table(
     Column("active_at", DateTime(timezone=True)),
     Column("opens", Integer, nullable=False),
     Column("clicks", Integer, nullable=False),
-)
-
-report_series = Table(
-    "report_series",
-    _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("by", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("application_id", UUID, nullable=False),
-    Column("lane", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("part", Text, nullable=False),
-)
-
-report_hours = Table(
-    "report_hours",
-    _metadata,
-    Column("series_id", Integer, primary_key=True),
-    Column("hour", DateTime(timezone=True), primary_key=True),
-    Column("n", BigInteger, nullable=False),
-)
-
-report_days = Table(
-    "report_days",
-    _metadata,
-    Column("series_id", Integer, primary_key=True),
-    Column("day", Date, primary_key=True),
-    Column("n", BigInteger, nullable=False),
 )
 
 DESCRIBED = tuple(_metadata.tables.values())

@@ -5,11 +5,14 @@ together may be more than was accepted. A complaint that was taken back is among
 clicks of machines are told apart and in no rate.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import zip_longest
 from operator import itemgetter
 from typing import Final
 
-from store.durations import percentiles
+from store.durations import Buckets
 
 REFUSED: Final = ("bounced", "blocked", "late_bounced")
 """Outcomes of mail that was refused for good: for its recipient, for the message or our IP, after it was taken."""
@@ -32,9 +35,6 @@ SUMS: Final[Mapping[str, tuple[str, ...]]] = {
     "unsubscribed": ("unsubscribed",),
 }
 """Measure → the outcomes it is the sum of."""
-_FIRST: Final = [(name, first) for name, (first, *_) in SUMS.items()]
-_SEVERAL: Final = [(name, further) for name, (_, *further) in SUMS.items() if further]
-
 MACHINE, FIRST = "machine", "first"
 
 RATES: Final[Mapping[str, tuple[str, str]]] = {
@@ -48,81 +48,117 @@ RATES: Final[Mapping[str, tuple[str, str]]] = {
 """Measure → counted of what. Decided is what was delivered or refused for good."""
 
 
+class Kinds:
+    """Outcomes and their parts, each with its place in lists of counts. What can be said of them without the counts is
+    worked out once for all rows of an answer."""
+
+    def __init__(self, names: Sequence[tuple[str, str]]) -> None:
+        self.names = names
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        for place, (outcome, _) in enumerate(names):
+            places[outcome].append(place)
+        self.places: Final[Mapping[str, Sequence[int]]] = places
+        """Outcome → places of its parts."""
+        self._classes: dict[tuple[str, ...], Sequence[tuple[str, int]]] = {}
+
+    @cached_property
+    def measures(self) -> Mapping[str, Sequence[int]]:
+        """Measure → the places it is the sum of."""
+        found = {name: [*self._of(*outcomes)] for name, outcomes in SUMS.items()}
+        for outcome in ("opened", "clicked"):
+            parts = {self.names[place][1]: place for place in self._of(outcome)}
+            found[outcome] = [place for part, place in parts.items() if part != MACHINE]
+            found[f"unique_{outcome}"] = [place for part, place in parts.items() if part == FIRST]
+            found[f"machine_{outcome}"] = [place for part, place in parts.items() if part == MACHINE]
+        return found
+
+    @cached_property
+    def firsts(self) -> Callable[[Sequence[int]], Sequence[int]]:
+        """Of each measure its first place, or the one behind all kinds, where nothing is counted."""
+        return itemgetter(*(next(iter(places), len(self.names)) for places in self.measures.values()))
+
+    @cached_property
+    def further(self) -> Sequence[tuple[str, Sequence[int]]]:
+        """The other places of those measures that have several."""
+        return [(name, places[1:]) for name, places in self.measures.items() if places[1:]]
+
+    @cached_property
+    def durations(self) -> Buckets:
+        """How long deliveries took."""
+        return Buckets([part if outcome == "delivered" else "" for outcome, part in self.names])
+
+    def classes(self, *outcomes: str) -> Sequence[tuple[str, int]]:
+        """Classes of these outcomes, with their places."""
+        if outcomes not in self._classes:
+            self._classes[outcomes] = [(self.names[place][1] or "unclassified", place) for place in self._of(*outcomes)]
+        return self._classes[outcomes]
+
+    def _of(self, *outcomes: str) -> Iterable[int]:
+        return (place for outcome in outcomes for place in self.places.get(outcome, ()))
+
+
 class Tally:
-    """Counts by outcome and part."""
+    """Counts of kinds."""
 
-    __slots__ = ("_counts", "_measures")
+    __slots__ = ("_counts", "_kinds", "_measures")
 
-    def __init__(self) -> None:
-        self._counts: dict[str, dict[str, int]] = {}
+    def __init__(self, kinds: Kinds, counts: Sequence[int]) -> None:
+        """`counts` may lack the last kinds."""
+        self._kinds = kinds
+        self._counts = [*counts, *[0] * (len(kinds.names) + 1 - len(counts))]
         self._measures: dict[str, int] | None = None
 
-    def add(self, outcome: str, part: str, n: int) -> None:
-        """Count."""
-        self.add_all([((outcome, part), n)])
-
-    def add_all(self, counts: Iterable[tuple[tuple[str, str], int]]) -> None:
-        """Count by outcome and part."""
-        for (outcome, part), n in counts:
-            parts = self._counts.setdefault(outcome, {})
-            parts[part] = parts.get(part, 0) + n
-        self._measures = None
-
-    def merge(self, other: "Tally") -> None:
-        """Count what the other one did."""
-        for outcome, parts in other._counts.items():
-            mine = self._counts.setdefault(outcome, {})
-            for part, n in parts.items():
-                mine[part] = mine.get(part, 0) + n
-        self._measures = None
+    @classmethod
+    def of(cls, counts: Mapping[tuple[str, str], int]) -> "Tally":
+        """Out of counts by outcome and part."""
+        return cls(Kinds([*counts]), [*counts.values()])
 
     def __bool__(self) -> bool:
         """Something is counted."""
-        return any(any(parts.values()) for parts in self._counts.values())
+        return any(self._counts)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """By outcome and part, without what is not there."""
+        return {name: n for name, n in zip(self._kinds.names, self._counts, strict=False) if n}
 
     def sum(self, *outcomes: str) -> int:
         """How often these happened."""
-        return sum([sum(self._counts[outcome].values()) for outcome in outcomes if outcome in self._counts])
-
-    def part(self, outcome: str, part: str) -> int:
-        """How often this happened in this way."""
-        return self._counts.get(outcome, {}).get(part, 0)
+        counts, places = self._counts, self._kinds.places
+        return sum([counts[place] for outcome in outcomes for place in places.get(outcome, ())])
 
     def by_class(self, *outcomes: str) -> dict[str, int]:
         """These outcomes by their part, the most frequent first."""
-        found: dict[str, int] = {}
-        for outcome in outcomes:
-            for name, n in self._counts.get(outcome, {}).items():
+        counts, found = self._counts, dict[str, int]()
+        for name, place in self._kinds.classes(*outcomes):
+            if n := counts[place]:
                 found[name] = found.get(name, 0) + n
-        return {name or "unclassified": n for name, n in sorted(found.items(), key=itemgetter(1), reverse=True) if n}
+        return dict(sorted(found.items(), key=itemgetter(1), reverse=True))
 
     def seconds(self, *shares: float) -> list[float | None]:
         """Times within which these shares of the deliveries were made."""
-        return percentiles(self._counts.get("delivered", {}), shares)
+        return self._kinds.durations.percentiles(self._counts, shares)
 
     def measures(self) -> Mapping[str, int]:
         """Every count by its name."""
         if self._measures is None:
-            sums = {outcome: sum(parts.values()) for outcome, parts in self._counts.items()}
-            found = {name: sums.get(first, 0) for name, first in _FIRST}
-            for name, further in _SEVERAL:
-                found[name] += sum([sums.get(outcome, 0) for outcome in further])
-            for outcome in ("opened", "clicked"):
-                machine = self.part(outcome, MACHINE)
-                found[outcome] = sums.get(outcome, 0) - machine
-                found[f"unique_{outcome}"] = self.part(outcome, FIRST)
-                found[f"machine_{outcome}"] = machine
+            kinds, counts = self._kinds, self._counts
+            found = dict(zip(kinds.measures, kinds.firsts(counts), strict=True))
+            for name, further in kinds.further:
+                found[name] += sum([counts[place] for place in further])
             self._measures = found
         return self._measures
 
     def rates(self) -> dict[str, float | None]:
         """Parts of 1; None where nothing is there to divide by."""
         found = self.measures()
-        wholes = {
-            "delivered": found["delivered"],
-            "decided": found["delivered"] + found["bounced"] - found["late_bounced"],
-        }
+        delivered = found["delivered"]
+        wholes = {"delivered": delivered, "decided": delivered + found["bounced"] - found["late_bounced"]}
         return {
             name: round(found[part] / wholes[whole], 6) if wholes[whole] else None
             for name, (part, whole) in RATES.items()
         }
+
+
+def total(kinds: Kinds, counts: Iterable[Sequence[int]]) -> Tally:
+    """All of them together."""
+    return Tally(kinds, [sum(column) for column in zip_longest(*counts, fillvalue=0)])

@@ -18,7 +18,7 @@ from api.schemas.reports import ReportAnswer
 from store import figures
 from store.report_question import DIMENSIONS, NAMED, Wanted, names_of, question
 from web.answers import json_answer
-from web.faces.reports import report_face
+from web.faces.reports import place_of, report_face
 
 # A filter that is misspelt would be answered with the figures of all mail.
 _DEPENDS: Final = [Depends(only_known_parameters)]
@@ -53,6 +53,8 @@ async def get_report(
     tag: Annotated[str | None, Query(max_length=_LONGEST, description=f"`name:value`. {_MANY}")] = None,
     pool: Annotated[str | None, Query(max_length=_LONGEST, description=f"Names or ids of pools. {_MANY}")] = None,
     ip: Annotated[str | None, Query(max_length=_LONGEST, description=f"Our IPs. {_MANY}")] = None,
+    limit: Annotated[int, Query(ge=1, le=figures.MOST_ROWS, description="Most rows to return.")] = 1000,
+    after: Annotated[str, Query(max_length=_LONGEST, description="`next` of the answer before: its rows follow.")] = "",
 ) -> Response:
     """What was accepted, delivered, deferred, bounced and why, complained about, opened and clicked, and how long
     deliveries took. Figures are a few seconds behind. Domain, topic, tag, pool and ip are counted apart from each
@@ -66,7 +68,8 @@ async def get_report(
     kept = timedelta(days=given.settings.event_days)
     async with given.database.connection() as connection:
         meant = await question(connection, wanted, given.clock.now(), kept)
-        answer = await figures.ask(connection, meant)
+        place = place_of(after, meant) if after else None
+        answer = await figures.ask_page(connection, meant, limit, place)
         named = [name for name in meant.group if name in NAMED and answer.rows]
         names = {name: await names_of(connection, name, wanted.application_id) for name in named}
     return json_answer(report_face(meant, answer, names))

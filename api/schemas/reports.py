@@ -76,5 +76,7 @@ class ReportAnswer(BaseModel):
     end_date: datetime = Field(description="Until when.")
     timezone: str = Field(description="Time zone of the periods.")
     group_by: list[str] = Field(description="What the rows are by.")
-    totals: FiguresAnswer = Field(description="All of it together.")
+    totals: FiguresAnswer = Field(description="All of it together, whichever rows are shown.")
+    has_more: bool = Field(description="Further rows follow.")
+    next: str | None = Field(description="Give it as `after` for the rows that follow; null when there are none.")
     data: list[ReportRow] = Field(description="One row each; empty when nothing was grouped by.")

@@ -1,9 +1,14 @@
-"""Figures as JSON. Pure."""
+"""Figures as JSON, and the text that names a place in a long report. Pure."""
 
+import base64
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Final
 
-from store.figures import Answer, Question, Row
+import orjson
+
+from core.refusal import invalid
+from store.figures import Answer, Label, Place, Question, Row
 from store.tally import REFUSED, Tally
 
 Names = Mapping[str, Mapping[str, str]]
@@ -21,6 +26,8 @@ def report_face(question: Question, answer: Answer, names: Names) -> dict[str, o
         "timezone": question.zone.key,
         "group_by": [*([question.period] if question.period else []), *question.group],
         "totals": figures_face(answer.totals),
+        "has_more": answer.last is not None,
+        "next": place_text(answer.last) if answer.last else None,
         "data": [row_face(question, row, names) for row in answer.rows],
     }
 
@@ -47,3 +54,28 @@ def figures_face(tally: Tally) -> dict[str, object]:
         "deferred_by_class": tally.by_class("deferred"),
         "seconds_to_deliver": {"p50": p50, "p95": p95},
     }
+
+
+def place_text(place: Place) -> str:
+    """Names the place of a row; opaque to who gets it."""
+    return base64.urlsafe_b64encode(orjson.dumps([place.period, *place.keys])).decode().rstrip("=")
+
+
+def place_of(text: str, question: Question) -> Place:
+    """The place that `place_text` named. Raises Refused for one of another question."""
+    try:
+        period, *keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if len(keys) != len(question.group) or not all(isinstance(key, str) for key in keys):
+            raise ValueError
+        return Place(_label(period, question.period), tuple(keys))
+    except (ValueError, TypeError):
+        raise invalid("after", "it must be `next` of an answer to the same question") from None
+
+
+def _label(period: object, kind: str) -> Label:
+    if not kind:
+        return None
+    hour = datetime.fromisoformat(str(period)) if kind == "hour" else None
+    if hour and hour.tzinfo is None:
+        raise ValueError
+    return hour or date.fromisoformat(str(period))

@@ -51,6 +51,21 @@ async def test_an_application_sees_its_own_an_operator_all(
     assert [row["accepted"] for row in tagged["data"]] == [1]
 
 
+@pytest.mark.parametrize("group", ["domain,provider", "hour,provider", "day,provider"])
+async def test_long_answers_are_read_page_by_page(client: httpx.AsyncClient, emails: list[str], group: str) -> None:
+    asked = {"group_by": group, "limit": 1}
+    first = (await client.get("/reports", params=asked)).json()
+    second = (await client.get("/reports", params=asked | {"after": first["next"]})).json()
+
+    assert (first["has_more"], second["has_more"], second["next"]) == (True, False, None)
+    assert [row["provider"] for page in (first, second) for row in page["data"]] == [None, "gmail"]
+    assert first["totals"] == second["totals"]
+    for other in ("x", "e30", "W10", first["next"][:-2]):
+        answer = await client.get("/reports", params=asked | {"after": other})
+        assert (answer.status_code, answer.json()["name"]) == (422, "invalid_parameter"), other
+        assert "`after`" in answer.json()["message"]
+
+
 async def test_what_cannot_be_asked_is_a_parameter(client: httpx.AsyncClient) -> None:
     for params in ({"group_by": "ip,domain"}, {"timezone": "x"}, {"start_date": "soon"}):
         answer = await client.get("/reports", params=params)

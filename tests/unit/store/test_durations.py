@@ -1,12 +1,17 @@
 """Buckets of durations: each second has its own, and percentiles come out near what went in."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.durations import BOUNDS, LONGER, bucket, percentiles
+from store.durations import BOUNDS, LONGER, Buckets, bucket
+
+
+def percentiles(counts: Mapping[str, int], shares: list[float]) -> list[float | None]:
+    return Buckets([*counts]).percentiles([*counts.values()], shares)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,10 @@
 """Figures made of counts."""
 
-from store.tally import Tally
+from store.tally import Kinds, Tally, total
 
 
 def tally(*counts: tuple[str, str, int]) -> Tally:
-    made = Tally()
-    for outcome, part, n in counts:
-        made.add(outcome, part, n)
-    return made
+    return Tally.of({(outcome, part): n for outcome, part, n in counts})
 
 
 def test_bounces_are_of_three_kinds() -> None:
@@ -35,13 +32,15 @@ def test_machines_are_in_no_rate() -> None:
 
 
 def test_nothing_has_no_rates() -> None:
-    assert set(Tally().rates().values()) == {None}
-    assert set(Tally().measures().values()) == {0}
-    assert Tally().seconds(0.5, 0.95) == [None, None]
+    assert set(Tally.of({}).rates().values()) == {None}
+    assert set(Tally.of({}).measures().values()) == {0}
+    assert Tally.of({}).seconds(0.5, 0.95) == [None, None]
 
 
-def test_merged_counts_add_up() -> None:
-    one, other = tally(("delivered", "1", 1)), tally(("delivered", "1", 2), ("deferred", "greylisted", 3))
-    one.merge(other)
+def test_counts_add_up_whichever_kinds_they_lack() -> None:
+    kinds = Kinds([("delivered", "1"), ("deferred", "greylisted"), ("delivered", "2")])
+    found = total(kinds, [[1], [2, 3], []])
 
-    assert (one.sum("delivered"), one.sum("deferred"), other.sum("delivered")) == (3, 3, 2)
+    assert (found.sum("delivered"), found.sum("deferred")) == (3, 3)
+    assert found.counts() == {("delivered", "1"): 3, ("deferred", "greylisted"): 3}
+    assert total(kinds, []).counts() == {}
