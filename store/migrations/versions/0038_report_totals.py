@@ -14,8 +14,8 @@ from alembic import op
 from store.locks import Lock
 from store.online import change
 
-revision = "0033"
-down_revision = "0032"
+revision = "0038"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 
