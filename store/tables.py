@@ -8,10 +8,8 @@ are used, and whatever writes is one of those.
 from sqlalchemy import (
     ARRAY,
     UUID,
-    BigInteger,
     Boolean,
     Column,
-    Date,
     DateTime,
     Integer,
     MetaData,
