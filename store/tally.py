@@ -97,12 +97,15 @@ class Kinds:
         return (place for outcome in outcomes for place in self.places.get(outcome, ()))
 
 
+NOTHING: Final = Kinds([])
+
+
 class Tally:
     """Counts of kinds."""
 
     __slots__ = ("_counts", "_kinds", "_measures")
 
-    def __init__(self, kinds: Kinds, counts: Sequence[int]) -> None:
+    def __init__(self, kinds: Kinds = NOTHING, counts: Sequence[int] = ()) -> None:
         """`counts` may lack the last kinds."""
         self._kinds = kinds
         self._counts = [*counts, *[0] * (len(kinds.names) + 1 - len(counts))]

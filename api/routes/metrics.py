@@ -47,7 +47,7 @@ async def _answer(connection: Connection, meant: Question, asked: MetricsAsked, 
         each = "email" in asked.dimensions
         return await ask_emails(connection, meant, application_id, asked.ids("email_id"), each=each)
     if asked.of_broadcasts:
-        return Answer(Tally.of({}), [])  # there are none
+        return Answer(Tally(), [])  # there are none
     return await figures.ask(connection, meant)
 
 

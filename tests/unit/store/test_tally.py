@@ -32,9 +32,9 @@ def test_machines_are_in_no_rate() -> None:
 
 
 def test_nothing_has_no_rates() -> None:
-    assert set(Tally.of({}).rates().values()) == {None}
-    assert set(Tally.of({}).measures().values()) == {0}
-    assert Tally.of({}).seconds(0.5, 0.95) == [None, None]
+    assert set(Tally().rates().values()) == {None}
+    assert set(Tally().measures().values()) == {0}
+    assert Tally().seconds(0.5, 0.95) == [None, None]
 
 
 def test_counts_add_up_whichever_kinds_they_lack() -> None:
