@@ -5,7 +5,12 @@ from typing import Final
 import pytest
 
 LONGEST: Final = (
+    "tests/chaos/test_worker_killed.py",
     "tests/chaos/test_random_kills.py",
+    "tests/chaos/test_postgres_killed.py",
+    "tests/scenarios/test_snippets.py",
+    "tests/scenarios/test_lanes.py",
+    "tests/scenarios/test_demo.py",
     "tests/integration/api/test_contract.py",
     "tests/integration/cli/test_embedded.py",
     "tests/integration/workers/test_lane_worker.py",
@@ -28,6 +33,8 @@ _PLACE: Final = {name: number for number, name in enumerate(LONGEST)}
 
 _STACKS: Final = ("whole_stack", "double_stack")
 """Fixtures that start a Postlane for many tests."""
+_APART: Final = frozenset({"tests/chaos/test_random_kills.py"})
+"""So long that a Postlane of its own costs less than waiting for the others."""
 
 
 def place(item: pytest.Item) -> int:
@@ -38,6 +45,7 @@ def place(item: pytest.Item) -> int:
 
 def group(item: pytest.Item) -> str:
     """Tests of one group run in one process: those that share a running Postlane, else those of a file."""
+    file = item.nodeid.partition("::")[0]
     known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     shared = [f"{known[name][-1].baseid}/{name}" for name in _STACKS if name in known]
-    return shared[0] if shared else item.nodeid.partition("::")[0]
+    return shared[0] if shared and file not in _APART else file
