@@ -13,9 +13,9 @@ from api.errors import invalid_field
 from api.schemas.broadcasts import BroadcastFacts
 from api.schemas.emails import SendEmail
 from api.validation import missing
+from campaigns.written import written as of_template
 from core.refusal import invalid
 from templates.book import TemplateReading
-from templates.filling import standing_alone
 
 MAX_VARIABLES: Final = 256 * 1024
 """Bytes of the variables of one mail, as JSON."""
@@ -30,12 +30,14 @@ async def broadcast_words(body: Facts, templates: TemplateReading) -> Facts:
     if body.html or body.text:
         raise invalid("template", "it cannot be used together with `html` or `text`")
     version = await templates.version(body.template, "template")
-    built = standing_alone(version)
-    words: dict[str, object] = {"html": built.html, "text": built.text, "template": None}
+    said = of_template(version)
+    words: dict[str, object] = {"html": said.html, "text": said.text}
     if body.subject is None:
-        words["subject"] = built.subject
-    if body.reply_to is None and version.writing.reply_to:
-        words["reply_to"] = list(version.writing.reply_to)
+        words["subject"] = said.subject
+    if body.reply_to is None and said.reply_to:
+        words["reply_to"] = list(said.reply_to)
+    if body.languages is None and said.languages:
+        words["languages"] = said.languages
     return body.model_copy(update=words)
 
 

@@ -38,7 +38,7 @@ def _checked(field: str, text: str | None) -> str | None:
     if not text:
         return None
     if field == "language":
-        return _language(text)
+        return language_tag(text)
     if field == "time_zone":
         return _time_zone(text)
     if len(text) > LONGEST_NAME or not _ONE_LINE.fullmatch(text):
@@ -46,11 +46,11 @@ def _checked(field: str, text: str | None) -> str | None:
     return text
 
 
-def _language(text: str) -> str:
-    """A tag in the case that RFC 5646 section 2.1.1 recommends: `de`, `pt-BR`, `zh-Hant-TW`."""
+def language_tag(text: str, field: str = "language") -> str:
+    """A tag in the case that RFC 5646 section 2.1.1 recommends: `de`, `pt-BR`, `zh-Hant-TW`. Raises Refused."""
     found = _LANGUAGE.fullmatch(text)
     if found is None:
-        raise invalid("language", "it must be a language tag such as `de` or `pt-BR` (RFC 5646)")
+        raise invalid(field, "it must be a language tag such as `de` or `pt-BR` (RFC 5646)")
     parts = [part for part in re.split("[-_]", found[2]) if part]
     shaped = [part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part.lower() for part in parts]
     return "-".join([found[1].lower(), *shaped])

@@ -83,15 +83,15 @@ def sample(words: Words) -> frozenset[int]:
         return shingles(words.html or "")
 
 
-def check_syntax(words: Words) -> None:
-    """Raises Refused naming the field and line that cannot be compiled, or not be stored."""
+def check_syntax(words: Words, where: str = "") -> None:
+    """Raises Refused naming the field (behind `where`) and line that cannot be compiled, or not be stored."""
     fields = ("sender", "subject", "preview_text", "html", "text")
     for name, text in zip(fields, (words.sender, *_texts(words)), strict=True):
         if "\0" in text:
-            raise invalid("from" if name == "sender" else name, "it holds a NUL")
-    _compiles("html", words.html, html=True)
-    _compiles("text", words.text, html=False)
-    for field, line in (("subject", words.subject), ("preview_text", words.preview_text)):
+            raise invalid("from" if name == "sender" else f"{where}{name}", "it holds a NUL")
+    _compiles(f"{where}html", words.html, html=True)
+    _compiles(f"{where}text", words.text, html=False)
+    for field, line in ((f"{where}subject", words.subject), (f"{where}preview_text", words.preview_text)):
         try:
             compile_line(line)
         except RenderError as error:
@@ -102,14 +102,14 @@ def _texts(words: Words) -> tuple[str, ...]:
     return words.subject, words.preview_text, words.html or "", words.text or ""
 
 
-def check_whole(words: Words) -> None:
+def check_whole(words: Words, where: str = "") -> None:
     """Raises Refused naming what a mail cannot do without."""
     if not words.html and not words.text:
-        raise invalid("html", "a broadcast needs `html` or `text`")
+        raise invalid(f"{where}html", "a broadcast needs `html` or `text`")
     if not words.subject.strip():
-        raise invalid("subject", "a broadcast needs a subject")
+        raise invalid(f"{where}subject", "a broadcast needs a subject")
     for field, made in _programs(words).items():
-        _is_cheap(field, made)
+        _is_cheap(f"{where}{field}", made)
 
 
 def _programs(words: Words) -> dict[str, Compiled]:

@@ -239,11 +239,9 @@ _line = lru_cache(200)(compile_line)
 
 def _content(press: Press, variant: int, language: str) -> Content:
     """In the person's language, or as near as there is: `de-AT`, `de`, the first."""
-    for known in (language, language.partition("-")[0], ""):
-        found = press.contents.get((variant, known))
-        if found is not None:
-            return found
-    return press.contents[0, ""]
+    while (found := press.contents.get((variant, language))) is None and language:
+        language = language.rpartition("-")[0]
+    return found or press.contents[0, ""]
 
 
 def _is_open(campaign: Campaign, now: datetime) -> bool:

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from campaigns.archive import Archive
 from campaigns.experiment import Experiment
 from campaigns.following import Follow
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
+from campaigns.utm import Utm
 from campaigns.words import Words
 
 __all__ = ["MAX_NAME", "Campaign", "Draft", "Words", "texts"]
@@ -48,6 +50,10 @@ class Campaign:
     """When its application saw the first sign of life of anybody, as it was found when the campaign began."""
     retried_at: datetime | None = None
     """Whoever had failed by then is being tried again."""
+    utm: Utm = field(default_factory=Utm)
+    archive: Archive = field(default_factory=Archive)
+    languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    """What it says in others than its own, by language."""
     follow: Follow | None = None
     """It goes to people of an earlier campaign, and not to all of its segment."""
     tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -68,6 +74,9 @@ class Draft:
     click_tracking: bool | None = None
     plan: Plan = field(default_factory=Plan)
     experiment: Experiment = field(default_factory=Experiment, hash=False)
+    utm: Utm = field(default_factory=Utm)
+    archive: Archive = field(default_factory=Archive)
+    languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
     follow: Follow | None = None
 
 

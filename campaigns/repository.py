@@ -11,7 +11,8 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from campaigns import experiment, plan, tallies
+from campaigns import archive, experiment, plan, tallies, utm
+from campaigns.archive import Archive
 from campaigns.following import Follow, Whom
 from campaigns.model import Campaign, Draft, Words, texts
 from campaigns.states import Act, CampaignState, sources, target
@@ -25,12 +26,14 @@ from store.paging import newest_first
 _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
     " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
-    " created_at, experiment, heard_since, retried_at, follows, follows_whom"
+    " created_at, experiment, heard_since, retried_at, utm, archive, languages,"
+    " follows, follows_whom"
 )
 
 _WRITTEN: Final = (
     "name", "segment_id", "topic_id", "pool_id", "sender", "subject", "preview_text", "reply_to", "html", "body",
-    "tags", "open_tracking", "click_tracking", "plan", "experiment", "follows", "follows_whom",
+    "tags", "open_tracking", "click_tracking", "plan", "experiment", "utm", "archive", "languages", "follows",
+    "follows_whom",
 )  # fmt: skip
 
 _INSERT: Final = f"""
@@ -172,6 +175,13 @@ async def cancel_all(connection: Connection, application_id: UUID, reason: str) 
         await halted.halt(connection, identifier, reason)
 
 
+async def put_archive(connection: Connection, identifier: UUID, page: Archive) -> None:
+    """Whether it stands on the web, whatever its state."""
+    await connection.execute(
+        "UPDATE campaigns SET archive = %s WHERE id = %s", [Jsonb(archive.to_json(page)), identifier]
+    )
+
+
 async def refuse_if_followed(connection: Connection, identifier: UUID) -> None:
     """Raises Refused while a campaign that has not begun goes to people of this one."""
     cursor = await connection.execute(
@@ -231,6 +241,8 @@ def _values(draft: Draft) -> dict[str, object]:
         "html": w.html, "body": w.text, "tags": Jsonb([list(tag) for tag in draft.tags]),
         "open_tracking": draft.open_tracking, "click_tracking": draft.click_tracking,
         "plan": Jsonb(plan.to_json(draft.plan)), "experiment": Jsonb(experiment.to_json(draft.experiment)),
+        "utm": Jsonb(utm.to_json(draft.utm)), "archive": Jsonb(archive.to_json(draft.archive)),
+        "languages": Jsonb({tag: dict(said) for tag, said in draft.languages.items()}),
         "follows": draft.follow and draft.follow.campaign_id, "follows_whom": draft.follow and draft.follow.whom.value,
     }  # fmt: skip
 
@@ -238,10 +250,11 @@ def _values(draft: Draft) -> dict[str, object]:
 def _campaign(row: Sequence[Any]) -> Campaign:
     identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
     html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:25]
-    heard, retried, follows, whom = row[25:]
+    heard, retried, tags_of_links, page, languages, follows, whom = row[25:]
     return Campaign(
         identifier, application, name, CampaignState(state), reason, segment, topic, pool,
         Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
         capture, plan.from_json(planned), scheduled, fixed, started, ended, created, experiment.from_json(tested),
-        heard, retried, Follow(follows, Whom(whom)) if follows else None,
+        heard, retried, utm.from_json(tags_of_links), archive.from_json(page), languages,
+        Follow(follows, Whom(whom)) if follows else None,
     )  # fmt: skip

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from audience import segments, topics
-from campaigns import contents, feed, repository, retrying, tallies, windows
+from audience import properties, segments, topics
+from campaigns import contents, feed, repository, retrying, showing, speaking, tallies, windows
+from campaigns.archive import Archive
 from campaigns.following import Follow, Whom, repeated
 from campaigns.model import MAX_NAME, Campaign, Draft
 from campaigns.states import OPEN, Act, CampaignState
@@ -161,6 +162,14 @@ async def _saw_opens(connection: Connection, known: Campaign) -> bool:
     return bool(row and row[0])
 
 
+async def put_on_web(connection: Connection, known: Campaign, page: Archive) -> Campaign:
+    """Switch its page on the web on or off, whatever its state. Raises Refused: it cannot be shown without a person."""
+    if known.state is not CampaignState.DRAFT:
+        await _check_page(connection, replace(known, archive=page))
+    await repository.put_archive(connection, known.id, page)
+    return replace(known, archive=page)
+
+
 async def remove(connection: Connection, known: Campaign) -> None:
     """Drafts and scheduled ones; also what has ended, with its report. Not while a segment asks who got it. Nobody sees
     it any more; its rows are kept for some days, for they count for how much mail each person had."""
@@ -179,7 +188,8 @@ def draft_of(known: Campaign) -> Draft:
     """What was written in it."""
     return Draft(
         known.words, known.name, known.segment_id, known.topic_id, known.pool_id, known.tags, known.open_tracking,
-        known.click_tracking, known.plan, replace(known.experiment, chosen=None), known.follow,
+        known.click_tracking, known.plan, replace(known.experiment, chosen=None), known.utm,
+        known.archive, known.languages, known.follow,
     )  # fmt: skip
 
 
@@ -202,7 +212,7 @@ async def _check(connection: Connection, application_id: UUID, draft: Draft, *, 
             same = _mailbox("experiment.variants", words.sender) == _mailbox("from", draft.words.sender)
             if not same:
                 raise invalid("experiment.variants", "another sender has to be of the same domain")
-        contents.check_syntax(words)
+    speaking.check(draft)
 
 
 async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
@@ -218,7 +228,7 @@ async def _fix_words(connection: Connection, known: Campaign) -> None:
     if known.topic_id is None:
         topic = await topics.default_of(connection, known.application_id)
         await connection.execute("UPDATE campaigns SET topic_id = %s WHERE id = %s", [topic, known.id])
-    await contents.write(connection, known.id, [{"": words} for words in known.experiment.words(known.words)])
+    await contents.write(connection, known.id, speaking.sent(known))
 
 
 async def _zone(connection: Connection, known: Campaign) -> None:
@@ -234,16 +244,21 @@ async def obstacles(connection: Connection, known: Campaign) -> list[Refused]:
     """All that forbids a start, the first of which it is refused with."""
     nobody = known.segment_id is None and known.follow is None
     found = [invalid("segment_id", "a broadcast needs a segment: whom it goes to")] if nobody else []
-    for words in known.experiment.words(known.words):
-        try:
-            await asyncio.to_thread(contents.check_whole, words)
-        except Refused as error:
-            found.append(error)
+    found += await asyncio.to_thread(speaking.obstacles, known)
     try:
         await _check(connection, known.application_id, draft_of(known), capture=known.capture)
+        await _check_page(connection, known)
     except Refused as error:
         found.append(error)
     return found
+
+
+async def _check_page(connection: Connection, known: Campaign) -> None:
+    """What it says can be said on the web, to nobody in person."""
+    if known.archive.is_on:
+        definitions = await properties.known(connection, known.application_id)
+        for words in speaking.every(known).values():
+            await asyncio.to_thread(showing.check, words, definitions)
 
 
 async def _segment(connection: Connection, application_id: UUID, segment_id: UUID) -> None:

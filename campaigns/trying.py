@@ -7,6 +7,7 @@ it is a test. To seed accounts it goes as a probe, and `postlane seeds` says whe
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -15,9 +16,9 @@ from accounts.capture_rules import CaptureRules
 from alarms import seeds
 from audience import contacts, properties
 from audience.contacts import Contact
-from campaigns import contents
+from campaigns import contents, speaking
 from campaigns.model import Campaign
-from core.addresses import AddressError, Mailbox, parse_mailbox
+from core.addresses import AddressError, Mailbox, fold_address, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import conflict, invalid
@@ -26,6 +27,7 @@ from messages.capture import marked
 from messages.model import NewEmail, receivers
 from messages.personal import EACH, LINE, fault_of, variables
 from store.database import Connection
+from templates.model import language_for
 from templates.render import RenderError, compile_line, compile_text
 
 MOST: Final = 20
@@ -33,24 +35,50 @@ MOST: Final = 20
 MARK: Final = "[Test] "
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """As whom, and in what, a mail is looked at."""
+
+    contact_id: UUID | None = None
+    language: str | None = None
+    """By default the person's, else the campaign's own."""
+    variant: int | None = None
+    """By default the one that won, else the campaign itself."""
+
+
+ANYBODY: Final = Whose()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A mail as its person would get it; links are not signed."""
+
+    language: str
+    """Which it was made in; "" is the campaign's own."""
+    sender: str
+    subject: str
+    html: str | None
+    text: str | None
+
+
 async def send(
     connection: Connection,
     campaign: Campaign,
     addresses: Sequence[str],
     simulated_domain: str,
-    contact_id: UUID | None = None,
+    whose: Whose = ANYBODY,
 ) -> list[NewEmail]:
-    """One mail to each, within the caller's transaction: as this contact gets it, else as whoever has the address.
+    """One mail to each, within the caller's transaction: as this person gets it, else as whoever has the address.
     Raises Refused: an address that is none, or words that cannot be rendered for that person."""
     if not 0 < len(addresses) <= MOST:
         raise invalid("to", f"it must be 1 to {MOST} addresses")
-    return await _write(connection, campaign, [_mailbox(text) for text in addresses], simulated_domain, contact_id)
+    return await _write(connection, campaign, [_mailbox(text) for text in addresses], simulated_domain, whose)
 
 
 async def send_to_seeds(
-    connection: Connection, campaign: Campaign, simulated_domain: str, contact_id: UUID | None = None
+    connection: Connection, campaign: Campaign, simulated_domain: str, whose: Whose = ANYBODY
 ) -> list[NewEmail]:
-    """One mail to each seed account of the marketing stream, as this contact gets it; each is a probe, so that it is
+    """One mail to each seed account of the marketing stream, as this person gets it; each is a probe, so that it is
     looked for in the mailbox. Raises Refused: there is none, or the words cannot be rendered."""
     found = [seed for seed in await seeds.seeds(connection) if seed.active and seed.lane == Lane.MARKETING]
     if not found:
@@ -58,7 +86,7 @@ async def send_to_seeds(
             "there is no active seed account of the marketing stream", "`postlane seeds add` adds a mailbox of yours."
         )
     boxes = [_mailbox(seed.address) for seed in found]
-    mails = await _write(connection, campaign, boxes, simulated_domain, contact_id)
+    mails = await _write(connection, campaign, boxes, simulated_domain, whose)
     for seed, mail in zip(found, mails, strict=True):
         if not mail.capture and not any(one.capture for one in mail.recipients):  # else nobody would find it
             await seeds.keep_probe(connection, seed.id, mail.id, mail.message_id)
@@ -70,24 +98,25 @@ async def _write(
     campaign: Campaign,
     boxes: Sequence[Mailbox],
     simulated_domain: str,
-    contact_id: UUID | None,
+    whose: Whose,
 ) -> list[NewEmail]:
-    await asyncio.to_thread(contents.check_whole, campaign.words)
+    await asyncio.to_thread(speaking.check_whole, campaign)
     domain, domain_id = await _domain(connection, campaign)
     row = await (await connection.execute("SELECT now()")).fetchone()
     assert row is not None, "it has a row"
     rules = CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id))
     mails = []
     for box in boxes:
-        html, text, subject = await _rendered(connection, campaign, box, contact_id)
+        made = await _rendered(connection, campaign, whose, await _person(connection, campaign, whose, box.wire))
         identifier = uuid7()
         mails.append(
             NewEmail(
                 id=identifier, application_id=campaign.application_id, domain_id=domain_id, lane=Lane.MARKETING,
-                created_at=row[0], message_id=f"<{identifier.hex}@{domain}>", sender=campaign.words.sender,
-                subject=f"{MARK}{subject}", to=(box.wire,),
+                created_at=row[0], message_id=f"<{identifier.hex}@{domain}>", sender=made.sender,
+                subject=f"{MARK}{made.subject}", to=(box.wire,),
                 recipients=marked(receivers([("to", box)]), rules, simulated_domain), reply_to=campaign.words.reply_to,
-                html=html, text=text, tags=campaign.tags, pool_id=campaign.pool_id, topic_id=campaign.topic_id,
+                html=made.html, text=made.text, tags=campaign.tags, pool_id=campaign.pool_id,
+                topic_id=campaign.topic_id,
                 open_tracking=campaign.open_tracking, click_tracking=campaign.click_tracking, capture=campaign.capture,
             )
         )  # fmt: skip
@@ -95,27 +124,45 @@ async def _write(
     return mails
 
 
-async def _rendered(
-    connection: Connection, campaign: Campaign, box: Mailbox, contact_id: UUID | None
-) -> tuple[str | None, str | None, str]:
-    who = await contacts.find(connection, campaign.application_id, contact_id or box.key)
-    if who is None and contact_id is not None:
+async def preview(connection: Connection, campaign: Campaign, whose: Whose) -> Preview:
+    """The mail as this person gets it, without sending it. Raises Refused: it cannot be rendered for them."""
+    return await _rendered(connection, campaign, whose, await _person(connection, campaign, whose, ""))
+
+
+async def _person(connection: Connection, campaign: Campaign, whose: Whose, address: str) -> Contact:
+    """The contact that was asked for, else whoever has the address, else somebody unknown."""
+    wanted = whose.contact_id or fold_address(address) if whose.contact_id or address else None
+    who = await contacts.find(connection, campaign.application_id, wanted) if wanted else None
+    if who is None and whose.contact_id is not None:
         raise invalid("contact_id", "there is no such contact")
-    known = variables(who or _nobody(campaign, box), await properties.known(connection, campaign.application_id))
-    words = campaign.words
+    return who or _nobody(campaign, address)
+
+
+async def _rendered(connection: Connection, campaign: Campaign, whose: Whose, person: Contact) -> Preview:
+    known = variables(person, await properties.known(connection, campaign.application_id))
+    said = speaking.sent(campaign)[_variant(campaign, whose.variant)]
+    language = language_for(said, whose.language or person.language)
+    words = said[language]
     try:
         html = compile_text(contents.with_preview(words) or "", html=True).render(known, EACH) or None
         text = compile_text(words.text or "", html=False).render(known, EACH) or None
-        return html, text, compile_line(words.subject).render(known, LINE)
+        return Preview(language, words.sender, compile_line(words.subject).render(known, LINE), html, text)
     except RenderError as error:
-        raise invalid("to", f"for {box.wire} {fault_of(error)}") from None
+        raise invalid("to", f"for {person.email or 'somebody unknown'} {fault_of(error)}") from None
 
 
-def _nobody(campaign: Campaign, box: Mailbox) -> Contact:
+def _variant(campaign: Campaign, wanted: int | None) -> int:
+    number = campaign.experiment.chosen or 0 if wanted is None else wanted
+    if not 0 <= number < campaign.experiment.arms:
+        raise invalid("variant", f"there are the variants 0 to {campaign.experiment.arms - 1}")
+    return number
+
+
+def _nobody(campaign: Campaign, address: str) -> Contact:
     """Somebody of whom nothing is known but the address."""
     at = campaign.created_at
     return Contact(
-        UUID(int=0), campaign.application_id, box.key, box.wire, None, None, None, None, {},
+        UUID(int=0), campaign.application_id, address, address, None, None, None, None, {},
         contacts.Status.CONFIRMED, at, at, at,
     )  # fmt: skip
 

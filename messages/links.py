@@ -126,6 +126,17 @@ def template(html: str, tracking: Tracking) -> Template:
     return _cached(html, tracking) if len(html) <= CACHED_BYTES else _template(html, tracking)
 
 
+def addresses(html: str) -> list[tuple[int, int, str]]:
+    """Start, stop and raw text of each address of a link, but for those that forbid tracking."""
+    return _scan(html)[0]
+
+
+def is_left_alone(url: str) -> bool:
+    """Whether it leads elsewhere than to the web, has a placeholder, or is there to unsubscribe."""
+    lower = url.lower()
+    return not lower.startswith(("http://", "https://")) or any(word in lower for word in _SPARED)
+
+
 def fill(made: Template, tokens: LinkTokens, payload: bytes) -> str:
     """The HTML with the tokens of one recipient."""
     parts = [made.texts[0]]
@@ -282,10 +293,8 @@ _followed = lru_cache(CACHED_LINKS)(_target)
 
 
 def _is_spared(url: str, tracking: Tracking) -> bool:
-    lower = url.lower()
-    if not lower.startswith(("http://", "https://")) or url.startswith((tracking.base_url, tracking.own or " ")):
-        return True
-    return url in tracking.spared or any(word in lower for word in _SPARED)
+    ours = url.startswith((tracking.base_url, tracking.own or " "))
+    return ours or url in tracking.spared or is_left_alone(url)
 
 
 def _mended(url: str) -> str | None:

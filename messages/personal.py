@@ -36,7 +36,7 @@ LINE: Final = Bounds(seconds=0.01)
 ERASED: Final = "its recipient was erased"
 _DEFINITIONS_SECONDS: Final = 60.0
 
-_LATER: Final = {name.strip("{}"): name for name in PLACEHOLDERS}
+LATER: Final = {name.strip("{}"): name for name in PLACEHOLDERS}
 """Variables that each mail gets after it was rendered (`messages/unsubscribe_headers`)."""
 
 _CONTENTS: Final = """
@@ -101,7 +101,7 @@ def _text(content: CampaignContent) -> Compiled | None:
 
 def variables(contact: contacts.Contact, definitions: Definitions) -> Mapping[str, object]:
     """What a campaign's templates see of a contact."""
-    return {**variables_of(contact, definitions), **_LATER}
+    return {**variables_of(contact, definitions), **LATER}
 
 
 Loaded = tuple[StoredEmail, "StoredContent | Personal | None"]

@@ -27,7 +27,7 @@ from pages.answers import EXPECTED, answer_to, answer_to_bug
 from pages.deps import Deps
 from pages.limits import Limits
 from pages.pictures import remembered_images
-from pages.routes import confirming, health, images, moving, preferences, signup, static
+from pages.routes import archive, confirming, health, images, moving, preferences, signup, static
 from pages.tracking import Links
 from pages.work import Work
 from store.database import Database
@@ -39,7 +39,7 @@ from web.shield import Shield
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_ROUTES: Final = (preferences, moving, signup, confirming, images, health, static)
+_ROUTES: Final = (preferences, moving, signup, confirming, archive, images, health, static)
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "

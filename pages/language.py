@@ -60,14 +60,19 @@ def catalogue(request: Request, asked: str = "") -> Catalogue:
 
 
 def preferred(header: str) -> str:
-    """The code that fits an `Accept-Language` best (RFC 9110 section 12.5.4): `de-AT` is content with `de`."""
+    """The code that fits an `Accept-Language` best: `de-AT` is content with `de`."""
+    codes = (tag.partition("-")[0].lower() for tag in wanted_languages(header))
+    return next((code for code in codes if code in CATALOGUES), FALLBACK)
+
+
+def wanted_languages(header: str) -> list[str]:
+    """The tags of an `Accept-Language`, the one that is wanted most first (RFC 9110 section 12.5.4)."""
     wanted = []
     for place, part in enumerate(header.split(",")[:_MOST_WANTED]):
         tag, _, weight = part.strip().partition(";")
-        code = tag.strip().partition("-")[0].lower()
-        if code in CATALOGUES and (quality := _quality(weight)) > 0:
-            wanted.append((-quality, place, code))
-    return min(wanted)[2] if wanted else FALLBACK
+        if (quality := _quality(weight)) > 0:
+            wanted.append((-quality, place, tag.strip()))
+    return [tag for _, _, tag in sorted(wanted)]
 
 
 def _quality(text: str) -> float:

@@ -20,6 +20,7 @@ from api.schemas.broadcasts import (
     BroadcastDeleted,
     BroadcastFacts,
     BroadcastList,
+    BroadcastPreview,
     BroadcastReference,
     BroadcastReport,
     BroadcastRetried,
@@ -27,18 +28,22 @@ from api.schemas.broadcasts import (
     ChooseVariant,
     CreateBroadcast,
     LinkList,
+    PreviewBroadcast,
     RecipientList,
     RepeatBroadcast,
     SendBroadcast,
+    ShowBroadcast,
     TestBroadcast,
     UpdateBroadcast,
 )
 from api.templating import broadcast_words
-from campaigns import experiment, plan, report, repository, steering, trying
+from campaigns import experiment, plan, report, repository, speaking, steering, trying, utm
+from campaigns.archive import switched
 from campaigns.checking import checks
 from campaigns.forecasting import Tools
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
+from campaigns.trying import ANYBODY, Whose
 from core.addresses import AddressError, fold_address, parse_mailbox
 from core.paging import Window
 from core.refusal import invalid
@@ -50,7 +55,7 @@ from web.absent import Absent
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.broadcast_checks import checks_face
-from web.faces.broadcasts import broadcast_answer, broadcast_face, link_face, recipient_face, report_face
+from web.faces.broadcasts import broadcast_answer, broadcast_face, link_face, preview_face, recipient_face, report_face
 from web.faces.references import deleted, reference
 from web.paging import listed, page_of, window
 
@@ -69,7 +74,7 @@ async def create_broadcast(body: CreateBroadcast, who: FullAccess, given: With) 
     """Makes a draft; with `send` it is sent, or scheduled, at once."""
     await _may_send_as(body.sender, who, given)
     body = await broadcast_words(body, given.templates.reading(who.application_id))
-    draft = _draft(body, Draft(Words(body.sender)))
+    draft = _draft(body, Draft(Words(body.sender)), given)
     if body.scheduled_at and not body.send:
         raise invalid("scheduled_at", "it goes with `send`: a draft is sent when you say so")
     async with given.database.transaction() as connection:
@@ -106,7 +111,7 @@ async def update_broadcast(broadcast_id: UUID, body: UpdateBroadcast, who: FullA
         draft = steering.draft_of(known)
         if body.sender:
             draft = replace(draft, words=replace(draft.words, sender=body.sender))
-        await steering.update(connection, known, _draft(body, draft))
+        await steering.update(connection, known, _draft(body, draft, given))
     return json_answer(reference("broadcast", broadcast_id))
 
 
@@ -167,13 +172,13 @@ async def try_broadcast(broadcast_id: UUID, body: TestBroadcast, who: FullAccess
     """To some addresses, or to the seed accounts, as a person of the audience would get it; its links work."""
     if not body.to and not body.seeds:
         raise invalid("to", "it must be addresses, unless `seeds` is true")
-    simulated, mails = given.settings.sandbox_domain, []
+    simulated, whose, mails = given.settings.sandbox_domain, Whose(body.contact_id, body.language), []
     async with given.database.transaction() as connection:
         known = await repository.get(connection, who.application_id, broadcast_id)
         if body.to:
-            mails += await trying.send(connection, known, body.to, simulated, body.contact_id)
+            mails += await trying.send(connection, known, body.to, simulated, whose)
         if body.seeds:
-            mails += await trying.send_to_seeds(connection, known, simulated, body.contact_id)
+            mails += await trying.send_to_seeds(connection, known, simulated, whose)
     return json_answer(reference("broadcast", broadcast_id) | {"emails": [mail.id for mail in mails]})
 
 
@@ -183,6 +188,30 @@ async def check_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> R
     the domain's records, its people, what they got before, and when it will be out. Nothing is sent or changed."""
     tools = Tools(given.settings, given.secret, given.database, given.resolver, providers_of(given.settings))
     return json_answer(checks_face(await checks.of_application(tools, who.application_id, broadcast_id)))
+
+
+@router.post(
+    "/{broadcast_id}/preview", summary="Preview a broadcast", response_model=BroadcastPreview, responses=_REFUSALS
+)
+async def preview_broadcast(
+    broadcast_id: UUID, who: FullAccess, given: With, body: PreviewBroadcast | None = None
+) -> Response:
+    """What somebody gets, in a language and variant, without sending it."""
+    asked = Whose(body.contact_id, body.language, body.variant) if body else ANYBODY
+    async with given.database.connection() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        return json_answer(preview_face(known, await trying.preview(connection, known, asked)))
+
+
+@router.post(
+    "/{broadcast_id}/archive", summary="Put a broadcast on the web", response_model=BroadcastAnswer, responses=_REFUSALS
+)
+async def put_on_web(broadcast_id: UUID, body: ShowBroadcast, who: FullAccess, given: With) -> Response:
+    """Switches its page on the web on or off, also after it was sent. `archive_url` is its address."""
+    page = switched(body.archive, given.settings.public_url)
+    async with given.database.transaction() as connection:
+        known = await repository.get(connection, who.application_id, broadcast_id)
+        return json_answer(broadcast_answer(await steering.put_on_web(connection, known, page)))
 
 
 @router.post(
@@ -301,7 +330,7 @@ async def _may_send_as(sender: str, who: Caller, given: Any) -> None:
     await permission.sender_domain(given.directory, who, domain)
 
 
-def _draft(body: BroadcastFacts, known: Draft) -> Draft:
+def _draft(body: BroadcastFacts, known: Draft, given: Any) -> Draft:
     """The draft with what was given; what was not stays."""
     said = body.model_fields_set
     words: dict[str, Any] = {name: getattr(body, name) or "" for name in ("subject", "preview_text") if name in said}
@@ -312,8 +341,20 @@ def _draft(body: BroadcastFacts, known: Draft) -> Draft:
     changes |= {"name": body.name or ""} if "name" in said else {}
     changes |= {"tags": _tags(body)} if "tags" in said else {}
     changes |= {"experiment": experiment.from_json(_unchosen(body.experiment))} if "experiment" in said else {}
+    changes |= {"utm": utm.from_json(body.utm or {})} if "utm" in said else {}
+    changes |= {"archive": switched(body.archive, given.settings.public_url)} if body.archive is not None else {}
+    changes |= {"languages": _languages(body, known)} if body.template or body.languages is not None else {}
     changes |= {"plan": plan.from_json(body.plan or {})} if "plan" in said else {}
     return replace(known, words=replace(known.words, **words), **changes)
+
+
+def _languages(body: BroadcastFacts, known: Draft) -> dict[str, dict[str, str]]:
+    """What was said of one language stands for all of that language; null takes it away. Those of a template are all
+    there are."""
+    given, before = body.languages or {}, {} if body.template else known.languages
+    said = speaking.languages_from_json({tag: words for tag, words in given.items() if words is not None})
+    gone = speaking.languages_from_json({tag: {"subject": ""} for tag, words in given.items() if words is None})
+    return {tag: dict(words) for tag, words in {**before, **said}.items() if tag not in gone}
 
 
 def _unchosen(given: dict[str, Any] | None) -> dict[str, Any]:

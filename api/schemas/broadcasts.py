@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from api.schemas.emails import Tag
 from api.schemas.shapes import Listed, Strict
+from campaigns.archive import Access
 from campaigns.checking.model import Code, Severity
 from campaigns.following import Whom
 from campaigns.forecast import Hold
@@ -64,6 +65,22 @@ class BroadcastFacts(Strict):
         description="Ours. `variants` (a list of what each says differently in `from`, `subject`, `preview_text`, "
         "`html`, `text`), `test_share`, `hold_out`, `winner` (`clicks`, `opens`, `hand`), `after_hours`.",
     )
+    languages: dict[str, dict[str, str] | None] | None = Field(
+        None,
+        description="Ours. What it says to people of other languages, by tag such as `de` or `pt-BR`: `subject`, "
+        "`preview_text`, `html`, `text`. Null takes one away. A `template` brings those that it has.",
+    )
+    utm: dict[str, str] | None = Field(
+        None,
+        description="Ours. Tags put into its links: `source`, `medium`, `campaign`, `content`. Those that a link has "
+        "itself win.",
+    )
+    archive: Annotated[Access | None, Absent] = Field(
+        None,
+        strict=False,
+        description="Ours. Whether it stands on the web: `off`, `link` (for whoever has the address), `indexed` (for "
+        "search engines, too).",
+    )
 
 
 class CreateBroadcast(BroadcastFacts):
@@ -102,6 +119,9 @@ class TestBroadcast(Strict):
     )
     contact_id: Annotated[UUID | None, Absent] = Field(
         None, strict=False, description="As this contact gets it; without it as whoever has the address."
+    )
+    language: Annotated[str | None, Absent] = Field(
+        None, max_length=40, description="Ours. By default the person's, else the broadcast's own."
     )
 
 
@@ -163,9 +183,39 @@ class BroadcastChecks(BaseModel):
     object: Literal["broadcast_checks"] = "broadcast_checks"
     id: UUID
     can_start: bool = Field(description="Nothing refuses it.")
-    people: CheckedPeople
+    people: CheckedPeople = Field(description="Whom it would go to.")
     findings: list[CheckFinding] = Field(description="What refuses it first.")
     forecast: BroadcastForecast | None = Field(description="Null: there is nobody to send to.")
+
+
+class ShowBroadcast(Strict):
+    """Whether it stands on the web."""
+
+    archive: Access = Field(strict=False, description="`off`, `link` or `indexed`.")
+
+
+class PreviewBroadcast(Strict):
+    """As whom it is looked at."""
+
+    contact_id: Annotated[UUID | None, Absent] = Field(
+        None, strict=False, description="As this contact gets it; without it as somebody unknown."
+    )
+    language: Annotated[str | None, Absent] = Field(
+        None, max_length=40, description="By default the contact's, else the broadcast's own."
+    )
+    variant: int | None = Field(None, ge=0, le=100, description="By default the one that won, else 0.")
+
+
+class BroadcastPreview(BaseModel):
+    """What somebody gets."""
+
+    object: Literal["broadcast_preview"] = "broadcast_preview"
+    id: UUID
+    language: str | None = Field(description="In which it was made; null is the broadcast's own.")
+    sender: str = Field(alias="from", description="The sender.")
+    subject: str
+    html: str | None
+    text: str | None
 
 
 class RepeatBroadcast(Strict):
@@ -248,6 +298,10 @@ class BroadcastAnswer(BroadcastItem):
     click_tracking: bool | None = Field(description="Null: what the sender's domain says.")
     plan: dict[str, Any] = Field(description="How it is spread over time.")
     experiment: dict[str, Any] = Field(description="What is tested; `chosen` is the variant that won.")
+    languages: dict[str, dict[str, str]] = Field(description="What it says to people of other languages.")
+    utm: dict[str, str] = Field(description="Tags put into its links.")
+    archive: Access = Field(description="Whether it stands on the web.")
+    archive_url: str | None = Field(description="The address of its page on the web; null while that is off.")
     follows: Follows | None = Field(description="Whose people it goes to instead of to all of the segment.")
 
 

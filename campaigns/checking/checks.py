@@ -16,7 +16,7 @@ from accounts import repository as accounts
 from accounts.verify import Installation, fresh_resolver, look
 from audience import contacts, properties
 from audience.topics import DEFAULT_NAME
-from campaigns import people, repository, steering
+from campaigns import people, repository, speaking, steering
 from campaigns.checking import alike, audience, domain, wording
 from campaigns.checking.links import MOST, LinkProbe, asked_links
 from campaigns.checking.model import Checks, Code, Finding, People, Severity, warns
@@ -113,7 +113,7 @@ async def _of_people(connection: Connection, campaign: Campaign, *, before: bool
     if not _goes_to_somebody(campaign) or not before:
         return People(), []
     try:
-        required = await asyncio.to_thread(wording.required, campaign.experiment.words(campaign.words))
+        required = await asyncio.to_thread(wording.required, list(speaking.every(campaign).values()))
         wanted = await audience.variables(connection, campaign, required)
         found = await audience.counted(connection, campaign, wanted.of_people)
         again = await alike.findings(connection, campaign, found.total)
@@ -126,7 +126,7 @@ async def _of_people(connection: Connection, campaign: Campaign, *, before: bool
 async def _words(connection: Connection, campaign: Campaign) -> list[Finding]:
     """What is said of the words as the first person found would get them."""
     known = await _somebodys(connection, campaign)
-    return await asyncio.to_thread(wording.remarks_for, campaign.experiment.words(campaign.words), known)
+    return await asyncio.to_thread(wording.remarks_for, speaking.every(campaign), known)
 
 
 async def _somebodys(connection: Connection, campaign: Campaign) -> Mapping[str, object]:
@@ -159,7 +159,7 @@ async def _domain_id(connection: Connection, campaign: Campaign) -> UUID | None:
 
 async def _links(tools: Tools, campaign: Campaign) -> list[Finding]:
     """Links that lead nowhere, and those that could not be asked."""
-    every = campaign.experiment.words(campaign.words)
+    every = speaking.every(campaign).values()
     found_in = [await asyncio.to_thread(asked_links, one.html or "", one.text or "") for one in every]
     urls = list(dict.fromkeys(url for found in found_in for url in found))
     probe = LinkProbe(tools.resolver, networks(tools.settings.webhook_networks))

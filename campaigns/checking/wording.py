@@ -59,21 +59,22 @@ def shown(words: Words, known: Mapping[str, object]) -> Shown:
         return Shown(words.subject, contents.with_preview(words) or "", words.text or "", trouble)
 
 
-def remarks_for(every: Sequence[Words], known: Mapping[str, object]) -> list[Finding]:
+def remarks_for(every: Mapping[str, Words], known: Mapping[str, object]) -> list[Finding]:
     """All findings on the words as somebody with these values gets them; none of what is no template."""
     try:
-        return remarks([shown(words, known) for words in every])
+        return remarks([shown(words, known) for words in every.values()], list(every))
     except RenderError:
         return []
 
 
-def remarks(every: Sequence[Shown]) -> list[Finding]:
+def remarks(every: Sequence[Shown], names: Sequence[str] = ()) -> list[Finding]:
     """All findings, each once; of several variants it is said which."""
     found: dict[Finding, list[int]] = {}
     for number, one in enumerate(every):
         for finding in _of(one):
             found.setdefault(finding, []).append(number)
-    return [_named(finding, numbers, len(every)) for finding, numbers in found.items()]
+    called = names or [str(number) for number in range(len(every))]
+    return [_named(finding, [called[n] for n in numbers], len(every)) for finding, numbers in found.items()]
 
 
 def one_click(public_url: str) -> list[Finding]:
@@ -115,8 +116,5 @@ def _advice(check: str, advice: str) -> str:
     return advice
 
 
-def _named(finding: Finding, numbers: Sequence[int], variants: int) -> Finding:
-    if len(numbers) == variants:
-        return finding
-    which = ", ".join(map(str, numbers))
-    return replace(finding, found=f"Variant {which}: {finding.found}")
+def _named(finding: Finding, names: Sequence[str], variants: int) -> Finding:
+    return finding if len(names) == variants else replace(finding, found=f"Variant {', '.join(names)}: {finding.found}")

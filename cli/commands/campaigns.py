@@ -12,6 +12,7 @@ import typer
 
 from audience import segments, topics
 from campaigns import plan, report, repository, steering, trying
+from campaigns.archive import Access, switched
 from campaigns.checking import checks
 from campaigns.checking.model import Checks
 from campaigns.following import Whom
@@ -19,9 +20,11 @@ from campaigns.forecasting import of_running
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
 from campaigns.states import CampaignState
+from campaigns.trying import Whose
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.campaign_checks import ends_in_words, show_checks, tools, zone_of
+from cli.campaign_content import MOST, CampaignArgument, named, preview, put_on_web, tags_of, templated
 from cli.campaign_shown import COLUMNS, called, cells, progress, show_campaign, watch_campaign
 from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
@@ -35,12 +38,8 @@ from web.faces.references import deleted
 
 app = typer.Typer(help="One mail to many people, with an outcome for each.", no_args_is_help=True)
 
-CampaignArgument = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="Its name, its id, or the beginning of that.")
-]
 WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Show its progress until it ends.")]
 
-_MOST = 1000
 _END_SECONDS = 2.0
 """For asking who keeps the mailboxes, when only the end is told."""
 
@@ -71,7 +70,7 @@ def list_campaigns(application: ApplicationOption = "", as_json: JsonOption = Fa
     async def work(database: Database) -> Sequence[Campaign]:
         async with database.connection() as connection:
             owner = await chosen(connection, application)
-            return (await repository.page(connection, owner.id, Window(_MOST))).entries
+            return (await repository.page(connection, owner.id, Window(MOST))).entries
 
     empty = "No campaigns yet: `postlane campaigns create` makes a draft."
     emit(with_database(work), broadcast_face, cells=cells, as_json=as_json, columns=COLUMNS, empty=empty)
@@ -97,12 +96,19 @@ def show(
 def create(
     sender: Annotated[str, typer.Option("--from", help="The sender, of a domain of the application.")],
     segment: Annotated[str, typer.Option("--segment", help="Whom it goes to: name or id of a segment.")],
-    subject: Annotated[str, typer.Option("--subject", help="A template: `News for {{ first_name }}`.")],
+    subject: Annotated[str, typer.Option("--subject", help="A template: `News for {{ first_name }}`.")] = "",
+    template: Annotated[
+        str, typer.Option("--template", help="Id or alias of a published template, in all its languages.")
+    ] = "",
     html: Annotated[Path | None, typer.Option("--html", help="File with the HTML.", exists=True)] = None,
     text: Annotated[Path | None, typer.Option("--text", help="File with the text.", exists=True)] = None,
     name: Annotated[str, typer.Option("--name", help="What you call it.")] = "",
     topic: Annotated[str, typer.Option("--topic", help="Name or id of the type of mail.")] = "",
     preview_text: Annotated[str, typer.Option("--preview-text", help="Shown behind the subject.")] = "",
+    utm_tags: Annotated[
+        list[str] | None, typer.Option("--utm", metavar="TAG=VALUE", help="source, medium, campaign, content; often.")
+    ] = None,
+    archive: Annotated[Access, typer.Option("--archive", help="Whether it stands on the web.")] = Access.OFF,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -111,14 +117,14 @@ def create(
     Example: postlane campaigns create --from news@shop.example --segment all --subject "Hello" --html mail.html
     """
     words = Words(sender, subject, preview_text, (), _content(html), _content(text))
+    tags, page = tags_of(utm_tags or []), switched(archive, context.settings().public_url)
 
     async def work(database: Database) -> Campaign:
         async with database.transaction() as connection:
             owner = await chosen(connection, application)
-            draft = Draft(
-                words, name, await _segment(connection, owner.id, segment), await _topic(connection, owner.id, topic)
-            )
-            return await steering.create(connection, owner.id, draft)
+            whom = await _segment(connection, owner.id, segment)
+            draft = Draft(words, name, whom, await _topic(connection, owner.id, topic), utm=tags, archive=page)
+            return await steering.create(connection, owner.id, await templated(connection, owner.id, draft, template))
 
     show_campaign(with_database(work), as_json)
 
@@ -176,7 +182,7 @@ def schedule(
 
     async def work(database: Database) -> Campaign:
         async with database.transaction() as connection:
-            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            known = await repository.get(connection, None, await named(connection, campaign, application))
             draft = replace(steering.draft_of(known), plan=plan.from_json(given))
             planned = await steering.update(connection, known, draft)
             now = await _now(connection)
@@ -249,7 +255,7 @@ def delete(
 
     async def work(database: Database) -> Campaign:
         async with database.transaction() as connection:
-            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            known = await repository.get(connection, None, await named(connection, campaign, application))
             await steering.remove(connection, known)
             return known
 
@@ -264,6 +270,7 @@ def send_test(
     to_seeds: Annotated[
         bool, typer.Option("--seeds", help="Also to the seed accounts of the marketing stream.")
     ] = False,
+    language: Annotated[str, typer.Option("--language", help="In which; by default the person's: de.")] = "",
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -273,13 +280,13 @@ def send_test(
     """
     if not to and not to_seeds:
         raise CliError("invalid", "Nobody to send it to.", "Name addresses, or give --seeds.")
-    simulated = context.settings().sandbox_domain
+    simulated, whose = context.settings().sandbox_domain, Whose(language=language or None)
 
     async def work(database: Database) -> list[UUID]:
         async with database.transaction() as connection:
-            known = await repository.get(connection, None, await _named(connection, campaign, application))
-            mails = await trying.send(connection, known, to, simulated) if to else []
-            mails += await trying.send_to_seeds(connection, known, simulated) if to_seeds else []
+            known = await repository.get(connection, None, await named(connection, campaign, application))
+            mails = await trying.send(connection, known, to, simulated, whose) if to else []
+            mails += await trying.send_to_seeds(connection, known, simulated, whose) if to_seeds else []
             return [mail.id for mail in mails]
 
     sent = with_database(work)
@@ -293,7 +300,7 @@ def show_report(campaign: CampaignArgument, application: ApplicationOption = "",
 
     async def work(database: Database) -> Report:
         async with database.connection() as connection:
-            known = await repository.get(connection, None, await _named(connection, campaign, application))
+            known = await repository.get(connection, None, await named(connection, campaign, application))
             return await report.report(connection, known)
 
     found = with_database(work)
@@ -329,7 +336,7 @@ def recipients(
 
     async def work(database: Database) -> Sequence[Recipient]:
         async with database.connection() as connection:
-            identifier = await _named(connection, campaign, application)
+            identifier = await named(connection, campaign, application)
             return (await report.recipients(connection, identifier, Wanted(kind), Window(limit))).entries
 
     found = with_database(work)
@@ -339,10 +346,14 @@ def recipients(
 async def _write_csv(database: Database, campaign: str, application: str, kind: Kind | None) -> None:
     """Page by page: a campaign may have millions."""
     async with database.connection() as connection:
-        identifier = await _named(connection, campaign, application)
+        identifier = await named(connection, campaign, application)
         sys.stdout.write(report.csv_header())
         async for page in report.every(connection, identifier, Wanted(kind)):
             sys.stdout.writelines(report.csv_rows(page))
+
+
+app.command("preview")(preview)
+app.command("archive")(put_on_web)
 
 
 def _checked(found: Campaign) -> Checks:
@@ -370,7 +381,7 @@ def _act(
 ) -> None:
     async def work(database: Database) -> Campaign:
         async with database.connection() as connection:
-            identifier = await _named(connection, campaign, application)
+            identifier = await named(connection, campaign, application)
         return await _do(database, identifier, act)
 
     show_campaign(with_database(work), as_json)
@@ -386,25 +397,18 @@ async def _do(
 
 async def _read(database: Database, campaign: str, application: str) -> Campaign:
     async with database.connection() as connection:
-        return await repository.get(connection, None, await _named(connection, campaign, application))
-
-
-async def _named(connection: Connection, text: str, application: str) -> UUID:
-    owner = await chosen(connection, application)
-    found = (await repository.page(connection, owner.id, Window(_MOST))).entries
-    candidates = [Candidate(one.id, one.name, f"{one.state} {one.words.subject}") for one in found]
-    return the_one(text, "campaign", candidates, "postlane campaigns list")
+        return await repository.get(connection, None, await named(connection, campaign, application))
 
 
 async def _segment(connection: Connection, application_id: UUID, text: str) -> UUID:
-    found = (await segments.page(connection, application_id, Window(_MOST))).entries
+    found = (await segments.page(connection, application_id, Window(MOST))).entries
     return the_one(text, "segment", [Candidate(one.id, one.name) for one in found], "postlane segments list")
 
 
 async def _topic(connection: Connection, application_id: UUID, text: str) -> UUID | None:
     if not text:
         return None
-    found = (await topics.page(connection, application_id, Window(_MOST))).entries
+    found = (await topics.page(connection, application_id, Window(MOST))).entries
     return the_one(text, "topic", [Candidate(one.id, one.name) for one in found], "postlane topics list")
 
 

@@ -3,10 +3,11 @@ of `api/schemas/broadcasts`."""
 
 from dataclasses import asdict
 
-from campaigns import experiment, plan, tallies
+from campaigns import experiment, plan, tallies, utm
 from campaigns.model import Campaign
 from campaigns.report import Kind, Link, Part, Recipient, Report
 from campaigns.states import CampaignState, RowState
+from campaigns.trying import Preview
 
 _STATUS = {
     CampaignState.DRAFT: "draft",
@@ -50,7 +51,19 @@ def broadcast_answer(found: Campaign) -> dict[str, object]:
         "click_tracking": found.click_tracking,
         "plan": plan.to_json(found.plan),
         "experiment": experiment.to_json(found.experiment),
+        "languages": {tag: dict(said) for tag, said in found.languages.items()},
+        "utm": utm.to_json(found.utm),
+        "archive": found.archive.access,
+        "archive_url": found.archive.url(found.id) or None,
         "follows": {"broadcast_id": found.follow.campaign_id, "to": found.follow.whom} if found.follow else None,
+    }  # fmt: skip
+
+
+def preview_face(found: Campaign, made: Preview) -> dict[str, object]:
+    """What somebody gets."""
+    return {
+        "object": "broadcast_preview", "id": found.id, "language": made.language or None, "from": made.sender,
+        "subject": made.subject, "html": made.html, "text": made.text,
     }  # fmt: skip
 
 

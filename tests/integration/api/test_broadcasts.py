@@ -121,6 +121,26 @@ async def test_pause_resume_report_and_retry(client: httpx.AsyncClient, segment:
     assert await rows(database, "SELECT FROM campaign_recipients") == []
 
 
+async def test_a_template_brings_its_languages_and_each_is_looked_at(client: httpx.AsyncClient, segment: UUID) -> None:
+    german = {"subject": "Hallo", "html": "<p>Guten Tag {{ first_name | default('du') }}</p>"}
+    body = {"name": "Hello", "alias": "hello", "subject": "Hello", "html": "<p>Hello</p>", "languages": {"de": german}}
+    await client.post("/templates", json=body)
+    await client.post("/templates/hello/publish")
+    facts = {"from": WORDS["from"], "segment_id": str(segment), "template": "hello", "utm": {"source": "news"}}
+    made = (await client.post("/broadcasts", json=facts)).json()["id"]
+    shown = (await client.post(f"/broadcasts/{made}/preview", json={"language": "de-AT"})).json()
+
+    assert (shown["language"], shown["subject"], shown["html"]) == ("de", "Hallo", "<p>Guten Tag du</p>")
+    assert "Guten Tag" in shown["text"]
+    own = (await client.post(f"/broadcasts/{made}/preview")).json()
+    assert (own["language"], own["subject"]) == (None, "Hello")
+    changed = {"languages": {"fr": {"subject": "Bonjour"}, "de": None}, "utm": {"source": "other"}}
+    assert (await client.patch(f"/broadcasts/{made}", json=changed)).status_code == 200
+    found = (await client.get(f"/broadcasts/{made}")).json()
+    assert (list(found["languages"]), found["utm"], found["archive"]) == (["fr"], {"source": "other"}, "off")
+    assert (await client.post(f"/broadcasts/{made}/archive", json={"archive": "off"})).json()["archive_url"] is None
+
+
 async def test_once_more_to_those_who_missed_it(client: httpx.AsyncClient, segment: UUID, database: Database) -> None:
     first = (await client.post("/broadcasts", json={**WORDS, "segment_id": str(segment)})).json()["id"]
     assert (await client.post(f"/broadcasts/{first}/again", json={"to": "missed"})).status_code == 409
@@ -163,6 +183,12 @@ async def test_once_more_to_those_who_missed_it(client: httpx.AsyncClient, segme
         ({"scheduled_at": "in 2 days"}, 422, "scheduled_at"),
         ({"send": True, "scheduled_at": "2020-01-01T00:00:00Z"}, 422, "past"),
         ({"send": True, "html": None}, 422, "html"),
+        ({"utm": {"term": "x"}}, 422, "no such tag"),
+        ({"languages": {"de": {"from": "a@acme.example"}}}, 422, "each says subject"),
+        ({"languages": {"de": {"html": "{{ broken"}}}, 422, "html"),
+        ({"languages": {"no tag": {"subject": "x"}}}, 422, "language tag"),
+        ({"archive": "link"}, 422, "no public pages"),
+        ({"send": True, "html": "{{ archive_url }}"}, 422, "page on the web is off"),
         ({"send": True, "subject": " "}, 422, "subject"),
         ({"send": True, "segment_id": None}, 422, "segment"),
     ],

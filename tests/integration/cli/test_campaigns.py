@@ -61,6 +61,11 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     assert filled("campaigns", "create", *words[:2], "--segment", "none", *words[4:]).code == "not_found"
     assert filled("campaigns", "start", "Spring").code == "needs_yes"
     assert len(filled("campaigns", "test", "Spring", "me@one.example").out["emails"]) == 1
+    assert filled("campaigns", "preview", "Spring").out["subject"] == "Hi"
+    assert filled("campaigns", "archive", "Spring", "link").code == "invalid"  # this server has no public pages
+    tagged = filled("campaigns", "create", "--name", "Tagged", *words, "--utm", "source=news").out
+    assert tagged["utm"] == {"source": "news"}
+    assert filled("campaigns", "delete", "Tagged", "--yes").out["deleted"] is True
     later = filled("campaigns", "schedule", "Spring", "--at", "in 2 days", "--hours", "00:00-00:00").out
     assert (later["state"], later["plan"]["window"]["from"]) == ("scheduled", "00:00")
     assert filled("campaigns", "cancel", "Spring", "--yes").out["state"] == "draft"

@@ -1,0 +1,77 @@
+"""`/a/<campaign>`: what a campaign says, for whoever has the address. Off unless its sender switched it on.
+
+The page is the mail itself, in the reader's language where it has one, without anything of a person. Whoever wrote it
+is not trusted: the browser keeps it in a sandbox of its own origin (CSP `sandbox`), where no script runs, no form is
+sent and nothing is loaded but pictures, fonts and its own styles; links open, and that is all.
+"""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from audience import properties
+from campaigns import repository, showing, speaking
+from campaigns.archive import PATH, Access
+from campaigns.model import Campaign
+from campaigns.showing import Shown
+from pages.answers import PageError
+from pages.deps import deps
+from pages.language import wanted_languages
+from pages.limits import strange
+from templates.model import language_for
+
+router = APIRouter()
+
+_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:;"
+    " style-src 'unsafe-inline' https:; font-src https: data:; form-action 'none'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+
+
+@router.get(f"{PATH}{{campaign}}")
+async def show(request: Request, campaign: str, lang: str = "") -> Response:
+    """The page. 410 once it was taken off, 404 for what never was there."""
+    found = await _found(request, campaign)
+    said = speaking.sent(found)[found.experiment.chosen or 0]
+    language = _language(said, lang, request)
+    async with deps(request).database.connection() as connection:
+        known = await properties.known(connection, found.application_id)
+    made = await showing.show(said[language], known)
+    if made is None:
+        raise PageError(410, "taken_off")
+    return _answer(made, found, language)
+
+
+async def _found(request: Request, text: str) -> Campaign:
+    try:
+        identifier = UUID(text)
+    except ValueError:
+        raise strange(request) from None
+    async with deps(request).database.connection() as connection:
+        found = await repository.find(connection, None, identifier)
+    if found is None or (not found.archive.is_on and found.started_at is None):
+        raise strange(request)
+    if not found.archive.is_on:
+        raise PageError(410, "taken_off")
+    return found
+
+
+def _language(said: Mapping[str, object], asked: str, request: Request) -> str:
+    """The one that was asked for, else the first that the reader's browser wants and the campaign has."""
+    for tag in (asked, *wanted_languages(request.headers.get("accept-language", ""))):
+        if found := language_for(said, tag):
+            return found
+    return ""
+
+
+def _answer(made: Shown, found: Campaign, language: str) -> Response:
+    headers = {"content-security-policy": _POLICY, "vary": "accept-language"}
+    if language:
+        headers["content-language"] = language
+    if found.archive.access is Access.INDEXED:
+        headers["x-robots-tag"] = "all"
+    if made.html is not None:
+        return Response(made.html, headers=headers, media_type="text/html")
+    return Response(made.text or "", headers=headers, media_type="text/plain")
