@@ -204,7 +204,10 @@ async def preview_broadcast(
 
 
 @router.post(
-    "/{broadcast_id}/archive", summary="Put a broadcast on the web", response_model=BroadcastAnswer, responses=_REFUSALS
+    "/{broadcast_id}/archive",
+    summary="Publish a broadcast on the web",
+    response_model=BroadcastAnswer,
+    responses=_REFUSALS,
 )
 async def put_on_web(broadcast_id: UUID, body: ShowBroadcast, who: FullAccess, given: With) -> Response:
     """Switches its page on the web on or off, also after it was sent. `archive_url` is its address."""

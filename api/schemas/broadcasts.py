@@ -213,9 +213,9 @@ class BroadcastPreview(BaseModel):
     id: UUID
     language: str | None = Field(description="In which it was made; null is the broadcast's own.")
     sender: str = Field(alias="from", description="The sender.")
-    subject: str
-    html: str | None
-    text: str | None
+    subject: str = Field(description="The subject, rendered.")
+    html: str | None = Field(description="The HTML, rendered; links are not signed yet.")
+    text: str | None = Field(description="The text, rendered.")
 
 
 class RepeatBroadcast(Strict):
