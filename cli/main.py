@@ -69,6 +69,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("seeds", "cli.commands.seeds:app", "Where does our mail land? Mailboxes of ours.", _OPERATE),
     Entry("send", "cli.commands.send:send", "Send one mail.", _LOOK),
     Entry("campaigns", "cli.commands.campaigns:app", "One mail to many people, an outcome for each.", _LOOK),
+    Entry("automations", "cli.commands.automations:app", "What follows by itself: series, events, rules.", _LOOK),
+    Entry("events", "cli.commands.events:app", "What applications tell of, for automations.", _LOOK),
     Entry("messages", "cli.commands.messages:app", "Where is my message, and why? List, show, cancel.", _LOOK),
     Entry("queue", "cli.commands.queue:app", "What waits, by lane and destination.", _LOOK),
     Entry("reports", "cli.commands.reports:reports", "Figures: what happened to the mail, by whatever.", _LOOK),

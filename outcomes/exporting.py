@@ -1,4 +1,5 @@
-"""All that an application holds about a person, for the person: contact, lists, consent, choices, engagement, mail.
+"""All that an application holds about a person, for the person: contact, lists, consent, choices, engagement, mail,
+and what was told of them for automations.
 
 Reads only. Mail is told with its timeline and, while it is stored, its text; of attachments the names. The newest
 `MOST_MAIL` mails, and of texts so many characters together: what was left out is said.
@@ -52,6 +53,36 @@ SELECT v.email_id, v.position, v.kind, v.at, v.reply, v.detail, v.engagement
  ORDER BY v.at
 """
 
+_TOLD: Final = """
+SELECT name, payload, at FROM application_events WHERE contact_id = %(contact)s ORDER BY id DESC LIMIT %(most)s
+"""
+
+_RUNS: Final = """
+SELECT a.name, r.state, r.reason, r.created_at, r.ended_at
+  FROM automation_runs r JOIN automations a ON a.id = r.automation_id
+ WHERE r.contact_id = %(contact)s ORDER BY r.id DESC LIMIT %(most)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldOf:
+    """An event that the application told of them."""
+
+    name: str
+    payload: Mapping[str, Any] = field(hash=False)
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """An automation that they went through."""
+
+    automation: str
+    state: str
+    reason: str | None
+    at: datetime
+    ended_at: datetime | None
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:
@@ -101,6 +132,8 @@ class Held:
     mail: Sequence[SentMail]
     more_mail: bool
     """There is more than is told here."""
+    told: Sequence[ToldOf] = ()
+    entered: Sequence[Entered] = ()
 
 
 async def export(connection: Connection, person: Person) -> Held:
@@ -123,7 +156,16 @@ async def export(connection: Connection, person: Person) -> Held:
         await engagement.engagement_of(connection, owner, person.address),
         mail[:MOST_MAIL],
         len(mail) > MOST_MAIL,
+        [ToldOf(*row) for row in await _of_contact(connection, _TOLD, contact)],
+        [Entered(*row) for row in await _of_contact(connection, _RUNS, contact)],
     )
+
+
+async def _of_contact(connection: Connection, statement: str, contact: Contact | None) -> list[TupleRow]:
+    if contact is None:
+        return []
+    names = {"contact": contact.id, "most": MOST_MAIL}
+    return await (await connection.execute(statement, names)).fetchall()
 
 
 async def _mail(connection: Connection, person: Person) -> list[SentMail]:

@@ -30,6 +30,8 @@ class PersonExported(BaseModel):
     engagement: dict[str, Any] | None = Field(description="When they opened, clicked, were active last.")
     emails: list[dict[str, Any]] = Field(description="Mail to them, newest first, with its timeline and its text.")
     more_emails: bool = Field(description="There is more mail than this.")
+    events: list[dict[str, Any]] = Field(description="What you told of them for automations, newest first.")
+    automations: list[dict[str, Any]] = Field(description="Automations that they went through, newest first.")
 
 
 class ErasePerson(Strict):

@@ -131,13 +131,18 @@ async def forget(connection: Connection, known: Definition) -> None:
     await connection.execute("DELETE FROM event_definitions WHERE id = %s", [known.id])
 
 
-async def get(connection: Connection, application_id: UUID, name: str) -> Definition:
-    """A definition by id or name. Raises Refused when there is none."""
+async def find(connection: Connection, application_id: UUID, name: str) -> Definition | None:
+    """A definition by id or name."""
     try:
         found = await _by_id(connection, application_id, UUID(name))
     except ValueError:
         found = None
-    found = found or await _named(connection, application_id, name)
+    return found or await _named(connection, application_id, name)
+
+
+async def get(connection: Connection, application_id: UUID, name: str) -> Definition:
+    """The same. Raises Refused when there is none."""
+    found = await find(connection, application_id, name)
     if found is None:
         raise not_found("Event not found")
     return found

@@ -35,6 +35,11 @@ def held_face(held: Held) -> dict[str, object]:
         },
         "emails": [_mail(one) for one in held.mail],
         "more_emails": held.more_mail,
+        "events": [{"event": one.name, "payload": one.payload, "at": one.at} for one in held.told],
+        "automations": [
+            {"name": one.automation, "status": one.state, "reason": one.reason, "at": one.at, "ended_at": one.ended_at}
+            for one in held.entered
+        ],
     }
 
 

@@ -25,9 +25,11 @@ ANN = "ann@one.example"
 LISTS = {
     "alarms list": "/alarms",
     "applications list": "/applications",
+    "automations list -a acme": "/automations",
     "contact-properties list -a acme": "/contact-properties",
     "contacts list -a acme": "/contacts",
     "domains list -a acme": "/domains",
+    "events list -a acme": "/events",
     "inbound list": "/inbound",
     "ips list": "/ips",
     "keys list -a acme": "/api-keys",
@@ -58,7 +60,9 @@ ONES = {
     "suppressions get ann@one.example": "/suppressions/ann@one.example",
     "warmup show 127.0.1.1": "/warmup/127.0.1.1",
 }
-OF_APPLICATIONS = ("/api-keys", "/contact", "/domains", "/emails", "/segments", "/topics", "/webhooks")
+OF_APPLICATIONS = (
+    "/api-keys", "/automations", "/contact", "/domains", "/emails", "/events", "/segments", "/topics", "/webhooks",
+)  # fmt: skip
 MORE = {
     "messages show EMAIL": {"events": "/emails/EMAIL/events"},
     "warmup show 127.0.1.1": {"changes": "/warmup/127.0.1.1/changes"},
@@ -109,9 +113,14 @@ def email(postlane: Postlane, api: Any, database_url: str, tmp_path: Any) -> str
         "contact-properties create plan --fallback free -a acme",
         "contacts add ann@one.example --first-name Ann -p plan=pro -a acme",
         "segments create VIP -a acme",
+        "events define order.paid --field total=number -a acme",
     ):
         done = postlane(*words.split())
         assert done.status == 0, (words, done.said)
+    draft = ("--from", "a@acme.example", "--segment", "VIP", "--subject", "x", "--name", "Spring", "-a", "acme")
+    rule = ("--rule", "FREQ=DAILY", "--start", "2030-01-01T09:00", "broadcast=Spring", "-a", "acme")
+    for longer in (("campaigns", "create", *draft), ("automations", "create", "Weekly", *rule)):
+        assert postlane(*longer).status == 0, longer
     sent = api("/emails", **{"from": "hello@acme.example", "to": ["bob@two.example"], "subject": "Hi", "text": "x"})
     return str(sent["id"])
 
