@@ -83,6 +83,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     "segment_count_ms": Kind("ms", "people of a segment counted among a million", 0, Budget(1000, 300, Better.LOWER)),
     "import_rows_per_s": Kind("line/s", "people of a foreign list brought in, one process", 0, Budget(20_000, 40_000)),
+    "report_ms": Kind(
+        "ms",
+        "a month of ten million messages as a report, the slowest way to break it down",
+        0,
+        Budget(100, 50, Better.LOWER),
+    ),
     "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
     "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
     "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),

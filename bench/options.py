@@ -46,6 +46,12 @@ class Options:
     """Of the campaign that is sent to its end."""
     import_lines: int = 200_000
     """Of one run of `import_rows_per_s`."""
+    counted_messages: int = 10_000_000
+    """Whose counters `report_ms` is asked of."""
+    counted_domains: int = 1_000
+    """Sender domains of them."""
+    report_asks: int = 7
+    """Of each report of `report_ms`."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
@@ -101,6 +107,8 @@ def quick(folder: Path) -> Options:
         contacts=100_000,
         campaign_people=6_000,
         import_lines=50_000,
+        counted_domains=100,
+        report_asks=3,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,

@@ -9,12 +9,13 @@ proportion until its worst value, where it has cost all of its points:
     bounces     hard bounces / decided                         20   5 %
     deferrals   deferrals / attempts                           10   30 %
     throttles   days with a throttle / days                    10   every day
-    engagement  10 % of the delivered - opened or clicked      20   nobody engaged; none of it from 10 % on
+    engagement  10 % of the tracked - opened or clicked        20   nobody engaged; none of it from 10 % on
 
     score = 100 * (1 - sum(costs * min(1, rate / worst)) / sum(costs))
 
-`decided` is delivered + bounced + blocked; `attempts` is decided + deferrals. A part that nobody knows (engagement,
-while it is not measured) is left out of both sums. Below `ENOUGH` decided mails the score is None with the reason, not
+`decided` is delivered + bounced + blocked; `attempts` is decided + deferrals; `tracked` is what was delivered of
+streams of which any open or click was seen, by people or machines. A part that nobody knows (engagement, while fewer than
+`ENOUGH` are tracked) is left out of both sums. Below `ENOUGH` decided mails the score is None with the reason, not
 100: one complaint among fewer would move the rate by more than the 0.2 % between good (0.1 %) and bad (0.3 %).
 
 Figures of others (Sender Score, SNDS, Postmaster) stand beside the score and never in it.
@@ -47,8 +48,10 @@ class Evidence:
     deferred: int = 0
     complained: int = 0
     throttled_days: int = 0
-    engaged: int | None = None
-    """Of the delivered, how many were opened or clicked; None while that is not measured."""
+    tracked: int = 0
+    """Of the delivered, how many were of streams whose opens and clicks are counted."""
+    engaged: int = 0
+    """Of the tracked, how many a person opened or clicked."""
 
     @property
     def decided(self) -> int:
@@ -102,8 +105,8 @@ def _weighed(evidence: Evidence) -> list[tuple[str, float, float, int]]:
         ("deferrals", evidence.deferred / (decided + evidence.deferred), _WORST_DEFERRALS, 10),
         ("throttles", min(1.0, evidence.throttled_days / max(1, evidence.days)), 1.0, 10),
     ]
-    if evidence.engaged is not None:
-        missing = max(0.0, _GOOD_ENGAGEMENT - evidence.engaged / delivered)
+    if evidence.tracked >= ENOUGH:
+        missing = max(0.0, _GOOD_ENGAGEMENT - evidence.engaged / evidence.tracked)
         parts.append(("engagement", missing, _GOOD_ENGAGEMENT, 20))
     return parts
 

@@ -1,23 +1,27 @@
 """Evidence for `pools/reputation` and `pools/advice` from the hourly counters, and figures of others that were posted.
 
-Reads `outcome_counts` and `throttle_changes`, reads and writes `reputation_imports`. The counters are small (a few rows
-an hour for each IP and provider), and no row of mail is counted.
+Reads `outcome_counts`, `throttle_changes` and the figures of reports, reads and writes `reputation_imports`. The
+counters are small (a few rows an hour for each IP and provider), and no row of mail is counted.
 """
 
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from core.refusal import invalid
 from pools.advice import Volume
 from pools.reputation import Evidence
+from store import figures
 from store.database import Connection
+from store.figures import Question
 
 MOST_DAYS: Final = 90
 """Counters are kept as long as events, which is 90 days unless set otherwise."""
 LONGEST_NOTE: Final = 500
+_MOST_STREAMS: Final = 100_000
+"""Applications times lanes times providers."""
 
 _SOURCE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -71,12 +75,30 @@ async def evidence(connection: Connection, ip: str, days: int) -> dict[str, Evid
     values = {"ip": ip, "days": days}
     cursor = await connection.execute(_THROTTLED_DAYS, values)
     throttled: dict[str, int] = dict(await cursor.fetchall())
+    engagement = await _engagement(connection, ip, days)
     cursor = await connection.execute(_EVIDENCE, values)
     found = {
-        provider: Evidence(days, delivered, bounced, blocked, deferred, complained, throttled.pop(provider, 0))
-        for provider, delivered, bounced, blocked, deferred, complained in await cursor.fetchall()
+        provider: Evidence(days, *counts, throttled.pop(provider, 0), *engagement.get(provider, (0, 0)))
+        for provider, *counts in await cursor.fetchall()
     }
     return found | {provider: Evidence(days, throttled_days=n) for provider, n in throttled.items()}
+
+
+async def _engagement(connection: Connection, ip: str, days: int) -> dict[str, tuple[int, int]]:
+    """How many mails of streams that are tracked were delivered to each provider, and opened or clicked there. Who
+    clicks has mostly opened too, and counts once."""
+    now = datetime.now(UTC)
+    asked = Question(
+        now - timedelta(days=days), now, group=("application", "stream", "provider"), by="ip", keys=(ip,), now=now
+    )
+    found: dict[str, tuple[int, int]] = {}
+    for row in (await figures.ask_page(connection, asked, _MOST_STREAMS)).rows:
+        counts = row.tally.measures()
+        if row.tally.sum("opened", "clicked"):
+            tracked, engaged = found.get(row.keys[-1], (0, 0))
+            engaged += min(counts["delivered"], max(counts["unique_opened"], counts["unique_clicked"]))
+            found[row.keys[-1]] = tracked + counts["delivered"], engaged
+    return found
 
 
 async def volumes(connection: Connection, days: int) -> list[Volume]:

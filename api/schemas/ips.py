@@ -184,7 +184,8 @@ class EvidenceAnswer(BaseModel):
     deferred: int
     complained: int
     throttled_days: int
-    engaged: int | None
+    tracked: int = Field(description="Delivered of streams whose opens and clicks are counted.")
+    engaged: int = Field(description="Of the tracked, opened or clicked by a person.")
 
 
 class ReputationAt(BaseModel):

@@ -7,6 +7,7 @@ database, and a process that ended by itself spoils the run.
 from collections.abc import Awaitable, Callable, Mapping
 
 from bench.cases import (
+    answers,
     api,
     backlog,
     beside,
@@ -34,6 +35,7 @@ ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] 
     "telling": (telling.KEYS, telling.measure),
     "campaign": (campaign.KEYS, campaign.measure),
     "contacts": (contacts.KEYS, contacts.measure),
+    "answers": (answers.KEYS, answers.measure),
     "latency": (latency.IDLE_KEYS, latency.measure_idle),
     "reports": (reports.KEYS, reports.measure),
     "reports beside sending": (beside.KEYS, beside.measure),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from api.schemas.alarms import AlarmList
 from api.schemas.ips import IpAnswer, IpList, ReputationAnswer, StoryAnswer
 from api.schemas.providers import Explained, ProviderList
 from api.schemas.throttles import ThrottleList
+from store import counters, folding
+from store.counters import Counted, Origin
 from store.database import Database
 from tests.integration.api.test_pools import add_ip, errors_of
 
@@ -184,6 +187,29 @@ async def test_reputation_by_evidence_and_by_others(ops: httpx.AsyncClient, data
         "too little to judge by: 9 mails in 7 days, a score needs 500",
     )
     assert [(one["source"], one["figure"]) for one in found["imported"]] == [("sender_score", 97), ("postmaster", 66)]
+
+
+async def test_engagement_is_that_of_streams_that_are_tracked(ops: httpx.AsyncClient, database: Database) -> None:
+    await add_ip(ops, "127.0.1.1")
+    told = {
+        ("marketing", "delivered", "1"): 600, ("marketing", "opened", "first"): 30,
+        ("marketing", "opened", "again"): 99, ("marketing", "opened", "machine"): 500,
+        ("marketing", "clicked", "first"): 7,
+        ("transactional", "delivered", "1"): 9_400,
+    }  # fmt: skip
+    whose = Origin(UUID(int=1), UUID(int=2))
+    async with database.transaction() as connection:
+        pairs = {(Counted(lane, "gmail", "127.0.1.1", *kind), whose): n for (lane, *kind), n in told.items()}
+        await counters.add(connection, pairs)
+    await folding.fold(database)
+    [gmail] = (await ops.get("/ips/127.0.1.1/reputation")).json()["providers"]
+
+    assert (gmail["evidence"]["delivered"], gmail["evidence"]["tracked"], gmail["evidence"]["engaged"]) == (
+        10_000,
+        600,
+        30,
+    )
+    assert {one["name"]: one["cost"] for one in gmail["parts"]}["engagement"] == 8.3  # half of 20 of 120 points
 
 
 @pytest.mark.parametrize(

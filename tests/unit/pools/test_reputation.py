@@ -31,8 +31,9 @@ def test_too_little_evidence_is_no_score_and_says_so() -> None:
         ({"delivered": 9_500, "bounced": 500}, 80, "bounces"),
         ({"deferred": 10_000}, 90, "deferrals"),
         ({"throttled_days": 7}, 90, "throttles"),
-        ({"engaged": 1_000}, 100, ""),
-        ({"engaged": 0}, 83, "engagement"),  # 20 of 120 points
+        ({"tracked": 10_000, "engaged": 1_000}, 100, ""),
+        ({"tracked": 10_000}, 83, "engagement"),  # 20 of 120 points
+        ({"tracked": ENOUGH - 1}, 100, ""),
     ],
 )
 def test_each_part_costs_what_the_table_says(changes: dict[str, int], score: int, part: str) -> None:
@@ -49,11 +50,18 @@ def test_everything_wrong_is_zero() -> None:
     assert reputation(worst).score == 0
 
 
-@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, st.integers(0, 400), st.none() | COUNTS)
+@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, st.integers(0, 400), COUNTS, COUNTS)
 def test_the_score_stays_in_its_range(
-    delivered: int, bounced: int, blocked: int, deferred: int, complained: int, days: int, engaged: int | None
+    delivered: int,
+    bounced: int,
+    blocked: int,
+    deferred: int,
+    complained: int,
+    days: int,
+    tracked: int,
+    engaged: int,
 ) -> None:
-    evidence = Evidence(7, delivered, bounced, blocked, deferred, complained, days, engaged)
+    evidence = Evidence(7, delivered, bounced, blocked, deferred, complained, days, tracked, engaged)
     found = reputation(evidence)
 
     assert (found.score is None) == (evidence.decided < ENOUGH)
