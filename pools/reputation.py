@@ -14,8 +14,8 @@ proportion until its worst value, where it has cost all of its points:
     score = 100 * (1 - sum(costs * min(1, rate / worst)) / sum(costs))
 
 `decided` is delivered + bounced + blocked; `attempts` is decided + deferrals; `tracked` is what was delivered of
-streams of which any open or click was seen, by people or machines. A part that nobody knows (engagement, while fewer than
-`ENOUGH` are tracked) is left out of both sums. Below `ENOUGH` decided mails the score is None with the reason, not
+streams of which any open or click was seen, by people or machines. A part that nobody knows (engagement, while fewer
+than `ENOUGH` are tracked) is left out of both sums. Below `ENOUGH` decided mails the score is None with the reason, not
 100: one complaint among fewer would move the rate by more than the 0.2 % between good (0.1 %) and bad (0.3 %).
 
 Figures of others (Sender Score, SNDS, Postmaster) stand beside the score and never in it.
