@@ -77,10 +77,11 @@ async def evidence(connection: Connection, ip: str, days: int) -> dict[str, Evid
     throttled: dict[str, int] = dict(await cursor.fetchall())
     engagement = await _engagement(connection, ip, days)
     cursor = await connection.execute(_EVIDENCE, values)
-    found = {
-        provider: Evidence(days, *counts, throttled.pop(provider, 0), *engagement.get(provider, (0, 0)))
-        for provider, *counts in await cursor.fetchall()
-    }
+    found = {}
+    for provider, *counts in await cursor.fetchall():
+        tracked, engaged = engagement.get(provider, (0, 0))
+        rested = throttled.pop(provider, 0)
+        found[provider] = Evidence(days, *counts, throttled_days=rested, tracked=tracked, engaged=engaged)
     return found | {provider: Evidence(days, throttled_days=n) for provider, n in throttled.items()}
 
 
