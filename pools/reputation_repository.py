@@ -78,10 +78,9 @@ async def evidence(connection: Connection, ip: str, days: int) -> dict[str, Evid
     engagement = await _engagement(connection, ip, days)
     cursor = await connection.execute(_EVIDENCE, values)
     found = {}
-    for provider, *counts in await cursor.fetchall():
-        tracked, engaged = engagement.get(provider, (0, 0))
-        rested = throttled.pop(provider, 0)
-        found[provider] = Evidence(days, *counts, throttled_days=rested, tracked=tracked, engaged=engaged)
+    for provider, delivered, bounced, blocked, deferred, complained in await cursor.fetchall():
+        rested, (tracked, engaged) = throttled.pop(provider, 0), engagement.get(provider, (0, 0))
+        found[provider] = Evidence(days, delivered, bounced, blocked, deferred, complained, rested, tracked, engaged)
     return found | {provider: Evidence(days, throttled_days=n) for provider, n in throttled.items()}
 
 
