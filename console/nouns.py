@@ -14,6 +14,7 @@ from console import (
     messages,
     overview,
     pools,
+    providers,
     sign_in,
     users,
     warmup,
@@ -30,6 +31,7 @@ NOUNS: Final[Sequence[Noun]] = (
     users.NOUN,
     audit.NOUN,
     account.NOUN,
+    providers.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )

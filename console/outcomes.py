@@ -19,7 +19,7 @@ OUTCOMES: Final = (
 def by_hour(hours: Sequence[tuple[datetime, Tally]]) -> Stacked:
     """The chart of so many hours; days are named where there is more than one."""
     many = len(hours) > 24
-    columns = [column(f"{at:%a %H:%M}" if many else f"{at:%H:%M}", f"{at:%a %H:%M}", tally) for at, tally in hours]
+    columns = [column(f"{at:%a %H}h" if many else f"{at:%H:%M}", f"{at:%a %H:%M}", tally) for at, tally in hours]
     return stacked(columns, OUTCOMES)
 
 

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,10 +20,10 @@ from rich.text import Text
 from cli import context
 from cli.output import CliError, Column, JsonOption, emit, print_json, say, visible, wants_json
 from core.settings import Settings
+from mta import verdict_words
 from mta.from_settings import known_providers, rules_in_force
-from mta.model import Action, Phase, Response, Scope, Verdict
+from mta.model import Phase, Response
 from mta.providers import OTHER, Providers
-from mta.replies import UNREADABLE
 from mta.reply_parser import written
 from mta.rule_book import RuleBook
 from mta.rules import CLASSES
@@ -115,9 +114,9 @@ def explain(
         "file": rule.file if rule else "",
         "source": rule.source if rule else "",
         "meaning": CLASSES[verdict.klass],
-        "message": _message(verdict),
-        "address": _address(verdict),
-        "ip": _ip(verdict, provider),
+        "message": verdict_words.message(verdict),
+        "address": verdict_words.address(verdict),
+        "ip": verdict_words.ip(verdict, provider),
     }
     columns = (
         Column("rule", style="bold"),
@@ -244,58 +243,6 @@ def _fields(line: bytes) -> tuple[str, str, int, str, str]:
 
 
 _PHASES: Final = frozenset(Phase)
-
-
-def _message(verdict: Verdict) -> str:
-    """What happens to the message, in words."""
-    if verdict is UNREADABLE:
-        return "tried again later; such a code is no answer to anything we ask"
-    match verdict.action:
-        case Action.DELIVERED:
-            return "delivered"
-        case Action.RETRY_SAME_IP:
-            return f"tried again through the same IP{_after(verdict.wait)}"
-        case Action.RETRY_LATER:
-            unsure = "; it may have been taken, so this waits longer" if verdict.uncertain else ""
-            return f"tried again later{_after(verdict.wait)}{unsure}"
-        case Action.THROTTLE_IP:
-            return "tried again through another IP of its pool, or later through this one when there is no other"
-        case Action.THROTTLE_DOMAIN:
-            return f"tried again later{_after(verdict.wait)}, as is all mail of its sending domain to this provider"
-        case Action.BOUNCE:
-            return "bounced: it is not tried again"
-        case Action.BLOCK:
-            return "refused for good: it is not tried again, and the recipient is not to blame"
-
-
-def _address(verdict: Verdict) -> str:
-    """What happens to the recipient's address, in words."""
-    return "suppressed: it gets no more mail" if verdict.suppress else "not suppressed"
-
-
-def _ip(verdict: Verdict, provider: str) -> str:
-    """What happens to our IP, in words."""
-    if verdict.action is not Action.THROTTLE_IP:
-        return "goes on as before"
-    rest = f"rests {_time(verdict.wait)}" if verdict.wait is not None else "rests"
-    if verdict.scope is Scope.LOCAL:
-        return f"{rest} everywhere: it cannot be used from here"
-    where = "this mail server" if provider == OTHER else provider
-    again = ", longer each time it is refused again"
-    listed = "; an alarm asks you to look at the list" if verdict.klass == "blocklisted" else ""
-    return f"{rest} at {where}{again}{listed}"
-
-
-def _after(wait: timedelta | None) -> str:
-    return f" after {_time(wait)}" if wait is not None else ""
-
-
-def _time(wait: timedelta) -> str:
-    seconds = int(wait.total_seconds())
-    for size, name in ((3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {name}{'s' if seconds != size else ''}"
-    return f"{seconds} seconds"
 
 
 def _corpus_files(given: Iterable[Path]) -> list[Path]:

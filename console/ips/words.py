@@ -10,7 +10,7 @@ from console.sites import shown_site
 from pools.ip_history import Line as Story
 from pools.ip_status import IpStatus, ago
 
-DOES: Final = {"throttled": "rests", "probing": "probes", "recovering": "comes back", "active": "resumed"}
+DOES: Final = {"throttled": "rests", "probing": "probes", "recovering": "comes back"}
 """States of an IP as what it does."""
 
 
@@ -114,4 +114,6 @@ def reason(line: Story) -> str:
 
 def became(line: Story) -> str:
     """What it does since then."""
-    return "warm-up" if line.source == "warmup" else DOES.get(line.became, line.became)
+    if line.source == "warmup":
+        return "warm-up"
+    return "resumed" if line.became == "active" else DOES.get(line.became, line.became)
