@@ -5,7 +5,9 @@ step that cannot be done for a reason that people can mend (a domain that is not
 published) is tried again for `PATIENCE`; one that can never be done for this person ends the run.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -32,6 +34,8 @@ from templates.render import RenderError, compile_line
 AGAIN: Final = timedelta(minutes=10)
 PATIENCE: Final = timedelta(hours=72)
 """As long as mail is tried."""
+SHARE: Final = 0.25
+WHOLE: Final = 2.0
 GONE: Final = "its recipient was deleted"
 STOPPED: Final = "the automation was stopped"
 DELETED: Final = "the automation was deleted"
@@ -67,17 +71,35 @@ class Desk:
     """Why the person of a run may not get its mail."""
 
 
-def turns(desk: Desk, runs: Iterable[Run]) -> tuple[list[Settled], list[NewEmail]]:
-    """What becomes of each run, and the mail that leaves."""
+def turns(
+    desk: Desk, runs: Iterable[Run], seconds: Callable[[], float] = time.monotonic
+) -> tuple[list[Settled], list[NewEmail]]:
+    """What becomes of each run, and the mail that leaves. Templates of users may take a second each, and whoever waits
+    holds these runs: an application has `SHARE` seconds, all have `WHOLE`, and what is left over keeps its place."""
     settled, emails = [], []
-    for run in runs:
+    spent: Counter[UUID] = Counter()
+    for run in in_turns(runs):
+        if spent[run.application_id] > SHARE or spent.total() > WHOLE:
+            continue
+        since = seconds()
         made = _made(desk, run)
+        spent[run.application_id] += seconds() - since  # type: ignore[assignment]  # it counts fractions
         if isinstance(made, NewEmail):
             emails.append(made)
             settled.append(_over(desk, run, StepState.COMPLETED, email_id=made.id))
         else:
             settled.append(made)
     return settled, emails
+
+
+def in_turns(runs: Iterable[Run]) -> list[Run]:
+    """The first of each application before the second of any."""
+    seen: Counter[UUID] = Counter()
+    ranked = []
+    for n, run in enumerate(runs):
+        seen[run.application_id] += 1
+        ranked.append((seen[run.application_id], n, run))
+    return [run for _, _, run in sorted(ranked, key=lambda one: one[:2])]
 
 
 def _made(desk: Desk, run: Run) -> NewEmail | Settled:

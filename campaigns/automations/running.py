@@ -93,4 +93,4 @@ async def _batch(database: Database, simulated_domain: str, most: int) -> int:
         if emails:
             await write_emails(connection, emails)
         await runs.settle(connection, settled)
-    return len(taken)
+    return len(settled)
