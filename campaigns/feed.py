@@ -9,7 +9,7 @@ pause is committed, and two processes feed two campaigns.
 is paused) is decided late for nearly all. Mail that was put off by a server does not count: it waits for its own time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -92,6 +92,10 @@ _REFUSED: Final = (psycopg.DataError, psycopg.IntegrityError, ValueError, TypeEr
 """What PostgreSQL or its driver say to a value, not to the statement."""
 
 
+Hint = Callable[[Lane, Iterable[str]], None]
+"""Says that there is due mail for these destinations."""
+
+
 class Next(NamedTuple):
     """A row whose turn it is."""
 
@@ -125,10 +129,15 @@ class Press:
     now: datetime
 
 
-async def feed_one(database: Database, campaign: Campaign, simulated_domain: str) -> int:
-    """A batch of one campaign; returns how many rows were taken. What cannot be stored fails alone."""
+def tell_nobody(_lane: Lane, _destinations: Iterable[str]) -> None:
+    """The scan for due mail finds it within a second."""
+
+
+async def feed_one(database: Database, campaign: Campaign, simulated_domain: str, hint: Hint = tell_nobody) -> int:
+    """A batch of one campaign; returns how many rows were taken. What cannot be stored fails alone. Workers that have
+    nothing of it to do are told by `hint`, after the commit."""
     try:
-        return await _feed(database, campaign, simulated_domain, BATCH)
+        return await _feed(database, campaign, simulated_domain, BATCH, hint)
     except _REFUSED as error:
         _log.warning("feed_apart", campaign=str(campaign.id), error=str(error))
     return await _feed_apart(database, campaign, simulated_domain)
@@ -158,22 +167,27 @@ async def _fail_next(database: Database, campaign: Campaign, reason: str) -> Non
         await _settle(connection, campaign.id, [Fate(row.contact_id, RowState.FAILED, reason) for row in taken])
 
 
-async def _feed(database: Database, campaign: Campaign, simulated_domain: str, most: int) -> int:
+async def _feed(
+    database: Database, campaign: Campaign, simulated_domain: str, most: int, hint: Hint = tell_nobody
+) -> int:
     async with database.transaction() as connection:
         rules = await people.rules_in_turn(connection, campaign, people.Moment.MAKING)
         turn = await (await connection.execute(_TURN, {"campaign": campaign.id})).fetchone()
         if turn is None or not _is_open(campaign, turn[0]):
             return 0
-        most = min(most, await _room(connection, campaign), _paced(campaign, *turn))
+        room = await _room(connection, campaign)
+        most = min(most, room, _paced(campaign, *turn))
         if most <= 0:
             return 0
         press = await _press(connection, campaign, simulated_domain, turn[0])
         if press is None:
             return 0
         taken = await _take(connection, campaign, rules, most)
+        destinations = await _queue(connection, press, taken) if taken else set()
         if taken:
-            await _queue(connection, press, taken)
             await _pace(connection, campaign, len(taken))
+    if destinations and room == MOST_QUEUED:
+        hint(Lane.MARKETING, destinations)
     return len(taken)
 
 
@@ -276,12 +290,14 @@ async def _take(connection: Connection, campaign: Campaign, rules: Rules, most: 
     return [Next(*row) for row in await (await connection.execute(statement, names | own)).fetchall()]
 
 
-async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) -> None:
+async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) -> set[str]:
+    """Make their mail; returns where it goes."""
     known = await contacts.by_ids(connection, [row.contact_id for row in taken])
     decided, emails = fates(press, taken, known)
     if emails:
         await write_emails(connection, emails)
     await _settle(connection, press.campaign.id, decided)
+    return {recipient.destination for email in emails for recipient in email.recipients}
 
 
 async def _settle(connection: Connection, campaign_id: UUID, decided: Sequence[Fate]) -> None:

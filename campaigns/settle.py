@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from campaigns import people, tallies
+from campaigns import links, people, tallies
 from campaigns.states import OUTCOMES, ROW_MOVES, RowState
 from campaigns.tallies import Tally
 from messages import news
@@ -222,12 +222,14 @@ async def _write(connection: Connection, rows: Sequence[Row]) -> None:
 
 async def _count_clicks(connection: Connection, found: Iterable[News]) -> None:
     """People's, by link."""
-    clicks = Counter((*one.person, one.link) for one in found if one.link and not one.machine)
-    if clicks:
+    clicked = [(*one.person, one.link) for one in found if one.link and not one.machine]
+    if clicked:
+        called = await links.names_of(connection, {(campaign, url) for campaign, _, url in clicked})
+        clicks = Counter((campaign, contact, called[campaign, url]) for campaign, contact, url in clicked)
         names = {
             "campaigns": arrays.uuids(campaign for campaign, _, _ in clicks),
             "contacts": arrays.uuids(contact for _, contact, _ in clicks),
-            "urls": [url for _, _, url in clicks],
+            "urls": [name for _, _, name in clicks],
             "clicks": arrays.integers(clicks.values()),
         }
         await connection.execute(_LINKS, names)

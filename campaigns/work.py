@@ -126,22 +126,22 @@ async def begin(database: Database) -> None:
                 await retrying.go_on(database, campaign)
 
 
-async def feed_all(database: Database, simulated_domain: str) -> None:
-    """Put mail into the queue."""
+async def feed_all(database: Database, simulated_domain: str, hint: feed.Hint = feed.tell_nobody) -> None:
+    """Put mail into the queue; `hint` as in `feed.feed_one`."""
     async with database.connection() as connection:
         sending = await repository.in_states(connection, [CampaignState.SENDING])
     if sending:
-        await _feed(database, sending, simulated_domain)
+        await _feed(database, sending, simulated_domain, hint)
 
 
-async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain: str) -> None:
+async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain: str, hint: feed.Hint) -> None:
     """A batch of each in turn, for so long: then other duties have their turn."""
     until = time.monotonic() + TURN_SECONDS
     while hungry and time.monotonic() < until:
         fed: dict[UUID, int] = {}
         for campaign in hungry:
             async with _alone(database, campaign):
-                fed[campaign.id] = await feed.feed_one(database, campaign, simulated_domain)
+                fed[campaign.id] = await feed.feed_one(database, campaign, simulated_domain, hint)
         hungry = [campaign for campaign in hungry if fed.get(campaign.id) == feed.BATCH]
 
 

@@ -226,9 +226,21 @@ def marked(source: str, tracking: Tracking) -> Marked:
     return Marked("".join([*texts, source[max(end, done) :]]), tuple(slots), tracking)
 
 
+_ANY: Final = Tracking(" ", b"", opens=False, clicks=True)
+"""None of ours."""
+
+
 def _is_written_later(raw: str) -> bool:
     """Whether a template's language writes it, and not we: links to unsubscribe are put in after all others."""
     return "{{" in raw and "UNSUBSCRIBE_URL" not in raw and len(raw) <= _MOST_RAW
+
+
+def linked(source: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Where the links of a template lead that are the same for everybody, and those that a placeholder writes, as they
+    are written."""
+    raws = [raw for _, _, raw in _scan(source)[0]]
+    targets = [_target(raw, _ANY) for raw in raws if not _is_written_later(raw)]
+    return frozenset(one.decode() for one in targets if one), frozenset(filter(_is_written_later, raws))
 
 
 def _additions(tracking: Tracking, *, clicks: bool) -> Iterable[tuple[Kind, str, str]]:

@@ -23,6 +23,7 @@ from campaigns.forgetting import forget_gone
 from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
 from core.logs import get_logger
+from core.publish import HintPublisher
 from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -65,6 +66,7 @@ class Background:
     sweeper: Sweeper
     signups: SignupTools
     records: MailRecords
+    hints: HintPublisher
 
     async def report(self, _first: UUID | None = None) -> None:
         """Mail came back: work through all that is due."""
@@ -91,7 +93,7 @@ class Background:
 
     async def feed_campaigns(self) -> None:
         """Put mail of campaigns into the queue."""
-        await campaigns.feed_all(self.reports.database, self.settings.sandbox_domain)
+        await campaigns.feed_all(self.reports.database, self.settings.sandbox_domain, self.hints.hint)
 
     async def do_automations(self) -> None:
         """Begin runs of people who confirmed, and do the steps that are due."""
@@ -140,7 +142,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("silent people who are asked once more", 900.0, Background.ask_again),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
-    Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
+    Duty("campaigns that begin", 0.25, lambda background: campaigns.begin(background.reports.database)),
     Duty("mail of campaigns", 0.25, Background.feed_campaigns),
     Duty("what became of campaigns' mail", 0.5, lambda background: campaigns.settle_all(background.reports.database)),
     Duty("mail of campaigns that go on", 2.0, lambda background: campaigns.release(background.reports.database)),
@@ -163,6 +165,7 @@ class BackgroundWorker(QueueWorker):
         self._background: Background | None = None
         self._clock: DatabaseClock | None = None
         self._duties: asyncio.Task[None] | None = None
+        self._hints = HintPublisher(settings.redis_url)
         for name in TASKS:
             self._register(name)
 
@@ -172,6 +175,7 @@ class BackgroundWorker(QueueWorker):
         await database.open()
         self._clock = DatabaseClock(database)
         await self._clock.start()
+        self._hints.start()
         resolver = make_resolver(self.settings, known_providers(self.settings))
         tools = ReportTools(
             database,
@@ -185,7 +189,7 @@ class BackgroundWorker(QueueWorker):
         )
         signups = self._signups(database, self._clock)
         self._background = Background(
-            self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools), signups, resolver
+            self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools), signups, resolver, self._hints
         )
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 
@@ -195,6 +199,7 @@ class BackgroundWorker(QueueWorker):
             await end([self._duties])
         if self._clock is not None:
             await self._clock.stop()
+            self._hints.stop()
         if self._background is not None:
             await self._background.webhooks.close()
             await self._background.reports.database.close()

@@ -3,7 +3,8 @@ and what is done with it afterwards."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from audience import eligibility, tapering, topics
 from audience.tapering import Policy
-from campaigns import feed, plan, repository, retrying, settle, steering, work
+from campaigns import feed, plan, repository, retrying, settle, snapshot, steering, work
 from campaigns.forgetting import forget_gone
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
@@ -273,3 +274,60 @@ async def test_large_mail_of_a_campaign_is_made_when_its_session_is_ready(
     assert budget.used() == 0
     (mail,) = world.lane.mails_to("ann@one.example")
     assert len(mail.data) > 70_000
+
+
+async def test_no_link_is_kept_that_names_its_person(world: World) -> None:
+    ann = await world.person("ann@one.example")
+    campaign = await world.started()
+    await world.send()
+    for who in ("ann@one.example", "ANN@one.example"):
+        await execute(
+            world.database,
+            "INSERT INTO campaign_news (campaign_id, contact_id, email_id, kind, at, link)"
+            " VALUES (%s, %s, gen_random_uuid(), 'clicked', now(), %s)",
+            [campaign.id, ann, f"https://shop.example/?who={who}"],
+        )
+    await world.settle()
+    assert await rows(world.database, "SELECT url FROM campaign_links") == [("https://shop.example/?who={{ email }}",)]
+    assert await rows(world.database, "SELECT clicks FROM campaign_clicks") == [(2,)]
+
+
+async def test_a_slice_looks_up_whom_it_needs(world: World) -> None:
+    """And not everybody whom the application heard of, for each of them."""
+    await world.person("ann@one.example")
+    campaign = await world.draft()
+    await world.do("start", campaign)
+    plans: list[str] = []
+    async with world.database.transaction() as connection:
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        known = replace(
+            await repository.get(connection, None, campaign.id), heard_since=datetime(2020, 1, 1, tzinfo=UTC)
+        )
+        ask = connection.execute
+
+        async def explained(statement: Any, *given: Any) -> Any:
+            if "INSERT INTO campaign_recipients" in statement:
+                plans.extend(line for (line,) in await (await ask(f"EXPLAIN {statement}", *given)).fetchall())
+            return await ask(statement, *given)
+
+        connection.execute = explained  # type: ignore[method-assign]
+        try:
+            assert await snapshot._fix_slice(connection, known) == (1, False)
+        finally:
+            connection.execute = ask  # type: ignore[method-assign]
+    found = [plans[n + 1] for n, line in enumerate(plans) if "engaged_pkey" in line]
+    assert len(found) == 2 and all("application_id" in line and "address" in line for line in found), plans
+
+
+async def test_workers_without_work_are_told_at_once(world: World) -> None:
+    await world.person("ann@one.example")
+    await world.person("bob@two.example")
+    await world.started()
+    told: list[tuple[Lane, set[str]]] = []
+
+    def hint(lane: Lane, destinations: Iterable[str]) -> None:
+        told.append((lane, set(destinations)))
+
+    await work.feed_all(world.database, SIMULATED, hint)
+    await work.feed_all(world.database, SIMULATED, hint)
+    assert told == [(Lane.MARKETING, {"one.example", "two.example"})]
