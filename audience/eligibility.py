@@ -129,11 +129,12 @@ async def alone(connection: Connection, topic_id: UUID | None) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('turns ' || %s::text, 0))", [str(topic_id)])
 
 
-def ineligible(row: str, rules: Rules, moment: Moment) -> str:
+def ineligible(row: str, rules: Rules, moment: Moment, engaged_at: str = "") -> str:
     """An expression: why the person in `row` may not get the mail, NULL when they may. `names` holds what it names.
 
     `row` has the columns `id`, `status`, `confirmed_at`, `created_at`, `address` and `application_id` of a contact,
-    and `lane` and `topic_id` of the mail. What the policy does not want is not asked.
+    and `lane` and `topic_id` of the mail. What the policy does not want is not asked. Who has looked up what
+    `engaged_at` is says so: else it is looked up here.
     """
     reasons = [f"CASE WHEN {row}.status <> 'confirmed' THEN '{Skip.UNCONFIRMED}' END"]
     if rules.list_id is not None:
@@ -143,7 +144,8 @@ def ineligible(row: str, rules: Rules, moment: Moment) -> str:
         reasons.append(_too_often(row))
     steps = rules.policy.steps if moment is Moment.FIXING else ()
     if rules.heard_since is not None and (steps or rules.policy.silent_days):
-        reasons.append(_by_silence(row, rules.policy.silent_days, steps))
+        heard = heard_at(row, engaged_at or engaged_of(row))
+        reasons.append(_by_silence(row, heard, rules.policy.silent_days, steps))
     return f"coalesce({', '.join(reasons)})"
 
 
@@ -167,18 +169,23 @@ def _too_often(row: str) -> str:
      AND r.queued_at > now() - interval '7 days' AND r.state <> 'cancelled')"""
 
 
-def _by_silence(row: str, silent_days: int | None, steps: tuple[Step, ...]) -> str:
+def _by_silence(row: str, heard: str, silent_days: int | None, steps: tuple[Step, ...]) -> str:
     """Silence is measured once, and each step looks at it, the longest first."""
     cases = [] if silent_days is None else [f"WHEN {_silent(silent_days)} THEN '{Skip.SILENT}'"]
     cases += [f"WHEN {_silent(step.after_days)} THEN {_turn(row, step)}" for step in reversed(steps)]
-    return f"""(SELECT CASE {" ".join(cases)} END FROM (SELECT {heard_at(row)} AS at) heard)"""
+    return f"""(SELECT CASE {" ".join(cases)} END FROM (SELECT {heard} AS at) heard)"""
 
 
-def heard_at(row: str) -> str:
+def heard_at(row: str, engaged_at: str) -> str:
     """An expression: when the person in `row` showed a sign of life last, as far as anybody could be heard."""
-    return f"""greatest(coalesce({row}.confirmed_at, {row}.created_at), %(e_heard)s::timestamptz,
-      (SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
-        WHERE g.application_id = {row}.application_id AND g.address = {row}.address COLLATE "default"))"""
+    return f"greatest(coalesce({row}.confirmed_at, {row}.created_at), %(e_heard)s::timestamptz, {engaged_at})"
+
+
+def engaged_of(row: str) -> str:
+    """An expression: when we saw such a sign ourselves. The index is of the database's collation, and addresses of
+    contacts are of bytes: without the word each person would cost a look at everybody."""
+    return f"""(SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
+        WHERE g.application_id = {row}.application_id AND g.address = {row}.address COLLATE "default")"""
 
 
 def _silent(days: int) -> str:

@@ -78,7 +78,8 @@ def last_day(policy: Policy) -> int | None:
 async def _silent(connection: Connection, application_id: UUID, rules: Rules, last: int) -> Sequence[Sequence[Any]]:
     allowed = replace(rules, policy=tapering.ANYBODY)
     statement = _SILENT.format(
-        heard=eligibility.heard_at("p"), ineligible=eligibility.ineligible("p", allowed, Moment.FIXING)
+        heard=eligibility.heard_at("p", eligibility.engaged_of("p")),
+        ineligible=eligibility.ineligible("p", allowed, Moment.FIXING),
     )
     bounds = {
         "application": application_id, "once": ONCE_WITHIN_DAYS, "most": AT_ONCE,

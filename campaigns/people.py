@@ -40,9 +40,10 @@ async def question(connection: Connection, campaign: Campaign) -> Part:
     return compiled(audiences.people(campaign.application_id, whom, campaign.started_at))
 
 
-def eligible(rules: Rules, moment: Moment) -> Part:
-    """An expression: why the person in `p`, a row of `COLUMNS`, may not get the mail; NULL when they may."""
-    return eligibility.ineligible("p", rules, moment), eligibility.names(rules)
+def eligible(rules: Rules, moment: Moment, engaged_at: str = "") -> Part:
+    """An expression: why the person in `p`, a row of `COLUMNS`, may not get the mail; NULL when they may. `engaged_at`
+    as in `eligibility.ineligible`."""
+    return eligibility.ineligible("p", rules, moment, engaged_at), eligibility.names(rules)
 
 
 async def rules_of(connection: Connection, campaign: Campaign) -> Rules:

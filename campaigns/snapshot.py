@@ -25,20 +25,16 @@ WINNER_LATER: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """When those are due who wait for the winner: until there is one, never."""
 _BEFORE_ALL: Final = UUID(int=0)
 
-# Who may not get it is asked here for the report, and again before the mail is made (`feed`). The index of `engaged` is
-# of the database's collation, and addresses of contacts are of bytes: without the word each person would cost a look at
-# everybody.
+# Who may not get it is asked here for the report, and again before the mail is made (`feed`). What is asked of a person
+# more than once is materialized.
 _FIX: Final = """
 WITH slice AS MATERIALIZED (
   SELECT p.id FROM ({people}) p WHERE p.id > %(after)s ORDER BY p.id LIMIT %(most)s
-), person AS (
-  SELECT {columns} FROM slice JOIN contacts c ON c.id = slice.id
+), person AS MATERIALIZED (
+  SELECT {columns}, {engaged} AS engaged_at FROM slice JOIN contacts c ON c.id = slice.id
 ), judged AS MATERIALIZED (
-  SELECT p.id, p.address, p.time_zone, {ineligible} AS reason,
-         (SELECT greatest(g.opened_at, g.clicked_at, g.active_at) FROM engaged g
-           WHERE g.application_id = p.application_id AND g.address = p.address COLLATE "default") AS engaged_at
-    FROM person p
-), placed AS MATERIALIZED (
+  SELECT p.id, p.address, p.time_zone, p.engaged_at, {ineligible} AS reason FROM person p
+), placed AS {once} (
   SELECT j.*, {variant} AS variant FROM judged j
 ), made AS (
   INSERT INTO campaign_recipients (campaign_id, contact_id, due_at, engaged_at, state, reason, ended_at, variant,
@@ -59,6 +55,10 @@ SELECT state, count(*) FROM made GROUP BY state
 _NOW: Final = "%(started)s::timestamptz"
 _LOCALLY: Final = "(%(local)s::timestamp AT TIME ZONE coalesce(z.name, %(zone)s))"
 _ZONES: Final = "LEFT JOIN (SELECT name FROM pg_timezone_names) z ON z.name = j.time_zone"
+
+# Rows that a crash takes with them are made again. Where PostgreSQL compiles what is costly, this statement would be
+# compiled for each slice.
+_HASTE: Final = "SELECT set_config('synchronous_commit', 'off', true), set_config('jit', 'off', true)"
 
 _LAST: Final = """
 SELECT contact_id FROM campaign_recipients WHERE campaign_id = %s ORDER BY contact_id DESC LIMIT 1
@@ -110,15 +110,16 @@ async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
 
 
 async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, bool]:
-    await connection.execute("SET LOCAL synchronous_commit = off")  # rows that a crash takes with them are made again
+    await connection.execute(_HASTE)
     last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
     most = SLICE if last else FIRST_SLICE
     holds = await people.rules_in_turn(connection, campaign, people.Moment.FIXING)
     asked, names = await people.question(connection, campaign)
-    reason, rules = people.eligible(holds, people.Moment.FIXING)
+    reason, rules = people.eligible(holds, people.Moment.FIXING, "p.engaged_at")
     statement = _FIX.format(
-        people=asked, columns=people.COLUMNS, ineligible=reason, variant=_variant(campaign), **_due(campaign)
-    )
+        people=asked, columns=people.COLUMNS, ineligible=reason, engaged=eligibility.engaged_of("c"),
+        **_variant(campaign), **_due(campaign),
+    )  # fmt: skip
     outcomes = eligibility.OUTCOMES
     own: dict[str, Any] = {
         "after": last[0] if last else _BEFORE_ALL, "most": most, "topic": campaign.topic_id,
@@ -132,9 +133,10 @@ async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, b
     return made.total(), made.total() == most
 
 
-def _variant(campaign: Campaign) -> str:
-    tested = campaign.experiment
-    return experiment.VARIANT if tested.variants or tested.hold_out else "0"
+def _variant(campaign: Campaign) -> dict[str, str]:
+    if campaign.experiment.variants or campaign.experiment.hold_out:
+        return {"variant": experiment.VARIANT, "once": "MATERIALIZED"}
+    return {"variant": "0", "once": ""}
 
 
 def _due(campaign: Campaign) -> dict[str, str]:
