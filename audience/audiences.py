@@ -57,9 +57,10 @@ class Found:
     created_at: datetime
 
 
-def people(application_id: UUID, audience: Audience, now: datetime) -> Question:
-    """The contacts, `id` and `address` of each, in no order; for others to build on (`store.tables.compiled`)."""
-    return _among(select(_C.id, _C.address), application_id, audience, now)
+def people(application_id: UUID, audience: Audience, now: datetime, more: Sequence[str] = ()) -> Question:
+    """The contacts, `id` and `address` of each and these `more` of its columns, in no order; for others to build on
+    (`store.tables.compiled`)."""
+    return _among(select(_C.id, _C.address, *(_C[name] for name in more)), application_id, audience, now)
 
 
 async def count(connection: Connection, application_id: UUID, audience: Audience, now: datetime) -> int:

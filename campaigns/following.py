@@ -5,6 +5,7 @@ good, left, is suppressed or was erased is none of them, and neither is the hold
 with. *Opened* means by a person: machines do not count, and a click counts as one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -44,10 +45,11 @@ _ROWS: Final = {
 }
 
 
-def people(follow: Follow) -> tuple[str, dict[str, Any]]:
-    """SELECT of `id` and `address` of them, with what it names."""
+def people(follow: Follow, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+    """SELECT of `id`, `address` and `more` columns of them, with what it names."""
+    columns = ", ".join(f"c.{name}" for name in ("id", "address", *more))
     return (
-        "SELECT c.id, c.address FROM campaign_recipients e JOIN contacts c ON c.id = e.contact_id"
+        f"SELECT {columns} FROM campaign_recipients e JOIN contacts c ON c.id = e.contact_id"
         f" WHERE e.campaign_id = %(follow)s AND ({_ROWS[follow.whom]})",
         {"follow": follow.campaign_id, "follow_dead": DEAD},
     )

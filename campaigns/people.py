@@ -4,6 +4,7 @@ Both are the audience's own answers (`audience/audiences`, `audience/eligibility
 statements that ask: the one that fixes the audience, and the one that puts mail into the queue.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from audience import audiences, eligibility, segments
@@ -28,16 +29,16 @@ Part = tuple[str, dict[str, Any]]
 """SQL with what it names."""
 
 
-async def question(connection: Connection, campaign: Campaign) -> Part:
-    """SELECT of `id` and `address` of the people in its segment, or of those of the campaign that it follows. Raises
-    Refused: that cannot be asked any more."""
+async def question(connection: Connection, campaign: Campaign, more: Sequence[str] = ()) -> Part:
+    """SELECT of `id`, `address` and `more` columns of the people in its segment, or of those of the campaign that it
+    follows. Raises Refused: that cannot be asked any more."""
     if campaign.follow is not None:
-        return following.people(campaign.follow)
+        return following.people(campaign.follow, more)
     if campaign.segment_id is None or campaign.started_at is None:
         raise conflict("it has no segment")
     segment = await segments.get(connection, campaign.application_id, campaign.segment_id)
     whom = await segments.audience(connection, segment)
-    return compiled(audiences.people(campaign.application_id, whom, campaign.started_at))
+    return compiled(audiences.people(campaign.application_id, whom, campaign.started_at, more))
 
 
 def eligible(rules: Rules, moment: Moment, engaged_at: str = "") -> Part:

@@ -7,6 +7,7 @@ the network or the database (domain, dead links, how many people lack a variable
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -26,9 +27,9 @@ _MOST_SHINGLES: Final = 400
 _SCHEMES: Final = ("http://", "https://", "mailto:", "tel:", "sms:")
 _WORD: Final = re.compile(r"\w+")
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}\n]*+\}\}++|\{%[^%\n]*+%\}")
-_UNSEEN: Final = re.compile(
-    r"display\s*:\s*none|font-size\s*:\s*[01](px)?\s*(;|$)|visibility\s*:\s*hidden", re.IGNORECASE
-)
+_GONE: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_FONT_SIZE: Final = re.compile(r"font-size\s*:\s*([^;]+)", re.IGNORECASE)
+_TINY: Final = re.compile(r"\s*[01]?(\.\d+)?(px)?\s*(!important\s*)?", re.IGNORECASE)
 _FOREIGN_ICONS: Final = "www.mailjet.com/images/"
 
 
@@ -165,23 +166,40 @@ def likeness(one: frozenset[int], other: frozenset[int]) -> float:
 
 
 class _Seen:
-    """Links and images of a mail, and whether a link can be seen."""
+    """Links and images of a mail, and whether a link can be seen.
+
+    Tiny type hides what is in it but for what has a size of its own: MJML puts `font-size:0` around everything.
+    """
 
     def __init__(self, html: str) -> None:
         self.links: list[tuple[str, bool]] = []
         self.images: list[tuple[str, str | None]] = []
-        self._hidden: list[str] = []
+        self._open: list[tuple[str, bool, bool]] = []
+        """Elements with whether they are gone, and whether their type is tiny."""
+        self._names: Counter[str] = Counter()
         for piece in pieces(html):
             if piece.kind == "start":
                 self._start(piece.name, piece.attributes)
-            elif piece.kind == "end" and self._hidden and piece.name == self._hidden[-1]:
-                self._hidden.pop()
+            elif piece.kind == "end" and self._names[piece.name]:
+                self._end(piece.name)
 
     def _start(self, tag: str, given: Mapping[str, str]) -> None:
-        unseen = bool(_UNSEEN.search(given.get("style", "")))
+        _, gone, tiny = self._open[-1] if self._open else ("", False, False)
+        style = given.get("style", "")
+        gone = gone or bool(_GONE.search(style))
+        if sizes := _FONT_SIZE.findall(style):
+            tiny = bool(_TINY.fullmatch(sizes[-1]))
         if tag in ("a", "area") and "href" in given:
-            self.links.append((given["href"], not (self._hidden or unseen)))
+            self.links.append((given["href"], not (gone or tiny)))
         elif tag == "img":
             self.images.append((given.get("src", ""), given.get("alt")))
-        if tag not in VOID and (unseen or (self._hidden and tag == self._hidden[0])):
-            self._hidden.append(tag)
+        if tag not in VOID:
+            self._open.append((tag, gone, tiny))
+            self._names[tag] += 1
+
+    def _end(self, tag: str) -> None:
+        """What is within it ends with it, closed or not."""
+        name = ""
+        while name != tag:
+            name = self._open.pop()[0]
+            self._names[name] -= 1

@@ -28,21 +28,22 @@ _BYTES: Final = 256
 """Values of the byte of an id that decides who is asked. Tapering looks at another one."""
 
 _COUNT: Final = """
-SELECT substring(c.address FROM '@([^@]*)$') AS domain, count(*){lacking}
-  FROM ({people}) p JOIN contacts c ON c.id = p.id GROUP BY 1
+SELECT split_part(p.address, '@', -1) AS domain, count(*){lacking} FROM ({people}) p GROUP BY 1
 """
 
+# Who is asked is chosen among the contacts, before anything is joined to them.
 _MAY_GET: Final = """
 WITH person AS MATERIALIZED (
   SELECT {columns} FROM ({people}) s JOIN contacts c ON c.id = s.id
-   WHERE get_byte(uuid_send(c.id), 14) < %(asked_bytes)s)
+   WHERE get_byte(uuid_send(s.id), 14) < %(asked_bytes)s)
 SELECT reason, domain, count(*) FROM (
-  SELECT {ineligible} AS reason, substring(p.address FROM '@([^@]*)$') AS domain FROM person p) judged GROUP BY 1, 2
+  SELECT {ineligible} AS reason, split_part(p.address, '@', -1) AS domain FROM person p) judged GROUP BY 1, 2
 """
 
 _ZONES: Final = """
-SELECT coalesce(z.name, %(zone)s), count(*) FROM ({people}) p JOIN contacts c ON c.id = p.id
-  LEFT JOIN pg_timezone_names z ON z.name = c.time_zone GROUP BY 1
+SELECT coalesce(z.name, %(zone)s), sum(p.n)::bigint
+  FROM (SELECT time_zone, count(*) AS n FROM ({people}) q GROUP BY 1) p
+  LEFT JOIN pg_timezone_names z ON z.name = p.time_zone GROUP BY 1
 """
 
 
@@ -82,7 +83,7 @@ async def counted(connection: Connection, campaign: Campaign, lacking: Sequence[
 
 
 async def _counted(connection: Connection, campaign: Campaign, lacking: Sequence[str]) -> People:
-    asked, names = await people.question(connection, campaign)
+    asked, names = await people.question(connection, campaign, _columns(lacking))
     columns = "".join(f", count(*) FILTER (WHERE {_absent(name, n)})" for n, name in enumerate(lacking))
     keys = {f"lacking_{n}": name for n, name in enumerate(lacking)}
     statement = _COUNT.format(people=asked, lacking=columns)
@@ -137,13 +138,18 @@ def _drawn_up(
 
 async def by_zone(connection: Connection, campaign: Campaign) -> dict[str, int]:
     """How many people of the segment live in which time zone; of whom it is not known are in the plan's own."""
-    asked, names = await people.question(connection, campaign)
+    asked, names = await people.question(connection, campaign, ("time_zone",))
     cursor = await connection.execute(_ZONES.format(people=asked), names | {"zone": campaign.plan.zone})
     return dict(await cursor.fetchall())
 
 
+def _columns(lacking: Sequence[str]) -> list[str]:
+    """Of a contact, those in which these variables are."""
+    return list(dict.fromkeys(name if name in NAMES else "properties" for name in lacking))
+
+
 def _absent(name: str, number: int) -> str:
-    """A condition on contact `c`: it has no such value."""
+    """A condition on person `p`: they have no such value."""
     if name in NAMES:
-        return f"nullif(c.{name}, '') IS NULL"
-    return f"nullif(c.properties->>%(lacking_{number})s, '') IS NULL"
+        return f"nullif(p.{name}, '') IS NULL"
+    return f"nullif(p.properties->>%(lacking_{number})s, '') IS NULL"

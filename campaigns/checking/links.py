@@ -177,5 +177,7 @@ def _words(error: BaseException) -> str:
         return f"its certificate is not good: {getattr(verified, 'verify_message', '')}"
     if isinstance(error, httpcore.TimeoutException):
         return f"no answer within {SECONDS:.0f} s"
+    if isinstance(error, httpcore.ConnectError) or "connection attempts failed" in str(error):
+        return "nobody can be connected to there"
     text = str(error) or (str(error.__cause__) if error.__cause__ else "")
     return " ".join((text or type(error).__name__).split())[:200]

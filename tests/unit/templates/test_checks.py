@@ -2,7 +2,7 @@
 
 import pytest
 
-from templates.build import Built, compiled
+from templates.build import Built, Kind, Source, build, compiled
 from templates.checks import ALIKE, MAX_WEIGHT, likeness, remarks_on, shingles
 
 LINK = '<a href="{{{UNSUBSCRIBE_URL}}}">Unsubscribe</a>'
@@ -29,6 +29,10 @@ def test_a_good_mail_has_no_remarks() -> None:
         (f'<div style="display:none"><p>{LINK}</p></div>', ["unsubscribe"]),
         (f'<div style="display: none"><div></div>{LINK}</div>', ["unsubscribe"]),
         ('<a style="font-size:0" href="{{{RESEND_UNSUBSCRIBE_URL}}}">x</a>', ["unsubscribe"]),
+        (f'<div style="font-size:0px">{LINK}</div>', ["unsubscribe"]),
+        (f'<div style="font-size:0px"><p style="color:red;font-size: 13px;">{LINK}</p></div>', []),
+        (f'<div style="font-size:1px"><p>unclosed</div>{LINK}', []),
+        (f'<div style="display:none"><p style="font-size:13px">{LINK}</p></div>', ["unsubscribe"]),
         (LINK + "x" * MAX_WEIGHT, ["weight"]),
         (f'{LINK}<img src="https://x.example/a.png">', ["alt"]),
         (f'{LINK}<img src="a.png" alt="x"><img alt="y">', ["images"]),
@@ -43,6 +47,14 @@ def test_a_good_mail_has_no_remarks() -> None:
 )
 def test_what_is_wrong_is_found(html: str, found: list[str]) -> None:
     assert checks(html) == found
+
+
+def test_what_mjml_makes_can_be_seen() -> None:
+    source = (
+        f"<mjml><mj-body><mj-section><mj-column><mj-text>{LINK}</mj-text></mj-column></mj-section></mj-body></mjml>"
+    )
+
+    assert checks(build(Source(Kind.MJML, source)).html) == []
 
 
 def test_texts_and_subjects_are_looked_at() -> None:
