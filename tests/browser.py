@@ -47,8 +47,8 @@ class Page:
         self._loaded = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
 
-    async def begin(self) -> None:
-        """A small phone without scripts."""
+    async def begin(self, *, scripts: bool = False) -> None:
+        """A small phone, without scripts unless they are asked for."""
         target = await self.call("Target.createTarget", url="about:blank")
         self._session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))[
             "sessionId"
@@ -58,7 +58,7 @@ class Page:
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=2, mobile=True
         )
-        await self.call("Emulation.setScriptExecutionDisabled", value=True)
+        await self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     async def open(self, url: str) -> None:
         """Follow a link to the end of its loading."""
@@ -74,6 +74,17 @@ class Page:
     async def text(self) -> str:
         """What a person reads."""
         return str(await self.value("document.body.innerText"))
+
+    async def until(self, expression: str) -> None:
+        """Wait for something that a script does."""
+        async with asyncio.timeout(SECONDS):
+            while not await self.value(expression):
+                await asyncio.sleep(0.02)
+
+    async def press(self, key: str, *, leads_on: bool = False) -> None:
+        """A key of the keyboard; `leads_on`: another page loads then."""
+        stroke = self._stroke(key)
+        await (self._and_load(stroke) if leads_on else stroke)
 
     async def value(self, expression: str) -> Any:
         """The value of an expression, for looking only."""
@@ -97,6 +108,10 @@ class Page:
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
 
+    async def _stroke(self, key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            await self.call("Input.dispatchKeyEvent", type=kind, key=key, text=key if len(key) == 1 else "")
+
     async def _press(self, x: float, y: float) -> None:
         for kind in ("mousePressed", "mouseReleased"):
             await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -116,10 +131,14 @@ class Page:
                 self._loaded.set()
             elif message.get("method") == "Log.entryAdded":
                 self.said.append(message["params"]["entry"]["text"])
+            elif message.get("method") == "Runtime.exceptionThrown":
+                self.said.append(str(message["params"]["exceptionDetails"]))
+            elif message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] == "error":
+                self.said.append(str([one.get("value") for one in message["params"]["args"]]))
 
 
 @asynccontextmanager
-async def browsing(folder: Path) -> AsyncIterator[Page]:
+async def browsing(folder: Path, *, scripts: bool = False) -> AsyncIterator[Page]:
     """A tab of a browser that keeps its data in the folder."""
     assert PROGRAM is not None
     (their_end, commands), (answers, their_other) = os.pipe(), os.pipe()
@@ -136,7 +155,7 @@ async def browsing(folder: Path) -> AsyncIterator[Page]:
     )
     page = Page(reader, commands)
     try:
-        await page.begin()
+        await page.begin(scripts=scripts)
         yield page
     finally:
         await page.close()

@@ -94,8 +94,9 @@ class Terminal:
 def up(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
     """`postlane up` in this folder. Whatever happens, it has been told to end when the block is left."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
-    api, public = map(str, free_ports.take(2))  # the usual ones another test would take at the same moment
-    own = {"PYTHONPATH": str(ROOT), "POSTLANE_API_PORT": api, "POSTLANE_PUBLIC_PORT": public}
+    ports = map(str, free_ports.take(3))  # the usual ones another test would take at the same moment
+    names = ("POSTLANE_API_PORT", "POSTLANE_PUBLIC_PORT", "POSTLANE_CONSOLE_PORT")
+    own = {"PYTHONPATH": str(ROOT), **dict(zip(names, ports, strict=True))}
     output = folder / f"terminal-{time.monotonic_ns()}"
     with output.open("wb") as out:
         process = subprocess.Popen(

@@ -52,6 +52,8 @@ NOT_RUN = {
 
 SHOWN = {
     ("README.md", "╭"): "the live view",
+    ("docs/console.md", "router = APIRouter"): "a sketch of a page; test_guard walks the real ones",
+    ("docs/console.md", '<div id="live"'): "a line of a template; test_chromium sees it work",
     ("docs/connections.md", " worker process A"): "a drawing",
     ("docs/flow.md", "application"): "a drawing",
     ("docs/flow.md", "queued"): "a drawing",
