@@ -16,6 +16,7 @@ from console import (
     pools,
     providers,
     sign_in,
+    suppressions,
     users,
     warmup,
 )
@@ -32,6 +33,7 @@ NOUNS: Final[Sequence[Noun]] = (
     audit.NOUN,
     account.NOUN,
     providers.NOUN,
+    suppressions.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )
