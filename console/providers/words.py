@@ -5,7 +5,7 @@ from datetime import datetime
 
 from console.charts import Lines, lines
 from console.providers.treating import Treatment, deferral
-from console.shown import lasting, percent, plural, relative, short
+from console.shown import lasting, percent, plural, short
 from console.sites import shown_site
 from store.tally import Tally
 
@@ -36,7 +36,7 @@ def how(one: Treatment, since: datetime | None, now: datetime) -> str:
 
 def _one(one: Treatment, now: datetime, since: datetime | None = None) -> str:
     share, usual = one.share, deferral(one.before)
-    began = f" since {relative(since, now).removesuffix(' ago')}" if since else ""
+    began = f" for {lasting((now - since).total_seconds())}" if since else ""
     before = f", {percent(usual)} in the week before" if usual is not None else ""
     told = f"{shown_site(one.name)} defers {percent(share)} of the attempts{began}{before}" if one.worse else ""
     if not one.rests:

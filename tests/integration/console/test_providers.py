@@ -12,7 +12,7 @@ async def test_providers_are_read_and_a_reply_is_explained(admin: Person, databa
     listed, one = (await admin.get("/providers")).text, (await admin.get("/providers/gmail")).text
     assert f"{REST} has rested there for" in listed
     assert "gmail defers" in listed
-    assert "of the attempts since" in one
+    assert "of the attempts for" in one
     assert "<code>gmail-rate</code>" in one
     assert "2 times, 1 IP" in one
     assert "<b>from your IP</b>" not in one
