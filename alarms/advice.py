@@ -18,7 +18,7 @@ MEANING: Final[Mapping[AlarmKind, str]] = {
     AlarmKind.IP_RESTING: "An IP has been resting at a provider for hours.",
     AlarmKind.POOL_RESTING: "All IPs of a pool rest at a provider at once: its mail there waits.",
     AlarmKind.SEED_MISSING: "Mail to one of our own test accounts does not reach its inbox.",
-    AlarmKind.CERTIFICATE: "A certificate ends soon.",
+    AlarmKind.CERTIFICATE: "A certificate ends soon, or is not valid.",
     AlarmKind.DNS_RECORD: "A DNS record is not what it has to be.",
     AlarmKind.DOMAIN_LOST: "A sender domain lost its records and may not send.",
     AlarmKind.ALARM_MAIL: "Mail about alarms cannot be sent.",
@@ -49,7 +49,7 @@ WHAT_TO_DO: Final[Mapping[AlarmKind, str]] = {
     "override IP PROVIDER` lets an IP try at once.",
     AlarmKind.SEED_MISSING: "`postlane seeds show ADDRESS` has the last placements. In spam: look at what changed in "
     "content, volume or records. Missing: follow the mail with `postlane messages why`.",
-    AlarmKind.CERTIFICATE: "Renew it and put it in the place of the file that is named.",
+    AlarmKind.CERTIFICATE: "Renew it: the file that is named, or what your TLS proxy shows for the host that is named.",
     AlarmKind.DNS_RECORD: "`postlane domains verify DOMAIN` shows the record that has to be there.",
     AlarmKind.DOMAIN_LOST: "`postlane domains verify DOMAIN` shows what has to be published; the domain sends again "
     "as soon as it is there.",

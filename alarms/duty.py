@@ -13,6 +13,7 @@ from typing import Final
 
 from alarms import breakers, evidence, judging, seeds
 from alarms.model import AlarmKind, Severity
+from alarms.public_host import PublicHost
 from alarms.repository import open_of, settle
 from alarms.rule_settings import rules
 from core.logs import get_logger
@@ -25,23 +26,35 @@ JUDGE: Final = "the judge of complaints"
 
 
 @dataclass(frozen=True, slots=True)
+class Certificates:
+    """Where those are that people and servers see."""
+
+    folder: Path
+    """Of our listeners."""
+    public: PublicHost | None = None
+    """What our TLS proxy shows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """What a judge works with."""
 
     connection: Connection
     values: Mapping[str, float]
     open: Mapping[str, Severity]
-    folder: Path
+    certificates: Certificates
 
 
-async def judge_all(database: Database, folder: Path) -> None:
-    """Judge every rule that is enabled. `folder`: where our listeners' certificates lie."""
+async def judge_all(database: Database, certificates: Certificates) -> None:
+    """Judge every rule that is enabled."""
+    if certificates.public is not None:
+        await certificates.public.look()
     async with database.connection() as connection:
         states = await rules(connection)
     for kind, state in states.items():
         try:
             async with database.transaction() as connection:
-                await _judge(connection, kind, state.values, folder)
+                await _judge(connection, kind, state.values, certificates)
         except DatabaseUnavailableError:
             raise
         except Exception as error:
@@ -49,7 +62,9 @@ async def judge_all(database: Database, folder: Path) -> None:
             _log.error("alarm_rule_failed", rule=kind.value, exc_info=error)
 
 
-async def _judge(connection: Connection, kind: AlarmKind, values: Mapping[str, float], folder: Path) -> None:
+async def _judge(
+    connection: Connection, kind: AlarmKind, values: Mapping[str, float], certificates: Certificates
+) -> None:
     cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [Lock.JUDGING_ALARMS])
     row = await cursor.fetchone()
     if not row or not row[0]:
@@ -57,7 +72,7 @@ async def _judge(connection: Connection, kind: AlarmKind, values: Mapping[str, f
     if not values["enabled"]:
         await settle(connection, kind, [])
         return
-    await _JUDGES[kind](Bench(connection, values, await open_of(connection, kind), folder))
+    await _JUDGES[kind](Bench(connection, values, await open_of(connection, kind), certificates))
 
 
 async def _complaints(b: Bench) -> None:
@@ -104,8 +119,10 @@ async def _seed_missing(b: Bench) -> None:
 
 
 async def _certificate(b: Bench) -> None:
-    ends = await asyncio.to_thread(evidence.certificate_ends, b.folder)
-    await settle(b.connection, AlarmKind.CERTIFICATE, judging.certificates(ends, b.values, datetime.now(UTC)))
+    public = b.certificates.public
+    ends = await asyncio.to_thread(evidence.certificate_ends, b.certificates.folder)
+    found = judging.certificates({**ends, **(public.ends if public else {})}, b.values, datetime.now(UTC))
+    await settle(b.connection, AlarmKind.CERTIFICATE, [*found, *(public.broken if public else [])])
 
 
 async def _dns_record(b: Bench) -> None:

@@ -24,7 +24,7 @@ the clock, with limits that can be set (`alarms/rules`): raised at a limit, clea
                                          some minutes
     seed_missing    seed account         mail to it is missing, in       the newest mail to it is in the inbox
                                          spam, or cannot be looked for
-    certificate     file                 it ends soon                    another one is there
+    certificate     file, public host    it ends soon, or is not valid   another one is there
     dns_record      domain               a record is broken              it is there again
     domain_lost     domain               it may not send: its records    it is verified again, or deleted
                                          are gone

@@ -95,6 +95,9 @@ KINDS: Mapping[str, Kind] = {
     "tx_loaded_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(60, 40, Better.LOWER)),
     "backlog_ratio": Kind("x", "throughput with the deep queue against the shallow one", 2, Budget(0.9, 0.98)),
     "suppression_cost": Kind("", "share of a message's time for the long list", 4, Budget(0.04, 0.02, Better.LOWER)),
+    "suppression_import_per_s": Kind(
+        "line/s", "lines of a suppression list brought into the long list, one process", 0, Budget(20_000, 40_000)
+    ),
     "dsn_per_s": Kind("msg/s", "bounce reports taken, understood and recorded", 0, Budget(200, 800)),
     "dsn_beside_sending": Kind(
         "msg/s", "the same beside full sending, of 200 a second that come in", 0, Budget(180, 195)

@@ -66,6 +66,10 @@ class Options:
     """Entries loaded during every figure but `suppression_cost`."""
     many_suppressions: int = 10_000_000
     """Entries of the long list of `suppression_cost`."""
+    other_suppressions: int = 400_000
+    """Further entries of it: hashes, domains, and for one stream or topic; and choices of people."""
+    listed_lines: int = 500_000
+    """Of the list that is imported into it."""
     claims: int = 300
     """Claims timed by `suppression_cost`, on each list."""
     domains: int = 1_000
@@ -115,6 +119,8 @@ def quick(folder: Path) -> Options:
         loaded_backlog=200_000,
         suppressions=100_000,
         many_suppressions=1_000_000,
+        other_suppressions=40_000,
+        listed_lines=100_000,
         claims=60,
         folder=folder,
     )

@@ -29,6 +29,23 @@ SELECT uuidv7(), left(md5('listed/' || n), 20) || '@d' || n %% %(domains)s || '.
   FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
 
+# Hashes, whole domains, and entries for one stream or one topic of the application: what makes a claim look for every
+# form of a recipient and every scope of a message.
+_SUPPRESS_OTHERWISE = """
+INSERT INTO suppressions (id, address, scope, reason, source)
+SELECT uuidv7(), CASE n %% 4 WHEN 0 THEN 'sha256:' || encode(sha256(convert_to('listed/' || n, 'UTF8')), 'hex')
+                 WHEN 1 THEN '@listed' || n || '.' || %(zone)s
+                 ELSE left(md5('scoped/' || n), 20) || '@d' || n %% %(domains)s || '.' || %(zone)s END,
+       CASE n %% 4 WHEN 2 THEN %(application)s || ' marketing' WHEN 3 THEN %(application)s || ' ' || %(topic)s
+       ELSE 'all' END, 'unsubscribe', 'import'
+  FROM generate_series(1, %(count)s) n
+"""
+_CHOOSE = """
+INSERT INTO choices (address, application_id, topic_id, subscription)
+SELECT left(md5('chose/' || n), 20) || '@d' || n %% %(domains)s || '.' || %(zone)s, %(application)s::uuid,
+       %(topic)s::uuid, 'opt_out' FROM generate_series(1, %(count)s) n
+"""
+
 _EMAILS = """
 INSERT INTO emails (id, application_id, domain_id, lane, content_id, created_at, sender, subject, "to", cc, bcc,
                     reply_to, message_id)
@@ -88,7 +105,18 @@ class MailRows:
     domains: int
 
 
-def add_suppressions(connection: Connection, count: int, place: tuple[str, int], advance: Advance) -> None:
+@dataclass(frozen=True, slots=True)
+class Otherwise:
+    """Entries that are no plain addresses, and as many choices of people: so many, and whose topic some are about."""
+
+    count: int
+    application: UUID
+    topic: UUID
+
+
+def add_suppressions(
+    connection: Connection, count: int, place: tuple[str, int], advance: Advance, otherwise: Otherwise | None = None
+) -> None:
     """A list of `count` addresses that nobody writes to, spread over `place` (zone, number of domains).
 
     The indexes are taken away and built anew, which is several times quicker; the result is the same.
@@ -101,6 +129,11 @@ def add_suppressions(connection: Connection, count: int, place: tuple[str, int],
     for first, last in chunks(count):
         connection.execute(_SUPPRESS, {"first": first, "last": last, "zone": zone, "domains": domains})
         advance(last - first + 1)
+    if otherwise:
+        named = {"count": otherwise.count, "application": str(otherwise.application), "topic": str(otherwise.topic)}
+        for statement in (_SUPPRESS_OTHERWISE, _CHOOSE):
+            connection.execute(statement, {**named, "zone": zone, "domains": domains})
+        connection.execute("VACUUM ANALYZE choices")
     connection.execute("SET maintenance_work_mem = '1GB'")
     connection.execute("ALTER TABLE suppressions ADD UNIQUE (address, scope)")
     for _, definition in indexes:
@@ -129,6 +162,11 @@ def add_mail(connection: Connection, rows: MailRows, numbers: tuple[int, int], r
     with connection.transaction():
         for statement in (_FRESH, _EMAILS, _MESSAGES, *([_QUEUE] if queued else [])):
             connection.execute(statement, shared)
+
+
+def name_topic(connection: Connection, application: UUID, topic: UUID) -> None:
+    """All waiting mail is of one topic of an application, as the product would have stored it."""
+    connection.execute("UPDATE delivery_queue SET application_id = %s, topic_id = %s", [application, topic])
 
 
 def add_contacts(connection: Connection, rows: MailRows, numbers: tuple[int, int], list_id: UUID) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from alarms import duty, mail_settings, smarthost, telling
+from alarms.duty import Certificates
 from alarms.mail_settings import AlarmMail, Smarthost
 from alarms.model import AlarmKind, Change
 from alarms.repository import clear_alarms, raise_alarm, wake_snoozed
@@ -37,9 +38,9 @@ MAILBOX = "alarm mail"
 """Subject of the alarm about this mail."""
 
 
-async def judge(database: Database, settings: Settings) -> None:
+async def judge(database: Database, certificates: Certificates) -> None:
     """Judge every rule, wake what was snoozed."""
-    await duty.judge_all(database, settings.data_dir)
+    await duty.judge_all(database, certificates)
     async with database.transaction() as connection:
         await wake_snoozed(connection)
 

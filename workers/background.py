@@ -13,6 +13,8 @@ from uuid import UUID
 
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
+from alarms.duty import Certificates
+from alarms.public_host import PublicHost
 from audience import properties, reconfirming
 from audience.checks import MailRecords
 from audience.links import LinkSeal
@@ -33,6 +35,7 @@ from messages.signing_up import SignupTools
 from mta.dns_client import DnsClient
 from mta.from_settings import known_loops, known_providers, make_resolver, own_servers, rules_in_force
 from mta.guard import networks
+from mta.loops import Txt
 from outcomes.proving import remembered_keys
 from outcomes.reports import ReportTools, Sweeper
 from sandbox import complaints
@@ -67,6 +70,7 @@ class Background:
     signups: SignupTools
     records: MailRecords
     hints: HintPublisher
+    certificates: Certificates
 
     async def report(self, _first: UUID | None = None) -> None:
         """Mail came back: work through all that is due."""
@@ -84,7 +88,7 @@ class Background:
 
     async def judge_alarms(self) -> None:
         """See whether anything has to be looked at by a person."""
-        await alarming.judge(self.reports.database, self.settings)
+        await alarming.judge(self.reports.database, self.certificates)
 
     async def tell_alarms(self) -> None:
         """Tell of alarms by webhook and by mail."""
@@ -177,19 +181,18 @@ class BackgroundWorker(QueueWorker):
         await self._clock.start()
         self._hints.start()
         resolver = make_resolver(self.settings, known_providers(self.settings))
-        tools = ReportTools(
-            database,
-            self._secret,
-            rules_in_force(self.settings),
-            SystemClock(),
-            soft_bounce_rule(self.settings),
-            narrow_complaints(self.settings),
-            txt=remembered_keys(resolver.txt),
-            loops=known_loops(self.settings),
-        )
+        tools = report_tools(self.settings, database, self._secret, remembered_keys(resolver.txt))
         signups = self._signups(database, self._clock)
+        certificates = Certificates(self.settings.data_dir, PublicHost(self.settings.public_url, SystemClock()))
         self._background = Background(
-            self.settings, tools, self._deliverer(database, self._clock), Sweeper(tools), signups, resolver, self._hints
+            self.settings,
+            tools,
+            self._deliverer(database, self._clock),
+            Sweeper(tools),
+            signups,
+            resolver,
+            self._hints,
+            certificates,
         )
         self._duties = asyncio.create_task(_do_duties(self._background), name="duties")
 
@@ -244,6 +247,20 @@ class BackgroundWorker(QueueWorker):
     @staticmethod
     async def _do(name: str, identifier: UUID, background: Background) -> None:
         await TASKS[name](background, identifier)
+
+
+def report_tools(settings: Settings, database: Database, secret: InstanceSecret, txt: Txt) -> ReportTools:
+    """What working through reports needs, as the settings have it."""
+    return ReportTools(
+        database,
+        secret,
+        rules_in_force(settings),
+        SystemClock(),
+        soft_bounce_rule(settings),
+        narrow_complaints(settings),
+        txt,
+        known_loops(settings),
+    )
 
 
 async def _do_duties(background: Background) -> None:

@@ -1,19 +1,25 @@
-"""What a list of ten million suppressed addresses costs a message.
+"""What a list of ten million suppressed addresses costs a message, and how fast such a list takes in another one.
 
-Measured where it is paid: the product's own claim and its re-check before MAIL FROM are timed in turn on two databases
-that differ only in the list, hundreds of times, on fresh messages with addresses that fall anywhere in the index. The
-throughput of whole runs differs by several percent from run to run, more than the cost that is looked for; a statement
-of two milliseconds timed three hundred times does not.
+Beside the addresses the list holds hashes, whole domains and entries for one stream and one topic, and people have
+chosen topics: each message asks for all of it. The cost is measured where it is paid: the product's own claim and its
+re-check before MAIL FROM are timed in turn on two databases that differ only in the list, hundreds of times, on fresh
+messages with addresses that fall anywhere in the index. The throughput of whole runs differs by several percent from
+run to run, more than the cost that is looked for; a statement of two milliseconds timed three hundred times does not.
 
 The difference is set against all the time a message takes (1 / `delivered_per_s`), as if nothing else could be done
 meanwhile; with two cores that overstates the cost. Each message is charged one claim and one re-check.
+
+The list that comes in is a CSV as people have it, of addresses that are not on the list; from its first line read to
+its last batch committed.
 """
 
+import io
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from bench import mail, rows
 from bench.databases import BenchDatabase
@@ -25,10 +31,13 @@ from core.publish import DESTINATIONS_PER_TASK
 from core.queues import Lane
 from messages import claim
 from store.database import Connection, Database
+from suppression import importing
+from suppression.reading import ListReader, Terms
 
-KEYS = ("suppression_cost",)
+KEYS = ("suppression_cost", "suppression_import_per_s")
 
 _WARM_UP = 20
+_TOPIC: Final = uuid7()
 _LEASE = timedelta(minutes=5)
 
 
@@ -46,29 +55,40 @@ class _Side:
 
 
 async def measure(session: Session) -> None:
-    """The figure of this module."""
-    options, world = session.options, session.world
+    """The figures of this module."""
+    databases = session.world.databases
+    many = _Side(databases.copy("bench_listed"))
+    _prepare(session, many, session.options.many_suppressions)
+    if session.wants("suppression_cost"):
+        await _cost(session, many)
+    if session.wants("suppression_import_per_s"):
+        databases.checkpoint()
+        await _import(session, many.database)
+    databases.drop(many.database.name)
+
+
+async def _cost(session: Session, many: _Side) -> None:
+    options, databases = session.options, session.world.databases
     delivered = session.found.get("delivered_per_s")
     if delivered is None:
         raise BenchError("suppression_cost is a share of a message's time and needs delivered_per_s in the same run")
-    none, many = _Side(world.databases.copy("bench_unlisted")), _Side(world.databases.copy("bench_listed"))
+    none = _Side(databases.copy("bench_unlisted"))
     _prepare(session, none, 0)
-    _prepare(session, many, options.many_suppressions)
-    world.databases.checkpoint()
+    databases.checkpoint()
     session.say(f"timing {options.claims} claims on each list")
     await _time(session, none, many)
     extra = many.cost() - none.cost()
     message = 1e6 / delivered.value
     session.add(
-        "suppression_cost", [extra / message], entries=options.many_suppressions, claims=options.claims,
+        "suppression_cost", [extra / message], entries=options.many_suppressions,
+        hashes_domains_scopes=options.other_suppressions, choices=options.other_suppressions, claims=options.claims,
         messages_per_claim=MARKETING_ONLY, extra_microseconds_per_message=round(extra, 2),
         message_microseconds=round(message, 1),
         claim_microseconds={"empty list": _middle(none.claims), "long list": _middle(many.claims)},
         recheck_microseconds={"empty list": _middle(none.checks), "long list": _middle(many.checks)},
         note="wall time of the product's claim and re-check, per message; share of the whole time of a message",
     )  # fmt: skip
-    for side in (none, many):
-        world.databases.drop(side.database.name)
+    databases.drop(none.database.name)
 
 
 def _prepare(session: Session, side: _Side, entries: int) -> None:
@@ -84,9 +104,11 @@ def _prepare(session: Session, side: _Side, entries: int) -> None:
             session.say(f"suppressing {entries:,} addresses: {done:,}")
 
         if entries:
-            rows.add_suppressions(connection, entries, (mail.BULK_ZONE, options.domains), tell)
+            otherwise = rows.Otherwise(options.other_suppressions, side.database.rows.application, _TOPIC)
+            rows.add_suppressions(connection, entries, (mail.BULK_ZONE, options.domains), tell, otherwise)
         for first, last in rows.chunks(total):
             rows.add_mail(connection, side.database.rows, (first, last), "claims", queued=True)
+        rows.name_topic(connection, side.database.rows.application, _TOPIC)
         rows.settle(connection)
 
 
@@ -137,3 +159,30 @@ def _destinations(domains: int, turn: int) -> list[str]:
 
 def _middle(values: Sequence[float]) -> float:
     return round(statistics.median(values), 2)
+
+
+async def _import(session: Session, database: BenchDatabase) -> None:
+    lines = session.options.listed_lines
+    session.say(f"importing a list of {lines:,} into it")
+    text = "".join(_csv(lines, session.options.domains))
+    pool = Database(database.url, size=2, name="bench")
+    await pool.open()
+    try:
+        reader = ListReader(io.StringIO(text), Terms(datetime.now(UTC), actor="bench"))
+        begun = time.monotonic()
+        done = await importing.run(pool, reader, "list.csv", "", lambda _: None)
+        taken = time.monotonic() - begun
+    finally:
+        await pool.close()
+    expect(done.added == lines, f"of {lines:,} lines {done.added:,} were added")
+    session.add(
+        "suppression_import_per_s", [lines / taken], lines=lines, entries=session.options.many_suppressions,
+        note="CSV of address, reason and time, into the long list; one process",
+    )  # fmt: skip
+
+
+def _csv(lines: int, domains: int) -> Iterator[str]:
+    yield "email,reason,created_at\n"
+    for number in range(lines):
+        address = mail.recipient(number, mail.BULK_ZONE, domains, "listed")
+        yield f"{address},hard_bounce,2026-11-{1 + number % 28:02}T12:00:{number % 60:02}Z\n"

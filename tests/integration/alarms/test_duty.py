@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from alarms import breakers, duty
+from alarms.duty import Certificates
 from alarms.model import AlarmKind
 from alarms.repository import open_alarms
 from alarms.rule_settings import change, rules
@@ -31,7 +32,7 @@ async def _shop(database: Database) -> None:
 
 async def judged(database: Database, folder: Path) -> dict[tuple[str, str], str]:
     """Open alarms after a round: (kind, subject) → severity."""
-    await duty.judge_all(database, folder)
+    await duty.judge_all(database, Certificates(folder))
     async with database.connection() as connection:
         return {(one.kind, one.subject): one.severity for one in await open_alarms(connection)}
 

@@ -1,6 +1,5 @@
 """`POSTLANE_COMPLAINTS_FOR`: whose mail a complaint forbids, from the setting to the claim."""
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,10 +11,10 @@ from core.settings import Settings
 from messages.claim import claim
 from outcomes.reports import ReportTools, sweep
 from store.database import Database
-from suppression.from_settings import narrow_complaints
 from tests.integration.inbound.conftest import Account, delivered_mail, rows
 from tests.integration.inbound.test_desks import headers_only, received, results, token_of
 from tests.integration.messages.emails import APPLICATION, new_email, store
+from workers.background import report_tools
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,7 +36,7 @@ async def test_a_setting_says_whose_mail_a_complaint_forbids(
     account: Account, database: Database, tools: ReportTools, settings: Settings, whose: str, scope: str,
     by_others: bool,
 ) -> None:  # fmt: skip
-    tools = replace(tools, narrow_complaints=narrow_complaints(settings.model_copy(update={"complaints_for": whose})))
+    tools = report_tools(settings.model_copy(update={"complaints_for": whose}), database, tools.secret, tools.txt)
     own, to = account.application_id, "ann@x.example"
     mail = await delivered_mail(database, account, Lane.MARKETING, to)
     await received(database, headers_only(f"Postlane-Ref: {token_of(mail)}"))

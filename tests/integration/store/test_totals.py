@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 import store
@@ -173,6 +174,18 @@ async def test_a_long_report_comes_in_pages(database: Database, monkeypatch: pyt
         assert [shown(row) for page in pages for row in page.rows] == [shown(row) for row in whole.rows]
         assert {len(page.rows) for page in pages[:-1]} <= {7}
         assert all(page.totals.counts() == whole.totals.counts() for page in pages)
+
+
+async def test_no_report_reads_mail_events_or_hours(database: Database) -> None:
+    await count(database, drawn(5, 60))
+    async with database.transaction() as connection:
+        for table in ("messages", "emails", "events", "outcome_counts", "report_hours", "report_days", "report_series"):
+            await connection.execute(f"ALTER TABLE {table} RENAME TO gone_{table}")
+        asked = [replace(q, by=by) for q in questions() for by in ("application", "domain", "tag")]
+        answers = [await figures.ask_page(connection, q, 2) for q in asked]
+        assert any(answer.rows for answer in answers)
+        assert any(answer.last for answer in answers)
+        raise psycopg.Rollback
 
 
 def shown(row: Row) -> tuple[Any, ...]:
