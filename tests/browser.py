@@ -71,6 +71,11 @@ class Page:
         press = self._press(*place)
         await (self._and_load(press) if leads_on else press)
 
+    async def write(self, selector: str, text: str) -> None:
+        """Type into the first field of this kind."""
+        await self.click(selector, leads_on=False)
+        await self.call("Input.insertText", text=text)
+
     async def text(self) -> str:
         """What a person reads."""
         return str(await self.value("document.body.innerText"))

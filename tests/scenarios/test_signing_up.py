@@ -4,7 +4,7 @@ Path: the hosted form by HTTP, the mail that asks by real mail, its link, the we
 and a dead address by the API, through a pool of its own.
 Expectation: before the button is pressed nobody is a contact. Afterwards there is one, the application is told of it,
 and its newsletter arrives. Of the list everybody gets the one mail that asks and nothing else, from the IP of that pool
-alone, and the dead address is suppressed.
+alone, and the dead address is suppressed. A campaign to everybody reaches neither.
 """
 
 import contextlib
@@ -111,6 +111,10 @@ def sent_to(stack: RunningStack, address: str) -> list[tuple[str, str]]:
     ]
 
 
+def _state(stack: RunningStack, campaign: str) -> str:
+    return str(stack.request("GET", f"/broadcasts/{campaign}")["state"])
+
+
 def test_a_foreign_list_gets_the_one_mail_that_asks_and_nothing_else(stack: RunningStack) -> None:
     with pool(stack):
         text = f"email\n{TRAP}\n{DEAD}\nnobody\n"
@@ -128,3 +132,12 @@ def test_a_foreign_list_gets_the_one_mail_that_asks_and_nothing_else(stack: Runn
             assert "write to you?" in sent_to(stack, address)[0][0]
         assert suppressions(stack, DEAD)[0][1] == "hard_bounce"
         assert _contacts(stack, TRAP) == ["unconfirmed"]
+
+        before = sent_to(stack, TRAP), sent_to(stack, DEAD)
+        them = stack.request("POST", "/segments", {"name": "Them", "filter": 'email ends with "@small-036.sim"'})["id"]
+        words = {"from": SENDER, "subject": "To all", "text": "Hello", "segment_id": them, "send": True}
+        campaign = stack.request("POST", "/broadcasts", words)["id"]
+        stack.until(lambda: _state(stack, campaign) == "finished", SECONDS, "the campaign to be finished")
+        people = stack.request("GET", f"/broadcasts/{campaign}")["people"]
+        assert (people["total"], people["unconfirmed"]) == (2, 2)
+        assert (sent_to(stack, TRAP), sent_to(stack, DEAD)) == before, "no campaign reaches them"
