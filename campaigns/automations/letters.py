@@ -72,10 +72,11 @@ class Desk:
 
 
 def turns(
-    desk: Desk, runs: Iterable[Run], seconds: Callable[[], float] = time.monotonic
+    desk: Desk, runs: Iterable[Run], seconds: Callable[[], float] = time.thread_time
 ) -> tuple[list[Settled], list[NewEmail]]:
     """What becomes of each run, and the mail that leaves. Templates of users may take a second each, and whoever waits
-    holds these runs: an application has `SHARE` seconds, all have `WHOLE`, and what is left over keeps its place."""
+    holds these runs: an application has `SHARE` seconds of the processor, all have `WHOLE`, and what is left over keeps
+    its place."""
     settled, emails = [], []
     spent: Counter[UUID] = Counter()
     for run in in_turns(runs):
