@@ -37,15 +37,13 @@ SUMS: Final[Mapping[str, tuple[str, ...]]] = {
 """Measure → the outcomes it is the sum of."""
 MACHINE, FIRST = "machine", "first"
 
-RATES: Final[Mapping[str, tuple[str, str]]] = {
-    "delivery_rate": ("delivered", "decided"),
-    "bounce_rate": ("bounced", "decided"),
-    "complaint_rate": ("complained", "delivered"),
-    "unsubscribe_rate": ("unsubscribed", "delivered"),
-    "open_rate": ("unique_opened", "delivered"),
-    "click_rate": ("unique_clicked", "delivered"),
-}
-"""Measure → counted of what. Decided is what was delivered or refused for good."""
+_OF_DECIDED: Final = (("delivery_rate", "delivered"), ("bounce_rate", "bounced"))
+_OF_DELIVERED: Final = (
+    ("complaint_rate", "complained"), ("unsubscribe_rate", "unsubscribed"), ("open_rate", "unique_opened"),
+    ("click_rate", "unique_clicked"),
+)  # fmt: skip
+RATES: Final = tuple(name for name, _ in (*_OF_DECIDED, *_OF_DELIVERED))
+"""Parts of what was decided (delivered or refused for good), and of what was delivered."""
 
 
 class Kinds:
@@ -155,11 +153,14 @@ class Tally:
         """Parts of 1; None where nothing is there to divide by."""
         found = self.measures()
         delivered = found["delivered"]
-        wholes = {"delivered": delivered, "decided": delivered + found["bounced"] - found["late_bounced"]}
-        return {
-            name: round(found[part] / wholes[whole], 6) if wholes[whole] else None
-            for name, (part, whole) in RATES.items()
-        }
+        decided = delivered + found["bounced"] - found["late_bounced"]
+        return _rates(found, _OF_DECIDED, decided) | _rates(found, _OF_DELIVERED, delivered)
+
+
+def _rates(found: Mapping[str, int], rates: Sequence[tuple[str, str]], whole: int) -> dict[str, float | None]:
+    if not whole:
+        return dict.fromkeys([name for name, _ in rates])
+    return {name: round(found[part] / whole, 6) for name, part in rates}
 
 
 def total(kinds: Kinds, counts: Iterable[Sequence[int]]) -> Tally:

@@ -53,7 +53,7 @@ async def get_report(
     tag: Annotated[str | None, Query(max_length=_LONGEST, description=f"`name:value`. {_MANY}")] = None,
     pool: Annotated[str | None, Query(max_length=_LONGEST, description=f"Names or ids of pools. {_MANY}")] = None,
     ip: Annotated[str | None, Query(max_length=_LONGEST, description=f"Our IPs. {_MANY}")] = None,
-    limit: Annotated[int, Query(ge=1, le=figures.MOST_ROWS, description="Most rows to return.")] = 1000,
+    limit: Annotated[int, Query(ge=1, le=figures.MOST_ROWS, description="Most rows to return.")] = 500,
     after: Annotated[str, Query(max_length=_LONGEST, description="`next` of the answer before: its rows follow.")] = "",
 ) -> Response:
     """What was accepted, delivered, deferred, bounced and why, complained about, opened and clicked, and how long

@@ -22,7 +22,7 @@ from web.faces.reports import report_face
 
 KEYS = ("report_ms",)
 
-_PAGE: Final = 1000
+_PAGE: Final = 500
 """Rows of an answer: what the API gives when nobody says how many."""
 _ZONES: Final = (ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"))
 
