@@ -1,4 +1,4 @@
-"""The page of a person's mail in a real browser: on a small phone, without scripts, with the mouse."""
+"""Public pages in a real browser, on a small phone, with the mouse: a person's choices, and a campaign on the web."""
 
 import threading
 import time
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from campaigns import steering
+from campaigns.archive import Access, switched
+from campaigns.model import Draft, Words
 from core.settings import Settings
 from pages.serve import service_of
 from tests import browser
@@ -71,3 +74,26 @@ async def looks_well(page: Page) -> None:
     controls = [one for one in tree if one.get("role", {}).get("value") in ("button", "checkbox", "textbox")]
     assert controls
     assert [one["role"]["value"] for one in controls if not one.get("name", {}).get("value")] == []
+
+
+async def test_nothing_that_a_campaign_s_author_wrote_runs_on_its_page(
+    reader: Reader, address: str, tmp_path: Path
+) -> None:
+    """With scripts on, as most people have them; a link leads on all the same."""
+    script = "document.body.innerHTML = 'taken over'"
+    html = (
+        f'<body onload="{script}"><p>Spring</p><script>{script}</script><img src="data:," onerror="{script}">'
+        f'<meta http-equiv="refresh" content="0;url={address}/s/taken"><base href="https://evil.example/">'
+        f"<a href=\"javascript:{script}\">press</a> <a href='{address}{reader.link()}'>choices</a></body>"
+    )
+    words = Words("Acme <hello@acme.example>", "Spring", html=html)
+    page_on_the_web = switched(Access.LINK, address)
+    async with reader.database.transaction() as connection:
+        known = await steering.create(connection, reader.account.application_id, Draft(words, archive=page_on_the_web))
+    async with browser.browsing(tmp_path / "profile") as page:
+        await page.call("Emulation.setScriptExecutionDisabled", value=False)
+        await page.open(known.archive.url(known.id))
+        await page.click("a", "press", leads_on=False)
+        assert "Spring" in await page.text()
+        await page.click("a", "choices")
+        assert "Unsubscribe from “News”" in await page.text()
