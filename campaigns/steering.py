@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from audience import properties, segments, topics
 from campaigns import contents, feed, repository, retrying, showing, speaking, tallies, windows
 from campaigns.archive import Archive
@@ -174,6 +176,7 @@ async def remove(connection: Connection, known: Campaign) -> None:
     """Drafts and scheduled ones; also what has ended, with its report. Not while a segment asks who got it. Nobody sees
     it any more; its rows are kept for some days, for they count for how much mail each person had."""
     await segments.refuse_if_asked(connection, known.application_id, known.id, "got this broadcast")
+    await _refuse_if_repeated(connection, known)
     await repository.refuse_if_followed(connection, known.id)
     allowed = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.FINISHED, CampaignState.CANCELLED)
     if not await repository.hold(connection, known.id, *allowed):
@@ -182,6 +185,17 @@ async def remove(connection: Connection, known: Campaign) -> None:
     if any(open_rows.get(known.id, {}).get(state, 0) for state in OPEN):
         raise conflict("some of its mail has not ended yet", "Ask again in a moment.")
     await repository.delete(connection, known)
+
+
+async def _refuse_if_repeated(connection: Connection, known: Campaign) -> None:
+    cursor = await connection.execute(
+        "SELECT a.name FROM automations a JOIN automation_versions v ON v.id = a.version_id WHERE a.application_id = %s"
+        " AND a.state = 'enabled' AND v.steps @> %s LIMIT 1",
+        [known.application_id, Jsonb([{"config": {"broadcast_id": str(known.id)}}])],
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        raise conflict(f"the automation {row[0]!r} repeats it", "Disable that one first.")
 
 
 def draft_of(known: Campaign) -> Draft:

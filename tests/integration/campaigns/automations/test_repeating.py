@@ -13,6 +13,7 @@ from campaigns.automations import repeating
 from campaigns.automations.model import Automation
 from campaigns.model import Campaign, Draft, Words
 from core.ids import uuid7
+from core.refusal import Refused
 from store.database import Database
 from tests.integration.campaigns.automations.world import SENDER, World, world_of
 from tests.integration.messages.emails import APPLICATION, execute, rows
@@ -152,3 +153,16 @@ async def test_a_copy_has_the_words_of_the_moment_it_is_made(world: World) -> No
     async with world.database.connection() as connection:
         ((identifier,),) = await rows(world.database, "SELECT id FROM campaigns WHERE name <> 'Weekly'")
         assert (await campaigns.get(connection, APPLICATION, identifier)).words.subject == "Other news"
+
+
+async def test_what_is_repeated_is_not_deleted(world: World) -> None:
+    known = await draft(world)
+    made = await rule(world, known.id)
+    with pytest.raises(Refused, match="repeats it"):
+        async with world.database.transaction() as connection:
+            await steering.remove(connection, known)
+    await world.act("disable", made)
+    async with world.database.transaction() as connection:
+        await steering.remove(connection, known)
+    with pytest.raises(Refused, match="Broadcast not found"):
+        await world.act("enable", made)
