@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from campaigns import contents, people
+from campaigns.checking.audience import bounded
 from campaigns.checking.model import Code, Finding, warns
 from campaigns.model import Campaign
 from store.database import Connection
@@ -51,8 +52,8 @@ async def findings(connection: Connection, campaign: Campaign, total: int) -> li
     """The campaigns that said the same to some of these people; `total` of them are in the segment."""
     found = []
     for before in await alike(connection, campaign):
-        got = await _got(connection, campaign, before.id) if total else 0
-        if got:
+        got = await bounded(connection, _got(connection, campaign, before.id)) if total else 0
+        if got != 0:
             found.append(_finding(before, got, total))
     return found
 
@@ -82,11 +83,12 @@ async def _got(connection: Connection, campaign: Campaign, before: UUID) -> int:
     return int(row[0]) if row else 0
 
 
-def _finding(before: Before, got: int, total: int) -> Finding:
-    called = before.name or str(before.id)
+def _finding(before: Before, got: int | None, total: int) -> Finding:
+    """`got`: None where counting takes too long."""
+    called, many = before.name or str(before.id), "Some" if got is None else f"{got:,}"
     return warns(
         Code.SENT_BEFORE,
-        f"{got:,} of {total:,} people got nearly the same on {before.at:%Y-%m-%d}: {called!r} has"
+        f"{many} of {total:,} people got nearly the same on {before.at:%Y-%m-%d}: {called!r} has"
         f" {before.likeness:.0%} of its words.",
         f'Say something new, or leave them out: a segment with `not got campaign "{called}"`.',
         got,

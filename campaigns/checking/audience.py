@@ -5,14 +5,13 @@ to count them, so of a large audience a part is asked: those whose id ends in ce
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from psycopg.errors import QueryCanceled
 
 from audience import properties
-from audience.audiences import FOR_A_COUNT
 from audience.properties import Definitions
 from audience.variables import NAMES
 from campaigns import people
@@ -21,6 +20,8 @@ from campaigns.model import Campaign
 from core.refusal import conflict
 from messages.unsubscribe_headers import PLACEHOLDERS
 from store.database import Connection
+
+T = TypeVar("T")
 
 ASKED: Final = 20_000
 """People of whom it is asked whether they may get it, or all; a few more or fewer as chance has it."""
@@ -74,12 +75,20 @@ def sorted_out(required: Iterable[str], definitions: Definitions) -> Variables:
 async def counted(connection: Connection, campaign: Campaign, lacking: Sequence[str]) -> People:
     """The people of a campaign whose `started_at` is now. Raises Refused: its segment cannot be asked, or that takes
     too long."""
+    found = await bounded(connection, _counted(connection, campaign, lacking))
+    if found is None:
+        raise conflict("counting its people takes longer than 20 seconds", "Ask again at a quieter time.")
+    return found
+
+
+async def bounded(connection: Connection, asked: Awaitable[T]) -> T | None:
+    """What is asked within the caller's transaction, whose statements have a bound (`FOR_A_COUNT`); None when it takes
+    longer than that."""
     try:
         async with connection.transaction():
-            await connection.execute(FOR_A_COUNT)
-            return await _counted(connection, campaign, lacking)
+            return await asked
     except QueryCanceled:
-        raise conflict("counting its people takes longer than 20 seconds", "Ask again at a quieter time.") from None
+        return None
 
 
 async def _counted(connection: Connection, campaign: Campaign, lacking: Sequence[str]) -> People:
@@ -121,19 +130,24 @@ def put_together(
         else:
             skipped[reason] += n
     if not exact:
-        return _drawn_up(domains, may_get, skipped, lacking, scale)
+        return _drawn_up(domains, skipped, lacking, scale)
     return People(total, may_get.total(), dict(skipped), True, dict(may_get), dict(lacking))
 
 
-def _drawn_up(
-    domains: Mapping[str, int], may_get: Counter[str], skipped: Counter[str], lacking: Mapping[str, int], scale: float
-) -> People:
-    """Every domain has the share that all have: of most of them too few were asked."""
+def _drawn_up(domains: Mapping[str, int], skipped: Counter[str], lacking: Mapping[str, int], scale: float) -> People:
+    """Every domain has the share that all have: of most of them too few were asked. What is rounded off at one is given
+    to the next, for there are many small ones."""
     total = sum(domains.values())
-    share = may_get.total() * scale / total if total else 0.0
-    reached = {domain: kept for domain, n in domains.items() if (kept := round(n * share))}
     left_out = {reason: round(n * scale) for reason, n in skipped.items()}
-    return People(total, max(0, total - sum(left_out.values())), left_out, False, reached, dict(lacking))
+    reached = max(0, total - sum(left_out.values()))
+    by_domain: dict[str, int] = {}
+    counted = given = 0
+    for domain, n in domains.items():
+        counted += n
+        if kept := counted * reached // total - given:
+            by_domain[domain] = kept
+            given += kept
+    return People(total, reached, left_out, False, by_domain, dict(lacking))
 
 
 async def by_zone(connection: Connection, campaign: Campaign) -> dict[str, int]:

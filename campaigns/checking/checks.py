@@ -15,6 +15,7 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.verify import Installation, fresh_resolver, look
 from audience import contacts, properties
+from audience.audiences import FOR_A_COUNT
 from audience.topics import DEFAULT_NAME
 from campaigns import people, repository, speaking, steering
 from campaigns.checking import alike, audience, domain, wording
@@ -74,7 +75,8 @@ async def check(tools: Tools, campaign: Campaign) -> Checks:
 
 
 async def _checked(tools: Tools, campaign: Campaign) -> Checks:
-    async with tools.database.connection() as connection:
+    async with tools.database.transaction() as connection:
+        await connection.execute(FOR_A_COUNT)
         read = await _read(connection, tools, campaign)
     about_links, about_domain, outlook = await asyncio.gather(
         _links(tools, campaign), _domain(tools, campaign, read.domain_id), _outlook(tools, campaign, read)
@@ -94,11 +96,12 @@ async def _read(connection: Connection, tools: Tools, campaign: Campaign) -> _Re
         findings.append(_no_topic())
     found, more = await _of_people(connection, begun, before=campaign.state in _BEFORE)
     domain_id = await _domain_id(connection, campaign)
-    zones = await audience.by_zone(connection, begun) if campaign.plan.local is not None and found.total else {}
+    local = campaign.plan.local is not None and found.total > 0
+    zones = await audience.bounded(connection, audience.by_zone(connection, begun)) if local else None
     leaving = await sending(connection, tools.secret, campaign, domain_id)
     words = await _words(connection, begun)
     one_click = wording.one_click(tools.settings.public_url)
-    return _Read(begun, now, [*findings, *more, *words, *one_click], found, zones, domain_id, leaving)
+    return _Read(begun, now, [*findings, *more, *words, *one_click], found, zones or {}, domain_id, leaving)
 
 
 _NOW_AND_TOPIC: Final = "SELECT now(), (SELECT id FROM topics WHERE application_id = %s AND is_default)"
@@ -125,7 +128,7 @@ async def _of_people(connection: Connection, campaign: Campaign, *, before: bool
 
 async def _words(connection: Connection, campaign: Campaign) -> list[Finding]:
     """What is said of the words as the first person found would get them."""
-    known = await _somebodys(connection, campaign)
+    known = await audience.bounded(connection, _somebodys(connection, campaign)) or {}
     return await asyncio.to_thread(wording.remarks_for, speaking.every(campaign), known)
 
 

@@ -261,6 +261,13 @@ async def test_the_provider_of_a_domain_is_whoever_keeps_its_mail_servers() -> N
     assert await by_provider(servers, load_providers(), {}) == {}
 
 
+def test_many_small_domains_are_not_rounded_away() -> None:
+    judged = {(None, "d1.example"): 90, ("manual", "d2.example"): 10}
+    found = audience.put_together({f"d{n}.example": 4 for n in range(1000)}, judged, {}, exact=False)
+
+    assert found.reached == sum(found.by_domain.values()) == 3600
+
+
 def test_figures_of_a_part_are_drawn_up_to_the_whole() -> None:
     judged = {(None, "a.example"): 60, ("manual", "a.example"): 20, ("unconfirmed", "b.example"): 20}
     found = audience.put_together({"a.example": 800, "b.example": 200}, judged, {"city": 7}, exact=False)
@@ -290,3 +297,14 @@ async def test_the_links_of_a_test_mail_work(world: World) -> None:
     assert left.status_code == 200
     chosen = await rows(world.database, "SELECT count(*) FROM choices WHERE address = 'ann@one.example'")
     assert chosen == [(1,)]
+
+
+async def test_what_takes_too_long_is_given_up_and_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes without it."""
+    await world.person("ann@one.example")
+    monkeypatch.setattr(audience, "_COUNT", "SELECT pg_sleep(20){lacking} FROM ({people}) p")
+    monkeypatch.setattr(checks, "FOR_A_COUNT", "SELECT set_config('statement_timeout', '2s', true)")
+    found = await check(world, await draft(world))
+
+    assert "takes longer than 20 seconds" in of(found)[Code.AUDIENCE].found
+    assert found.people.total == 0 and found.forecast is None
