@@ -99,17 +99,25 @@ def until_finished(stack: RunningStack, campaign: str) -> None:
 
 
 def leave(stack: RunningStack, campaign: str) -> dict[str, float]:
-    """Some of those who wait unsubscribe, some are suppressed; when each was answered."""
+    """Some of those who wait unsubscribe, whose turn it is next and whose turn is last; some are suppressed. When each
+    was answered."""
+    suppressed = _waiting(stack, campaign, "DESC", LEAVE)
+    leavers = [*_waiting(stack, campaign, "ASC", LEAVE // 2), *_waiting(stack, campaign, "DESC", 2 * LEAVE)[LEAVE:]]
+    stack.request("POST", "/suppressions/batch/add", {"emails": suppressed})
+    left = dict.fromkeys(suppressed, time.time())
+    for address in leavers[:LEAVE]:
+        stack.request("PATCH", f"/contacts/{address}", {"unsubscribed": True})
+        left[address] = time.time()
+    return left
+
+
+def _waiting(stack: RunningStack, campaign: str, order: str, most: int) -> list[str]:
     rows = stack.sql(
         "SELECT c.address FROM campaign_recipients r JOIN contacts c ON c.id = r.contact_id"
-        " WHERE r.campaign_id = %s AND r.state IN ('waiting', 'queued') ORDER BY r.contact_id DESC LIMIT %s",
-        [campaign, 2 * LEAVE],
+        f" WHERE r.campaign_id = %s AND r.state IN ('waiting', 'queued') ORDER BY r.contact_id {order} LIMIT %s",
+        [campaign, most],
     )
-    addresses = [address for (address,) in rows]
-    stack.request("POST", "/suppressions/batch/add", {"emails": addresses[:LEAVE]})
-    for address in addresses[LEAVE:]:
-        stack.request("PATCH", f"/contacts/{address}", {"unsubscribed": True})
-    return dict.fromkeys(addresses, time.time())
+    return [str(address) for (address,) in rows]
 
 
 def prove(stack: RunningStack, campaign: str, left: dict[str, float], most_repeats: int) -> Counter[str]:

@@ -331,3 +331,26 @@ async def test_workers_without_work_are_told_at_once(world: World) -> None:
     await work.feed_all(world.database, SIMULATED, hint)
     await work.feed_all(world.database, SIMULATED, hint)
     assert told == [(Lane.MARKETING, {"one.example", "two.example"})]
+
+
+async def test_complaints_stop_it_with_the_figure(world: World) -> None:
+    people = [await world.person(f"u{n}@one.example") for n in range(4)]
+    await execute(
+        world.database,
+        """INSERT INTO alarm_rules (rule, settings, by) VALUES ('complaints',
+           '{"least": 4, "least_complaints": 2, "stop": 0.5}', '')""",
+    )
+    campaign = await world.started()
+    await world.feed()
+    await world.deliver()
+    for person in people[:2]:
+        await execute(
+            world.database,
+            "INSERT INTO campaign_news (campaign_id, contact_id, email_id, kind, at)"
+            " VALUES (%s, %s, gen_random_uuid(), 'complained', now())",
+            [campaign.id, person],
+        )
+    await work.settle_all(world.database)
+    stopped = await world.campaign(campaign)
+    assert stopped.state is CampaignState.STOPPED
+    assert stopped.reason == "2 of 4 people complained: 50.00%, and 50.00% is the limit"
