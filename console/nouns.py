@@ -8,6 +8,7 @@ from typing import Final
 
 from console import (
     account,
+    alarms,
     audit,
     ips,
     jump,
@@ -34,6 +35,7 @@ NOUNS: Final[Sequence[Noun]] = (
     account.NOUN,
     providers.NOUN,
     suppressions.NOUN,
+    alarms.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )

@@ -1,0 +1,5 @@
+"""Does anything need me?"""
+
+from console.alarms.routes import NOUN
+
+__all__ = ["NOUN"]

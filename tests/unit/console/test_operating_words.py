@@ -1,0 +1,75 @@
+"""What pages of operation say, and where they lead: pure words about what is."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alarms.model import Alarm, AlarmKind
+from console.alarms.words import needs_me, remedy
+from console.charts import share
+from console.ips.board import Cell
+from console.ips.words import figure, note
+from console.providers.treating import Treatment, worse_since
+from console.providers.words import how_all
+from core.ids import uuid7
+from store.tally import Tally
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def _alarm(kind: AlarmKind, subject: str) -> Alarm:
+    return Alarm(uuid7(), kind.value, subject, "", NOW, NOW, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "leads"),
+    [
+        (AlarmKind.IP_RESTING, "203.0.113.5 at gmail", "/ips?open=203.0.113.5+gmail"),
+        (AlarmKind.COMPLAINTS, "marketing mail of shop to yahoo", "/providers/yahoo"),
+        (AlarmKind.COMPLAINTS, "marketing mail of shop at home to yahoo", "/providers/yahoo"),
+        (AlarmKind.COMPLAINTS, "marketing mail of shop", "/providers"),
+        (AlarmKind.WARMUP_STALLED, "203.0.113.7 gmail", "/warmup/203.0.113.7"),
+        (AlarmKind.LOCAL_ADDRESS, "2001:db8::5", "/ips/2001%3Adb8%3A%3A5"),
+    ],
+)
+def test_an_alarm_leads_to_where_something_can_be_done(kind: AlarmKind, subject: str, leads: str) -> None:
+    way = remedy(_alarm(kind, subject))
+    assert way is not None
+    assert way[1] == leads
+
+
+def test_nothing_to_do_is_said_so() -> None:
+    assert remedy(_alarm(AlarmKind.CERTIFICATE, "/etc/ssl/a.pem")) is None
+    assert needs_me([], [], [], NOW) == "Nothing needs you."
+
+
+def test_a_cell_says_the_cap_before_the_mail_and_the_rate_before_the_share() -> None:
+    assert figure(Cell("gmail", "warming", 300, 0, cap=500, used=310), NOW) == "310 / 500"
+    assert figure(Cell("gmail", "throttled", 300, 0, until=NOW + timedelta(minutes=12)), NOW) == "rests 12 min"
+    assert note(Cell("gmail", "recovering", 100, 50, rate=0.5)) == "0.5 a second"
+    assert note(Cell("gmail", "active", 100, 50)) == "33.3 % deferred"
+    assert note(Cell("gmail", "active", 10, 5)) == ""  # too few to say
+    assert share(1, 0) == 0.0
+
+
+def test_it_is_worse_since_the_first_hour_of_the_run() -> None:
+    hours = [(NOW + timedelta(hours=n), _tally(100, deferred)) for n, deferred in enumerate((2, 40, 1, 2, 30, 35))]
+
+    assert worse_since(hours, 0.02) == NOW + timedelta(hours=4)
+    assert worse_since(hours, 0.3) is None
+    assert worse_since([(NOW, Tally())], 0.02) is None
+
+
+def test_providers_that_take_our_mail_are_counted_and_not_named() -> None:
+    fine = Treatment("yahoo", _tally(100, 1), _tally(100, 1), _tally(100, 1), [])
+    bad = Treatment("gmail", _tally(100, 3), _tally(100, 1), _tally(100, 25), [])
+
+    assert how_all([fine], NOW).endswith("each takes it as it did.")
+    told = how_all([fine, bad, fine], NOW)
+    assert (
+        told == "gmail defers 20.0 % of the attempts, 1.0 % in the week before. The other 2 take our mail as they did."
+    )
+
+
+def _tally(delivered: int, deferred: int) -> Tally:
+    return Tally.of({("delivered", ""): delivered, ("deferred", ""): deferred})
