@@ -59,7 +59,7 @@ def here(visit: Visit, **changes: object) -> str:
 
 def opened(visit: Visit, identifier: object) -> str:
     """The address of this page, rows and all, with one entry open in its panel ("" closes it)."""
-    kept = {name: value for name, value in visit.request.query_params.items() if name != "open"}
+    kept = {name: value for name, value in visit.request.query_params.items() if value and name != "open"}
     query = urlencode({**kept, **({"open": str(identifier)} if identifier else {})})
     return f"{visit.path}?{query}" if query else visit.path
 

@@ -1,0 +1,37 @@
+"""`postlane users` and `postlane console link`: who may use the console."""
+
+import re
+
+from tests.integration.cli.commands import Postlane
+
+
+def test_the_first_link_makes_the_first_user_and_later_ones_name_theirs(postlane: Postlane) -> None:
+    first = postlane("console", "link", "--json").out
+    assert (first["purpose"], first["hours"]) == ("first", 24)
+    assert re.fullmatch(r"http://127\.0\.0\.1:8027/link/[\w-]{32}", first["url"])
+
+    assert postlane("users", "create", "ada@acme.example", "--role", "admin").out["purpose"] == "password"
+    assert postlane("console", "link").out["purpose"] == "sign_in", "there is only one who may be meant"
+    postlane("users", "create", "bob@acme.example", "--role", "marketer", "--name", "Bob")
+
+    assert postlane("console", "link").code == "ambiguous"
+    assert postlane("console", "link", "bob@acme.example").out["purpose"] == "sign_in"
+    assert postlane("users", "create", "Bob@acme.example").code == "user_exists"
+
+
+def test_users_are_listed_changed_disabled_and_let_in_again(postlane: Postlane) -> None:
+    postlane("users", "create", "ada@acme.example", "--role", "admin")
+    postlane("users", "create", "bob@acme.example")
+
+    assert [(one["email"], one["role"], one["state"]) for one in postlane("users", "list").out] == [
+        ("ada@acme.example", "admin", "invited"), ("bob@acme.example", "viewer", "invited"),
+    ]  # fmt: skip
+    assert postlane("users", "change", "BOB@acme.example", "--role", "operator").out["role"] == "operator"
+    assert postlane("users", "disable", "bob@acme.example", "--yes").out["state"] == "disabled"
+    assert postlane("users", "reset", "bob@acme.example").code == "disabled"
+    assert postlane("console", "link", "bob@acme.example").code == "disabled"
+    assert postlane("users", "enable", "bob@acme.example").out["state"] == "invited"
+    assert postlane("users", "reset", "bob@acme.example", "--code").out["purpose"] == "password"
+    assert postlane("users", "disable", "ada@acme.example", "--yes").code == "last_admin"
+    assert postlane("users", "change", "eve@acme.example", "--role", "viewer").code == "not_found"
+    assert postlane("users", "create", "bad", "--role", "viewer").code == "invalid"
