@@ -184,5 +184,5 @@ async def _import(session: Session, database: BenchDatabase) -> None:
 def _csv(lines: int, domains: int) -> Iterator[str]:
     yield "email,reason,created_at\n"
     for number in range(lines):
-        address = mail.recipient(number, mail.BULK_ZONE, domains, "listed")
+        address = mail.recipient(number, mail.BULK_ZONE, domains, "brought in")
         yield f"{address},hard_bounce,2026-11-{1 + number % 28:02}T12:00:{number % 60:02}Z\n"
