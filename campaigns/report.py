@@ -83,6 +83,11 @@ SELECT grouping(provider, ip, variant, hour), provider, ip, variant, hour, count
          WHERE r.campaign_id = %s AND r.email_id IS NOT NULL) r
  GROUP BY GROUPING SETS ((), (provider), (ip), (variant), (hour)) ORDER BY 1, hour, 6 DESC
 """
+_REASONS: Final = """
+SELECT state, coalesce(CASE WHEN state IN ('bounced', 'deferred', 'expired') THEN class END, reason, ''), count(*)
+  FROM campaign_recipients WHERE campaign_id = %s AND state <> ALL('{delivered,waiting,queued}')
+ GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %s
+"""
 _BY: Final = {0b1111: "all", 0b0111: "provider", 0b1011: "ip", 0b1101: "variant", 0b1110: "hour"}
 
 
@@ -200,6 +205,12 @@ async def links(connection: Connection, campaign_id: UUID) -> list[Link]:
     """Those that people followed, the most followed first."""
     rows = await (await connection.execute(_LINKS, [campaign_id])).fetchall()
     return [Link(str(number), url, clicks, people) for number, url, clicks, people in rows]
+
+
+async def reasons(connection: Connection, campaign_id: UUID, most: int = 20) -> list[tuple[RowState, str, int]]:
+    """Why people did not get it: outcome, reason (of what a server said its class), people; the most frequent first."""
+    rows = await (await connection.execute(_REASONS, [campaign_id, most])).fetchall()
+    return [(RowState(state), reason, n) for state, reason, n in rows]
 
 
 async def report(connection: Connection, campaign: Campaign) -> Report:

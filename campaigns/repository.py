@@ -20,6 +20,7 @@ from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, not_found
 from messages import halted
+from store import arrays
 from store.database import Connection
 from store.paging import newest_first
 
@@ -97,13 +98,18 @@ async def get(connection: Connection, application_id: UUID | None, identifier: U
 
 
 async def page(connection: Connection, application_id: UUID | None, window: Window[UUID]) -> Page[Campaign]:
-    """Campaigns, newest first."""
+    """Campaigns of an application, newest first; None: of any."""
+    return await page_of(connection, [application_id] if application_id else [], window)
+
+
+async def page_of(connection: Connection, applications: Sequence[UUID], window: Window[UUID]) -> Page[Campaign]:
+    """Campaigns of some applications, newest first; none of them named: of all."""
     condition, order, names = newest_first(window)
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM campaigns WHERE {condition} AND deleted_at IS NULL"
-        " AND (%(application)s::uuid IS NULL OR application_id = %(application)s)"
+        " AND (%(applications)s::uuid[] = '{}' OR application_id = ANY(%(applications)s::uuid[]))"
         f" ORDER BY id {order} LIMIT %(limit)s",
-        names | {"application": application_id},
+        names | {"applications": arrays.uuids(applications)},
     )
     found = cut([_campaign(row) for row in await cursor.fetchall()], window)
     counted = await tallies.of(connection, [one.id for one in found.entries])

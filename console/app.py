@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp
 
+from campaigns.forecasting import Tools
 from console.answers import EXPECTED, answer_to, answer_to_bug
 from console.deps import Deps
 from console.nouns import NOUNS
@@ -22,6 +23,7 @@ from core.clock import SystemClock
 from core.metrics import STEP_BUCKETS
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from mta.from_settings import known_providers, make_resolver
 from store.database import Database
 from web.clients import Clients
 from web.edge import Edge, Manners, request_id
@@ -46,13 +48,15 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         database = Database(settings.database_url, settings.database_pool_size, "postlane-console")
         await database.open()
         stack.push_async_callback(database.close)
+        secret, providers = InstanceSecret.from_text(settings.secret.get_secret_value()), known_providers(settings)
         yield Deps(
             settings=settings,
             database=database,
-            secret=InstanceSecret.from_text(settings.secret.get_secret_value()),
+            secret=secret,
             clock=SystemClock(),
             clients=Clients(settings.console_proxies),
             attempts=Attempts(),
+            tools=Tools(settings, secret, database, make_resolver(settings, providers), providers),
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from campaigns.forecasting import Tools
 from console.throttling import Attempts
 from core.clock import Clock
 from core.secrets import InstanceSecret
@@ -22,6 +23,8 @@ class Deps:
     clock: Clock
     clients: Clients
     attempts: Attempts
+    tools: Tools
+    """What checks and forecasts of campaigns ask with."""
 
 
 def deps(request: Request) -> Deps:

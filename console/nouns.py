@@ -10,6 +10,7 @@ from console import (
     account,
     alarms,
     audit,
+    campaigns,
     ips,
     jump,
     messages,
@@ -27,6 +28,7 @@ from console.noun import Noun
 NOUNS: Final[Sequence[Noun]] = (
     overview.NOUN,
     messages.NOUN,
+    campaigns.NOUN,
     ips.NOUN,
     pools.NOUN,
     warmup.NOUN,

@@ -31,6 +31,11 @@ TONES: Final[Mapping[str, str]] = {
     "queued": UNDERWAY,
     "accepted": UNDERWAY,
     "scheduled": UNDERWAY,
+    "waiting": UNDERWAY,
+    "tapered": SUPPRESSED,
+    "unconfirmed": SUPPRESSED,
+    "erased": SUPPRESSED,
+    "held_out": SUPPRESSED,
     "rescheduled": UNDERWAY,
     # alarms
     "critical": COMPLAINED,

@@ -1,0 +1,38 @@
+"""What all pages of campaigns begin with: the campaign, for somebody who may see it."""
+
+from uuid import UUID
+
+from accounts.audit import Values
+from accounts.roles import Right
+from campaigns import repository
+from campaigns.model import Campaign
+from console.visit import Visit
+from core.refusal import Refused
+from store.database import Connection
+
+
+async def the_one(connection: Connection, visit: Visit, campaign_id: UUID) -> Campaign:
+    """A campaign that this person may see. Raises Refused."""
+    found = await repository.get(connection, None, campaign_id)
+    visit.sees(found.application_id)
+    return found
+
+
+def values(found: Campaign) -> Values:
+    """What the audit log keeps of it: all but its content."""
+    return {
+        "name": found.name, "state": found.state.value, "segment": found.segment_id, "topic": found.topic_id,
+        "from": found.words.sender, "subject": found.words.subject, "scheduled_at": found.scheduled_at,
+    }  # fmt: skip
+
+
+async def jump(visit: Visit, text: str) -> str | None:
+    """An id leads to its campaign."""
+    if not visit.may(Right.CAMPAIGNS_SEE):
+        return None
+    try:
+        async with visit.given.database.connection() as connection:
+            found = await the_one(connection, visit, UUID(text.strip()))
+    except (ValueError, Refused):
+        return None
+    return f"/campaigns/{found.id}"

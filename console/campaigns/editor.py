@@ -1,0 +1,296 @@
+"""Writing a campaign in a plain form, looking at it as somebody gets it, and sending it to oneself.
+
+A preview is made by what makes the mail (`campaigns/trying`), and shown as a foreign page: in a frame without scripts.
+Links lead nowhere in it, and nothing is loaded from elsewhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from accounts import repository as accounts
+from accounts.audit import Entry
+from accounts.roles import Right
+from audience import contacts, segments, topics
+from audience.contacts import named
+from campaigns import repository, steering, trying
+from campaigns.model import Campaign, Draft, Words
+from campaigns.trying import Preview, Whose
+from campaigns.written import written
+from console.campaigns import words
+from console.campaigns.door import the_one, values
+from console.guard import ConsoleRoute, largest_form, needs
+from console.owners import chosen, owners
+from console.rendering import page
+from console.shown import plural
+from console.visit import Visit, Visiting
+from core.paging import Window
+from core.queues import Lane
+from core.refusal import Refused, conflict, invalid
+from store.database import Connection
+from templates import service
+
+router = APIRouter(route_class=ConsoleRoute)
+
+_LARGEST: Final = 5 * 1024 * 1024
+"""Bytes of a form, as of a body of the API."""
+_MOST: Final = 1000
+"""Segments and templates to choose from: as many as an application may have of the first."""
+FRAME_POLICY: Final = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
+    "base-uri 'none'; sandbox"
+)
+_ASKED: Final = ("as", "language", "variant", "width")
+"""What the address of a preview says."""
+_TRACKING: Final = {"": None, "yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What a form offers."""
+
+    segments: Sequence[tuple[str, str]]
+    topics: Sequence[tuple[str, str]]
+    templates: Sequence[tuple[str, str]]
+    senders: Sequence[str]
+
+
+@router.get("/campaigns/new")
+@needs(Right.CAMPAIGNS_CHANGE)
+async def new(visit: Visiting) -> Response:
+    """A form for a new draft."""
+    return await _form(visit)
+
+
+@router.post("/campaigns")
+@needs(Right.CAMPAIGNS_CHANGE)
+@largest_form(_LARGEST)
+async def create(visit: Visiting) -> Response:
+    """Makes a draft."""
+    try:
+        async with visit.given.database.transaction() as connection:
+            owner = await _owner(connection, visit)
+            draft = await _draft(connection, visit, owner, Draft(Words("")))
+            made = await steering.create(connection, owner, draft)
+            await visit.note(connection, Entry("campaign.create", str(made.id), None, values(made), owner))
+    except Refused as error:
+        return await _form(visit, error=error)
+    return visit.go(f"/campaigns/{made.id}/preview", "Saved as a draft. This is how it looks.")
+
+
+@router.get("/campaigns/{campaign_id}/edit")
+@needs(Right.CAMPAIGNS_CHANGE)
+async def edit(visit: Visiting, campaign_id: UUID) -> Response:
+    """The same form for a draft that is there."""
+    async with visit.given.database.connection() as connection:
+        found = await the_one(connection, visit, campaign_id)
+    return await _form(visit, found)
+
+
+@router.post("/campaigns/{campaign_id}/edit")
+@needs(Right.CAMPAIGNS_CHANGE)
+@largest_form(_LARGEST)
+async def save(visit: Visiting, campaign_id: UUID) -> Response:
+    """Writes a draft anew."""
+    async with visit.given.database.connection() as connection:
+        known = await the_one(connection, visit, campaign_id)
+    try:
+        async with visit.given.database.transaction() as connection:
+            draft = await _draft(connection, visit, known.application_id, steering.draft_of(known))
+            now = await steering.update(connection, known, draft)
+            changed = Entry("campaign.update", str(known.id), values(known), values(now), known.application_id)
+            await visit.note(connection, changed)
+    except Refused as error:
+        return await _form(visit, known, error)
+    return visit.go(f"/campaigns/{known.id}/preview", "Saved. This is how it looks.")
+
+
+@router.get("/campaigns/{campaign_id}/preview")
+@needs(Right.MAIL_CONTENT)
+async def preview(visit: Visiting, campaign_id: UUID) -> Response:
+    """The mail as somebody gets it."""
+    return await _preview(visit, campaign_id)
+
+
+@router.get("/campaigns/{campaign_id}/frame")
+@needs(Right.MAIL_CONTENT)
+async def frame(visit: Visiting, campaign_id: UUID) -> Response:
+    """Its HTML, for the frame that it is shown in."""
+    async with visit.given.database.connection() as connection:
+        found = await the_one(connection, visit, campaign_id)
+        made = await trying.preview(connection, found, await _whose(connection, visit, found))
+    return framed(made.html or "")
+
+
+@router.post("/campaigns/{campaign_id}/test")
+@needs(Right.CAMPAIGNS_CHANGE)
+async def send_test(visit: Visiting, campaign_id: UUID) -> Response:
+    """To some addresses, as this person would get it."""
+    to = visit.field("to").replace(",", " ").split()
+    try:
+        async with visit.given.database.transaction() as connection:
+            found = await the_one(connection, visit, campaign_id)
+            whose = await _whose(connection, visit, found)
+            simulated = visit.given.settings.sandbox_domain
+            mails = await trying.send(connection, found, to, simulated, whose)
+            after = {"mails": [str(mail.id) for mail in mails]}
+            await visit.note(connection, Entry("campaign.test", str(found.id), None, after, found.application_id))
+    except Refused as error:
+        return await _preview(visit, campaign_id, error)
+    return visit.go(f"/messages/{mails[0].id}", f"{plural(len(mails), 'test mail')} on the way.")
+
+
+def framed(html: str) -> Response:
+    """What somebody wrote, as a page that may do nothing."""
+    return Response(
+        html.encode("utf-8", "replace"),
+        headers={"content-security-policy": FRAME_POLICY, "x-frame-options": "SAMEORIGIN"},
+        media_type="text/html",
+    )
+
+
+async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None) -> Response:
+    made: Preview | None = None
+    async with visit.given.database.connection() as connection:
+        found = await the_one(connection, visit, campaign_id)
+        try:
+            made = await trying.preview(connection, found, await _whose(connection, visit, found))
+        except Refused as refusal:
+            error = error or refusal
+    return page(
+        visit, "campaigns/preview.html", 200 if error is None else 422, one=found, made=made, words=words,
+        error=error, asked={name: visit.asked(name) for name in _ASKED},
+    )  # fmt: skip
+
+
+async def _whose(connection: Connection, visit: Visit, found: Campaign) -> Whose:
+    """As whom, in what. Raises Refused: there is no such contact."""
+    person, language, number = visit.asked("as"), visit.asked("language"), visit.asked("variant")
+    contact = None
+    if person and visit.may(Right.PEOPLE_SEE):
+        known = await contacts.find(connection, found.application_id, named(person))
+        if known is None:
+            raise invalid("as", f"there is no contact {person[:100]}")
+        contact = known.id
+    variant = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else None
+    return Whose(contact, language or None, variant)
+
+
+async def _form(visit: Visit, found: Campaign | None = None, error: Refused | None = None) -> Response:
+    if found is not None and found.state.value != "draft":
+        raise conflict(f"only a draft can be changed, and this campaign is {found.state}", "Duplicate it.")
+    async with visit.given.database.connection() as connection:
+        mine = await chosen(connection, visit)
+        choices = await _choices(connection, found.application_id if found else mine.chosen)
+    given = _given(visit) if visit.form else _known(found)
+    return page(
+        visit, "campaigns/edit.html", 200 if error is None else 422, one=found, given=given, choices=choices,
+        owners=mine.options, owner=str(mine.chosen), error=error, words=words,
+    )  # fmt: skip
+
+
+async def _owner(connection: Connection, visit: Visit) -> UUID:
+    """Whose it will be. Raises Refused."""
+    found = next((one for one in await owners(connection, visit) if str(one) == visit.field("application")), None)
+    if found is None:
+        raise invalid("application", "choose an application")
+    return found
+
+
+async def _choices(connection: Connection, application_id: UUID) -> _Choices:
+    lists = await segments.page(connection, application_id, Window(_MOST))
+    kinds = [one for one in await topics.every(connection, application_id) if one.lane is Lane.MARKETING]
+    made = await service.page(connection, application_id, Window(_MOST))
+    domains = await accounts.domains(connection, application_id)
+    earlier = await repository.page(connection, application_id, Window(20))
+    senders = [one.words.sender for one in earlier.entries] + [f"news@{one.name}" for one in domains.entries]
+    return _Choices(
+        [(str(one.id), one.name) for one in lists.entries],
+        [(str(one.id), one.name) for one in kinds],
+        [(str(one.id), one.name) for one in made.entries if one.published_id],
+        list(dict.fromkeys(senders)),
+    )
+
+
+_FIELDS: Final = (
+    "name", "from", "reply_to", "subject", "preview_text", "segment_id", "topic_id", "template", "html", "text",
+    "open_tracking", "click_tracking", "per_hour",
+)  # fmt: skip
+
+
+def _given(visit: Visit) -> dict[str, str]:
+    return {name: _text(visit, name) for name in _FIELDS}
+
+
+def _text(visit: Visit, name: str) -> str:
+    """A field as it was typed: what stands at the ends of a content is part of it."""
+    return (visit.form.get(name) or ("",))[0] if name in ("html", "text") else visit.field(name)
+
+
+def _known(found: Campaign | None) -> dict[str, str]:
+    if found is None:
+        return dict.fromkeys(_FIELDS, "")
+    said = found.words
+    switch = {None: "", True: "yes", False: "no"}
+    return {
+        "name": found.name, "from": said.sender, "reply_to": ", ".join(said.reply_to), "subject": said.subject,
+        "preview_text": said.preview_text, "segment_id": str(found.segment_id or ""),
+        "topic_id": str(found.topic_id or ""), "template": "", "html": said.html or "", "text": said.text or "",
+        "open_tracking": switch[found.open_tracking], "click_tracking": switch[found.click_tracking],
+        "per_hour": str(found.plan.per_hour or ""),
+    }  # fmt: skip
+
+
+async def _draft(connection: Connection, visit: Visit, owner: UUID, known: Draft) -> Draft:
+    """The draft as the form has it; what the form does not show stays. Raises Refused."""
+    given = _given(visit)
+    html, text = _lines(given["html"]), _lines(given["text"])
+    said = Words(
+        given["from"], given["subject"], given["preview_text"], _addresses(given["reply_to"]), html or None,
+        text or None,
+    )  # fmt: skip
+    draft = replace(
+        known, words=said, name=given["name"], topic_id=_id("topic_id", given["topic_id"]),
+        segment_id=known.segment_id if known.follow else _id("segment_id", given["segment_id"]),
+        open_tracking=_TRACKING.get(given["open_tracking"]), click_tracking=_TRACKING.get(given["click_tracking"]),
+        plan=replace(known.plan, per_hour=_per_hour(given["per_hour"])),
+    )  # fmt: skip
+    return await _templated(connection, owner, draft, given["template"]) if given["template"] else draft
+
+
+async def _templated(connection: Connection, owner: UUID, draft: Draft, template: str) -> Draft:
+    """The words of a published template, in all its languages, in the place of what stood there."""
+    made = written(await service.published(connection, owner, template))
+    said = replace(
+        draft.words, subject=draft.words.subject or made.subject, html=made.html, text=made.text,
+        reply_to=draft.words.reply_to or made.reply_to,
+    )  # fmt: skip
+    return replace(draft, words=said, languages=made.languages)
+
+
+def _lines(text: str) -> str:
+    """Browsers send a form's lines with two signs at their ends."""
+    return text.replace("\r\n", "\n")
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _id(name: str, text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise invalid(name, "choose one of the list") from None
+
+
+def _per_hour(text: str) -> int | None:
+    digits = text.replace(",", "").replace(" ", "")
+    if not digits:
+        return None
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
+        raise invalid("per_hour", "it must be a whole number of mails an hour")
+    return int(digits)

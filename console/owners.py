@@ -1,0 +1,38 @@
+"""Applications on pages of what belongs to one of them: those that somebody sees, and the one that is meant."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from accounts import repository as accounts
+from console.visit import Visit
+from core.refusal import conflict
+from store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The choice of a page."""
+
+    names: Mapping[UUID, str]
+    chosen: UUID
+
+    @property
+    def options(self) -> Sequence[tuple[str, str]]:
+        """For a form."""
+        return [(str(owner), name) for owner, name in self.names.items()]
+
+
+async def owners(connection: Connection, visit: Visit) -> Mapping[UUID, str]:
+    """Applications that this person sees, by id."""
+    mine = visit.applications
+    return {one.id: one.name for one in await accounts.applications(connection) if not mine or one.id in mine}
+
+
+async def chosen(connection: Connection, visit: Visit) -> Owners:
+    """The one that form or address name, else the one that was made last. Raises Refused: there is none."""
+    names = await owners(connection, visit)
+    if not names:
+        raise conflict("there is no application yet", "`postlane applications create` makes one.")
+    said = visit.field("application") or visit.asked("application")
+    return Owners(names, next((one for one in names if str(one) == said), list(names)[-1]))

@@ -1,0 +1,89 @@
+"""Campaigns: who got it, who did not and why; written, looked at, sent, paused, cancelled."""
+
+from accounts.audit import Wanted, page
+from core.paging import Window
+from store.database import Database
+from tests.integration.console.conftest import Person
+from tests.integration.console.reach import HOSTILE, fill
+
+
+async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
+    admin: Person, viewer: Person, database: Database
+) -> None:
+    assert "postlane campaigns create" in (await admin.get("/campaigns")).text
+    reach = await fill(database)
+    at = f"/campaigns/{reach.campaign_id}"
+
+    listed, one = (await admin.get("/campaigns")).text, (await admin.get(at)).text
+    assert "1 campaign is under way: 5 of 6 people are decided." in listed
+    assert "2 of 6 people got it (33.3 %); 1 is still to come; 3 did not" in one
+    assert "1 person will not get it; 2 already have it." in one
+    assert "They called a mail spam." in one  # why it was suppressed
+    assert (await viewer.get(at)).text.count('method="post"') == 1  # the sign-out
+    people = (await admin.get(f"{at}/recipients?type=failed")).text
+    for text in (listed, one, people):
+        assert HOSTILE not in text
+    assert "ann4@" in people
+    assert "ann5@" not in people
+    assert (await admin.get(f"{at}/recipients?q=nobody")).status_code == 422
+    rows = (await admin.get(f"{at}/recipients.csv")).text.splitlines()
+    assert len(rows) == 7
+    assert rows[0].startswith("email,contact_id,state")
+
+    assert (await admin.post(f"{at}/pause", at)).status_code == 303
+    assert "It is paused. 2 of 6 people got it (33.3 %); 1 waits until it goes on." in (await admin.get(at)).text
+    refused = await admin.post(f"{at}/pause", at)
+    assert refused.status_code == 422
+    assert "cannot pause" in refused.text
+    assert (await admin.post(f"{at}/resume", at)).status_code == 303
+    assert (await admin.post(f"{at}/retry", at)).status_code == 303
+    assert "1 person is tried again" in (await admin.get(at)).text
+    made = await admin.post(f"{at}/again", at, to="missed")
+    assert made.headers["location"].startswith("/campaigns/")
+    assert (await admin.post(f"{at}/again", at, to="unopened")).status_code == 422  # opens were not tracked
+    assert (await admin.post(f"{at}/cancel", at)).status_code == 303
+    async with database.connection() as connection:
+        newest = (await page(connection, Wanted(), Window(1))).entries[0]
+    assert (newest.action, newest.before, newest.after) == (
+        "campaign.cancel", {"state": "sending"}, {"state": "cancelled"},
+    )  # fmt: skip
+
+
+async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
+    admin: Person, viewer: Person, database: Database
+) -> None:
+    reach = await fill(database)
+    form = {
+        "application": str(reach.application_id), "name": "June", "from": "news@shop.example", "subject": "Hi",
+        "html": f"<b>{{{{ first_name | default('you') }}}}</b>{HOSTILE}", "text": "Hi",
+        "segment_id": str(reach.segment_id),
+    }  # fmt: skip
+
+    wrong = await admin.post("/campaigns", "/campaigns/new", **{**form, "html": "{% if %}"})
+    assert wrong.status_code == 422
+    assert 'aria-invalid="true"' in wrong.text
+    made = await admin.post("/campaigns", "/campaigns/new", **form)
+    preview = made.headers["location"]
+    at = preview.removesuffix("/preview")
+    assert HOSTILE not in (await admin.get(preview)).text
+    framed = await admin.get(f"{at}/frame?as=ann1@people.example")
+    assert "sandbox" in framed.headers["content-security-policy"]
+    assert framed.text.startswith("<b>Ann 1 &lt;script&gt;")
+    assert (await viewer.get(f"{at}/frame")).status_code == 403
+    assert "There is no contact" in (await admin.get(f"{preview}?as=bob@nowhere.example")).text
+    assert (await admin.post(f"{at}/edit", f"{at}/edit", **{**form, "name": "July"})).status_code == 303
+    assert (await admin.post(f"{at}/test", preview, to="me@shop.example")).headers["location"].startswith("/messages/")
+
+    checked = (await admin.get(f"{at}/checks")).text
+    assert "It goes to 6 of 6 people" in checked
+    assert "6 people get “Hi” from news@shop.example" in checked
+    late = await admin.post(f"{at}/start", preview, when="at", at="2020-01-01T09:00")
+    assert late.status_code == 422
+    assert "lies in the past" in late.text
+    planned = await admin.post(f"{at}/start", preview, when="at", at="2099-01-01T09:00")
+    assert planned.status_code == 303
+    text = (await admin.get(at)).text
+    assert "2099-01-01 09:00:00 CET" in text  # on the clock of who said so
+    assert "It is scheduled, and nobody got it yet." in text
+    assert (await admin.post(f"{at}/delete", at)).status_code == 303
+    assert (await admin.get(at)).status_code == 404
