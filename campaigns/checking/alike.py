@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from campaigns import contents, people
+from campaigns import contents, people, speaking
 from campaigns.checking.audience import bounded
 from campaigns.checking.model import Code, Finding, warns
 from campaigns.model import Campaign
@@ -60,7 +60,7 @@ async def findings(connection: Connection, campaign: Campaign, total: int) -> li
 
 async def alike(connection: Connection, campaign: Campaign) -> list[Before]:
     """Earlier campaigns that said the same, the likest first."""
-    every = campaign.experiment.words(campaign.words)
+    every = speaking.every(campaign).values()
     own = await asyncio.to_thread(lambda: [contents.sample(words) for words in every])
     apart = [campaign.id, *([campaign.follow.campaign_id] if campaign.follow else [])]  # meant to be the same again
     names = {"application": campaign.application_id, "topic": campaign.topic_id, "apart": apart, "last": LAST}

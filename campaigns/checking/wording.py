@@ -4,7 +4,7 @@ Looked at is the mail as one person of the audience would get it, so that what a
 too; where it cannot be made for that person, the words themselves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -41,7 +41,7 @@ class Shown:
     """Why they cannot be made for that person, beside a variable that is missing."""
 
 
-def required(every: Sequence[Words]) -> frozenset[str]:
+def required(every: Iterable[Words]) -> frozenset[str]:
     """Paths of variables that some variant cannot do without; none of what is no template."""
     try:
         return frozenset().union(*(part.required for words in every for part in _parts(words)))
@@ -62,19 +62,18 @@ def shown(words: Words, known: Mapping[str, object]) -> Shown:
 def remarks_for(every: Mapping[str, Words], known: Mapping[str, object]) -> list[Finding]:
     """All findings on the words as somebody with these values gets them; none of what is no template."""
     try:
-        return remarks([shown(words, known) for words in every.values()], list(every))
+        return remarks({name: shown(words, known) for name, words in every.items()})
     except RenderError:
         return []
 
 
-def remarks(every: Sequence[Shown], names: Sequence[str] = ()) -> list[Finding]:
-    """All findings, each once; of several variants it is said which."""
-    found: dict[Finding, list[int]] = {}
-    for number, one in enumerate(every):
+def remarks(every: Mapping[str, Shown]) -> list[Finding]:
+    """All findings, each once; of several variants and languages it is said which."""
+    found: dict[Finding, list[str]] = {}
+    for name, one in every.items():
         for finding in _of(one):
-            found.setdefault(finding, []).append(number)
-    called = names or [str(number) for number in range(len(every))]
-    return [_named(finding, [called[n] for n in numbers], len(every)) for finding, numbers in found.items()]
+            found.setdefault(finding, []).append(name)
+    return [_named(finding, names, len(every)) for finding, names in found.items()]
 
 
 def one_click(public_url: str) -> list[Finding]:
@@ -116,5 +115,7 @@ def _advice(check: str, advice: str) -> str:
     return advice
 
 
-def _named(finding: Finding, names: Sequence[str], variants: int) -> Finding:
-    return finding if len(names) == variants else replace(finding, found=f"Variant {', '.join(names)}: {finding.found}")
+def _named(finding: Finding, names: Sequence[str], of: int) -> Finding:
+    if len(names) == of:
+        return finding
+    return replace(finding, found=f"Variant {', '.join(names)}: {finding.found}")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from audience import segments, topics
+from audience import contacts, segments, topics
 from campaigns import plan, report, repository, steering, trying
 from campaigns.archive import Access, switched
 from campaigns.checking import checks
@@ -270,6 +270,7 @@ def send_test(
     to_seeds: Annotated[
         bool, typer.Option("--seeds", help="Also to the seed accounts of the marketing stream.")
     ] = False,
+    whom: Annotated[str, typer.Option("--as", help="As this contact gets it: address or id.")] = "",
     language: Annotated[str, typer.Option("--language", help="In which; by default the person's: de.")] = "",
     application: ApplicationOption = "",
     as_json: JsonOption = False,
@@ -280,11 +281,13 @@ def send_test(
     """
     if not to and not to_seeds:
         raise CliError("invalid", "Nobody to send it to.", "Name addresses, or give --seeds.")
-    simulated, whose = context.settings().sandbox_domain, Whose(language=language or None)
+    simulated = context.settings().sandbox_domain
 
     async def work(database: Database) -> list[UUID]:
         async with database.transaction() as connection:
             known = await repository.get(connection, None, await named(connection, campaign, application))
+            contact = whom and await contacts.get(connection, known.application_id, contacts.named(whom))
+            whose = Whose(contact.id if contact else None, language or None)
             mails = await trying.send(connection, known, to, simulated, whose) if to else []
             mails += await trying.send_to_seeds(connection, known, simulated, whose) if to_seeds else []
             return [mail.id for mail in mails]

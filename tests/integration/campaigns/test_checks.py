@@ -151,6 +151,17 @@ async def test_findings_of_one_variant_say_which(world: World) -> None:
     assert of(found)[Code.UNSUBSCRIBE_LINK].found == "Variant 1: The HTML has no visible link to unsubscribe."
 
 
+async def test_every_language_is_looked_at(world: World) -> None:
+    await world.person("ann@one.example")
+    german = {"de": {"html": f"<p>{{{{ town }}}}</p><img src='http://127.0.0.1:1/a.png' alt=''>{LEAVE}", "text": TEXT}}
+    found = of(await check(world, await draft(world, languages=german)))
+
+    assert found.keys() == {Code.UNKNOWN_VARIABLES, Code.DEAD_LINKS}
+    plain = {"de": {"html": "<p>Nothing to leave by</p>", "text": TEXT}}
+    (one,) = of(await check(world, await draft(world, languages=plain))).values()
+    assert one.found == "Variant 0 (de): The HTML has no visible link to unsubscribe."
+
+
 async def test_a_campaign_without_a_topic_or_public_pages_is_told_so(world: World) -> None:
     await world.person("ann@one.example")
     campaign = await draft(world, topic_id=None)
