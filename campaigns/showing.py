@@ -19,6 +19,8 @@ from messages.personal import EACH, LATER, LINE
 from templates.render import RenderError, compile_line, compile_text
 
 _KEPT: Final = 64
+_SMALL: Final = 128 * 1024
+"""Characters of what is kept: else 64 pages were a burden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ def shown(words: Words, definitions: Definitions) -> Shown:
     html = with_preview(words)
     return Shown(
         compile_line(words.subject).render(_variables(known), LINE),
-        _rendered(html, True, known) if html else None,
-        _rendered(words.text, False, known) if words.text else None,
+        _html_or_text(html, True, known) if html else None,
+        _html_or_text(words.text, False, known) if words.text else None,
     )
 
 
@@ -57,12 +59,18 @@ def check(words: Words, definitions: Definitions) -> None:
         raise invalid("archive", f"the page on the web has no person to fill in, and without one {error}") from None
 
 
-@lru_cache(_KEPT)
+def _html_or_text(source: str, html: bool, known: tuple[tuple[str, object], ...]) -> str:
+    return (_kept if len(source) <= _SMALL else _rendered)(source, html, known)
+
+
 def _rendered(source: str, html: bool, known: tuple[tuple[str, object], ...]) -> str:
     text = compile_text(source, html=html).render(_variables(known), EACH)
     for place in LATER.values():  # nobody's own link to unsubscribe
         text = text.replace(place, "#")
     return text
+
+
+_kept = lru_cache(_KEPT)(_rendered)
 
 
 def _variables(known: tuple[tuple[str, object], ...]) -> Mapping[str, object]:

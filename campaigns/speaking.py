@@ -16,6 +16,7 @@ from campaigns import contents, utm
 from campaigns.model import Campaign, Draft
 from campaigns.words import Words
 from core.refusal import Refused, invalid
+from templates.model import language_for
 from templates.render import RenderError, compile_text
 
 FIELDS: Final = ("subject", "preview_text", "html", "text")
@@ -57,6 +58,13 @@ def sent(known: Campaign) -> list[dict[str, Words]]:
         {tag: _ready(words, known, known.utm.of_variant(number, arms)) for tag, words in languages.items()}
         for number, languages in enumerate(variants(known))
     ]
+
+
+def sent_to(known: Campaign, variant: int, wanted: str | None) -> tuple[str, Words]:
+    """What one person gets of it, and in which language."""
+    language = language_for(dict.fromkeys(("", *known.languages)), wanted)
+    words = spoken(known.experiment.words(known.words)[variant], known.languages)[language]
+    return language, _ready(words, known, known.utm.of_variant(variant, known.experiment.arms))
 
 
 def _ready(words: Words, known: Campaign, tags: utm.Utm) -> Words:

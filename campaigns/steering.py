@@ -242,7 +242,7 @@ async def _fix_words(connection: Connection, known: Campaign) -> None:
     if known.topic_id is None:
         topic = await topics.default_of(connection, known.application_id)
         await connection.execute("UPDATE campaigns SET topic_id = %s WHERE id = %s", [topic, known.id])
-    await contents.write(connection, known.id, speaking.sent(known))
+    await contents.write(connection, known.id, await asyncio.to_thread(speaking.sent, known))
 
 
 async def _zone(connection: Connection, known: Campaign) -> None:
@@ -271,7 +271,7 @@ async def _check_page(connection: Connection, known: Campaign) -> None:
     """What it says can be said on the web, to nobody in person."""
     if known.archive.is_on:
         definitions = await properties.known(connection, known.application_id)
-        for words in speaking.every(known).values():
+        for words in (await asyncio.to_thread(speaking.every, known)).values():
             await asyncio.to_thread(showing.check, words, definitions)
 
 

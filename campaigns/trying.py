@@ -27,7 +27,6 @@ from messages.capture import marked
 from messages.model import NewEmail, receivers
 from messages.personal import EACH, LINE, fault_of, variables
 from store.database import Connection
-from templates.model import language_for
 from templates.render import RenderError, compile_line, compile_text
 
 MOST: Final = 20
@@ -140,9 +139,8 @@ async def _person(connection: Connection, campaign: Campaign, whose: Whose, addr
 
 async def _rendered(connection: Connection, campaign: Campaign, whose: Whose, person: Contact) -> Preview:
     known = variables(person, await properties.known(connection, campaign.application_id))
-    said = speaking.sent(campaign)[_variant(campaign, whose.variant)]
-    language = language_for(said, whose.language or person.language)
-    words = said[language]
+    variant, wanted = _variant(campaign, whose.variant), whose.language or person.language
+    language, words = await asyncio.to_thread(speaking.sent_to, campaign, variant, wanted)
     try:
         html = compile_text(contents.with_preview(words) or "", html=True).render(known, EACH) or None
         text = compile_text(words.text or "", html=False).render(known, EACH) or None

@@ -9,6 +9,7 @@ that forbid tracking. Images are no links.
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from html import escape, unescape
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -21,6 +22,10 @@ PARTS: Final = ("source", "medium", "campaign", "content")
 LONGEST: Final = 100
 _SIGNATURES: Final = frozenset({"signature", "sig", "hmac", "x-amz-signature", "x-goog-signature", "hdnea"})
 """Parameters of links that somebody signed: of S3, Google, Azure and Akamai, and as many name it themselves."""
+
+_KEPT: Final = 64
+_SMALL: Final = 128 * 1024
+"""Characters of HTML that is kept with its tags: its page on the web may be looked at often."""
 
 # Up to a blank or what ends a text: a full stop behind a link is none of it.
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\"'.,;:!?)\]}]", re.IGNORECASE)
@@ -64,7 +69,7 @@ def tagged(words: Words, utm: Utm) -> Words:
     """The same with tags in its links."""
     if not utm:
         return words
-    html = _html(words.html, utm) if words.html else words.html
+    html = words.html and (_kept if len(words.html) <= _SMALL else _html)(words.html, utm)
     text = _IN_TEXT.sub(lambda found: _link(found[0], utm), words.text) if words.text else words.text
     return replace(words, html=html, text=text)
 
@@ -78,6 +83,9 @@ def _html(html: str, utm: Utm) -> str:
             parts += [html[done:start], escape(changed)]
             done = stop
     return "".join([*parts, html[done:]])
+
+
+_kept = lru_cache(_KEPT)(_html)
 
 
 def _link(url: str, utm: Utm) -> str:

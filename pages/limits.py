@@ -17,6 +17,8 @@ STRANGE_A_MINUTE: Final = 60
 """Links that are none of ours. Guessing is hopeless anyway; it shall not fill the log or the processor either."""
 ACTS_A_MINUTE: Final = 120
 """Forms sent."""
+VIEWS_A_MINUTE: Final = 300
+"""Campaigns looked at on the web: a whole office may open one at the same time."""
 MOVES_AN_HOUR: Final = 20
 """Mails to other addresses, asked for by one client; one person may ask for `MOVES_A_DAY`."""
 MOVES_A_DAY: Final = 3
@@ -37,6 +39,7 @@ class Limits:
     def __init__(self, of_form: int) -> None:
         self.strange = RateWindow(STRANGE_A_MINUTE, 60.0)
         self.acts = RateWindow(ACTS_A_MINUTE, 60.0)
+        self.views = RateWindow(VIEWS_A_MINUTE, 60.0)
         self.moves = RateWindow(MOVES_AN_HOUR, 3600.0)
         self.signups = RateWindow(SIGNUPS_AN_HOUR, 3600.0)
         self.idle = RateWindow(IDLE_AN_HOUR, 3600.0)

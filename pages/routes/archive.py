@@ -5,7 +5,7 @@ is not trusted: the browser keeps it in a sandbox of its own origin (CSP `sandbo
 sent and nothing is loaded but pictures, fonts and its own styles; links open, and that is all.
 """
 
-from collections.abc import Mapping
+import asyncio
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -18,7 +18,7 @@ from campaigns.showing import Shown
 from pages.answers import PageError
 from pages.deps import deps
 from pages.language import wanted_languages
-from pages.limits import strange
+from pages.limits import count, limits, strange
 from templates.model import language_for
 
 router = APIRouter()
@@ -34,17 +34,18 @@ _POLICY = (
 async def show(request: Request, campaign: str, lang: str = "") -> Response:
     """The page. 410 once it was taken off, 404 for what never was there."""
     found = await _found(request, campaign)
-    said = speaking.sent(found)[found.experiment.chosen or 0]
-    language = _language(said, lang, request)
+    wanted = _wanted(found, lang, request)
+    language, words = await asyncio.to_thread(speaking.sent_to, found, found.experiment.chosen or 0, wanted)
     async with deps(request).database.connection() as connection:
         known = await properties.known(connection, found.application_id)
-    made = await showing.show(said[language], known)
+    made = await showing.show(words, known)
     if made is None:
         raise PageError(410, "taken_off")
     return _answer(made, found, language)
 
 
 async def _found(request: Request, text: str) -> Campaign:
+    count(request, limits(request).views)
     try:
         identifier = UUID(text)
     except ValueError:
@@ -58,11 +59,11 @@ async def _found(request: Request, text: str) -> Campaign:
     return found
 
 
-def _language(said: Mapping[str, object], asked: str, request: Request) -> str:
+def _wanted(found: Campaign, asked: str, request: Request) -> str:
     """The one that was asked for, else the first that the reader's browser wants and the campaign has."""
     for tag in (asked, *wanted_languages(request.headers.get("accept-language", ""))):
-        if found := language_for(said, tag):
-            return found
+        if language := language_for(found.languages, tag):
+            return language
     return ""
 
 
