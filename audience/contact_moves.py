@@ -16,6 +16,7 @@ from audience.choices import Person
 from audience.contact_fields import FIELDS, checked_email
 from audience.contact_history import Changed, ContactAct
 from audience.contacts import Contact, Status
+from audience.membership import MemberStatus
 from core.addresses import Mailbox
 from core.refusal import conflict
 from store.database import Connection
@@ -26,6 +27,11 @@ SELECT segment_id, %(to)s, status, added_at, changed_at FROM segment_members
  WHERE contact_id = %(from)s ORDER BY segment_id
 ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, changed_at = EXCLUDED.changed_at
   WHERE m.changed_at < EXCLUDED.changed_at
+"""
+
+_UNPROVED: Final = f"""
+UPDATE segment_members SET status = '{MemberStatus.UNCONFIRMED}', changed_at = now()
+ WHERE contact_id = %s AND status = '{MemberStatus.CONFIRMED}'
 """
 
 
@@ -39,7 +45,9 @@ async def move(
     known = await contacts.locked(connection, person)
     if known is None:
         return None
-    known = known if trusted else replace(known, status=Status.UNCONFIRMED)
+    if not trusted:
+        known = replace(known, status=Status.UNCONFIRMED)
+        await connection.execute(_UNPROVED, [known.id])
     there = Person(person.application_id, mailbox.key)
     other = await contacts.locked(connection, there)
     if other is None or other.id == known.id:

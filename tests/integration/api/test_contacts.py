@@ -208,12 +208,17 @@ class TestUntrusted:
         assert (await client.get(f"/contacts/{ann}")).json()["status"] == "unconfirmed"
 
     async def test_consent_does_not_move_to_another_address_by_their_word(
-        self, client: httpx.AsyncClient, database: Database
+        self, client: httpx.AsyncClient, database: Database, account: Account
     ) -> None:
-        ann, bob = await made(client), await made(client, "bob@example.com")
+        """Neither to be written to at all, nor to be on a list."""
+        news = await a_list(database, account)
+        ann, bob = await made(client, segments=[{"id": news}]), await made(client, "bob@example.com")
         await execute(database, "UPDATE contacts SET status = 'confirmed'")
+        await execute(database, "UPDATE segment_members SET status = 'confirmed'")
         await client.patch(f"/contacts/{ann}", json={"new_email": "stranger@example.com"})
         assert (await client.get(f"/contacts/{ann}")).json()["status"] == "unconfirmed"
+        (place,) = (await client.get(f"/contacts/{ann}/segments")).json()["data"]
+        assert place["status"] == "unconfirmed"
         await client.patch(f"/contacts/{ann}", json={"new_email": "bob@example.com"})
         assert (await client.get(f"/contacts/{bob}")).json()["status"] == "confirmed"
 
