@@ -23,10 +23,12 @@ from console.rendering import page
 from console.sites import known_site, providers_of, shown_site
 from console.visit import Visit, Visiting
 from core.refusal import Refused, invalid
+from mta.connect import reachable
+from mta.model import EgressIp
 from mta.via import masked
 from pools import administration, ips, throttle_administration
 from pools.ip_status import IpStatus
-from pools.ip_values import normal_address
+from pools.ip_values import egress_ip, normal_address, usable
 from pools.model import EVERYWHERE
 from pools.reputation import reputation
 from pools.throttle_repository import Key, ThrottleRow
@@ -53,6 +55,33 @@ NOUN = Noun(router, [Entry("Operate", 10, "IPs", "/ips", "ips", Right.MACHINE_SE
 async def show(visit: Visiting) -> Response:
     """The heat map, perhaps with the panel of one cell."""
     return await _map(visit, visit.asked("open"))
+
+
+@router.get("/ips/new")
+@needs(Right.MACHINE_CHANGE)
+async def new(visit: Visiting) -> Response:
+    """The form that adds one."""
+    return await _new(visit)
+
+
+@router.post("/ips")
+@needs(Right.MACHINE_CHANGE)
+async def create(visit: Visiting) -> Response:
+    """Adds an IP, tried from this host first unless another one sends from it, and puts it into a pool."""
+    pool = visit.field("pool")
+    try:
+        ip = egress_ip(visit.field("address"), visit.field("ehlo_name"), visit.field("bind_address"))
+        if visit.field("elsewhere") != "on":
+            await usable(ip, reachable, _no_relay)
+        async with visit.given.database.transaction() as connection:
+            row = await ips.add_ip(connection, ip, visit.given.secret)
+            after = {"ehlo_name": row.ehlo_name, "bind_address": row.bind_address, "pool": pool}
+            if pool:
+                await administration.attach(connection, pool, row.address)
+            await visit.note(connection, Audit("ip.create", row.address, after=after))
+    except Refused as error:
+        return await _new(visit, error)
+    return visit.go(f"/ips/{row.address}", f"{row.address} is there. Let it warm up before it carries much.")
 
 
 @router.get("/ips/{address}")
@@ -186,6 +215,17 @@ async def _ip(visit: Visit, address: str, error: Refused | None = None) -> Respo
         chart=by_hour(seen.hours), scores=scores, via=_via(seen.why.status), shown_site=shown_site,
         EVERYWHERE=EVERYWHERE,
     )  # fmt: skip
+
+
+async def _new(visit: Visit, error: Refused | None = None) -> Response:
+    async with visit.given.database.connection() as connection:
+        pools = [pool.name for pool in await administration.all_pools(connection)]
+    return page(visit, "ips/new.html", 422 if error else 200, error=error, pools=pools)
+
+
+async def _no_relay(_: EgressIp) -> str:
+    """The form makes no relays: their passwords are for the command line."""
+    return ""
 
 
 def _limits(visit: Visit, panel: Why | None) -> object:

@@ -121,4 +121,10 @@ async def test_nothing_there_teaches_the_first_step(admin: Person) -> None:
     assert "postlane ips add" in (await admin.get("/ips")).text
     assert "postlane pools create" in (await admin.get("/pools")).text
     assert (await admin.get("/ips/203.0.113.200")).status_code == 404
+    given = {"address": "203.0.113.200", "ehlo_name": "mta.acme.example"}
+    tried = await admin.post("/ips", "/ips/new", **given)
+    assert tried.status_code == 422  # no host of a test has it
+    assert "203.0.113.200" in tried.text
+    assert (await admin.post("/ips", "/ips/new", **given, elsewhere="on")).status_code == 303
+    assert (await admin.get("/ips/203.0.113.200")).status_code == 200
     assert (await admin.get("/ips?open=nobody")).status_code in (404, 422)
