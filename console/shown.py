@@ -72,7 +72,8 @@ def relative(moment: datetime, now: datetime) -> str:
     away = (moment - now).total_seconds()
     if abs(away) < 5:
         return "just now"
-    told = lasting(float(int(abs(away)))).replace(".0 s", " s")
+    seconds = int(abs(away))
+    told = f"{seconds} s" if seconds < 60 else lasting(seconds if seconds >= 3600 else seconds // 60 * 60)
     return f"in {told}" if away > 0 else f"{told} ago"
 
 

@@ -44,7 +44,7 @@
     for (let place = 0; place < units.length; place += 1) {
       const [size, unit] = units[place];
       if (seconds < size) continue;
-      const below = unit !== "s" && (unit !== "min" || seconds < 600) && units[place + 1];
+      const below = unit !== "s" && unit !== "min" && units[place + 1];
       const rest = below ? Math.floor((seconds % size) / below[0]) : 0;
       const first = `${Math.floor(seconds / size)} ${unit}`;
       return rest ? `${first} ${rest} ${below[1]}` : first;

@@ -42,6 +42,7 @@ def test_times_are_as_exact_as_they_matter(seconds: float | None, text: str) -> 
 def test_a_time_is_relative_to_now_and_exact_in_the_zone() -> None:
     assert shown.relative(NOW - timedelta(hours=2, minutes=5), NOW) == "2 h 5 min ago"
     assert shown.relative(NOW + timedelta(seconds=30), NOW) == "in 30 s"
+    assert shown.relative(NOW - timedelta(seconds=500), NOW) == "8 min ago"
     assert shown.relative(NOW, NOW) == "just now"
     assert shown.exact(NOW, ZoneInfo("Europe/Vienna")) == "2026-11-28 18:40:12 CET"
 
