@@ -199,9 +199,7 @@ class TestUntrusted:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"api_contacts": "unconfirmed"})
 
-    async def test_where_applications_are_not_trusted_nobody_is_confirmed_by_them(
-        self, client: httpx.AsyncClient
-    ) -> None:
+    async def test_nobody_is_confirmed_by_their_word(self, client: httpx.AsyncClient) -> None:
         ann = await made(client, consent={"text": "they said yes"})
         await client.patch(f"/contacts/{ann}", json={"consent": {"text": "really"}})
 
@@ -210,15 +208,13 @@ class TestUntrusted:
     async def test_consent_does_not_move_to_another_address_by_their_word(
         self, client: httpx.AsyncClient, database: Database, account: Account
     ) -> None:
-        """Neither to be written to at all, nor to be on a list."""
         news = await a_list(database, account)
         ann, bob = await made(client, segments=[{"id": news}]), await made(client, "bob@example.com")
-        await execute(database, "UPDATE contacts SET status = 'confirmed'")
-        await execute(database, "UPDATE segment_members SET status = 'confirmed'")
+        for table in ("contacts", "segment_members"):
+            await execute(database, f"UPDATE {table} SET status = 'confirmed'")
         await client.patch(f"/contacts/{ann}", json={"new_email": "stranger@example.com"})
-        assert (await client.get(f"/contacts/{ann}")).json()["status"] == "unconfirmed"
-        (place,) = (await client.get(f"/contacts/{ann}/segments")).json()["data"]
-        assert place["status"] == "unconfirmed"
+        contact, places = [(await client.get(f"/contacts/{ann}{of}")).json() for of in ("", "/segments")]
+        assert [one["status"] for one in (contact, *places["data"])] == ["unconfirmed", "unconfirmed"]
         await client.patch(f"/contacts/{ann}", json={"new_email": "bob@example.com"})
         assert (await client.get(f"/contacts/{bob}")).json()["status"] == "confirmed"
 
