@@ -153,7 +153,7 @@ def _wanted(kind: str, text: str) -> Wanted:
     try:
         return replace(wanted, email=fold_address(text))
     except AddressError as error:
-        raise invalid("q", error.reason) from None
+        raise invalid("q", error.reason.rstrip(".")) from None
 
 
 async def _lines(database: Database, found: Campaign, wanted: Wanted) -> AsyncIterator[str]:

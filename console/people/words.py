@@ -1,0 +1,100 @@
+"""What the page of a person says in words: what they may get and why not, and their story in one line each. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from audience.choices import Past, What
+from audience.contact_history import Changed, ContactPast
+from audience.contacts import Contact, Status
+from audience.eligibility import TEXTS
+from core.queues import Lane
+from outcomes.obstacles import Obstacle
+from outcomes.recipients import Recipient
+
+_CHANGES: Final[Mapping[Changed, tuple[str, str]]] = {
+    Changed.CREATED: ("plain", "Became a contact"),
+    Changed.UPDATED: ("plain", "Changed"),
+    Changed.CONFIRMED: ("delivered", "Agreed to get mail"),
+    Changed.ADDRESS_CHANGED: ("plain", "Has another address"),
+    Changed.MERGED: ("plain", "Two contacts became one"),
+    Changed.LIST_JOINED: ("plain", "Put on a list"),
+    Changed.LIST_CONFIRMED: ("delivered", "Confirmed for a list"),
+    Changed.LIST_LEFT: ("unsubscribed", "Left a list"),
+    Changed.LIST_REMOVED: ("plain", "Taken off a list"),
+    Changed.DELETED: ("plain", "Removed"),
+}
+_CHOICES: Final[Mapping[What, tuple[str, str]]] = {
+    What.OPT_IN: ("delivered", "Chose to get a type of mail"),
+    What.OPT_OUT: ("unsubscribed", "Left a type of mail"),
+    What.PAUSED: ("unsubscribed", "Paused all marketing mail"),
+    What.RESUMED: ("delivered", "Ended the pause"),
+    What.ALL_OFF: ("unsubscribed", "Left all marketing mail"),
+    What.ALL_ON: ("delivered", "Came back to marketing mail"),
+    What.MOVE_ASKED: ("plain", "Wants mail at another address"),
+    What.MOVED_TO: ("plain", "Mail goes to another address"),
+    What.MOVED_FROM: ("plain", "Mail of another address comes here"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened."""
+
+    at: datetime
+    kind: str
+    what: str
+    how: str
+
+
+def answer(known: Contact | None, found: Recipient) -> str:
+    """What may we send them?"""
+    blocked = {one.lane: one.obstacle for one in found.streams if one.obstacle}
+    if Lane.TRANSACTIONAL in blocked:
+        return f"Nothing: {because(blocked[Lane.TRANSACTIONAL])}"
+    if Lane.MARKETING in blocked:
+        return f"Transactional mail only: {because(blocked[Lane.MARKETING])}"
+    if known is None:
+        return "Nothing forbids mail to this address, but they are no contact: no campaign reaches them."
+    if known.status is Status.UNCONFIRMED:
+        return "Transactional mail only: they have not confirmed that they want marketing mail."
+    left = [one for one in found.topics if one.obstacle is not None]
+    if left:
+        return f"Transactional mail, and {len(found.topics) - len(left)} of {len(found.topics)} topics."
+    return "Transactional mail and every topic."
+
+
+def because(obstacle: Obstacle | None) -> str:
+    """Why not, as a sentence's end."""
+    if obstacle is None:
+        return ""
+    told = TEXTS.get(obstacle.reason) or obstacle.reason.replace("_", " ") + "."
+    return told[:1].lower() + told[1:]
+
+
+def story(changes: Sequence[ContactPast], choices: Sequence[Past], topics: Mapping[UUID, str]) -> list[Step]:
+    """What happened to them and what they chose, newest first."""
+    steps = [Step(one.at, *_CHANGES[one.what], _how(one)) for one in changes]
+    steps += [Step(one.at, *_CHOICES[one.what], _by_choice(one, topics)) for one in choices]
+    return sorted(steps, key=lambda step: step.at, reverse=True)
+
+
+def _how(one: ContactPast) -> str:
+    detail = dict(one.detail)
+    changed = detail.pop("changed", {})
+    pairs = changed.items() if isinstance(changed, Mapping) else ()
+    told = [f"{name}: {now or 'none'}, was {was or 'none'}" for name, (was, now) in pairs]
+    told += [f"“{detail.pop('text')}”"] if "text" in detail else []
+    told += [f"{name.replace('_', ' ')}: {value}" for name, value in detail.items() if not name.endswith("_id")]
+    return " · ".join(
+        [*told, f"by {one.source.value}", *([one.actor] if one.actor else []), *([one.ip] if one.ip else [])]
+    )
+
+
+def _by_choice(one: Past, topics: Mapping[UUID, str]) -> str:
+    topic = topics.get(one.topic_id, "") if one.topic_id else ""
+    until = f"until {one.until:%Y-%m-%d}" if one.until else ""
+    parts = (topic, until, f"by {one.source.value.replace('_', ' ')}", one.detail, one.ip)
+    return " · ".join(part for part in parts if part)

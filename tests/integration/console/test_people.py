@@ -1,0 +1,86 @@
+"""People: what may we send them, what did they get, on what consent; segments by their filters."""
+
+from accounts.audit import Wanted, page
+from audience.importing import imports
+from core.paging import Window
+from store.database import Database
+from tests.integration.console.conftest import Person
+from tests.integration.console.reach import HOSTILE, fill
+
+
+async def test_a_person_is_found_read_unsubscribed_and_erased(
+    admin: Person, viewer: Person, database: Database
+) -> None:
+    reach = await fill(database)
+    at = f"/people/{reach.people[0]}"
+
+    listed, one = (await admin.get("/people")).text, (await admin.get(at)).text
+    assert at in listed
+    assert '<span id="count">6</span>' in (await admin.get("/people/count")).text
+    assert "Transactional mail and every topic." in one
+    assert "“Asked at the fair”" in one
+    for text in (listed, one):
+        assert HOSTILE not in text
+    assert (await viewer.get(at)).text.count('method="post"') == 1  # the sign-out
+    assert (await admin.get("/people?q=ANN0@people.example")).headers["location"] == at
+    assert (
+        "nobody@people.example is no contact. Nothing forbids"
+        in (await admin.get("/people?q=nobody@people.example")).text
+    )
+    made = await admin.post("/people", "/people", email="eve@people.example")
+    assert "they have not confirmed" in (await admin.get(made.headers["location"])).text
+    wrong = await admin.post("/people", "/people", email="eve")
+    assert wrong.status_code == 422
+    assert 'aria-invalid="true"' in wrong.text
+
+    assert (await admin.post(f"{at}/unsubscribe", at)).status_code == 303
+    assert "Transactional mail only: they left all marketing mail." in (await admin.get(at)).text
+    assert (await admin.post(f"{at}/resubscribe", at)).status_code == 303
+    assert "every topic" in (await admin.get(at)).text
+    assert (await admin.post(f"{at}/erase", at)).status_code == 303
+    assert (await admin.get(at)).status_code == 404
+    async with database.connection() as connection:
+        logged = (await page(connection, Wanted(), Window(20))).entries
+    assert logged[0].action == "contact.erase"
+    assert "people.example" not in "".join(f"{one.subject} {one.before} {one.after}" for one in logged)
+
+
+async def test_a_segment_is_tried_kept_changed_and_deleted(admin: Person, database: Database) -> None:
+    assert "there is no application yet" in (await admin.get("/segments")).text.lower()
+    reach = await fill(database)
+
+    assert HOSTILE not in (await admin.get("/segments")).text
+    assert "6" in (await admin.get(f"/segments/{reach.segment_id}/count")).text
+    wrong = (await admin.get("/segments/new?filter=email+is+is")).text
+    assert "The filter cannot be read like this." in wrong
+    assert "At character 10: expected `set`" in wrong
+    tried = (await admin.get("/segments/new?filter=email+contains+%22ann1%22")).text
+    assert "1 person fits this filter now." in tried
+    refused = await admin.post("/segments", "/segments/new", name="Ann", filter="email is is")
+    assert refused.status_code == 422
+    made = await admin.post("/segments", "/segments/new", name="Ann", filter='email contains "ann1"')
+    at = made.headers["location"]
+    assert reach.people[1].hex in (await admin.get(f"/people?segment={at.rpartition('/')[2]}")).text.replace("-", "")
+    assert (await admin.post(at, at, name="Anns", filter='email contains "ann"')).status_code == 303
+    assert "6 people fit this filter now." in (await admin.get(at)).text
+    assert (await admin.post(f"{at}/delete", at)).status_code == 303
+    assert (await admin.get(at)).status_code == 404
+
+
+async def test_an_import_is_read_and_stopped(admin: Person, database: Database) -> None:
+    reach = await fill(database)
+    async with database.transaction() as connection:
+        begun = await imports.begin(connection, reach.application_id, f"fair {HOSTILE}.csv", "ada", "{}")
+        await connection.execute(
+            "UPDATE contact_imports SET status = 'in_progress', line = 40, total = 90, created = 30, failed = 1,"
+            """ reasons = '{"no_address": 1}', faults = '[{"line": 7, "text": "<i>", "reason": "no_address"}]'"""
+        )
+    at = f"/people/imports?open={begun.id}"
+
+    text = (await admin.get(at)).text
+    assert "1 list is being read: 40 lines so far." in text
+    assert "90 lines: 30 new" in text
+    assert HOSTILE not in text
+    assert "&lt;i&gt;" in text
+    assert (await admin.post(f"/people/imports/{begun.id}/stop", at)).status_code == 303
+    assert "It ended early: stopped by ada@acme.example" in (await admin.get(at)).text
