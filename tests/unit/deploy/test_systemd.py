@@ -73,7 +73,7 @@ def test_ports_of_metrics_differ() -> None:
     ports = [_environment(file)["POSTLANE_METRICS_PORT"] for file in LASTING if file.name != "postlane-api.service"]
     many = [port.replace("%i", str(index)) for port in ports for index in (range(10) if "%i" in port else [0])]
 
-    assert len(many) == len(set(many)) == 24
+    assert len(many) == len(set(many)) == 25
     assert all(1024 < int(port) < 65536 for port in many)
 
 
