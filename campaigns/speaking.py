@@ -17,6 +17,8 @@ from campaigns.model import Campaign, Draft
 from campaigns.words import Words
 from core.refusal import Refused, invalid
 from templates.model import language_for
+from templates.placeholders import UnclosedError
+from templates.plain import text_of_html
 from templates.render import RenderError, compile_text
 
 FIELDS: Final = ("subject", "preview_text", "html", "text")
@@ -37,8 +39,19 @@ def languages_from_json(given: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def spoken(own: Words, languages: Mapping[str, Mapping[str, str]]) -> dict[str, Words]:
-    """By language."""
-    return {"": own} | {tag: _translated(own, said) for tag, said in languages.items()}
+    """By language, each with its text part."""
+    every = {"": own} | {tag: _translated(own, said) for tag, said in languages.items()}
+    return {tag: _with_text(words) for tag, words in every.items()}
+
+
+def _with_text(words: Words) -> Words:
+    """A text that is not given is made from the HTML; `""` wants none, as in Resend's API."""
+    if words.text is not None or not words.html:
+        return replace(words, text=words.text or None)
+    try:
+        return replace(words, text=text_of_html(words.html))
+    except UnclosedError:  # for `contents.check_syntax` to say
+        return words
 
 
 def _translated(own: Words, said: Mapping[str, str]) -> Words:
@@ -47,7 +60,7 @@ def _translated(own: Words, said: Mapping[str, str]) -> Words:
 
 
 def variants(draft: Draft | Campaign) -> list[dict[str, Words]]:
-    """Of each variant by language, as their author wrote them."""
+    """Of each variant by language, without tags in the links."""
     return [spoken(words, draft.languages) for words in draft.experiment.words(draft.words)]
 
 

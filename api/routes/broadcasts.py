@@ -337,7 +337,8 @@ def _draft(body: BroadcastFacts, known: Draft, given: Any) -> Draft:
     """The draft with what was given; what was not stays."""
     said = body.model_fields_set
     words: dict[str, Any] = {name: getattr(body, name) or "" for name in ("subject", "preview_text") if name in said}
-    words |= {name: getattr(body, name) or None for name in ("html", "text") if name in said}
+    words |= {"html": body.html or None} if "html" in said else {}
+    words |= {"text": body.text} if "text" in said else {}  # "" wants no text part, null one made from the HTML
     words |= {"reply_to": tuple(body.reply_to or ())} if "reply_to" in said else {}
     changes: dict[str, Any] = {name: getattr(body, name) for name in _SWITCHES if name in said}
     changes |= {"segment_id": body.segment_id or body.audience_id} if said & {"segment_id", "audience_id"} else {}

@@ -48,7 +48,9 @@ class BroadcastFacts(Strict):
     )
     preview_text: _Line | None = Field(None, description="What mail programs show behind the subject.")
     html: _Text | None = Field(None, description="A template: each person's own variables are filled in.")
-    text: _Text | None = Field(None, description="The same without markup.")
+    text: _Text | None = Field(
+        None, description='The same without markup. Left out, it is made from the HTML; "" wants none.'
+    )
     topic_id: Annotated[UUID | None, Absent] = Field(
         None, strict=False, description="The type of mail it is; whoever left it gets none."
     )

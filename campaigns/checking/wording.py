@@ -109,7 +109,7 @@ def _of(one: Shown) -> list[Finding]:
 def _advice(check: str, advice: str) -> str:
     """A broadcast has the words that it was given, and no others."""
     if check == "text":
-        return "Give `text`, or write it as a template: that makes its text from the HTML."
+        return "Leave `text` out, and it is made from the HTML."
     if check == "unsubscribe":
         return f'Write <a href="{PLACEHOLDERS[0]}">Unsubscribe</a> where people look for it.'
     return advice

@@ -13,6 +13,7 @@ from campaigns.utm import Utm
 from core.refusal import Refused
 from messages import personal
 from store.database import Database
+from templates.plain import text_of_html
 from tests.integration.campaigns.world import World, with_words, world_test
 from tests.integration.messages.emails import execute, rows
 
@@ -49,7 +50,9 @@ async def test_everybody_gets_it_in_their_language_or_as_near_as_there_is(world:
         "joe@example.com": "News for you",
     }
     made = await contents(world)
-    assert made[0, "de"] == ("Neues", GERMAN["html"], None), "neither text nor preview text of another language"
+    subject, html, text = made[0, "de"]
+    assert (subject, html) == ("Neues", GERMAN["html"]), "no preview text of another language"
+    assert text == text_of_html(GERMAN["html"]), "nor a text"
     assert made[0, "zh-Hant"] == ("新聞", None, "你好")
 
 
