@@ -21,6 +21,7 @@ from console import (
     segments,
     sign_in,
     suppressions,
+    topics,
     users,
     warmup,
 )
@@ -33,6 +34,7 @@ NOUNS: Final[Sequence[Noun]] = (
     campaigns.NOUN,
     people.NOUN,
     segments.NOUN,
+    topics.NOUN,
     ips.NOUN,
     pools.NOUN,
     warmup.NOUN,

@@ -1,6 +1,7 @@
 """People: what may we send them, what did they get, on what consent; segments by their filters."""
 
 from accounts.audit import Wanted, page
+from audience import topics
 from audience.importing import imports
 from core.paging import Window
 from store.database import Database
@@ -84,3 +85,24 @@ async def test_an_import_is_read_and_stopped(admin: Person, database: Database) 
     assert "&lt;i&gt;" in text
     assert (await admin.post(f"/people/imports/{begun.id}/stop", at)).status_code == 303
     assert "It ended early: stopped by ada@acme.example" in (await admin.get(at)).text
+
+
+async def test_a_topic_is_made_changed_and_deleted(admin: Person, database: Database) -> None:
+    reach = await fill(database)
+
+    assert "the default topic" in (await admin.get("/topics")).text
+    form = {"name": "Events", "description": HOSTILE, "default": "opt_out", "visibility": "public"}
+    assert (await admin.post("/topics", "/topics", **form)).status_code == 303
+    text = (await admin.get("/topics")).text
+    assert "2 topics of shop; 2 are seen by everybody" in text
+    assert "Who has not chosen does not get it. Seen by everybody. Who was silent for 365 days gets none." in text
+    assert HOSTILE not in text
+    assert (await admin.post("/topics", "/topics", **form)).status_code == 422  # people choose by names
+    assert (await admin.post("/topics", "/topics", **{**form, "name": "x" * 51})).status_code == 422
+    async with database.connection() as connection:
+        made = next(one for one in await topics.every(connection, reach.application_id) if one.name == "Events")
+        default = await topics.default_of(connection, reach.application_id)
+    assert (await admin.post(f"/topics/{made.id}", "/topics", name="Fairs")).status_code == 303
+    assert (await admin.post(f"/topics/{default}/delete", "/topics")).status_code == 422
+    assert (await admin.post(f"/topics/{made.id}/delete", "/topics")).status_code == 303
+    assert "Fairs</h2>" not in (await admin.get("/topics")).text
