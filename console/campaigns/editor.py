@@ -22,6 +22,7 @@ from campaigns.trying import Preview, Whose
 from campaigns.written import written
 from console.campaigns import words
 from console.campaigns.door import the_one, values
+from console.frames import framed
 from console.guard import ConsoleRoute, largest_form, needs
 from console.owners import chosen, owners
 from console.rendering import page
@@ -39,10 +40,6 @@ _LARGEST: Final = 5 * 1024 * 1024
 """Bytes of a form, as of a body of the API."""
 _MOST: Final = 1000
 """Segments and templates to choose from: as many as an application may have of the first."""
-FRAME_POLICY: Final = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
-    "base-uri 'none'; sandbox"
-)
 _ASKED: Final = ("as", "language", "variant", "width")
 """What the address of a preview says."""
 _TRACKING: Final = {"": None, "yes": True, "no": False}
@@ -141,15 +138,6 @@ async def send_test(visit: Visiting, campaign_id: UUID) -> Response:
     except Refused as error:
         return await _preview(visit, campaign_id, error)
     return visit.go(f"/messages/{mails[0].id}", f"{plural(len(mails), 'test mail')} on the way.")
-
-
-def framed(html: str) -> Response:
-    """What somebody wrote, as a page that may do nothing."""
-    return Response(
-        html.encode("utf-8", "replace"),
-        headers={"content-security-policy": FRAME_POLICY, "x-frame-options": "SAMEORIGIN"},
-        media_type="text/html",
-    )
 
 
 async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None) -> Response:

@@ -3,6 +3,9 @@
 from accounts.audit import Wanted, page
 from core.paging import Window
 from store.database import Database
+from templates import service
+from templates.build import Kind
+from templates.model import Edit, LanguageEdit
 from tests.integration.console.conftest import Person
 from tests.integration.console.reach import HOSTILE, fill
 
@@ -87,3 +90,26 @@ async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
     assert "It is scheduled, and nobody got it yet." in text
     assert (await admin.post(f"{at}/delete", at)).status_code == 303
     assert (await admin.get(at)).status_code == 404
+
+
+async def test_a_template_is_looked_at_and_published(admin: Person, viewer: Person, database: Database) -> None:
+    reach = await fill(database)
+    assert "postlane templates create" in (await admin.get("/templates")).text
+    html = f"<p>Hello {{{{ first_name | default('you') }}}}</p>{HOSTILE}"
+    written = LanguageEdit((Kind.HTML, html), f"Hi {HOSTILE}")
+    async with database.transaction() as connection:
+        made = await service.create(connection, reach.application_id, Edit(name=f"Hi {HOSTILE}", content=written))
+    at = f"/templates/{made.id}"
+
+    listed, one = (await admin.get("/templates")).text, (await admin.get(at)).text
+    assert "1 template of shop; 1 has changes that are not published." in listed
+    assert "It was never published" in one
+    for text in (listed, one, (await viewer.get(at)).text):
+        assert HOSTILE not in text
+    framed = await admin.get(f"{at}/frame?as=ann1@people.example")
+    assert "sandbox" in framed.headers["content-security-policy"]
+    assert "Hello Ann 1 &lt;script&gt;" in framed.text
+    assert (await viewer.get(f"{at}/frame")).status_code == 403
+    assert (await admin.get(f"{at}?as=bob@nowhere.example")).status_code == 422
+    assert (await admin.post(f"{at}/publish", at)).status_code == 303
+    assert "Version 1 is in force" in (await admin.get(at)).text
