@@ -17,7 +17,7 @@ from console.rendering import page
 from console.visit import Visit, Visiting
 from core.refusal import Refused, not_found
 from messages import previewing
-from messages.previewing import Preview
+from messages.previewing import Preview, Wanted
 from store.database import Connection
 from templates import service
 from templates.model import Template, Version
@@ -84,7 +84,7 @@ async def _one(visit: Visit, template_id: UUID, error: Refused | None = None) ->
 async def _preview(connection: Connection, visit: Visit, found: Template) -> Preview:
     """Its newest content, as a contact gets it who was named. Raises Refused: it cannot be made for them."""
     contact = visit.asked("as") if visit.may(Right.PEOPLE_SEE) else ""
-    wanted = ({}, contact or None, visit.asked("language") or None)
+    wanted: Wanted = ({}, contact or None, visit.asked("language") or None)
     return await previewing.preview(connection, found.application_id, str(found.id), wanted)
 
 
