@@ -10,6 +10,7 @@ those on which the clocks change.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -174,8 +175,14 @@ def _time(name: str, text: object) -> time:
     return found.replace(tzinfo=None, second=0, microsecond=0)
 
 
+@lru_cache(1)
+def _zones() -> frozenset[str]:
+    """Asked for each campaign that is read; looking through the files of all zones takes milliseconds."""
+    return frozenset(available_timezones())
+
+
 def _zone(name: str, text: object) -> str:
-    if not isinstance(text, str) or text not in available_timezones():
+    if not isinstance(text, str) or text not in _zones():
         raise invalid(name, "it must be a time zone by its name, such as Europe/Berlin")
     return text
 
