@@ -58,6 +58,12 @@ async def email_of(connection: Connection, visit: Visit, email_id: UUID) -> tupl
     return application_id, email
 
 
+async def is_seen(connection: Connection, visit: Visit, email_id: UUID) -> bool:
+    """Whether it is the id of an email that this person may see."""
+    application_id = await owner(connection, email_id)
+    return application_id is not None and (not visit.applications or application_id in visit.applications)
+
+
 async def message(connection: Connection, visit: Visit, email_id: UUID, position: int) -> Found:
     """A message. Raises Refused."""
     application_id, email = await email_of(connection, visit, email_id)

@@ -5,6 +5,7 @@ from anywhere, so that looking at it opens no pixel and follows no link.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -43,6 +44,7 @@ router = APIRouter(route_class=ConsoleRoute)
 
 _SECONDS: Final = 4
 """After so long a search is given up: somebody waits for it, and others for the database."""
+_YEAR: Final = timedelta(days=366)
 _SHOWN_SOURCE: Final = 512 * 1024
 """Bytes of a source that a page shows; the file has all of them."""
 TABS: Final = (("", "Story"), ("html", "HTML"), ("text", "Text"), ("source", "Source"))
@@ -176,7 +178,7 @@ async def _rows(connection: Connection, visit: Visit, form: Asked) -> tuple[List
 async def _totals(connection: Connection, visit: Visit, form: Asked) -> Tally:
     """Of all mail in this time, from the counters."""
     lasting = asked.PERIODS[form.period][1]
-    since = visit.now - lasting if lasting else visit.now.replace(year=visit.now.year - 1)
+    since = visit.now - (lasting or _YEAR)
     streams = (form.lane,) if form.lane else ()
     wanted = Question(since, visit.now, visit.zone, applications=visit.applications, streams=streams, now=visit.now)
     return (await figures.ask(connection, wanted)).totals
@@ -222,7 +224,8 @@ async def _jump(visit: Visit, text: str) -> str | None:
     if not visit.may(Right.MAIL_SEE):
         return None
     if known := asked.id_in(text):
-        return _path(*known)
+        async with visit.given.database.connection() as connection:
+            return _path(*known) if await found.is_seen(connection, visit, known[0]) else None
     return f"/messages?{urlencode({'q': text, 'period': 'all'})}" if asked.is_whom(text) else None
 
 
