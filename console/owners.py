@@ -6,7 +6,7 @@ from uuid import UUID
 
 from accounts import repository as accounts
 from console.visit import Visit
-from core.refusal import conflict
+from core.refusal import conflict, invalid
 from store.database import Connection
 
 
@@ -30,9 +30,17 @@ async def owners(connection: Connection, visit: Visit) -> Mapping[UUID, str]:
 
 
 async def chosen(connection: Connection, visit: Visit) -> Owners:
-    """The one that form or address name, else the one that was made last. Raises Refused: there is none."""
+    """The one that form or address name, else the one that was made last. Raises Refused: there is none.
+
+    A form is refused when the one that it names is gone, or not theirs (any more): what it makes would be another's.
+    """
     names = await owners(connection, visit)
     if not names:
-        raise conflict("there is no application yet", "`postlane applications create` makes one.")
-    said = visit.field("application") or visit.asked("application")
+        raise conflict(
+            "there is no application yet", "`postlane keys create NAME --application NAME` makes one, with a key."
+        )
+    named = visit.field("application")
+    if named and named not in map(str, names):
+        raise invalid("application", "it is gone, or none of yours any more; load the page again")
+    said = named or visit.asked("application")
     return Owners(names, next((one for one in names if str(one) == said), list(names)[-1]))

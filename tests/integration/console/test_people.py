@@ -24,12 +24,15 @@ async def test_a_person_is_found_read_unsubscribed_and_erased(
         assert HOSTILE not in text
     assert (await viewer.get(at)).text.count('method="post"') == 1  # the sign-out
     assert (await admin.get("/people?q=ANN0@people.example")).headers["location"] == at
+    assert (await admin.get(f"/find?q={reach.people[0]}")).headers["location"] == at
     assert (
         "nobody@people.example is no contact. Nothing forbids"
         in (await admin.get("/people?q=nobody@people.example")).text
     )
     made = await admin.post("/people", "/people", email="eve@people.example")
     assert "they have not confirmed" in (await admin.get(made.headers["location"])).text
+    gone = await admin.post("/people", "/people", email="bob@people.example", application=str(reach.segment_id))
+    assert (gone.status_code, "none of yours" in gone.text) == (422, True), "nobody goes to another application"
     wrong = await admin.post("/people", "/people", email="eve")
     assert wrong.status_code == 422
     assert 'aria-invalid="true"' in wrong.text
