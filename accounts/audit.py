@@ -136,7 +136,16 @@ def different(before: Values | None, after: Values | None) -> tuple[Values | Non
 def _kept(values: Values | None) -> Jsonb | None:
     if values is None:
         return None
-    text = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS)
+    text = orjson.dumps(_without_nul(values), default=str, option=orjson.OPT_NON_STR_KEYS)
     if len(text) > _LONGEST:
         return Jsonb({"too long to keep": f"{len(text):,} bytes"})
-    return Jsonb(orjson.loads(text.replace(b"\\u0000", b"")))
+    return Jsonb(orjson.loads(text))
+
+
+def _without_nul(value: object) -> object:
+    """PostgreSQL keeps no NUL. Not taken out of the JSON: there a backslash before it may be one of the text."""
+    if isinstance(value, str):
+        return str(value).replace("\0", "")
+    if isinstance(value, Mapping):
+        return {_without_nul(name): _without_nul(one) for name, one in value.items()}
+    return [_without_nul(one) for one in value] if isinstance(value, list | tuple) else value

@@ -78,13 +78,12 @@ async def holding(connection: Connection) -> list[Breaker]:
 
 async def trip(connection: Connection, key: Key, hours: float, reason: str, by: str, *, again: bool = False) -> bool:
     """Stop a stream. False when it is stopped already; `again` sets its end and reason anew then. Raises Refused."""
-    lasting = timedelta(hours=hours)
-    if not timedelta(0) < lasting <= LONGEST:
+    if not 0 < hours <= LONGEST / timedelta(hours=1):  # before a timedelta is made: there is none of NaN
         raise invalid("hours", f"it must be more than 0 and at most {LONGEST // timedelta(hours=1):,}")
     application, lane, provider = key
     names = {"application": application, "lane": lane, "provider": provider}
     cursor = await connection.execute(
-        _TRIP, names | {"lasting": lasting, "reason": reason[:1000], "by": by, "again": again}
+        _TRIP, names | {"lasting": timedelta(hours=hours), "reason": reason[:1000], "by": by, "again": again}
     )
     return cursor.rowcount == 1
 

@@ -6,6 +6,7 @@
 
 from datetime import timedelta
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
@@ -48,6 +49,8 @@ async def jump(visit: Visit, text: str) -> str | None:
 
 
 NOUN = Noun(router, [Entry("Operate", 10, "IPs", "/ips", "ips", Right.MACHINE_SEE)], jump)
+
+_MOST_HOURS: Final = 100_000
 
 
 @router.get("/ips")
@@ -140,7 +143,7 @@ async def rest(address: str, visit: Visiting) -> Response:
     """Rests it at a provider for some hours, whatever the provider says."""
     try:
         site = known_site(visit.given.settings, visit.field("provider"))
-        until = visit.now + timedelta(hours=_hours(visit.field("hours")))
+        until = visit.now + _lasting(visit.field("hours"))
         key = Key("ip", address, site)
         async with visit.given.database.transaction() as connection:
             was = await throttle_administration.found(connection, "ip", address, site)
@@ -245,11 +248,15 @@ def _panel(visit: Visit, address: str) -> str:
     return f"{address} {visit.field('provider')}"
 
 
-def _hours(text: str) -> float:
+def _lasting(hours: str) -> timedelta:
+    """Before a time is made of it: there is none for NaN. How much is too long, the service says."""
     try:
-        return float(text)
+        wanted = float(hours)
     except ValueError:
-        raise invalid("hours", "say for how many hours") from None
+        wanted = 0
+    if not 0 < wanted < _MOST_HOURS:
+        raise invalid("hours", "say for how many hours")
+    return timedelta(hours=wanted)
 
 
 def _weight(visit: Visit) -> int:

@@ -53,7 +53,10 @@ async def test_a_stream_is_stopped_and_goes_on(admin: Person, database: Database
     refused = await admin.post("/breakers", "/alarms", **given, reason="")
     assert refused.status_code == 422
     assert "Say why" in refused.text
-    stopped = await admin.post("/breakers", "/alarms", **given, reason="a wrong list")
+    for hours in ("nan", "1e300", "-1", ""):
+        odd = await admin.post("/breakers", "/alarms", **(given | {"hours": hours}), reason="a \0 in it")
+        assert odd.status_code == 422, hours
+    stopped = await admin.post("/breakers", "/alarms", **given, reason="a wrong \0list")
     assert stopped.status_code == 303
     text = (await admin.get("/alarms")).text
     assert "Marketing mail of shop to yahoo is stopped, and waits." in text

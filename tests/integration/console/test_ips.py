@@ -62,6 +62,9 @@ async def test_an_operator_rests_pauses_and_resumes_an_ip(admin: Person, databas
     rested = await admin.post(
         f"/ips/{FINE}/rest", f"/ips?open={FINE}+gmail", provider="gmail", hours="2", reason="a test"
     )
+    for hours in ("nan", "1e300", "0", "long"):
+        odd = await admin.post(f"/ips/{FINE}/rest", f"/ips?open={FINE}+gmail", provider="gmail", hours=hours)
+        assert odd.status_code == 422, hours
     paused = await admin.post(f"/ips/{FINE}/pause", f"/ips/{FINE}", reason="moving it")
     async with database.connection() as connection:
         one = await ip_status(connection, FINE)
