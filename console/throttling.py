@@ -29,8 +29,8 @@ class Attempts:
         """Note an attempt; False when it is one too many. `browser`: what the account knows this one by, or ""."""
         if browser:
             return self._browsers.count(browser)
-        # Both are counted, whatever the first says.
-        return self._clients.count(client) & self._accounts.count(_folded(email))
+        # What its own window refuses fills no other: one client could shut the accounts of all, at no cost.
+        return self._clients.count(client) and self._accounts.count(_folded(email))
 
 
 def _folded(email: str) -> str:

@@ -74,15 +74,21 @@ def create(
 
 @app.command()
 def change(
-    email: AddressArgument, role: RoleOption, application: ApplicationsOption = None, as_json: JsonOption = False
+    email: AddressArgument,
+    role: RoleOption,
+    application: ApplicationsOption = None,
+    every: Annotated[bool, typer.Option("--all-applications", help="Take their limits away.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Give a user another role, for all applications or only those that are named."""
+    """Give a user another role. The applications they are limited to stay as they are, unless others are named."""
+    if application and every:
+        raise CliError("invalid", "They are limited to some applications, or see all of them: name one of the two.")
 
     async def work(database: Database) -> User:
         async with database.transaction() as connection:
             user = await users.get(connection, email)
-            limited = tuple([await _application(connection, one) for one in application or ()])
-            await users.set_role(connection, user, role, limited)
+            named = tuple([await _application(connection, one) for one in application or ()])
+            await users.set_role(connection, user, role, None if every else named or user.applications)
             return await _changed(connection, user, "user.change")
 
     emit(with_database(work), user_face, as_json=as_json, columns=_COLUMNS)

@@ -41,9 +41,8 @@ async def create(visit: Visiting) -> Response:
     """A new user, and the link by which they choose a password, shown this once."""
     try:
         async with visit.given.database.transaction() as connection:
-            wanted = NewUser(
-                visit.field("email"), _role(visit), visit.field("name"), await _applications(connection, visit)
-            )
+            limits = await _limits(connection, visit) or ()
+            wanted = NewUser(visit.field("email"), _role(visit), visit.field("name"), limits)
             user = await users.create(connection, wanted)
             await visit.note(connection, Entry("user.create", user.email, after=user_audit(user)))
             token = await sign_in_links.make(connection, Purpose.PASSWORD, user.id)
@@ -58,7 +57,7 @@ async def change(visit: Visiting, user_id: UUID) -> Response:
     """Another role, from their next request on."""
     async with visit.given.database.transaction() as connection:
         before = await _user(connection, user_id)
-        await users.set_role(connection, before, _role(visit), await _applications(connection, visit))
+        await users.set_role(connection, before, _role(visit), await _limits(connection, visit))
         await _noted(visit, connection, before, "user.change")
     return visit.go(f"/users?open={user_id}", f"{before.shown} is changed.")
 
@@ -149,12 +148,16 @@ async def _noted(visit: Visit, connection: Connection, before: User, action: str
     await visit.note(connection, Entry(action, after.email, user_audit(before), user_audit(after)))
 
 
-async def _applications(connection: Connection, visit: Visit) -> tuple[UUID, ...]:
-    """Those that were ticked. Raises Refused."""
+async def _limits(connection: Connection, visit: Visit) -> tuple[UUID, ...] | None:
+    """Those that were ticked, None for all, if that was said. Raises Refused."""
+    if visit.field("limits") == "all":
+        return None
     known = {str(one.id): one.id for one in await accounts.applications(connection)}
     ticked = visit.form.get("applications") or ()
     if not set(ticked) <= known.keys():
         raise invalid("applications", "one of them is gone; load the page again")
+    if visit.field("limits") == "some" and not ticked:
+        raise invalid("applications", "tick one application at least, or choose all of them")
     return tuple(known[one] for one in ticked)
 
 

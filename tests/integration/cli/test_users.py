@@ -35,3 +35,14 @@ def test_users_are_listed_changed_disabled_and_let_in_again(postlane: Postlane) 
     assert postlane("users", "disable", "ada@acme.example", "--yes").code == "last_admin"
     assert postlane("users", "change", "eve@acme.example", "--role", "viewer").code == "not_found"
     assert postlane("users", "create", "bad", "--role", "viewer").code == "invalid"
+
+
+def test_a_change_of_the_role_keeps_the_limits(postlane: Postlane) -> None:
+    postlane("users", "create", "ada@acme.example", "--role", "admin")
+    postlane("keys", "create", "web", "--application", "shop")
+    postlane("users", "create", "bob@acme.example", "--application", "shop")
+    change = ("users", "change", "bob@acme.example", "--role", "admin")
+
+    assert len(postlane(*change).out["applications"]) == 1
+    assert postlane(*change, "--application", "shop", "--all-applications").code == "invalid"
+    assert postlane(*change, "--all-applications").out["applications"] == []
