@@ -26,7 +26,13 @@ _SELECT: Final = f"SELECT {_COLUMNS} FROM console_users u"
 
 # Taken by whoever takes an admin away, so that two cannot take each other's.
 _ADMINS: Final = """
-SELECT id FROM console_users WHERE role = 'admin' AND applications = '{}' AND disabled_at IS NULL ORDER BY id FOR UPDATE
+SELECT id, password_hash IS NOT NULL FROM console_users
+ WHERE role = 'admin' AND applications = '{}' AND disabled_at IS NULL ORDER BY id FOR UPDATE
+"""
+# Not FOR SHARE: the sign-in updates the row after this, and two at once would wait for each other.
+_HOLD: Final = """
+SELECT 1 FROM console_users WHERE id = %s AND disabled_at IS NULL AND password_hash IS NOT DISTINCT FROM %s
+   FOR NO KEY UPDATE
 """
 
 
@@ -125,9 +131,18 @@ async def secrets_of(connection: Connection, email: str) -> tuple[User, str | No
 
 
 async def set_password(connection: Connection, user_id: UUID, password_hash: str) -> None:
-    """Another password; every session ends."""
+    """Another password; every session ends, and every link that was on its way."""
     await connection.execute("UPDATE console_users SET password_hash = %s WHERE id = %s", [password_hash, user_id])
-    await _end_sessions(connection, user_id)
+    await _shut_out(connection, user_id)
+
+
+async def hold(connection: Connection, user_id: UUID, password_hash: str | None) -> bool:
+    """Whether they may sign in, by this password still; nobody changes either before the transaction ends.
+
+    A password is looked at before the transaction that begins its session: it takes 50 ms, and a code minutes.
+    """
+    cursor = await connection.execute(_HOLD, [user_id, password_hash])
+    return await cursor.fetchone() is not None
 
 
 async def set_totp(connection: Connection, user_id: UUID, sealed: bytes | None) -> None:
@@ -152,13 +167,19 @@ async def set_profile(connection: Connection, user_id: UUID, name: str, zone: st
     )
 
 
-async def set_role(connection: Connection, known: User, role: Role, applications: Sequence[UUID]) -> None:
-    """What they may do, from their next request on. Raises Refused for the last admin."""
+async def set_role(connection: Connection, known: User, role: Role, applications: Sequence[UUID] | None) -> None:
+    """What they may do, from their next request on. Raises Refused for the last admin.
+
+    `applications`: the only ones they see, None for all. () takes no limit away: it is what a form sends in which
+    nothing is ticked, because those that they were limited to are gone.
+    """
+    if known.applications and applications is not None and not applications:
+        raise invalid("applications", "name one application at least, or all of them", code="no_application")
     if role is not Role.ADMIN or applications:
         await _not_the_last_admin(connection, known)
     await connection.execute(
         "UPDATE console_users SET role = %s, applications = %s WHERE id = %s",
-        [role.value, list(applications), known.id],
+        [role.value, list(applications or ()), known.id],
     )
 
 
@@ -168,8 +189,7 @@ async def disable(connection: Connection, known: User) -> None:
     await connection.execute(
         "UPDATE console_users SET disabled_at = coalesce(disabled_at, now()) WHERE id = %s", [known.id]
     )
-    await _end_sessions(connection, known.id)
-    await connection.execute("DELETE FROM console_links WHERE user_id = %s", [known.id])
+    await _shut_out(connection, known.id)
 
 
 async def enable(connection: Connection, known: User) -> None:
@@ -193,17 +213,20 @@ def known_zone(text: str) -> str:
 
 
 async def _not_the_last_admin(connection: Connection, known: User) -> None:
-    admins = [row[0] for row in await (await connection.execute(_ADMINS)).fetchall()]
-    if admins == [known.id]:
+    """One who never chose a password counts only where none has one: nobody has seen them come in."""
+    admins = await (await connection.execute(_ADMINS)).fetchall()
+    able = [admin for admin, has_password in admins if has_password] or [admin for admin, _ in admins]
+    if able == [known.id]:
         raise conflict(
             f"{known.email} is the last admin",
-            hint="Make another one first: `postlane users create ADDRESS --role admin`.",
+            hint="Make another one first, who has a password: `postlane users create ADDRESS --role admin`.",
             code="last_admin",
         )
 
 
-async def _end_sessions(connection: Connection, user_id: UUID) -> None:
+async def _shut_out(connection: Connection, user_id: UUID) -> None:
     await connection.execute("DELETE FROM console_sessions WHERE user_id = %s", [user_id])
+    await connection.execute("DELETE FROM console_links WHERE user_id = %s", [user_id])
 
 
 def _address(text: str) -> tuple[str, str]:

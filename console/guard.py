@@ -21,6 +21,7 @@ from accounts.roles import Right
 from console.cookies import SESSION, Cookies
 from console.deps import deps
 from console.visit import SCOPE, Visit
+from core.refusal import not_found
 from web.forms import LARGEST, read_form
 
 _NEEDS: Final = "postlane_needs"
@@ -100,7 +101,9 @@ class ConsoleRoute(APIRoute):
 
 
 async def enter(request: Request, wanted: Right | str | None, size: int = LARGEST) -> Visit:
-    """The visit, if it may go on. Raises SignInNeeded, NotAllowed, NotFromHere."""
+    """The visit, if it may go on. Raises SignInNeeded, NotAllowed, NotFromHere, Refused."""
+    if "\0" in request.scope["path"]:  # no name that is stored holds one
+        raise not_found("there is nothing at this address")
     changes = request.method not in _SAFE
     if changes and not _from_here(request, deps(request).settings.console_url):
         raise NotFromHere
@@ -136,7 +139,7 @@ async def _with_form(visit: Visit, size: int) -> Visit:
     brought = (form.get(KEY_FIELD) or ("",))[0]
     if not visit.token or not hmac.compare_digest(brought.encode(), visit.form_key.encode()):
         raise NotFromHere
-    return replace(visit, form=form)
+    return replace(visit, form={name: [one.replace("\0", "") for one in values] for name, values in form.items()})
 
 
 def _from_here(request: Request, own: str) -> bool:
@@ -160,11 +163,12 @@ def _back(request: Request) -> str:
 def local(path: str) -> str:
     """A path of ours, or the first page: a link to the sign-in leads nowhere else.
 
-    `//host`, `/\\host` and control characters are read as another host by one browser or the other.
+    `//host`, `/\\host` and control characters are read as another host by one browser or the other. A header takes
+    ASCII alone; paths of ours are quoted.
     """
     if not path.startswith("/") or path[1:2] in ("/", "\\") or "\\" in path or not path.isprintable():
         return "/"
-    return "/" if urlsplit(path).netloc or path.startswith("/sign-in") else path
+    return "/" if not path.isascii() or urlsplit(path).netloc or path.startswith("/sign-in") else path
 
 
 def _marked(name: str, value: object) -> Callable[[Endpoint], Endpoint]:

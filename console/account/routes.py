@@ -13,9 +13,10 @@ from console.cookies import SESSION
 from console.guard import ConsoleRoute, signed_in
 from console.noun import Noun
 from console.rendering import page
+from console.sign_in.tickets import key_of, signed_key
 from console.sign_in.work import TOO_MANY, begin
 from console.visit import Visit, Visiting
-from core.refusal import Refused, invalid
+from core.refusal import Refused, conflict, invalid
 from store.database import Connection
 from web.connections import client_of
 
@@ -72,18 +73,22 @@ async def password(visit: Visiting) -> Response:
 @router.post("/account/second-factor")
 @signed_in
 async def add_second_factor(visit: Visiting) -> Response:
-    """First a key to put into the application on a phone; then a code of it, which shows that it is there."""
-    key = visit.field("key") or second_factor.fresh_key()
-    code = visit.field("code")
+    """First a key to put into the application on a phone; then a code of it, which shows that it is there.
+
+    The key is ours and was given for the password: no other is taken, and none in place of one that is in force.
+    """
+    if visit.me.has_totp:
+        raise conflict("there is a second factor already", "Take it away first; that asks for the password.")
+    key, code = key_of(visit, visit.field("key")), visit.field("code")
     try:
-        if not code:
+        if not key or not code:
             await _known_password(visit)
-            return await _page(visit, key=key)
+            return await _page(visit, key=second_factor.fresh_key())
         step = second_factor.step_of(key, code, visit.now)
         if step is None:
             raise invalid("code", "that is not the code of this moment; look at the clock of the phone, too")
     except Refused as error:
-        return await _page(visit, error, key if code else "")
+        return await _page(visit, error, key)
     async with visit.given.database.transaction() as connection:
         sealed = second_factor.sealed(key, visit.me.id, visit.given.secret)
         await users.set_totp(connection, visit.me.id, sealed)
@@ -153,6 +158,7 @@ async def _page(visit: Visit, error: Refused | None = None, key: str = "") -> Re
         zones=ZONES,
         error=error,
         key_shown=key,
+        key_signed=signed_key(visit, key) if key else "",
         key_address=address,
         at=visit.path,
     )

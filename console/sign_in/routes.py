@@ -15,7 +15,8 @@ from console.cookies import SESSION
 from console.guard import ConsoleRoute, local, open_to_all, signed_in
 from console.noun import Noun
 from console.rendering import page
-from console.sign_in import work
+from console.sign_in import tickets, work
+from console.sign_in.work import Known
 from console.visit import Visit, Visiting
 from core.refusal import Refused, invalid
 from store.database import Connection
@@ -41,33 +42,27 @@ async def ask(visit: Visiting) -> Response:
 @open_to_all
 async def sign_in(visit: Visiting) -> Response:
     """Address and password."""
-    email, back = visit.field("email"), local(visit.field("next") or "/")
-    known = await work.check_password(visit, email, _password(visit))
+    known = await work.check_password(visit, visit.field("email"), _password(visit))
     if isinstance(known, str):
-        status = 429 if known == work.TOO_MANY else 422
-        return page(visit, "sign_in/sign_in.html", status, back=back, wrong=known, email=email, first=False)
-    if known.needs_code:
-        ticket = work.ticket(visit, known.user.id)
-        zone = visit.field("browser_zone")
-        return page(visit, "sign_in/code.html", back=back, wrong="", ticket=ticket, browser_zone=zone)
-    return await _signed_in(visit, known.user, "password")
+        return _again(visit, known)
+    if known.user.has_totp:
+        return _code_page(visit, tickets.ticket(visit, known.user.id, known.password_hash))
+    return await _signed_in(visit, known, "password")
 
 
 @router.post("/sign-in/code")
 @open_to_all
 async def code(visit: Visiting) -> Response:
     """The second factor."""
-    ticket, back = visit.field("ticket"), local(visit.field("next") or "/")
-    user_id = work.read_ticket(visit, ticket)
-    if user_id is None:
+    ticket = tickets.read_ticket(visit, visit.field("ticket"))
+    if ticket is None:
         return visit.go("/sign-in")
-    if not visit.given.attempts.may(client_of(visit.ip), "", f"code of {user_id}"):
-        return page(visit, "sign_in/sign_in.html", 429, back=back, wrong=work.TOO_MANY, email="", first=False)
-    user = await work.check_code(visit, user_id, visit.field("code"))
-    if user is None:
-        wrong, zone = "That code is wrong, or was used already.", visit.field("browser_zone")
-        return page(visit, "sign_in/code.html", 422, back=back, wrong=wrong, ticket=ticket, browser_zone=zone)
-    return await _signed_in(visit, user, "password and code")
+    if not visit.given.attempts.may(client_of(visit.ip), "", f"code of {ticket.user_id}"):
+        return _again(visit, work.TOO_MANY)
+    known = await work.check_code(visit, ticket, visit.field("code"))
+    if known is None:
+        return _code_page(visit, visit.field("ticket"), "That code is wrong, or was used already.")
+    return await _signed_in(visit, known, "password and code")
 
 
 @router.post("/sign-out")
@@ -103,15 +98,33 @@ async def use_link(visit: Visiting, token: str) -> Response:
     try:
         password = await _new_password(visit, link)
         async with visit.given.database.transaction() as connection:
-            if await sign_in_links.use(connection, token) is None:
+            used = await sign_in_links.use(connection, token)
+            if used is None:
                 return _link_page(visit, token, None)
-            user = await _whose(visit, connection, link)
+            user = await _whose(visit, connection, used)
             if password:
                 await users.set_password(connection, user.id, password)
+                await audit.write(
+                    connection, _as(visit, user), Entry("user.password", user.email, after={"by": "link"})
+                )
+            if used.purpose is Purpose.PASSWORD and user.has_totp:  # the link stands for the password alone
+                return _code_page(visit, tickets.ticket(visit, user.id, password))
             token = await work.begin(visit, connection, user, f"link: {link.purpose}")
     except Refused as error:
         return _link_page(visit, token, link, error)
     return work.come_in(visit, user, token)
+
+
+def _again(visit: Visit, wrong: str) -> Response:
+    """The form once more, with what was wrong."""
+    status, back = 429 if wrong == work.TOO_MANY else 422, local(visit.field("next") or "/")
+    return page(visit, "sign_in/sign_in.html", status, back=back, wrong=wrong, email=visit.field("email"), first=False)
+
+
+def _code_page(visit: Visit, ticket: str, wrong: str = "") -> Response:
+    back, zone = local(visit.field("next") or "/"), visit.field("browser_zone")
+    status = 422 if wrong else 200
+    return page(visit, "sign_in/code.html", status, back=back, wrong=wrong, ticket=ticket, browser_zone=zone)
 
 
 def _link_page(visit: Visit, token: str, link: Link | None, error: Refused | None = None) -> Response:
@@ -135,15 +148,21 @@ async def _whose(visit: Visit, connection: Connection, link: Link) -> User:
     if link.user is not None:
         return link.user
     user = await users.create(connection, NewUser(visit.field("email"), Role.ADMIN))
-    actor = Actor(user.email, "console", user.id, visit.ip)
-    await audit.write(connection, actor, Entry("user.create", user.email, after={"role": user.role.value}))
+    await audit.write(connection, _as(visit, user), Entry("user.create", user.email, after={"role": user.role.value}))
     return user
 
 
-async def _signed_in(visit: Visit, user: User, how: str) -> Response:
+def _as(visit: Visit, user: User) -> Actor:
+    """Who acts before they are signed in."""
+    return Actor(user.email, "console", user.id, visit.ip)
+
+
+async def _signed_in(visit: Visit, known: Known, how: str) -> Response:
     async with visit.given.database.transaction() as connection:
-        token = await work.begin(visit, connection, user, how)
-    return work.come_in(visit, user, token)
+        if not await users.hold(connection, known.user.id, known.password_hash):
+            return _again(visit, work.WRONG)
+        token = await work.begin(visit, connection, known.user, how)
+    return work.come_in(visit, known.user, token)
 
 
 def _password(visit: Visit) -> str:

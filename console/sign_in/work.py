@@ -1,10 +1,7 @@
 """What a sign-in does: look at a password, begin a session, note it. No page is made here."""
 
-import hmac
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 from fastapi import Response
 
@@ -14,14 +11,12 @@ from accounts.sessions import Browser
 from accounts.users import User
 from console.cookies import SESSION
 from console.guard import local
+from console.sign_in import tickets
+from console.sign_in.tickets import Ticket
 from console.visit import Visit
 from core.refusal import Refused
 from store.database import Connection
 from web.connections import client_of
-
-_TICKET: Final = timedelta(minutes=5)
-"""From the password to the code."""
-PURPOSE: Final = "console-code"
 
 WRONG: Final = "Address and password do not belong together."
 TOO_MANY: Final = "Too many attempts. Wait a quarter of an hour, or run `postlane console link` on the server."
@@ -32,51 +27,35 @@ class Known:
     """Somebody whose password was right."""
 
     user: User
-    needs_code: bool
+    password_hash: str | None
+    """As it was then. Whoever set another one since is not let in by the one before."""
 
 
 async def check_password(visit: Visit, email: str, password: str) -> Known | str:
     """Who it is, or what to tell them: the same for an unknown address and a wrong password."""
     async with visit.given.database.connection() as connection:
         found = await users.secrets_of(connection, email)
-    user, stored, totp = found or (None, None, None)
+    user, stored, _ = found or (None, None, None)
     browser = visit.cookies.known(visit.request, user.id if user else None)
     if not visit.given.attempts.may(client_of(visit.ip), email, browser):
         return TOO_MANY
     right = await passwords.matches(stored, password)
     if not right or user is None or user.disabled_at is not None:
         return WRONG
-    return Known(user, totp is not None)
+    return Known(user, stored)
 
 
-def ticket(visit: Visit, user_id: UUID) -> str:
-    """What stands for the password while the code is asked for; good in this browser only."""
-    ends = int((visit.now + _TICKET).timestamp())
-    return f"{user_id}.{ends}.{_ticket_mac(visit, user_id, ends)}"
-
-
-def read_ticket(visit: Visit, text: str) -> UUID | None:
-    """Whose ticket it is; None when it is none, or too old."""
-    try:
-        user, ends, mac = text.split(".")
-        user_id, until = UUID(user), int(ends)
-    except ValueError:
-        return None
-    right = hmac.compare_digest(mac.encode(), _ticket_mac(visit, user_id, until).encode())
-    return user_id if right and until > visit.now.timestamp() else None
-
-
-async def check_code(visit: Visit, user_id: UUID, code: str) -> User | None:
-    """The user, when it is a code of theirs that was not used before."""
+async def check_code(visit: Visit, ticket: Ticket, code: str) -> Known | None:
+    """Who it is, when the code is theirs and was not used before, and the password of the ticket is still theirs."""
     async with visit.given.database.transaction() as connection:
-        user = await users.by_id(connection, user_id)
+        user = await users.by_id(connection, ticket.user_id)
         found = await users.secrets_of(connection, user.email) if user else None
-        if user is None or found is None or found[2] is None or user.disabled_at is not None:
+        if user is None or found is None or found[2] is None or not tickets.stands_for(visit, ticket, found[1]):
             return None
         key = second_factor.opened(found[2], user.id, visit.given.secret)
         step = second_factor.step_of(key, code, visit.now)
         right = step is not None and await users.use_totp_step(connection, user.id, step)
-    return user if right else None
+    return Known(user, found[1]) if right else None
 
 
 async def begin(visit: Visit, connection: Connection, user: User, how: str) -> str:
@@ -103,7 +82,3 @@ def zone_of(visit: Visit) -> str:
         return users.known_zone(visit.field("browser_zone")[:60])
     except Refused:
         return ""
-
-
-def _ticket_mac(visit: Visit, user_id: UUID, ends: int) -> str:
-    return visit.given.secret.mac(PURPOSE, f"{user_id}.{ends}.{visit.token}".encode(), 16).hex()

@@ -1,16 +1,19 @@
 """Coming in and going out, for people and for those who are none."""
 
+import httpx
 import pyotp
 import pytest
 
-from accounts import sign_in_links, users
+from accounts import second_factor, sign_in_links, users
 from accounts.roles import Role
 from accounts.sign_in_links import Purpose
 from accounts.users import NewUser
 from console import throttling
+from console.guard import local
 from core.clock import SystemClock
+from core.secrets import InstanceSecret
 from store.database import Database
-from tests.integration.console.conftest import PASSWORD, Person
+from tests.integration.console.conftest import PASSWORD, SECRET, Person
 from tests.integration.messages.emails import rows
 
 SESSION = "__Host-postlane_session"
@@ -21,6 +24,19 @@ async def _link(database: Database, purpose: Purpose, email: str = "") -> str:
     async with database.transaction() as connection:
         user = (await users.get(connection, email)).id if email else None
         return f"/link/{await sign_in_links.make(connection, purpose, user)}"
+
+
+def _field(answer: httpx.Response, name: str) -> str:
+    return answer.text.partition(f'name="{name}" value="')[2].partition('"')[0]
+
+
+async def _with_factor(database: Database, person: Person) -> pyotp.TOTP:
+    """A second factor, put there without its pages."""
+    assert person.user is not None
+    key, secret = second_factor.fresh_key(), InstanceSecret.from_text(SECRET)
+    async with database.transaction() as connection:
+        await users.set_totp(connection, person.user.id, second_factor.sealed(key, person.user.id, secret))
+    return pyotp.TOTP(key)
 
 
 async def _sign_in(person: Person, email: str = ADA, password: str = PASSWORD, **fields: str) -> int:
@@ -46,7 +62,7 @@ async def test_the_first_user_is_made_by_a_link_that_works_once(anybody: Person,
     stale = await _link(database, Purpose.FIRST)
     assert (await anybody.get(stale)).status_code == 410, "there is a user: no link makes a second first one"
     actions = await rows(database, "SELECT action FROM audit_log ORDER BY id")
-    assert [action for (action,) in actions] == ["user.create", "session.begin"]
+    assert [action for (action,) in actions] == ["user.create", "user.password", "session.begin"]
 
 
 async def test_a_sign_in_makes_a_new_session_and_leads_to_where_one_wanted_to_go(
@@ -117,24 +133,99 @@ async def test_who_is_disabled_is_out_at_once(
 async def test_a_second_factor_is_asked_for_and_each_code_counts_once(
     admin: Person, anybody: Person, database: Database
 ) -> None:
-    shown = await admin.post("/account/second-factor", "/account", current=PASSWORD)
-    key = shown.text.partition('name="key" value="')[2].partition('"')[0]
-    totp = pyotp.TOTP(key)
+    signed = _field(await admin.post("/account/second-factor", "/account", current=PASSWORD), "key")
+    totp = pyotp.TOTP(key := signed.partition(".")[0])
     now = int(SystemClock().now().timestamp())
-    assert (await admin.post("/account/second-factor", "/account", key=key, code="000000")).status_code == 422
-    on = await admin.post("/account/second-factor", "/account", key=key, code=totp.at(now - 30))
+    assert (await admin.post("/account/second-factor", "/account", key=signed, code="000000")).status_code == 422
+    on = await admin.post("/account/second-factor", "/account", key=signed, code=totp.at(now - 30))
     assert on.status_code == 303
 
     asked = await anybody.post("/sign-in", "/sign-in", email=ADA, password=PASSWORD)
     assert "Your code" in asked.text
     assert (await anybody.get("/")).status_code == 303, "the password alone is not enough"
-    ticket = asked.text.partition('name="ticket" value="')[2].partition('"')[0]
+    ticket = _field(asked, "ticket")
     for code, status in (("123", 422), (totp.at(now - 30), 422), (totp.at(now), 303)):
         answer = await anybody.post("/sign-in/code", "/sign-in", ticket=ticket, code=code)
         assert answer.status_code == status, code
     assert (await anybody.get("/")).status_code == 200
     sealed = (await rows(database, "SELECT sealed_totp FROM console_users WHERE email = %s", [ADA]))[0][0]
     assert key.encode() not in bytes(sealed)
+
+
+async def test_no_factor_is_taken_but_one_of_ours_and_none_in_place_of_another(
+    admin: Person, database: Database
+) -> None:
+    now = int(SystemClock().now().timestamp())
+    for key in (
+        "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+        "no base32",
+        f"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP.9999999999.{'0' * 32}",
+    ):
+        code = pyotp.TOTP("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").at(now)
+        assert (await admin.post("/account/second-factor", "/account", key=key, code=code)).status_code == 422, key
+
+    signed = _field(await admin.post("/account/second-factor", "/account", current=PASSWORD), "key")
+    code = pyotp.TOTP(signed.partition(".")[0]).at(now)
+    assert (await admin.post("/account/second-factor", "/account", key=signed, code=code)).status_code == 303
+    again = await admin.post("/account/second-factor", "/account", key=signed, code=code)
+
+    assert again.status_code == 409, "one that is in force is taken away first, which wants the password"
+    assert await rows(database, "SELECT count(*) FROM audit_log WHERE action = 'user.second_factor'") == [(1,)]
+
+
+async def test_a_link_for_a_password_leaves_the_second_factor_in_force(
+    admin: Person, anybody: Person, database: Database
+) -> None:
+    totp = await _with_factor(database, admin)
+    link = await _link(database, Purpose.PASSWORD, ADA)
+    other = await _link(database, Purpose.SIGN_IN, ADA)
+
+    asked = await anybody.post(link, link, password="another sentence", again="another sentence")
+
+    assert "Your code" in asked.text
+    assert (await anybody.get("/")).status_code == 303, "the link alone lets nobody in"
+    code = totp.at(int(SystemClock().now().timestamp()))
+    done = await anybody.post("/sign-in/code", "/sign-in", ticket=_field(asked, "ticket"), code=code)
+    assert done.headers["location"] == "/"
+    assert (await anybody.get("/")).status_code == 200
+    assert (await anybody.get(other)).status_code == 410, "links that were on their way end with the password"
+
+
+async def test_who_began_with_the_password_before_is_not_let_in(
+    admin: Person, anybody: Person, database: Database
+) -> None:
+    assert admin.user is not None
+    totp = await _with_factor(database, admin)
+    ticket = _field(await anybody.post("/sign-in", "/sign-in", email=ADA, password=PASSWORD), "ticket")
+    async with database.transaction() as connection:
+        await users.set_password(connection, admin.user.id, "another")
+
+    code = totp.at(int(SystemClock().now().timestamp()))
+    answer = await anybody.post("/sign-in/code", "/sign-in", ticket=ticket, code=code)
+
+    assert answer.status_code == 422
+    async with database.transaction() as connection:
+        assert not await users.hold(connection, admin.user.id, "before")
+        assert await users.hold(connection, admin.user.id, "another")
+        await connection.execute("UPDATE console_users SET disabled_at = now()")
+        assert not await users.hold(connection, admin.user.id, "another")
+
+
+def test_a_client_that_is_refused_fills_no_windows_of_accounts() -> None:
+    attempts = throttling.Attempts()
+    for n in range(throttling.OF_CLIENT):
+        attempts.may("198.51.100.1", f"{n}@acme.example", "")
+    for _ in range(throttling.OF_ACCOUNT + 1):
+        assert not attempts.may("198.51.100.1", ADA, "")
+
+    assert attempts.may("203.0.113.9", ADA, "")
+
+
+@pytest.mark.parametrize(
+    "path", ["/€", "//evil.example", "/\\evil.example", "/a\nb", "https://evil.example", "/sign-in"]
+)
+def test_a_sign_in_leads_nowhere_else(path: str) -> None:
+    assert local(path) == "/"
 
 
 async def test_a_ticket_is_good_in_the_browser_that_got_it(admin: Person, anybody: Person) -> None:

@@ -1,8 +1,12 @@
 """Users, their rights, and the log of what was changed."""
 
 import re
+from uuid import uuid4
 
+from accounts import audit, users
+from accounts.audit import Actor, Entry
 from accounts.roles import Role
+from accounts.users import NewUser
 from store.database import Database
 from tests.integration.api.account import make_account
 from tests.integration.console.conftest import Person
@@ -44,6 +48,40 @@ async def test_a_role_is_felt_at_the_next_request_and_logged_with_before_and_aft
     assert (await viewer.get("/users")).status_code == 200
     logged = await rows(database, "SELECT subject, before, after, ip FROM audit_log WHERE action = 'user.change'")
     assert logged == [("vic@acme.example", {"role": "viewer"}, {"role": "admin"}, "203.0.113.9")]
+
+
+async def test_a_limit_ends_only_when_somebody_says_so(admin: Person, viewer: Person, database: Database) -> None:
+    account = await make_account(database)
+    assert viewer.user is not None
+    path, one = f"/users/{viewer.user.id}/change", str(account.application_id)
+    assert (await admin.post(path, role="viewer", limits="some", applications=one)).status_code == 303
+    await rows(
+        database, "UPDATE console_users SET applications = %s WHERE id = %s RETURNING 1", [[uuid4()], viewer.user.id]
+    )
+
+    assert "gone" in (await admin.get(f"/users?open={viewer.user.id}")).text
+    for fields in ({}, {"limits": "some"}):
+        answer = await admin.post(path, role="admin", **fields)
+        assert (answer.status_code, "all of them" in answer.text) == (422, True)
+    assert (await admin.post(path, role="viewer", limits="all")).status_code == 303
+    assert await rows(database, "SELECT applications FROM console_users WHERE key = 'vic@acme.example'") == [([],)]
+
+
+async def test_an_admin_who_never_came_in_is_not_the_last_one(admin: Person, database: Database) -> None:
+    assert admin.user is not None
+    async with database.transaction() as connection:
+        invited = await users.create(connection, NewUser("new@acme.example", Role.ADMIN))
+
+    assert (await admin.post(f"/users/{admin.user.id}/disable")).status_code == 409
+    assert (await admin.post(f"/users/{invited.id}/disable")).status_code == 303
+
+
+async def test_the_log_keeps_texts_as_they_are(admin: Person, database: Database) -> None:
+    odd = "a\\u0000z and a \0 NUL"
+    async with database.transaction() as connection:
+        await audit.write(connection, Actor("ada", "console"), Entry("user.change", "x", after={"name": [odd]}))
+
+    assert await rows(database, "SELECT after FROM audit_log") == [({"name": ["a\\u0000z and a  NUL"]},)]
 
 
 async def test_the_last_admin_stays(admin: Person, database: Database) -> None:
