@@ -153,8 +153,8 @@ async def suppress(visit: Visiting, email_id: UUID, position: int) -> Response:
         added = await adding.add(
             connection, [addition(fold_address(one.row.recipient), wish, asker, Source.CONSOLE, visit.now)]
         )
-        after = {"reason": "manual", "scope": "all", "only_for": only_for or None, "note": wish.note}
-        await visit.note(connection, Entry("suppression.add", added[0].address, after=after))
+        after = {"reason": "manual", "scope": "all", "only_for": only_for or None}
+        await visit.note(connection, Entry("suppression.add", str(added[0].id), after=after))
     return visit.go(one.path, f"{one.row.recipient} gets no more mail.")
 
 

@@ -48,7 +48,9 @@ NOUN = Noun(router, [Entry("Operate", 40, "Suppressions", "/suppressions", "supp
 _FORM: Final = 2 * 1024 * 1024
 """Bytes: 10,000 addresses, encoded."""
 _NAMED: Final = 20
-"""Addresses that the audit log names; of more it keeps how many."""
+"""Entries that the audit log names; of more it keeps how many."""
+_NOT_LOGGED: Final = frozenset({"id", "email", "detail", "note"})
+"""What names somebody, who may be erased: it may not stay in the audit log. The history has it, and forgets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ async def add(visit: Visiting) -> Response:
         wanted = _additions(visit)
         async with visit.given.database.transaction() as connection:
             added = await adding.add(connection, wanted)
-            after = _terms(wanted[0]) | {"addresses": _some([one.address for one in added])}
-            subjects = wanted[0].address if len(wanted) == 1 else plural(len(wanted), "address", "addresses")
+            after = _terms(wanted[0]) | {"entries": _some([str(one.id) for one in added])}
+            subjects = str(added[0].id) if len(added) == 1 else plural(len(added), "address", "addresses")
             await visit.note(connection, Audit("suppression.add", subjects, after=after))
     except Refused as error:
         return await _new(visit, error)
@@ -109,8 +111,8 @@ async def remove(identifier: UUID, visit: Visiting) -> Response:
             done = await removing.remove_ids(connection, [identifier], remover)
             if entry is None or not done.removed:
                 raise removing.refusal(done.kept) if done.kept else not_found("the entry is not there any more")
-            before = suppression_face(entry) | {"why": remover.why}
-            await visit.note(connection, Audit("suppression.remove", entry.address, before=before))
+            before = {name: one for name, one in suppression_face(entry).items() if name not in _NOT_LOGGED}
+            await visit.note(connection, Audit("suppression.remove", str(entry.id), before | {"why": remover.why}))
     except Refused as error:
         if error.kind == "not_found":
             raise
@@ -251,7 +253,7 @@ def _whole(text: str) -> str:
 def _terms(one: Addition) -> dict[str, object]:
     entry = one.entry
     return {
-        "scope": entry.scope.value, "only_for": one.only_for, "reason": entry.reason.value, "detail": entry.detail,
+        "scope": entry.scope.value, "only_for": one.only_for, "reason": entry.reason.value,
         "expires_at": entry.expires_at,
     }  # fmt: skip
 
