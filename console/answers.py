@@ -55,7 +55,9 @@ async def answer_to(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInNeeded):
         return _to_the_sign_in(request, error.back)
     trouble = _trouble(error)
-    return page(await _visit(request), "layout/trouble.html", trouble.status, trouble=trouble, number="")
+    # Who it is was asked for in vain already, if so: a second time would take as long again.
+    visit = stranger(request) if isinstance(error, UnavailableError) else await _visit(request)
+    return page(visit, "layout/trouble.html", trouble.status, trouble=trouble, number="")
 
 
 def sentence(error: Refused) -> str:

@@ -26,9 +26,13 @@ _templates: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     auto_reload=False,
+    cache_size=-1,
 )
 _templates.globals.update(asset=assets.url, Right=Right, KEY_FIELD=KEY_FIELD, charts=charts, query=urlencode)
 _templates.filters.update(shown.FILTERS)
+# All of them now: an upgrade puts other files here while this process goes on, and they want its next version.
+for _name in _templates.list_templates(extensions=["html"]):
+    _templates.get_template(_name)
 
 BASE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """Of whatever is no page."""

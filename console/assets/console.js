@@ -63,6 +63,27 @@
     }
   };
 
+  // A part that could not be refreshed says so: the last good one would go on saying that all is well.
+  let fresh = new Date();
+  const blind = () => {
+    const at = fresh.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    let line = document.getElementById("blind");
+    if (!line) {
+      line = document.createElement("p");
+      line.id = "blind";
+      line.className = "trouble";
+      line.setAttribute("role", "alert");
+      document.getElementById("content").prepend(line);
+    }
+    line.textContent = `Not refreshed since ${at}: the console does not answer.`;
+  };
+  document.addEventListener("htmx:error", blind);
+  document.addEventListener("htmx:response:error", blind);
+  document.addEventListener("htmx:after:swap", () => {
+    fresh = new Date();
+    document.getElementById("blind")?.remove();
+  });
+
   // What only a script can do is shown only with one.
   const ready = (root) => {
     for (const copy of root.querySelectorAll("[data-copy][hidden]")) copy.hidden = !navigator.clipboard;

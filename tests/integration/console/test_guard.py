@@ -1,15 +1,18 @@
 """Every route of the console, as it stands in the table: none opens without a session, a right and a form of ours."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from accounts.roles import RIGHTS, Right, Role
+from console import rendering
 from console.guard import ConsoleRoute, needed_by, needs
 from console.nouns import NOUNS
 from console.routes import router as own_routes
+from core.errors import UnavailableError
 from tests.integration.console.conftest import Person
 
 ROUTES = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
@@ -116,3 +119,27 @@ async def test_no_page_has_an_inline_handler_or_style(admin: Person) -> None:
             # hx-csp takes attributes away where the nonce is missing.
             for tag in re.findall(r"<[^>]+\shx-(?!nonce)[^>]+>", text):
                 assert "hx-nonce" in tag, (route.path, tag)
+
+
+async def test_without_a_database_a_page_waits_for_it_once(app: FastAPI, admin: Person) -> None:
+    class Gone:
+        asked = 0
+
+        def connection(self) -> None:
+            self.asked += 1
+            raise UnavailableError("it does not answer")
+
+    gone = Gone()
+    app.state.deps = replace(app.state.deps, database=gone)
+
+    answer = await admin.get("/")
+
+    assert (answer.status_code, gone.asked) == (503, 1)
+    assert "The database does not answer" in answer.text
+
+
+def test_every_template_is_read_at_the_start() -> None:
+    """An upgrade puts other files in their place while the process before goes on."""
+    known = rendering._templates
+    assert known.cache is not None
+    assert {name for _, name in known.cache} == set(known.list_templates(extensions=["html"]))
