@@ -27,6 +27,8 @@ AGENT: Final = 300
 _LONGEST_TOKEN: Final = 100
 
 _ALIVE: Final = "s.seen_at > now() - %(idle)s AND s.created_at > now() - %(longest)s"
+# On a standby pages can still be read.
+_WRITABLE: Final = "current_setting('transaction_read_only') = 'off'"
 _COLUMNS: Final = "s.id, s.user_id, s.zone, s.ip, s.agent, s.created_at, s.seen_at"
 _TIMES: Final = {"idle": IDLE, "longest": LONGEST}
 
@@ -67,12 +69,15 @@ async def begin(connection: Connection, user_id: UUID, browser: Browser) -> str:
     return token
 
 
-async def whose(connection: Connection, token: str) -> tuple[Session, User] | None:
-    """The session of this token and its user, as they are now; None when there is none, or they may not sign in."""
+async def whose(connection: Connection, token: str, *, used: bool = True) -> tuple[Session, User] | None:
+    """The session of this token and its user, as they are now; None when there is none, or they may not sign in.
+
+    `used`: somebody did something, which keeps it alive. A page that refreshes itself does not.
+    """
     if not token or len(token) > _LONGEST_TOKEN:
         return None
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS}, s.seen_at < now() - %(seen)s FROM console_sessions s"
+        f"SELECT {_COLUMNS}, s.seen_at < now() - %(seen)s AND {_WRITABLE} FROM console_sessions s"
         f" WHERE s.token_hash = %(hash)s AND {_ALIVE}",
         {"hash": hash_of(token), "seen": _SEEN, **_TIMES},
     )
@@ -80,7 +85,7 @@ async def whose(connection: Connection, token: str) -> tuple[Session, User] | No
     user = await by_id(connection, row[1]) if row else None
     if row is None or user is None or user.disabled_at is not None:
         return None
-    if row[-1]:
+    if used and row[-1]:
         await connection.execute("UPDATE console_sessions SET seen_at = now() WHERE id = %s", [row[0]])
     return _session(row[:-1]), user
 

@@ -27,6 +27,8 @@ from web.forms import LARGEST, read_form
 _NEEDS: Final = "postlane_needs"
 _LARGEST: Final = "postlane_largest_form"
 _SAFE: Final = frozenset({"GET", "HEAD"})
+TIMED: Final = frozenset({"div#live", "div#map", "div#progress"})
+"""Parts of pages that refresh themselves, as htmx names them: nobody uses a session by leaving one of them open."""
 KEY_FIELD: Final = "form_key"
 """The hidden field of every form."""
 
@@ -123,7 +125,8 @@ async def who(request: Request) -> Visit:
     if not visit.token:
         return visit
     async with visit.given.database.connection() as connection:
-        found = await sessions.whose(connection, visit.token)
+        used = request.headers.get("hx-source") not in TIMED
+        found = await sessions.whose(connection, visit.token, used=used)
     return replace(visit, session=found[0], user=found[1]) if found else visit
 
 

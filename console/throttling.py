@@ -24,6 +24,7 @@ class Attempts:
         self._clients = RateWindow(OF_CLIENT, _SECONDS)
         self._accounts = RateWindow(OF_ACCOUNT, _SECONDS)
         self._browsers = RateWindow(OF_BROWSER, _SECONDS)
+        self._told = RateWindow(1, _SECONDS)
 
     def may(self, client: str, email: str, browser: str) -> bool:
         """Note an attempt; False when it is one too many. `browser`: what the account knows this one by, or ""."""
@@ -31,6 +32,10 @@ class Attempts:
             return self._browsers.count(browser)
         # What its own window refuses fills no other: one client could shut the accounts of all, at no cost.
         return self._clients.count(client) and self._accounts.count(_folded(email))
+
+    def tell(self, account: str) -> bool:
+        """Whether it is time to say (again) that there were too many attempts for this account."""
+        return self._told.count(account)
 
 
 def _folded(email: str) -> str:

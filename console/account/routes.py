@@ -14,7 +14,7 @@ from console.guard import ConsoleRoute, signed_in
 from console.noun import Noun
 from console.rendering import page
 from console.sign_in.tickets import key_of, signed_key
-from console.sign_in.work import TOO_MANY, begin
+from console.sign_in.work import TOO_MANY, Why, begin, refused
 from console.visit import Visit, Visiting
 from core.refusal import Refused, conflict, invalid
 from store.database import Connection
@@ -137,11 +137,13 @@ async def _known_password(visit: Visit) -> None:
     if not visit.me.has_password:
         return
     if not visit.given.attempts.may(client_of(visit.ip), "", f"password of {visit.me.id}"):
+        await refused(visit, visit.me, Why.TOO_MANY)
         raise Refused("conflict", TOO_MANY)
     async with visit.given.database.connection() as connection:
         found = await users.secrets_of(connection, visit.me.email)
     given = (visit.form.get("current") or ("",))[0]
     if found is None or not await passwords.matches(found[1], given):
+        await refused(visit, visit.me, Why.PASSWORD)
         raise invalid("current", "that is not your password")
 
 

@@ -16,7 +16,7 @@ from console.guard import ConsoleRoute, local, open_to_all, signed_in
 from console.noun import Noun
 from console.rendering import page
 from console.sign_in import tickets, work
-from console.sign_in.work import Known
+from console.sign_in.work import Known, Why
 from console.visit import Visit, Visiting
 from core.refusal import Refused, invalid
 from store.database import Connection
@@ -58,6 +58,9 @@ async def code(visit: Visiting) -> Response:
     if ticket is None:
         return visit.go("/sign-in")
     if not visit.given.attempts.may(client_of(visit.ip), "", f"code of {ticket.user_id}"):
+        async with visit.given.database.connection() as connection:
+            user = await users.by_id(connection, ticket.user_id)
+        await work.refused(visit, user, Why.TOO_MANY)
         return _again(visit, work.TOO_MANY)
     known = await work.check_code(visit, ticket, visit.field("code"))
     if known is None:

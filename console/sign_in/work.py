@@ -1,6 +1,7 @@
 """What a sign-in does: look at a password, begin a session, note it. No page is made here."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from fastapi import Response
@@ -14,12 +15,25 @@ from console.guard import local
 from console.sign_in import tickets
 from console.sign_in.tickets import Ticket
 from console.visit import Visit
+from core.logs import get_logger
 from core.refusal import Refused
 from store.database import Connection
 from web.connections import client_of
 
 WRONG: Final = "Address and password do not belong together."
 TOO_MANY: Final = "Too many attempts. Wait a quarter of an hour, or run `postlane console link` on the server."
+
+
+_log = get_logger(__name__)
+
+
+class Why(StrEnum):
+    """Why a sign-in was refused. The values are shown."""
+
+    PASSWORD = "wrong password"  # a word, not one of them
+    CODE = "right password, wrong code"
+    DISABLED = "right password, disabled"
+    TOO_MANY = "too many attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +52,11 @@ async def check_password(visit: Visit, email: str, password: str) -> Known | str
     user, stored, _ = found or (None, None, None)
     browser = visit.cookies.known(visit.request, user.id if user else None)
     if not visit.given.attempts.may(client_of(visit.ip), email, browser):
+        await refused(visit, user, Why.TOO_MANY)
         return TOO_MANY
     right = await passwords.matches(stored, password)
     if not right or user is None or user.disabled_at is not None:
+        await refused(visit, user, Why.DISABLED if right and user else Why.PASSWORD)
         return WRONG
     return Known(user, stored)
 
@@ -55,7 +71,21 @@ async def check_code(visit: Visit, ticket: Ticket, code: str) -> Known | None:
         key = second_factor.opened(found[2], user.id, visit.given.secret)
         step = second_factor.step_of(key, code, visit.now)
         right = step is not None and await users.use_totp_step(connection, user.id, step)
-    return Known(user, found[1]) if right else None
+    if not right:
+        await refused(visit, user, Why.CODE)
+        return None
+    return Known(user, found[1])
+
+
+async def refused(visit: Visit, user: User | None, why: Why) -> None:
+    """Leave a trace. A wrong code stands in the audit log, too, for the password is known to somebody; so does the
+    first attempt in a while that was one too many for an account."""
+    _log.warning("sign_in_refused", why=why, client=visit.ip, user_id=str(user.id) if user else "")
+    if user is None or why is Why.PASSWORD or (why is Why.TOO_MANY and not visit.given.attempts.tell(str(user.id))):
+        return
+    async with visit.given.database.transaction() as connection:
+        entry = Entry("session.refused", user.email, after={"why": why.value})
+        await audit.write(connection, Actor("unknown", "console", None, visit.ip), entry)
 
 
 async def begin(visit: Visit, connection: Connection, user: User, how: str) -> str:

@@ -1,14 +1,17 @@
 """Coming in and going out, for people and for those who are none."""
 
+import re
+from pathlib import Path
+
 import httpx
 import pyotp
 import pytest
 
-from accounts import second_factor, sign_in_links, users
+from accounts import second_factor, sessions, sign_in_links, users
 from accounts.roles import Role
 from accounts.sign_in_links import Purpose
 from accounts.users import NewUser
-from console import throttling
+from console import guard, throttling
 from console.guard import local
 from core.clock import SystemClock
 from core.secrets import InstanceSecret
@@ -93,14 +96,17 @@ async def test_a_wrong_password_and_an_unknown_address_are_told_alike(admin: Per
     assert all("do not belong together" in answer.text for answer in answers)
 
 
-async def test_a_stranger_cannot_lock_the_owner_out(admin: Person, anybody: Person) -> None:
+async def test_a_stranger_cannot_lock_the_owner_out(admin: Person, anybody: Person, database: Database) -> None:
     assert await _sign_in(anybody) == 303
     known = anybody.http.cookies["__Host-postlane_browser"]
     anybody.http.cookies.clear()
     for _ in range(throttling.OF_ACCOUNT):
         await _sign_in(anybody, password="a guess of somebody")
 
-    assert await _sign_in(anybody) == 429, "the account is closed to browsers that it does not know"
+    for _ in range(2):
+        assert await _sign_in(anybody) == 429, "the account is closed to browsers that it does not know"
+    refused = await rows(database, "SELECT subject, after FROM audit_log WHERE action = 'session.refused'")
+    assert refused == [(ADA, {"why": "too many attempts"})], "said once"
     anybody.http.cookies.set("__Host-postlane_browser", known)
     assert await _sign_in(anybody) == 303, "and open to the one it knows"
     anybody.http.cookies.clear()
@@ -148,6 +154,8 @@ async def test_a_second_factor_is_asked_for_and_each_code_counts_once(
         answer = await anybody.post("/sign-in/code", "/sign-in", ticket=ticket, code=code)
         assert answer.status_code == status, code
     assert (await anybody.get("/")).status_code == 200
+    refused = await rows(database, "SELECT actor, after FROM audit_log WHERE action = 'session.refused'")
+    assert refused == [("unknown", {"why": "right password, wrong code"})] * 2
     sealed = (await rows(database, "SELECT sealed_totp FROM console_users WHERE email = %s", [ADA]))[0][0]
     assert key.encode() not in bytes(sealed)
 
@@ -278,3 +286,25 @@ async def test_a_link_made_for_somebody_lets_nobody_else_in(anybody: Person, dat
 
     for token in ("", "x", "a" * 32, "a" * 300, "%00"):
         assert (await anybody.get(f"/link/{token}")).status_code in (404, 410), token
+
+
+async def test_a_page_that_refreshes_itself_keeps_no_session_alive(admin: Person, database: Database) -> None:
+    aged = "UPDATE console_sessions SET seen_at = now() - interval '1 hour' RETURNING 1"
+    old = "SELECT seen_at < now() - interval '30 minutes' FROM console_sessions"
+    await rows(database, aged)
+
+    await admin.http.get("/", headers={"hx-request": "true", "hx-source": "div#live"})
+    assert await rows(database, old) == [(True,)]
+    async with database.transaction() as connection:
+        await connection.execute("SET TRANSACTION READ ONLY")  # as on a standby
+        assert await sessions.whose(connection, admin.http.cookies[SESSION]) is not None
+    await admin.get("/")
+    assert await rows(database, old) == [(False,)]
+
+
+def test_every_part_that_refreshes_itself_is_known() -> None:
+    texts = [path.read_text() for path in Path(guard.__file__).parent.rglob("*.html")]
+    timed = [tag for text in texts for tag in re.findall(r"<(\w+ id=\"\w+\")[^<]*?hx-trigger=\"every", text)]
+
+    assert len(timed) == sum(text.count('hx-trigger="every') for text in texts)
+    assert {tag.replace(' id="', "#").strip('"') for tag in timed} == guard.TIMED
