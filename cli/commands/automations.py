@@ -6,7 +6,8 @@ from uuid import UUID
 
 import typer
 
-from audience import segments, topics
+from audience import contacts, segments, topics
+from audience.contacts import Contact
 from audience.newly_confirmed import CONFIRMED
 from campaigns import repository as campaigns
 from campaigns.automations import repository, runs, steering, workflow
@@ -43,12 +44,12 @@ _COLUMNS = (
     Column("id", style="dim", drop=0),
 )
 _RUNS = (
+    Column("contact", style="bold"),
     Column("status"),
-    Column("contact_id", "contact", drop=2),
-    Column("started_at", "began"),
-    Column("next_at", "next", drop=3),
-    Column("reason", wrap=True),
-    Column("id", style="dim", drop=0),
+    Column("started_at", "began", drop=2),
+    Column("next_at", "next", drop=1),
+    Column("reason", wrap=True, drop=3),
+    Column("id", style="dim", drop=4),
 )
 _STEPS = (
     Column("key", "step", style="bold"),
@@ -181,12 +182,19 @@ def list_runs(
     """Who goes through it, newest first: one run for each person and event, or day of a rule."""
     states = [_state(one) for one in status.split(",") if one]
 
-    async def work(database: Database) -> Sequence[Run]:
+    async def work(database: Database) -> tuple[Sequence[Run], dict[UUID, Contact]]:
         async with database.connection() as connection:
             known = await _named(connection, automation, application)
-            return (await runs.page(connection, known.id, Window(limit), states)).entries
+            found = (await runs.page(connection, known.id, Window(limit), states)).entries
+            return found, await contacts.by_ids(connection, [one.contact_id for one in found])
 
-    emit(with_database(work), run_face, as_json=as_json, columns=_RUNS, empty="Nobody has entered it yet.")
+    found, people = with_database(work)
+
+    def cells(run: Run) -> dict[str, object]:
+        who = people.get(run.contact_id)
+        return run_face(run) | {"contact": who.email if who else run_face(run)["contact_id"]}
+
+    emit(found, run_face, cells=cells, as_json=as_json, columns=_RUNS, empty="Nobody has entered it yet.")
 
 
 @app.command("run")

@@ -103,8 +103,12 @@ def send(
             owner = await chosen(connection, application)
             return await events.tell(connection, owner.id, happened, ContactAct(ContactSource.CLI, actor=by()))
 
-    columns = (Column("event", style="bold"), Column("runs", "runs begun"), Column("contact_id", "contact", drop=1))
-    emit(with_database(work), told_face, as_json=as_json, columns=columns)
+    columns = (Column("event", style="bold"), Column("contact"), Column("runs", "runs begun"))
+    emit(with_database(work), told_face, cells=_told, as_json=as_json, columns=columns)
+
+
+def _told(told: Told) -> dict[str, object]:
+    return told_face(told) | {"contact": told.contact.email}
 
 
 def _cells(definition: Definition) -> dict[str, object]:

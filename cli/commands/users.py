@@ -46,7 +46,7 @@ def list_users(as_json: JsonOption = False) -> None:
 
     found = with_database(work)
     empty = "Nobody has an account: `postlane console link` makes the first."
-    emit(found, user_face, as_json=as_json, columns=_COLUMNS, empty=empty)
+    emit(found, user_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty=empty)
 
 
 @app.command()
@@ -91,7 +91,7 @@ def change(
             await users.set_role(connection, user, role, None if every else named or user.applications)
             return await _changed(connection, user, "user.change")
 
-    emit(with_database(work), user_face, as_json=as_json, columns=_COLUMNS)
+    emit(with_database(work), user_face, cells=_cells, as_json=as_json, columns=_COLUMNS)
 
 
 @app.command()
@@ -105,7 +105,7 @@ def disable(email: AddressArgument, yes: YesOption = False, as_json: JsonOption 
             await users.disable(connection, user)
             return await _changed(connection, user, "user.disable")
 
-    emit(with_database(work), user_face, as_json=as_json, columns=_COLUMNS)
+    emit(with_database(work), user_face, cells=_cells, as_json=as_json, columns=_COLUMNS)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def enable(email: AddressArgument, as_json: JsonOption = False) -> None:
             await users.enable(connection, user)
             return await _changed(connection, user, "user.enable")
 
-    emit(with_database(work), user_face, as_json=as_json, columns=_COLUMNS)
+    emit(with_database(work), user_face, cells=_cells, as_json=as_json, columns=_COLUMNS)
 
 
 @app.command()
@@ -142,6 +142,12 @@ def reset(
             return await sign_in_links.make(connection, Purpose.PASSWORD, user.id)
 
     show_link(with_database(work), Purpose.PASSWORD, as_json=as_json)
+
+
+def _cells(user: User) -> dict[str, object]:
+    """A user's line. The names of their applications are too many for it: how many there are says enough."""
+    face = user_face(user)
+    return face | {"applications": f"{len(user.applications):,} of them" if user.applications else "all"}
 
 
 async def _changed(connection: Connection, before: User, action: str) -> User:

@@ -235,7 +235,7 @@ def _show_started(warmup: Warmup, found: IpToday, as_json: bool) -> None:
         Column("weights", "divided", show=_weights),
         Column("zone"),
         Column("transactional"),
-        Column("moved_from", "takes over from"),
+        *([Column("moved_from", "takes over from")] if warmup.moved_from else []),
     )
     print_table(cells, columns)
 
