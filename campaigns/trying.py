@@ -7,21 +7,24 @@ it is a test. To seed accounts it goes as a probe, and `postlane seeds` says whe
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from psycopg.errors import QueryCanceled
 
 from accounts import capture_rules
 from accounts.capture_rules import CaptureRules
 from alarms import seeds
 from audience import contacts, properties
 from audience.contacts import Contact
-from campaigns import contents, speaking
+from campaigns import contents, people, speaking
 from campaigns.model import Campaign
 from core.addresses import AddressError, Mailbox, fold_address, parse_mailbox
 from core.ids import uuid7
 from core.queues import Lane
-from core.refusal import conflict, invalid
+from core.refusal import Refused, conflict, invalid
 from messages.accept import write_emails
 from messages.capture import marked
 from messages.model import NewEmail, receivers
@@ -32,6 +35,12 @@ from templates.render import RenderError, compile_line, compile_text
 MOST: Final = 20
 """Addresses at once."""
 MARK: Final = "[Test] "
+_TRIED: Final = 10
+"""People of its segment for whom a campaign is tried, one after the other, until it can be made."""
+_PATIENCE: Final = "2s"
+"""For finding them: a segment that nearly nobody is in may take long."""
+_HINT: Final = "Name somebody who has that value, or write a default into it: {{ first_name | default('there') }}."
+_SOMEBODY: Final = "SELECT p.id FROM ({people}) p ORDER BY p.id LIMIT %(tried)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class Preview:
     subject: str
     html: str | None
     text: str | None
+    person: str = ""
+    """The address of whoever gets it so; "" is somebody unknown."""
 
 
 async def send(
@@ -101,8 +112,7 @@ async def _write(
 ) -> list[NewEmail]:
     await asyncio.to_thread(speaking.check_whole, campaign)
     domain, domain_id = await _domain(connection, campaign)
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None, "it has a row"
+    now = await _now(connection)
     rules = CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id))
     mails = []
     for box in boxes:
@@ -111,7 +121,7 @@ async def _write(
         mails.append(
             NewEmail(
                 id=identifier, application_id=campaign.application_id, domain_id=domain_id, lane=Lane.MARKETING,
-                created_at=row[0], message_id=f"<{identifier.hex}@{domain}>", sender=made.sender,
+                created_at=now, message_id=f"<{identifier.hex}@{domain}>", sender=made.sender,
                 subject=f"{MARK}{made.subject}", to=(box.wire,),
                 recipients=marked(receivers([("to", box)]), rules, simulated_domain), reply_to=campaign.words.reply_to,
                 html=made.html, text=made.text, tags=campaign.tags, pool_id=campaign.pool_id,
@@ -126,6 +136,30 @@ async def _write(
 async def preview(connection: Connection, campaign: Campaign, whose: Whose) -> Preview:
     """The mail as this person gets it, without sending it. Raises Refused: it cannot be rendered for them."""
     return await _rendered(connection, campaign, whose, await _person(connection, campaign, whose, ""))
+
+
+async def preview_for_somebody(connection: Connection, campaign: Campaign, whose: Whose) -> Preview:
+    """The mail as the first person of its segment gets it for whom it can be made; without one as somebody unknown.
+    Raises Refused: it can be made for nobody of these. The caller holds no transaction."""
+    for one in await _somebody(connection, campaign):
+        try:
+            return await preview(connection, campaign, replace(whose, contact_id=one))
+        except Refused:
+            continue
+    return await preview(connection, campaign, whose)
+
+
+async def _somebody(connection: Connection, campaign: Campaign) -> list[UUID]:
+    """A few people of its segment; nobody when it has none, or does not say so soon."""
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = '{_PATIENCE}'")
+            now = await _now(connection)
+            asked, names = await people.question(connection, replace(campaign, started_at=campaign.started_at or now))
+            cursor = await connection.execute(_SOMEBODY.format(people=asked), names | {"tried": _TRIED})
+            return [row[0] for row in await cursor.fetchall()]
+    except (QueryCanceled, Refused):
+        return []
 
 
 async def _person(connection: Connection, campaign: Campaign, whose: Whose, address: str) -> Contact:
@@ -144,9 +178,16 @@ async def _rendered(connection: Connection, campaign: Campaign, whose: Whose, pe
     try:
         html = compile_text(contents.with_preview(words) or "", html=True).render(known, EACH) or None
         text = compile_text(words.text or "", html=False).render(known, EACH) or None
-        return Preview(language, words.sender, compile_line(words.subject).render(known, LINE), html, text)
+        return Preview(
+            language, words.sender, compile_line(words.subject).render(known, LINE), html, text, person.email
+        )
     except RenderError as error:
-        raise invalid("to", f"for {person.email or 'somebody unknown'} {fault_of(error)}") from None
+        raise Refused(
+            "invalid",
+            f"for {person.email or 'somebody unknown'} {fault_of(error)}",
+            "to" if person.email else "",
+            hint=_HINT,
+        ) from None
 
 
 def _variant(campaign: Campaign, wanted: int | None) -> int:
@@ -163,6 +204,12 @@ def _nobody(campaign: Campaign, address: str) -> Contact:
         UUID(int=0), campaign.application_id, address, address, None, None, None, None, {},
         contacts.Status.CONFIRMED, at, at, at,
     )  # fmt: skip
+
+
+async def _now(connection: Connection) -> datetime:
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    assert row is not None, "it has a row"
+    return row[0]  # type: ignore[no-any-return]  # psycopg's rows are untyped
 
 
 async def _domain(connection: Connection, campaign: Campaign) -> tuple[str, UUID]:

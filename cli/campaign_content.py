@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from audience import contacts
 from campaigns import repository, steering, trying, utm
 from campaigns.archive import Access, switched
 from campaigns.model import Campaign, Draft
@@ -36,25 +37,33 @@ def preview(
     variant: Annotated[
         int | None, typer.Option("--variant", help="Which; by default the one that won, else 0.")
     ] = None,
-    contact: Annotated[UUID | None, typer.Option("--contact", help="As this contact gets it.")] = None,
+    whom: Annotated[
+        str,
+        typer.Option("--as", "--contact", help="As this contact gets it: address or id; else somebody of its segment."),
+    ] = "",
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """What somebody gets, without sending it: the subject, and the text or the HTML.
 
-    Example: postlane campaigns preview Spring --language de
+    Example: postlane campaigns preview Spring --as ann@one.example --language de
     """
 
-    async def work(database: Database) -> dict[str, object]:
+    async def work(database: Database) -> tuple[dict[str, object], str]:
         async with database.connection() as connection:
             known = await repository.get(connection, None, await named(connection, campaign, application))
-            made = await trying.preview(connection, known, Whose(contact, language or None, variant))
-            return preview_face(known, made)
+            if whom:
+                contact = (await contacts.get(connection, known.application_id, contacts.named(whom))).id
+                made = await trying.preview(connection, known, Whose(contact, language or None, variant))
+            else:
+                made = await trying.preview_for_somebody(connection, known, Whose(None, language or None, variant))
+            return preview_face(known, made), made.person
 
-    face = with_database(work)
+    face, person = with_database(work)
     if wants_json(as_json):
         print_json(face)
         return
+    say(f"As {visible(person) or 'somebody of whom nothing is known'} gets it:", style="dim")
     say(visible(str(face["subject"])), style="bold")
     say(visible(str(face["text"] or face["html"])))
 

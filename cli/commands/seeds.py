@@ -50,7 +50,7 @@ def list_seeds(as_json: JsonOption = False) -> None:
             return await seeds.seeds(connection)
 
     empty = "No seed accounts. `postlane seeds add --help` adds one."
-    emit(with_database(work), seed_face, as_json=as_json, columns=_COLUMNS, empty=empty)
+    emit(with_database(work), seed_face, cells=seed_face, as_json=as_json, columns=_COLUMNS, empty=empty)
 
 
 @app.command("add")
@@ -129,4 +129,4 @@ def _change(do: Callable[[Connection], Awaitable[Seed]], as_json: bool) -> None:
         async with database.transaction() as connection:
             return await do(connection)
 
-    emit(with_database(work), seed_face, as_json=as_json, columns=_COLUMNS)
+    emit(with_database(work), seed_face, cells=seed_face, as_json=as_json, columns=_COLUMNS)

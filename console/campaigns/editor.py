@@ -118,7 +118,7 @@ async def frame(visit: Visiting, campaign_id: UUID) -> Response:
     """Its HTML, for the frame that it is shown in."""
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
-        made = await trying.preview(connection, found, await _whose(connection, visit, found))
+        made = await _made(connection, visit, found)
     return framed(made.html or "")
 
 
@@ -145,13 +145,23 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
         try:
-            made = await trying.preview(connection, found, await _whose(connection, visit, found))
+            made = await _made(connection, visit, found)
         except Refused as refusal:
             error = error or refusal
+    asked = {name: visit.asked(name) for name in _ASKED}
+    asked["as"] = made.person if made else asked["as"]
     return page(
         visit, "campaigns/preview.html", 200 if error is None else 422, one=found, made=made, words=words,
-        error=error, asked={name: visit.asked(name) for name in _ASKED},
+        error=error, asked=asked,
     )  # fmt: skip
+
+
+async def _made(connection: Connection, visit: Visit, found: Campaign) -> Preview:
+    """As the person gets it who was asked for, else somebody of its segment, for who may see people. Raises Refused."""
+    whose = await _whose(connection, visit, found)
+    if whose.contact_id is None and visit.may(Right.PEOPLE_SEE):
+        return await trying.preview_for_somebody(connection, found, whose)
+    return await trying.preview(connection, found, whose)
 
 
 async def _whose(connection: Connection, visit: Visit, found: Campaign) -> Whose:

@@ -64,6 +64,8 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     assert filled("campaigns", "test", "Spring", "me@one.example", "--as", "no@one.example").code == "not_found"
     assert filled("campaigns", "test", "Spring", "me@one.example", "--as", "=cmd@one.example").status == 0
     assert filled("campaigns", "preview", "Spring").out["subject"] == "Hi"
+    assert filled("campaigns", "preview", "Spring", "--as", "=cmd@one.example").out["subject"] == "Hi"
+    assert filled("campaigns", "preview", "Spring", "--as", "no@one.example").code == "not_found"
     assert filled("campaigns", "archive", "Spring", "link").code == "invalid"  # this server has no public pages
     tagged = filled("campaigns", "create", "--name", "Tagged", *words, "--utm", "source=news").out
     assert tagged["utm"] == {"source": "news"}

@@ -68,7 +68,9 @@ async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
     made = await admin.post("/campaigns", "/campaigns/new", **form)
     preview = made.headers["location"]
     at = preview.removesuffix("/preview")
-    assert HOSTILE not in (await admin.get(preview)).text
+    looked_at = (await admin.get(preview)).text
+    assert HOSTILE not in looked_at
+    assert "ann0@people.example gets it" in looked_at, "as somebody of its segment"
     framed = await admin.get(f"{at}/frame?as=ann1@people.example")
     assert "sandbox" in framed.headers["content-security-policy"]
     assert framed.text.startswith("<b>Ann 1 &lt;script&gt;")
