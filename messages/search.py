@@ -80,6 +80,23 @@ class DueRow:
     """Why no IP could take some of it when that was looked at last: one reason of those there are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much of a queue waits, counted as far as `COUNTED`."""
+
+    waiting: int
+    put_off: int
+    """Tried at least once: it comes again by itself."""
+
+    @property
+    def more(self) -> bool:
+        """There is more than was counted."""
+        return self.waiting > COUNTED
+
+
+COUNTED: Final = 10_000
+"""Mails of a queue that a page counts; of a longer one it says that it is longer."""
+
 _M, _E, _Q, _V = messages.alias("m"), emails.alias("e"), delivery_queue.alias("q"), events.alias("v")
 
 _ROWS: Final[Select[*tuple[Any, ...]]] = select(
@@ -95,6 +112,12 @@ _WAITING = f"""
 SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND {FREE}), min(due_at),
        max(q.hold)
   FROM delivery_queue q GROUP BY lane, destination ORDER BY count(*) DESC, destination LIMIT %(limit)s
+"""
+
+
+_STANDING: Final = """
+SELECT count(*), count(*) FILTER (WHERE attempts > 0)
+  FROM (SELECT attempts FROM delivery_queue LIMIT %(limit)s) AS some
 """
 
 
@@ -173,6 +196,12 @@ async def of_email(connection: Connection, email_id: UUID) -> list[MessageRow]:
 async def _rows(connection: Connection, asked: Select[*tuple[Any, ...]]) -> list[MessageRow]:
     cursor = await connection.execute(*compiled(asked))
     return [MessageRow(*row) for row in await cursor.fetchall()]
+
+
+async def standing(connection: Connection) -> Standing:
+    """How much waits. Reads no more rows of the queue than it counts."""
+    row = await (await connection.execute(_STANDING, {"limit": COUNTED + 1})).fetchone()
+    return Standing(*row) if row else Standing(0, 0)
 
 
 async def waiting(connection: Connection, limit: int = 30) -> Sequence[DueRow]:

@@ -20,7 +20,7 @@ from campaigns.model import Campaign
 from campaigns.states import CampaignState
 from console.visit import Visit
 from messages import search
-from messages.search import Filter, MessageRow
+from messages.search import Filter, MessageRow, Standing
 from pools.ip_status import IpStatus, ip_statuses
 from store import figures
 from store.database import Connection
@@ -49,6 +49,8 @@ class Overview:
     ips: Sequence[IpStatus]
     campaigns: Sequence[Campaign]
     has_applications: bool = True
+    queue: Standing | None = None
+    """None for whoever may not see the machine."""
 
     @property
     def resting(self) -> Sequence[IpStatus]:
@@ -90,6 +92,7 @@ async def overview(connection: Connection, visit: Visit) -> Overview:
         alarms=await alarm_table.open_alarms(connection) if machine else [],
         ips=await ip_statuses(connection) if machine else [],
         campaigns=await _campaigns(connection, visit, mine) if visit.may(Right.CAMPAIGNS_SEE) else [],
+        queue=await search.standing(connection) if machine else None,
         has_applications=bool(await accounts.applications(connection)),
     )
 

@@ -8,6 +8,7 @@ from console.charts import Stacked
 from console.outcomes import by_hour
 from console.overview.figures import Overview
 from console.shown import lasting, percent, plural, short
+from messages.search import COUNTED
 from store.tally import Tally
 
 LATE: Final = 60.0
@@ -44,10 +45,23 @@ def _machine(seen: Overview) -> str:
     rests = sum(len(one.rests) for one in seen.resting)
     told = f", {plural(len(seen.resting), 'IP')} {_verb(seen.resting)} at {_where(seen)}" if rests else ""
     late = {lane: seconds for lane, seconds in seen.overdue.items() if seconds > LATE}
-    if late:
-        told += "".join(f", {lane} mail waits for {lasting(seconds)}" for lane, seconds in late.items())
-        return f"{told}."
-    return f"{told}, nobody waits." if seen.overdue and seen.now else f"{told}." if told or seen.now else ""
+    told += "".join(f", {lane} mail waits for {lasting(seconds)}" for lane, seconds in late.items())
+    end = f"{told}." if told or seen.now else ""
+    return end + _waiting(seen, late=bool(late))
+
+
+def _waiting(seen: Overview, *, late: bool) -> str:
+    """What is not through yet, and that it goes on by itself; "" for whoever may not see the queue."""
+    if seen.queue is None:
+        return ""
+    if seen.queue.more:
+        return f" More than {COUNTED:,} mails wait" + ("." if late else ", none of them late.")
+    put_off, fresh = seen.queue.put_off, seen.queue.waiting - seen.queue.put_off
+    told = [f"{plural(put_off, 'mail is', 'mails are')} put off and tried again"] if put_off else []
+    told += [f"{plural(fresh, 'mail is', 'mails are')} on the way or scheduled"] if fresh else []
+    if not told:
+        return " No mail waits." if seen.now else ""
+    return f" {', '.join(told)}" + ("." if late else "; none is late.")
 
 
 def _verb(many: Sequence[object]) -> str:

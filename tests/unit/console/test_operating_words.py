@@ -9,9 +9,12 @@ from console.alarms.words import needs_me, remedy
 from console.charts import share
 from console.ips.board import Cell
 from console.ips.words import figure, note
+from console.overview.figures import Overview
+from console.overview.words import is_mail_flowing
 from console.providers.treating import Treatment, worse_since
 from console.providers.words import how_all
 from core.ids import uuid7
+from messages.search import COUNTED, Standing
 from store.tally import Tally
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -36,6 +39,20 @@ def test_an_alarm_leads_to_where_something_can_be_done(kind: AlarmKind, subject:
     way = remedy(_alarm(kind, subject))
     assert way is not None
     assert way[1] == leads
+
+
+def test_the_overview_says_what_waits_and_whether_it_is_late() -> None:
+    assert "No mail waits. " in f"{_flowing(Standing(0, 0))} "
+    told = _flowing(Standing(40, 37))
+    assert told.endswith(" 37 mails are put off and tried again, 3 mails are on the way or scheduled; none is late.")
+    assert _flowing(Standing(COUNTED + 1, 0)).endswith(" More than 10,000 mails wait, none of them late.")
+    late = _flowing(Standing(1, 1), transactional=300.0)
+    assert "transactional mail waits for 5 min. 1 mail is put off and tried again." in late
+
+
+def _flowing(queue: Standing, **overdue: float) -> str:
+    seen = Overview(NOW, [], _tally(100, 5), Tally(), {}, overdue, [], [], [], [], queue=queue)
+    return is_mail_flowing(seen)
 
 
 def test_nothing_to_do_is_said_so() -> None:
