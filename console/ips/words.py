@@ -8,7 +8,7 @@ from console.ips.board import Board, Cell, Way
 from console.shown import percent, plural, relative, short
 from console.sites import shown_site
 from pools.ip_history import Line as Story
-from pools.ip_status import IpStatus, ago
+from pools.ip_status import IpStatus
 
 DOES: Final = {"throttled": "rests", "probing": "probes", "recovering": "comes back"}
 """States of an IP as what it does."""
@@ -77,7 +77,7 @@ def moving(ways: Sequence[Way]) -> str:
 def figure(cell: Cell, now: datetime) -> str:
     """What stands in a cell."""
     if cell.state in ("throttled", "unusable"):
-        return f"rests {ago(cell.until, now)}" if cell.until else "rests"
+        return f"rests {relative(cell.until, now).removeprefix('in ')}" if cell.until and cell.until > now else "rests"
     if cell.cap is not None:
         return f"{short(cell.used)} / {short(cell.cap)}"
     return short(cell.sent) if cell.sent else "\N{EN DASH}"
