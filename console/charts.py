@@ -165,10 +165,18 @@ def _labels(texts: Sequence[str]) -> list[Tick]:
 
 def _pieces(values: Sequence[float | None], top: float) -> list[str]:
     place = 100 / max(1, len(values))
-    pieces: list[list[str]] = [[]]
+    pieces: list[list[tuple[float, float]]] = [[]]
     for n, value in enumerate(values):
         if value is None:
             pieces.append([])
         else:
-            pieces[-1].append(f"{(n + 0.5) * place:.2f},{100 - value / top * 100:.2f}")
-    return [" ".join(piece) for piece in pieces if piece]
+            pieces[-1].append(((n + 0.5) * place, 100 - value / top * 100))
+    return [" ".join(f"{x:.2f},{y:.2f}" for x, y in _seen(piece, place)) for piece in pieces if piece]
+
+
+def _seen(piece: Sequence[tuple[float, float]], place: float) -> Sequence[tuple[float, float]]:
+    """A line of one point would not be drawn: it becomes as long as half its place."""
+    if len(piece) > 1:
+        return piece
+    x, y = piece[0]
+    return [(x - place / 4, y), (x + place / 4, y)]

@@ -53,6 +53,11 @@ def test_what_hides_in_an_address_is_shown_and_escaped() -> None:
     assert "\\u202e" in str(shown.breakable("a\u202eb"))
 
 
+def test_a_line_of_one_hour_can_be_seen() -> None:
+    drawn = lines(["9h", "10h"], [("delivered", "Sent", [None, 5.0])])
+    assert drawn.lines[0].points == ["62.50,16.67 87.50,16.67"]
+
+
 def test_columns_stand_on_zero_and_fill_the_drawing() -> None:
     chart = stacked(
         [Column("a", {"delivered": 60, "bounced": 20}), Column("b", {})], [("delivered", "D"), ("bounced", "B")]
