@@ -1,6 +1,6 @@
 """The story of one message: its answer in a sentence, and its timeline step by step. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,6 +11,7 @@ from messages.repository import EmailDetail, EventView
 from messages.search import MessageRow
 from messages.states import TERMINAL, State
 from messages.timeline import EventKind
+from mta.model import Phase
 from mta.providers import OTHER
 from outcomes.obstacles import Obstacle
 
@@ -31,6 +32,8 @@ class Step:
     """IP, MX, TLS and so on, as far as they apply."""
     rule: str = ""
     """Which rule decided, and what."""
+    tls: str = ""
+    """How the connection was protected."""
     next_at: datetime | None = None
 
 
@@ -138,12 +141,27 @@ _WORDS: Final = {
 }
 
 
+_PHASES: Final[Mapping[str, str]] = {
+    Phase.RESOLVE: "while its server was looked up",
+    Phase.CONNECT: "while connecting",
+    Phase.BANNER: "in its greeting",
+    Phase.EHLO: "after our name",
+    Phase.STARTTLS: "when encryption began",
+    Phase.MAIL: "after the sender",
+    Phase.RCPT: "after the recipient",
+    Phase.DATA: "before the message",
+    Phase.DOT: "after the message",
+}
+"""Where in the conversation it was, for somebody who does not speak SMTP."""
+
+
 def _step(event: EventView) -> Step:
     if event.engagement is not None:
         return _engaged(event)
     facts = (
-        ("from", event.ip or ""), ("to", event.mx or ""), ("of", event.provider or ""), ("over", event.tls or ""),
-        ("in phase", event.phase or ""), ("took", lasting(event.duration_ms / 1000) if event.duration_ms else ""),
+        ("from", event.ip or ""), ("to", event.mx or ""), ("of", event.provider or ""),
+        ("answered", _PHASES.get(event.phase or "", event.phase or "")),
+        ("took", lasting(event.duration_ms / 1000) if event.duration_ms else ""),
     )  # fmt: skip
     what = _WORDS.get(event.kind, event.kind.replace("_", " ").capitalize())
     if event.attempt and event.kind != EventKind.REROUTED and event.action is not None:
@@ -156,6 +174,7 @@ def _step(event: EventView) -> Step:
         reply=_said(event),
         facts=tuple((name, value) for name, value in facts if value),
         rule=f"Rule {event.rule} says {event.action} ({event.klass})" if event.rule and event.action else "",
+        tls=event.tls or "",
         next_at=event.next_attempt_at,
     )
 
