@@ -93,6 +93,17 @@ async def divided_as_measured(connection: Connection, plan: Plan) -> Plan:
     return plan.with_weights(weights_of_mix(mix, plan.stages[0])) if mix else plan
 
 
+async def measured_days(connection: Connection) -> int:
+    """Days over which the mails of `measured_mix` are spread: since the first of them, at least 1."""
+    cursor = await connection.execute(
+        "SELECT ceil(extract(epoch FROM now() - min(hour)) / 86400)::int FROM outcome_counts"
+        " WHERE outcome = 'delivered' AND provider <> '' AND hour > now() - %s",
+        [MIX_DAYS],
+    )
+    row = await cursor.fetchone()
+    return max(1, row[0] or 1) if row else 1
+
+
 async def measured_mix(connection: Connection) -> dict[str, int]:
     """Delivered mails by provider over the last 30 days; empty when there are too few to say anything."""
     cursor = await connection.execute(

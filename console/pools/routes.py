@@ -30,6 +30,10 @@ NOUN = Noun(router, [Entry("Operate", 12, "Pools", "/pools", "pools", Right.MACH
 
 _DAYS: Final = 7
 """Looked back at for advice."""
+_ENOUGH_DAYS: Final = 3
+"""Days of mail below which volumes are no reason to change a pool."""
+_WITHOUT_MAIL: Final = ("no_ip", "no_fail_over")
+"""Advice that holds however much is sent."""
 
 
 @router.get("/pools")
@@ -86,8 +90,12 @@ def right_size(pools: Sequence[PoolRow], advice: Sequence[Advice]) -> str:
     """Whether the pools have the IPs that their mail needs: a sentence."""
     if not pools:
         return "There is no pool yet, so no mail can leave."
-    wrong = sorted({one.pool for one in advice if one.verdict != "right"})
+    off = [one for one in advice if one.verdict != "right"]
+    wrong = sorted({one.pool for one in off if one.days >= _ENOUGH_DAYS or one.rule in _WITHOUT_MAIL})
     held = plural(len(pools), "pool")
+    if off and not wrong:
+        seen = plural(max(one.days for one in off), "day")
+        return f"{held}. Mail of {seen} is too little to judge them by; what it would suggest stands beside each."
     if not wrong:
         return f"{held}, each with the right number of IPs for its mail of the last {_DAYS} days."
     which = f"pool {wrong[0]}" if len(wrong) == 1 else f"{len(wrong)} of {held}"

@@ -16,6 +16,9 @@ def how_all(found: Sequence[Treatment], now: datetime) -> str:
     if not mail:
         return "No provider has had mail of ours in the last 24 hours."
     bad = [one for one in mail if one.worse or one.rests]
+    if not bad and not any(one.before for one in mail):
+        told = f"{plural(len(mail), 'provider')} had mail of ours in the last 24 hours"
+        return f"{told}, their first: there is nothing to compare it with."
     if not bad:
         return f"{plural(len(mail), 'provider')} had mail of ours in the last 24 hours; each takes it as it did."
     told = " ".join(_one(one, now) for one in bad[:2])
@@ -30,6 +33,10 @@ def how(one: Treatment, since: datetime | None, now: datetime) -> str:
         return f"{shown_site(one.name)} has had no mail of ours in the last 24 hours."
     if not one.worse and not one.rests:
         share = deferral(one.now)
+        if not one.before:
+            return (
+                f"Its first day with mail of ours: {percent(share)} of the attempts deferred, nothing to compare with."
+            )
         return f"It takes our mail as it did: {percent(share)} of the attempts deferred in the last 24 hours."
     return _one(one, now, since)
 

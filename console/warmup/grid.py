@@ -28,16 +28,14 @@ class Row:
 
     stage: int
     whole: int
-    """The cap over all tracks."""
+    """What its tracks may send together; a little below the plan's figure, for each share is rounded down."""
     steps: Sequence[Step]
 
 
 def grid(plan: Plan, tracks: Sequence[TrackToday], days: Sequence[Day]) -> list[Row]:
     """Every stage of the plan by every track, in the order of `tracks`."""
-    return [
-        Row(number, cap, [_step(plan, track, number, days) for track in tracks])
-        for number, cap in enumerate(plan.stages, 1)
-    ]
+    rows = [[_step(plan, track, number, days) for track in tracks] for number in range(1, plan.last_stage + 1)]
+    return [Row(number, sum(step.cap for step in steps), steps) for number, steps in enumerate(rows, 1)]
 
 
 def _step(plan: Plan, track: TrackToday, stage: int, days: Sequence[Day]) -> Step:

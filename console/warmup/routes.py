@@ -141,22 +141,26 @@ async def _new(visit: Visit, error: Refused | None = None) -> Response:
     """The form, and below it what its values would do; nothing while they cannot be."""
     asked = {name: visit.field(name) or visit.asked(name) for name in ("ip", "plan", "target", "per_day")}
     async with visit.given.database.connection() as connection:
-        known = [row for row in await ips.ip_rows(connection) if row.limits is None]
+        free = [row for row in await ips.ip_rows(connection) if row.limits is None]
+        known = sorted(free, key=lambda row: row.created_at, reverse=True)  # the newest needs it most
         own = await library.stored(connection)
         mix = await library.measured_mix(connection)
-        per_day = asked["per_day"] or str(sum(mix.values()) // library.MIX_DAYS.days or 10_000)
+        measured = await library.measured_days(connection)
+        per_day = asked["per_day"] or str(sum(mix.values()) // measured or 10_000)
         share = max(PRESETS[0].start, _number(per_day) // max(1, len(known)))
-        plan, found = None, None
+        name, target = asked["plan"] or PRESETS[0].name, asked["target"] or str(share)
+        plan, found, shorter = None, None, ""
         try:
-            plan = await _plan(connection, asked["plan"] or PRESETS[0].name, asked["target"] or str(share))
+            plan = await _plan(connection, name, target)
             volume = Volume(_whole("per_day", per_day), _shares(mix), 1, max(0, len(known) - 1))
             found = await asyncio.to_thread(simulate, plan, volume, _DAYS)
+            shorter = words.shorter(plan, await library.find(connection, name), target)
         except Refused as refusal:
             error = error or refusal
     return page(
         visit, "warmup/new.html", 422 if error and visit.form else 200, error=error, asked=asked, per_day=per_day,
-        known=known, share=share, plans=_plans(own), plan=plan, found=found, words=words,
-        chart=_projected(found) if found else None, whom=words.whom,
+        known=known, share=share, measured=measured if mix else 0, plans=_plans(own), plan=plan, shorter=shorter,
+        found=found, words=words, chart=_projected(found) if found else None, whom=words.whom,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from console.shown import plural, short
 from console.warmup.grid import behind
 from warmup.model import IpToday, WarmupState
-from warmup.plan import REST
+from warmup.plan import REST, Plan
 from warmup.simulate import Simulation
 
 
@@ -38,6 +38,8 @@ def end(one: IpToday) -> str:
     if one.earliest_end is None:
         return "Nothing is left to warm."
     earliest = f"It is over on {shown(one.earliest_end)} at the earliest"
+    if one.likely_end is None and one.day == one.started_at.date():
+        return f"{earliest}; it began today, so there is no pace yet."
     if one.likely_end is None:
         return f"{earliest}; at the pace so far nobody can say, because a provider has not moved."
     if one.likely_end <= one.earliest_end:
@@ -51,6 +53,16 @@ def projected(found: Simulation, per_day: int, today: date) -> str:
     over = f"over after {plural(found.ends_on, 'day')}" if found.ends_on else "not over within the days looked at"
     kept = f"; up to {short(waiting)} mails to one provider wait for the next day" if waiting else ""
     return f"With {short(per_day)} mails a day it is {over}{kept}."
+
+
+def shorter(plan: Plan, whole: Plan, target: str) -> str:
+    """Why a plan has fewer stages than its name says; "" when it has them all."""
+    if plan.last_stage >= whole.last_stage:
+        return ""
+    told = f"{plural(plan.last_stage, 'stage')} of {whole.last_stage}"
+    if plan.last_stage == 1:
+        return f"{told}: a normal volume of {target} mails a day needs no warm-up by this plan, which begins with it."
+    return f"{told}: those above this IP's normal volume of {target} mails a day are left out."
 
 
 def whom(track: str) -> str:

@@ -1,5 +1,6 @@
 """What pages of operation say, and where they lead: pure words about what is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,11 +12,17 @@ from console.ips.board import Cell
 from console.ips.words import figure, note
 from console.overview.figures import Overview
 from console.overview.words import is_mail_flowing
+from console.pools.routes import right_size
 from console.providers.treating import Treatment, worse_since
 from console.providers.words import how_all
+from console.warmup.words import shorter
 from core.ids import uuid7
+from core.queues import Lane
 from messages.search import COUNTED, Standing
+from pools.administration import PoolRow
+from pools.advice import Advice
 from store.tally import Tally
+from warmup.presets import preset
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -53,6 +60,25 @@ def test_the_overview_says_what_waits_and_whether_it_is_late() -> None:
 def _flowing(queue: Standing, **overdue: float) -> str:
     seen = Overview(NOW, [], _tally(100, 5), Tally(), {}, overdue, [], [], [], [], queue=queue)
     return is_mail_flowing(seen)
+
+
+def test_a_pool_is_not_judged_by_a_day_but_by_having_no_second_ip() -> None:
+    pool = PoolRow(
+        uuid7(), "news", Lane.MARKETING, default=True, reserved=False, overflow=None, assigned=(), members=()
+    )
+    little = Advice("news", "too_many", "little_volume", 3, 2, 65, 1, "65 mails a day", "Use fewer.")
+    assert "Mail of 1 day is too little to judge" in right_size([pool], [little])
+    assert "Pool news should change" in right_size([pool], [replace(little, days=7)])
+    assert "Pool news should change" in right_size([pool], [replace(little, rule="no_fail_over")])
+
+
+def test_a_plan_says_why_it_is_shorter() -> None:
+    whole = preset("stages-29")
+    assert shorter(whole, whole, "10000000") == ""
+    assert "needs no warm-up by this plan" in shorter(preset("stages-29", target=whole.stages[0]), whole, "200")
+    assert "normal volume of 20000 mails a day are left out" in shorter(
+        preset("stages-29", target=20_000), whole, "20000"
+    )
 
 
 def test_nothing_to_do_is_said_so() -> None:
