@@ -121,6 +121,7 @@ async def show_one(visit: Visit, campaign_id: UUID, error: Refused | None = None
     return page(
         visit, "campaigns/one.html", 200 if error is None else 422, one=one, names=names, counts=counts,
         words=words, found=figures, slow=slow, error=error, begun=one.state in _BEGUN, before=one.state in _BEFORE,
+        large=counts.total > asked.AT_ONCE,
     )  # fmt: skip
 
 
@@ -139,8 +140,8 @@ async def show_checks(visit: Visit, campaign_id: UUID, error: Refused | None = N
 
 
 def _wants_figures(said: str, people: int) -> bool:
-    """Whoever only looks how far it is says `no`."""
-    return said != "no" and (people <= asked.AT_ONCE or bool(said))
+    """With the page those of few people; those of many when they are asked for."""
+    return people <= asked.AT_ONCE or bool(said)
 
 
 def _wanted(kind: str, text: str) -> Wanted:
