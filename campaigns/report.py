@@ -16,7 +16,7 @@ from campaigns.states import RowState
 from core import csv_lines
 from core.paging import Page, Window, cut
 from mta.bounce_kinds import Permanence, bounce_kind
-from store.database import Connection
+from store.database import Connection, Database
 
 
 class Kind(StrEnum):
@@ -189,12 +189,16 @@ async def recipients(
 
 
 async def every(
-    connection: Connection, campaign_id: UUID, wanted: Wanted, step: int = 2_000
+    database: Database, campaign_id: UUID, wanted: Wanted, step: int = 2_000
 ) -> AsyncIterator[Sequence[Recipient]]:
-    """All of them, for an export: page by page, since a campaign may have millions."""
+    """All of them, for an export: page by page, since a campaign may have millions.
+
+    A connection for each page: whoever reads them slowly keeps none.
+    """
     window: Window[UUID] = Window(step)
     while True:
-        page = await recipients(connection, campaign_id, wanted, window)
+        async with database.connection() as connection:
+            page = await recipients(connection, campaign_id, wanted, window)
         yield page.entries
         if not page.has_more:
             return

@@ -350,9 +350,9 @@ async def _write_csv(database: Database, campaign: str, application: str, kind: 
     """Page by page: a campaign may have millions."""
     async with database.connection() as connection:
         identifier = await named(connection, campaign, application)
-        sys.stdout.write(report.csv_header())
-        async for page in report.every(connection, identifier, Wanted(kind)):
-            sys.stdout.writelines(report.csv_rows(page))
+    sys.stdout.write(report.csv_header())
+    async for page in report.every(database, identifier, Wanted(kind)):
+        sys.stdout.writelines(report.csv_rows(page))
 
 
 app.command("preview")(preview)

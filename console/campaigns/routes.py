@@ -13,6 +13,7 @@ import psycopg
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
+from accounts.audit import Entry
 from accounts.roles import Right
 from campaigns import report, repository
 from campaigns.checking import checks
@@ -98,10 +99,12 @@ async def recipients(visit: Visiting, campaign_id: UUID) -> Response:
 @router.get("/campaigns/{campaign_id}/recipients.csv")
 @needs(Right.MAIL_SEE)
 async def download(visit: Visiting, campaign_id: UUID) -> Response:
-    """The same as a table for spreadsheets, all of them."""
-    async with visit.given.database.connection() as connection:
-        found = await the_one(connection, visit, campaign_id)
+    """The same as a table for spreadsheets, all of them. Whoever takes people out of here is noted."""
     wanted = _wanted(visit.asked("type"), "")
+    async with visit.given.database.transaction() as connection:
+        found = await the_one(connection, visit, campaign_id)
+        after = {"people": wanted.kind or "all"}
+        await visit.note(connection, Entry("campaign.download", str(found.id), None, after, found.application_id))
     headers = {"content-disposition": f'attachment; filename="campaign-{found.id}.csv"'}
     return StreamingResponse(_lines(visit.given.database, found, wanted), headers=headers, media_type="text/csv")
 
@@ -158,7 +161,6 @@ def _wanted(kind: str, text: str) -> Wanted:
 
 
 async def _lines(database: Database, found: Campaign, wanted: Wanted) -> AsyncIterator[str]:
-    async with database.connection() as connection:
-        yield report.csv_header()
-        async for rows in report.every(connection, found.id, wanted):
-            yield "".join(report.csv_rows(rows))
+    yield report.csv_header()
+    async for rows in report.every(database, found.id, wanted):
+        yield "".join(report.csv_rows(rows))

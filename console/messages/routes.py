@@ -115,12 +115,13 @@ async def frame(visit: Visiting, email_id: UUID, position: int) -> Response:
 @router.get("/messages/{email_id}/{position}/source.eml")
 @needs(Right.MAIL_CONTENT)
 async def download(visit: Visiting, email_id: UUID, position: int) -> Response:
-    """The source as a file."""
-    async with visit.given.database.connection() as connection:
-        _, email = await found.email_of(connection, visit, email_id)
+    """The source as a file. Whoever takes one is noted."""
+    async with visit.given.database.transaction() as connection:
+        application_id, email = await found.email_of(connection, visit, email_id)
         raw = await source(connection, email)
-    if raw is None:
-        raise conflict("its content is no longer stored", "`POSTLANE_CONTENT_DAYS` says how long it is kept.")
+        if raw is None:
+            raise conflict("its content is no longer stored", "`POSTLANE_CONTENT_DAYS` says how long it is kept.")
+        await visit.note(connection, Entry("message.download", str(email_id), application_id=application_id))
     headers = {"content-disposition": f'attachment; filename="{email_id}.eml"'}
     return Response(raw, headers=headers, media_type="message/rfc822")
 

@@ -54,8 +54,7 @@ async def test_everybody_has_one_outcome_with_its_reason_and_only_then_it_is_fin
     assert await world.state(campaign) == "finished"
     counted, found = await world.tallied(campaign)
     assert counted == found
-    async with world.database.connection() as connection:
-        pages = [page async for page in report.every(connection, campaign.id, report.Wanted(), step=1)]
+    pages = [page async for page in report.every(world.database, campaign.id, report.Wanted(), step=1)]
     assert [len(page) for page in pages] == [1, 1, 1, 1]
     assert {one.email for (one,) in pages} == set(await world.outcomes(campaign))
     (mail,) = world.lane.mails_to("ann@one.example")

@@ -32,6 +32,9 @@ async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
     rows = (await admin.get(f"{at}/recipients.csv")).text.splitlines()
     assert len(rows) == 7
     assert rows[0].startswith("email,contact_id,state")
+    async with database.connection() as connection:
+        newest = (await page(connection, Wanted(), Window(1))).entries[0]
+    assert (newest.action, newest.after) == ("campaign.download", {"people": "all"})
 
     assert (await admin.post(f"{at}/pause", at)).status_code == 303
     assert "It is paused. 2 of 6 people got it (33.3 %); 1 waits until it goes on." in (await admin.get(at)).text
