@@ -47,6 +47,7 @@ def link(
 
 async def _made(connection: Connection, user: str) -> tuple[str, Purpose]:
     if not await users.any_exists(connection):
+        await audit.write(connection, actor(), Entry("user.link", "the first user"))
         return await sign_in_links.make(connection, Purpose.FIRST), Purpose.FIRST
     if not user:
         known = [one.email for one in await users.every(connection) if one.disabled_at is None]

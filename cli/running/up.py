@@ -66,7 +66,8 @@ def up(
         for note in notes:
             terminal.say(note)
         address = running.console_url or stack.console_url
-        terminal.say(f"Console {console_link(running.database_url, address, demo=with_demo)}")
+        link = console_link(running.database_url, address, demo=with_demo, seen=console.is_terminal)
+        terminal.say(f"Console {link}")
         if show is None:
             terminal.say(f"API {stack.api_url}  ·  docs {stack.api_url}/docs  ·  SMTP {stack.smtp_url}")
         with terminal:

@@ -2,6 +2,7 @@
 
 import re
 
+from cli.running.console_link import console_link
 from tests.integration.cli.commands import Postlane
 
 
@@ -46,3 +47,14 @@ def test_a_change_of_the_role_keeps_the_limits(postlane: Postlane) -> None:
     assert len(postlane(*change).out["applications"]) == 1
     assert postlane(*change, "--application", "shop", "--all-applications").code == "invalid"
     assert postlane(*change, "--all-applications").out["applications"] == []
+
+
+def test_links_are_shown_where_somebody_looks(postlane: Postlane, database_url: str) -> None:
+    def shown(*, demo: bool, seen: bool) -> str:
+        return console_link(database_url, "http://127.0.0.1:8027", demo=demo, seen=seen)
+
+    assert shown(demo=False, seen=False).endswith("(to come in: postlane console link)")
+    assert re.search(r"8027/link/[\w-]{32} ", shown(demo=False, seen=True))
+    assert shown(demo=True, seen=False).endswith("(to come in: postlane console link demo@postlane.example)")
+    assert re.search(r"8027/link/[\w-]{32} ", shown(demo=True, seen=True))
+    assert shown(demo=False, seen=True) == "http://127.0.0.1:8027", "there is somebody, who comes in by themselves"
