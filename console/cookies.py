@@ -2,12 +2,14 @@
 
 `session` holds the token of a session, or of a visit before the sign-in: forms are signed with it either way. `browser`
 says whose account signed in here before (`console/throttling`). `said` carries one sentence to the next page. With
-https they bear the `__Host-` prefix, so that no neighbouring host can plant one.
+https they bear the `__Host-` prefix, so that no neighbouring host can plant one; without it the port, for a browser
+sends cookies to every port of a host, and two consoles of one machine would sign each other out.
 """
 
 import base64
 import binascii
 import hmac
+import re
 from typing import Final
 from uuid import UUID
 
@@ -18,18 +20,21 @@ from core.secrets import InstanceSecret
 SESSION, BROWSER, SAID = "session", "browser", "said"
 _YEAR: Final = 365 * 86400
 _LONGEST_SAID: Final = 600
+_PORT: Final = re.compile(r":([0-9]{1,5})$")
 
 
 class Cookies:
-    """Reads and writes them. `https`: the console is reached so."""
+    """Reads and writes them. `https`: the console is reached so; `host`: what the browser calls it, with the port."""
 
-    def __init__(self, secret: InstanceSecret, *, https: bool) -> None:
+    def __init__(self, secret: InstanceSecret, *, https: bool, host: str) -> None:
         self._secret = secret
         self._https = https
+        port = _PORT.search(host)
+        self._before = "__Host-postlane" if https else f"postlane_{port[1]}" if port else "postlane"
 
     def name(self, what: str) -> str:
         """What it is called in the browser."""
-        return f"__Host-postlane_{what}" if self._https else f"postlane_{what}"
+        return f"{self._before}_{what}"
 
     def read(self, request: Request, what: str) -> str:
         """The value that came, "" for none."""

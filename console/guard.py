@@ -10,6 +10,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -21,8 +22,11 @@ from accounts.roles import Right
 from console.cookies import SESSION, Cookies
 from console.deps import deps
 from console.visit import SCOPE, Visit
+from core.logs import get_logger
 from core.refusal import not_found
 from web.forms import LARGEST, read_form
+
+_log = get_logger(__name__)
 
 _NEEDS: Final = "postlane_needs"
 _LARGEST: Final = "postlane_largest_form"
@@ -133,8 +137,18 @@ async def who(request: Request) -> Visit:
 def stranger(request: Request) -> Visit:
     """The visit of somebody of whom nothing is known."""
     given = deps(request)
-    cookies = Cookies(given.secret, https=given.settings.console_url.startswith("https:"))
+    https, host = given.settings.console_url.startswith("https:"), request.headers.get("host", "")
+    if not given.settings.console_url and request.headers.get("x-forwarded-proto") == "https":
+        _say_that_it_has_no_name()
+    cookies = Cookies(given.secret, https=https, host=host)
     return Visit(request, given, cookies, cookies.read(request, SESSION))
+
+
+@cache
+def _say_that_it_has_no_name() -> None:
+    """Once: a proxy ends TLS for it, and it does not know."""
+    do = "set POSTLANE_CONSOLE_URL to its https address: without it cookies are sent in clear, too"
+    _log.warning("console_url_missing", do=do)
 
 
 async def _with_form(visit: Visit, size: int) -> Visit:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from console.app import create_app
 from core import metrics
 from core import settings as core_settings
-from core.logs import configure
+from core.logs import configure, get_logger
 from core.settings import Settings
 from web.connections import ConnectionLimits
 from web.server import Service, serve
@@ -21,6 +21,9 @@ def run(settings: Settings, ready: Callable[[str, int], None] | None = None) -> 
 
     Raises ConfigurationError when the address cannot be bound.
     """
+    if settings.console_in_clear:
+        do = "put a TLS proxy in front, and set POSTLANE_CONSOLE_URL to its https address"
+        get_logger(__name__).warning("console_without_tls", host=settings.console_host, do=do)
     watched = metrics.serve(settings.metrics_host, settings.metrics_port, lambda: "")
     try:
         serve(service_of(settings), ready)

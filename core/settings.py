@@ -285,6 +285,13 @@ class Settings(BaseSettings):
         return self.image_megabytes * 1024 * 1024
 
     @property
+    def console_in_clear(self) -> bool:
+        """Whether other machines reach the console, and nothing says that they do so by TLS."""
+        local = self.console_host in ("127.0.0.1", "::1", "localhost")
+        own = urlsplit(self.console_url).hostname in (None, "127.0.0.1", "::1", "localhost")
+        return not self.console_url.startswith("https:") and not (local and own)
+
+    @property
     def public_name(self) -> str:
         """Host name of the public pages, "" without them."""
         return urlsplit(self.public_url).hostname or ""

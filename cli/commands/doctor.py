@@ -86,7 +86,7 @@ def doctor(as_json: JsonOption = False) -> None:
         findings.append(Finding("settings", Level.FAILED, str(error), "correct it and run the doctor again"))
     else:
         findings += [*_secret(settings), *_database(settings), *_keys(settings), *_redis(settings), *_data(settings)]
-        findings += [*_public(settings), *asyncio.run(_network(settings))]
+        findings += [*_public(settings), _console(settings), *asyncio.run(_network(settings))]
     emit(findings, as_json=as_json, columns=_COLUMNS)
     if any(finding.level is Level.FAILED for finding in findings):
         raise typer.Exit(1)
@@ -219,6 +219,15 @@ def _public(settings: Settings) -> Iterator[Finding]:
     else:
         do = "put a TLS proxy in front"
         yield Finding("public pages", Level.WARNING, f"{found} without TLS: one-click wants https", do)
+
+
+def _console(settings: Settings) -> Finding:
+    """Whether passwords go to the console in clear."""
+    at = settings.console_url or f"{settings.console_host}, port {settings.console_port}"
+    if settings.console_in_clear:
+        do = "put a TLS proxy in front, and set POSTLANE_CONSOLE_URL to its https address: docs/console.md"
+        return Finding("console", Level.WARNING, f"{at}: without TLS, passwords go in clear", do)
+    return Finding("console", Level.OK, at)
 
 
 async def _network(settings: Settings) -> list[Finding]:

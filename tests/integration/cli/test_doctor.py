@@ -69,6 +69,7 @@ def test_fit_installation(doctor: Any, database_url: str) -> None:
     assert {
         found[name] for name in ("version", "secret", "clock", "schema", "keys", "valkey", "dns", "data folder")
     } == {"ok"}
+    assert found["console"] == "ok"
     assert told(answer, "keys").startswith("2 DKIM keys can be opened")
     assert (found["ip 127.0.1.1"], found["ip 192.0.2.1"]) == ("ok", "warning")
     # The test server runs without fsync, and the doctor must not let that pass.

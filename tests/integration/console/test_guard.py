@@ -6,14 +6,17 @@ from dataclasses import replace
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from structlog.testing import capture_logs
 
 from accounts.roles import RIGHTS, Right, Role
-from console import rendering
+from console import guard, rendering
+from console.cookies import Cookies
 from console.guard import ConsoleRoute, needed_by, needs
 from console.nouns import NOUNS
 from console.routes import router as own_routes
 from core.errors import UnavailableError
-from tests.integration.console.conftest import Person
+from core.secrets import InstanceSecret
+from tests.integration.console.conftest import SECRET, Person
 
 ROUTES = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
 CHANGING = [route for route in ROUTES if route.methods and route.methods - {"GET", "HEAD"}]
@@ -143,3 +146,25 @@ def test_every_template_is_read_at_the_start() -> None:
     known = rendering._templates
     assert known.cache is not None
     assert {name for _, name in known.cache} == set(known.list_templates(extensions=["html"]))
+
+
+def test_consoles_of_one_machine_have_cookies_of_their_own() -> None:
+    def name(host: str, *, https: bool = False) -> str:
+        return Cookies(InstanceSecret.from_text(SECRET), https=https, host=host).name("session")
+
+    assert name("127.0.0.1:8027") == "postlane_8027_session"
+    assert name("[::1]:9027") == "postlane_9027_session"
+    assert name("[::1]") == name("console.example:x") == "postlane_session"
+    assert name("console.example:8027", https=True) == "__Host-postlane_session"
+
+
+async def test_a_proxy_that_the_console_does_not_know_of_is_told_once(anybody: Person, app: FastAPI) -> None:
+    settings = app.state.deps.settings.model_copy(update={"console_url": ""})
+    app.state.deps = replace(app.state.deps, settings=settings)
+    guard._say_that_it_has_no_name.cache_clear()
+
+    with capture_logs() as said:
+        for _ in range(2):
+            await anybody.http.get("/sign-in", headers={"x-forwarded-proto": "https"})
+
+    assert [one["event"] for one in said if one["event"] == "console_url_missing"] == ["console_url_missing"]

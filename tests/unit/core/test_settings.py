@@ -94,3 +94,18 @@ def test_worker_name_is_the_hosts_unless_given(monkeypatch: pytest.MonkeyPatch) 
 
     assert of_host
     assert worker_name() == "blue"
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "in_clear"),
+    [
+        ("127.0.0.1", "", False),
+        ("127.0.0.1", "http://localhost:8027", False),
+        ("127.0.0.1", "https://console.acme.example", False),
+        ("0.0.0.0", "https://console.acme.example", False),
+        ("0.0.0.0", "", True),
+        ("127.0.0.1", "http://console.acme.example", True),
+    ],
+)
+def test_passwords_for_the_console_go_in_clear_without_tls(host: str, url: str, in_clear: bool) -> None:
+    assert Settings(console_host=host, console_url=url).console_in_clear is in_clear
