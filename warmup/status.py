@@ -11,7 +11,7 @@ from warmup import repository
 from warmup.model import Day, IpToday, TrackToday, Warmup
 from warmup.plan import Plan
 from warmup.progress import USED_WITHIN, TrackState, TrackStatus
-from warmup.shares import local_day
+from warmup.shares import Used, available, local_day, next_opening
 
 PACE_DAYS: Final = 14
 """Days whose steps forward give the pace that the likely end is reckoned with."""
@@ -19,6 +19,13 @@ PACE_DAYS: Final = 14
 _TODAY = """
 SELECT d.ip, d.track, d.day, d.stage, d.cap, d.granted FROM warmups w
   JOIN warmup_days d ON d.ip = w.ip AND d.day = (%(now)s AT TIME ZONE (w.plan->>'zone'))::date
+"""
+
+_HOURS = """
+SELECT d.ip, d.track, d.cap, d.granted, d.hour, d.hour_base
+  FROM warmups w JOIN warmup_tracks t ON t.ip = w.ip AND t.state <> 'complete'
+  JOIN warmup_days d ON d.ip = t.ip AND d.track = t.track AND d.day = (%(now)s AT TIME ZONE (w.plan->>'zone'))::date
+ WHERE w.state <> 'complete'
 """
 
 _PACE = """
@@ -32,6 +39,16 @@ async def of_ip(connection: Connection, now: datetime, ip: str) -> IpToday:
     """One IP. Raises Refused when it has no warm-up."""
     await repository.get(connection, ip)
     return next(one for one in await status(connection, now) if one.ip == ip)
+
+
+async def openings(connection: Connection, now: datetime) -> dict[tuple[str, str], datetime]:
+    """IP and track → when there is more, of those whose open share is used up at this moment."""
+    plans = {warmup.ip: warmup.plan for warmup in await repository.every(connection)}
+    found = {}
+    for ip, track, *used in await (await connection.execute(_HOURS, {"now": now})).fetchall():
+        if not available(plans[ip], Used(*used), now):
+            found[ip, track] = next_opening(plans[ip], Used(*used), now)
+    return found
 
 
 async def status(connection: Connection, now: datetime) -> list[IpToday]:

@@ -5,7 +5,7 @@ Small providers share the column `other`. Caps are those of a warm-up; a provide
 shares that of all others.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -95,8 +95,12 @@ def board(statuses: Sequence[IpStatus], pools: Sequence[PoolRow], domains: Seque
     return Board(providers, lines, pools, ways, domains)
 
 
-def columns(statuses: Iterable[IpStatus]) -> list[str]:
-    """Providers with mail, a part of a plan, or something against us: most mail first, `other` last."""
+def columns(statuses: Sequence[IpStatus]) -> list[str]:
+    """Providers with mail, a part of a plan, or something against us: most mail first, `other` last.
+
+    Where an IP rests goes before all: a phone shows two columns.
+    """
+    resting = {_column(row.key.site) for one in statuses for row in one.rests}
     sent: dict[str, int] = {}
     for one in statuses:
         for today in one.today:
@@ -104,8 +108,12 @@ def columns(statuses: Iterable[IpStatus]) -> list[str]:
         tracks = one.warming.tracks if one.warming else ()
         for name in [*(track.track for track in tracks), *(row.key.site for row in one.throttles)]:
             if name != EVERYWHERE:
-                sent.setdefault(OTHER if name.startswith("mx:") else name, 0)
-    return sorted(sent, key=lambda name: (name == OTHER, -sent[name], name))
+                sent.setdefault(_column(name), 0)
+    return sorted(sent, key=lambda name: (name not in resting, name == OTHER, -sent[name], name))
+
+
+def _column(site: str) -> str:
+    return OTHER if site.startswith("mx:") else site
 
 
 def cell(one: IpStatus, site: str, known: Sequence[str]) -> Cell:

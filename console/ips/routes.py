@@ -33,6 +33,7 @@ from pools.ip_values import egress_ip, normal_address, usable
 from pools.model import EVERYWHERE
 from pools.reputation import reputation
 from pools.throttle_repository import Key, ThrottleRow
+from warmup.status import openings
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -202,21 +203,23 @@ async def _map(visit: Visit, open_at: str, error: Refused | None = None) -> Resp
     async with visit.given.database.connection() as connection:
         seen = await whole_board(connection)
         panel = await why(connection, address, site or EVERYWHERE) if address else None
+        more = await openings(connection, visit.now)
     return page(
         visit, "ips/map.html", 422 if error else 200, seen=seen, panel=panel, error=error, words=words,
         limits=_limits(visit, panel), shown_site=shown_site, EVERYWHERE=EVERYWHERE,
-        at=map_address,
+        at=map_address, more=more,
     )  # fmt: skip
 
 
 async def _ip(visit: Visit, address: str, error: Refused | None = None) -> Response:
     async with visit.given.database.connection() as connection:
         seen = await one_ip(connection, address, visit)
+        more = await openings(connection, visit.now)
     scores = [(site, evidence, reputation(evidence)) for site, evidence in seen.evidence.items()]
     return page(
         visit, "ips/ip.html", 422 if error else 200, seen=seen, one=seen.why.status, error=error, words=words,
         chart=by_hour(seen.hours), scores=scores, via=_via(seen.why.status), shown_site=shown_site,
-        EVERYWHERE=EVERYWHERE,
+        EVERYWHERE=EVERYWHERE, more=more,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from console.ips.board import Board, Cell, Way
 from console.shown import percent, plural, relative, short
@@ -83,13 +84,23 @@ def figure(cell: Cell, now: datetime) -> str:
     return short(cell.sent) if cell.sent else "\N{EN DASH}"
 
 
-def note(cell: Cell) -> str:
-    """The line below it: the rate in force, or how much was deferred."""
+def note(cell: Cell, more_at: datetime | None = None, now: datetime | None = None) -> str:
+    """The line below it: when a warm-up lets more through, the rate in force, or how much was deferred."""
+    if more_at and now and cell.state == "warming":
+        return f"more {relative(more_at, now)}"
     if cell.rate is not None and cell.state in ("probing", "recovering"):
         return f"{cell.rate:.3g} a second"
     if cell.deferral is not None:
         return f"{percent(cell.deferral)} deferred"
     return f"{short(cell.sent)} sent" if cell.state == "throttled" and cell.sent else ""
+
+
+def opens(cell: Cell, more_at: datetime | None, zone: ZoneInfo) -> str:
+    """That a warm-up holds it for now, and until when; "" while it does not."""
+    if more_at is None or cell.cap is None:
+        return ""
+    what = "Today's cap is used" if cell.used >= cell.cap else "What this hour allows so far is used"
+    return f"{what}, more at {more_at.astimezone(zone):%H:%M}: a cap is spread over the day."
 
 
 def title(cell: Cell, address: str) -> str:

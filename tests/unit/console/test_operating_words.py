@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -9,7 +10,7 @@ from alarms.model import Alarm, AlarmKind
 from console.alarms.words import needs_me, remedy
 from console.charts import share
 from console.ips.board import Cell
-from console.ips.words import figure, note
+from console.ips.words import figure, note, opens
 from console.overview.figures import Overview
 from console.overview.words import is_mail_flowing
 from console.pools.routes import right_size
@@ -93,6 +94,14 @@ def test_a_cell_says_the_cap_before_the_mail_and_the_rate_before_the_share() -> 
     assert note(Cell("gmail", "active", 100, 50)) == "33.3 % deferred"
     assert note(Cell("gmail", "active", 10, 5)) == ""  # too few to say
     assert share(1, 0) == 0.0
+
+
+def test_a_cell_that_warms_up_says_when_it_gets_more() -> None:
+    warming, later = Cell("gmail", "warming", 12, 0, cap=93, used=13), NOW + timedelta(minutes=5)
+    assert note(warming, later, NOW) == "more in 5 min"
+    assert note(warming, None, NOW) == ""
+    assert "used, more at 12:05" in opens(warming, later, ZoneInfo("UTC"))
+    assert opens(warming, None, ZoneInfo("UTC")) == ""
 
 
 def test_it_is_worse_since_the_first_hour_of_the_run() -> None:
