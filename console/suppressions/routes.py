@@ -229,11 +229,14 @@ def _wish(visit: Visit) -> Wish:
 
 
 def _asker(visit: Visit) -> Asker:
-    """Everybody's list for who sees all applications; else that of one of theirs."""
+    """Everybody's list for who sees all applications; else that of one of theirs. Raises Refused."""
     mine = visit.applications
     if not mine:
         return Asker(visit.me.email)
-    wanted = _uuid(visit.field("for") or visit.field("only_for") or visit.asked("for"))
+    named = _uuid(visit.field("for") or visit.field("only_for"))
+    if named and named not in mine:  # what the form was for, is not to be done to another
+        raise invalid("only_for", "that application is none of yours any more; load the page again")
+    wanted = named or _uuid(visit.asked("for"))
     return Asker(visit.me.email, wanted if wanted in mine else mine[0])
 
 

@@ -80,6 +80,12 @@ async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
     assert (await viewer.get(f"{at}/frame")).status_code == 403
     assert "There is no contact" in (await admin.get(f"{preview}?as=bob@nowhere.example")).text
     assert (await admin.post(f"{at}/edit", f"{at}/edit", **{**form, "name": "July"})).status_code == 303
+    assert (await admin.post(f"{at}/edit", f"{at}/edit", **{**form, "name": "July", "text": "Ho"})).status_code == 303
+    async with database.connection() as connection:
+        newest = (await page(connection, Wanted(), Window(1))).entries[0]
+    assert (newest.action, list(newest.after or {})) == ("campaign.update", ["content"]), (
+        "another content, and not which"
+    )
     assert (await admin.post(f"{at}/test", preview, to="me@shop.example")).headers["location"].startswith("/messages/")
 
     checked = (await admin.get(f"{at}/checks")).text

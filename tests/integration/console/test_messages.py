@@ -133,6 +133,14 @@ async def test_what_a_mail_says_is_never_a_part_of_our_page(
     assert "img-src data:" in policy, "no pixel is opened"
 
 
+async def test_whoever_takes_a_source_is_noted(admin: Person, database: Database, account: Account) -> None:
+    email = await _stored(database, account, "ann@example.com", text="Hello")
+
+    assert (await admin.get(f"/messages/{email.id}/0/source.eml")).status_code == 200
+
+    assert await rows(database, "SELECT action, subject FROM audit_log") == [("message.download", str(email.id))]
+
+
 async def test_contents_are_for_those_who_may_read_them(viewer: Person, database: Database, account: Account) -> None:
     email = await _stored(database, account, "ann@example.com", text="A secret of Ann's")
     path = f"/messages/{email.id}/0"

@@ -86,3 +86,9 @@ async def test_somebody_of_one_application_works_on_its_list_only(viewer: Person
     async with database.transaction() as connection:
         await users.set_role(connection, viewer.user, Role.VIEWER, (shop,))
     assert "dead@" in (await viewer.get("/suppressions")).text
+
+    async with database.transaction() as connection:
+        await users.set_role(connection, viewer.user, Role.OPERATOR, (shop,))
+    fields = {"emails": "ann@mail.example", "only_for": str(other.id)}
+    stale = await viewer.post("/suppressions", "/suppressions/new", **fields)
+    assert (stale.status_code, "none of yours" in stale.text) == (422, True), "it is done to no other application"
