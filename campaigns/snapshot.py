@@ -78,11 +78,13 @@ async def fix(database: Database, campaign: Campaign) -> int:
             except Refused as error:
                 await repository.stop(connection, campaign, f"nobody can be asked: {error}")
                 break
-            total += made
             if not more:
                 await connection.execute(
                     "UPDATE campaigns SET fixed_at = now() WHERE id = %s AND fixed_at IS NULL", [campaign.id]
                 )
+            # Behind the campaign's row, as in the feed: in the other order the two waited for each other.
+            await tallies.add(connection, {(campaign.id, state): n for state, n in made.items()})
+        total += made.total()
         if not more:
             break
     return total
@@ -109,7 +111,8 @@ async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
     return bool(row and row[0])
 
 
-async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, bool]:
+async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[Counter[str], bool]:
+    """How many rows of which state were made, and whether there may be more."""
     await connection.execute(_HASTE)
     last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
     most = SLICE if last else FIRST_SLICE
@@ -129,8 +132,7 @@ async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[int, b
     }  # fmt: skip
     cursor = await connection.execute(statement, names | rules | own)
     made: Counter[str] = Counter(dict(await cursor.fetchall()))
-    await tallies.add(connection, {(campaign.id, state): n for state, n in made.items()})
-    return made.total(), made.total() == most
+    return made, made.total() == most
 
 
 def _variant(campaign: Campaign) -> dict[str, str]:

@@ -6,6 +6,8 @@ exactly once however often the same outcome is told (journal replay, a second wo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Final
 from uuid import UUID
 
 from messages import moves, timeline
@@ -37,12 +39,16 @@ class Recorded:
     """Which messages ended or were put off; two batches that went alike are equal all the same."""
 
 
+_IN_ORDER: Final = attrgetter("ref.email_id.int", "ref.position")
+"""One order for all: two who tell of the same messages in two orders waited for each other in a circle."""
+
+
 async def record(connection: Connection, outcomes: Sequence[Outcome], rule: SoftBounceRule = BY_DEFAULT) -> Recorded:
     """Write these outcomes within the caller's transaction. `rule` says when soft bounces suppress."""
     # A replayed journal may tell of a message twice: its first end counts, and its last deferral.
     notes = [o for o in outcomes if o.is_note]
-    endings = list({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values())
-    deferrals = list({o.ref: o for o in outcomes if o.state is State.DEFERRED}.values())
+    endings = sorted({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values(), key=_IN_ORDER)
+    deferrals = sorted({o.ref: o for o in outcomes if o.state is State.DEFERRED}.values(), key=_IN_ORDER)
     ended: set[MessageRef] = set()
     kept: set[MessageRef] = set()
     if endings:

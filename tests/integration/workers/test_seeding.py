@@ -71,7 +71,7 @@ async def newest(database: Database) -> Seed:
 
 
 async def told(database: Database, folder: Path) -> list[tuple[str, str]]:
-    await duty.judge_all(database, folder)
+    await duty.judge_all(database, duty.Certificates(folder))
     async with database.connection() as connection:
         return [(one.kind, one.severity) for one in await open_alarms(connection) if one.kind == "seed_missing"]
 
