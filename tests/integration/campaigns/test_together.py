@@ -128,7 +128,7 @@ async def test_what_nobody_of_a_campaign_can_be_stored_for_stops_it(world: World
 async def test_a_zone_that_the_database_does_not_know_is_refused_before_the_start(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "available_timezones", lambda: {"Mars/Olympus"})
+    monkeypatch.setattr(plan, "_zones", lambda: frozenset({"Mars/Olympus"}))
     at = datetime.now(UTC) + timedelta(days=3)
     campaign = await world.draft(plan=Plan(local=at.replace(tzinfo=None), zone="Mars/Olympus"))
     with pytest.raises(Refused, match="does not know this time zone"):
@@ -313,7 +313,7 @@ async def test_a_slice_looks_up_whom_it_needs(world: World) -> None:
 
         connection.execute = explained  # type: ignore[method-assign]
         try:
-            assert await snapshot._fix_slice(connection, known) == (1, False)
+            assert await snapshot._fix_slice(connection, known) == (Counter(waiting=1), False)
         finally:
             connection.execute = ask  # type: ignore[method-assign]
     found = [plans[n + 1] for n, line in enumerate(plans) if "engaged_pkey" in line]
