@@ -10,6 +10,7 @@ from accounts import audit
 from accounts.audit import Logged, Wanted
 from accounts.roles import Right
 from console import menu
+from console.audit import words
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, opened, window
 from console.noun import Noun
@@ -41,6 +42,9 @@ async def show(visit: Visiting) -> Response:
         shown=shown,
         changes=changes(shown) if shown else [],
         opened=opened,
+        told=words.said,
+        leads=words.leads,
+        name_of=words.name_of,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from alarms.model import Alarm, AlarmKind
 from console.alarms.words import needs_me, remedy
+from console.audit.words import leads, said
 from console.charts import share
 from console.ips.board import Cell
 from console.ips.words import figure, note, opens
@@ -80,6 +81,15 @@ def test_a_plan_says_why_it_is_shorter() -> None:
     assert "normal volume of 20000 mails a day are left out" in shorter(
         preset("stages-29", target=20_000), whole, "20000"
     )
+
+
+def test_a_line_of_the_audit_log_is_words_and_leads_to_what_was_changed() -> None:
+    assert said("session.begin") == "Signed in"
+    assert said("campaign.start") == "Campaign: start"
+    assert said("warmup.step-back") == "Warmup: step back"
+    assert leads("campaign.start", "7") == "/campaigns/7"
+    assert leads("campaign.delete", "7") == ""
+    assert leads("suppression.add", "7") == ""
 
 
 def test_nothing_to_do_is_said_so() -> None:
