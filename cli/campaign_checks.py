@@ -5,7 +5,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from campaigns.checking.model import Checks, People
-from campaigns.forecast import HELD, Forecast
+from campaigns.forecast import HELD, Forecast, Hold
 from campaigns.forecasting import Tools
 from campaigns.model import Campaign
 from cli import context
@@ -66,11 +66,13 @@ def show_forecast(found: Forecast, campaign: Campaign) -> None:
 
 
 def ends_in_words(found: Forecast, zone: str) -> str:
-    """One sentence: at today's ramp this ends on Thursday 14:00."""
+    """One sentence: at today's ramp this ends on Thursday 14:00. Where no ramp holds it none is named."""
+    begins = "At today's ramp this" if found.held_by is Hold.RAMP else "This"
     held = f", held by {HELD[found.held_by]}" if found.held_by else ""
     if found.ends_at is None:
-        return f"At today's ramp this is not out within 90 days{held}."
-    return f"At today's ramp this ends on {moment(found.ends_at, found.starts_at, zone)}{held}."
+        return f"{begins} is not out within 90 days{held}."
+    told = moment(found.ends_at, found.starts_at, zone)
+    return f"{begins} ends {'' if told.startswith('today') else 'on '}{told}{held}."
 
 
 def moment(at: datetime | None, since: datetime, zone: str) -> str:
@@ -78,6 +80,8 @@ def moment(at: datetime | None, since: datetime, zone: str) -> str:
     if at is None:
         return "not within 90 days"
     local = at.astimezone(ZoneInfo(zone))
+    if local.date() == since.astimezone(ZoneInfo(zone)).date():
+        return f"today {local:%H:%M} {zone}"
     day = f"{local:%A}" if at - since < _WEEK else f"{local:%Y-%m-%d}"
     return f"{day} {local:%H:%M} {zone}"
 

@@ -1,6 +1,7 @@
 """How `postlane campaigns` shows a campaign: a line of a table, a line of progress, and that again and again."""
 
 import asyncio
+import shlex
 from uuid import UUID
 
 from rich.console import Console
@@ -48,7 +49,10 @@ def show_campaign(found: Campaign, as_json: bool) -> None:
     if wants_json(as_json):
         print_json(broadcast_answer(found))
         return
-    print_table(cells(found) | {"name": called(found)}, COLUMNS)
+    line = cells(found) | {"name": called(found)}
+    if not line["total"]:
+        line |= {"total": "not fixed yet", "delivered": None, "open": None}
+    print_table(line, [one for one in COLUMNS if line[one.key] not in (None, "")])
     tell(progress(found))
 
 
@@ -56,11 +60,23 @@ def progress(found: Campaign) -> str:
     """One line: how far it is, and what is not zero."""
     people = people_face(found)
     total = people.pop("total")
+    if not total:
+        return _before_people(found)
     waits = people["waiting"] + people["queued"] + people["deferred"]
     share = (total - waits) / total if total else 0.0
     parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in people.items() if n)
     why = f" ({found.reason})" if found.reason else ""
     return f"{found.state}{why}: {share:.0%} of {total:,} people done{f'; {parts}' if parts else ''}"
+
+
+def _before_people(found: Campaign) -> str:
+    """Where one is that has no people yet, and what comes next."""
+    if found.state is CampaignState.DRAFT:
+        name = shlex.quote(called(found))
+        return f"A draft. Next: postlane campaigns preview {name}, check {name}, start {name}."
+    if found.state is CampaignState.SENDING:
+        return f"{found.state}: its people are being fixed."
+    return f"{found.state}{f' ({found.reason})' if found.reason else ''}: nobody yet."
 
 
 def watch_campaign(identifier: UUID) -> None:

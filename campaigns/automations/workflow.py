@@ -184,7 +184,7 @@ def _delay(key: str, config: _Config, place: str) -> Delay:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     wait = timedelta(seconds=int(match[1]) * _UNITS[match[2].lower()]) if match else timedelta()
     if not timedelta() < wait <= LONGEST_DELAY:
-        raise invalid(f"{place}.duration", f"it must be a time such as 3 days, at most {LONGEST_DELAY.days}")
+        raise invalid(f"{place}.duration", f"it must be a time such as 3 days, at most {LONGEST_DELAY.days} days")
     return Delay(key, wait, " ".join(str(text).split()))
 
 

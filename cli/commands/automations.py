@@ -1,6 +1,7 @@
 """`postlane automations`: what follows by itself: series, mail on events, campaigns that repeat."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,13 +12,24 @@ from audience.contacts import Contact
 from audience.newly_confirmed import CONFIRMED
 from campaigns import repository as campaigns
 from campaigns.automations import repository, runs, steering, workflow
-from campaigns.automations.model import SCHEDULE, Automation, AutomationState, Run, RunState, WholeRun, Workflow
+from campaigns.automations.model import (
+    SCHEDULE,
+    Automation,
+    AutomationState,
+    Run,
+    RunState,
+    SendBroadcast,
+    WholeRun,
+    Workflow,
+)
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
-from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, shown, wants_json
 from cli.sessions import with_database
 from core.paging import Window
+from core.refusal import Refused
 from store.database import Connection, Database
+from templates import service
 from web.faces.automations import automation_answer, automation_face, run_answer, run_face
 from web.faces.references import deleted
 
@@ -31,17 +43,18 @@ StepsArgument = Annotated[
 ]
 
 _MOST = 1000
+_WORDS = {CONFIRMED: "somebody confirms", SCHEDULE: "a rule"}
 _CANCELLED = "cancelled by hand"
 
 _COLUMNS = (
     Column("name", style="bold"),
     Column("status"),
     Column("trigger", wrap=True),
-    Column("running", drop=2),
-    Column("completed", drop=3),
-    Column("failed", drop=3),
-    Column("next_at", "next", drop=4),
-    Column("id", style="dim", drop=0),
+    Column("running", drop=3),
+    Column("completed", drop=4),
+    Column("failed", drop=4),
+    Column("next_at", "next", drop=2),
+    Column("id", style="dim", drop=5),
 )
 _RUNS = (
     Column("contact", style="bold"),
@@ -120,8 +133,11 @@ def create(
             mail |= {"topic_id": str(await _topic(connection, owner, topic))} if topic else {}
             wanted = [await _step(connection, owner, n, text, mail) for n, text in enumerate(steps, 1)]
             first = {"key": "start", "type": "trigger", "config": trigger}
-            made = workflow.from_json([first, *wanted], None)
-            return await _cells(connection, await steering.create(connection, owner, name, made, state))
+            try:
+                made = workflow.from_json([first, *wanted], None)
+                return await _cells(connection, await steering.create(connection, owner, name, made, state))
+            except Refused as error:
+                raise _of_step(error, steps) from None
 
     _show(with_database(work), as_json)
 
@@ -259,19 +275,40 @@ def _show(cells: dict[str, Any], as_json: bool) -> None:
         return
     print_table([cells], _COLUMNS)
     steps, _ = workflow.to_json(cells["workflow"])
-    print_table([step | {"config": _told(step["config"])} for step in steps], _CONFIGS)
+    print_table([step | {"config": _told(step["config"], cells["broadcasts"])} for step in steps], _CONFIGS)
 
 
-def _told(config: object) -> str:
+def _of_step(error: Refused, steps: Sequence[str]) -> Refused:
+    """The same, with the step as it was typed instead of its place in the API's list."""
+    place = re.match(r"steps\[(\d+)\]", error.field)
+    if place is None or not 0 < int(place[1]) <= len(steps):
+        return error
+    return Refused(error.kind, f"{steps[int(place[1]) - 1]}: {error.reason}", hint=error.hint, code=error.code)
+
+
+def _told(config: object, broadcasts: Mapping[str, str]) -> str:
+    """What a step is told, in words."""
     assert isinstance(config, dict)
-    return ", ".join(f"{name}: {value}" for name, value in config.items() if value)
+    words = {name: value for name, value in config.items() if value}
+    if words.get("event_name") in _WORDS:
+        words["event_name"] = _WORDS[words["event_name"]]
+    if template := words.get("template"):
+        given = ", ".join(f"{name} = {shown(value)}" for name, value in template["variables"].items())
+        words["template"] = template["id"] + (f" with {given}" if given else "")
+    if broadcast := words.pop("broadcast_id", None):
+        words["campaign"] = broadcasts.get(broadcast, broadcast)
+    return ", ".join(f"{name.removesuffix('_name')}: {shown(value)}" for name, value in words.items())
 
 
 async def _cells(connection: Connection, automation: Automation) -> dict[str, Any]:
     steps = await repository.workflow_of(connection, automation)
     found = (await runs.counts(connection, [automation.id])).get(automation.id, {})
     counted = {state.value: found.get(state.value, 0) for state in RunState}
-    extra = {"automation": automation, "workflow": steps, "trigger": _begins(steps)}
+    names = {str(one.broadcast_id): "" for one in steps.steps if isinstance(one, SendBroadcast)}
+    if names:
+        every = (await campaigns.page(connection, automation.application_id, Window(_MOST))).entries
+        names = {str(one.id): one.name for one in every if str(one.id) in names and one.name}
+    extra = {"automation": automation, "workflow": steps, "trigger": _begins(steps), "broadcasts": names}
     return automation_face(automation) | counted | extra
 
 
@@ -299,6 +336,12 @@ async def _step(
     if what == "wait":
         return {"key": f"wait-{number}", "type": "delay", "config": {"duration": value}}
     if what == "send":
+        try:
+            await service.find(connection, owner, value)
+        except Refused:
+            raise CliError(
+                "not_found", f"There is no template {value}.", "`postlane templates list` shows them."
+            ) from None
         return {"key": f"send-{number}", "type": "send_email", "config": {"template": {"id": value}, **mail}}
     broadcast = await _campaign(connection, owner, value)
     return {"key": f"send-{number}", "type": "send_broadcast", "config": {"broadcast_id": str(broadcast)}}

@@ -4,8 +4,8 @@
 what has not left.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,21 +29,18 @@ from web.faces.references import reference
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
 
 
-def _mark(captured: bool) -> str:
-    """What was captured never left: its "delivered" is nobody's mailbox."""
-    return "captured" if captured else ""
-
+_SHORT = 13
+"""Characters of an id that say when its mail was accepted, to the millisecond."""
 
 _COLUMNS = (
     Column("message", style="cyan"),
-    Column("accepted_at", "accepted", drop=2),
-    Column("lane", drop=3),
+    Column("accepted_at", "accepted", drop=3),
+    Column("lane", drop=4),
     Column("recipient", drop=0),
     Column("subject", wrap=True),
     Column("state", style="bold", drop=0),
-    Column("captured", show=_mark, drop=1),
-    Column("attempts", justify="right", drop=4),
-    Column("next_attempt_at", "next attempt", drop=3),
+    Column("attempts", "tries", justify="right", drop=2),
+    Column("next_attempt_at", "next attempt", drop=4),
 )
 
 _EVENT_COLUMNS = (
@@ -87,7 +84,8 @@ def list_messages(
         async with database.connection() as connection:
             return await search.find(connection, wanted)
 
-    emit(with_database(work), message_face, as_json=as_json, columns=_COLUMNS, empty="No such messages.")
+    found = with_database(work)
+    emit(found, message_face, cells=_shortened(found), as_json=as_json, columns=_COLUMNS, empty="No such messages.")
 
 
 @app.command()
@@ -97,7 +95,7 @@ def show(email: EmailArgument, as_json: JsonOption = False) -> None:
     if wants_json(as_json):
         print_json(email_detail(found.email) | {"events": timeline(found.email, found.events)})
         return
-    print_table(found.rows, _COLUMNS)
+    print_table([_cells(row) for row in found.rows], _COLUMNS)
     say("")
     print_table(found.events, _EVENT_COLUMNS, empty="Nothing has happened to it yet.")
 
@@ -182,6 +180,24 @@ def _history(email: str, *, asks_next: bool = False) -> _History:
     if not found.rows:
         raise _unknown(email)
     return found
+
+
+def _cells(row: search.MessageRow) -> dict[str, object]:
+    """A message's line. What was captured never left: its "delivered" is nobody's mailbox."""
+    return asdict(row) | {"state": f"captured (as {row.state})" if row.captured else row.state}
+
+
+def _shortened(rows: Sequence[search.MessageRow]) -> Callable[[search.MessageRow], dict[str, object]]:
+    """The same with as much of the id as tells the mails of this list apart, and the recipient's number behind it
+    where it is not the only one: `why` and `show` take it so."""
+    emails = {row.message.partition("/")[0] for row in rows}
+    length = next((n for n in range(_SHORT, 36) if len({one[:n] for one in emails}) == len(emails)), 36)
+
+    def cells(row: search.MessageRow) -> dict[str, object]:
+        email, _, position = row.message.partition("/")
+        return _cells(row) | {"message": email[:length].rstrip("-") + (f"/{position}" if position != "0" else "")}
+
+    return cells
 
 
 async def _meant(connection: Connection, text: str) -> tuple[UUID, int | None]:

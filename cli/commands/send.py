@@ -12,8 +12,15 @@ from urllib.parse import urlsplit
 import typer
 
 from cli import context
-from cli.output import CliError, JsonOption, emit, say
+from cli.output import CliError, Column, JsonOption, emit, print_table, say, tell, wants_json
 from core.queues import Lane
+
+_COLUMNS = (
+    Column("recipient", drop=0),
+    Column("state", style="bold", drop=0),
+    Column("reply", wrap=True),
+    Column("next_attempt_at", "next attempt", drop=2),
+)
 
 ENDED = {"delivered", "bounced", "suppressed", "failed", "canceled"}
 
@@ -51,7 +58,12 @@ def send(
     body |= {"text": sys.stdin.read() if text == "-" else text or ("" if html else "Sent by postlane send.")}
     body |= {"scheduled_at": at} if at else {}
     email = str(_call(url, key, "POST", "/emails", body)["id"])
-    emit(_outcome(url, key, email, 0 if at else wait), cells=_cells, as_json=as_json)
+    outcome = _outcome(url, key, email, 0 if at else wait)
+    if wants_json(as_json) or "recipients" not in outcome:
+        emit(outcome, as_json=as_json)
+        return
+    print_table(_rows(outcome, _call(url, key, "GET", f"/emails/{email}/events")["data"]), _COLUMNS)
+    tell(f"Its whole story: postlane messages why {email}", style="dim")
 
 
 def _topic_id(url: str, key: str, topic: str) -> str:
@@ -84,9 +96,17 @@ def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def _cells(found: dict[str, Any]) -> dict[str, object]:
-    recipients = {one["recipient"]: one["state"] for one in found.get("recipients", ())}
-    return {"id": found["id"], "last_event": found.get("last_event", "accepted"), "recipients": recipients}
+def _rows(found: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, object]]:
+    """What became of it for each recipient, with the last reply that it got."""
+    replies = {one["recipient"]: f"{one['code'] or ''} {one['reply']}".strip() for one in events if one["reply"]}
+    return [
+        one | {"reply": replies.get(one["recipient"], one["waits_for"]), "state": _state(one)}
+        for one in found["recipients"]
+    ]
+
+
+def _state(one: dict[str, Any]) -> str:
+    return f"captured (as {one['state']})" if one["captured"] else str(one["state"])
 
 
 def _call(url: str, key: str, method: str, path: str, body: object = None) -> Any:

@@ -135,6 +135,6 @@ def test_a_campaign_is_looked_at_before_it_begins(
     lines = re.sub("\x1b\\[[0-9;]*m", "", str(shown.out)).splitlines()
     assert shown.status == 0 and all(len(line) <= 80 for line in lines[:-2]), shown.out
     assert "1 people, of whom 1 may get it." in str(shown.out)
-    assert "At today's ramp this is not out within 90 days, held by no IP that may send." in str(shown.out)
+    assert "This is not out within 90 days, held by no IP that may send." in str(shown.out)
     started = filled("campaigns", "start", "Spring", "--yes")
     assert started.status == 0 and "missing_variables" in str(started.out)
