@@ -29,9 +29,6 @@ from web.faces.references import reference
 app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
 
 
-_SHORT = 13
-"""Characters of an id that say when its mail was accepted, to the millisecond."""
-
 _COLUMNS = (
     Column("message", style="cyan"),
     Column("accepted_at", "accepted", drop=3),
@@ -190,12 +187,11 @@ def _cells(row: search.MessageRow) -> dict[str, object]:
 def _shortened(rows: Sequence[search.MessageRow]) -> Callable[[search.MessageRow], dict[str, object]]:
     """The same with as much of the id as tells the mails of this list apart, and the recipient's number behind it
     where it is not the only one: `why` and `show` take it so."""
-    emails = {row.message.partition("/")[0] for row in rows}
-    length = next((n for n in range(_SHORT, 36) if len({one[:n] for one in emails}) == len(emails)), 36)
+    short = ids.shortened(row.message.partition("/")[0] for row in rows)
 
     def cells(row: search.MessageRow) -> dict[str, object]:
         email, _, position = row.message.partition("/")
-        return _cells(row) | {"message": email[:length].rstrip("-") + (f"/{position}" if position != "0" else "")}
+        return _cells(row) | {"message": short[email] + (f"/{position}" if position != "0" else "")}
 
     return cells
 
