@@ -31,7 +31,7 @@ _log = get_logger(__name__)
 _NEEDS: Final = "postlane_needs"
 _LARGEST: Final = "postlane_largest_form"
 _SAFE: Final = frozenset({"GET", "HEAD"})
-TIMED: Final = frozenset({"div#live", "div#map", "div#progress"})
+TIMED: Final = frozenset({"div#figures", "div#live", "div#map", "div#progress"})
 """Parts of pages that refresh themselves, as htmx names them: nobody uses a session by leaving one of them open."""
 KEY_FIELD: Final = "form_key"
 """The hidden field of every form."""

@@ -117,7 +117,7 @@ SELECT lane, destination, count(*), count(*) FILTER (WHERE q.due_at <= now() AND
 
 _STANDING: Final = """
 SELECT count(*), count(*) FILTER (WHERE attempts > 0)
-  FROM (SELECT attempts FROM delivery_queue LIMIT %(limit)s) AS some
+  FROM (SELECT attempts FROM delivery_queue LIMIT %(limit)s) AS counted
 """
 
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from audience import choices, topics
+from audience.choices import MoveStands
 from audience.topics import Subscription
 from messages import choosing
 from store.database import Database
@@ -86,7 +87,7 @@ async def test_who_moves_decides_for_both_addresses_alone(database: Database) ->
     bob = person("bob@example.com")
     now = datetime.now(UTC)
     async with database.transaction() as first, database.transaction() as second:
-        await choices.move_stands(first, bob, ANN, now)
+        assert await choices.move_stands(first, bob, ANN, now) is MoveStands.FORGOTTEN, "nobody asked for it"
         for address in (ANN, bob.address):
             key = f"{APPLICATION} {address}"
             cursor = await second.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [key])
@@ -96,7 +97,7 @@ async def test_who_moves_decides_for_both_addresses_alone(database: Database) ->
 async def test_two_who_move_across_each_other_both_arrive(database: Database) -> None:
     async def cross(who: str, to: str) -> None:
         async with database.transaction() as connection:
-            await choices.move_stands(connection, person(who), to, datetime.now(UTC))
+            assert await choices.move_stands(connection, person(who), to, datetime.now(UTC)) is not MoveStands.DONE
             await choosing.move(connection, person(who), to, LINK)
 
     for _ in range(5):
