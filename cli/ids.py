@@ -1,7 +1,7 @@
 """Which thing is meant: the whole id, enough of its beginning (or end) to be the only one, or the name it goes by."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -11,9 +11,6 @@ from core.visible import on_one_line
 
 SHORTEST: Final = 4
 """Letters of an id that a person has to type at least: fewer are a slip of the finger."""
-
-_TOLD: Final = 13
-"""Characters of an id in a table at least: those say when it was made, to the millisecond."""
 
 LISTED: Final = 10
 """Candidates named in an error. That there are more is said, and not how many: a reader asks for one more than this."""
@@ -49,13 +46,6 @@ def ambiguous(text: str, noun: str, candidates: Sequence[Candidate]) -> CliError
     more = ["and more"] if len(candidates) > LISTED else []
     listed = "\n".join(f"  {line}" for line in (*lines, *more))
     return CliError("ambiguous", f"{text} could be more than one {noun}:\n{listed}", "Give more of the id.")
-
-
-def shortened(found: Iterable[UUID | str]) -> dict[str, str]:
-    """Each id with as much of its beginning as tells it from the others of a table: to be typed, and to save width."""
-    texts = {str(one) for one in found}
-    length = next((n for n in range(_TOLD, 36) if len({one[:n] for one in texts}) == len(texts)), 36)
-    return {one: one[:length].rstrip("-") for one in texts}
 
 
 def beginning(text: str) -> tuple[UUID, UUID] | None:

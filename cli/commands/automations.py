@@ -23,7 +23,7 @@ from campaigns.automations.model import (
     Workflow,
 )
 from cli.application import ApplicationOption, YesOption, chosen, confirm
-from cli.ids import Candidate, shortened, the_one
+from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, shown, wants_json
 from cli.sessions import with_database
 from core.paging import Window
@@ -90,8 +90,6 @@ def list_automations(application: ApplicationOption = "", as_json: JsonOption = 
     if wants_json(as_json):
         print_json([automation_face(row["automation"]) for row in rows])
         return
-    short = shortened(row["id"] for row in rows)
-    rows = [row | {"id": short[str(row["id"])]} for row in rows]
     print_table(rows, _COLUMNS, empty="No automations yet: `postlane automations create` makes one.")
 
 
@@ -207,11 +205,10 @@ def list_runs(
             return found, await contacts.by_ids(connection, [one.contact_id for one in found])
 
     found, people = with_database(work)
-    short = shortened(one.id for one in found)
 
     def cells(run: Run) -> dict[str, object]:
         who = people.get(run.contact_id)
-        return run_face(run) | {"id": short[str(run.id)], "contact": who.email if who else run_face(run)["contact_id"]}
+        return run_face(run) | {"contact": who.email if who else run_face(run)["contact_id"]}
 
     emit(found, run_face, cells=cells, as_json=as_json, columns=_RUNS, empty="Nobody has entered it yet.")
 
@@ -276,7 +273,7 @@ def _show(cells: dict[str, Any], as_json: bool) -> None:
     if wants_json(as_json):
         print_json(automation_answer(cells["automation"], cells["workflow"]))
         return
-    print_table([cells | {"id": shortened([cells["id"]])[str(cells["id"])]}], _COLUMNS)
+    print_table([cells], _COLUMNS)
     steps, _ = workflow.to_json(cells["workflow"])
     print_table([step | {"config": _told(step["config"], cells["broadcasts"])} for step in steps], _CONFIGS)
 

@@ -4,7 +4,7 @@
 what has not left.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 from uuid import UUID
@@ -81,8 +81,9 @@ def list_messages(
         async with database.connection() as connection:
             return await search.find(connection, wanted)
 
-    found = with_database(work)
-    emit(found, message_face, cells=_shortened(found), as_json=as_json, columns=_COLUMNS, empty="No such messages.")
+    emit(
+        with_database(work), message_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty="No such messages."
+    )  # fmt: skip
 
 
 @app.command()
@@ -182,18 +183,6 @@ def _history(email: str, *, asks_next: bool = False) -> _History:
 def _cells(row: search.MessageRow) -> dict[str, object]:
     """A message's line. What was captured never left: its "delivered" is nobody's mailbox."""
     return asdict(row) | {"state": f"captured (as {row.state})" if row.captured else row.state}
-
-
-def _shortened(rows: Sequence[search.MessageRow]) -> Callable[[search.MessageRow], dict[str, object]]:
-    """The same with as much of the id as tells the mails of this list apart, and the recipient's number behind it
-    where it is not the only one: `why` and `show` take it so."""
-    short = ids.shortened(row.message.partition("/")[0] for row in rows)
-
-    def cells(row: search.MessageRow) -> dict[str, object]:
-        email, _, position = row.message.partition("/")
-        return _cells(row) | {"message": short[email] + (f"/{position}" if position != "0" else "")}
-
-    return cells
 
 
 async def _meant(connection: Connection, text: str) -> tuple[UUID, int | None]:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from _pytest.capture import CaptureIO
 
 from campaigns.automations import running
 from tests.integration.cli.commands import Postlane, in_database
@@ -65,21 +64,3 @@ def test_wrong_steps_and_triggers_are_told(filled: Postlane) -> None:
     assert filled("events", "define", "x", "--field", "a=number").out["schema"] == {"a": "number"}
     assert filled("events", "define", "x").out["schema"] is None
     assert filled("events", "delete", "x", "--yes").out["deleted"] is True
-
-
-def test_on_a_terminal_people_campaigns_and_triggers_are_named(
-    filled: Postlane, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(CaptureIO, "isatty", lambda _self: True)
-    monkeypatch.setenv("COLUMNS", "100")
-    shown = str(filled("automations", "create", "Trial", "--confirmed", "send=hello", "wait=3 days", "send=hello").out)
-    assert "somebody confirms" in shown
-    assert "template: hello" in shown
-    assert "{" not in shown
-    filled("automations", "create", "Told", "--event", "trial.started", "send=hello", "--enable")
-    assert "ann@one.example" in str(filled("events", "send", "trial.started", "--email", "ann@one.example").out)
-    (line,) = (one for one in str(filled("automations", "runs", "Told").out).splitlines() if "ann@one.example" in one)
-    assert "running" in line
-    wrong = filled("automations", "create", "Long", "--event", "x", "send=hello", "wait=900 days", "send=hello")
-    assert "wait=900 days: it must be" in wrong.said
-    assert "no template none" in filled("automations", "create", "No", "--event", "x", "send=none").said

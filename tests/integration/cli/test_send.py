@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from _pytest.capture import CaptureIO
 
 from core import settings as core_settings
 from store.database import Database
@@ -37,9 +36,7 @@ def stored(database_url: str) -> list[tuple[object, ...]]:
     return in_database(database_url, read)
 
 
-def test_mail_is_accepted_and_its_outcome_told(
-    sends: Postlane, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mail_is_accepted_and_its_outcome_told(sends: Postlane, database_url: str) -> None:
     answer = sends("send", *FROM, *TO, "--to", "eve@two.example", "--subject", "Hi", "--text", "there", "--wait", "0.3")
 
     assert answer.status == 0, answer.said
@@ -47,16 +44,6 @@ def test_mail_is_accepted_and_its_outcome_told(
     states = {one["recipient"]: one["state"] for one in answer.out["recipients"]}
     assert states == {"bob@one.example": "queued", "eve@two.example": "queued"}
     assert stored(database_url) == [("Hi", "there", None, "transactional")]
-
-    monkeypatch.setattr(CaptureIO, "isatty", lambda _self: True)
-    monkeypatch.setenv("COLUMNS", "80")
-    shown = str(sends("send", *FROM, *TO, "--wait", "0").out)
-    assert "queued" in shown
-    assert "postlane messages why" in shown
-    told = str(sends("messages", "list").out)
-    assert "Test from Postlane" in told
-    short = next(one.split()[0] for one in told.splitlines() if "Test from Postlane" in one).split("m")[-1]
-    assert sends("messages", "why", short).status == 0, told
 
 
 def test_html_stream_and_schedule(sends: Postlane, database_url: str, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def _fault(out: str, said: str, width: int, ids: Collection[str]) -> str:
     """What is wrong with what a terminal shows; "" when nothing is."""
     if _UNSEEN.search(out + said):
         return "steers the terminal"
-    if "…" in out or not all(one[:13] in out for one in ids):  # a table tells so much of an id at least
+    if "…" in out or not all(one in out for one in ids):
         return "is cut"
     return "is too wide" if any(len(line) > width and _is_row(line) for line in out.splitlines()) else ""
 
