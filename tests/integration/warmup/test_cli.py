@@ -130,7 +130,8 @@ def test_simulate_and_presets_need_no_server(warmup: Postlane, monkeypatch: pyte
 def test_tables_for_people(warmup: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
-    assert "takes over from" in warmup("start", IP, "--plan", "plus-30").out
+    started = warmup("start", IP, "--plan", "plus-30").out
+    assert "(21 stages)" in started and "takes over from" not in started, "from nobody"
     assert "1 of 21" in warmup("list").out
     shown = warmup("show", IP).out
     assert "gmail" in shown
