@@ -203,16 +203,18 @@ def test_what_cannot_run_here_can_be_parsed(block: Block) -> None:
 RUN = [block for block in BLOCKS if not block.among(NOT_RUN) and not block.among(SHOWN)]
 
 
-@pytest.mark.parametrize("page", list(dict.fromkeys(block.page for block in RUN)))
-def test_every_snippet_works_as_it_stands(page: str, desk: Desk) -> None:
-    """Page by page, in the order of reading: a page may take what those before it left."""
-    wrong = []
-    for line in GIVEN.get(page, ()):
-        desk.shell(line)
+@pytest.mark.timeout(900)  # all pages, on a busy machine
+def test_every_snippet_works_as_it_stands(desk: Desk) -> None:
+    """In the order of reading: a page may take what those before it left."""
+    page, wrong = "", []
     for block in RUN:
-        if block.page != page or block.language == "js":
+        if block.language == "js":
             continue
+        given = GIVEN.get(block.page, ()) if block.page != page else ()
+        page = block.page
         try:
+            for line in given:
+                desk.shell(line)
             _RUNNERS[block.language](desk, block)
         except AssertionError as error:
             wrong.append(f"{block.name}\n{str(error)[-1500:]}")
