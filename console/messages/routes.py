@@ -16,6 +16,7 @@ from fastapi import APIRouter, Response
 from accounts.audit import Entry
 from accounts.roles import Right
 from console import menu
+from console.frames import framed
 from console.guard import ConsoleRoute, needs
 from console.listing import ROWS, Listed, listed, opened, text_window
 from console.messages import asked, found
@@ -48,11 +49,6 @@ _YEAR: Final = timedelta(days=366)
 _SHOWN_SOURCE: Final = 512 * 1024
 """Bytes of a source that a page shows; the file has all of them."""
 TABS: Final = (("", "Story"), ("html", "HTML"), ("text", "Text"), ("source", "Source"))
-
-_FRAME_POLICY: Final = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; "
-    "base-uri 'none'; sandbox"
-)
 
 
 @router.get("/messages")
@@ -105,11 +101,7 @@ async def frame(visit: Visiting, email_id: UUID, position: int) -> Response:
     async with visit.given.database.connection() as connection:
         _, email = await found.email_of(connection, visit, email_id)
         html = email.html or (parsed(await source(connection, email) or b"").html if not email.text else "") or ""
-    return Response(
-        html.encode("utf-8", "replace"),
-        headers={"content-security-policy": _FRAME_POLICY, "x-frame-options": "SAMEORIGIN"},
-        media_type="text/html",
-    )
+    return framed(html)
 
 
 @router.get("/messages/{email_id}/{position}/source.eml")
