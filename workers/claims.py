@@ -16,8 +16,9 @@ from store.database import Database, DatabaseUnavailableError
 
 _log = get_logger(__name__)
 
-FRESH_SECONDS = 1.0
-"""A suppression check older than this is made again right before `MAIL FROM`."""
+FRESH_SECONDS = 0.75
+"""A suppression check older than this is made again right before `MAIL FROM`. A second is promised; a mail needs some of
+it to reach its server."""
 
 YOUNG_SECONDS = 3.0
 """Mail that is not sent so long after its claim waits for a slow server, not for us."""
@@ -79,7 +80,7 @@ class ClaimKeeper:
 
 class Permit:
     """May this message of a batch be sent now? The claim's own check serves for a second, then the store is asked
-    again for all that is left of the batch. Fails closed: no answer, no send.
+    again for all that is left of the batch. Fails closed: no answer within that second, no send.
 
     It also knows what is on the wire, which only an outcome can take out of the batch."""
 
@@ -101,13 +102,9 @@ class Permit:
 
     async def allows(self, ref: MessageRef) -> bool:
         """True: go on with it, and ask `departs` within a second."""
-        came = time.monotonic()
-        if came > self._until:
-            return False
-        if came - self._checked > FRESH_SECONDS:
+        while not self._fresh() and time.monotonic() <= self._until:
             async with self._asking:
-                # Whoever asked after we came has asked for us too, however long the answer took.
-                if self._checked < came:
+                if not self._fresh():  # nobody has asked while this one waited
                     await self._ask()
         return time.monotonic() <= self._until and ref in self._allowed and ref in self._left
 
@@ -157,12 +154,19 @@ class Permit:
         """Whether `stop` was called."""
         return self._until == float("-inf")
 
+    def _fresh(self) -> bool:
+        return time.monotonic() - self._checked <= FRESH_SECONDS
+
     async def _ask(self) -> None:
+        """An answer is as old as its question: one that took longer than it is good for is asked for again. A missing
+        one is a no to all who wait."""
         asked = time.monotonic()
         try:
             async with self._database.connection() as connection:
                 self._allowed = await claim.still_sendable(connection, list(self._left), self._worker)
+                self._checked = asked
         except DatabaseUnavailableError as error:
             _log.warning("suppression_not_answered", error=str(error))
-            self._allowed = set()
-        self._checked = asked
+            self._allowed, self._checked = set(), time.monotonic()
+        if not self._fresh():
+            _log.warning("suppression_answered_late", seconds=round(time.monotonic() - asked, 1))

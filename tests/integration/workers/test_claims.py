@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages import claim
 from messages.model import MessageRef
-from store.database import Database
+from store.database import Connection, Database
 from tests.integration.messages.emails import execute, make_partitions, new_email, refs, rows, store, suppress, waiting
 from workers.claims import FRESH_SECONDS, ClaimKeeper, Permit
 
@@ -90,7 +91,7 @@ async def test_many_that_wait_share_a_missing_answer(away: Database, held: list[
 async def test_those_that_wait_share_a_slow_answer(
     database: Database, held: list[MessageRef], database_url: str
 ) -> None:
-    """The question was asked after they came, so its answer is right for them, however long it took."""
+    """Its answer came too late to be good, and the next one is for all of them too."""
     asked = permit(database, held, age=FRESH_SECONDS + 0.1)
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute("LOCK TABLE suppressions IN ACCESS EXCLUSIVE MODE")
@@ -102,6 +103,29 @@ async def test_those_that_wait_share_a_slow_answer(
 
     assert found == [True] * 60
     assert time.monotonic() - started < 1
+
+
+async def test_an_answer_older_than_it_is_good_for_is_asked_for_again(
+    database: Database, held: list[MessageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list was read, and then the machine slept: meanwhile somebody has had enough."""
+    asked = permit(database, held, age=FRESH_SECONDS + 0.1)
+    read = claim.still_sendable
+    answers = 0
+
+    async def sleepy(connection: Connection, refs: Sequence[MessageRef], worker: UUID) -> set[MessageRef]:
+        nonlocal answers
+        answers += 1
+        answer = await read(connection, refs, worker)
+        if answers == 1:
+            await suppress(database, "bob@example.com")
+            await asyncio.sleep(FRESH_SECONDS + 0.1)
+        return answer
+
+    monkeypatch.setattr(claim, "still_sendable", sleepy)
+
+    assert await asyncio.gather(*(asked.departs(ref) for ref in held)) == [True, False, True]
+    assert answers == 2
 
 
 async def test_lost_claim_is_not_sent(database: Database, held: list[MessageRef]) -> None:
