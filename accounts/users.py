@@ -94,6 +94,18 @@ async def every(connection: Connection) -> list[User]:
     return [_user(row) for row in await (await connection.execute(f"{_SELECT} ORDER BY u.key")).fetchall()]
 
 
+async def developers_of(connection: Connection, application_id: UUID) -> list[User]:
+    """Who looks after this application's sending: its own developers, else those of all; not who is disabled."""
+    mine = [
+        one
+        for one in await every(connection)
+        if one.role is Role.DEVELOPER
+        and one.disabled_at is None
+        and (not one.applications or application_id in one.applications)
+    ]
+    return [one for one in mine if one.applications] or mine
+
+
 async def any_exists(connection: Connection) -> bool:
     """Whether somebody can be signed in at all."""
     return await (await connection.execute("SELECT 1 FROM console_users LIMIT 1")).fetchone() is not None

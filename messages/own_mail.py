@@ -80,6 +80,16 @@ async def written(connection: Connection, mail: OwnMail, now: datetime) -> NewEm
     )
 
 
+async def own_sender(connection: Connection, application_id: UUID) -> str | None:
+    """What an application that has no say in it sends as: a name at its first verified domain. None: it has none."""
+    cursor = await connection.execute(
+        "SELECT name FROM domains WHERE application_id = %s AND status = 'verified' ORDER BY created_at LIMIT 1",
+        [application_id],
+    )
+    row = await cursor.fetchone()
+    return f"Postlane <postlane@{row[0]}>" if row else None
+
+
 async def check_sender(connection: Connection, sender: str) -> None:
     """Whether mail could leave as this sender now. Raises NoSenderError."""
     try:

@@ -1,14 +1,17 @@
 """The alarm about a webhook that was switched off, and what ends it."""
 
 from collections.abc import Awaitable, Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from accounts import users
+from accounts.roles import Role
+from accounts.users import NewUser
 from alarms.model import AlarmKind
 from alarms.repository import open_alarms
 from store.database import Connection, Database
-from tests.integration.messages.emails import APPLICATION, execute
+from tests.integration.messages.emails import APPLICATION, execute, make_partitions, rows
 from tests.integration.webhooks.outbox import make_endpoint
 from webhooks import endpoints
 from webhooks.endpoints import DISABLED, ENABLED, Change
@@ -52,6 +55,37 @@ async def test_one_that_was_switched_off_is_told_until_somebody_acts(
     async with database.transaction() as connection:
         await end(connection, one)
     assert [subject for _, subject, _, _ in await told(database)] == [f"shop.example {other}"]
+
+
+async def test_those_who_look_after_the_application_get_one_mail(database: Database) -> None:
+    """Its own developers; neither those of others, nor who is disabled, nor who does something else."""
+    endpoint, other = await make_endpoint(database), uuid4()
+    await make_partitions(database)
+    await execute(
+        database,
+        "INSERT INTO domains (id, application_id, name, return_path_domain, status)"
+        " VALUES (gen_random_uuid(), %s, 'acme.example', 'x', 'verified')",
+        [APPLICATION],
+    )
+    async with database.transaction() as connection:
+        for email, role, applications in [
+            ("dev@us.example", Role.DEVELOPER, (APPLICATION,)),
+            ("gone@us.example", Role.DEVELOPER, (APPLICATION,)),
+            ("elsewhere@us.example", Role.DEVELOPER, (other,)),
+            ("everywhere@us.example", Role.DEVELOPER, ()),
+            ("sells@us.example", Role.MARKETER, (APPLICATION,)),
+        ]:
+            made = await users.create(connection, NewUser(email, role, applications=applications))
+            if email.startswith("gone"):
+                await users.disable(connection, made)
+    await execute(database, OFF, [endpoint])
+    await told(database)
+
+    written = 'SELECT e.sender, e."to", c.body FROM emails e JOIN contents c ON c.id = e.content_id'
+    ((sender, to, text),) = await rows(database, written)
+    assert (sender, to) == ("Postlane <postlane@acme.example>", ["dev@us.example"])
+    assert "it answered 410 Gone" in text
+    assert f"postlane webhooks update {endpoint} --enable --application {APPLICATION}" in text
 
 
 async def test_one_that_its_owner_switched_off_is_no_alarm(database: Database) -> None:
