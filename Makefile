@@ -39,11 +39,11 @@ run: $(VENV)/run.stamp ## Run everything here, with a demo; Ctrl-C stops, a seco
 test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a part of it
 	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),@$(MAKE) --no-print-directory test-small test-whole)
 
-# Small tests share the processors, one more at a time than there are: many wait for something. One that fails is judged
+# Small tests share the processors, two more at a time than there are: many wait for something. One that fails is judged
 # once more, alone: what was late because of its neighbours passes then, is named, and wants to be mended. A file stays in
 # one process, for what its tests share; scenarios and chaos stay where their Postlane runs, wait half of their time, and
-# are judged once: with three on two processors, four at most.
-CROWD = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+# are judged once: four at a time at most.
+CROWD = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 2)')
 
 test-small: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n $(CROWD) --dist loadfile --no-loadscope-reorder tests/unit tests/integration || $(BIN)/python -m tests.again

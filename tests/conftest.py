@@ -15,6 +15,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import structlog
+from hypothesis.internal.conjecture import providers
 
 from store.database import Database
 from tests import order
@@ -24,6 +25,10 @@ from tests.servers import TestServers, empty_redis, make_template, shared_server
 # What 50 examples do not find in one run, the next runs find: each draws others.
 hypothesis.settings.register_profile("any machine", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("any machine")
+
+# Hypothesis would read the source of every module of ours, in each process, for constants to draw: seconds of
+# processor time for examples that tests here name themselves.
+providers.is_local_module_file = lambda _path: False
 
 _FOLDER = "POSTLANE_TEST_RUN_FOLDER"
 _OWNER = "POSTLANE_TEST_RUN_OWNER"
