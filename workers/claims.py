@@ -17,8 +17,8 @@ from store.database import Database, DatabaseUnavailableError
 _log = get_logger(__name__)
 
 FRESH_SECONDS = 0.75
-"""A suppression check older than this is made again right before `MAIL FROM`. A second is promised; a mail needs some of
-it to reach its server."""
+"""A suppression check older than this is made again right before `MAIL FROM`. A second is promised; a mail needs some
+of it to reach its server."""
 
 YOUNG_SECONDS = 3.0
 """Mail that is not sent so long after its claim waits for a slow server, not for us."""

@@ -59,8 +59,8 @@ def letter(endpoint: Endpoint) -> str:
     """The mail to developers."""
     return (
         f"{endpoint.url}\nwas switched off: {endpoint.disabled_reason}.\n\n"
-        "It is told of nothing until it is switched on again, and what happens meanwhile is not recorded for it. Events\n"
-        "that failed before can be replayed. When the address answers again:\n\n"
+        "It is told of nothing until it is switched on again, and what happens meanwhile is not recorded\n"
+        "for it. Events that failed before can be replayed. When the address answers again:\n\n"
         f"  postlane webhooks update {endpoint.id} --enable --application {endpoint.application_id}\n\n"
         "or enable it in the console, under Webhooks.\n"
     )
