@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Final
 from fastapi import Depends, Request
 
 from accounts.directory import OPERATOR, Caller
+from api.auditing import CALLER
 from api.deps import Deps, deps
 from api.errors import ApiError
 from api.limits import take
@@ -22,8 +23,6 @@ from api.openapi import GUARD
 from web.bodies import BoundedRoute
 
 _SCHEME = "bearer "
-_KNOWN: Final = "postlane.caller"
-"""Key in the ASGI scope: who was let in, by the guard that let them in."""
 
 
 async def caller(request: Request) -> Caller:
@@ -119,7 +118,7 @@ def _refuse_nul(request: Request) -> None:
 
 async def _key(request: Request) -> Caller:
     """Whose key it is, asked and counted once a request, whoever asks."""
-    known: Caller | None = request.scope.get(_KNOWN)
+    known: Caller | None = request.scope.get(CALLER)
     if known is not None:
         return known
     collaborators: Deps = deps(request)
@@ -128,7 +127,7 @@ async def _key(request: Request) -> Caller:
     if found is None:
         raise ApiError("invalid_api_key", "The API key is not valid.")
     take(request, found.key_id)
-    request.scope[_KNOWN] = found
+    request.scope[CALLER] = found
     return found
 
 

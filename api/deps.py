@@ -1,10 +1,11 @@
 """What routes work with, built once per process by `api/app` and handed to every request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
 from accounts.directory import Directory
+from api.auditing import audited
 from audience.topics import TopicBook
 from core.clock import Clock
 from core.publish import HintPublisher
@@ -33,6 +34,8 @@ class Deps:
 
 
 def deps(request: Request) -> Deps:
-    """The collaborators of this process; a FastAPI dependency."""
+    """The collaborators of this process; a FastAPI dependency. What a request of a key changes through them stands in
+    the audit log."""
     found: Deps = request.app.state.deps
-    return found
+    database = audited(found.database, request.scope)
+    return found if database is found.database else replace(found, database=database)

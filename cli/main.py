@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cli.called import marked
 from cli.output import print_error
 from core.errors import PostlaneError
 
@@ -103,7 +104,7 @@ def _load(entry: Entry) -> Any:  # Typer does not export the type of a command
         parent.add_typer(found, name=entry.name)
     else:
         parent.command(name=entry.name)(found)
-    return typer.main.get_group(parent).commands[entry.name]
+    return marked(typer.main.get_group(parent).commands[entry.name], (entry.name,))
 
 
 class LazyGroup(TyperGroup):

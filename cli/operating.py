@@ -31,15 +31,22 @@ SHOWN_USES: Final = 3
 
 def by() -> str:
     """Who did it, for the story."""
-    try:
-        return f"{getpass.getuser()} on the command line"
-    except (KeyError, OSError):  # a user without an entry, as in some containers
-        return "the command line"
+    user = _user()
+    return f"{user} on the command line" if user else "the command line"
 
 
 def actor() -> Actor:
     """The same for the audit log."""
-    return Actor(by(), "cli")
+    user = _user()
+    return Actor(f"command line ({user})" if user else "command line", "cli")
+
+
+def _user() -> str:
+    """The account of the machine; "" for one without an entry, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def asked_password() -> str:

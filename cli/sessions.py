@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from cli import context
+from cli.auditing import audited
 from core.settings import Settings
 from store.database import Database
 
@@ -18,7 +19,8 @@ def quiet_pools() -> None:
 
 
 def with_database(work: Callable[[Database], Awaitable[T]], settings: Settings | None = None) -> T:
-    """Run `work` with an open database. Raises ConfigurationError or DatabaseUnavailableError."""
+    """Run `work` with an open database, which notes what a command changes. Raises ConfigurationError,
+    DatabaseUnavailableError."""
     found = settings or context.settings()
     quiet_pools()
 
@@ -26,7 +28,7 @@ def with_database(work: Callable[[Database], Awaitable[T]], settings: Settings |
         database = Database(found.database_url, size=3, name="postlane-cli")
         await database.open()
         try:
-            return await work(database)
+            return await work(audited(database))
         finally:
             await database.close()
 

@@ -1,13 +1,11 @@
 """`/audit`: the audit log, newest first, with what was before and after at its side."""
 
-from typing import Final
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Response
 
 from accounts import audit
-from accounts.audit import Logged, Wanted
+from accounts.audit import Wanted
 from accounts.roles import Right
 from console import menu
 from console.audit import words
@@ -19,9 +17,6 @@ from console.visit import Visiting
 
 router = APIRouter(route_class=ConsoleRoute)
 NOUN = Noun(router, [menu.Entry("Administer", 20, "Audit log", "/audit", "audit", Right.AUDIT_SEE)])
-
-_LONGEST: Final = 2_000
-"""Characters of one value that a page shows."""
 
 
 @router.get("/audit")
@@ -40,26 +35,12 @@ async def show(visit: Visiting) -> Response:
         list=rows,
         wanted=wanted,
         shown=shown,
-        changes=changes(shown) if shown else [],
+        changes=list(words.changes(shown)) if shown else [],
         opened=opened,
         told=words.said,
         leads=words.leads,
         name_of=words.name_of,
     )
-
-
-def changes(line: Logged) -> list[tuple[str, str, str]]:
-    """(what, before, after), each once; "" where it was not there."""
-    before, after = line.before or {}, line.after or {}
-    return [(name, _text(before, name), _text(after, name)) for name in {**before, **after}]
-
-
-def _text(values: dict[str, object], name: str) -> str:
-    if name not in values:
-        return ""
-    value = values[name]
-    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _id(text: str) -> UUID | None:

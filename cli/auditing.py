@@ -1,0 +1,75 @@
+"""Changes by a command leave a line in the audit log: which command, and whose account of the machine it was.
+
+`cli/sessions` gives every command a database that notes what its transactions changed (`accounts/audited`): commands
+say nothing about it. What is left out stands in `UNAUDITED`, with the reason.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from accounts.audit import Actor
+from accounts.audited import Act, AuditedDatabase
+from cli.called import CALLED
+from cli.operating import actor
+from store.database import Connection, Database
+
+_OWN: Final = "mail has its own timeline"
+_PEOPLE: Final = "contacts and imports keep their own history"
+
+UNAUDITED: Final[Mapping[str, str]] = {
+    "campaigns test": _OWN,
+    "messages cancel": _OWN,
+    "seeds probe": _OWN,
+    "contacts add": _PEOPLE,
+    "contacts import": _PEOPLE,
+    "contacts join": _PEOPLE,
+    "contacts leave": _PEOPLE,
+    "contacts stop-import": _PEOPLE,
+    "contacts update": _PEOPLE,
+    "recipients activity": _PEOPLE,
+    "topics choose": _PEOPLE,
+    "events send": "news of an application for its automations, no setting",
+    "suppressions import": "imports keep who brought which list in, and each entry says so",
+    "webhooks listen": "a listener is gone when its command ends",
+}
+"""Command → why it leaves no line. A test holds it against the commands there are."""
+
+_ACTIONS: Final[Mapping[str, str]] = {
+    "alarms ack": "alarm.acknowledge",
+    "alarms breakers end": "breaker.end",
+    "alarms breakers stop": "breaker.stop",
+    "alarms mail off": "alarm.delete_mail",
+    "alarms mail set": "alarm.set_mail",
+    "alarms rules set": "alarm.change_rule",
+    "campaigns again": "campaign.create",
+    "campaigns duplicate": "campaign.create",
+    "contacts remove": "contact.delete",
+    "events define": "event.create",
+    "ips add": "ip.create",
+    "ips remove": "ip.delete",
+    "sandbox rules add": "rule.add",
+    "sandbox rules remove": "rule.delete",
+    "warmup plans create": "plan.create",
+    "warmup plans delete": "plan.delete",
+    "warmup plans update": "plan.update",
+}
+"""Actions that are not the noun and the verb of their command; API and console have the same ones."""
+_NOUNS: Final = {"contact-properties": "property"}
+
+
+def action_of(words: tuple[str, ...]) -> str:
+    """The action of a command: `pools create` → `pool.create`."""
+    noun, verbs = _NOUNS.get(words[0], words[0].removesuffix("s")), words[1:] or ("run",)
+    return _ACTIONS.get(" ".join(words), f"{noun}.{'_'.join(verbs).replace('-', '_')}")
+
+
+def audited(database: Database) -> Database:
+    """The database that the command which runs works with."""
+    called = CALLED.get()
+    if called is None or " ".join(called.words) in UNAUDITED:
+        return database
+    return AuditedDatabase(database, Act(action_of(called.words), _who, called.named))
+
+
+async def _who(_connection: Connection) -> Actor:
+    return actor()
