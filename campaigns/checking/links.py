@@ -12,7 +12,7 @@ import re
 import ssl
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 import dns.exception
@@ -20,7 +20,8 @@ import dns.name
 import httpcore
 
 from core.errors import UnavailableError
-from mta.guard import ForbiddenTargetError, Guard, Network
+from mta.guard import Guard, Network
+from mta.guarded import GuardedNetwork, Lookup
 from templates.checks import links_of
 from webhooks.targets import is_address
 
@@ -33,7 +34,6 @@ SECONDS: Final = 8.0
 """For one link with all its redirects."""
 ALL_SECONDS: Final = 25.0
 MOST_REDIRECTS: Final = 8
-_FIRST_FREE_PORT: Final = 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _NOT_FOR_US: Final = frozenset({401, 402, 403, 405, 406, 408, 409, 418, 425, 428, 429, 451, 999})
 """What a server says to a visitor whom it does not want or cannot serve now. The page may be there."""
@@ -41,14 +41,6 @@ _HEADERS: Final = ((b"User-Agent", b"Mozilla/5.0 (compatible; Postlane-Links/1)"
                    (b"Accept-Encoding", b"identity"))  # fmt: skip
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"'|\\^`\[\]]+", re.IGNORECASE)
 _PATH: Final = "%/:=&?~#+!$,;'@()*[]-._"
-
-
-class Lookup(Protocol):
-    """What is asked of DNS; `mta.resolve.Resolver` answers."""
-
-    async def addresses(self, name: str) -> list[str]:
-        """A and AAAA records. Raises UnavailableError."""
-        ...
 
 
 def asked_links(html: str, text: str) -> list[str]:
@@ -66,7 +58,7 @@ class LinkProbe:
 
     def __init__(self, lookup: Lookup, own: Sequence[Network] = (), tls: ssl.SSLContext | None = None) -> None:
         """`own`: networks of the operator that may be asked too. `tls`: whom to trust."""
-        self._network = _Guarded(lookup, Guard(tuple(own), setting="POSTLANE_WEBHOOK_NETWORKS"))
+        self._network = GuardedNetwork(lookup, Guard(tuple(own), setting="POSTLANE_WEBHOOK_NETWORKS"), SECONDS)
         self._tls = tls or ssl.create_default_context()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._of_host: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(OF_ONE_HOST))
@@ -131,43 +123,6 @@ def _plain(url: str) -> str:
     authority = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port else "")
     query = f"?{quote(parts.query, safe=_PATH)}" if parts.query else ""
     return f"{parts.scheme.lower()}://{authority}{quote(parts.path, safe=_PATH) or '/'}{query}"
-
-
-class _Guarded(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that the guard allows, and to nothing else."""
-
-    def __init__(self, lookup: Lookup, guard: Guard) -> None:
-        self._lookup = lookup
-        self._guard = guard
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's own
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """To the first allowed address that answers. Raises ForbiddenTargetError, OSError, httpcore.ConnectError."""
-        if port not in (80, 443) and port < _FIRST_FREE_PORT:
-            raise ForbiddenTargetError(f"port {port} is not for HTTP")
-        addresses = [host] if is_address(host) else await self._lookup.addresses(host)
-        if not addresses:
-            raise OSError(f"{host} has no address")
-        allowed = [address for address in addresses if self._guard.allows(address)]
-        if not allowed:
-            raise ForbiddenTargetError(self._guard.refusal(host, addresses))
-        for address in allowed[:-1]:
-            try:
-                return await self._inner.connect_tcp(address, port, SECONDS / len(allowed))
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._inner.connect_tcp(allowed[-1], port, timeout)
-
-    async def sleep(self, seconds: float) -> None:
-        """httpcore's wait between tries, of which there are none."""
-        await asyncio.sleep(seconds)
 
 
 def _words(error: BaseException) -> str:
