@@ -119,14 +119,20 @@ async def by_id(connection: Connection, user_id: UUID) -> User | None:
 
 async def get(connection: Connection, email: str) -> User:
     """The user who signs in with this address. Raises Refused."""
+    found = await find(connection, email)
+    if found is None:
+        raise not_found(f"there is no user {email[:200]}", hint="`postlane users list` shows them")
+    return found
+
+
+async def find(connection: Connection, email: str) -> User | None:
+    """The same; None when there is none."""
     try:
         key = fold_address(email.strip())
     except AddressError:
-        key = ""
+        return None
     row = await (await connection.execute(f"{_SELECT} WHERE u.key = %s", [key])).fetchone()
-    if row is None:
-        raise not_found(f"there is no user {email[:200]}", hint="`postlane users list` shows them")
-    return _user(row)
+    return _user(row) if row else None
 
 
 async def secrets_of(connection: Connection, email: str) -> tuple[User, str | None, bytes | None] | None:

@@ -6,12 +6,13 @@ in `console/nouns`.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp
 
+from accounts.openid import Client
 from campaigns.forecasting import Tools
 from console.answers import EXPECTED, answer_to, answer_to_bug
 from console.deps import Deps
@@ -24,11 +25,16 @@ from core.metrics import STEP_BUCKETS
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from mta.from_settings import known_providers, make_resolver
+from mta.guard import Guard, networks
+from mta.resolve import Resolver
 from store.database import Database
 from web.clients import Clients
 from web.edge import Edge, Manners, request_id
 from web.routers import take_routes
 from web.shield import Shield
+
+if TYPE_CHECKING:
+    from accounts.openid_provider import OpenIdProvider
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
@@ -49,6 +55,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         await database.open()
         stack.push_async_callback(database.close)
         secret, providers = InstanceSecret.from_text(settings.secret.get_secret_value()), known_providers(settings)
+        resolver = make_resolver(settings, providers)
         yield Deps(
             settings=settings,
             database=database,
@@ -56,8 +63,21 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             clock=SystemClock(),
             clients=Clients(settings.console_proxies),
             attempts=Attempts(),
-            tools=Tools(settings, secret, database, make_resolver(settings, providers), providers),
+            tools=Tools(settings, secret, database, resolver, providers),
+            openid=_openid(settings, resolver),
         )
+
+
+def _openid(settings: Settings, resolver: Resolver) -> "OpenIdProvider | None":
+    """Who vouches for users, if the settings name somebody: only then its libraries are imported."""
+    if not settings.openid_issuer:
+        return None
+    from accounts.openid_provider import OpenIdProvider
+
+    own = settings.console_url or f"http://127.0.0.1:{settings.console_port}"
+    secret = settings.openid_client_secret.get_secret_value()
+    client = Client(settings.openid_issuer, settings.openid_client_id, secret, f"{own}/sign-in/openid/done")
+    return OpenIdProvider(client, resolver, Guard(networks(settings.server_networks)))
 
 
 class Application(FastAPI):

@@ -1,6 +1,7 @@
 """What the console works with, built once per process by `console/app` and handed to every request."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -11,6 +12,9 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from store.database import Database
 from web.clients import Clients
+
+if TYPE_CHECKING:
+    from accounts.openid_provider import OpenIdProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Deps:
     attempts: Attempts
     tools: Tools
     """What checks and forecasts of campaigns ask with."""
+    openid: "OpenIdProvider | None" = None
+    """Who vouches for users, if somebody does."""
 
 
 def deps(request: Request) -> Deps:

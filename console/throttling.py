@@ -33,6 +33,10 @@ class Attempts:
         # What its own window refuses fills no other: one client could shut the accounts of all, at no cost.
         return self._clients.count(client) and self._accounts.count(_folded(email))
 
+    def comes(self, client: str) -> bool:
+        """Note that somebody begins a sign-in elsewhere; False when it is one too many."""
+        return self._clients.count(client)
+
     def tell(self, account: str) -> bool:
         """Whether it is time to say (again) that there were too many attempts for this account."""
         return self._told.count(account)

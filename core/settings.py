@@ -97,6 +97,30 @@ class Settings(BaseSettings):
         description="Reverse proxies in front of the console, as addresses or networks: from them, and from nobody "
         "else, `X-Forwarded-For` is believed.",
     )
+    console_passwords: bool = Field(
+        True,
+        description="Whether the console takes passwords. Without, people come in by the OpenID provider; "
+        "`postlane console link` lets its owner in all the same.",
+    )
+    openid_issuer: str = Field(
+        "",
+        description="OpenID Connect provider that vouches for the console's users, as it calls itself: "
+        "`https://login.example.com/realms/staff`. Wants `POSTLANE_CONSOLE_URL`; its addresses have to be public or in "
+        "`POSTLANE_SERVER_NETWORKS`. Empty: none.",
+    )
+    openid_client_id: str = Field("", description="Our name at the provider.")
+    openid_client_secret: SecretStr = Field(
+        SecretStr(""), description="What the provider knows us by; empty for a public client, which PKCE alone guards."
+    )
+    openid_label: str = Field("Sign in with single sign-on", description="What stands on its button.")
+    openid_role_claim: str = Field(
+        "",
+        description="Claim of the ID token that gives people a role here, such as `groups`. Empty: only users whom "
+        "somebody has added come in, by their verified address.",
+    )
+    openid_roles: tuple[str, ...] = Field(
+        (), description='Its values and their roles, the highest first: `["postlane-admins=admin", "mail=operator"]`.'
+    )
 
     # Sending
     hostname: str = Field(
@@ -241,8 +265,8 @@ class Settings(BaseSettings):
     # Servers that operators name
     server_networks: tuple[str, ...] = Field(
         ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
-        description="Networks, besides public addresses, that relays, the server of alarm mail and the mailboxes of "
-        "seed accounts may be in. This machine itself has to be named: `127.0.0.0/8`.",
+        description="Networks, besides public addresses, that relays, the server of alarm mail, the mailboxes of seed "
+        "accounts and the OpenID provider may be in. This machine itself has to be named: `127.0.0.0/8`.",
     )
 
     # Sandbox
@@ -319,6 +343,23 @@ class Settings(BaseSettings):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             ip_network(text, strict=False)
+        return value
+
+    @field_validator("openid_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if value and (not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or here)):
+            raise ValueError("must be like https://login.example.com, exactly as the provider calls itself")
+        return value
+
+    @field_validator("openid_roles")
+    @classmethod
+    def _roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if text.rpartition("=")[2] not in ("admin", "operator", "marketer", "developer", "viewer"):
+                raise ValueError(f"{text!r} must be a value and its role, such as mail=operator")
         return value
 
     @field_validator("sandbox_domain")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from accounts import audit, repository, sign_in_links, users
+from accounts import audit, identities, repository, sign_in_links, users
 from accounts.audit import Entry
 from accounts.roles import MEANING, Role
 from accounts.sign_in_links import Purpose
@@ -142,6 +142,20 @@ def reset(
             return await sign_in_links.make(connection, Purpose.PASSWORD, user.id)
 
     show_link(with_database(work), Purpose.PASSWORD, as_json=as_json)
+
+
+@app.command()
+def unlink(email: AddressArgument, as_json: JsonOption = False) -> None:
+    """Forget by which identity of the OpenID provider a user signs in: the next one with their address is theirs."""
+
+    async def work(database: Database) -> User:
+        async with database.transaction() as connection:
+            user = await users.get(connection, email)
+            issuer = await identities.forget(connection, user)
+            await audit.write(connection, actor(), Entry("user.unlink", user.email, before={"provider": issuer}))
+            return user
+
+    emit(with_database(work), user_face, cells=_cells, as_json=as_json, columns=_COLUMNS)
 
 
 def _cells(user: User) -> dict[str, object]:

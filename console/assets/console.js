@@ -90,6 +90,11 @@
     for (const zone of root.querySelectorAll("input[name=browser_zone]")) {
       zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
     }
+    for (const link of root.querySelectorAll("a[data-zone]")) {
+      const to = new URL(link.href);
+      to.searchParams.set("browser_zone", Intl.DateTimeFormat().resolvedOptions().timeZone || "");
+      link.href = to.href;
+    }
   };
   ready(document);
   document.addEventListener("htmx:after:swap", () => ready(document));

@@ -4,6 +4,8 @@ A link acts on POST only: what looks at links before people do uses none up. Pas
 were counted (`console/throttling`), and a wrong address takes as long as a wrong password.
 """
 
+from typing import Final
+
 from fastapi import APIRouter, Response
 
 from accounts import audit, passwords, sessions, sign_in_links, users
@@ -13,9 +15,9 @@ from accounts.sign_in_links import Link, Purpose
 from accounts.users import NewUser, User
 from console.cookies import SESSION
 from console.guard import ConsoleRoute, local, open_to_all, signed_in
-from console.noun import Noun
 from console.rendering import page
 from console.sign_in import tickets, work
+from console.sign_in.pages import again, code_page
 from console.sign_in.work import Known, Why
 from console.visit import Visit, Visiting
 from core.refusal import Refused, invalid
@@ -23,7 +25,9 @@ from store.database import Connection
 from web.connections import client_of
 
 router = APIRouter(route_class=ConsoleRoute)
-NOUN = Noun(router)
+
+
+NO_PASSWORDS: Final = "No passwords are taken here."
 
 
 @router.get("/sign-in")
@@ -42,11 +46,13 @@ async def ask(visit: Visiting) -> Response:
 @open_to_all
 async def sign_in(visit: Visiting) -> Response:
     """Address and password."""
+    if not visit.given.settings.console_passwords:
+        return _again(visit, NO_PASSWORDS)
     known = await work.check_password(visit, visit.field("email"), _password(visit))
     if isinstance(known, str):
         return _again(visit, known)
     if known.user.has_totp:
-        return _code_page(visit, tickets.ticket(visit, known.user.id, known.password_hash))
+        return code_page(visit, tickets.ticket(visit, known.user.id, known.password_hash))
     return await _signed_in(visit, known, "password")
 
 
@@ -64,7 +70,7 @@ async def code(visit: Visiting) -> Response:
         return _again(visit, work.TOO_MANY)
     known = await work.check_code(visit, ticket, visit.field("code"))
     if known is None:
-        return _code_page(visit, visit.field("ticket"), "That code is wrong, or was used already.")
+        return code_page(visit, visit.field("ticket"), "That code is wrong, or was used already.")
     return await _signed_in(visit, known, "password and code")
 
 
@@ -111,7 +117,7 @@ async def use_link(visit: Visiting, token: str) -> Response:
                     connection, _as(visit, user), Entry("user.password", user.email, after={"by": "link"})
                 )
             if used.purpose is Purpose.PASSWORD and user.has_totp:  # the link stands for the password alone
-                return _code_page(visit, tickets.ticket(visit, user.id, password))
+                return code_page(visit, tickets.ticket(visit, user.id, password))
             token = await work.begin(visit, connection, user, f"link: {link.purpose}")
     except Refused as error:
         return _link_page(visit, token, link, error)
@@ -119,15 +125,7 @@ async def use_link(visit: Visiting, token: str) -> Response:
 
 
 def _again(visit: Visit, wrong: str) -> Response:
-    """The form once more, with what was wrong."""
-    status, back = 429 if wrong == work.TOO_MANY else 422, local(visit.field("next") or "/")
-    return page(visit, "sign_in/sign_in.html", status, back=back, wrong=wrong, email=visit.field("email"), first=False)
-
-
-def _code_page(visit: Visit, ticket: str, wrong: str = "") -> Response:
-    back, zone = local(visit.field("next") or "/"), visit.field("browser_zone")
-    status = 422 if wrong else 200
-    return page(visit, "sign_in/code.html", status, back=back, wrong=wrong, ticket=ticket, browser_zone=zone)
+    return again(visit, wrong, 429 if wrong == work.TOO_MANY else 422)
 
 
 def _link_page(visit: Visit, token: str, link: Link | None, error: Refused | None = None) -> Response:

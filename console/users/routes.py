@@ -6,8 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from accounts import identities, sessions, sign_in_links, users
 from accounts import repository as accounts
-from accounts import sessions, sign_in_links, users
 from accounts.audit import Entry
 from accounts.repository import Application
 from accounts.roles import MEANING, Right, Role
@@ -100,6 +100,17 @@ async def reset(visit: Visiting, user_id: UUID) -> Response:
     return await _page(visit, link=_link(visit, token), linked=user, opened=str(user_id))
 
 
+@router.post("/users/{user_id}/unlink")
+@needs(Right.USERS_CHANGE)
+async def unlink(visit: Visiting, user_id: UUID) -> Response:
+    """The next identity of the provider with their address is theirs."""
+    async with visit.given.database.transaction() as connection:
+        user = await _user(connection, user_id)
+        issuer = await identities.forget(connection, user)
+        await visit.note(connection, Entry("user.unlink", user.email, before={"provider": issuer}))
+    return visit.go(f"/users?open={user_id}", f"{user.shown} signs in by the next identity with their address.")
+
+
 @router.post("/users/{user_id}/sessions/{session_id}/end")
 @needs(Right.USERS_CHANGE)
 async def end_session(visit: Visiting, user_id: UUID, session_id: UUID) -> Response:
@@ -118,6 +129,7 @@ async def _page(
         everybody = await users.every(connection)
         shown = next((one for one in everybody if str(one.id) == opened), None)
         theirs: Sequence[Session] = await sessions.of_user(connection, shown.id) if shown else ()
+        provider = await identities.issuer_of(connection, shown.id) if shown else ""
         applications: Sequence[Application] = await accounts.applications(connection)
     return page(
         visit,
@@ -126,6 +138,7 @@ async def _page(
         users=everybody,
         shown=shown,
         sessions=theirs,
+        provider=provider,
         applications=applications,
         names={one.id: one.name for one in applications},
         roles=ROLES,

@@ -42,6 +42,7 @@ WRITER: Final = {
     "choice_history": "audience",
     "choices": "audience",
     "confirmations": "audience",
+    "console_identities": "accounts",
     "console_links": "accounts",
     "console_sessions": "accounts",
     "console_users": "accounts",

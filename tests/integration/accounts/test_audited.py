@@ -46,7 +46,7 @@ UNAUDITED: Final = {
     ),
     **dict.fromkeys(("automation_runs", "automation_steps", "campaign_contents", "campaign_links"), _PARTS),
     **dict.fromkeys(
-        ("console_links", "console_sessions", "console_users"),
+        ("console_identities", "console_links", "console_sessions", "console_users"),
         "told in words by who changes them, whatever the door",
     ),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from tests.integration.console.conftest import SECRET, Person
 
 ROUTES = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
 CHANGING = [route for route in ROUTES if route.methods and route.methods - {"GET", "HEAD"}]
-OPEN = {"/sign-in", "/sign-in/code", "/link/{token}"}
+OPEN = {"/sign-in", "/sign-in/code", "/sign-in/openid", "/sign-in/openid/done", "/link/{token}"}
 """What works before the sign-in."""
 UNGUARDED = {"/healthz", "/robots.txt", "/assets/{name}"}
 """What shows nothing of anybody."""
