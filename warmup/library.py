@@ -50,6 +50,25 @@ async def create(
     return plan
 
 
+async def change(
+    connection: Connection, name: str, definition: Mapping[str, Any], providers: Collection[str] | None = None
+) -> tuple[Plan, Plan]:
+    """Another definition of a stored plan, perhaps under another name; before and after. Warm-ups that follow it keep
+    the one they began with. Raises Refused."""
+    before = await _own(connection, name)
+    plan = parse(definition, providers)
+    if plan.name in _PRESET_NAMES:
+        raise conflict(f"{plan.name} is the name of a preset: choose another one", code="plan_exists")
+    cursor = await connection.execute(
+        "UPDATE warmup_plans SET name = %(new)s, definition = %(definition)s WHERE name = %(old)s"
+        " AND NOT EXISTS (SELECT FROM warmup_plans WHERE name = %(new)s AND name <> %(old)s)",
+        {"new": plan.name, "old": name, "definition": Jsonb(as_dict(plan))},
+    )
+    if cursor.rowcount == 0:
+        raise conflict(f"there is a plan {plan.name} already: choose another name", code="plan_exists")
+    return before, plan
+
+
 async def stored(connection: Connection) -> list[StoredPlan]:
     """All stored plans, by name."""
     cursor = await connection.execute("SELECT name, created_at, definition FROM warmup_plans ORDER BY name")
@@ -63,6 +82,17 @@ async def delete(connection: Connection, name: str) -> None:
     cursor = await connection.execute("DELETE FROM warmup_plans WHERE name = %s", [name])
     if cursor.rowcount == 0:
         raise not_found(f"there is no plan {name}", code="plan_not_found")
+
+
+async def _own(connection: Connection, name: str) -> Plan:
+    """A stored plan, which nobody else changes before this transaction ends. Raises Refused."""
+    if name in _PRESET_NAMES:
+        raise conflict(f"{name} is a preset and stays: store a copy under another name", code="plan_is_preset")
+    cursor = await connection.execute("SELECT definition FROM warmup_plans WHERE name = %s FOR UPDATE", [name])
+    row = await cursor.fetchone()
+    if row is None:
+        raise not_found(f"there is no plan {name}", code="plan_not_found")
+    return parse(row[0])
 
 
 async def find(connection: Connection, name: str, *, start: int | None = None, target: int | None = None) -> Plan:

@@ -102,6 +102,20 @@ async def create_plan(body: PlanBody, who: Operator, given: With) -> Response:
     return json_answer(plan_face(plan), 201)
 
 
+@router.put(
+    "/plans/{name}",
+    summary="Update a warm-up plan",
+    response_model=PlanAnswer,
+    responses=errors("not_found", "conflict"),
+)
+async def update_plan(name: str, body: PlanBody, who: Operator, given: With) -> Response:
+    """Stores another definition of a plan, under its name or another. Warm-ups that run by it go on as they began."""
+    names = providers_of(given.settings).names
+    async with given.database.transaction() as connection:
+        _, plan = await library.change(connection, name, body.definition(), names)
+    return json_answer(plan_face(plan))
+
+
 @router.delete(
     "/plans/{name}",
     summary="Delete a warm-up plan",

@@ -159,6 +159,22 @@ def create_plan(
     emit(with_database(work), plan_face, cells=as_dict, as_json=as_json)
 
 
+@plans.command("update")
+def update_plan(
+    name: Annotated[str, typer.Argument(help="A stored plan.")],
+    file: Annotated[str, typer.Argument(help="What it is from now on, as .toml or .json.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Store another definition of a plan. Warm-ups that follow it go on as they began."""
+    plan = read_plan(file)
+
+    async def work(database: Database) -> Plan:
+        async with database.transaction() as connection:
+            return (await library.change(connection, name, as_dict(plan)))[1]
+
+    emit(with_database(work), plan_face, cells=as_dict, as_json=as_json)
+
+
 @plans.command("delete")
 def delete_plan(name: Annotated[str, typer.Argument(help="A stored plan.")], as_json: JsonOption = False) -> None:
     """Forget a plan. Warm-ups that follow it go on: each keeps a copy."""

@@ -14,11 +14,10 @@ from accounts.audit import Values
 from accounts.roles import Right
 from console.charts import Lines, lines
 from console.guard import ConsoleRoute, needs
-from console.menu import Entry
-from console.noun import Noun
 from console.rendering import page
 from console.visit import Visit, Visiting
 from console.warmup import grid, words
+from console.warmup.trying import DAYS, projected, shares
 from core.refusal import Refused, invalid
 from pools import ips
 from pools.ip_values import normal_address
@@ -27,16 +26,13 @@ from warmup import library, repository, status
 from warmup.model import IpToday
 from warmup.plan import REST, Plan
 from warmup.presets import PRESETS
-from warmup.simulate import Simulation, Volume, simulate
+from warmup.simulate import Volume, simulate
 
 router = APIRouter(route_class=ConsoleRoute)
-NOUN = Noun(router, [Entry("Operate", 20, "Warm-up", "/warmup", "warmup", Right.MACHINE_SEE)])
 
 _LEDGER: Final = 2000
 """Rows of the ledger on a page: 90 days of 20 providers."""
 _STORY: Final = 60
-_DAYS: Final = 120
-"""Days that a projection looks ahead."""
 _STEPS: Final[Mapping[str, Callable[..., Awaitable[Any]]]] = {
     "hold": repository.pause,
     "resume": repository.resume,
@@ -152,21 +148,21 @@ async def _new(visit: Visit, error: Refused | None = None) -> Response:
         plan, found, shorter = None, None, ""
         try:
             plan = await _plan(connection, name, target)
-            volume = Volume(_whole("per_day", per_day), _shares(mix), 1, max(0, len(known) - 1))
-            found = await asyncio.to_thread(simulate, plan, volume, _DAYS)
+            volume = Volume(words.whole("per_day", per_day), shares(mix), 1, max(0, len(known) - 1))
+            found = await asyncio.to_thread(simulate, plan, volume, DAYS)
             shorter = words.shorter(plan, await library.find(connection, name), target)
         except Refused as refusal:
             error = error or refusal
     return page(
         visit, "warmup/new.html", 422 if error and visit.form else 200, error=error, asked=asked, per_day=per_day,
         known=known, share=share, measured=measured if mix else 0, plans=_plans(own), plan=plan, shorter=shorter,
-        found=found, words=words, chart=_projected(found) if found else None, whom=words.whom,
+        found=found, words=words, chart=projected(found) if found else None, whom=words.whom,
     )  # fmt: skip
 
 
 async def _plan(connection: Connection, name: str, target: str) -> Plan:
     """The plan asked for up to a target, divided as our mail is."""
-    plan = await library.find(connection, name, target=_whole("target", target) if target else None)
+    plan = await library.find(connection, name, target=words.whole("target", target) if target else None)
     return await library.divided_as_measured(connection, plan)
 
 
@@ -175,21 +171,9 @@ def _plans(own: Sequence[library.StoredPlan]) -> list[tuple[str, str]]:
     return [*((one.name, one.title) for one in PRESETS), *((one.name, f"{one.name} (your own)") for one in own)]
 
 
-def _shares(mix: dict[str, int]) -> dict[str, float]:
-    whole = sum(mix.values())
-    return {provider: n / whole for provider, n in mix.items()} if whole else {REST: 1.0}
-
-
 def _number(text: str) -> int:
     """For a beginning only: what cannot be read is said when it is used."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-
-
-def _whole(name: str, text: str) -> int:
-    try:
-        return int(text.replace(",", "").replace(" ", ""))
-    except ValueError:
-        raise invalid(name, "it must be a whole number of mails a day") from None
 
 
 def _actual(days: Sequence[tuple[Any, int, int]]) -> Lines:
@@ -197,22 +181,6 @@ def _actual(days: Sequence[tuple[Any, int, int]]) -> Lines:
     caps: list[float | None] = [float(cap) for _, cap, _ in days]
     sent: list[float | None] = [float(n) for _, _, n in days]
     return lines(labels, [("underway", "Allowed", caps), ("delivered", "Sent", sent)])
-
-
-def _projected(found: Simulation) -> Lines:
-    """Allowed and sent through the warming IP, day by day until it is over."""
-    last = min(found.ends_on or _DAYS, _DAYS)
-    days = range(1, last + 1)
-    of = {day: [row for row in found.rows if row.day == day] for day in days}
-    caps = [_sum([row.cap for row in of[day]]) for day in days]
-    sent: list[float | None] = [float(sum(row.warming for row in of[day])) for day in days]
-    return lines([f"day {day}" for day in days], [("underway", "Allowed", caps), ("delivered", "Sent", sent)])
-
-
-def _sum(caps: Sequence[int | None]) -> float | None:
-    """None once nothing is capped."""
-    known = [cap for cap in caps if cap is not None]
-    return float(sum(known)) if known else None
 
 
 def _values(one: IpToday) -> Values:

@@ -1,13 +1,14 @@
 """What the pages of warm-up say in words. Pure."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from console.shown import plural, short
 from console.warmup.grid import behind
+from core.refusal import invalid
 from warmup.model import IpToday, WarmupState
 from warmup.plan import REST, Plan
-from warmup.simulate import Simulation
+from warmup.simulate import Row, Simulation
 
 
 def on_plan(found: Sequence[IpToday]) -> str:
@@ -53,6 +54,38 @@ def projected(found: Simulation, per_day: int, today: date) -> str:
     over = f"over after {plural(found.ends_on, 'day')}" if found.ends_on else "not over within the days looked at"
     kept = f"; up to {short(waiting)} mails to one provider wait for the next day" if waiting else ""
     return f"With {short(per_day)} mails a day it is {over}{kept}."
+
+
+def outlook(found: Simulation, per_day: str, today: date) -> str:
+    """When a plan would end that begins today."""
+    over = (
+        f"it ends on {shown(today + timedelta(days=found.ends_on - 1))}, after {plural(found.ends_on, 'day')}"
+        if found.ends_on
+        else "it does not end within the days looked at"
+    )
+    return f"Begun today with {short(whole('per_day', per_day))} mails a day, {over}."
+
+
+def at_day(day: int, rows: Sequence[Row]) -> str:
+    """What leaves through the IP on a day, by provider."""
+    told = [f"{row.warming:,} to {whom(row.provider)}" for row in rows if row.warming]
+    if not told:
+        return f"On day {day} nothing leaves through it."
+    more = f" and {plural(len(told) - 4, 'provider')} more" if len(told) > 4 else ""
+    return f"On day {day} it sends {', '.join(told[:4])}{more}."
+
+
+def tracks(plan: Plan) -> list[str]:
+    """The parts of a plan: the largest first, all others last."""
+    return sorted(plan.weights, key=lambda track: (track == REST, -plan.weights[track], track))
+
+
+def whole(name: str, text: str) -> int:
+    """A number of mails a day that somebody typed. Raises Refused."""
+    try:
+        return int(text.replace(",", "").replace(" ", ""))
+    except ValueError:
+        raise invalid(name, "it must be a whole number of mails a day") from None
 
 
 def shorter(plan: Plan, whole: Plan, target: str) -> str:

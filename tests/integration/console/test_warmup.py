@@ -1,10 +1,14 @@
 """Warm-up: plan against actual, what an operator does about it, and a plan tried before it starts."""
 
+import pytest
+
 from accounts.audit import Wanted, page
 from core.paging import Window
 from store.database import Database
 from tests.integration.console.conftest import Person
 from tests.integration.console.machine import COLD, WARM, fill
+from tests.integration.messages.emails import rows
+from warmup import library
 
 
 async def test_a_warm_up_is_read_held_moved_and_started(admin: Person, viewer: Person, database: Database) -> None:
@@ -45,3 +49,70 @@ async def test_a_warm_up_is_read_held_moved_and_started(admin: Person, viewer: P
     refused = await admin.post("/warmup", "/warmup/new", ip=COLD, plan="linear-45", target="9000")
     assert refused.status_code == 422
     assert "already" in refused.text
+
+
+async def test_a_plan_is_made_looked_at_changed_copied_and_deleted(
+    admin: Person, viewer: Person, database: Database
+) -> None:
+    await fill(database)
+    plans = (await admin.get("/warmup/plans")).text
+    assert "0 plans of your own" in plans
+    assert "postlane warmup plans create" in plans
+    copied = (await admin.get("/warmup/plans/new?copy=linear-45")).text
+    assert 'name="name" type="text" value="my-linear-45"' in copied
+    assert copied.count('<tr><th scope="row">') == 45
+    assert "Keep this plan" not in (await viewer.get("/warmup/plans/new")).text
+
+    at, fields = "/warmup/plans", {"name": "careful", "stages": "200\n1,000\r\n 5000\n\n", "weight-gmail": "50 %"}
+    looked = (await admin.get("/warmup/plans/new?stages=200%0A1000%0A5000&weight-gmail=50&per_day=20000&day=2")).text
+    assert "Begun today with 20 k mails a day, it ends on" in looked
+    assert "On day 2 it sends" in looked
+    assert '<td class="right">1,000</td><td class="right">500</td><td class="right">500</td>' in looked
+    made = await admin.post(at, "/warmup/plans/new", **fields, advance="clock", complaint="0,2")
+    assert made.headers["location"] == "/warmup/plans/careful"
+    async with database.connection() as connection:
+        plan = await library.find(connection, "careful")
+        newest = (await page(connection, Wanted(), Window(1))).entries[0]
+    assert (plan.stages, plan.weights) == ((200, 1000, 5000), {"gmail": 0.5, "*": 0.5})
+    assert (plan.advance.value, plan.thresholds.complaint, plan.thresholds.deferral) == ("clock", 0.002, 0.1)
+    assert (newest.action, newest.subject, newest.before) == ("plan.create", "careful", None)
+
+    saved = await admin.post(f"{at}/careful", f"{at}/careful", **fields | {"stages": "300\n900"}, zone="Europe/Berlin")
+    assert saved.headers["location"] == "/warmup/plans/careful"
+    async with database.connection() as connection:
+        changed = await library.find(connection, "careful")
+        newest = (await page(connection, Wanted(), Window(1))).entries[0]
+    assert (changed.stages, changed.zone, changed.thresholds) == ((300, 900), "Europe/Berlin", plan.thresholds)
+    assert newest.before is not None
+    assert (newest.action, newest.before["stages"]) == ("plan.update", [200, 1000, 5000])
+    assert (await admin.post(f"{at}/careful/delete", f"{at}/careful")).headers["location"] == at
+    assert (await admin.get(f"{at}/careful")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"stages": "500\n200"}, "Line 2: 200 a day falls below stage 1"),
+        ({"stages": "many"}, "Line 1: &#39;many&#39; must be a whole number"),
+        ({"stages": ""}, "ust be a list of 1 to 400 daily caps"),
+        ({"weight-gmail": "80", "weight-yahoo": "30"}, "their sum is 1.1"),
+        ({"weight-gmail": "half"}, "must be a percentage"),
+        ({"weight-gmail": "0.1"}, "less than one mail a day"),
+        ({"from": "9", "to": "9"}, "has no hour in it"),
+        ({"zone": "Mars"}, "is no time zone"),
+        ({"deferral": "110"}, "must be above 0 to 1"),
+        ({"name": "Two words"}, "ust be 1 to 63 characters"),
+        ({"name": "stages-29"}, "is the name of a preset"),
+    ],
+)
+async def test_a_plan_that_cannot_be_says_where(
+    admin: Person, database: Database, fields: dict[str, str], told: str
+) -> None:
+    right = {"name": "careful", "stages": "200\n500", "weight-gmail": "50"}
+
+    answer = await admin.post("/warmup/plans", "/warmup/plans/new", **right | fields)
+
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert 'value="careful"' in answer.text or "name" in fields, "what was typed is there still"
+    assert await rows(database, "SELECT count(*) FROM warmup_plans") == [(0,)]
