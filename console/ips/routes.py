@@ -218,7 +218,7 @@ async def _ip(visit: Visit, address: str, error: Refused | None = None) -> Respo
     scores = [(site, evidence, reputation(evidence)) for site, evidence in seen.evidence.items()]
     return page(
         visit, "ips/ip.html", 422 if error else 200, seen=seen, one=seen.why.status, error=error, words=words,
-        chart=by_hour(seen.hours), scores=scores, via=_via(seen.why.status), shown_site=shown_site,
+        chart=by_hour(seen.hours, of_ip=True), scores=scores, via=_via(seen.why.status), shown_site=shown_site,
         EVERYWHERE=EVERYWHERE, more=more,
     )  # fmt: skip
 
