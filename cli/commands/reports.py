@@ -88,7 +88,8 @@ async def _ask(wanted: Wanted, kept: timedelta, database: Database) -> _Found:
 def _show(found: _Found, face: dict[str, Any]) -> None:
     asked = found.question
     places = [*(["period"] if asked.period else []), *asked.group]
-    columns = [Column(name, style="bold", show=_named, drop=0) for name in places]
+    heads = {"period": asked.period or ""}
+    columns = [Column(name, heads.get(name, ""), style="bold", show=_named, drop=0) for name in places]
     rows = [_cells(row, places) for row in face["data"]]
     print_table([*rows, _cells(face["totals"], places, total=True)], [*columns, *_FIGURES])
 
