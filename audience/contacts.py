@@ -17,7 +17,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from audience import choices, contact_history, properties, segments
+from audience import choices, contact_history, properties
 from audience.choices import Person
 from audience.contact_fields import FIELDS, checked_email, checked_fields
 from audience.contact_history import Changed, ContactAct
@@ -283,7 +283,6 @@ async def forget_application(connection: Connection, application_id: UUID) -> No
         [application_id],
     )
     await connection.execute("DELETE FROM contacts WHERE application_id = %s", [application_id])
-    await segments.forget_application(connection, application_id)
     await properties.forget_application(connection, application_id)
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
-from audience import choices, confirmations, contacts, forms, newly_confirmed
+from audience import choices, confirmations, contacts, forms, newly_confirmed, segments
 from audience.importing import imports
 from campaigns import repository as campaigns
 from campaigns.automations import forgetting as automations
@@ -69,6 +69,7 @@ async def delete_application(
         await accounts.delete_application(connection, identifier)
         await choices.forget_application(connection, identifier)
         await contacts.forget_application(connection, identifier)
+        await segments.forget_application(connection, identifier)
         await forms.forget_application(connection, identifier)
         await automations.forget_application(connection, identifier)
         await newly_confirmed.forget_application(connection, identifier)
