@@ -34,7 +34,7 @@ class Actor:
     name: str
     """As people know them: an address, the name of a key, of an account of the machine."""
     door: str
-    """`console`, `api` or `cli`."""
+    """`console`, `api` or `cli`; `worker` for what happens by itself once somebody has begun it."""
     id: UUID | None = None
     """Of the user or the key."""
     ip: str = ""
@@ -99,6 +99,12 @@ async def write(connection: Connection, actor: Actor, entry: Entry) -> None:
             entry.application_id, _kept(before), _kept(after),
         ],
     )  # fmt: skip
+
+
+async def of_key(connection: Connection, key_id: UUID) -> Actor:
+    """Whoever acts over the API: the name of the key."""
+    row = await (await connection.execute("SELECT name FROM api_keys WHERE id = %s", [key_id])).fetchone()
+    return Actor(row[0] if row else "a key that is gone", "api", key_id)
 
 
 async def page(connection: Connection, wanted: Wanted, window: Window[UUID]) -> Page[Logged]:

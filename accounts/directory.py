@@ -22,6 +22,7 @@ from psycopg.rows import TupleRow
 
 from accounts import capture_rules
 from accounts.capture_rules import CaptureRules
+from accounts.quotas import Quota
 from core.queues import Lane
 from core.remembered import Remembered
 from store.database import Database, DatabaseUnavailableError
@@ -54,6 +55,8 @@ class Caller:
     """The only domain the key may send from; None for every domain of the application."""
     test: bool = False
     """What it sends is captured, all of it: nothing leaves. It sees test mail only."""
+    quota: Quota | None = None
+    """How much it may bring in; None where nothing limits it, as with tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +157,16 @@ class Directory:
 
     async def _load_caller(self, digest: bytes) -> Caller | None:
         row = await self._one(
-            "SELECT application_id, id, permission, domain_id, test FROM api_keys WHERE token_hash = %s", digest
+            "SELECT k.application_id, k.id, k.permission, k.domain_id, k.test, a.messages_per_day,"
+            " a.messages_per_second FROM api_keys k JOIN applications a ON a.id = k.application_id"
+            " WHERE k.token_hash = %s",
+            digest,
         )
-        return Caller(*row) if row else None
+        if row is None:
+            return None
+        application_id, key_id, permission, domain_id, test, per_day, per_second = row
+        quota = None if test else Quota(per_day, per_second) or None
+        return Caller(application_id, key_id, permission, domain_id, test, quota)
 
     async def _load_domain(self, key: tuple[UUID, str]) -> SenderDomain | None:
         row = await self._one("SELECT id, name, status FROM domains WHERE application_id = %s AND name = %s", *key)

@@ -24,6 +24,8 @@ RESENDS: Final[dict[RecordKind, str]] = {
     RecordKind.RETURN_PATH_MX: "SPF",
     RecordKind.SPF: "SPF",
     RecordKind.TRACKING: "Tracking",
+    RecordKind.COMING_RSA: "DKIM",
+    RecordKind.COMING_ED25519: "DKIM",
 }
 """Resend's names in `record`; it counts the return path's MX as part of SPF. A strict client reads no others."""
 
@@ -38,6 +40,8 @@ class RecordCheck:
     status: str
     reason: str
     """A sentence for the owner of the domain; "" when all is well."""
+    found: str = ""
+    """What stands there instead, where that is something else; "" where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ class Domain:
     checked_at: datetime | None
     keys: tuple[PublicKey, ...]
     tracking: DomainTracking = field(default_factory=DomainTracking)
+    coming: tuple[PublicKey, ...] = ()
+    """Keys to publish beside those that sign (`accounts/rotation`)."""
+    retired: tuple[PublicKey, ...] = ()
+    """Keys that sign no more, and whose records have to stay for a while."""
 
     def alias(self, public_name: str) -> Alias | None:
         """What its tracking host has to lead to; None when it has none, or it is our public name itself."""
@@ -91,6 +99,19 @@ def domain_face(domain: Domain) -> dict[str, object]:
         "capabilities": CAPABILITIES,
         "return_path": domain.return_path_domain,
         "checked_at": domain.checked_at,
+    }
+
+
+def domain_audit(domain: Domain) -> dict[str, object]:
+    """What of it somebody can change, for the audit log."""
+    return {
+        "name": domain.name,
+        "return_path": domain.return_path_domain,
+        "open_tracking": domain.tracking.opens,
+        "click_tracking": domain.tracking.clicks,
+        "tracking_subdomain": domain.tracking.subdomain or "",
+        "signs": [key.selector for key in domain.keys],
+        "coming": [key.selector for key in domain.coming],
     }
 
 

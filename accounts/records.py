@@ -21,9 +21,11 @@ while every sending IP is also an address of the machine that receives bounces.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Final
 
 from mta.sign import Algorithm, dns_record
@@ -43,6 +45,8 @@ class RecordKind(StrEnum):
     SPF = "spf"
     DMARC = "dmarc"
     TRACKING = "tracking"
+    COMING_RSA = "dkim_rsa_coming"
+    COMING_ED25519 = "dkim_ed25519_coming"
 
 
 REQUIRED: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.RETURN_PATH_MX, RecordKind.SPF})
@@ -52,7 +56,12 @@ REQUIRED: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.RETURN_PATH_MX, Rec
 HELD: Final = REQUIRED - {RecordKind.SPF}
 """What a verified domain must keep: SPF changes with our own IPs."""
 
-DKIM_KINDS: Final = frozenset({RecordKind.DKIM_RSA, RecordKind.DKIM_ED25519})
+COMING: Final = MappingProxyType(
+    {RecordKind.DKIM_RSA: RecordKind.COMING_RSA, RecordKind.DKIM_ED25519: RecordKind.COMING_ED25519}
+)
+"""The record of a key, and that of the one that shall follow it (`accounts/rotation`)."""
+
+DKIM_KINDS: Final = frozenset({*COMING, *COMING.values()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,9 @@ class PublicKey:
     """`rsa` or `ed25519`."""
     public_key: str
     """Base64, as it stands in `p=`."""
+    made_at: datetime | None = None
+    retired_at: datetime | None = None
+    """Since when nothing is signed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +114,22 @@ class Alias:
 
 
 def domain_records(
-    name: str, return_path_domain: str, keys: Iterable[PublicKey], hostname: str, tracking: Alias | None = None
+    name: str,
+    return_path_domain: str,
+    keys: Iterable[PublicKey],
+    hostname: str,
+    tracking: Alias | None = None,
+    coming: Iterable[PublicKey] = (),
 ) -> list[DnsRecord]:
-    """What the owner of `name` publishes, in the order to show. `hostname` is this server's public name."""
-    found = [_dkim(name, key) for key in keys]
-    found.sort(key=lambda record: record.kind is not RecordKind.DKIM_RSA)
+    """What the owner of `name` publishes, in the order to show. `hostname` is this server's public name; `coming` are
+    the keys that shall follow."""
     return [
-        *found,
+        *_dkim_records(name, keys),
         DnsRecord(RecordKind.RETURN_PATH_MX, return_path_domain, "MX", hostname, MX_PRIORITY),
         DnsRecord(RecordKind.SPF, return_path_domain, "TXT", f"v=spf1 include:{spf_name(hostname)} -all"),
         DnsRecord(RecordKind.DMARC, f"_dmarc.{name}", "TXT", "v=DMARC1; p=none"),
         *([DnsRecord(RecordKind.TRACKING, tracking.name, "CNAME", tracking.target)] if tracking else []),
+        *(replace(record, kind=COMING[record.kind]) for record in _dkim_records(name, coming)),
     ]
 
 
@@ -125,6 +142,11 @@ def operator_spf(hostname: str, addresses: Sequence[str]) -> DnsRecord:
     """The operator's own record, one for all sender domains: every sending IP, and nobody else."""
     terms = [f"ip{address.version}:{address}" for address in sorted({ip_address(text) for text in addresses}, key=str)]
     return DnsRecord(RecordKind.SPF, spf_name(hostname), "TXT", " ".join(["v=spf1", *terms, "-all"]))
+
+
+def _dkim_records(name: str, keys: Iterable[PublicKey]) -> list[DnsRecord]:
+    """RSA first."""
+    return sorted((_dkim(name, key) for key in keys), key=lambda one: one.kind is not RecordKind.DKIM_RSA)
 
 
 def _dkim(name: str, key: PublicKey) -> DnsRecord:

@@ -13,8 +13,8 @@ and its first characters as a hint. DKIM private keys are stored sealed, each bo
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -24,6 +24,7 @@ from psycopg.types.json import Jsonb
 
 from accounts.directory import OPERATOR, token_hash
 from accounts.domain import Domain, DomainTracking, RecordCheck
+from accounts.quotas import Quota
 from accounts.records import PublicKey, RecordKind
 from accounts.senders import key_context
 from accounts.telling import tell_domain
@@ -43,7 +44,9 @@ _TOKEN_BYTES: Final = 32
 _HINT: Final = 5
 """Of its random characters so many are kept, to tell it from others."""
 
+_APPLICATION = "id, name, created_at, messages_per_day, messages_per_second"
 _KEY_COLUMNS = "id, application_id, name, hint, permission, domain_id, created_at, last_used_at, test"
+_OF_APPLICATIONS: Final = "t.permission <> 'operator'"
 _DOMAIN_COLUMNS = (
     "id, application_id, name, return_path_domain, status, record_status, created_at, checked_at, open_tracking,"
     " click_tracking, tracking_subdomain"
@@ -70,6 +73,7 @@ class Application:
     id: UUID
     name: str
     created_at: datetime
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Tenant:
     domains: tuple[str, ...]
     """Their names, newest first."""
     keys: int
+    messages_today: int | None = None
+    """That it brought in since midnight UTC; None without a quota: nobody counts then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +146,37 @@ ALL: Final[Window[UUID]] = Window()
 async def create_application(connection: Connection, name: str) -> Application | None:
     """A new application; None when the name is taken."""
     cursor = await connection.execute(
-        "INSERT INTO applications (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
-        " RETURNING id, name, created_at",
+        f"INSERT INTO applications (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING {_APPLICATION}",
         [uuid7(), name],
     )
     row = await cursor.fetchone()
-    return Application(*row) if row else None
+    return _application(row) if row else None
+
+
+async def rename_application(connection: Connection, application_id: UUID, name: str) -> bool:
+    """False when the name is taken, or there is no such application. Its id, keys and mail stay what they are."""
+    cursor = await connection.execute(
+        "UPDATE applications SET name = %(name)s WHERE id = %(id)s AND name <> %(operators)s"
+        " AND NOT EXISTS (SELECT FROM applications WHERE name = %(name)s AND id <> %(id)s)",
+        {"name": name, "id": application_id, "operators": OPERATORS},
+    )
+    return cursor.rowcount == 1
 
 
 async def application(connection: Connection, name: str) -> Application | None:
     """The application of that name."""
-    cursor = await connection.execute("SELECT id, name, created_at FROM applications WHERE name = %s", [name])
+    cursor = await connection.execute(f"SELECT {_APPLICATION} FROM applications WHERE name = %s", [name])
     row = await cursor.fetchone()
-    return Application(*row) if row else None
+    return _application(row) if row else None
 
 
 async def application_by_id(connection: Connection, identifier: UUID) -> Application | None:
     """The application with this id; not the operators' own."""
     cursor = await connection.execute(
-        "SELECT id, name, created_at FROM applications WHERE id = %s AND name <> %s", [identifier, OPERATORS]
+        f"SELECT {_APPLICATION} FROM applications WHERE id = %s AND name <> %s", [identifier, OPERATORS]
     )
     row = await cursor.fetchone()
-    return Application(*row) if row else None
+    return _application(row) if row else None
 
 
 async def delete_keys(connection: Connection, application_id: UUID) -> int:
@@ -173,20 +188,22 @@ async def delete_keys(connection: Connection, application_id: UUID) -> int:
 async def applications(connection: Connection) -> list[Application]:
     """Every application, oldest first."""
     cursor = await connection.execute(
-        "SELECT id, name, created_at FROM applications WHERE name <> %s ORDER BY id", [OPERATORS]
+        f"SELECT {_APPLICATION} FROM applications WHERE name <> %s ORDER BY id", [OPERATORS]
     )
-    return [Application(*row) for row in await cursor.fetchall()]
+    return [_application(row) for row in await cursor.fetchall()]
 
 
 async def tenants(connection: Connection) -> list[Tenant]:
     """Every application with what it owns, oldest first."""
     cursor = await connection.execute(
-        "SELECT a.id, a.name, a.created_at, ARRAY(SELECT d.name FROM domains d WHERE d.application_id = a.id"
-        " ORDER BY d.id DESC), (SELECT count(*) FROM api_keys k WHERE k.application_id = a.id)"
+        f"SELECT {_APPLICATION}, ARRAY(SELECT d.name FROM domains d WHERE d.application_id = a.id ORDER BY d.id DESC),"
+        " (SELECT count(*) FROM api_keys k WHERE k.application_id = a.id),"
+        " CASE WHEN num_nonnulls(messages_per_day, messages_per_second) > 0 THEN coalesce((SELECT accepted"
+        " FROM application_use u WHERE u.application_id = a.id AND day = (now() AT TIME ZONE 'UTC')::date), 0) END"
         " FROM applications a WHERE a.name <> %s ORDER BY a.id",
         [OPERATORS],
     )
-    return [Tenant(Application(*row[:3]), tuple(row[3]), row[4]) for row in await cursor.fetchall()]
+    return [Tenant(_application(row[:5]), tuple(row[5]), *row[6:]) for row in await cursor.fetchall()]
 
 
 async def delete_application(connection: Connection, application_id: UUID) -> bool:
@@ -205,6 +222,11 @@ async def operators(connection: Connection) -> Application:
     if found is None:
         raise AssertionError("the application of the operators is gone while it was asked for")
     return found
+
+
+def _application(row: TupleRow) -> Application:
+    identifier, name, created_at, per_day, per_second = row
+    return Application(identifier, name, created_at, Quota(per_day, per_second))
 
 
 # API keys
@@ -244,8 +266,25 @@ async def create_key(connection: Connection, wanted: KeyRequest) -> tuple[ApiKey
 
 async def keys(connection: Connection, application_id: UUID, window: Window[UUID] = ALL) -> Page[ApiKey]:
     """Keys of an application, newest first."""
-    found = await _window(connection, f"SELECT {_KEY_COLUMNS} FROM api_keys t", application_id, window)
+    found = await _window(connection, f"SELECT {_KEY_COLUMNS} FROM api_keys t", [application_id], window)
     return found.map(lambda row: ApiKey(*row))
+
+
+async def keys_of(
+    connection: Connection, applications: Sequence[UUID] = (), window: Window[UUID] = ALL
+) -> Page[ApiKey]:
+    """Keys of these applications, () for all, newest first; none of operators."""
+    found = await _window(connection, f"SELECT {_KEY_COLUMNS} FROM api_keys t", applications, window, _OF_APPLICATIONS)
+    return found.map(lambda row: ApiKey(*row))
+
+
+async def key(connection: Connection, key_id: UUID) -> ApiKey | None:
+    """One key of whatever application; none of operators."""
+    cursor = await connection.execute(
+        f"SELECT {_KEY_COLUMNS} FROM api_keys t WHERE id = %s AND {_OF_APPLICATIONS}", [key_id]
+    )
+    row = await cursor.fetchone()
+    return ApiKey(*row) if row else None
 
 
 async def rename_key(connection: Connection, application_id: UUID, key_id: UUID, name: str) -> bool:
@@ -301,16 +340,31 @@ async def create_domain(connection: Connection, secret: InstanceSecret, wanted: 
     row = await cursor.fetchone()
     if row is None:
         return None
-    for key in wanted.keys:
-        sealed = secret.seal(key.private_der, key_context(domain_id, key.selector))
-        await connection.execute(
-            "INSERT INTO dkim_keys (id, domain_id, selector, algorithm, sealed_private_key, public_key)"
-            " VALUES (%s, %s, %s, %s, %s, %s)",
-            [uuid7(), domain_id, key.selector, key.algorithm, sealed, key.public_key],
-        )
-    made = _domain(row, tuple(PublicKey(key.selector, key.algorithm, key.public_key) for key in wanted.keys))
+    await add_keys(connection, secret, domain_id, wanted.keys, "active")
+    made = (await _with_keys(connection, [row]))[0]
     await tell_domain(connection, EventType.DOMAIN_CREATED, made)
     return made
+
+
+async def add_keys(
+    connection: Connection, secret: InstanceSecret, domain_id: UUID, keys: Sequence[FreshKey], state: str
+) -> None:
+    """Store keys of a domain, sealed. What the states mean says `accounts/rotation`."""
+    for key in keys:
+        sealed = secret.seal(key.private_der, key_context(domain_id, key.selector))
+        await connection.execute(
+            "INSERT INTO dkim_keys (id, domain_id, selector, algorithm, sealed_private_key, public_key, state)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [uuid7(), domain_id, key.selector, key.algorithm, sealed, key.public_key, state],
+        )
+
+
+async def forget_checks(connection: Connection, domain_id: UUID, kinds: Iterable[RecordKind]) -> None:
+    """How these records stood is not known any more."""
+    names = [kind.value for kind in kinds]
+    await connection.execute(
+        "UPDATE domains SET record_status = record_status - %s::text[] WHERE id = %s", [names, domain_id]
+    )
 
 
 async def domain(connection: Connection, application_id: UUID, domain_id: UUID, *, lock: bool = False) -> Domain | None:
@@ -338,7 +392,14 @@ async def domain_named(connection: Connection, application_id: UUID, name: str) 
 
 async def domains(connection: Connection, application_id: UUID, window: Window[UUID] = ALL) -> Page[Domain]:
     """Domains of an application, newest first."""
-    found = await _window(connection, f"SELECT {_DOMAIN_COLUMNS} FROM domains t", application_id, window)
+    return await domains_of(connection, [application_id], window)
+
+
+async def domains_of(
+    connection: Connection, applications: Sequence[UUID] = (), window: Window[UUID] = ALL
+) -> Page[Domain]:
+    """Domains of these applications, () for all, newest first."""
+    found = await _window(connection, f"SELECT {_DOMAIN_COLUMNS} FROM domains t", applications, window)
     return Page(await _with_keys(connection, found.entries), found.has_more)
 
 
@@ -347,7 +408,7 @@ async def store_checks(
 ) -> datetime | None:
     """Keep the result of a check, and tell of it when it is another; the time it is stored under, None when the domain
     is gone."""
-    stored = {kind: {"status": check.status, "reason": check.reason} for kind, check in checks.items()}
+    stored = {kind: asdict(check) for kind, check in checks.items()}
     names = {"domain": domain_id, "status": status, "checks": Jsonb(stored)}
     async with connection.transaction():
         row = await (await connection.execute(_STORE_CHECKS, names)).fetchone()
@@ -389,35 +450,42 @@ async def sending_addresses(connection: Connection) -> list[str]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def _window(connection: Connection, select: str, application_id: UUID, window: Window[UUID]) -> Page[TupleRow]:
+async def _window(
+    connection: Connection, select: str, applications: Sequence[UUID], window: Window[UUID], which: str = "true"
+) -> Page[TupleRow]:
     """Rows of `select` (a table named t) newest first; one more is read to know whether there are more."""
+    owned = "t.application_id = ANY(%(applications)s)" if applications else which
     back = window.before is not None
     cursor_id = window.before or window.after
     condition = "" if cursor_id is None else f" AND t.id {'>' if back else '<'} %(cursor)s"
     cursor = await connection.execute(
-        f"{select} WHERE t.application_id = %(application)s{condition}"
-        f" ORDER BY t.id {'' if back else 'DESC'} LIMIT %(limit)s",
-        {"application": application_id, "cursor": cursor_id, "limit": window.limit and window.limit + 1},
+        f"{select} WHERE {owned}{condition} ORDER BY t.id {'' if back else 'DESC'} LIMIT %(limit)s",
+        {"applications": list(applications), "cursor": cursor_id, "limit": window.limit and window.limit + 1},
     )
     return cut(await cursor.fetchall(), window)
 
 
 async def _with_keys(connection: Connection, rows: Sequence[TupleRow]) -> list[Domain]:
     cursor = await connection.execute(
-        "SELECT domain_id, selector, algorithm, public_key FROM dkim_keys WHERE domain_id = ANY(%s)"
-        " ORDER BY algorithm DESC, id",
+        "SELECT domain_id, state, selector, algorithm, public_key, created_at, retired_at FROM dkim_keys"
+        " WHERE domain_id = ANY(%s) ORDER BY algorithm DESC, id",
         [[row[0] for row in rows]],
     )
-    found: dict[UUID, list[PublicKey]] = {}
-    for domain_id, *key in await cursor.fetchall():
-        found.setdefault(domain_id, []).append(PublicKey(*key))
-    return [_domain(row, tuple(found.get(row[0], ()))) for row in rows]
+    found: dict[tuple[UUID, str], list[PublicKey]] = {}
+    for domain_id, state, *key in await cursor.fetchall():
+        found.setdefault((domain_id, state), []).append(PublicKey(*key))
+    return [
+        _domain(row, *(tuple(found.get((row[0], state), ())) for state in ("active", "coming", "retired")))
+        for row in rows
+    ]
 
 
-def _domain(row: TupleRow, public: tuple[PublicKey, ...]) -> Domain:
+def _domain(
+    row: TupleRow, active: tuple[PublicKey, ...], coming: tuple[PublicKey, ...], retired: tuple[PublicKey, ...]
+) -> Domain:
     identifier, application_id, name, return_path_domain, status, checks, created_at, checked_at = row[:8]
-    known = {kind: RecordCheck(check["status"], check["reason"]) for kind, check in checks.items()}
+    known = {kind: RecordCheck(**check) for kind, check in checks.items()}
     return Domain(
-        identifier, application_id, name, return_path_domain, status, known, created_at, checked_at, public,
-        DomainTracking(*row[8:]),
+        identifier, application_id, name, return_path_domain, status, known, created_at, checked_at, active,
+        DomainTracking(*row[8:]), coming, retired,
     )  # fmt: skip

@@ -34,6 +34,8 @@ class Right(StrEnum):
     SENDING_SEE = "sending.see"
     """Domains, keys, webhooks, sandbox, request log."""
     SENDING_CHANGE = "sending.change"
+    APPLICATIONS_CHANGE = "applications.change"
+    """Make, rename, limit and delete applications."""
     CAMPAIGNS_SEE = "campaigns.see"
     CAMPAIGNS_CHANGE = "campaigns.change"
     """Write and edit; templates too."""
@@ -56,7 +58,7 @@ class Right(StrEnum):
 _R = Right
 
 OF_THE_INSTALLATION: Final = frozenset(
-    {_R.MACHINE_SEE, _R.MACHINE_CHANGE, _R.SYSTEM_SEE, _R.USERS_CHANGE, _R.AUDIT_SEE}
+    {_R.APPLICATIONS_CHANGE, _R.MACHINE_SEE, _R.MACHINE_CHANGE, _R.SYSTEM_SEE, _R.USERS_CHANGE, _R.AUDIT_SEE}
 )
 """What nobody has who is limited to some applications."""
 
@@ -69,8 +71,8 @@ RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
         Role.ADMIN: frozenset(Right),
         Role.OPERATOR: frozenset(
             {
-                *_MAIL, _R.SENDING_SEE, _R.SENDING_CHANGE, _R.CAMPAIGNS_SEE, _R.REPORTS_SEE, _R.MACHINE_SEE,
-                _R.MACHINE_CHANGE, _R.SYSTEM_SEE, _R.AUDIT_SEE,
+                *_MAIL, _R.SENDING_SEE, _R.SENDING_CHANGE, _R.APPLICATIONS_CHANGE, _R.CAMPAIGNS_SEE, _R.REPORTS_SEE,
+                _R.MACHINE_SEE, _R.MACHINE_CHANGE, _R.SYSTEM_SEE, _R.AUDIT_SEE,
             }
         ),
         Role.MARKETER: frozenset(
@@ -88,7 +90,7 @@ RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
 
 MEANING: Final[Mapping[Role, str]] = {
     Role.ADMIN: "Everything, users included",
-    Role.OPERATOR: "IPs, warm-up, alarms, mail, suppressions, domains and keys",
+    Role.OPERATOR: "IPs, warm-up, alarms, mail, suppressions, applications, domains and keys",
     Role.MARKETER: "Campaigns, people, segments, templates; sees mail",
     Role.DEVELOPER: "Mail, domains, keys, webhooks, sandbox",
     Role.VIEWER: "Looks at everything but contents, users and the audit log",

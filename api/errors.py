@@ -26,6 +26,7 @@ ERRORS: Final[Mapping[str, int]] = {
     "invalid_parameter": 422,
     "missing_required_field": 422,
     "invalid_attachment": 422,
+    "daily_quota_exceeded": 429,
     "rate_limit_exceeded": 429,
     "application_error": 500,
     "service_unavailable": 503,
@@ -55,7 +56,10 @@ ABOUT: Final[Mapping[str, str]] = {
     "invalid_parameter": "A parameter in path or query is wrong; the message names it.",
     "missing_required_field": "A field that must be there is not; the message names it.",
     "invalid_attachment": "An attachment cannot be used; the message names it.",
-    "rate_limit_exceeded": "Too many requests with this key; `retry-after` says how many seconds to wait.",
+    "daily_quota_exceeded": "The application may bring in no more messages today; `retry-after` says how many seconds "
+    "are left of the day (UTC).",
+    "rate_limit_exceeded": "Too many requests with this key, or more messages a second than its application may bring "
+    "in; `retry-after` says how many seconds to wait.",
     "application_error": "Our fault. The message holds a request id to look for in the log.",
     "service_unavailable": "The database does not answer. Nothing was accepted; try again after `retry-after` seconds.",
 }

@@ -15,6 +15,7 @@ import orjson
 from fastapi import Request
 
 from accounts.directory import Caller
+from accounts.quotas import OverQuota
 from api.errors import ApiError
 from messages.accept import Acceptance, KeyInFlight, KeyReused, Replay, find_answer, kept_key
 from messages.model import Idempotency
@@ -74,7 +75,8 @@ async def earlier_answer(database: Database, request: Keyed) -> bytes | None:
 
 
 def settled(acceptance: Acceptance, answer: bytes) -> bytes:
-    """The bytes to answer with: `answer` for what was just accepted. Raises 409 for a key that cannot be used."""
+    """The bytes to answer with: `answer` for what was just accepted. Raises 409 for a key that cannot be used, 429
+    where the application brings in more than it may."""
     if isinstance(acceptance, Replay):
         return acceptance.response
     if isinstance(acceptance, KeyReused):
@@ -82,6 +84,8 @@ def settled(acceptance: Acceptance, answer: bytes) -> bytes:
             "invalid_idempotent_request",
             "This Idempotency-Key was used for a different request in the last 24 hours. Take a new key for a new one.",
         )
+    if isinstance(acceptance, OverQuota):
+        raise ApiError(acceptance.code, acceptance.reason, {"retry-after": str(acceptance.retry_after)})
     if isinstance(acceptance, KeyInFlight):
         raise ApiError(
             "concurrent_idempotent_requests",

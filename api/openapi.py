@@ -45,7 +45,9 @@ _RATE_HEADERS: Final = {
     "ratelimit-remaining": "How many of them are left now.",
     "ratelimit-reset": "Seconds until all of them are there again.",
 }
-_RETRY: Final = frozenset({"rate_limit_exceeded", "service_unavailable", "concurrent_idempotent_requests"})
+_RETRY: Final = frozenset(
+    {"rate_limit_exceeded", "daily_quota_exceeded", "service_unavailable", "concurrent_idempotent_requests"}
+)
 
 IDEMPOTENCY_HEADER: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",

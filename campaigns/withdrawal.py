@@ -9,7 +9,8 @@ moment ends by itself within minutes; until then the answer is to ask again, and
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -39,16 +40,78 @@ SELECT DISTINCT q.email_id FROM delivery_queue q JOIN emails e ON e.id = q.email
 """
 
 
+MANY: Final = 10_000
+"""Rows are counted up to this: nobody decides otherwise because there are more."""
+# One statement for a page that asks whether to go on. Each part ends at the bound, however much there is.
+_LEAVING: Final = """
+SELECT (SELECT count(*) FROM api_keys WHERE application_id = %(id)s),
+       (SELECT count(*) FROM domains WHERE application_id = %(id)s),
+       (SELECT count(*) FROM (SELECT FROM contacts WHERE application_id = %(id)s LIMIT %(most)s) c),
+       (SELECT count(*) FROM (SELECT FROM templates WHERE application_id = %(id)s LIMIT %(most)s) t),
+       (SELECT count(*) FROM campaigns WHERE application_id = %(id)s AND state = 'sending'),
+       (SELECT count(*) FROM (SELECT FROM delivery_queue WHERE application_id = %(id)s LIMIT %(most)s) q)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What goes with an application. Each is counted up to `MANY` + 1."""
+
+    keys: int
+    domains: int
+    contacts: int
+    templates: int
+    sending: int
+    """Campaigns."""
+    waiting: int
+    """Messages in the queue."""
+
+    @property
+    def parts(self) -> Iterator[str]:
+        """Each with its number; what there is none of is left out."""
+        for number, one, many in (
+            (self.keys, "key", "keys"),
+            (self.domains, "domain", "domains"),
+            (self.contacts, "contact", "contacts"),
+            (self.templates, "template", "templates"),
+            (self.sending, "campaign under way", "campaigns under way"),
+            (self.waiting, "message that waits", "messages that wait"),
+        ):
+            if number:
+                yield f"more than {MANY:,} {many}" if number > MANY else f"{number:,} {one if number == 1 else many}"
+
+    @property
+    def sentence(self) -> str:
+        """`2 keys, 1 domain and 5 contacts`."""
+        parts = list(self.parts)
+        if not parts:
+            return "nothing in it"
+        return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+
+
+async def leaving(connection: Connection, identifier: UUID) -> Leaving:
+    """What would go with it."""
+    names = {"id": identifier, "most": MANY + 1}
+    row = await (await connection.execute(_LEAVING, names)).fetchone()
+    assert row is not None
+    return Leaving(*row)
+
+
+async def _nothing(connection: Connection, application: Application) -> None: ...
+
+
 async def delete_application(
     database: Database,
     identifier: UUID,
     *,
     cancel: bool = False,
+    note: Callable[[Connection, Application], Awaitable[None]] = _nothing,
     settle: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(KEEP_SECONDS),
 ) -> Application:
     """Delete an application. Raises Refused, and then says what to do.
 
-    `settle` waits until no process takes mail with a key that was deleted.
+    `settle` waits until no process takes mail with a key that was deleted; `note` writes into the transaction that
+    deletes.
     """
     async with database.transaction() as connection:
         found = await _found(connection, identifier)
@@ -79,6 +142,7 @@ async def delete_application(
         await imports.forget_application(connection, identifier)
         await suppressions.forget_application(connection, identifier)
         await assignments.forget_gone(connection)
+        await note(connection, found)
     return found
 
 

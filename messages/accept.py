@@ -4,7 +4,8 @@ One transaction makes message, body, queue row and idempotency key durable; only
 only after that a hint is published. Requests that arrive while a commit is under way share the next one (group
 commit): a commit with fsync costs about 3 ms, COPY of one more email some 0.1 ms.
 
-It never checks who may send what: that is the caller's part (`api/`, `mta/inbound`).
+It never checks who may send what: that is the caller's part (`api/`, `mta/inbound`). How much an application may bring
+in is counted here (`accounts/quotas`), in the transaction.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from accounts import quotas
+from accounts.quotas import OverQuota, Wanted
 from audience.topics import DefaultTopics
 from core.errors import UnavailableError
 from core.logs import get_logger
@@ -41,6 +44,8 @@ _OF_TESTS = "\x1e"
 _GROUP_EMAILS = 1000
 _GROUP_BYTES = 16 * 1024 * 1024
 _COMMITTERS = 2  # one prepares its rows while the other waits for the disk
+
+_FREE_KEY: Final = "DELETE FROM idempotency_keys WHERE application_id = %s AND key = %s"
 
 NO_TOPICS: Final[Mapping[UUID, UUID]] = {}
 
@@ -70,7 +75,7 @@ class KeyInFlight:
     """A request with this key is being worked on right now."""
 
 
-Acceptance = Accepted | Replay | KeyReused | KeyInFlight
+Acceptance = Accepted | Replay | KeyReused | KeyInFlight | OverQuota
 
 OnAccepted = Callable[[Lane, set[str]], None]
 """Called after the commit with the lane and the destinations that are due now."""
@@ -185,6 +190,7 @@ class Acceptor:
         )
         async with self._database.transaction() as connection:
             answers = await settle_keys(connection, submissions)
+            await _within_quotas(connection, submissions, answers)
             emails = [
                 email
                 for submission, answer in zip(submissions, answers, strict=True)
@@ -207,6 +213,25 @@ class Acceptor:
             except Exception as error:
                 # The mail is committed and answered, and the due scan finds it; a committer that ended would not.
                 _log.error("hint_failed", lane=lane.value, exc_info=error)
+
+
+async def _within_quotas(connection: Connection, submissions: Sequence[Submission], answers: list[Acceptance]) -> None:
+    """Put the refusal in place of the answer where an application brings in more than it may. Its key is free again:
+    the same request may come tomorrow."""
+    counted = [
+        (n, Wanted(s.application_id, s.quota, s.messages))
+        for n, s in enumerate(submissions)
+        if s.quota and isinstance(answers[n], Accepted)
+    ]
+    if not counted:
+        return
+    found = await quotas.take(connection, [wanted for _, wanted in counted])
+    for (n, wanted), over in zip(counted, found, strict=True):
+        if over is None:
+            continue
+        answers[n] = over
+        if key := submissions[n].idempotency:
+            await connection.execute(_FREE_KEY, [wanted.application_id, key.key])
 
 
 def _needs_topic(email: NewEmail) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
 
+from accounts.quotas import Quota
 from core.addresses import Mailbox
 from core.queues import Lane
 from mta.model import Attachment
@@ -126,6 +127,13 @@ class Submission:
     application_id: UUID
     emails: tuple[NewEmail, ...]
     idempotency: Idempotency | None = None
+    quota: Quota | None = None
+    """Of the application, if it has one and the mail counts."""
+
+    @property
+    def messages(self) -> int:
+        """One for each recipient."""
+        return sum(len(email.recipients) for email in self.emails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import orjson
 from accounts import permission
 from accounts.directory import Caller, Directory
 from accounts.permission import NOT_ALLOWED
+from accounts.quotas import OverQuota
 from audience.topics import Topic, TopicBook, of_mail
 from core.clock import Clock
 from core.ids import uuid7
@@ -78,7 +79,8 @@ class SubmissionDoor:
             facts = await self._facts(caller, read)
         except Refused as error:
             return refusal(error)
-        submission = Submission(caller.application_id, (new_email(read, facts),), idempotency_of(read, facts))
+        email = new_email(read, facts)
+        submission = Submission(caller.application_id, (email,), idempotency_of(read, facts), caller.quota)
         return _reply(await self._acceptor.accept(submission), facts.id)
 
     async def _facts(self, caller: Caller, mail: SubmittedEmail) -> SubmissionFacts:
@@ -134,6 +136,8 @@ def _reply(acceptance: Acceptance, email_id: UUID) -> str:
             return _QUEUED.format(email_id)
         case Replay(response):
             return _QUEUED.format(orjson.loads(response)["id"])
+        case OverQuota(reason=reason):
+            return f"451 4.7.1 {reason}"
         case KeyReused():
             return "550 5.6.0 The idempotency key was used for another mail"
         case KeyInFlight():

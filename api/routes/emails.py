@@ -46,7 +46,7 @@ _PAGE: Final = 20
 _MOVE_BYTES: Final = 64 * 1024
 _SENDING: Final = (
     "validation_error", "missing_required_field", "invalid_attachment", "invalid_from_address", "payload_too_large",
-    "invalid_idempotency_key", "invalid_idempotent_request", "concurrent_idempotent_requests",
+    "invalid_idempotency_key", "invalid_idempotent_request", "concurrent_idempotent_requests", "daily_quota_exceeded",
 )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def _intake(collaborators: Deps, who: Caller) -> Intake:
 
 async def _accept(request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes) -> Response:
     key = keyed(request, who, raw)
-    submission = Submission(who.application_id, emails, key.with_answer(answer) if key else None)
+    submission = Submission(who.application_id, emails, key.with_answer(answer) if key else None, who.quota)
     return JsonBytes(settled(await deps(request).acceptor.accept(submission), answer))
 
 

@@ -23,6 +23,7 @@ WRITER: Final = {
     "api_keys": "accounts",
     "applications": "accounts",
     "application_events": "campaigns",
+    "application_use": "accounts",
     "attachments": "messages",
     "audit_log": "accounts",
     "automation_runs": "campaigns",

@@ -1,5 +1,6 @@
 """Applications as JSON. Pure."""
 
+from accounts.quotas import quota_face
 from accounts.repository import Tenant
 
 
@@ -11,5 +12,7 @@ def application_face(one: Tenant) -> dict[str, object]:
         "name": one.application.name,
         "domains": one.domains,
         "keys": one.keys,
+        **quota_face(one.application.quota),
+        "messages_today": one.messages_today,
         "created_at": one.application.created_at,
     }

@@ -3,7 +3,10 @@
 import httpx
 import pytest
 
+from accounts import audit
+from accounts.audit import Wanted
 from campaigns.withdrawal import delete_application
+from core.paging import Window
 from core.refusal import Refused
 from store.database import Database
 from tests.integration.api.account import Account, email
@@ -20,8 +23,55 @@ async def test_they_are_listed_without_the_operators_own(ops: httpx.AsyncClient,
     assert (first["has_more"], [one["name"] for one in first["data"]]) == (True, ["acme"])
 
 
+async def test_one_is_made_renamed_and_limited_with_an_entry_each(
+    ops: httpx.AsyncClient, database: Database, account: Account
+) -> None:
+    made = await ops.post("/applications", json={"name": "shop", "messages_per_day": 1000})
+    assert (made.status_code, made.json()["object"]) == (201, "application")
+    path = f"/applications/{made.json()['id']}"
+    assert (await ops.post("/applications", json={"name": "shop"})).json()["name"] == "conflict"
+    assert (await ops.patch(path, json={"name": "acme"})).json()["name"] == "conflict"
+    assert (await ops.patch(path, json={"messages_per_second": -1})).status_code == 422
+    assert (await ops.patch(path, json={"name": "store", "messages_per_second": 5})).status_code == 200
+    [shown] = [one for one in (await ops.get("/applications")).json()["data"] if one["id"] == made.json()["id"]]
+    assert (shown["name"], shown["messages_per_day"], shown["messages_per_second"], shown["messages_today"]) == (
+        "store", 1000, 5, 0,
+    )  # fmt: skip
+    assert (await ops.patch(path, json={"messages_per_day": None, "messages_per_second": 0})).status_code == 200
+    [free] = [one for one in (await ops.get("/applications")).json()["data"] if one["id"] == made.json()["id"]]
+    assert (free["name"], free["messages_per_day"], free["messages_today"]) == ("store", None, None)
+    async with database.connection() as connection:
+        logged = (await audit.page(connection, Wanted(action="application"), Window(5))).entries
+    assert [(one.action, one.subject, one.actor, one.door) for one in logged] == [
+        ("application.update", "store", "ops", "api"),
+        ("application.update", "store", "ops", "api"),
+        ("application.create", "shop", "ops", "api"),
+    ]
+    assert logged[1].after == {"name": "store", "messages_per_second": 5}
+
+
+async def test_a_day_that_is_used_up_says_when_to_come_again(
+    ops: httpx.AsyncClient, client: httpx.AsyncClient, account: Account
+) -> None:
+    path = f"/applications/{account.application_id}"
+    await ops.patch(path, json={"messages_per_day": 2})
+    assert (await client.post("/emails", json=email(to=["a@x.example", "b@x.example"]))).status_code == 200
+    over = await client.post("/emails", json=email())
+    assert (over.status_code, over.json()["name"]) == (429, "daily_quota_exceeded")
+    assert "0 are left today, and this would be 1" in over.json()["message"]
+    assert 0 < int(over.headers["retry-after"]) <= 86_400
+    headers = {"authorization": f"Bearer {account.test}"}
+    assert (await client.post("/emails", json=email(), headers=headers)).status_code == 200, "tests do not count"
+    await ops.patch(path, json={"messages_per_day": 0, "messages_per_second": 2})
+    batch = [email() for _ in range(3)]
+    assert (await client.post("/emails/batch", json=batch)).status_code == 200
+    fast = await client.post("/emails", json=email())
+    assert (fast.status_code, fast.json()["name"]) == (429, "rate_limit_exceeded")
+
+
 async def test_an_application_cannot(client: httpx.AsyncClient, account: Account) -> None:
-    for method, path in (("GET", "/applications"), ("DELETE", f"/applications/{account.application_id}")):
+    own = f"/applications/{account.application_id}"
+    for method, path in (("GET", "/applications"), ("POST", "/applications"), ("PATCH", own), ("DELETE", own)):
         assert (await client.request(method, path)).status_code == 403
 
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from accounts import capture_rules
+from accounts.quotas import Quota, set_quota
 from accounts.repository import KeyRequest, create_key, delete_key, keys
 from audience import topics
 from audience.topics import NewTopic, Subscription
@@ -321,3 +322,14 @@ async def test_a_topic_by_its_name(server: InboundServer, account: Account, data
         await connection.execute("UPDATE topics SET name = 'product NEWS' WHERE id = %s", [twin.id])
     code, text = await _send(server, account.key, _mail("b@shop.example", "X-Postlane-Topic: PRODUCT news"))
     assert (code, "by its id" in text) == (550, True)
+
+
+async def test_a_quota_that_is_used_up_is_temporary(
+    server: InboundServer, account: Account, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        await set_quota(connection, account.application_id, Quota(per_day=1))
+    assert (await _send(server, account.key, _mail()))[0] == 250
+    code, text = await _send(server, account.key, _mail())
+    assert (code, text.split()[0]) == (451, "4.7.1")
+    assert "0 are left today" in text

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from accounts import applications
+from accounts.quotas import OverQuota, Quota
 from core.queues import Lane
 from messages import accept
 from messages.accept import Accepted, Acceptor, KeyInFlight, KeyReused, Replay, settle_keys, write_emails
@@ -345,3 +348,63 @@ async def test_rolled_back_transaction_leaves_nothing(database: Database) -> Non
         await interrupted()
 
     assert set((await counts(database)).values()) == {0}
+
+
+# Quotas
+
+
+async def shop(database: Database, per_day: int | None = None, per_second: int | None = None) -> UUID:
+    """An application that may bring in so much."""
+    async with database.transaction() as connection:
+        made = await applications.create(connection, "shop", Quota(per_day, per_second))
+    return made.id
+
+
+def of_shop(application: UUID, *addresses: str, quota: Quota, **changes: object) -> Submission:
+    email = new_email(*addresses, application_id=application)
+    return submission(email, application_id=application, quota=quota, **changes)
+
+
+async def test_what_is_over_the_quota_is_not_stored_and_leaves_its_key_free(
+    acceptor: Acceptor, database: Database
+) -> None:
+    quota = Quota(per_day=3)
+    application = await shop(database, per_day=3)
+    first = of_shop(application, "a@x.test", "b@x.test", quota=quota, idempotency=Idempotency("one", b"1", b"first"))
+    assert await acceptor.accept(first) == Accepted()
+    large = of_shop(application, "c@x.test", "d@x.test", quota=quota, idempotency=Idempotency("two", b"2", b"second"))
+
+    over = await acceptor.accept(large)
+
+    assert isinstance(over, OverQuota)
+    assert (over.code, "1 are left today, and this would be 2" in over.reason) == ("daily_quota_exceeded", True)
+    assert await rows(database, "SELECT key FROM idempotency_keys") == [("one",)]
+    assert await rows(database, "SELECT count(*) FROM messages") == [(2,)]
+    assert await acceptor.accept(first) == Replay(b"first"), "what was accepted is answered as before"
+    assert await acceptor.accept(of_shop(application, "e@x.test", quota=quota)) == Accepted()
+    assert await rows(database, "SELECT accepted FROM application_use") == [(3,)]
+    await execute(database, "UPDATE application_use SET day = day - 1")
+    assert await acceptor.accept(large) == Accepted(), "under the same key"
+
+
+async def test_several_processes_together_take_no_more_than_the_quota(
+    acceptor: Acceptor, database: Database, hints: Hints
+) -> None:
+    quota = Quota(per_day=25)
+    application = await shop(database, per_day=25)
+    other = Acceptor(database, hints)
+    await other.start()
+    try:
+        answers = await asyncio.gather(
+            *(door.accept(of_shop(application, quota=quota)) for _ in range(30) for door in (acceptor, other))
+        )
+    finally:
+        await other.stop()
+    assert answers.count(Accepted()) == 25
+    assert await rows(database, "SELECT count(*) FROM messages") == [(25,)]
+
+
+async def test_an_application_without_a_quota_is_not_counted(acceptor: Acceptor, database: Database) -> None:
+    application = await shop(database)
+    assert await acceptor.accept(submission(new_email(application_id=application))) == Accepted()
+    assert await rows(database, "SELECT * FROM application_use") == []
