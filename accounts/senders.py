@@ -55,7 +55,8 @@ async def load_sender(connection: Connection, secret: InstanceSecret, domain_id:
         " CASE WHEN d.record_status->'tracking'->>'status' = ANY(%s) AND d.status IN ('verified', 'temporary_failure')"
         " THEN d.tracking_subdomain || '.' || d.name END"
         " FROM domains d"
-        " LEFT JOIN dkim_keys k ON k.domain_id = d.id WHERE d.id = %s ORDER BY k.algorithm DESC",
+        " LEFT JOIN dkim_keys k ON k.domain_id = d.id AND k.state = 'active'"
+        " WHERE d.id = %s ORDER BY k.algorithm DESC",
         [list(_USABLE), domain_id],
     )
     rows = await cursor.fetchall()
@@ -69,6 +70,19 @@ async def load_sender(connection: Connection, secret: InstanceSecret, domain_id:
     )
     opens, clicks, host = rows[0][4:]
     return Sender(name, return_path, keys, opens, clicks, host or "")
+
+
+async def coming_keys(
+    connection: Connection, secret: InstanceSecret, domain_id: UUID, name: str
+) -> tuple[DkimKey, ...]:
+    """Those that shall follow (`accounts/rotation`). ConfigurationError when the secret does not open one."""
+    cursor = await connection.execute(
+        "SELECT selector, sealed_private_key FROM dkim_keys WHERE domain_id = %s AND state = 'coming'", [domain_id]
+    )
+    return tuple(
+        load_key(name, selector, secret.open(bytes(sealed), key_context(domain_id, selector)))
+        for selector, sealed in await cursor.fetchall()
+    )
 
 
 async def verified_senders(connection: Connection, secret: InstanceSecret, most: int = 20) -> list[Sender]:

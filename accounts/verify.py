@@ -1,8 +1,8 @@
 """Are the records of a sender domain published? Asks DNS, judges the answers, stores the result.
 
-`verify_domain` is the whole of it, `look` its part that stores nothing; the judging below is pure. Never changes keys
-or names, and never waits longer than it is told: a name server that is silent makes a record `temporary_failure`, which
-is no reason to stop a domain that was verified.
+`verify_domain` is the whole of it, `look` its part that stores nothing; the judging below is pure. New keys whose
+records are found take over (`accounts/rotation`). Never changes names, and never waits longer than it is told: a name
+server that is silent makes a record `temporary_failure`, which is no reason to stop a domain that was verified.
 
 A record is `verified`, `pending` (not there yet), `failed` (something else is there), `temporary_failure` (no answer).
 A domain is `verified` when every required record is (`accounts/records` says which and why), otherwise `failed` or
@@ -12,17 +12,19 @@ on the operator's IPs too, and a new IP may not stop the mail of all domains, wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from accounts import dmarc
+from accounts import dmarc, rotation
+from accounts.asking import answers_of
+from accounts.audit import Actor
 from accounts.domain import Domain, RecordCheck
 from accounts.proof import refused_signatures
 from accounts.records import (
@@ -31,15 +33,16 @@ from accounts.records import (
     REQUIRED,
     Alias,
     DnsRecord,
+    PublicKey,
     RecordKind,
     domain_records,
     operator_spf,
     spf_name,
 )
 from accounts.repository import domain_by_id, sending_addresses, store_checks
-from accounts.senders import Sender, load_sender
+from accounts.senders import Sender, coming_keys, load_sender
 from accounts.tracking_host import certificate_trouble
-from core.errors import ConfigurationError, UnavailableError
+from core.errors import ConfigurationError
 from core.logs import get_logger
 from core.secrets import InstanceSecret
 from core.settings import Settings
@@ -52,7 +55,9 @@ from store.database import Connection, Database
 CHECK_SECONDS: Final = 5.0
 """For all questions together, asked side by side: a person waits for the answer."""
 
-T = TypeVar("T")
+_LONGEST_FOUND: Final = 1000
+"""Characters that are kept of what stands in the place of a record."""
+_ITSELF: Final = Actor("postlane", "worker")
 
 _log = get_logger(__name__)
 
@@ -144,13 +149,13 @@ async def look(
     async with database.connection() as connection:
         domain = await domain_by_id(connection, domain_id)
         addresses = await sending_addresses(connection)
-        keys = await _keys(connection, ours.secret, domain_id)
+        keys = await _keys(connection, ours.secret, domain) if domain else ()
     if domain is None:
         return None
     alias = domain.alias(ours.public_name)
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, ours.hostname, alias)
-    answers = await collect(lookup, records, ours.hostname, within)
-    checks = {record.kind.value: judge(record, answers, ours.hostname, addresses) for record in records}
+    records = records_of(domain, ours.hostname, ours.public_name)
+    answers = await collect(lookup, [*records, *_retired(domain)], ours.hostname, within)
+    checks = {record.kind.value: judged(record, answers, ours.hostname, addresses) for record in records}
     checks |= proved(records, checks, answers, domain.name, keys)
     if alias is not None and checks[RecordKind.TRACKING].status == CheckStatus.VERIFIED:
         checks |= await _certified(alias, ours.public_url, within)
@@ -165,9 +170,10 @@ async def verify_domain(
     within: float = CHECK_SECONDS,
     *,
     asked: bool = True,
+    by: Actor = _ITSELF,
 ) -> Domain | None:
     """Look at a domain (`look`) and store the result. The domain as it stands now, None if it is gone. `asked`:
-    somebody wants to know, it is not only time to look again."""
+    somebody wants to know, it is not only time to look again. `by`: who, for the audit log, when new keys take over."""
     looked = await look(database, lookup, ours, domain_id, within)
     if looked is None:
         return None
@@ -177,12 +183,29 @@ async def verify_domain(
             "keys_not_opened", domain=domain.name, error=looked.closed
         )  # our own fault, and this process's alone
         return domain
-    status = domain_status(domain.status, looked.checks, None if asked else domain.checks)
-    async with database.connection() as connection:
-        checked_at = await store_checks(connection, domain_id, status, looked.checks)
-    if checked_at is None:
-        return None
-    return replace(domain, status=status, checks=looked.checks, checked_at=checked_at)
+    gone = [key.selector for key in rotation.removable(domain, datetime.now(UTC)) if _is_gone(domain, key, looked)]
+    async with database.transaction() as connection:
+        settled = await rotation.settle(connection, domain, looked.checks, by, gone)
+        # After a switch only what was found now counts: the last check was of other keys.
+        before = None if asked or settled.switched else domain.checks
+        status = domain_status(domain.status, settled.checks, before)
+        await store_checks(connection, domain_id, status, settled.checks)
+        return await domain_by_id(connection, domain_id)
+
+
+def records_of(domain: Domain, hostname: str, public_name: str) -> list[DnsRecord]:
+    """What its owner publishes at this server, the records of coming keys among it. Pure."""
+    alias = domain.alias(public_name)
+    return domain_records(domain.name, domain.return_path_domain, domain.keys, hostname, alias, domain.coming)
+
+
+def _retired(domain: Domain) -> list[DnsRecord]:
+    """Records that are still asked for: when one is gone, its key is forgotten."""
+    return domain_records(domain.name, domain.return_path_domain, domain.retired, "")[: len(domain.retired)]
+
+
+def _is_gone(domain: Domain, key: PublicKey, looked: Looked) -> bool:
+    return looked.answers.txt.get(f"{key.selector}._domainkey.{domain.name}") == []
 
 
 async def _certified(alias: Alias, public_url: str, within: float) -> dict[str, RecordCheck]:
@@ -194,17 +217,18 @@ async def _certified(alias: Alias, public_url: str, within: float) -> dict[str, 
 async def refused_now(lookup: Lookup, sender: Sender, within: float = CHECK_SECONDS) -> dict[str, str] | None:
     """Why mail signed now for this domain would not verify, by name of the record; None: no name server answered."""
     names = [f"{key.selector}._domainkey.{key.domain}" for key in sender.keys]
-    txt = await _answers({name: lookup.txt(name) for name in names}, within)
+    txt = await answers_of({name: lookup.txt(name) for name in names}, within)
     return refused_signatures(sender.name, sender.keys, txt, datetime.now(UTC)) if txt or not names else None
 
 
-async def _keys(connection: Connection, secret: InstanceSecret, domain_id: UUID) -> tuple[DkimKey, ...] | str:
-    """The domain's private keys, or why they cannot be used."""
+async def _keys(connection: Connection, secret: InstanceSecret, domain: Domain) -> tuple[DkimKey, ...] | str:
+    """The domain's private keys, those that are coming too, or why they cannot be used."""
     try:
-        sender = await load_sender(connection, secret, domain_id)
+        sender = await load_sender(connection, secret, domain.id)
+        coming = await coming_keys(connection, secret, domain.id, domain.name)
     except ConfigurationError as error:
         return str(error)
-    return sender.keys if sender is not None else ()
+    return (*sender.keys, *coming) if sender is not None else ()
 
 
 def proved(
@@ -237,23 +261,12 @@ async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, w
             txt_names.add(dmarc.PREFIX + record.name)  # whether the return path is of the same organisation
     aliases = {record.name: record.value for record in records if record.type == "CNAME"}
     txt, mx, cname, addresses = await asyncio.gather(
-        _answers({name: lookup.txt(name) for name in txt_names}, within),
-        _answers({name: lookup.mx(name) for name in mx_names}, within),
-        _answers({name: lookup.cname(name) for name in aliases}, within),
-        _answers({name: lookup.addresses(name) for name in {*aliases, *aliases.values()}}, within),
+        answers_of({name: lookup.txt(name) for name in txt_names}, within),
+        answers_of({name: lookup.mx(name) for name in mx_names}, within),
+        answers_of({name: lookup.cname(name) for name in aliases}, within),
+        answers_of({name: lookup.addresses(name) for name in {*aliases, *aliases.values()}}, within),
     )
     return DnsAnswers(txt, mx, cname, addresses)
-
-
-async def _answers(questions: Mapping[str, Awaitable[T]], within: float) -> dict[str, T]:
-    async def ask(question: Awaitable[T]) -> tuple[T] | None:
-        try:
-            return (await asyncio.wait_for(question, within),)
-        except (UnavailableError, TimeoutError):
-            return None
-
-    answers = await asyncio.gather(*(ask(question) for question in questions.values()))
-    return {name: answer[0] for name, answer in zip(questions, answers, strict=True) if answer is not None}
 
 
 def domain_status(
@@ -277,6 +290,26 @@ def domain_status(
 def _is_lost(check: RecordCheck) -> bool:
     """Somebody answered, and not as it should be."""
     return check.status not in (CheckStatus.VERIFIED, CheckStatus.TEMPORARY_FAILURE)
+
+
+def judged(record: DnsRecord, answers: DnsAnswers, hostname: str, addresses: Sequence[str]) -> RecordCheck:
+    """How one record stands, with what was found where that is something else."""
+    check = judge(record, answers, hostname, addresses)
+    if check.status != CheckStatus.FAILED:
+        return check
+    return replace(check, found="\n".join(_found(record, answers))[:_LONGEST_FOUND])
+
+
+def _found(record: DnsRecord, answers: DnsAnswers) -> Sequence[str]:
+    if record.type == "MX":
+        return [f"{preference} {host}" for preference, host in answers.mx.get(record.name, ())]
+    if record.type == "CNAME":
+        return answers.cname.get(record.name) or answers.addresses.get(record.name) or ()
+    if record.kind is RecordKind.DMARC:
+        found = dmarc.discover(record.name.removeprefix(dmarc.PREFIX), answers.txt).record
+        return answers.txt.get(dmarc.PREFIX + found.domain, ()) if found else answers.txt.get(record.name, ())
+    texts = answers.txt.get(record.name, ())
+    return _spf_policies(list(texts)) if record.kind is RecordKind.SPF else texts
 
 
 def judge(record: DnsRecord, answers: DnsAnswers, hostname: str, addresses: Sequence[str]) -> RecordCheck:

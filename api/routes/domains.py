@@ -4,23 +4,26 @@ Thin: names and rules here, storage in `accounts/repository`, records in `accoun
 `accounts/verify`. Every route wants full access and sees only the caller's own domains.
 """
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from accounts import repository
+from accounts import advice, audit, repository, rotation
+from accounts.audit import Entry
 from accounts.directory import Caller
-from accounts.domain import Domain, DomainTracking
+from accounts.domain import Domain, DomainTracking, domain_audit
 from accounts.names import return_path_name, sender_domain_name, tracking_name
 from accounts.repository import DomainRequest
-from accounts.verify import Installation, fresh_resolver, verify_domain
+from accounts.verify import CHECK_SECONDS, Installation, fresh_resolver, verify_domain
 from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
 from api.schemas.domains import (
     CreateDomain,
+    DomainAdviceList,
     DomainAnswer,
     DomainDeleted,
     DomainList,
@@ -28,9 +31,10 @@ from api.schemas.domains import (
     UpdateDomain,
 )
 from core.addresses import AddressError
-from core.paging import Window
+from core.paging import Page, Window
+from store.database import Connection
 from web.answers import json_answer
-from web.faces.domains import domain_detail, domain_face
+from web.faces.domains import advice_face, domain_detail, domain_face
 from web.faces.references import deleted, reference
 from web.paging import listed, window
 
@@ -59,6 +63,7 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Res
     request = DomainRequest(who.application_id, name, return_path, await repository.make_keys(), tracking)
     async with given.database.transaction() as connection:
         created = await repository.create_domain(connection, given.secret, request)
+        await _note(connection, who, "domain.create", None, created)
     if created is None:
         raise taken
     given.directory.forget()
@@ -80,6 +85,20 @@ async def get_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     return json_answer(domain_detail(found, given.settings.hostname, given.settings.public_name))
 
 
+@router.get(
+    "/{domain_id}/advice",
+    summary="Explain what receivers look up",
+    responses=errors("not_found"),
+    response_model=DomainAdviceList,
+)
+async def look_around(domain_id: UUID, who: FullAccess, given: With) -> Response:
+    """What receivers look up besides: DMARC's policy, BIMI, MTA-STS, TLS reports. Asked now, in at most five seconds;
+    nothing of it is a condition of sending."""
+    domain = await _own(domain_id, who, given)
+    found = await advice.look_around(given.resolver, domain.name, [], CHECK_SECONDS)
+    return json_answer(listed(Page(found), advice_face))
+
+
 @router.patch(
     "/{domain_id}",
     summary="Update a domain",
@@ -91,9 +110,10 @@ async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, gi
     _refuse_what_we_lack(body)
     domain = await _own(domain_id, who, given)
     wanted = _tracking(body, domain.tracking, (domain.name, domain.return_path_domain), given)
-    async with given.database.connection() as connection:
+    async with given.database.transaction() as connection:
         if wanted != domain.tracking and not await repository.set_tracking(connection, domain_id, wanted):
             raise _unknown(domain_id)
+        await _note(connection, who, "domain.update", domain, replace(domain, tracking=wanted))
     return json_answer(reference("domain", domain.id))
 
 
@@ -105,16 +125,54 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     await _own(domain_id, who, given)
     lookup = fresh_resolver(given.settings)
     ours = Installation(given.settings.hostname, given.secret, given.settings.public_url)
-    if await verify_domain(given.database, lookup, ours, domain_id) is None:
+    async with given.database.connection() as connection:
+        by = await audit.of_key(connection, who.key_id)
+    if await verify_domain(given.database, lookup, ours, domain_id, by=by) is None:
         raise _unknown(domain_id)
     given.directory.forget()
     return json_answer(reference("domain", domain_id))
 
 
+@router.post(
+    "/{domain_id}/rotation",
+    summary="Rotate the keys of a domain",
+    status_code=201,
+    responses=errors("not_found", "conflict"),
+    response_model=DomainAnswer,
+)
+async def rotate(domain_id: UUID, who: FullAccess, given: With) -> Response:
+    """Makes new keys, whose records are published beside the old ones. Mail is signed with the old keys until a check
+    of the domain finds the new records; the old ones have to stay a week longer, as `rotation` says."""
+    domain = await _own(domain_id, who, given)
+    keys = await repository.make_keys()
+    async with given.database.transaction() as connection:
+        after = await rotation.begin(connection, given.secret, domain, keys)
+        await _note(connection, who, "domain.new_keys", domain, after)
+    return json_answer(domain_detail(after, given.settings.hostname, given.settings.public_name), 201)
+
+
+@router.delete(
+    "/{domain_id}/rotation",
+    summary="Cancel the rotation of keys",
+    responses=errors("not_found", "conflict"),
+    response_model=DomainAnswer,
+)
+async def give_up(domain_id: UUID, who: FullAccess, given: With) -> Response:
+    """Deletes the keys that were coming. What mail is signed with does not change."""
+    domain = await _own(domain_id, who, given)
+    async with given.database.transaction() as connection:
+        after = await rotation.give_up(connection, domain)
+        await _note(connection, who, "domain.keys_given_up", domain, after)
+    return json_answer(domain_detail(after, given.settings.hostname, given.settings.public_name))
+
+
 @router.delete("/{domain_id}", summary="Delete a domain", responses=errors("not_found"), response_model=DomainDeleted)
 async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a domain, its DKIM keys, and the API keys that were bound to it."""
-    async with given.database.connection() as connection:
+    async with given.database.transaction() as connection:
+        gone = await repository.domain(connection, who.application_id, domain_id)
+        # Before it goes: a key that is bound to the domain goes with it.
+        await _note(connection, who, "domain.delete", gone, None)
         if not await repository.delete_domain(connection, who.application_id, domain_id):
             raise _unknown(domain_id)
     given.directory.forget()
@@ -127,6 +185,14 @@ async def _own(domain_id: UUID, who: Caller, given: Deps) -> Domain:
     if found is None:
         raise _unknown(domain_id)
     return found
+
+
+async def _note(connection: Connection, who: Caller, action: str, before: Domain | None, after: Domain | None) -> None:
+    about = after or before
+    if about is not None and before != after:
+        values = domain_audit(before) if before else None, domain_audit(after) if after else None
+        entry = Entry(action, about.name, *values, about.application_id)
+        await audit.write(connection, await audit.of_key(connection, who.key_id), entry)
 
 
 def _unknown(domain_id: UUID) -> ApiError:

@@ -112,9 +112,25 @@ class DomainSummary(BaseModel):
     checked_at: datetime | None = Field(description="When the records were last checked.")
 
 
+class RetiredKey(BaseModel):
+    """A DKIM key that signs no more."""
+
+    selector: str = Field(description="Its name in signatures.")
+    name: str = Field(description="Where its record is.")
+    keep_until: datetime = Field(description="Receivers may still look it up; after that remove it.")
+
+
+class Rotation(BaseModel):
+    """Keys that come and go."""
+
+    coming: list[str] = Field(description="Selectors of keys that sign as soon as their records are found.")
+    retired: list[RetiredKey] = Field(description="Keys that sign no more, and whose records have to stay.")
+
+
 class DomainAnswer(DomainSummary):
     """A sender domain."""
 
+    rotation: Rotation | None = Field(description="Keys that come and go; null when none do.")
     records: list[RecordAnswer]
     recommended_records: list[RecommendedRecord]
 
@@ -134,3 +150,19 @@ class DomainDeleted(DomainReference):
 
 class DomainList(Listed[DomainSummary]):
     """Domains, newest first."""
+
+
+class DomainAdvice(BaseModel):
+    """One thing that receivers look up, and is no condition of sending."""
+
+    topic: Literal["dmarc", "bimi", "mta_sts", "tls_reports", "ptr"] = Field(description="What was looked up.")
+    name: str = Field(description="What was asked.")
+    standing: Literal["good", "missing", "wrong", "silent"] = Field(
+        description="`silent`: no name server answered in time."
+    )
+    found: str = Field(description="What is there; empty for nothing.")
+    advice: str = Field(description="What follows, in sentences.")
+
+
+class DomainAdviceList(Listed[DomainAdvice]):
+    """All of it."""

@@ -11,6 +11,7 @@ from accounts.records import RecordKind
 from accounts.verify import CheckStatus, Looked
 from campaigns.checking.model import Code, Finding, warns
 
+# Keys that are coming are no matter of a campaign: nothing is signed with them.
 _CODES: Final[Mapping[str, Code]] = {
     RecordKind.DKIM_RSA: Code.DKIM,
     RecordKind.DKIM_ED25519: Code.DKIM,
@@ -25,11 +26,11 @@ def findings(looked: Looked) -> list[Finding]:
     """What is wrong with the domain. Pure."""
     name = looked.domain.name
     show = f"`postlane domains show {name}` says which record to publish."
-    silent = [kind for kind, check in looked.checks.items() if check.status == CheckStatus.TEMPORARY_FAILURE]
+    silent = [k for k, check in looked.checks.items() if k in _CODES and check.status == CheckStatus.TEMPORARY_FAILURE]
     found = [
         warns(_CODES[kind], check.reason, show)
         for kind, check in looked.checks.items()
-        if check.status in (CheckStatus.FAILED, CheckStatus.PENDING)
+        if kind in _CODES and check.status in (CheckStatus.FAILED, CheckStatus.PENDING)
     ]
     if silent:
         names = ", ".join(sorted(kind.replace("_", " ") for kind in silent))

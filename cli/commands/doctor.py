@@ -151,7 +151,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     try:
         secret = InstanceSecret.from_text(settings.secret.get_secret_value())
         with psycopg.connect(settings.database_url, connect_timeout=3) as connection:
-            rows = connection.execute("SELECT domain_id, selector, sealed_private_key FROM dkim_keys").fetchall()
+            rows = connection.execute(
+                "SELECT domain_id, selector, sealed_private_key FROM dkim_keys WHERE state <> 'retired'"
+            ).fetchall()
     except (psycopg.Error, PostlaneError):
         return  # said by the checks before
     shut = 0

@@ -1,28 +1,30 @@
 """`postlane domains`: sender domains, their DNS records in copyable form, and the check whether those are published."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from accounts import repository
-from accounts.domain import Domain, DomainTracking
-from accounts.names import return_path_name, sender_domain_name, tracking_name
-from accounts.records import DnsRecord, domain_records, operator_spf
+from accounts import advice, audit, registering, repository, rotation
+from accounts.advice import Advice
+from accounts.audit import Entry
+from accounts.domain import Domain, DomainTracking, domain_audit
+from accounts.names import return_path_name, sender_domain_name
+from accounts.records import DnsRecord, operator_spf
 from accounts.repository import DomainRequest
-from accounts.verify import Installation, fresh_resolver, verify_domain
+from accounts.verify import CHECK_SECONDS, Installation, fresh_resolver, records_of, verify_domain
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
 from cli.ids import Candidate, beginning, the_one
+from cli.operating import actor
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
 from core.settings import Settings
 from pools import assignments
 from store.database import Connection, Database
-from web.faces.domains import domain_detail, domain_face
+from web.faces.domains import advice_face, domain_detail, domain_face
 from web.faces.references import deleted
 
 app = typer.Typer(help="Sender domains, their DNS records and keys.", no_args_is_help=True)
@@ -51,6 +53,13 @@ _RECORD_COLUMNS = (
     Column("reason", style="yellow", wrap=True, drop=0),
 )
 
+_ADVICE_COLUMNS = (
+    Column("topic"),
+    Column("standing", style="bold"),
+    Column("name", drop=1),
+    Column("advice", wrap=True, drop=0),
+)
+
 
 @app.command("create")
 def create(
@@ -69,9 +78,10 @@ def create(
     try:
         folded = sender_domain_name(name)
         below = return_path_name(folded, return_path or settings.return_path_label)
-        tracking = _tracking(DomainTracking(open_tracking, click_tracking, tracking_subdomain), folded, below, settings)
     except AddressError as error:
         raise CliError("invalid_domain", error.reason) from None
+    asked = DomainTracking(open_tracking, click_tracking, tracking_subdomain)
+    tracking = registering.tracked(asked, folded, below, settings.public_url)
     secret = context.instance_secret(settings)
 
     async def work(database: Database) -> Domain | None:
@@ -79,7 +89,10 @@ def create(
         async with database.transaction() as connection:
             owner = await chosen_or_new(connection, application)
             request = DomainRequest(owner.id, folded, below, keys, tracking)
-            return await repository.create_domain(connection, secret, request)
+            made = await repository.create_domain(connection, secret, request)
+            if made is not None:
+                await _note(connection, "domain.create", None, made)
+            return made
 
     made = with_database(work, settings)
     if made is None:
@@ -133,13 +146,28 @@ def verify(domain: DomainArgument, application: ApplicationOption = "", as_json:
     async def work(database: Database) -> Domain | None:
         async with database.connection() as connection:
             known = await _found(connection, application, domain)
-        return await verify_domain(database, fresh_resolver(settings), Installation.of(settings), known.id)
+        ours = Installation.of(settings)
+        return await verify_domain(database, fresh_resolver(settings), ours, known.id, by=actor())
 
     found = with_database(work, settings)
     if found is None:
         raise _unknown(domain)
     _show(found, settings, as_json)
     return 0 if found.status == "verified" else 1
+
+
+@app.command("advice")
+def show_advice(domain: DomainArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Look up what receivers look at besides: DMARC's policy, BIMI, MTA-STS, TLS reports, names of our IPs."""
+    settings = context.settings()
+
+    async def work(database: Database) -> list[Advice]:
+        async with database.connection() as connection:
+            found = await _found(connection, application, domain)
+            ips = await advice.egress_names(connection)
+        return await advice.look_around(fresh_resolver(settings), found.name, ips, CHECK_SECONDS)
+
+    emit(with_database(work, settings), advice_face, cells=advice_face, as_json=as_json, columns=_ADVICE_COLUMNS)
 
 
 @app.command("update")
@@ -165,17 +193,44 @@ def update(
                 before.clicks if click_tracking is None else click_tracking,
                 before.subdomain if tracking_subdomain is None else tracking_subdomain,
             )
-            try:
-                wanted = _tracking(asked, found.name, found.return_path_domain, settings)
-            except AddressError as error:
-                raise CliError("invalid_domain", error.reason) from None
+            wanted = registering.tracked(asked, found.name, found.return_path_domain, settings.public_url)
             await repository.set_tracking(connection, found.id, wanted)
-            return await repository.domain(connection, found.application_id, found.id)
+            after = await repository.domain(connection, found.application_id, found.id)
+            await _note(connection, "domain.update", found, after)
+            return after
 
     changed = with_database(work, settings)
     if changed is None:
         raise _unknown(domain)
     _show(changed, settings, as_json)
+
+
+@app.command("rotate")
+def rotate(
+    domain: DomainArgument,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Give up the keys that are coming.")] = False,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make new DKIM keys and show their records, to be published beside the old ones.
+
+    Mail is signed with the old keys until the new records are found: by `postlane domains verify`, or by itself. The
+    old records have to stay for a week after that; `postlane domains get` says until when.
+    """
+    settings = context.settings()
+    secret = context.instance_secret(settings)
+
+    async def work(database: Database) -> Domain:
+        keys = () if cancel else await repository.make_keys()
+        async with database.transaction() as connection:
+            found = await _found(connection, application, domain)
+            after = await (
+                rotation.give_up(connection, found) if cancel else rotation.begin(connection, secret, found, keys)
+            )
+            await _note(connection, "domain.keys_given_up" if cancel else "domain.new_keys", found, after)
+            return after
+
+    _show(with_database(work, settings), settings, as_json)
 
 
 @app.command("delete")
@@ -189,6 +244,7 @@ def delete(
         async with database.transaction() as connection:
             found = await _found(connection, application, domain)
             await repository.delete_domain(connection, found.application_id, found.id)
+            await _note(connection, "domain.delete", found, None)
             await assignments.forget_gone(connection)
             return found.id
 
@@ -229,25 +285,31 @@ def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
         say("\nTo publish, as lines of a zone file:", style="dim")
     for record in missing:
         typer.echo(record.zone_line)  # not in the table: whoever copies a key needs all of it
+    for line in _about_keys(domain):
+        say(f"\n{line}", style="dim")
+
+
+def _about_keys(domain: Domain) -> Iterator[str]:
+    """What stands around those that sign."""
+    if domain.coming:
+        yield (
+            "New keys are coming. Publish the records named dkim_…_coming and leave the others: mail is signed with"
+            " the new keys as soon as `postlane domains verify` finds them."
+        )
+    for key in domain.retired:
+        name, until = f"{key.selector}._domainkey.{domain.name}", rotation.keep_until(key)
+        yield f"{name} signs no more. Leave its record until {until:%Y-%m-%d %H:%M} UTC, then remove it."
+
+
+async def _note(connection: Connection, action: str, before: Domain | None, after: Domain | None) -> None:
+    about = after or before
+    if about is not None:
+        values = domain_audit(before) if before else None, domain_audit(after) if after else None
+        await audit.write(connection, actor(), Entry(action, about.name, *values, about.application_id))
 
 
 def _records(domain: Domain, settings: Settings) -> list[DnsRecord]:
-    alias = domain.alias(settings.public_name)
-    return domain_records(domain.name, domain.return_path_domain, domain.keys, settings.hostname, alias)
-
-
-def _tracking(wanted: DomainTracking, name: str, return_path: str, settings: Settings) -> DomainTracking:
-    """What is to be tracked, the label of the tracking host folded. Raises CliError, and AddressError for the label."""
-    if (wanted.opens or wanted.clicks or wanted.subdomain) and not settings.public_url:
-        raise CliError(
-            "no_public_url",
-            "Tracked links lead to the public pages of this server first, and it has none.",
-            "Set POSTLANE_PUBLIC_URL, and run `postlane public`.",
-        )
-    if not wanted.subdomain:
-        return replace(wanted, subdomain=None)
-    host = tracking_name(name, wanted.subdomain, return_path)
-    return replace(wanted, subdomain=host.removesuffix(f".{name}"))
+    return records_of(domain, settings.hostname, settings.public_name)
 
 
 def _row(record: DnsRecord, domain: Domain) -> dict[str, object]:

@@ -17,6 +17,17 @@ def key_face(key: ApiKey) -> dict[str, object]:
     }
 
 
+def key_audit(key: ApiKey) -> dict[str, object]:
+    """What somebody decided about it, for the audit log."""
+    return {
+        "name": key.name,
+        "begins_with": key.hint,
+        "permission": key.permission,
+        "test": key.test,
+        "domain_id": str(key.domain_id or ""),
+    }
+
+
 def key_created(key: ApiKey, token: str) -> dict[str, object]:
     """A key that was just made, as `KeyCreated`."""
     return {"id": key.id, "token": token, "test": key.test}

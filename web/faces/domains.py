@@ -1,18 +1,32 @@
 """Sender domains as JSON. Pure. What events show too stands beside its values."""
 
+from accounts.advice import Advice
 from accounts.domain import OURS, RESENDS, Domain, domain_face, record_standing
-from accounts.records import DnsRecord, domain_records
+from accounts.records import DnsRecord
+from accounts.rotation import rotation_face
+from accounts.verify import records_of
 
-__all__ = ["domain_detail", "domain_face"]
+__all__ = ["advice_face", "domain_detail", "domain_face"]
 
 
 def domain_detail(domain: Domain, hostname: str, public_name: str) -> dict[str, object]:
     """A domain as `DomainAnswer`. The names are those of this server and of its public pages."""
-    alias = domain.alias(public_name)
-    records = domain_records(domain.name, domain.return_path_domain, domain.keys, hostname, alias)
+    records = records_of(domain, hostname, public_name)
     return domain_face(domain) | {
+        "rotation": rotation_face(domain),
         "records": [_record(one, domain) for one in records if one.kind in RESENDS],
         "recommended_records": [_record(one, domain) for one in records if one.kind in OURS],
+    }
+
+
+def advice_face(one: Advice) -> dict[str, object]:
+    """What receivers look up besides, as `DomainAdvice`."""
+    return {
+        "topic": one.topic,
+        "name": one.name,
+        "standing": one.standing.value,
+        "found": one.found,
+        "advice": one.says,
     }
 
 

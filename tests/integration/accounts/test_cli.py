@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from accounts.directory import Directory
+from accounts.quotas import Quota
 from cli.main import app
 from cli.main import run as run_command
 from core import settings
@@ -149,3 +150,43 @@ def test_what_goes_wrong_with_domains_is_said_with_a_code(postlane: Postlane) ->
         assert (status, json.loads(said)["error"]["code"]) == (1, code), words
     assert postlane("domains", "delete", "shop.example", "--yes")[0] == 0
     assert postlane("domains", "list")[1] == []
+
+
+def test_new_keys_are_shown_to_be_published_and_take_over(postlane: Postlane, dns: DnsTable) -> None:
+    _, made, _ = postlane("domains", "create", "shop.example")
+    assert postlane("domains", "rotate", "shop.example", "--cancel")[0] == 1
+    status, coming, _ = postlane("domains", "rotate", "shop.example")
+    assert (status, len(coming["rotation"]["coming"])) == (0, 2)
+    _, zone, _ = postlane("domains", "get", "shop.example", "--zone")
+    for line in zone.splitlines():
+        if not line.startswith(";"):
+            name, _, kind, data = line.replace(" 3600 ", " ").split(" ", 3)
+            dns.records.setdefault((name.rstrip("."), kind), []).append(data)  # type: ignore[union-attr]
+    status, after, _ = postlane("domains", "verify", "shop.example")
+    assert (status, after["rotation"]["coming"]) == (0, [])
+    assert {one["selector"] for one in after["rotation"]["retired"]} == {
+        one["name"].partition(".")[0] for one in made["records"][:2]
+    }
+
+
+def test_an_application_is_made_limited_and_renamed(postlane: Postlane, database_url: str) -> None:
+    status, made, _ = postlane("applications", "create", "shop", "--per-day", "1000")
+    assert (status, made["object"]) == (0, "application")
+    assert postlane("applications", "create", "shop")[0] == 1
+    assert postlane("applications", "update", "shop", "--name", "store", "--per-second", "5")[0] == 0
+    [shown] = postlane("applications", "list")[1]
+    assert (shown["name"], shown["messages_per_day"], shown["messages_per_second"]) == ("store", 1000, 5)
+    _, key, _ = postlane("keys", "create", "web", "--application", "store")
+    assert caller(database_url, key["token"]).quota == Quota(1000, 5)
+    assert postlane("applications", "update", "store", "--per-day", "0")[0] == 0
+    assert postlane("applications", "list")[1][0]["messages_per_day"] is None
+    assert postlane("applications", "delete", "store", "--yes")[0] == 0
+
+
+def test_what_receivers_look_up_besides(postlane: Postlane, dns: DnsTable) -> None:
+    postlane("domains", "create", "shop.example")
+    dns.records["_dmarc.shop.example", "TXT"] = ['"v=DMARC1; p=none"']
+    status, found, _ = postlane("domains", "advice", "shop.example")
+    assert (status, {one["topic"]: one["standing"] for one in found}) == (
+        0, {"dmarc": "good", "bimi": "missing", "mta_sts": "missing", "tls_reports": "missing"},
+    )  # fmt: skip

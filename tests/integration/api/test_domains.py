@@ -11,7 +11,7 @@ import pytest
 import resend
 
 from accounts.senders import Sender, SenderBook
-from api.schemas.domains import DomainAnswer, DomainList
+from api.schemas.domains import DomainAdviceList, DomainAnswer, DomainList
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from store.database import Database
@@ -317,6 +317,55 @@ async def test_a_tracking_host_is_used_once_its_record_is_there(
     await client.patch(path, json={"tracking_subdomain": None})
     found = (await client.get(path)).json()
     assert (found["tracking_subdomain"], {one["record"] for one in found["records"]}) == (None, {"DKIM", "SPF"})
+
+
+async def test_new_keys_come_beside_the_old_and_take_over_when_found(
+    client: httpx.AsyncClient, dns: DnsTable, account: Account, database: Database
+) -> None:
+    made = await create(client)
+    publish(dns, made)
+    path = f"/domains/{made['id']}"
+    await client.post(f"{path}/verify")
+    begun = await client.post(f"{path}/rotation")
+    assert begun.status_code == 201, begun.text
+    coming = begun.json()
+    DomainAnswer.model_validate(coming)
+    new = [one for one in coming["records"] if one["name"].partition(".")[0] in coming["rotation"]["coming"]]
+    assert [(one["record"], one["status"], one["required"]) for one in new] == [("DKIM", "not_started", False)] * 2
+    assert errors_of(await client.post(f"{path}/rotation")) == (409, "conflict")
+
+    publish(dns, {"records": new, "recommended_records": []})
+    await client.post(f"{path}/verify")
+    found = (await client.get(path)).json()
+    assert found["status"] == "verified"
+    assert found["rotation"]["coming"] == []
+    old = [one["name"] for one in made["records"][:2]]
+    assert sorted(one["name"] for one in found["rotation"]["retired"]) == sorted(old)
+    assert [one["name"] for one in found["records"][:2]] == [one["name"] for one in new]
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT action, actor FROM audit_log ORDER BY id")
+        logged = await cursor.fetchall()
+    assert logged == [("domain.create", "k"), ("domain.new_keys", "k"), ("domain.rotate", "k")]
+
+
+async def test_new_keys_can_be_given_up(client: httpx.AsyncClient) -> None:
+    made = await create(client)
+    path = f"/domains/{made['id']}/rotation"
+    assert errors_of(await client.delete(path)) == (409, "conflict")
+    await client.post(path)
+    gone = (await client.delete(path)).json()
+    assert (gone["rotation"], gone["records"]) == (None, made["records"])
+
+
+async def test_what_receivers_look_up_besides(client: httpx.AsyncClient, dns: DnsTable) -> None:
+    made = await create(client)
+    dns.records["_dmarc.shop.example", "TXT"] = ['"v=DMARC1; p=quarantine"']
+    found = (await client.get(f"/domains/{made['id']}/advice")).json()
+    DomainAdviceList.model_validate(found)
+    assert [(one["topic"], one["standing"]) for one in found["data"]] == [
+        ("dmarc", "good"), ("bimi", "missing"), ("mta_sts", "missing"), ("tls_reports", "missing"),
+    ]  # fmt: skip
+    assert (await client.get(f"/domains/{uuid4()}/advice")).status_code == 404
 
 
 async def test_an_email_says_for_itself_what_is_tracked(client: httpx.AsyncClient, database: Database) -> None:

@@ -14,7 +14,11 @@ KEYS = (
     PublicKey("pl1r", "rsa", generate_rsa()[1]),
 )
 ALIAS = Alias("links.shop.test", "news.postlane.test")
-RECORDS = {record.kind: record for record in domain_records("shop.test", "bounce.shop.test", KEYS, HOST, ALIAS)}
+COMING = (
+    PublicKey("pl2e", "ed25519", generate_ed25519()[1]),
+    PublicKey("pl2r", "rsa", generate_rsa()[1]),
+)
+RECORDS = {record.kind: record for record in domain_records("shop.test", "bounce.shop.test", KEYS, HOST, ALIAS, COMING)}
 
 
 def test_every_kind_is_there_once_and_rsa_comes_first() -> None:
@@ -24,6 +28,7 @@ def test_every_kind_is_there_once_and_rsa_comes_first() -> None:
 def test_names_and_values() -> None:
     shown = {kind.value: (record.name, record.type, record.value, record.priority) for kind, record in RECORDS.items()}
     rsa, ed25519 = KEYS[1].public_key, KEYS[0].public_key
+    next_rsa, next_ed25519 = COMING[1].public_key, COMING[0].public_key
     assert shown == {
         "dkim_rsa": ("pl1r._domainkey.shop.test", "TXT", f"v=DKIM1; k=rsa; p={rsa}", None),
         "dkim_ed25519": ("pl1e._domainkey.shop.test", "TXT", f"v=DKIM1; k=ed25519; p={ed25519}", None),
@@ -31,6 +36,8 @@ def test_names_and_values() -> None:
         "spf": ("bounce.shop.test", "TXT", f"v=spf1 include:_spf.{HOST} -all", None),
         "dmarc": ("_dmarc.shop.test", "TXT", "v=DMARC1; p=none", None),
         "tracking": ("links.shop.test", "CNAME", "news.postlane.test", None),
+        "dkim_rsa_coming": ("pl2r._domainkey.shop.test", "TXT", f"v=DKIM1; k=rsa; p={next_rsa}", None),
+        "dkim_ed25519_coming": ("pl2e._domainkey.shop.test", "TXT", f"v=DKIM1; k=ed25519; p={next_ed25519}", None),
     }
 
 

@@ -19,6 +19,7 @@ RECORDS = {
         [PublicKey("s1", "rsa", "QUJD"), PublicKey("s2", "ed25519", "REVG")],
         HOST,
         Alias("links.shop.test", PAGES),
+        [PublicKey("s3", "rsa", "SUpL"), PublicKey("s4", "ed25519", "TE1O")],
     )
 }
 DKIM, SPF, OPERATOR = "s1._domainkey.shop.test", "bounce.shop.test", f"_spf.{HOST}"
@@ -26,6 +27,8 @@ RIGHT = DnsAnswers(
     {
         DKIM: ["v=DKIM1; k=rsa; p=QUJD"],
         "s2._domainkey.shop.test": ["v=DKIM1; k=ed25519; p=REVG"],
+        "s3._domainkey.shop.test": ["v=DKIM1; k=rsa; p=SUpL"],
+        "s4._domainkey.shop.test": ["v=DKIM1; k=ed25519; p=TE1O"],
         SPF: [RECORDS[RecordKind.SPF].value],
         OPERATOR: [operator_spf(HOST, IPS).value],
         "_dmarc.shop.test": ["v=DMARC1; p=reject"],
