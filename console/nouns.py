@@ -9,10 +9,13 @@ from typing import Final
 from console import (
     account,
     alarms,
+    applications,
     audit,
     campaigns,
+    domains,
     ips,
     jump,
+    keys,
     messages,
     overview,
     people,
@@ -20,6 +23,7 @@ from console import (
     providers,
     segments,
     sign_in,
+    snippets,
     suppressions,
     templates,
     topics,
@@ -31,7 +35,11 @@ from console.noun import Noun
 
 NOUNS: Final[Sequence[Noun]] = (
     overview.NOUN,
+    domains.NOUN,
     messages.NOUN,
+    applications.NOUN,
+    keys.NOUN,
+    snippets.NOUN,
     campaigns.NOUN,
     people.NOUN,
     segments.NOUN,

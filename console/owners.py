@@ -20,13 +20,23 @@ class Owners:
     @property
     def options(self) -> Sequence[tuple[str, str]]:
         """For a form."""
-        return [(str(owner), name) for owner, name in self.names.items()]
+        return options_of(self.names)
 
 
 async def owners(connection: Connection, visit: Visit) -> Mapping[UUID, str]:
     """Applications that this person sees, by id."""
     mine = visit.applications
     return {one.id: one.name for one in await accounts.applications(connection) if not mine or one.id in mine}
+
+
+def options_of(names: Mapping[UUID, str]) -> Sequence[tuple[str, str]]:
+    """For a form."""
+    return [(str(owner), name) for owner, name in names.items()]
+
+
+def asked_for(visit: Visit, names: Mapping[UUID, str]) -> list[UUID]:
+    """The one that a list over several is narrowed to; none for all of them."""
+    return [one for one in names if str(one) == visit.asked("application")]
 
 
 async def chosen(connection: Connection, visit: Visit) -> Owners:
@@ -37,7 +47,7 @@ async def chosen(connection: Connection, visit: Visit) -> Owners:
     names = await owners(connection, visit)
     if not names:
         raise conflict(
-            "there is no application yet", "`postlane keys create NAME --application NAME` makes one, with a key."
+            "there is no application yet", "Make one under Applications, or `postlane keys create NAME` makes one."
         )
     named = visit.field("application")
     if named and named not in map(str, names):

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     # API
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8025, ge=0, le=65535, description="Port the API listens on; 0 takes a free one.")
+    api_public_url: str = Field(
+        "",
+        description="Where applications reach the API, as `https://api.example.com`, behind your TLS proxy: for what "
+        "the console shows developers. Empty: this machine, by its port.",
+    )
     api_requests_per_second: int = Field(
         5000, ge=0, description="Requests a second one API key may make to one API process; 0 is no limit."
     )
@@ -331,7 +336,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be at least 32 bytes as hex; `postlane init` makes one. {error}") from None
         return value
 
-    @field_validator("public_url", "console_url")
+    @field_validator("api_public_url", "public_url", "console_url")
     @classmethod
     def _an_origin(cls, value: str) -> str:
         if value and not _ORIGIN.fullmatch(value):

@@ -96,7 +96,12 @@ def build(shape: Shape, env: Mapping[str, str]) -> Stack:
         if name == "public":
             own |= {"POSTLANE_PUBLIC_PORT": str(public_port)}
         if name == "console":
-            own |= {"POSTLANE_CONSOLE_PORT": str(console_port)}
+            own |= {
+                "POSTLANE_CONSOLE_PORT": str(console_port),
+                # What it shows developers.
+                "POSTLANE_API_PORT": str(shape.api_port),
+                "POSTLANE_SUBMISSION_PORT": str(submission_port),
+            }
         services.append(
             Service(
                 name.removesuffix("-0"),

@@ -19,10 +19,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from console.snippets.snippets import HERE, Values, snippets
 from core.settings import Settings
 from tests.clients.node import installed
 from tests.scenarios.resident import CLIENT, resident
@@ -230,6 +232,40 @@ def test_the_same_from_node(block: Block, desk: Desk) -> None:
     _run_node(desk, block)
 
 
+READER = "reader@gmail.sim"
+
+
+def _of_the_console(desk: Desk) -> dict[str, str]:
+    """Programs by name, with the values of the demo."""
+    sender = desk.facts["from"].partition("<")[2].rstrip(">") or desk.facts["from"]
+    port = urlsplit(desk.facts["smtp_url"]).port or 0
+    return {one.name: one.text for one in snippets(Values(desk.facts["api_url"], HERE, port, sender, READER))}
+
+
+def _sent(desk: Desk) -> int:
+    """Mails to the reader that the demo has."""
+    return len(json.loads(desk.run(["postlane", "messages", "list", "--to", READER, "--limit", "100", "--json"])))
+
+
+def test_snippets_of_the_console_send(desk: Desk) -> None:
+    """Each as it stands; the key comes from the environment."""
+    programs = _of_the_console(desk)
+    given = {"POSTLANE_API_KEY": desk.facts["api_key"], "NO_PROXY": "127.0.0.1"}
+    before = _sent(desk)
+    for name, command in (("curl", ["sh", "-e"]), ("python", [sys.executable]), ("smtp", [sys.executable])):
+        desk.run([*command, "-c", programs[name]], **given)
+    assert _sent(desk) == before + 3
+
+
+def test_the_snippet_of_the_console_for_node_sends(desk: Desk) -> None:
+    """Apart from the others, for it needs Node."""
+    before = _sent(desk)
+    _node_packages(desk)
+    (desk.folder / "console.mjs").write_text(_of_the_console(desk)["node"], encoding="utf-8")
+    desk.run(["node", "console.mjs"], POSTLANE_API_KEY=desk.facts["api_key"], NO_PROXY="127.0.0.1")
+    assert _sent(desk) == before + 1
+
+
 def _run_shell(desk: Desk, block: Block) -> None:
     lines = block.text.splitlines()
     if any(line.startswith(begins) for line in lines for begins in MAY_FAIL):
@@ -249,11 +285,15 @@ def _run_python(desk: Desk, block: Block) -> None:
     desk.run([sys.executable, "-c", text], RESEND_API_URL=desk.facts["api_url"], NO_PROXY="127.0.0.1")
 
 
-def _run_node(desk: Desk, block: Block) -> None:
-    """With the SDK; it keeps an error to itself, so the mail it answers with is looked for."""
+def _node_packages(desk: Desk) -> None:
     packages = installed(ROOT / "tests" / "clients" / "resend") / "node_modules"
     if not (desk.folder / "node_modules").exists():
         (desk.folder / "node_modules").symlink_to(packages)
+
+
+def _run_node(desk: Desk, block: Block) -> None:
+    """With the SDK; it keeps an error to itself, so the mail it answers with is looked for."""
+    _node_packages(desk)
     text = block.text.replace("pl_…", desk.facts["api_key"]) + "console.log(JSON.stringify({ data, error }));\n"
     (desk.folder / "send.mjs").write_text(text, encoding="utf-8")
     answer = json.loads(desk.run(["node", "send.mjs"], RESEND_BASE_URL=desk.facts["api_url"], NO_PROXY="127.0.0.1"))

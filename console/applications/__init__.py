@@ -1,0 +1,5 @@
+"""Who sends through this Postlane?"""
+
+from console.applications.routes import NOUN
+
+__all__ = ["NOUN"]

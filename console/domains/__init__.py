@@ -1,0 +1,5 @@
+"""What must stand in DNS?"""
+
+from console.domains.routes import NOUN
+
+__all__ = ["NOUN"]

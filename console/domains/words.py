@@ -1,0 +1,150 @@
+"""What pages say of a domain and its records. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from accounts.domain import Domain
+from accounts.records import COMING, DnsRecord, RecordKind
+from console.shown import plural
+
+_K = RecordKind
+
+NAMES: Final[Mapping[RecordKind, str]] = {
+    _K.DKIM_RSA: "DKIM key (RSA)",
+    _K.DKIM_ED25519: "DKIM key (Ed25519)",
+    _K.RETURN_PATH_MX: "Return path",
+    _K.SPF: "SPF",
+    _K.DMARC: "DMARC",
+    _K.TRACKING: "Tracking host",
+    _K.COMING_RSA: "New DKIM key (RSA)",
+    _K.COMING_ED25519: "New DKIM key (Ed25519)",
+}
+WHY: Final[Mapping[RecordKind, str]] = {
+    _K.DKIM_RSA: "Receivers verify our signature with it: it proves that the mail is yours.",
+    _K.DKIM_ED25519: "The same with a shorter key, for receivers that know it. Others pass over it.",
+    _K.RETURN_PATH_MX: "Bounces come back to us here. Without it dead addresses are written to for ever.",
+    _K.SPF: "Says that our IPs may send for the return path. Large providers want SPF and DKIM.",
+    _K.DMARC: "Tells receivers what to do with mail that is not yours. Large providers want one from bulk senders.",
+    _K.TRACKING: "Tracked links lead here first, under your own name.",
+    _K.COMING_RSA: "Signs as soon as it is found. Publish it beside the old one.",
+    _K.COMING_ED25519: "Signs as soon as it is found. Publish it beside the old one.",
+}
+STANDS: Final[Mapping[str, str]] = {
+    "verified": "found",
+    "pending": "missing",
+    "failed": "differs",
+    "temporary_failure": "no answer",
+    "not_started": "not looked at",
+}
+"""How a record stands, in the words of this page."""
+TOPICS: Final[Mapping[str, str]] = {
+    "dmarc": "DMARC policy",
+    "bimi": "BIMI",
+    "mta_sts": "MTA-STS",
+    "tls_reports": "TLS reports",
+    "ptr": "Name of the IP (PTR)",
+}
+STANDINGS: Final[Mapping[str, tuple[str, str]]] = {
+    "good": ("verified", "there"),
+    "missing": ("not_started", "not there"),
+    "wrong": ("failed", "wrong"),
+    "silent": ("temporary_failure", "no answer"),
+}
+
+
+def status_of(record: DnsRecord, domain: Domain) -> str:
+    """How it stood at the last look."""
+    check = domain.checks.get(record.kind)
+    return check.status if check else "not_started"
+
+
+def is_coming(record: DnsRecord) -> bool:
+    """It belongs to keys that do not sign yet."""
+    return record.kind in COMING.values()
+
+
+def what_to_publish(domain: Domain, records: Sequence[DnsRecord]) -> str:
+    """The answer of the page: what is missing in DNS, and what that means for mail."""
+    asked = [record for record in records if not is_coming(record)]
+    wrong = [record for record in asked if status_of(record, domain) not in ("verified", "temporary_failure")]
+    silent = sum(1 for record in asked if status_of(record, domain) == "temporary_failure")
+    if domain.checked_at is None:
+        needed = sum(record.required for record in asked)
+        return (
+            f"{plural(len(asked), 'record')}, and nobody has looked for them yet."
+            f" Mail from {domain.name} is refused until the {needed} required ones are found."
+        )
+    told = f" No name server answered for {silent}." if silent else ""
+    return f"{_standing(domain, asked, wrong)}{told}{_keys(domain)}"
+
+
+def _standing(domain: Domain, asked: Sequence[DnsRecord], wrong: Sequence[DnsRecord]) -> str:
+    counted = _counted(domain, asked, wrong)
+    required = [record for record in wrong if record.required]
+    if domain.status == "verified" and not wrong:
+        return f"Nothing: all {len(asked)} records are there. Mail from {domain.name} is signed and leaves."
+    if domain.status == "verified" and not required:
+        names = ", ".join(NAMES[record.kind] for record in wrong)
+        return f"{counted}, and not required: {names}. Mail from {domain.name} is signed and leaves."
+    if domain.status == "verified":
+        return f"{counted}. Mail from {domain.name} still leaves; it stops when the next look finds the same."
+    if domain.status == "temporary_failure":
+        return f"{counted} that were there before. Mail from {domain.name} is refused until they are back."
+    unsigned = any(record.kind is _K.DKIM_RSA for record in wrong)
+    meanwhile = "is not signed yet, and refused" if unsigned else "is refused"
+    return f"{counted}; mail from {domain.name} {meanwhile} until the required ones are there."
+
+
+def _counted(domain: Domain, asked: Sequence[DnsRecord], wrong: Sequence[DnsRecord]) -> str:
+    """`2 of 5 records are missing, 1 differs`."""
+    states = [status_of(record, domain) for record in wrong]
+    missing, differs = len(states) - states.count("failed"), states.count("failed")
+    parts = []
+    if missing:
+        parts.append(f"{missing} of {len(asked)} records {'is' if missing == 1 else 'are'} missing")
+    if differs:
+        whole = "" if missing else f" of {len(asked)} records"
+        parts.append(f"{differs}{whole} {'differs' if differs == 1 else 'differ'}")
+    return ", ".join(parts)
+
+
+def _keys(domain: Domain) -> str:
+    return " New keys wait for their records." if domain.coming else ""
+
+
+def lacks(domain: Domain, records: Sequence[DnsRecord]) -> str:
+    """What is missing, for one line of a list."""
+    if domain.checked_at is None:
+        return "nobody has looked yet"
+    wrong = [record for record in records if status_of(record, domain) != "verified" and not is_coming(record)]
+    return ", ".join(f"{NAMES[record.kind]}: {STANDS[status_of(record, domain)]}" for record in wrong) or "nothing"
+
+
+def may_send(domains: Sequence[Domain]) -> str:
+    """The answer of the list."""
+    if not domains:
+        return "From none yet: add the domain behind the @ of your senders."
+    good = sum(domain.status == "verified" for domain in domains)
+    if good == len(domains):
+        return "From the one there is." if good == 1 else f"From all {good} of them."
+    waiting = [domain.name for domain in domains if domain.status != "verified"]
+    more = f" and {len(waiting) - 3:,} more" if len(waiting) > 3 else ""
+    lack = "lacks" if len(waiting) == 1 else "lack"
+    return f"From {good} of {len(domains)}. {', '.join(waiting[:3])}{more} {lack} records."
+
+
+def follows(waiting: int, keys: int, delivered: int, most: int, name: str) -> list[str]:
+    """What deleting a domain means, with its numbers."""
+    many = f"More than {most:,}" if waiting > most else f"{waiting:,}"
+    verb = "message waits" if waiting == 1 else "messages wait"
+    return [
+        f"{many} {verb} to be sent from it. They cannot be signed any more and end as failed."
+        if waiting
+        else "No message waits to be sent from it.",
+        f"{plural(keys, 'API key')} may send from this domain only, and {'goes' if keys == 1 else 'go'} with it."
+        if keys
+        else "No API key is bound to it.",
+        f"{delivered:,} messages were delivered from it in the last 7 days. Programs that go on sending from"
+        f" {name} are refused.",
+        "Its private keys are gone for good. Who adds the domain again gets other records.",
+    ]
