@@ -101,12 +101,6 @@ async def write(connection: Connection, actor: Actor, entry: Entry) -> None:
     )  # fmt: skip
 
 
-async def of_key(connection: Connection, key_id: UUID) -> Actor:
-    """Whoever acts over the API: the name of the key."""
-    row = await (await connection.execute("SELECT name FROM api_keys WHERE id = %s", [key_id])).fetchone()
-    return Actor(row[0] if row else "a key that is gone", "api", key_id)
-
-
 async def page(connection: Connection, wanted: Wanted, window: Window[UUID]) -> Page[Logged]:
     """The log, newest first."""
     condition, order, names = newest_first(window)

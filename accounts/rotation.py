@@ -76,17 +76,18 @@ def ready(found: Domain, checks: Mapping[str, RecordCheck]) -> bool:
 
 
 async def settle(
-    connection: Connection, found: Domain, checks: Mapping[str, RecordCheck], by: Actor, gone: Sequence[str]
+    connection: Connection, found: Domain, checks: Mapping[str, RecordCheck], by: Actor | None, gone: Sequence[str]
 ) -> Settled:
     """Switch if that can be, and forget retired keys whose records are `gone`. What the checks say of the new keys is
-    said of those that sign then."""
+    said of those that sign then. `by`: as in `accounts/verify`."""
     if gone:
         await connection.execute(_FORGET, [found.id, list(gone)])
     if not ready(found, checks) or not await _switch(connection, found):
         return Settled(checks)
     before, after = _selectors(found.keys), _selectors(found.coming)
-    entry = Entry("domain.rotate", found.name, {"signs": before}, {"signs": after}, found.application_id)
-    await audit.write(connection, by, entry)
+    if by is not None:
+        entry = Entry("domain.switch", found.name, {"signs": before}, {"signs": after}, found.application_id)
+        await audit.write(connection, by, entry)
     return Settled(moved(checks), switched=True)
 
 

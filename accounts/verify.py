@@ -170,10 +170,11 @@ async def verify_domain(
     within: float = CHECK_SECONDS,
     *,
     asked: bool = True,
-    by: Actor = _ITSELF,
+    by: Actor | None = _ITSELF,
 ) -> Domain | None:
     """Look at a domain (`look`) and store the result. The domain as it stands now, None if it is gone. `asked`:
-    somebody wants to know, it is not only time to look again. `by`: who, for the audit log, when new keys take over."""
+    somebody wants to know, it is not only time to look again. `by`: who, for the audit log, when new keys take over;
+    None where the database notes what changes (`accounts/audited`)."""
     looked = await look(database, lookup, ours, domain_id, within)
     if looked is None:
         return None

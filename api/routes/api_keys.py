@@ -9,19 +9,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from accounts import audit, repository
-from accounts.audit import Entry
-from accounts.directory import Caller
-from accounts.repository import ApiKey, KeyRequest
+from accounts import repository
+from accounts.repository import KeyRequest
 from api.auth import FullAccess, KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
 from api.schemas.api_keys import CreateKey, KeyCreated, KeyDeleted, KeyList, KeyReference, RenameKey
 from core.paging import Window
-from store.database import Connection
 from web.answers import json_answer
-from web.faces.api_keys import key_audit, key_created, key_face
+from web.faces.api_keys import key_created, key_face
 from web.faces.references import deleted, reference
 from web.paging import listed, window
 
@@ -48,7 +45,6 @@ async def create_key(body: CreateKey, who: FullAccess, given: With) -> Response:
                 raise invalid_field(f"The `domain_id` field names no domain of yours: {body.domain_id}.")
         wanted = KeyRequest(who.application_id, body.name, body.permission, body.domain_id, body.test)
         key, token = await repository.create_key(connection, wanted)
-        await _note(connection, who, Entry("key.create", key.name, None, key_audit(key), who.application_id))
     return json_answer(key_created(key, token), 201)
 
 
@@ -68,34 +64,20 @@ async def list_keys(who: FullAccess, given: With, wanted: Annotated[Window[UUID]
 )
 async def rename_key(key_id: UUID, body: RenameKey, who: FullAccess, given: With) -> Response:
     """Gives a key another name."""
-    async with given.database.transaction() as connection:
-        before = await _own(connection, who, key_id)
-        await repository.rename_key(connection, who.application_id, key_id, body.name)
-        values = key_audit(before), key_audit(before) | {"name": body.name}
-        await _note(connection, who, Entry("key.rename", body.name, *values, who.application_id))
+    async with given.database.connection() as connection:
+        if not await repository.rename_key(connection, who.application_id, key_id, body.name):
+            raise _unknown(key_id)
     return json_answer(reference("api_key", key_id))
 
 
 @router.delete("/{key_id}", summary="Delete an API key", response_model=KeyDeleted, responses=errors("not_found"))
 async def delete_key(key_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a key. Mail it has sent is not touched."""
-    async with given.database.transaction() as connection:
-        gone = await _own(connection, who, key_id)
-        await _note(connection, who, Entry("key.revoke", gone.name, key_audit(gone), None, who.application_id))
-        await repository.delete_key(connection, who.application_id, key_id)
+    async with given.database.connection() as connection:
+        if not await repository.delete_key(connection, who.application_id, key_id):
+            raise _unknown(key_id)
     given.directory.forget()
     return json_answer(deleted("api_key", key_id))
-
-
-async def _own(connection: Connection, who: Caller, key_id: UUID) -> ApiKey:
-    found = await repository.key(connection, key_id)
-    if found is None or found.application_id != who.application_id:
-        raise _unknown(key_id)
-    return found
-
-
-async def _note(connection: Connection, who: Caller, entry: Entry) -> None:
-    await audit.write(connection, await audit.of_key(connection, who.key_id), entry)
 
 
 def _unknown(key_id: UUID) -> ApiError:

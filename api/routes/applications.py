@@ -8,11 +8,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from accounts import applications, audit, repository
-from accounts.applications import Changes, application_audit
-from accounts.audit import Entry
+from accounts import applications, repository
+from accounts.applications import Changes
 from accounts.quotas import Quota, quota_of
-from accounts.repository import Application
 from api.auth import Operator
 from api.openapi import errors
 from api.operating import OperatorRoute, Part, With
@@ -24,7 +22,6 @@ from api.schemas.applications import (
     UpdateApplication,
 )
 from campaigns.withdrawal import delete_application
-from store.database import Connection
 from web.answers import json_answer
 from web.faces.applications import application_face
 from web.faces.references import deleted, reference
@@ -45,10 +42,6 @@ async def create(body: CreateApplication, who: Operator, given: With) -> Respons
     async with given.database.transaction() as connection:
         quota = quota_of(body.messages_per_day, body.messages_per_second)
         made = await applications.create(connection, body.name, quota)
-        by = await audit.of_key(connection, who.key_id)
-        await audit.write(
-            connection, by, Entry("application.create", made.name, None, application_audit(made), made.id)
-        )
     return json_answer(reference("application", made.id), 201)
 
 
@@ -63,9 +56,7 @@ async def update(application_id: UUID, body: UpdateApplication, who: Operator, g
     test keys and campaigns do not count. Every process knows within five seconds."""
     async with given.database.transaction() as connection:
         found = await applications.one(connection, application_id)
-        after = await applications.change(connection, found, Changes(body.name, _quota(body, found.quota)))
-        entry = Entry("application.update", after.name, application_audit(found), application_audit(after), after.id)
-        await audit.write(connection, await audit.of_key(connection, who.key_id), entry)
+        await applications.change(connection, found, Changes(body.name, _quota(body, found.quota)))
     given.directory.forget()
     return json_answer(reference("application", application_id))
 
@@ -93,12 +84,7 @@ async def delete(
     """Deletes an application with its keys and domains. While mail of it waits, this is refused, unless `cancel` is
     true. Its keys stop at once; it takes five seconds until every process knows. The history of what was sent stays
     until its time is over."""
-
-    async def note(connection: Connection, one: Application) -> None:
-        entry = Entry("application.delete", one.name, application_audit(one), None, one.id)
-        await audit.write(connection, await audit.of_key(connection, who.key_id), entry)
-
-    gone = await delete_application(given.database, application_id, cancel=cancel, note=note)
+    gone = await delete_application(given.database, application_id, cancel=cancel)
     given.directory.forget()
     return json_answer(deleted("application", gone.id))
 

@@ -4,16 +4,14 @@ Thin: names and rules here, storage in `accounts/repository`, records in `accoun
 `accounts/verify`. Every route wants full access and sees only the caller's own domains.
 """
 
-from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from accounts import advice, audit, repository, rotation
-from accounts.audit import Entry
+from accounts import advice, repository, rotation
 from accounts.directory import Caller
-from accounts.domain import Domain, DomainTracking, domain_audit
+from accounts.domain import Domain, DomainTracking
 from accounts.names import return_path_name, sender_domain_name, tracking_name
 from accounts.repository import DomainRequest
 from accounts.verify import CHECK_SECONDS, Installation, fresh_resolver, verify_domain
@@ -32,7 +30,6 @@ from api.schemas.domains import (
 )
 from core.addresses import AddressError
 from core.paging import Page, Window
-from store.database import Connection
 from web.answers import json_answer
 from web.faces.domains import advice_face, domain_detail, domain_face
 from web.faces.references import deleted, reference
@@ -63,7 +60,6 @@ async def create_domain(body: CreateDomain, who: FullAccess, given: With) -> Res
     request = DomainRequest(who.application_id, name, return_path, await repository.make_keys(), tracking)
     async with given.database.transaction() as connection:
         created = await repository.create_domain(connection, given.secret, request)
-        await _note(connection, who, "domain.create", None, created)
     if created is None:
         raise taken
     given.directory.forget()
@@ -113,7 +109,6 @@ async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, gi
     async with given.database.transaction() as connection:
         if wanted != domain.tracking and not await repository.set_tracking(connection, domain_id, wanted):
             raise _unknown(domain_id)
-        await _note(connection, who, "domain.update", domain, replace(domain, tracking=wanted))
     return json_answer(reference("domain", domain.id))
 
 
@@ -125,9 +120,7 @@ async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     await _own(domain_id, who, given)
     lookup = fresh_resolver(given.settings)
     ours = Installation(given.settings.hostname, given.secret, given.settings.public_url)
-    async with given.database.connection() as connection:
-        by = await audit.of_key(connection, who.key_id)
-    if await verify_domain(given.database, lookup, ours, domain_id, by=by) is None:
+    if await verify_domain(given.database, lookup, ours, domain_id, by=None) is None:
         raise _unknown(domain_id)
     given.directory.forget()
     return json_answer(reference("domain", domain_id))
@@ -147,7 +140,6 @@ async def rotate(domain_id: UUID, who: FullAccess, given: With) -> Response:
     keys = await repository.make_keys()
     async with given.database.transaction() as connection:
         after = await rotation.begin(connection, given.secret, domain, keys)
-        await _note(connection, who, "domain.new_keys", domain, after)
     return json_answer(domain_detail(after, given.settings.hostname, given.settings.public_name), 201)
 
 
@@ -162,7 +154,6 @@ async def give_up(domain_id: UUID, who: FullAccess, given: With) -> Response:
     domain = await _own(domain_id, who, given)
     async with given.database.transaction() as connection:
         after = await rotation.give_up(connection, domain)
-        await _note(connection, who, "domain.keys_given_up", domain, after)
     return json_answer(domain_detail(after, given.settings.hostname, given.settings.public_name))
 
 
@@ -170,9 +161,6 @@ async def give_up(domain_id: UUID, who: FullAccess, given: With) -> Response:
 async def delete_domain(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Deletes a domain, its DKIM keys, and the API keys that were bound to it."""
     async with given.database.transaction() as connection:
-        gone = await repository.domain(connection, who.application_id, domain_id)
-        # Before it goes: a key that is bound to the domain goes with it.
-        await _note(connection, who, "domain.delete", gone, None)
         if not await repository.delete_domain(connection, who.application_id, domain_id):
             raise _unknown(domain_id)
     given.directory.forget()
@@ -185,14 +173,6 @@ async def _own(domain_id: UUID, who: Caller, given: Deps) -> Domain:
     if found is None:
         raise _unknown(domain_id)
     return found
-
-
-async def _note(connection: Connection, who: Caller, action: str, before: Domain | None, after: Domain | None) -> None:
-    about = after or before
-    if about is not None and before != after:
-        values = domain_audit(before) if before else None, domain_audit(after) if after else None
-        entry = Entry(action, about.name, *values, about.application_id)
-        await audit.write(connection, await audit.of_key(connection, who.key_id), entry)
 
 
 def _unknown(domain_id: UUID) -> ApiError:

@@ -9,18 +9,16 @@ from uuid import UUID
 
 import typer
 
-from accounts import applications, audit, repository
-from accounts.applications import Changes, application_audit
-from accounts.audit import Entry
+from accounts import applications, repository
+from accounts.applications import Changes
 from accounts.quotas import MOST_PER_DAY, MOST_PER_SECOND, Quota, quota_of
 from accounts.repository import Application, Tenant
 from campaigns import withdrawal
 from campaigns.withdrawal import delete_application
 from cli.application import YesOption, chosen, confirm
-from cli.operating import actor
 from cli.output import Column, JsonOption, emit
 from cli.sessions import with_database
-from store.database import Connection, Database
+from store.database import Database
 from web.faces.applications import application_face
 from web.faces.references import deleted, reference
 
@@ -55,10 +53,7 @@ def create(
 
     async def work(database: Database) -> Application:
         async with database.transaction() as connection:
-            made = await applications.create(connection, name, quota_of(per_day, per_second))
-            entry = Entry("application.create", made.name, None, application_audit(made), made.id)
-            await audit.write(connection, actor(), entry)
-            return made
+            return await applications.create(connection, name, quota_of(per_day, per_second))
 
     emit(reference("application", with_database(work).id), as_json=as_json)
 
@@ -82,7 +77,7 @@ def update(
         async with database.transaction() as connection:
             found = await chosen(connection, application)
             quota = _quota(found.quota, per_day, per_second)
-            return await _changed(connection, found, Changes(name, quota))
+            return await applications.change(connection, found, Changes(name, quota))
 
     emit(reference("application", with_database(work).id), as_json=as_json)
 
@@ -122,21 +117,10 @@ def delete(
     found, leaving = with_database(look)
     confirm(f"Delete {found.name} with {leaving.sentence}? Its programs can no longer send.", yes)
 
-    async def gone(connection: Connection, one: Application) -> None:
-        entry = Entry("application.delete", one.name, application_audit(one), None, one.id)
-        await audit.write(connection, actor(), entry)
-
     async def work(database: Database) -> UUID:
-        return (await delete_application(database, found.id, cancel=cancel, note=gone)).id
+        return (await delete_application(database, found.id, cancel=cancel)).id
 
     emit(deleted("application", with_database(work)), as_json=as_json)
-
-
-async def _changed(connection: Connection, found: Application, wanted: Changes) -> Application:
-    after = await applications.change(connection, found, wanted)
-    entry = Entry("application.update", after.name, application_audit(found), application_audit(after), after.id)
-    await audit.write(connection, actor(), entry)
-    return after
 
 
 def _quota(before: Quota, per_day: int | None, per_second: int | None) -> Quota | None:

@@ -6,10 +6,9 @@ from uuid import UUID
 
 import typer
 
-from accounts import advice, audit, registering, repository, rotation
+from accounts import advice, registering, repository, rotation
 from accounts.advice import Advice
-from accounts.audit import Entry
-from accounts.domain import Domain, DomainTracking, domain_audit
+from accounts.domain import Domain, DomainTracking
 from accounts.names import return_path_name, sender_domain_name
 from accounts.records import DnsRecord, operator_spf
 from accounts.repository import DomainRequest
@@ -17,7 +16,6 @@ from accounts.verify import CHECK_SECONDS, Installation, fresh_resolver, records
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
 from cli.ids import Candidate, beginning, the_one
-from cli.operating import actor
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
@@ -89,10 +87,7 @@ def create(
         async with database.transaction() as connection:
             owner = await chosen_or_new(connection, application)
             request = DomainRequest(owner.id, folded, below, keys, tracking)
-            made = await repository.create_domain(connection, secret, request)
-            if made is not None:
-                await _note(connection, "domain.create", None, made)
-            return made
+            return await repository.create_domain(connection, secret, request)
 
     made = with_database(work, settings)
     if made is None:
@@ -147,7 +142,7 @@ def verify(domain: DomainArgument, application: ApplicationOption = "", as_json:
         async with database.connection() as connection:
             known = await _found(connection, application, domain)
         ours = Installation.of(settings)
-        return await verify_domain(database, fresh_resolver(settings), ours, known.id, by=actor())
+        return await verify_domain(database, fresh_resolver(settings), ours, known.id, by=None)
 
     found = with_database(work, settings)
     if found is None:
@@ -195,9 +190,7 @@ def update(
             )
             wanted = registering.tracked(asked, found.name, found.return_path_domain, settings.public_url)
             await repository.set_tracking(connection, found.id, wanted)
-            after = await repository.domain(connection, found.application_id, found.id)
-            await _note(connection, "domain.update", found, after)
-            return after
+            return await repository.domain(connection, found.application_id, found.id)
 
     changed = with_database(work, settings)
     if changed is None:
@@ -224,11 +217,9 @@ def rotate(
         keys = () if cancel else await repository.make_keys()
         async with database.transaction() as connection:
             found = await _found(connection, application, domain)
-            after = await (
-                rotation.give_up(connection, found) if cancel else rotation.begin(connection, secret, found, keys)
-            )
-            await _note(connection, "domain.keys_given_up" if cancel else "domain.new_keys", found, after)
-            return after
+            if cancel:
+                return await rotation.give_up(connection, found)
+            return await rotation.begin(connection, secret, found, keys)
 
     _show(with_database(work, settings), settings, as_json)
 
@@ -244,7 +235,6 @@ def delete(
         async with database.transaction() as connection:
             found = await _found(connection, application, domain)
             await repository.delete_domain(connection, found.application_id, found.id)
-            await _note(connection, "domain.delete", found, None)
             await assignments.forget_gone(connection)
             return found.id
 
@@ -299,13 +289,6 @@ def _about_keys(domain: Domain) -> Iterator[str]:
     for key in domain.retired:
         name, until = f"{key.selector}._domainkey.{domain.name}", rotation.keep_until(key)
         yield f"{name} signs no more. Leave its record until {until:%Y-%m-%d %H:%M} UTC, then remove it."
-
-
-async def _note(connection: Connection, action: str, before: Domain | None, after: Domain | None) -> None:
-    about = after or before
-    if about is not None:
-        values = domain_audit(before) if before else None, domain_audit(after) if after else None
-        await audit.write(connection, actor(), Entry(action, about.name, *values, about.application_id))
 
 
 def _records(domain: Domain, settings: Settings) -> list[DnsRecord]:

@@ -9,19 +9,17 @@ from uuid import UUID
 
 import typer
 
-from accounts import audit, repository
-from accounts.audit import Entry
+from accounts import repository
 from accounts.directory import OPERATOR
 from accounts.names import sender_domain_name
 from accounts.repository import ApiKey, KeyRequest
 from cli.application import ApplicationOption, YesOption, chosen, chosen_or_new, confirm
 from cli.ids import Candidate, the_one
-from cli.operating import actor
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, wants_json
 from cli.sessions import with_database
 from core.addresses import AddressError
 from store.database import Connection, Database
-from web.faces.api_keys import key_audit, key_created, key_face
+from web.faces.api_keys import key_created, key_face
 from web.faces.references import deleted
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
@@ -85,10 +83,7 @@ def create(
             owner = await (repository.operators(connection) if operating else chosen_or_new(connection, application))
             domain_id = await _domain_id(connection, owner.id, domain) if domain else None
             wanted = KeyRequest(owner.id, name.strip(), permission, domain_id, test)
-            made, secret = await repository.create_key(connection, wanted)
-            entry = Entry("key.create", made.name, None, key_audit(made), None if operating else owner.id)
-            await audit.write(connection, actor(), entry)
-            return made, secret, "" if operating else owner.name
+            return *await repository.create_key(connection, wanted), "" if operating else owner.name
 
     key, token, owner_name = with_database(work)
     if wants_json(as_json):
@@ -130,9 +125,6 @@ def delete(
             known = [Candidate(one.id, one.name, one.hint) for one in keys]
             key_id = the_one(key, "key", known, "postlane keys list")
             await repository.delete_key(connection, owner.id, key_id)
-            gone = key_audit(next(one for one in keys if one.id == key_id))
-            entry = Entry("key.revoke", str(gone["name"]), gone, None, None if operators else owner.id)
-            await audit.write(connection, actor(), entry)
             return key_id
 
     emit(deleted("api_key", with_database(work)), as_json=as_json)

@@ -134,7 +134,7 @@ async def rotate(visit: Visiting, domain_id: UUID) -> Response:
     async with visit.given.database.transaction() as connection:
         before = await _seen(visit, connection, domain_id)
         after = await rotation.begin(connection, visit.given.secret, before, keys)
-        await _note(visit, connection, "domain.new_keys", before, after)
+        await _note(visit, connection, "domain.rotate", before, after)
     return visit.go(f"/domains/{domain_id}#keys", "New keys are made. Publish their records beside the old ones.")
 
 
@@ -145,7 +145,7 @@ async def give_up(visit: Visiting, domain_id: UUID) -> Response:
     async with visit.given.database.transaction() as connection:
         before = await _seen(visit, connection, domain_id)
         after = await rotation.give_up(connection, before)
-        await _note(visit, connection, "domain.keys_given_up", before, after)
+        await _note(visit, connection, "domain.give_up", before, after)
     return visit.go(f"/domains/{domain_id}#keys", "The new keys are gone. Their records may be removed.")
 
 

@@ -62,7 +62,7 @@ async def rename(visit: Visiting, key_id: UUID) -> Response:
             before = await _seen(visit, connection, key_id)
             await repository.rename_key(connection, before.application_id, key_id, name)
             after = await _seen(visit, connection, key_id)
-            entry = Entry("key.rename", name, key_audit(before), key_audit(after), after.application_id)
+            entry = Entry("key.update", name, key_audit(before), key_audit(after), after.application_id)
             await visit.note(connection, entry)
     except Refused as error:
         if error.kind == "not_found":
@@ -78,7 +78,7 @@ async def revoke(visit: Visiting, key_id: UUID) -> Response:
     async with visit.given.database.transaction() as connection:
         gone = await _seen(visit, connection, key_id)
         await repository.delete_key(connection, gone.application_id, key_id)
-        await visit.note(connection, Entry("key.revoke", gone.name, key_audit(gone), None, gone.application_id))
+        await visit.note(connection, Entry("key.delete", gone.name, key_audit(gone), None, gone.application_id))
     return visit.go("/keys", f"{gone.name} is revoked. Within five seconds nothing works with it.")
 
 

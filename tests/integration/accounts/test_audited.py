@@ -38,8 +38,9 @@ UNAUDITED: Final = {
         _OWN,
     ),
     **dict.fromkeys(
-        ("application_events", "campaign_clicks", "campaign_news", "campaign_recipients", "campaign_tallies",
-         "count_deltas", "engagement_segments", "outcome_counts", "provider_figures", "report_days", "report_hours",
+        ("application_events", "application_use", "campaign_clicks", "campaign_news", "campaign_recipients",
+         "campaign_tallies", "count_deltas", "engagement_segments",
+         "outcome_counts", "provider_figures", "report_days", "report_hours",
          "report_keys", "report_kinds", "report_lines", "report_marks", "report_series", "report_tags",
          "report_totals", "reputation_imports", "warmup_days"),
         _FIGURES,

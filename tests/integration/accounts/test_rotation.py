@@ -78,7 +78,7 @@ async def test_new_keys_sign_only_when_their_records_are_found(database: Databas
     assert await signs(database, domain) == new
     assert set(after.checks) == {"dkim_rsa", "dkim_ed25519", "return_path_mx", "spf", "dmarc"}
     async with database.connection() as connection:
-        [entry] = (await audit.page(connection, Wanted(action="domain.rotate"), Window(2))).entries
+        [entry] = (await audit.page(connection, Wanted(action="domain.switch"), Window(2))).entries
     assert (entry.actor, entry.door, entry.subject) == ("postlane", "worker", "shop.test")
     assert (set(entry.before["signs"]), set(entry.after["signs"])) == (old, new)  # type: ignore[index]
 

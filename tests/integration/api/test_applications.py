@@ -11,6 +11,8 @@ from core.refusal import Refused
 from store.database import Database
 from tests.integration.api.account import Account, email
 
+_OPS = "key ops (pl_…) of (operators)"
+
 
 async def at_once() -> None:
     """No other process remembers a key here."""
@@ -43,11 +45,12 @@ async def test_one_is_made_renamed_and_limited_with_an_entry_each(
     async with database.connection() as connection:
         logged = (await audit.page(connection, Wanted(action="application"), Window(5))).entries
     assert [(one.action, one.subject, one.actor, one.door) for one in logged] == [
-        ("application.update", "store", "ops", "api"),
-        ("application.update", "store", "ops", "api"),
-        ("application.create", "shop", "ops", "api"),
+        ("application.update", "store", _OPS, "api"),
+        ("application.update", "store", _OPS, "api"),
+        ("application.create", "shop", _OPS, "api"),
     ]
     assert logged[1].after == {"name": "store", "messages_per_second": 5}
+    assert logged[0].after == {"messages_per_day": None, "messages_per_second": None}
 
 
 async def test_a_day_that_is_used_up_says_when_to_come_again(

@@ -134,14 +134,14 @@ async def test_new_keys_step_by_step(admin: Person, dns: DnsTable, shop: Shop, d
     assert "The new keys sign from now on. Leave the old records for a week." in after
     assert "leave it until" in after
     assert all(f"{selector}._domainkey.shop.example</code>: leave it" in after for selector in old)
-    assert await actions(database) == ["domain.new_keys", "domain.rotate"]
-    [(actor, door)] = await rows(database, "SELECT actor, door FROM audit_log WHERE action = 'domain.rotate'")
+    assert await actions(database) == ["domain.rotate", "domain.switch"]
+    [(actor, door)] = await rows(database, "SELECT actor, door FROM audit_log WHERE action = 'domain.switch'")
     assert (actor, door) == ("ada@acme.example", "console")
 
     await admin.post(f"{path}/rotate", path)
     await admin.post(f"{path}/rotate/cancel", path)
     assert "New keys wait" not in (await admin.get(path)).text
-    assert (await actions(database))[2:] == ["domain.new_keys", "domain.keys_given_up"]
+    assert (await actions(database))[2:] == ["domain.rotate", "domain.give_up"]
 
 
 async def test_tracking_and_what_receivers_look_up_besides(
@@ -207,7 +207,7 @@ async def test_a_key_is_shown_once_used_renamed_and_revoked(admin: Person, shop:
     assert gone.status_code == 303
     assert await rows(database, "SELECT count(*) FROM api_keys WHERE id = %s", [key]) == [(0,)]
     assert (await admin.post(f"/keys/{key}/revoke", "/keys")).status_code == 404
-    assert await actions(database) == ["key.create", "key.rename", "key.revoke"]
+    assert await actions(database) == ["key.create", "key.update", "key.delete"]
     logged = str(await rows(database, "SELECT before, after FROM audit_log"))
     assert token[1] not in logged
 
