@@ -26,6 +26,7 @@ COPY mta /opt/postlane/mta
 COPY outcomes /opt/postlane/outcomes
 COPY pages /opt/postlane/pages
 COPY pools /opt/postlane/pools
+COPY requestlog /opt/postlane/requestlog
 COPY sandbox /opt/postlane/sandbox
 COPY simulator /opt/postlane/simulator
 COPY store /opt/postlane/store

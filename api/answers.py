@@ -11,13 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.auth import recognise
 from api.errors import ERRORS, ApiError, refused
 from api.validation import api_error
 from core.refusal import Refused
 from store.database import DatabaseUnavailableError
 from web.answers import json_answer
 from web.bodies import BodyTooComplexError, BodyTooLargeError
-from web.edge import GONE
+from web.edge import GONE, request_id
 from web.paging import PagingError
 
 EXPECTED: Final = (
@@ -38,8 +39,10 @@ async def answer_to(request: Request, error: Exception) -> Response:
     """The answer to one of `EXPECTED`."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=GONE)
+    if isinstance(error, HTTPException):
+        await recognise(request)
     found = _as_api_error(request, error)
-    return json_answer(found.body(), found.status, found.headers)
+    return json_answer(found.body(), found.status, {"x-request-id": request_id(request.scope), **found.headers})
 
 
 def _as_api_error(request: Request, error: Exception) -> ApiError:

@@ -19,6 +19,7 @@ from api import openapi
 from api.answers import EXPECTED, answer_to, answer_to_bug
 from api.deps import Deps
 from api.limits import RateLimiter, body_limit
+from api.noting import note_in, rates_of
 from api.routes import (
     addresses,
     alarms,
@@ -38,6 +39,7 @@ from api.routes import (
     images,
     inbound,
     ips,
+    logs,
     metrics,
     pages,
     people,
@@ -64,6 +66,7 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from mta.from_settings import known_providers, make_resolver
+from requestlog.gathering import Gatherer
 from store.database import Database
 from templates.book import TemplateBook
 from web.direct import direct_endpoints
@@ -76,7 +79,7 @@ _ROUTES: Final = (
     # `/emails/metrics` stands before `/emails/{email_id}`, `/contacts/imports` before `/contacts/{contact}`.
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
     contacts, forms, segments, audiences, broadcasts, automations, events, addresses, recipients, suppressions,
-    webhooks, sandbox, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing,
+    webhooks, sandbox, logs, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing,
     templates, images, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
@@ -96,6 +99,7 @@ _TAGS: Final = [
     {"name": "Suppressions", "description": "Addresses that get no mail."},
     {"name": "Sandbox", "description": "Test mail that was captured instead of sent, and what is captured."},
     {"name": "Webhooks", "description": "Who is told of what happens."},
+    {"name": "Logs", "description": "Requests that were made with your keys, without what they say."},
     {"name": "Pools", "description": "Which IPs a stream leaves through. Wants an operator's key."},
     {"name": "IPs", "description": "Our sending addresses, how each stands and why. Wants an operator's key."},
     {"name": "Throttles", "description": "Who rests where. Wants an operator's key."},
@@ -140,6 +144,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         acceptor = Acceptor(database, hints.hint)
         await acceptor.start()
         stack.push_async_callback(acceptor.stop)
+        requests = Gatherer(database, rates_of(settings))
+        await requests.start()
+        stack.push_async_callback(requests.stop)
         yield Deps(
             settings=settings,
             database=database,
@@ -151,6 +158,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             resolver=make_resolver(settings, known_providers(settings)),
             secret=InstanceSecret.from_text(settings.secret.get_secret_value()),
             clock=acceptor.clock,
+            requests=requests,
         )
 
 
@@ -160,7 +168,7 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Called by Starlette at the first request."""
         direct = direct_endpoints(module.router for module in _ROUTES)
-        return Edge(super().build_middleware_stack(), self, direct, _MANNERS)
+        return Edge(super().build_middleware_stack(), self, direct, _MANNERS, note_in(self))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once a process: it tells of the routes, and of no setting."""

@@ -13,6 +13,7 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from messages.accept import Acceptor
 from mta.resolve import Resolver
+from requestlog.gathering import Gatherer
 from store.database import Database
 from templates.book import TemplateBook
 
@@ -31,6 +32,7 @@ class Deps:
     resolver: Resolver
     secret: InstanceSecret
     clock: Clock
+    requests: Gatherer
 
 
 def deps(request: Request) -> Deps:

@@ -28,7 +28,8 @@ key; every answer says in `ratelimit-*` what is left.
 **Accepted means stored.** A 2xx to a request that sends comes after the commit. Repeat a request safely by giving it an
 `Idempotency-Key`.
 
-**Errors** have the shape `{statusCode, name, message}`. Branch on `name`; `message` is for people. Each route lists its
+**Errors** have the shape `{statusCode, name, message}`, and `x-request-id`, by which `GET /logs/{id}` knows the
+request. Branch on `name`; `message` is for people. Each route lists its
 own; a path that does not exist answers 404 `not_found`, a method it does not have 405 `method_not_allowed`.
 """
 

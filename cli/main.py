@@ -77,6 +77,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("reports", "cli.commands.reports:reports", "Figures: what happened to the mail, by whatever.", _LOOK),
     Entry("sandbox", "cli.commands.sandbox:app", "Captured test mail: list, show, clear; rules.", _LOOK),
     Entry("webhooks", "cli.commands.webhooks:app", "Who is told of what happens; listen.", _LOOK),
+    Entry("logs", "cli.commands.logs:app", "Requests of applications to the API: list, show.", _LOOK),
     Entry("bounces", "cli.commands.bounces:app", "What would be understood of bounce mails in files.", _LOOK),
     Entry("recipients", "cli.commands.recipients:app", "One person: may we write to them, and why not.", _LOOK),
     Entry("suppressions", "cli.commands.suppressions:app", "Addresses that get no mail.", _LOOK),

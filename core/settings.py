@@ -267,6 +267,20 @@ class Settings(BaseSettings):
         "than three.",
     )
 
+    # Request log
+    request_log_days: int = Field(
+        7,
+        ge=0,
+        le=400,
+        description="Days requests to the API are kept, without what they say; 0: none.",
+    )
+    request_log_per_second: int = Field(
+        10,
+        ge=0,
+        description="Requests a second of each application that are kept when they succeed, by each API process. What "
+        "is more is counted only. Of those that fail up to 50 are kept.",
+    )
+
     # Servers that operators name
     server_networks: tuple[str, ...] = Field(
         ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),

@@ -16,6 +16,10 @@ from starlette.types import Message, Receive
 SMALL: Final = 64 * 1024
 """Bytes; a domain, a key or a suppression has a hundredth of it."""
 
+BODY: Final = "postlane.body"
+"""Key in the ASGI scope: the body that was read, up to `SMALL` bytes, else how many it has. For whoever notes requests
+once they are answered."""
+
 UNEXAMINED: Final = 4 * 1024 * 1024
 """Bytes. Not more than 300 MB can come of a body of this size; counting would cost an ordinary batch a tenth more."""
 MOST_PARTS: Final = 10_000_000
@@ -73,7 +77,9 @@ async def read_body(request: Request, limit: int) -> bytes:
         if size > limit:
             raise BodyTooLargeError(limit)
         chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    request.scope[BODY] = body if size <= SMALL else size
+    return body
 
 
 def largest_body(size: int) -> Callable[[Endpoint], Endpoint]:

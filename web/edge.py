@@ -45,14 +45,27 @@ class Manners:
     """The answer when something broke, with the request's number in the log."""
 
 
+Note = Callable[[Scope, int, float, bytes], None]
+"""What somebody is told of every request, once it is answered: scope, status, seconds, the first part of the answer. It
+may neither wait nor fail."""
+
+
 class Edge:
     """ASGI application around another one. `app` is the FastAPI application that direct endpoints belong to."""
 
-    def __init__(self, inner: ASGIApp, app: Any, direct: Mapping[tuple[str, str], Endpoint], manners: Manners) -> None:
+    def __init__(
+        self,
+        inner: ASGIApp,
+        app: Any,
+        direct: Mapping[tuple[str, str], Endpoint],
+        manners: Manners,
+        note: Note | None = None,
+    ) -> None:
         self._inner = inner
         self._app = app
         self._direct = direct
         self._manners = manners
+        self._note = note
         self._seconds: dict[str, Histogram] = {}
         self._answers: dict[tuple[str, int], Counter] = {}
 
@@ -62,9 +75,10 @@ class Edge:
             return
         started = time.perf_counter()
         status = 0
+        answer: bytes | None = None
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answer
             if message["type"] == "http.response.start":
                 status = message["status"]
                 added = scope.get(ADDED_HEADERS)
@@ -72,6 +86,8 @@ class Edge:
                     message["headers"] = [*message["headers"], *added]
             elif head:
                 message = {**message, "body": b""}
+            elif answer is None:
+                answer = message.get("body")
             await send(message)
 
         head = scope["method"] == "HEAD"
@@ -92,7 +108,10 @@ class Edge:
             _log.error("request_crashed", request_id=request_id(scope), route=_route(scope, endpoint), exc_info=error)
             if not status:
                 await self._manners.answer_bug(request_id(scope))(scope, receive, watched)
-        self._count(scope["method"], _route(scope, endpoint), status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._count(scope["method"], _route(scope, endpoint), status, seconds)
+        if self._note is not None:
+            self._note(scope, status, seconds, answer or b"")
 
     async def _run(self, endpoint: Endpoint, request: Request, send: Send) -> None:
         try:

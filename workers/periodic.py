@@ -25,6 +25,7 @@ from mta.rule_book import RuleBook
 from outcomes import engagement
 from outcomes.inbound import forget_inbound
 from pools import standing, throttle_repository, upkeep
+from requestlog import repository as request_log
 from sandbox import mailbox
 from store import counters, folding, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
@@ -52,6 +53,7 @@ class Scheduler:
     kept_captured: mailbox.Bounds = field(default_factory=mailbox.Bounds)
     kept_inbound_bytes: int | None = None
     kept_contacts: ContactDays = field(default_factory=ContactDays)
+    request_days: int = 7
 
     async def partitions(self) -> None:
         """Make the partitions of the coming days and drop those past retention."""
@@ -82,6 +84,10 @@ class Scheduler:
         await contact_retention.forget_unconfirmed(self.database, self.kept_contacts.unconfirmed)
         await contact_retention.forget_history(self.database, self.kept_contacts.history)
 
+    async def old_requests(self) -> None:
+        """What applications asked the API for is kept for some days."""
+        await request_log.forget(self.database, self.clock.now(), self.request_days)
+
     async def old_runs(self) -> None:
         """Runs that are over and events, as long as mail."""
         await automations.forget_old(self.database, self.retention.event_days)
@@ -110,6 +116,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old idempotency keys", 600.0, _transaction(forget_keys)),
     Duty("old reports", 60.0, Scheduler.old_reports, share=0.05),
     Duty("old captured mail", 60.0, Scheduler.old_captured_mail, share=0.05),
+    Duty("old requests", 60.0, Scheduler.old_requests, share=0.05),
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
     Duty("old sign-ups", 600.0, _transaction(confirmations.forget)),

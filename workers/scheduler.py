@@ -36,7 +36,9 @@ async def _run(settings: Settings) -> None:
     inbound_bytes = settings.inbound_megabytes * 1024 * 1024
     people = ContactDays(settings.unconfirmed_days, settings.contact_history_days)
     rules = rules_in_force(settings)
-    scheduler = Scheduler(database, hints, SystemClock(), kept, rules, captured, inbound_bytes, people)
+    scheduler = Scheduler(
+        database, hints, SystemClock(), kept, rules, captured, inbound_bytes, people, settings.request_log_days
+    )
     leading = asyncio.create_task(lead(scheduler), name="lead")
     server = metrics.serve(
         settings.metrics_host,

@@ -85,6 +85,7 @@ WRITER: Final = {
     "report_tags": "store",
     "report_totals": "store",
     "reputation_imports": "pools",
+    "request_log": "requestlog",
     "soft_bounces": "suppression",
     "suppression_history": "suppression",
     "suppression_imports": "suppression",

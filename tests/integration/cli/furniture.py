@@ -14,11 +14,13 @@ from campaigns import work
 from cli.main import COMMANDS, app
 from core.ids import uuid7
 from messages.model import MessageRef
+from requestlog.gathering import Gatherer, Rates
 from sandbox import mailbox
 from sandbox.mailbox import CapturedMail
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
 from tests.integration.messages.emails import execute, new_email, rows, store
+from tests.integration.requestlog.requests import asked
 from tests.integration.store.test_figures import counted
 from tests.unit.pools.test_standing_files import SNDS
 from tests.unit.templates.test_pictures import PNG
@@ -78,6 +80,7 @@ AT_EVERY_WIDTH: Final = (
     "campaigns recipients spring",
     "sandbox list",
     "sandbox rules list",
+    "logs list",
     "webhooks list",
     "webhooks events https://hooks.example/",
     "webhooks types",
@@ -94,7 +97,7 @@ AT_ONE_WIDTH: Final = ("warmup rehearse --volume 2000/day --days 1", "providers 
 WITH_IDS: Final = (
     "messages list", "keys list", "domains list", "applications list", "alarms list", "topics list", "segments list",
     "campaigns list", "templates list", "webhooks list", "inbound list", "sandbox list",
-    "images list", "contacts imports",
+    "images list", "logs list", "contacts imports",
 )  # fmt: skip
 """Lists that people copy an id from: it is there at any width."""
 
@@ -174,6 +177,9 @@ async def _facts(database: Database) -> None:
         kept = CapturedMail(MessageRef(email.id, 0), application, "b@acme.example", "pat@qa.example", raw)
         await mailbox.keep(connection, [kept])
         await outbox.append(connection, [told])
+    gatherer = Gatherer(database, Rates(10))
+    gatherer.put(asked(application, status=422, user_agent=HOSTILE))
+    await gatherer.flush()
     await execute(database, _CAME_BACK, [uuid7(), raw])
     await execute(database, _SEED, [HOSTILE])
     await counted(database, datetime.now(UTC), 1_000_000, outcome="delivered")

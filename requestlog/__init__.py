@@ -1,0 +1,1 @@
+"""Requests that applications made to the API: gathered beside them, kept for some days, without what they say."""
