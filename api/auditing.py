@@ -16,7 +16,7 @@ from accounts.directory import OPERATOR, Caller
 from store.database import Connection, Database
 
 CALLER: Final = "postlane.caller"
-"""Key in the ASGI scope: who was let in, by the guard that let them in."""
+"""Key in the ASGI scope: whose key it is, put there by the guard that looked it up."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -16,11 +16,13 @@ from console import (
     ips,
     jump,
     keys,
+    logs,
     messages,
     overview,
     people,
     pools,
     providers,
+    sandbox,
     segments,
     sign_in,
     snippets,
@@ -29,6 +31,7 @@ from console import (
     topics,
     users,
     warmup,
+    webhooks,
 )
 from console.menu import add
 from console.noun import Noun
@@ -40,6 +43,9 @@ NOUNS: Final[Sequence[Noun]] = (
     applications.NOUN,
     keys.NOUN,
     snippets.NOUN,
+    webhooks.NOUN,
+    sandbox.NOUN,
+    logs.NOUN,
     campaigns.NOUN,
     people.NOUN,
     segments.NOUN,

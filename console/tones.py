@@ -62,4 +62,6 @@ TONES: Final[Mapping[str, str]] = {
     "finished": DELIVERED,
     "disabled": SUPPRESSED,
     "enabled": DELIVERED,
+    # the sandbox
+    "captured": UNDERWAY,
 }

@@ -133,6 +133,13 @@ async def page(connection: Connection, wanted: Wanted, window: Window[UUID]) -> 
     return cut([_view(row) for row in await cursor.fetchall()], window)
 
 
+async def count(connection: Connection, application_id: UUID) -> int:
+    """How many an application has."""
+    cursor = await connection.execute("SELECT count(*) FROM captured_mails WHERE application_id = %s", [application_id])
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
 async def find(connection: Connection, wanted: Wanted, mail_id: UUID) -> tuple[MailView, bytes] | None:
     """One mail with its bytes; None when there is none, or it is not among the wanted ones."""
     names = _names(wanted) | {"id": mail_id}

@@ -24,11 +24,12 @@ WHICH: Final = ("failed", "unsent", "all")
 
 Which = Literal["failed", "unsent", "all"]
 
-_STATES: Final[dict[Which, list[str]]] = {
+EVENT_STATES: Final[dict[Which, list[str]]] = {
     "failed": ["failed"],
     "unsent": ["failed", "pending"],
     "all": ["failed", "pending", "success"],
 }
+"""Which states each of them takes."""
 _STEP: Final = 10_000
 """Events made ready in one transaction."""
 
@@ -149,11 +150,11 @@ async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> N
 
 
 async def replay_some(connection: Connection, endpoint_id: UUID, since: datetime, until: datetime, which: Which) -> int:
-    """The same for what was written in a range of time, each step its own transaction on a connection in autocommit
-    mode; how many there are."""
+    """The same for what was written in a range of time; how many there are. On a connection in autocommit mode each
+    step is a transaction of its own, so that nothing waits for all of them."""
     now = (await (await connection.execute("SELECT now()")).fetchall())[0][0]
     names = {
-        "endpoint": endpoint_id, "since": lowest_at(since), "until": lowest_at(until), "states": _STATES[which],
+        "endpoint": endpoint_id, "since": lowest_at(since), "until": lowest_at(until), "states": EVENT_STATES[which],
         "now": now, "limit": _STEP,
     }  # fmt: skip
     count = 0

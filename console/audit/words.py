@@ -26,6 +26,13 @@ _SAID: Final[Mapping[str, str]] = {
     "pool.weight": "Set a share in a pool",
     "breaker.stop": "Stopped a stream",
     "breaker.end": "Let a stream go on",
+    "webhook.rotate": "Made another secret of a webhook",
+    "webhook.replay": "Sent events of a webhook again",
+    "rule.add": "Made a capture rule",
+    "rule.delete": "Removed a capture rule",
+    "sandbox.clear": "Forgot captured mail",
+    "sandbox.delete": "Forgot a captured mail",
+    "sandbox.download": "Took a captured mail as a file",
     "user.link": "Made a sign-in link",
     "user.second_factor": "Changed a second factor",
     "user.password": "Changed a password",
@@ -41,6 +48,7 @@ _SAID: Final[Mapping[str, str]] = {
 _PAGES: Final[Mapping[str, str]] = {
     "campaign": "/campaigns/", "segment": "/segments/", "template": "/templates/", "contact": "/people/",
     "message": "/messages/", "ip": "/ips/", "plan": "/warmup/plans/", "warmup": "/warmup/",
+    "webhook": "/webhooks/",
 }  # fmt: skip
 
 

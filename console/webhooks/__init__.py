@@ -1,0 +1,20 @@
+"""Webhooks: did my application hear everything?"""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from accounts.roles import Right
+from console.guard import ConsoleRoute
+from console.menu import Entry
+from console.noun import Noun
+from console.webhooks import acts, routes
+from console.webhooks.door import jump
+
+_router = APIRouter(route_class=ConsoleRoute)
+for _part in (acts, routes):  # `/webhooks/new` before `/webhooks/{webhook_id}`
+    _router.routes.extend(_part.router.routes)
+
+NOUN: Final = Noun(_router, [Entry("Send", 40, "Webhooks", "/webhooks", "webhooks", Right.SENDING_SEE)], jump)
+
+__all__ = ["NOUN"]

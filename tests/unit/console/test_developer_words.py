@@ -1,0 +1,94 @@
+"""What pages of webhooks, the sandbox and the request log say: pure words about what is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from accounts.capture_rules import CaptureRule
+from console.logs import words as logs
+from console.sandbox import words as sandbox
+from console.webhooks import words as webhooks
+from core.ids import uuid7
+from messages.simulated import Behaviour
+from requestlog.repository import Figures, Logged
+from webhooks.endpoints import Endpoint
+from webhooks.events import Attempt
+from webhooks.standing import MOST, Standing, Tally
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+ENDPOINT = Endpoint(uuid7(), uuid7(), "https://shop.example/h", None, "enabled", "", NOW, None)
+FINE = Standing(ENDPOINT, None, NOW - timedelta(minutes=3), 0, 0)
+FAILING = replace(FINE, endpoint=replace(ENDPOINT, failing_since=NOW - timedelta(hours=2)), waiting=MOST + 1)
+OFF = replace(FINE, endpoint=replace(ENDPOINT, status="disabled"), waiting=1)
+GIVEN_UP = replace(FINE, endpoint=replace(ENDPOINT, status="disabled", disabled_reason="it answered 410 Gone"))
+ATTEMPT = Attempt(uuid7(), NOW, "https://shop.example/h", 503, "busy", "", 1200)
+
+
+@pytest.mark.parametrize(
+    ("one", "last", "said"),
+    [
+        (FINE, None, "Yes: everything was taken, the last 3 min ago."),
+        (replace(FINE, last_taken=None), None, "It was told of nothing yet: it hears what happens from now on."),
+        (replace(FINE, waiting=2), None, "Yes, but for 2 events on the way. The last was taken 3 min ago."),
+        (replace(FINE, failed=1), None, "Not everything: 1 event was given up and can be sent again."
+         " The last was taken 3 min ago."),
+        (FAILING, ATTEMPT, "No: nothing was taken for 2 h, the last answer was 503 after 1.2 s."
+         " Over 10,000 events wait and are tried again."),
+        (OFF, None, "No: it is switched off. Nothing that happens is kept for it. 1 event from before waits."),
+        (GIVEN_UP, None, "No: it is switched off by us: it answered 410 Gone. Nothing that happens is kept for it."),
+    ],
+)  # fmt: skip
+def test_an_endpoint_heard_everything_or_it_is_said_why_not(one: Standing, last: Attempt | None, said: str) -> None:
+    assert webhooks.heard(one, last, NOW) == said
+
+
+def test_the_list_of_endpoints_says_who_does_not_hear() -> None:
+    assert webhooks.overall(Tally(0, 0, 0, 0), []).startswith("Nobody is told yet")
+    assert webhooks.overall(Tally(2, 0, 0, 0), [FINE]) == "Yes: 2 endpoints take what happens, and nothing waits."
+    assert webhooks.overall(Tally(1, 1, 0, 0), [OFF]).startswith("1 endpoint is switched off, so nothing is told")
+    told = webhooks.overall(Tally(4, 1, 1, 1), [FAILING, replace(FINE, failed=3)])
+    assert told == (
+        "Not everything. 1 of 4 endpoints takes nothing at the moment. 1 was switched off by us, because nothing was"
+        " taken for days. 3 events of one endpoint were given up, and can be sent again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "state"),
+    [(FINE, "takes all"), (FAILING, "takes nothing"), (OFF, "switched off"), (GIVEN_UP, "switched off by us"),
+     (replace(FINE, failed=1), "missed some"), (replace(FINE, last_taken=None), "not told yet")],
+)  # fmt: skip
+def test_a_state_in_the_list(one: Standing, state: str) -> None:
+    assert webhooks.stands(one)[1] == state
+
+
+def test_types_of_events_are_those_that_an_owner_may_choose() -> None:
+    def names(operators: bool | None) -> set[str]:
+        return {kind.partition(".")[0] for _, kinds in webhooks.groups(operators=operators) for kind, _ in kinds}
+
+    assert names(True) == {"ip", "warmup", "alarm", "suppression"}
+    assert names(False) == {"email", "contact", "topic", "domain", "suppression"}
+    assert names(None) == names(True) | names(False)
+
+
+def test_the_sandbox_says_what_a_rule_means() -> None:
+    assert sandbox.meaning("*@qa.example") == "everybody at qa.example"
+    assert sandbox.meaning("*@*.example") == "every domain below example"
+    assert sandbox.meaning("ann@qa.example") == "this address"
+    rules = [CaptureRule(uuid7(), "*", NOW)]
+    assert "A rule catches everything" in sandbox.overall("shop", 0, None, rules, NOW)
+    assert sandbox.PLAYED.keys() == set(Behaviour)
+
+
+def test_the_log_says_what_was_refused() -> None:
+    last = Logged(
+        uuid7(), NOW - timedelta(minutes=3), uuid7(), uuid7(), False, "POST", "/emails", 422, 1.0, "", "invalid_x", 1
+    )
+    assert logs.overall(Figures(0, 0), None, NOW) == "Nothing was asked for in the last hour."
+    assert logs.overall(Figures(1, 0), None, NOW) == "1 request in the last hour, all of them done."
+    assert logs.overall(Figures(400, 2), last, NOW) == (
+        "400 requests in the last hour, 2 of them refused or failed (0.50 %). The last of those: 422 invalid_x at POST"
+        " /emails, 3 min ago."
+    )
+    assert [logs.tone(status) for status in (200, 422, 503)] == ["delivered", "deferred", "failed"]
