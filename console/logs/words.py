@@ -33,7 +33,8 @@ def overall(figures: Figures, last: Logged | None, now: datetime) -> str:
         begin = f"{plural(figures.asked, 'request')} in the last hour, all of them done."
     else:
         share = percent(figures.failed / figures.asked)
-        begin = f"{plural(figures.asked, 'request')} in the last hour, {figures.failed:,} of them refused or failed ({share})."
+        asked = plural(figures.asked, "request")
+        begin = f"{asked} in the last hour, {figures.failed:,} of them refused or failed ({share})."
     return f"{begin} {_last(last, now)}" if last else begin
 
 
