@@ -33,7 +33,7 @@ UNAUDITED: Final = {
         _PEOPLE,
     ),
     **dict.fromkeys(
-        ("alarm_changes", "audit_log", "choice_history", "contact_history", "suppression_history",
+        ("alarm_changes", "audit_log", "choice_history", "contact_history", "request_log", "suppression_history",
          "suppression_imports", "throttle_changes", "warmup_changes"),
         _OWN,
     ),
