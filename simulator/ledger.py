@@ -1,8 +1,8 @@
 """A file with one line per accepted mail and recipient, for tests that count losses and repeats.
 
-Line: Message-ID, recipient, client, time in seconds since the epoch; separated by tabs, ended by LF, UTF-8. Lines are
-gathered and appended at least every 100 ms while there are any, so that a reader lags by no more. Written by
-`simulator/mailroom.py`; read with `read_ledger`.
+Line: Message-ID, recipient, client, when it was taken and when its MAIL command came, in seconds since the epoch;
+separated by tabs, ended by LF, UTF-8. Lines are gathered and appended at least every 100 ms while there are any, so
+that a reader lags by no more. Written by `simulator/mailroom.py`; read with `read_ledger`.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ class LedgerEntry:
     recipient: str
     client: str
     at: float
+    mail_at: float
+    """When its MAIL command came: from here on the sender cannot take it back."""
 
 
 class Ledger:
@@ -37,7 +39,8 @@ class Ledger:
 
     def record(self, entry: LedgerEntry) -> None:
         """Take down one delivery; it is in the file at most 100 ms later."""
-        self._lines.append(f"{entry.message_id}\t{entry.recipient}\t{entry.client}\t{entry.at:.6f}\n")
+        times = f"{entry.at:.6f}\t{entry.mail_at:.6f}"
+        self._lines.append(f"{entry.message_id}\t{entry.recipient}\t{entry.client}\t{times}\n")
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
@@ -64,8 +67,8 @@ def read_ledger(path: Path) -> list[LedgerEntry]:
     text = path.read_text("utf-8")
     entries = []
     for line in text.split("\n")[:-1]:
-        message_id, recipient, client, at = line.split("\t")
-        entries.append(LedgerEntry(message_id, recipient, client, float(at)))
+        message_id, recipient, client, at, mail_at = line.split("\t")
+        entries.append(LedgerEntry(message_id, recipient, client, float(at), float(mail_at)))
     return entries
 
 

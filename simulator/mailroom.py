@@ -52,6 +52,8 @@ class Visit:
     """Name in the counts: the IP, or the EHLO name in EHLO mode."""
     carried: int = 0
     """Mails taken on this connection."""
+    mail_at: float = 0.0
+    """When the last MAIL command came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Mailroom:
 
     def on_mail(self, visit: Visit) -> Verdict | None:
         """A refusal at MAIL FROM, or None."""
+        visit.mail_at = self.now()
         # A rule for the banner also reaches a client whose connection is older than the rule.
         refusal = self._rule_before_rcpt((Stage.BANNER, Stage.MAIL), visit)
         if refusal is None and self.judging is not None:
@@ -329,7 +332,8 @@ class Mailroom:
         )
         self.mailboxes.put(mail)
         if self.ledger is not None:
-            self.ledger.record(LedgerEntry(message_id_of(data), recipient.address, visit.client, at))
+            entry = LedgerEntry(message_id_of(data), recipient.address, visit.client, at, visit.mail_at)
+            self.ledger.record(entry)
         if recipient.plan.behaviour in PEOPLE and self.reacting is not None:
             self.reacting(mail, recipient, visit.door)
         return number
