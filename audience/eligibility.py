@@ -97,8 +97,8 @@ class Rules:
 
 
 # Not a turn: mail that was not sent for any other reason than that it was not theirs.
-_TURN: Final = f"""(r.state NOT IN ('tapered', 'unconfirmed', 'unsubscribed', 'suppressed', 'erased', 'cancelled',
-  'held_out') OR r.reason = '{Skip.TAPERED}')"""
+_TURN: Final = f"""(r.state NOT IN ('tapered', 'unconfirmed', 'unsubscribed', 'suppressed', 'erased', 'merged',
+  'cancelled', 'held_out') OR r.reason = '{Skip.TAPERED}')"""
 
 _HEARD: Final = """
 SELECT coalesce(

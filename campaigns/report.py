@@ -1,7 +1,7 @@
 """What became of a campaign: figures that count each person once, its recipients one by one, and its links. Reads only.
 
 Figures come from the rows in one pass; a campaign of a million takes a second or two, and whoever only wants to see
-progress asks the tallies. Whoever was erased is a row without a name.
+progress asks the tallies. Whoever was erased, or merged into another contact, is a row without a name.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -39,6 +39,7 @@ class Kind(StrEnum):
     TAPERED = "tapered"
     UNCONFIRMED = "unconfirmed"
     ERASED = "erased"
+    MERGED = "merged"
     HELD_OUT = "held_out"
 
 
@@ -97,7 +98,7 @@ class Recipient:
 
     contact_id: UUID
     email: str | None
-    """None: they were erased."""
+    """None: they were erased, or are another contact now."""
     state: RowState
     reason: str | None
     email_id: UUID | None

@@ -50,6 +50,16 @@ UPDATE campaign_recipients r SET state = u.state, ip = u.ip, provider = u.provid
  WHERE r.campaign_id = u.campaign_id AND r.contact_id = u.contact_id
 """
 
+_AGAIN: Final = """
+UPDATE campaign_recipients r SET state = 'waiting', due_at = now(), email_id = NULL, queued_at = NULL, ended_at = NULL,
+       reason = NULL, class = NULL
+  FROM unnest(%(campaigns)s::uuid[], %(contacts)s::uuid[]) AS u(campaign_id, contact_id)
+  JOIN contacts c ON c.id = u.contact_id
+ WHERE r.campaign_id = u.campaign_id AND r.contact_id = u.contact_id
+   AND EXISTS (SELECT FROM messages m WHERE m.email_id = r.email_id AND m.position = 0 AND m.address <> c.address)
+RETURNING r.campaign_id, r.contact_id
+"""
+
 _LINKS: Final = """
 INSERT INTO campaign_links (campaign_id, number, url)
 SELECT u.campaign_id, coalesce((SELECT max(number) FROM campaign_links l WHERE l.campaign_id = u.campaign_id), 0)
@@ -125,15 +135,43 @@ async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
     found = await news.take(connection, BATCH)
     if not found:
         return 0, Counter()
-    before = await _rows(connection, found)
+    found, before = await _theirs(connection, found)
     after = told(before, found)
     await _write(connection, [row for person, row in after.items() if row != before[person]])
+    after |= await _again(connection, [row for person, row in after.items() if row.state != before[person].state])
     await _count_clicks(connection, [one for one in found if one.person in before])
     changes: Counter[Tally] = Counter()
     for person, known in after.items():
         changes.update(_changed(before[person], known))
     await tallies.add(connection, changes)
     return len(found), changes
+
+
+async def _theirs(connection: Connection, found: list[News]) -> tuple[list[News], dict[Person, Row]]:
+    """The news with the rows that it is about: of who became one with another contact the other's."""
+    rows = await _rows(connection, found)
+    strays = {one.email_id for one in found if one.person not in rows}
+    now_of = await news.people_of(connection, strays) if strays else {}
+    if not now_of:
+        return found, rows
+    found = [one._replace(contact_id=now_of[one.email_id][1]) if one.email_id in now_of else one for one in found]
+    return found, await _rows(connection, found)
+
+
+async def _again(connection: Connection, moved: Sequence[Row]) -> dict[Person, Row]:
+    """Rows that wait again: their mail was not sent because of an address that their person has left since."""
+    rows = [row for row in moved if row.state in (RowState.UNSUBSCRIBED, RowState.SUPPRESSED) and row.email_id]
+    if not rows:
+        return {}
+    names = {
+        "campaigns": arrays.uuids(row.campaign_id for row in rows),
+        "contacts": arrays.uuids(row.contact_id for row in rows),
+    }
+    found = set(await (await connection.execute(_AGAIN, names)).fetchall())
+    return {
+        (row.campaign_id, row.contact_id): replace(row, email_id=None, state=RowState.WAITING)
+        for row in rows if (row.campaign_id, row.contact_id) in found
+    }  # fmt: skip
 
 
 def told(rows: Mapping[Person, Row], told_of: Iterable[News]) -> dict[Person, Row]:

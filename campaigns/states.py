@@ -99,6 +99,8 @@ class RowState(StrEnum):
     """They have been silent for long, or had enough mail already."""
     UNCONFIRMED = "unconfirmed"
     ERASED = "erased"
+    MERGED = "merged"
+    """The same person as another one, who has a row of their own."""
     HELD_OUT = "held_out"
     """In the group that gets nothing, to compare with."""
 
@@ -110,7 +112,9 @@ OPEN: Final = frozenset({_R.WAITING, _R.QUEUED, _R.DEFERRED})
 
 OUTCOMES: Final = frozenset(_R) - OPEN
 
-SKIPPED: Final = frozenset({_R.SUPPRESSED, _R.UNSUBSCRIBED, _R.TAPERED, _R.UNCONFIRMED, _R.ERASED, _R.HELD_OUT})
+SKIPPED: Final = frozenset(
+    {_R.SUPPRESSED, _R.UNSUBSCRIBED, _R.TAPERED, _R.UNCONFIRMED, _R.ERASED, _R.MERGED, _R.HELD_OUT}
+)
 """Outcomes without a mail on the wire, by rule and not by accident."""
 
 RETRIED: Final = frozenset({_R.FAILED, _R.EXPIRED, _R.BOUNCED})
@@ -119,11 +123,12 @@ RETRIED: Final = frozenset({_R.FAILED, _R.EXPIRED, _R.BOUNCED})
 ROW_MOVES: Final[Mapping[RowState, frozenset[RowState]]] = MappingProxyType(
     {
         _R.WAITING: frozenset({_R.QUEUED, _R.CANCELLED, _R.FAILED}) | SKIPPED,
-        _R.QUEUED: OUTCOMES - {_R.HELD_OUT} | {_R.DEFERRED},
-        _R.DEFERRED: OUTCOMES - {_R.HELD_OUT} | {_R.DEFERRED},
+        _R.QUEUED: OUTCOMES - {_R.HELD_OUT} | {_R.DEFERRED, _R.WAITING},  # waiting: for mail to another address
+        _R.DEFERRED: OUTCOMES - {_R.HELD_OUT} | {_R.DEFERRED, _R.WAITING},
         _R.DELIVERED: frozenset({_R.BOUNCED}),
         **{state: frozenset({_R.WAITING}) for state in RETRIED},
         **{state: frozenset() for state in SKIPPED | {_R.CANCELLED}},
+        **{state: frozenset({_R.MERGED}) for state in (_R.UNSUBSCRIBED, _R.SUPPRESSED, _R.ERASED)},
     }
 )
 """Every allowed move of a row."""

@@ -4,7 +4,8 @@ two processes at once, and after any kill.
     begin     scheduled ones whose time has come; the audience of those that have none yet; whom to try again
     decide    a variant wins
     feed      waiting rows become mail
-    settle    what became of mail becomes outcomes; campaigns that have too many complaints or bounces are stopped
+    settle    what became of mail becomes outcomes; campaigns that have too many complaints or bounces are stopped;
+              rows that waited for another one of the same person go on or end
     finish    what has no open row is finished; what was cancelled ends
 """
 
@@ -17,7 +18,7 @@ from uuid import UUID
 
 from alarms import rule_settings
 from alarms.model import AlarmKind
-from campaigns import feed, repository, retrying, settle, snapshot, tallies, windows
+from campaigns import feed, readdressing, repository, retrying, settle, snapshot, tallies, windows
 from campaigns.experiment import REST, Winner, best
 from campaigns.model import Campaign
 from campaigns.states import Act, CampaignState, RowState
@@ -165,6 +166,7 @@ async def settle_all(database: Database) -> None:
         taken, moved = await settle.settle(database)
         for campaign_id in moved:
             await _judge(database, campaign_id)
+    await readdressing.decide(database)
 
 
 async def finish(database: Database) -> None:

@@ -35,6 +35,7 @@ TONES: Final[Mapping[str, str]] = {
     "tapered": SUPPRESSED,
     "unconfirmed": SUPPRESSED,
     "erased": SUPPRESSED,
+    "merged": SUPPRESSED,
     "held_out": SUPPRESSED,
     "rescheduled": UNDERWAY,
     # alarms

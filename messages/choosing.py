@@ -16,6 +16,7 @@ from uuid import UUID
 
 from audience import choices, contact_history, contact_moves, contact_telling, topics
 from audience.choices import OWN_HAND, Act, Person, Preference, Source, What
+from audience.contacts import Contact
 from audience.links import MailLink
 from audience.telling import tell_choices
 from audience.topics import Subscription
@@ -164,10 +165,11 @@ async def return_for(connection: Connection, person: Person, act: Act) -> bool:
 
 async def move(
     connection: Connection, person: Person, to: str, act: Act, written: str = "", *, trusted: bool = True
-) -> None:
+) -> Contact | None:
     """The mail goes to another (folded) address from now on: it gets the contact, the choices and their history, and
     this one gets no marketing mail any more, whatever list its application still has it on. `written`: the address as
-    somebody wrote it. `trusted`: consent goes along."""
+    somebody wrote it. `trusted`: consent goes along. The contact as it is there; None when the person is none.
+    Campaigns follow by `campaigns/readdressing`, which everybody else calls."""
     other, quiet = replace(person, address=to), replace(act, email_id=None)
     how = contact_history.act_of(act)
     contact = await contact_moves.move(connection, person, written or to, how, trusted=trusted)
@@ -181,6 +183,7 @@ async def move(
     await tell_choices(connection, person, {}, _how(act) | {"moved_to": to})
     if contact is not None:
         await contact_telling.tell(connection, EventType.CONTACT_UPDATED, [contact])
+    return contact
 
 
 async def link_of(connection: Connection, ref: MessageRef) -> MailLink | None:

@@ -61,7 +61,7 @@ class News(NamedTuple):
         return self.campaign_id, self.contact_id
 
 
-_Whose = tuple[UUID, UUID]
+Whose = tuple[UUID, UUID]
 """Campaign and contact."""
 
 
@@ -71,7 +71,7 @@ async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
     if not told:
         return
     unknown = {entry.email_id for entry in told if entry.words is None}
-    found = await _looked_up(connection, unknown) if unknown else {}
+    found = await people_of(connection, unknown) if unknown else {}
     rows = [(*whose, entry) for entry in told if (whose := _known(entry) or found.get(entry.email_id))]
     if rows:
         async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
@@ -89,14 +89,20 @@ def _may_be_ours(entry: Entry) -> bool:
     return entry.words is None or entry.words.email.campaign_id is not None
 
 
-def _known(entry: Entry) -> _Whose | None:
+def _known(entry: Entry) -> Whose | None:
     email = entry.words.email if entry.words else None
     if email is None or email.campaign_id is None or email.contact_id is None:
         return None
     return email.campaign_id, email.contact_id
 
 
-async def _looked_up(connection: Connection, emails: set[UUID]) -> dict[UUID, _Whose]:
+async def pass_on(connection: Connection, email_id: UUID, contact_id: UUID) -> None:
+    """The mail is another contact's from now on. What was told of it before names the one that it was (`people_of`)."""
+    await connection.execute("UPDATE emails SET contact_id = %s WHERE id = %s", [contact_id, email_id])
+
+
+async def people_of(connection: Connection, emails: set[UUID]) -> dict[UUID, Whose]:
+    """Campaign and contact of each of these emails, as it stands now."""
     rows = await (await connection.execute(_OF_CAMPAIGNS, [list(emails)])).fetchall()
     return {email: (campaign, contact) for email, campaign, contact in rows}
 

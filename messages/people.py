@@ -64,12 +64,12 @@ async def create(connection: Connection, application_id: UUID, email: str, wish:
     wanted = await topics_wanted(connection, person, wish.topics)
     await choices.alone(connection, person)
     if wish.unsubscribed:
-        await choosing.leave_all(connection, person, _choice(act))
+        await choosing.leave_all(connection, person, choice_of(act))
     before = await contacts.find(connection, application_id, person.address)
     made = await contacts.create(connection, application_id, email, wish.changes, act)
     await _confirm_places(connection, before, made.contact, act)
     joined = await _join(connection, made.contact, wish.segments, act)
-    await choosing.choose(connection, person, wanted, _choice(act))
+    await choosing.choose(connection, person, wanted, choice_of(act))
     if made.created:
         await contact_telling.tell(connection, EventType.CONTACT_CREATED, [made.contact])
     elif joined or made.contact != before:
@@ -77,16 +77,14 @@ async def create(connection: Connection, application_id: UUID, email: str, wish:
     return made
 
 
-async def update(
+async def change(
     connection: Connection, application_id: UUID, wanted: UUID | str, wish: Wish, act: ContactAct
 ) -> Contact:
-    """Change a contact: first its address, then the rest. Raises Refused."""
-    if wish.email:
-        wanted = await _move(connection, application_id, wanted, wish, act)
+    """Change a contact, but for its address, which campaigns follow (`campaigns/readdressing`). Raises Refused."""
     known = await contacts.held(connection, application_id, wanted)
     if wish.unsubscribed is not None:
         say = choosing.leave_all if wish.unsubscribed else choosing.return_for
-        await say(connection, known.person, _choice(act))
+        await say(connection, known.person, choice_of(act))
     changed = await contacts.change(connection, known, wish.changes, act)
     await _confirm_places(connection, known, changed, act)
     if changed != known:
@@ -172,21 +170,6 @@ def choosable(given: Sequence[tuple[UUID, Subscription]], known: Sequence[Prefer
     return {topic: subscription for topic, subscription in given if lanes[topic] is Lane.MARKETING}
 
 
-async def _move(
-    connection: Connection, application_id: UUID, wanted: UUID | str, wish: Wish, act: ContactAct
-) -> UUID | str:
-    """By what the contact is named afterwards: another contact may have been there, and is the one now."""
-    mailbox = checked_email(wish.email, "new_email")
-    known = await contacts.get(connection, application_id, wanted)
-    if known.address == mailbox.key:
-        return known.id
-    for address in sorted((known.address, mailbox.key)):
-        await choices.alone(connection, Person(application_id, address))
-    person = (await contacts.held(connection, application_id, known.id)).person
-    await choosing.move(connection, person, mailbox.key, _choice(act), mailbox.wire, trusted=wish.trusted)
-    return mailbox.key
-
-
 async def _confirm_places(connection: Connection, before: Contact | None, after: Contact, act: ContactAct) -> None:
     """An application that says that somebody asked for mail says so of the lists they wait on, too."""
     if before is not None and before.status is not after.status:
@@ -202,6 +185,6 @@ async def _join(connection: Connection, contact: Contact, segments: Sequence[UUI
     return fresh
 
 
-def _choice(act: ContactAct) -> Act:
+def choice_of(act: ContactAct) -> Act:
     """How it is kept with what the person chose."""
     return Act(_SOURCES[act.source], act.ip, detail=act.actor)

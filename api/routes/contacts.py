@@ -32,6 +32,7 @@ from audience import contact_history, contacts, properties
 from audience.choices import Act, Source
 from audience.contacts import named
 from audience.topics import MOST
+from campaigns import readdressing
 from core.paging import Window, page_within
 from messages import choosing, people
 from web.answers import json_answer
@@ -189,7 +190,7 @@ async def update_contact(contact: str, body: UpdateContact, request: Request, wh
         known = await contacts.get(connection, who.application_id, named(contact))
         same_address(body, known)
         wish, act = alteration(body, given.settings), act_of(request, who)
-        changed = await people.update(connection, who.application_id, known.id, wish, act)
+        changed = await readdressing.update(connection, who.application_id, known.id, wish, act)
     return json_answer(reference("contact", changed.id))
 
 

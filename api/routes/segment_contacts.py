@@ -25,6 +25,7 @@ from api.schemas.contacts import (
 )
 from audience import contacts, membership, properties, segments
 from audience.contacts import Contact, named
+from campaigns import readdressing
 from core.paging import Window
 from core.refusal import not_found
 from messages import people
@@ -109,7 +110,7 @@ async def update_audience_contact(
         known = await _on_list(connection, who.application_id, audience_id, contact)
         same_address(body, known)
         wish, act = alteration(body, given.settings), act_of(request, who)
-        changed = await people.update(connection, who.application_id, known.id, wish, act)
+        changed = await readdressing.update(connection, who.application_id, known.id, wish, act)
     return json_answer(reference("contact", changed.id))
 
 

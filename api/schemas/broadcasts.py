@@ -255,6 +255,7 @@ class People(BaseModel):
     erased: int = Field(description="They were deleted before their mail left.")
     held_out: int = Field(description="They are in the group that gets nothing.")
     opened: int = Field(description="People who opened it.")
+    merged: int = Field(description="The same person as another contact, who has a row of their own.")
     clicked: int = Field(description="People who followed a link in it.")
     complained: int = Field(description="People who called it spam and did not take that back.")
     left: int = Field(description="People who unsubscribed by it.")
@@ -342,7 +343,7 @@ class BroadcastRecipient(BaseModel):
 
     id: UUID
     contact_id: UUID = Field(description="The contact.")
-    email: str | None = Field(description="The address; null when the person was erased.")
+    email: str | None = Field(description="The address; null when the person was erased or is another contact now.")
     count: int | None = Field(description="How often they opened or clicked, where that was asked for.")
     clicked_links: list[ClickedLink] = Field(description="Links they followed.")
     bounce_type: Permanence | None = Field(description="How lasting the refusal is.")

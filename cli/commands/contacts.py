@@ -16,7 +16,7 @@ from audience.choices import Person
 from audience.contact_history import ContactAct, ContactPast, ContactSource
 from audience.contacts import Changes, Contact, named
 from audience.segments import Segment
-from campaigns import erasing
+from campaigns import erasing, readdressing
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.commands import contact_imports
 from cli.commands.contact_imports import segment_named
@@ -181,7 +181,7 @@ def update(
         async with database.transaction() as connection:
             owner = (await chosen(connection, application)).id
             wish = Wish(changes, unsubscribed, email=new_email)
-            changed = await people.update(connection, owner, named(contact), wish, _act())
+            changed = await readdressing.update(connection, owner, named(contact), wish, _act())
             return (await people.seen(connection, [changed]))[0]
 
     emit(with_database(work), contact_face, cells=contact_face, as_json=as_json, columns=_COLUMNS)

@@ -24,6 +24,7 @@ MEANING: Final[Mapping[RowState, str]] = {
     RowState.TAPERED: "Silent for long, or had enough mail already.",
     RowState.CANCELLED: "It was cancelled before their turn.",
     RowState.ERASED: "They were erased.",
+    RowState.MERGED: "The same person as another contact, who has a row of their own.",
     RowState.HELD_OUT: "They are in the group that gets nothing, to compare with.",
 }
 """Outcomes in the order in which they are shown."""

@@ -19,7 +19,7 @@ from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes, Contact, named
 from audience.importing import imports
-from campaigns import erasing
+from campaigns import erasing, readdressing
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, window
 from console.owners import chosen
@@ -239,7 +239,7 @@ async def _set(visit: Visit, contact_id: UUID, *, unsubscribed: bool) -> Respons
             known = await _known(connection, visit, contact_id)
             (before,) = await people.seen(connection, [known])
             wish = Wish(unsubscribed=unsubscribed)
-            changed = await people.update(connection, known.application_id, known.id, wish, _act(visit))
+            changed = await readdressing.update(connection, known.application_id, known.id, wish, _act(visit))
             (after,) = await people.seen(connection, [changed])
             was, now = {"unsubscribed": before.unsubscribed}, {"unsubscribed": after.unsubscribed}
             await visit.note(connection, Entry("contact.update", str(known.id), was, now, known.application_id))

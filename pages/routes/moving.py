@@ -5,8 +5,8 @@ from fastapi import APIRouter, Request, Response
 from audience import choices
 from audience.choices import Act, MoveStands, Person, Source
 from audience.links import MoveLink
+from campaigns import readdressing
 from core.addresses import fold_address
-from messages import choosing
 from pages.answers import PageError
 from pages.brand import brand_of
 from pages.deps import deps
@@ -40,7 +40,7 @@ async def confirm(request: Request, link: str) -> Response:
         if stands is MoveStands.FORGOTTEN:  # erased since: nothing of them comes back by an older link
             raise PageError(410, "old")
         if stands is MoveStands.OPEN:
-            await choosing.move(connection, person, to, act, wish.to)
+            await readdressing.move(connection, person, to, act, wish.to)
             brand = await brand_of(connection, wish.application_id, wish.email_id)
             await tell_old(connection, given, wish, brand, words)
     return await _page(request, wish, words, done=True)
