@@ -192,8 +192,6 @@ _FORGET_PERSON: Final = (
 )
 
 _FORGET: Final = (
-    "DELETE FROM choices WHERE application_id = %s",
-    "DELETE FROM choice_history WHERE application_id = %s",
     "DELETE FROM tapering_policies WHERE application_id = %s",
     "DELETE FROM topics WHERE application_id = %s",
 )
@@ -367,7 +365,7 @@ async def forget(connection: Connection, person: Person) -> None:
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:
-    """An application is gone, and with it whatever was chosen about its mail."""
+    """An application is gone, and with it what could be chosen of its mail; what was goes by `forgetting`."""
     for statement in _FORGET:
         await connection.execute(statement, [application_id])
 

@@ -276,13 +276,7 @@ async def forget(connection: Connection, contacts: Sequence[UUID]) -> None:
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:
-    """An application is gone, and with it its contacts."""
-    await connection.execute("DELETE FROM contact_history WHERE application_id = %s", [application_id])
-    await connection.execute(
-        "DELETE FROM segment_members m USING contacts c WHERE c.id = m.contact_id AND c.application_id = %s",
-        [application_id],
-    )
-    await connection.execute("DELETE FROM contacts WHERE application_id = %s", [application_id])
+    """An application is gone, and with it what describes its contacts; they themselves go by `forgetting`."""
     await properties.forget_application(connection, application_id)
 
 

@@ -60,7 +60,9 @@ RETURNING contact_id
 
 _CONFIRM_PLACES: Final = f"""
 UPDATE segment_members SET status = '{MemberStatus.CONFIRMED}', changed_at = now()
- WHERE contact_id = %(contact)s AND status = '{MemberStatus.UNCONFIRMED}' RETURNING segment_id
+ WHERE contact_id = %(contact)s AND status = '{MemberStatus.UNCONFIRMED}'
+   AND NOT EXISTS (SELECT FROM segments s WHERE s.id = segment_id AND s.deleted_at IS NOT NULL)
+RETURNING segment_id
 """
 
 _LEAVE: Final = f"""

@@ -147,12 +147,11 @@ async def update(
 
 
 async def delete(connection: Connection, application_id: UUID, identifier: UUID) -> Segment:
-    """Hide a segment for good; who was in a list stays a contact. Raises Refused: there is none, or a filter asks for
-    it."""
+    """Hide a segment for good; who was in a list stays a contact, and their places go by and by (`forgetting`). Raises
+    Refused: there is none, or a filter asks for it."""
     await refuse_if_asked(connection, application_id, identifier, "is in this list")
     found = await get(connection, application_id, identifier)
     await connection.execute("UPDATE segments SET deleted_at = now() WHERE id = %s", [identifier])
-    await connection.execute("DELETE FROM segment_members WHERE segment_id = %s", [identifier])
     return found
 
 
@@ -170,11 +169,7 @@ async def refuse_if_asked(connection: Connection, application_id: UUID, identifi
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:
-    """An application is gone, and with it its segments."""
-    await connection.execute(
-        "DELETE FROM segment_members m USING segments s WHERE m.segment_id = s.id AND s.application_id = %s",
-        [application_id],
-    )
+    """An application is gone, and with it its segments; who is in lists goes by `forgetting`."""
     await connection.execute("DELETE FROM segments WHERE application_id = %s", [application_id])
 
 

@@ -6,6 +6,8 @@ that nobody makes new mail while the old is being cancelled.
 Mail under way needs the application's domains to be signed with. So an application with mail in the queue is not
 deleted: the operator waits until its mail has ended, or asks to cancel what waits. Mail that is on the wire at that
 moment ends by itself within minutes; until then the answer is to ask again, and no key of the application works.
+
+Its people, who may be a million, are taken away afterwards in slices (`audience/forgetting`, a duty).
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from uuid import UUID
 from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
-from audience import choices, confirmations, contacts, forms, newly_confirmed, segments
+from audience import choices, confirmations, contacts, forgetting, forms, newly_confirmed, segments
 from audience.importing import imports
 from campaigns import repository as campaigns
 from campaigns.automations import forgetting as automations
@@ -130,6 +132,7 @@ async def delete_application(
         if await _under_way(connection, identifier, limit=1):
             raise _has_mail(found) if not cancel else _being_sent(found)
         await accounts.delete_application(connection, identifier)
+        await forgetting.application(connection, identifier)
         await choices.forget_application(connection, identifier)
         await contacts.forget_application(connection, identifier)
         await segments.forget_application(connection, identifier)

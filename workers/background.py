@@ -15,6 +15,7 @@ from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from alarms.duty import Certificates
 from alarms.public_host import PublicHost
+from audience import forgetting as audience
 from audience import properties, reconfirming
 from audience.checks import MailRecords
 from audience.links import LinkSeal
@@ -142,6 +143,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("seed accounts", 20.0, Background.probe_seeds),
     Duty("lists of contacts", 2.0, Background.bring_in),
     Duty("deleted properties", 5.0, lambda background: properties.strip(background.reports.database)),
+    Duty("people of nobody", 5.0, lambda background: audience.forget_gone(background.reports.database)),
     Duty("erased people", 20.0, lambda background: erasing.finish(background.reports.database)),
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("silent people who are asked once more", 900.0, Background.ask_again),

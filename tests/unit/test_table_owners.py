@@ -56,6 +56,7 @@ WRITER: Final = {
     "contents": "messages",
     "count_deltas": "store",
     "delivery_queue": "messages",
+    "departed_applications": "audience",
     "dkim_keys": "accounts",
     "domains": "accounts",
     "egress_ips": "pools",

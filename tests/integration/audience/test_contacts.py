@@ -6,7 +6,16 @@ from uuid import UUID
 
 import pytest
 
-from audience import choices, contact_history, contact_moves, contact_retention, contacts, membership, properties
+from audience import (
+    choices,
+    contact_history,
+    contact_moves,
+    contact_retention,
+    contacts,
+    forgetting,
+    membership,
+    properties,
+)
 from audience.choices import Person
 from audience.contact_history import Changed, ContactAct, ContactSource
 from audience.contacts import Changes, Contact, Made, Status
@@ -349,6 +358,8 @@ async def test_a_deleted_application_leaves_no_contact(database: Database) -> No
     news = await a_list(database)
     async with database.transaction() as connection:
         await membership.put(connection, OnList(news, APPLICATION, ACT), [ann.id], MemberStatus.CONFIRMED)
+        await forgetting.application(connection, APPLICATION)
         await contacts.forget_application(connection, APPLICATION)
+    await forgetting.forget_gone(database)
     for table in ("contacts", "contact_history", "contact_properties", "segment_members"):
         assert await rows(database, f"SELECT count(*) FROM {table}") == [(0,)], table
