@@ -20,6 +20,7 @@ MEANING: Final[Mapping[AlarmKind, str]] = {
     AlarmKind.SEED_MISSING: "Mail to one of our own test accounts does not reach its inbox.",
     AlarmKind.CERTIFICATE: "A certificate ends soon, or is not valid.",
     AlarmKind.DNS_RECORD: "A DNS record is not what it has to be.",
+    AlarmKind.AUTOMATION: "An automation does not do what it is for.",
     AlarmKind.DOMAIN_LOST: "A sender domain lost its records and may not send.",
     AlarmKind.ALARM_MAIL: "Mail about alarms cannot be sent.",
 }
@@ -51,6 +52,8 @@ WHAT_TO_DO: Final[Mapping[AlarmKind, str]] = {
     "content, volume or records. Missing: follow the mail with `postlane messages why`.",
     AlarmKind.CERTIFICATE: "Renew it: the file that is named, or what your TLS proxy shows for the host that is named.",
     AlarmKind.DNS_RECORD: "`postlane domains verify DOMAIN` shows the record that has to be there.",
+    AlarmKind.AUTOMATION: "`postlane automations runs AUTOMATION` has the reason of each run. Change its steps, "
+    "publish the template or verify the domain that is named; or disable it.",
     AlarmKind.DOMAIN_LOST: "`postlane domains verify DOMAIN` shows what has to be published; the domain sends again "
     "as soon as it is there.",
     AlarmKind.ALARM_MAIL: "`postlane alarms mail test` tries it now and says what the server answers.",

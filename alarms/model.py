@@ -28,6 +28,9 @@ the clock, with limits that can be set (`alarms/rules`): raised at a limit, clea
     dns_record      domain               a record is broken              it is there again
     domain_lost     domain               it may not send: its records    it is verified again, or deleted
                                          are gone
+    automation      name and id          its steps cannot be read, its    none of it is so any more, or it is
+                                         rule or most of its runs fail,   disabled or deleted
+                                         mail of it is held up
     alarm_mail      the mailbox          mail about alarms cannot be     it was sent
                                          sent; never told by mail
 """
@@ -61,6 +64,7 @@ class AlarmKind(StrEnum):
     CERTIFICATE = "certificate"
     DNS_RECORD = "dns_record"
     DOMAIN_LOST = "domain_lost"
+    AUTOMATION = "automation"
     ALARM_MAIL = "alarm_mail"
 
 

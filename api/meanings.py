@@ -200,7 +200,7 @@ _OWN: Final[Mapping[str, str]] = {
     "ImportItem.counts": "Lines, by what became of them.",
     "KeyCreated.test": "Whether it is a test key, whose mail is captured.",
     "PersonErased.erased": "They are forgotten.",
-    "PolicyAnswer.most_per_week": "Campaigns of the topic that one person gets in seven days; null for no limit.",
+    "PolicyAnswer.most_per_week": "Mails of the topic that one person gets in seven days; null for no limit.",
     "PolicyAnswer.reconfirm": "Whether silent people are asked once whether they still want it.",
     "PolicyAnswer.silent_after_days": "Who was silent for so long gets no campaign; null: everybody does.",
     "PolicyAnswer.tapering": "How seldom silent people get it.",

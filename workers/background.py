@@ -21,7 +21,7 @@ from audience.checks import MailRecords
 from audience.links import LinkSeal
 from campaigns import erasing
 from campaigns import work as campaigns
-from campaigns.automations import entering, forgetting, repeating, running
+from campaigns.automations import entering, forgetting, repeating, running, watching
 from campaigns.forgetting import forget_gone
 from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
@@ -157,6 +157,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("automations", 0.5, Background.do_automations),
     Duty("campaigns of rules", 2.0, lambda background: repeating.make_due(background.reports.database)),
     Duty("automations that were stopped", 5.0, lambda background: running.cancel_stopped(background.reports.database)),
+    Duty("automations that fail", 60.0, lambda background: watching.judge(background.reports.database)),
     Duty("runs of nobody", 60.0, lambda background: forgetting.forget_gone(background.reports.database)),
     Duty("campaigns of nobody", 60.0, lambda background: forget_gone(background.reports.database)),
 )

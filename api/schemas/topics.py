@@ -64,7 +64,7 @@ class PutPolicy(Strict):
     silent_after_days: int | None = Field(
         YEAR, description="Who was silent for so long gets no campaign. Null: whoever is silent gets mail for ever."
     )
-    most_per_week: int | None = Field(None, description="Campaigns of the topic that one person gets in seven days.")
+    most_per_week: int | None = Field(None, description="Mails of the topic that one person gets in seven days.")
     reconfirm: bool = Field(
         False, description="Ask people once, by mail, whether they still want it, two weeks before they get none."
     )

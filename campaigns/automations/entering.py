@@ -65,10 +65,10 @@ async def _enter(connection: Connection, owner: UUID, news: Sequence[Confirmed])
     # People before automations, as events do: whoever erases one waits for nobody who waits for them.
     await connection.execute(_STAY, [arrays.uuids({one.contact_id for one in news})])
     for automation in await repository.waiting_for(connection, owner, CONFIRMED):
-        trigger = (await repository.workflow_of(connection, automation)).trigger
         try:
+            trigger = (await repository.workflow_of(connection, automation)).trigger
             entering = await _meant(connection, automation, trigger, news)
-        except Refused as error:  # its segment asks for what is gone
+        except Refused as error:  # its segment asks for what is gone, or its steps cannot be read: that is an alarm
             _log.warning("nobody_enters", automation=str(automation.id), error=str(error))
             continue
         if entering:

@@ -1,7 +1,8 @@
 """Loads what the letters of a batch of runs are made with, and asks who of them may get theirs.
 
 Asked as for campaigns (`audience/eligibility`), for each type of mail at once: confirmed, not left, not suppressed, not
-silent for too long, and still on the list by which they entered. Mail of a transactional topic asks none of that; what
+silent for too long, not over the topic's cap per week, and still on the list by which they entered. Mail of a
+transactional topic asks none of that; what
 the suppression list says is asked of every mail when it leaves.
 """
 
@@ -134,8 +135,10 @@ async def _reasons(
 ) -> dict[UUID, str]:
     """By run: why its person may not get the mail."""
     found: dict[UUID, str] = {}
-    for (owner, topic_id, list_id), taken in groups.items():
+    for (owner, topic_id, list_id), taken in sorted(groups.items(), key=lambda one: str(one[0][1])):
         rules = await eligibility.rules_for(connection, (taken[0].automation_id, topic_id, list_id), None, now)
+        if rules.policy.most_per_week is not None:
+            await eligibility.alone(connection, topic_id)
         if _may_be_silent(rules, [known[run.contact_id] for run in taken if run.contact_id in known]):
             rules = replace(rules, heard_since=await eligibility.heard_since(connection, owner))
         names = eligibility.names(rules) | {

@@ -66,8 +66,18 @@ async def make_due(database: Database) -> int:
             raise
         except Exception as error:  # a bug that one rule brings to light holds up none of the others
             _log.error("rule_failed", automation=str(identifier), exc_info=error)
-            await _make(database, identifier, f"internal error: {type(error).__name__}: {error}")
+            await _say_failed(database, identifier, f"internal error: {type(error).__name__}: {error}")
     return len(found)
+
+
+async def _say_failed(database: Database, identifier: UUID, why: str) -> None:
+    """Where not even that can be written the rule stays due, and `watching` raises an alarm."""
+    try:
+        await _make(database, identifier, why)
+    except UnavailableError:
+        raise
+    except Exception as error:
+        _log.error("rule_unreadable", automation=str(identifier), exc_info=error)
 
 
 async def _make(database: Database, identifier: UUID, failed: str = "") -> None:

@@ -10,12 +10,15 @@ mended within three days.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import psycopg
 
 from campaigns.automations import letters, runs, steering
 from campaigns.automations.loading import desk_for
+from campaigns.automations.model import Run
 from core.errors import UnavailableError
 from core.logs import get_logger
 from messages.accept import write_emails
@@ -83,9 +86,17 @@ async def _put_off_first(database: Database, why: str) -> None:
             await runs.settle(connection, [letters.put_off(run, why, now)])
 
 
+def _each_once(taken: Sequence[Run]) -> list[Run]:
+    """One run of each person: whether they may have another mail is asked when the first one counts."""
+    first: dict[UUID, Run] = {}
+    for run in taken:
+        first.setdefault(run.contact_id, run)
+    return list(first.values())
+
+
 async def _batch(database: Database, simulated_domain: str, most: int) -> int:
     async with database.transaction() as connection:
-        taken = await runs.due(connection, most)
+        taken = _each_once(await runs.due(connection, most))
         if not taken:
             return 0
         desk = await desk_for(connection, taken, simulated_domain)

@@ -14,11 +14,14 @@ from campaigns.automations import repository
 from campaigns.automations.model import Automation, Done, Run, RunState, StepState, WholeRun
 from campaigns.automations.workflow import next_mail
 from core.ids import uuid7
+from core.logs import get_logger
 from core.paging import Page, Window, cut
-from core.refusal import conflict, not_found
+from core.refusal import Refused, conflict, not_found
 from store import arrays
 from store.database import Connection
 from store.paging import newest_first
+
+_log = get_logger(__name__)
 
 _COLUMNS: Final = (
     "id, automation_id, application_id, version_id, contact_id, event_id, position, state, coalesce(reason, ''),"
@@ -99,8 +102,13 @@ class Settled:
 async def enter(
     connection: Connection, automation: Automation, contacts: Sequence[UUID], entry: str, event_id: UUID | None = None
 ) -> int:
-    """Begin runs; how many. Who has one of this entry gets no other."""
-    workflow = await repository.workflow_of(connection, automation)
+    """Begin runs; how many. Who has one of this entry gets no other. Nobody enters one whose steps cannot be read: that
+    is an alarm, and no fault of whoever tells an event."""
+    try:
+        workflow = await repository.workflow_of(connection, automation)
+    except Refused as error:
+        _log.warning("nobody_enters", automation=str(automation.id), error=str(error))
+        return 0
     first = next_mail(workflow.steps, 0)
     assert first is not None, "a workflow sends something"
     names = {

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from audience import tapering, topics
 from audience.choices import Act, Person, Source
+from audience.tapering import Policy
 from campaigns.automations import entering, forgetting, letters, loading, running, runs
 from campaigns.automations.model import AutomationState
 from campaigns.automations.steering import Changes
@@ -375,3 +377,18 @@ async def test_a_run_is_cancelled_once_and_not_when_it_is_over(world: World) -> 
     with pytest.raises(Refused):
         async with world.database.transaction() as connection:
             await runs.cancel(connection, run, "by hand")
+
+
+async def test_two_automations_at_once_keep_to_what_somebody_gets_in_a_week(world: World) -> None:
+    for _ in range(2):
+        await world.automation("order.paid", mail())
+    ann = await world.person()
+    async with world.database.transaction() as connection:
+        default = await topics.default_of(connection, APPLICATION)
+        await tapering.put(connection, await topics.get(connection, APPLICATION, default), Policy(most_per_week=1))
+    await world.told("order.paid", {"plan": "pro"}, contact_id=ann.id)
+    await asyncio.gather(world.turn(), world.turn())
+    await world.turn()
+
+    assert sorted(await world.steps()) == [(0, "completed", None), (0, "skipped", "frequency_cap")]
+    assert len(await world.mails()) == 1
