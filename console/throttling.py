@@ -8,7 +8,7 @@ throttled; guessing 192 bits is hopeless.
 from typing import Final
 
 from core.addresses import AddressError, fold_address
-from mta.inbound_gate import RateWindow
+from core.rate_windows import RateWindow
 
 _SECONDS: Final = 900.0
 OF_CLIENT: Final = 30

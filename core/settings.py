@@ -237,7 +237,9 @@ class Settings(BaseSettings):
 
     # Sign-up
     signups_an_hour: int = Field(
-        2_000, ge=1, description="Sign-ups an hour that one form takes in one process of the public pages."
+        2_000,
+        ge=1,
+        description="Sign-ups an hour that one form takes; while Redis is away, in each process of the public pages.",
     )
     confirmation_days: int = Field(
         7, ge=1, le=90, description="Days a sign-up waits for its confirmation before it is forgotten."

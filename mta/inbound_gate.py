@@ -1,56 +1,22 @@
 """What an inbound listener lets in: connections, their rate, mails an address may get, and bytes held in memory.
 
 aiosmtpd bounds none of these and leaves them to its user on purpose. One `Gate` and one `ByteBudget` per listener, used
-from its event loop only. What is counted per stranger is bounded in number, and when it is full the key that was quiet
-longest is forgotten: a flood of new keys may make us forget, but never refuse those who come later.
+from its event loop only.
 """
 
 import asyncio
 import ipaddress
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from core.rate_windows import RateWindow
+
 MINUTE: Final = 60.0
-_REMEMBERED: Final = 100_000
-"""Keys counted in a window: about 20 MB."""
 _IPV6_CUSTOMER: Final = 64
 """Bits of an IPv6 address that name who has it: anybody's smallest network is a /64 (RFC 6177)."""
-
-
-class RateWindow:
-    """At most `limit` events per key within `seconds`.
-
-    Windows are fixed: twice the limit can pass around the change of one, and forgetting is one `clear`.
-    """
-
-    def __init__(
-        self, limit: int, seconds: float, monotonic: Callable[[], float] = time.monotonic, most: int = _REMEMBERED
-    ) -> None:
-        self._limit = limit
-        self._seconds = seconds
-        self._monotonic = monotonic
-        self._most = most
-        self._ends = monotonic() + seconds
-        self._counts: dict[Hashable, int] = {}
-        """The key that was quiet longest stands first."""
-
-    def __len__(self) -> int:
-        return len(self._counts)
-
-    def count(self, key: Hashable) -> bool:
-        """Note one event; False when it is one too many."""
-        now = self._monotonic()
-        if now >= self._ends:
-            self._counts.clear()
-            self._ends = now + self._seconds
-        count = self._counts.pop(key, 0) + 1
-        if len(self._counts) >= self._most:
-            del self._counts[next(iter(self._counts))]
-        self._counts[key] = count
-        return count <= self._limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from core.errors import UnavailableError
 from core.logs import get_logger
+from core.rate_windows import RateWindow
 from mta.inbound import UNAVAILABLE, broken, counted, offers
-from mta.inbound_gate import RateWindow, source_of
+from mta.inbound_gate import source_of
 from mta.report_parts import MAX_BYTES
 
 _log = get_logger(__name__)

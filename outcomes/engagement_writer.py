@@ -14,9 +14,9 @@ import psycopg
 from prometheus_client import Counter, Gauge
 
 from core.logs import get_logger
+from core.rate_windows import RateWindow
 from core.tasks import end
 from messages.link_tokens import Kind
-from mta.inbound_gate import RateWindow
 from outcomes import engagement
 from outcomes.hits import Hit, HitSpool, Segment, read
 from outcomes.machines import MachineBook, load_machines

@@ -18,6 +18,7 @@ from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from core.shared_windows import SharedCounts
 from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
 from mta.from_settings import known_providers, make_resolver
@@ -115,13 +116,16 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
         async with opener(settings) as collaborators:
             running.state.deps = collaborators
-            yield
+            try:
+                yield
+            finally:
+                await running.state.limits.close()
 
     app = Application(
         title="Postlane", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.settings = settings
-    app.state.limits = Limits(settings.signups_an_hour)
+    app.state.limits = Limits(settings.signups_an_hour, SharedCounts(settings.redis_url))
     take_routes(app, (module.router for module in _ROUTES))
     for expected in EXPECTED:
         app.add_exception_handler(expected, answer_to)

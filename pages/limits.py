@@ -8,7 +8,8 @@ from uuid import UUID
 
 from fastapi import Request
 
-from mta.inbound_gate import RateWindow
+from core.rate_windows import RateWindow
+from core.shared_windows import SharedCounts, SharedWindow
 from pages.answers import PageError
 from pages.deps import deps
 from web.connections import client_of
@@ -30,37 +31,49 @@ IDLE_OF_FORM: Final = 60
 """Sign-ups an hour of one form without, from everywhere."""
 SAME_AN_HOUR: Final = 5
 """Sign-ups of one address: beyond them the answer is the same, and nothing is done."""
+_HOUR: Final = 3600
 _RETRY: Final = {"retry-after": "60"}
 
 
 class Limits:
-    """The windows of one process. A form takes `of_form` sign-ups an hour at most."""
+    """The windows. What concerns sign-ups all processes count together; the others protect each process. A form takes
+    `of_form` sign-ups an hour at most."""
 
-    def __init__(self, of_form: int) -> None:
+    def __init__(self, of_form: int, shared: SharedCounts) -> None:
         self.strange = RateWindow(STRANGE_A_MINUTE, 60.0)
         self.acts = RateWindow(ACTS_A_MINUTE, 60.0)
         self.views = RateWindow(VIEWS_A_MINUTE, 60.0)
         self.moves = RateWindow(MOVES_AN_HOUR, 3600.0)
-        self.signups = RateWindow(SIGNUPS_AN_HOUR, 3600.0)
-        self.idle = RateWindow(IDLE_AN_HOUR, 3600.0)
-        self.idle_of_form = RateWindow(IDLE_OF_FORM, 3600.0)
-        self.of_form = RateWindow(of_form, 3600.0)
-        self.same = RateWindow(SAME_AN_HOUR, 3600.0)
+        self.signups = SharedWindow("signups", SIGNUPS_AN_HOUR, _HOUR, shared)
+        self.idle = SharedWindow("idle signups", IDLE_AN_HOUR, _HOUR, shared)
+        self.idle_of_form = SharedWindow("idle signups of a form", IDLE_OF_FORM, _HOUR, shared)
+        self.of_form = SharedWindow("signups of a form", of_form, _HOUR, shared)
+        self.same = SharedWindow("signups of an address", SAME_AN_HOUR, _HOUR, shared)
+        self._shared = shared
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._shared.close()
 
 
 def count(request: Request, window: RateWindow) -> None:
     """Note one event of this client. Raises PageError when it is one too many."""
-    client = deps(request).clients.address(request)
-    if not window.count(client_of(client) if client else ""):
+    if not window.count(_client(request)):
         raise PageError(429, "too_many", _RETRY)
 
 
-def count_signup(request: Request, form_id: UUID, *, worked: bool) -> None:
+async def count_signup(request: Request, form_id: UUID, *, worked: bool) -> None:
     """Note a sign-up. Raises PageError when it is one too many, of this client or of the form."""
     known = limits(request)
-    count(request, known.signups if worked else known.idle)
-    if not known.of_form.count(form_id) or not (worked or known.idle_of_form.count(form_id)):
+    if not await (known.signups if worked else known.idle).count(_client(request)):
+        raise PageError(429, "too_many", _RETRY)
+    if not await known.of_form.count(form_id) or not (worked or await known.idle_of_form.count(form_id)):
         raise PageError(429, "busy", _RETRY)
+
+
+def _client(request: Request) -> str:
+    client = deps(request).clients.address(request)
+    return client_of(client) if client else ""
 
 
 def strange(request: Request) -> PageError:

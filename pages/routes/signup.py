@@ -114,8 +114,8 @@ async def _take(visit: _Visit) -> Problem | None:
     if wrong := await spoken_against(given.resolver, box, one(fields, "sure")):
         return wrong
     worked = given.work.done(form_id, one(fields, "challenge"), one(fields, "answer"), given.clock.now())
-    count_signup(visit.request, form_id, worked=worked)  # not before: who mistypes uses nothing up
-    if one(fields, HONEYPOT) or not limits(visit.request).same.count(box.key):
+    await count_signup(visit.request, form_id, worked=worked)  # not before: who mistypes uses nothing up
+    if one(fields, HONEYPOT) or not await limits(visit.request).same.count(box.key):
         return None  # the same answer, and nothing is done
     ip = given.clients.address(visit.request)
     asked = Asked(visit.form.application_id, box.key, box.wire, form_id, visit.words.code, wanted, ip)

@@ -5,7 +5,7 @@ import re
 import pytest
 from fastapi import FastAPI
 
-from mta.inbound_gate import RateWindow
+from core.rate_windows import RateWindow
 from tests.integration.api.hostile import HOSTILE
 from tests.integration.api.test_injection import wrong_with
 from tests.integration.messages.emails import rows

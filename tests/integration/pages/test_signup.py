@@ -4,14 +4,18 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from audience import confirmations, contact_history, forms, topics
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Status
 from campaigns import erasing
 from core.ids import uuid7
+from core.settings import Settings
 from messages import signing_up
+from pages.app import create_app
 from pages.limits import IDLE_AN_HOUR, SAME_AN_HOUR
 from suppression import repository as suppressions
 from suppression.entries import Addition
@@ -402,3 +406,15 @@ async def test_who_was_erased_comes_back_by_their_own_hand_alone(signup: Signup)
     await signup.say_yes(await signup.link())
 
     assert not (await signup.reader.stands(BEN)).off
+
+
+async def test_processes_share_what_is_taken_without_work(signup: Signup, app: FastAPI, settings: Settings) -> None:
+    other = create_app(settings)
+    other.state.deps = app.state.deps
+    transport = httpx.ASGITransport(app=other, client=("203.0.113.9", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="https://mail.acme.example") as client:
+        clients = [(client, signup.client)[n % 2] for n in range(IDLE_AN_HOUR + 1)]
+        fields = [{"email": f"p{n}@example.org", "lang": "en", "topic": news(signup)} for n in range(IDLE_AN_HOUR + 1)]
+        answers = [await one.post(signup.path, data=data) for one, data in zip(clients, fields, strict=True)]
+    await other.state.limits.close()
+    assert [one.status_code for one in answers] == [200] * IDLE_AN_HOUR + [429]

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from aiosmtpd.smtp import Envelope
 
+from core.rate_windows import RateWindow
 from mta import inbound_server, inbound_session
 from mta.inbound import ServerOptions
-from mta.inbound_gate import ByteBudget, Gate, GateLimits, RateWindow, source_of
+from mta.inbound_gate import ByteBudget, Gate, GateLimits, source_of
 from mta.inbound_reports import BOUNCE_BYTES, BounceHandler
 from mta.inbound_server import Listener
 from tests.unit.mta.inbound.conftest import KEY, OTHER, TOKEN, Desk, client_of
