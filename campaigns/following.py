@@ -45,13 +45,20 @@ _ROWS: Final = {
 }
 
 
-def people(follow: Follow, more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
-    """SELECT of `id`, `address` and `more` columns of them, with what it names."""
+GETS_IT: Final = """EXISTS (SELECT FROM campaign_recipients x
+  WHERE x.campaign_id = ANY(%(related)s::uuid[]) AND x.contact_id = {row}.contact_id
+    AND x.state IN ('waiting', 'queued', 'deferred', 'delivered'))"""
+"""An expression: whether the person in `row` gets the same by one of `related`, or has got it."""
+
+
+def people(follow: Follow, related: Sequence[UUID], more: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+    """SELECT of `id`, `address` and `more` columns of them, with what it names. `related` as in `repository.related`:
+    who missed it gets it once."""
     columns = ", ".join(f"c.{name}" for name in ("id", "address", *more))
     return (
         f"SELECT {columns} FROM campaign_recipients e JOIN contacts c ON c.id = e.contact_id"
-        f" WHERE e.campaign_id = %(follow)s AND ({_ROWS[follow.whom]})",
-        {"follow": follow.campaign_id, "follow_dead": DEAD},
+        f" WHERE e.campaign_id = %(follow)s AND ({_ROWS[follow.whom]}) AND NOT {GETS_IT.format(row='e')}",
+        {"follow": follow.campaign_id, "follow_dead": DEAD, "related": list(related)},
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from audience import audiences, eligibility, segments
 from audience.eligibility import OUTCOMES, Moment, Rules
-from campaigns import following
+from campaigns import following, repository
+from campaigns.following import Whom
 from campaigns.model import Campaign
 from campaigns.states import RowState
 from core.queues import Lane
@@ -33,7 +34,10 @@ async def question(connection: Connection, campaign: Campaign, more: Sequence[st
     """SELECT of `id`, `address` and `more` columns of the people in its segment, or of those of the campaign that it
     follows. Raises Refused: that cannot be asked any more."""
     if campaign.follow is not None:
-        return following.people(campaign.follow, more)
+        missed = campaign.follow.whom is Whom.MISSED
+        return following.people(
+            campaign.follow, await repository.related(connection, campaign.id) if missed else (), more
+        )
     if campaign.segment_id is None or campaign.started_at is None:
         raise conflict("it has no segment")
     segment = await segments.get(connection, campaign.application_id, campaign.segment_id)

@@ -55,6 +55,13 @@ UPDATE campaigns SET state = %(to)s, reason = %(reason)s, updated_at = now(),
  WHERE id = %(id)s AND state = ANY(%(sources)s) AND deleted_at IS NULL RETURNING {_COLUMNS}
 """
 
+_RELATED: Final = """
+SELECT k.id FROM campaigns me JOIN campaigns k ON k.id <> me.id
+   AND (k.follows = me.id AND k.follows_whom = %(missed)s OR me.follows_whom = %(missed)s
+        AND (k.id = me.follows OR k.follows = me.follows AND k.follows_whom = %(missed)s))
+ WHERE me.id = %(id)s AND k.application_id = me.application_id ORDER BY k.id
+"""
+
 NO_CAMPAIGN: Final = "Broadcast not found"
 
 
@@ -222,6 +229,22 @@ async def hold(connection: Connection, identifier: UUID, *states: CampaignState)
 
 async def choose(connection: Connection, identifier: UUID, variant: int) -> bool:
     """Let a variant win, unless one has; whether it did."""
+async def related(connection: Connection, identifier: UUID) -> list[UUID]:
+    """Campaigns with the same content for those who missed it: the one that it follows, others that follow that one,
+    those that follow it."""
+    cursor = await connection.execute(_RELATED, {"id": identifier, "missed": Whom.MISSED.value})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def alone_with(connection: Connection, *campaigns: UUID) -> None:
+    """Until the end of the transaction nobody is tried again in these, and nobody gets a row in what follows them: the
+    two would not see each other's, and somebody would get both mails. Nobody's pause waits for this."""
+    for identifier in sorted(campaigns):
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('missed ' || %s::text, 0))", [str(identifier)]
+        )
+
+
     cursor = await connection.execute(
         "UPDATE campaigns SET experiment = jsonb_set(experiment, '{chosen}', to_jsonb(%s::int)) WHERE id = %s"
         " AND experiment->>'chosen' IS NULL",

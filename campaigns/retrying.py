@@ -2,7 +2,8 @@
 
 Asking notes the time; rows that had ended by then are turned to `waiting` in the background, in the order of their ids,
 and the campaign is not finished before all are. Who fails again after that is not tried a third time. How many they are
-is known at once from the tallies.
+is known at once from the tallies. Whoever gets the same by a campaign to those who missed this one is left alone: a
+person gets one mail.
 """
 
 from collections import Counter
@@ -10,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from campaigns import tallies
-from campaigns.following import DEAD
+from campaigns import repository, tallies
+from campaigns.following import DEAD, GETS_IT
 from campaigns.model import Campaign
 from campaigns.states import CampaignState, RowState
 from campaigns.tallies import HARD_BOUNCED
@@ -20,12 +21,16 @@ from store.database import Connection, Database
 SLICE: Final = 5_000
 _BEFORE_ALL: Final = UUID(int=0)
 
+_FAILED: Final = """(r.state IN ('failed', 'expired')
+  OR (r.state = 'bounced' AND NOT coalesce(r.class, '') = ANY(%(dead)s)))"""
+_ELSEWHERE: Final = GETS_IT.format(row="r")
+
 # An address that is dead is no accident. Locked in the order in which news is taken.
-_SLICE: Final = """
+_SLICE: Final = f"""
 WITH chosen AS MATERIALIZED (
-  SELECT contact_id, state FROM campaign_recipients
+  SELECT contact_id, state FROM campaign_recipients r
    WHERE campaign_id = %(campaign)s AND contact_id > %(after)s AND ended_at <= %(asked)s
-     AND (state IN ('failed', 'expired') OR (state = 'bounced' AND NOT coalesce(class, '') = ANY(%(dead)s)))
+     AND {_FAILED} AND NOT {_ELSEWHERE}
    ORDER BY contact_id LIMIT %(most)s FOR UPDATE
 ), moved AS (
   UPDATE campaign_recipients r SET state = 'waiting', due_at = now(), email_id = NULL, queued_at = NULL,
@@ -35,11 +40,25 @@ WITH chosen AS MATERIALIZED (
 SELECT contact_id, state FROM chosen ORDER BY 1
 """
 
+_COUNT_ELSEWHERE: Final = f"""
+SELECT count(*) FROM campaign_recipients r WHERE r.campaign_id = %(campaign)s AND {_FAILED} AND {_ELSEWHERE}
+"""
+
 
 def people(counted: Mapping[str, int]) -> int:
     """How many may be tried again, by the tallies."""
     soft = counted.get(RowState.BOUNCED, 0) - counted.get(HARD_BOUNCED, 0)
     return counted.get(RowState.FAILED, 0) + counted.get(RowState.EXPIRED, 0) + soft
+
+
+async def elsewhere(connection: Connection, campaign_id: UUID) -> int:
+    """How many of them get it, or have got it, by a campaign that goes to those who missed this one."""
+    related = await repository.related(connection, campaign_id)
+    if not related:
+        return 0
+    names = {"campaign": campaign_id, "dead": DEAD, "related": related}
+    row = await (await connection.execute(_COUNT_ELSEWHERE, names)).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def ask(connection: Connection, campaign_id: UUID) -> None:
@@ -57,6 +76,8 @@ async def go_on(database: Database, campaign: Campaign) -> None:
 
 async def _slice(connection: Connection, campaign: Campaign, after: UUID) -> UUID | None:
     """The last of those that were moved; None when it was the last slice."""
+    await repository.alone_with(connection, campaign.id, *([campaign.follow.campaign_id] if campaign.follow else []))
+    related = await repository.related(connection, campaign.id)
     cursor = await connection.execute(
         "SELECT retried_at FROM campaigns WHERE id = %s AND state = %s AND retried_at IS NOT NULL FOR NO KEY UPDATE",
         [campaign.id, CampaignState.SENDING],
@@ -65,7 +86,8 @@ async def _slice(connection: Connection, campaign: Campaign, after: UUID) -> UUI
     if asked is None:
         return None
     names: dict[str, Any] = {
-        "campaign": campaign.id, "after": after, "asked": asked[0], "dead": DEAD, "most": SLICE
+        "campaign": campaign.id, "after": after, "asked": asked[0], "dead": DEAD, "most": SLICE,
+        "related": related,
     }  # fmt: skip
     rows = await (await connection.execute(_SLICE, names)).fetchall()
     moved = Counter(state for _, state in rows)

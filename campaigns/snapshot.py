@@ -116,6 +116,8 @@ async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[Counte
     await connection.execute(_HASTE)
     last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
     most = SLICE if last else FIRST_SLICE
+    if campaign.follow is not None:
+        await repository.alone_with(connection, campaign.follow.campaign_id)
     holds = await people.rules_in_turn(connection, campaign, people.Moment.FIXING)
     asked, names = await people.question(connection, campaign)
     reason, rules = people.eligible(holds, people.Moment.FIXING, "p.engaged_at")

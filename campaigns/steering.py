@@ -5,8 +5,9 @@ raises Refused for what cannot be. What follows from it is done in the backgroun
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -15,7 +16,7 @@ from audience import properties, segments, topics
 from campaigns import contents, feed, repository, retrying, showing, speaking, tallies, windows
 from campaigns.archive import Archive
 from campaigns.following import Follow, Whom, repeated
-from campaigns.model import MAX_NAME, Campaign, Draft
+from campaigns.model import MAX_NAME, Campaign, Draft, Words
 from campaigns.states import OPEN, Act, CampaignState
 from campaigns.watching import forgiven
 from core.addresses import AddressError, parse_mailbox
@@ -40,13 +41,26 @@ async def create(connection: Connection, application_id: UUID, draft: Draft, *, 
 
 
 async def update(connection: Connection, known: Campaign, draft: Draft) -> Campaign:
-    """A draft, written anew."""
+    """A draft, written anew; what the new one leaves as `known` had it stays as it is now, whoever changed it since."""
+    before, known = draft_of(known), await _as_it_is(connection, known)
     if known.state is not CampaignState.DRAFT:
         raise conflict(f"only a draft can be changed, and this broadcast is {known.state}", "Duplicate it.")
     if known.follow is not None and draft.segment_id != known.segment_id:
         raise invalid("segment_id", "it goes to people of an earlier broadcast, and to nobody else")
+    draft = _changed(before, draft, draft_of(known))
     await _check(connection, known.application_id, draft, capture=known.capture)
     return await repository.rewrite(connection, known, draft)
+
+
+def _changed(before: Draft, wanted: Draft, now: Draft) -> Draft:
+    """What stands now, with what somebody changed who had read it as it was before."""
+    words = replace(now.words, **_differing(before.words, wanted.words))
+    return replace(now, **(_differing(before, wanted) | {"words": words}))
+
+
+def _differing(before: Draft | Words, wanted: Draft | Words) -> dict[str, Any]:
+    names = (one.name for one in fields(wanted))
+    return {name: getattr(wanted, name) for name in names if getattr(wanted, name) != getattr(before, name)}
 
 
 async def start(connection: Connection, known: Campaign) -> Campaign:
@@ -110,7 +124,7 @@ async def retry(connection: Connection, known: Campaign) -> Retried:
     theirs. Not those who may not get it."""
     moved = await repository.move(connection, known, Act.RETRY)
     counted = await tallies.of(connection, [known.id])
-    people = retrying.people(counted.get(known.id, {}))
+    people = retrying.people(counted.get(known.id, {})) - await retrying.elsewhere(connection, known.id)
     if not people:
         raise conflict("there is nobody to try again", "Only failed and expired mail, and what was refused for now.")
     await retrying.ask(connection, known.id)
@@ -166,6 +180,7 @@ async def _saw_opens(connection: Connection, known: Campaign) -> bool:
 
 async def put_on_web(connection: Connection, known: Campaign, page: Archive) -> Campaign:
     """Switch its page on the web on or off, whatever its state. Raises Refused: it cannot be shown without a person."""
+    known = await _as_it_is(connection, known)
     if known.state is not CampaignState.DRAFT:
         await _check_page(connection, replace(known, archive=page))
     await repository.put_archive(connection, known.id, page)

@@ -7,14 +7,14 @@ import pytest
 
 from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
-from campaigns import erasing, steering, work
+from campaigns import erasing, steering, tallies, work
 from campaigns.experiment import Experiment
 from campaigns.following import Whom
 from campaigns.model import Campaign
 from core.refusal import Refused
 from store.database import Database
 from tests.integration.campaigns.world import WORDS, World, world_test
-from tests.integration.messages.emails import execute
+from tests.integration.messages.emails import execute, rows
 
 
 @pytest.fixture
@@ -137,3 +137,57 @@ async def test_the_winner_s_words_are_said_again_and_no_local_time_that_is_over(
 
     assert second.words.subject == "B"
     assert second.experiment == Experiment()
+
+
+async def _two_who_missed_it(world: World) -> tuple[Campaign, Campaign]:
+    """The first, that two missed, and the second, that goes to them."""
+    for name in ("ann", "bob"):
+        await world.person(f"{name}@example.com")
+    first = await world.started()
+    await _missed(world, first)
+    second = await again(world, await world.campaign(first), Whom.MISSED)
+    assert await begun(world, second) == {"ann@example.com": "waiting", "bob@example.com": "waiting"}
+    return first, second
+
+
+async def _missed(world: World, first: Campaign) -> None:
+    for name in ("ann", "bob"):
+        await put(world, first, f"{name}@example.com", "state = 'expired', ended_at = now()")
+    changes = {(first.id, "waiting"): -2, (first.id, "expired"): 2}
+    async with world.database.transaction() as connection:
+        await tallies.add(connection, changes)
+
+
+async def test_who_gets_the_second_is_not_tried_again_by_the_first(world: World) -> None:
+    first, second = await _two_who_missed_it(world)
+    with pytest.raises(Refused, match="nobody to try again"):
+        await world.do("retry", first)
+    await put(world, second, "bob@example.com", "state = 'expired', ended_at = now()")
+    assert (await world.do("retry", first)).people == 1
+    await work.begin(world.database)
+
+    assert await world.states(first) == {"ann@example.com": "expired", "bob@example.com": "waiting"}
+    for _ in range(2):
+        await world.send()
+    assert await rows(world.database, "SELECT address FROM messages ORDER BY address") == [
+        ("ann@example.com",),
+        ("bob@example.com",),
+    ]
+
+
+async def test_who_is_tried_again_gets_no_second(world: World) -> None:
+    first, second = await _two_who_missed_it(world)
+    await execute(world.database, "UPDATE campaign_recipients SET state = 'expired', ended_at = now()")
+    assert (await world.do("retry", first)).people == 2
+    await work.begin(world.database)
+    async with world.database.transaction() as connection:
+        await tallies.add(connection, {(second.id, "waiting"): -2, (second.id, "expired"): 2})
+    with pytest.raises(Refused, match="nobody to try again"):
+        await world.do("retry", second)
+
+
+async def test_another_one_to_those_who_missed_it_goes_to_nobody_who_gets_it_by_the_second(world: World) -> None:
+    first, second = await _two_who_missed_it(world)
+    await put(world, second, "bob@example.com", "state = 'failed'")
+    third = await again(world, await world.campaign(first), Whom.MISSED)
+    assert await begun(world, third) == {"bob@example.com": "waiting"}

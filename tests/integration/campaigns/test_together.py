@@ -15,6 +15,7 @@ import pytest
 from audience import eligibility, tapering, topics
 from audience.tapering import Policy
 from campaigns import feed, plan, repository, retrying, settle, snapshot, steering, work
+from campaigns.archive import Access, switched
 from campaigns.forgetting import forget_gone
 from campaigns.plan import Plan
 from campaigns.states import CampaignState
@@ -205,6 +206,21 @@ async def test_many_are_tried_again_in_slices_and_nobody_twice(world: World, mon
     await world.send()
     counted, found = await world.tallied(campaign)
     assert (counted, await world.state(campaign)) == (found, "finished")
+
+
+async def test_two_who_change_a_draft_at_one_time_lose_nothing_of_each_other(world: World) -> None:
+    read = await world.draft()
+    async with world.database.transaction() as connection:
+        await steering.put_on_web(connection, read, switched(Access.LINK, "https://mail.acme.example"))
+    async with world.database.transaction() as connection:
+        written = replace(steering.draft_of(read), words=replace(read.words, subject="Summer"))
+        await steering.update(connection, read, written)
+    async with world.database.transaction() as connection:
+        await steering.update(connection, read, replace(steering.draft_of(read), name="June"))
+
+    found = await world.campaign(read)
+    assert (found.archive.access, found.words.subject, found.name) == (Access.LINK, "Summer", "June")
+    assert found.words.html == read.words.html
 
 
 async def test_when_anybody_could_be_heard_is_asked_once_a_campaign(
