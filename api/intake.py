@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -125,6 +126,7 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
         open_tracking=sent.open_tracking,
         click_tracking=sent.click_tracking,
         capture=intake.caller.test,
+        template_id=UUID(sent.template.id) if sent.template else None,
     )
     if email.size > intake.max_bytes:
         raise ApiError("payload_too_large", f"The email is larger than {intake.max_bytes:,} bytes.")

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import orjson
 
 from api.errors import invalid_field
-from api.schemas.broadcasts import BroadcastFacts
+from api.schemas.broadcasts import BroadcastFacts, CreateBroadcast
 from api.schemas.emails import SendEmail
 from api.validation import missing
 from campaigns.written import written as of_template
@@ -24,14 +24,16 @@ Facts = TypeVar("Facts", bound=BroadcastFacts)
 
 
 async def broadcast_words(body: Facts, templates: TemplateReading) -> Facts:
-    """The broadcast with the words of its template. Raises Refused naming the field."""
+    """The broadcast with the words of its template, which it names by its id then. Raises Refused naming the field."""
     if body.template is None:
         return body
     if body.html or body.text:
         raise invalid("template", "it cannot be used together with `html` or `text`")
     version = await templates.version(body.template, "template")
     said = of_template(version)
-    words: dict[str, object] = {"html": said.html, "text": said.text}
+    words: dict[str, object] = {"template": str(said.template_id), "html": said.html, "text": said.text}
+    if isinstance(body, CreateBroadcast) and body.sender is None:
+        words["sender"] = said.sender or None
     if body.subject is None:
         words["subject"] = said.subject
     if body.reply_to is None and said.reply_to:
@@ -42,7 +44,8 @@ async def broadcast_words(body: Facts, templates: TemplateReading) -> Facts:
 
 
 async def written(sent: SendEmail, templates: TemplateReading) -> SendEmail:
-    """The mail as its template makes it. Raises ApiError, or Refused naming the field."""
+    """The mail as its template makes it, which it names by its id then. Raises ApiError, or Refused naming the
+    field."""
     use = sent.template
     if use is None:
         return sent
@@ -56,6 +59,7 @@ async def written(sent: SendEmail, templates: TemplateReading) -> SendEmail:
         raise missing("from")
     return sent.model_copy(
         update={
+            "template": use.model_copy(update={"id": str(filled.template_id)}),
             "sender": sender,
             "subject": sent.subject if sent.subject is not None else filled.subject,
             "reply_to": sent.reply_to or list(filled.reply_to) or None,

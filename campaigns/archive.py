@@ -12,6 +12,7 @@ from uuid import UUID
 from core.refusal import invalid
 
 PATH: Final = "/a/"
+LIST_PATH: Final = "/archive/"
 
 
 class Access(StrEnum):
@@ -21,7 +22,7 @@ class Access(StrEnum):
     LINK = "link"
     """Whoever has the address; search engines are told to leave it out."""
     INDEXED = "indexed"
-    """Search engines, too."""
+    """Search engines, too; and it stands in the list of what its application has sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class Archive:
     def url(self, campaign_id: UUID) -> str:
         """The address of the page; "" while it is off."""
         return f"{self.base}{PATH}{campaign_id}" if self.is_on else ""
+
+    def list_url(self, application_id: UUID) -> str:
+        """The address of the list that it stands in; "" while it does not."""
+        return f"{self.base}{LIST_PATH}{application_id}" if self.access is Access.INDEXED else ""
 
 
 def switched(access: Access, public_url: str) -> Archive:

@@ -245,6 +245,7 @@ def _email(press: Press, row: Next, contact: Contact | None) -> NewEmail | Fate:
         contact_id=contact.id,
         content_id=content.id,
         engaged_at=row.engaged_at,
+        template_id=c.template_id,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from campaigns.archive import Archive
 from campaigns.experiment import Experiment
@@ -56,8 +57,20 @@ class Campaign:
     """What it says in others than its own, by language."""
     follow: Follow | None = None
     """It goes to people of an earlier campaign, and not to all of its segment."""
+    template_id: UUID | None = None
+    """What it was made of."""
+    window_opens_at: datetime | None = None
+    """It is sending, and waits for its window until then."""
     tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
     """People by the state of their rows."""
+
+    @property
+    def why(self) -> str:
+        """Why nothing of it leaves at the moment, in words; "" where there is no reason."""
+        if self.reason or self.window_opens_at is None or self.plan.window is None:
+            return self.reason
+        zone = self.plan.window.zone
+        return f"waits for its window, opens {self.window_opens_at.astimezone(ZoneInfo(zone)):%A %H:%M} ({zone})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,7 @@ class Draft:
     archive: Archive = field(default_factory=Archive)
     languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
     follow: Follow | None = None
+    template_id: UUID | None = None
 
 
 def texts(values: Sequence[Any] | None) -> tuple[str, ...]:

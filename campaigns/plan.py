@@ -87,6 +87,10 @@ class Plan:
         begins = self.begins(scheduled_at)
         return begins is not None and now > begins + timedelta(hours=self.late_hours)
 
+    def waits_until(self, now: datetime) -> datetime | None:
+        """When its window opens; None while it is open, and without one."""
+        return self.window.opens(now) if self.window is not None and not self.window.is_open(now) else None
+
     def pace(self, people: int) -> float | None:
         """Mails an hour; None: as fast as they can go."""
         spread = people / self.spread_hours if self.spread_hours else None

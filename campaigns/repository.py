@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from campaigns import archive, experiment, plan, tallies, utm
-from campaigns.archive import Archive
+from campaigns.archive import Access, Archive
 from campaigns.following import Follow, Whom
 from campaigns.model import Campaign, Draft, Words, texts
 from campaigns.states import Act, CampaignState, sources, target
@@ -28,13 +28,13 @@ _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
     " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
     " created_at, experiment, heard_since, retried_at, utm, archive, languages,"
-    " follows, follows_whom"
+    " follows, follows_whom, template_id, now()"
 )
 
 _WRITTEN: Final = (
     "name", "segment_id", "topic_id", "pool_id", "sender", "subject", "preview_text", "reply_to", "html", "body",
     "tags", "open_tracking", "click_tracking", "plan", "experiment", "utm", "archive", "languages", "follows",
-    "follows_whom",
+    "follows_whom", "template_id",
 )  # fmt: skip
 
 _INSERT: Final = f"""
@@ -206,6 +206,17 @@ async def put_archive(connection: Connection, identifier: UUID, page: Archive) -
     )
 
 
+async def on_the_web(connection: Connection, application_id: UUID, before: UUID | None, limit: int) -> list[Campaign]:
+    """What the application has sent and shows to everybody, newest first; older than `before`."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM campaigns WHERE application_id = %(application)s AND deleted_at IS NULL"
+        " AND started_at IS NOT NULL AND archive->>'access' = %(access)s"
+        " AND (%(before)s::uuid IS NULL OR id < %(before)s) ORDER BY id DESC LIMIT %(limit)s",
+        {"application": application_id, "access": Access.INDEXED.value, "before": before, "limit": limit},
+    )
+    return [_campaign(row) for row in await cursor.fetchall()]
+
+
 async def refuse_if_followed(connection: Connection, identifier: UUID) -> None:
     """Raises Refused while a campaign that has not begun goes to people of this one."""
     cursor = await connection.execute(
@@ -218,17 +229,6 @@ async def refuse_if_followed(connection: Connection, identifier: UUID) -> None:
         raise conflict(f"the broadcast {row[0] or row[1]} goes to people of this one", "Send or delete that one first.")
 
 
-async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:
-    """Whether it is in one of these states, and stays so to the end of the transaction."""
-    cursor = await connection.execute(
-        "SELECT FROM campaigns WHERE id = %s AND state = ANY(%s) AND deleted_at IS NULL FOR UPDATE",
-        [identifier, list(states)],
-    )
-    return await cursor.fetchone() is not None
-
-
-async def choose(connection: Connection, identifier: UUID, variant: int) -> bool:
-    """Let a variant win, unless one has; whether it did."""
 async def related(connection: Connection, identifier: UUID) -> list[UUID]:
     """Campaigns with the same content for those who missed it: the one that it follows, others that follow that one,
     those that follow it."""
@@ -245,6 +245,17 @@ async def alone_with(connection: Connection, *campaigns: UUID) -> None:
         )
 
 
+async def hold(connection: Connection, identifier: UUID, *states: CampaignState) -> bool:
+    """Whether it is in one of these states, and stays so to the end of the transaction."""
+    cursor = await connection.execute(
+        "SELECT FROM campaigns WHERE id = %s AND state = ANY(%s) AND deleted_at IS NULL FOR UPDATE",
+        [identifier, list(states)],
+    )
+    return await cursor.fetchone() is not None
+
+
+async def choose(connection: Connection, identifier: UUID, variant: int) -> bool:
+    """Let a variant win, unless one has; whether it did."""
     cursor = await connection.execute(
         "UPDATE campaigns SET experiment = jsonb_set(experiment, '{chosen}', to_jsonb(%s::int)) WHERE id = %s"
         " AND experiment->>'chosen' IS NULL",
@@ -284,17 +295,20 @@ def _values(draft: Draft) -> dict[str, object]:
         "utm": Jsonb(utm.to_json(draft.utm)), "archive": Jsonb(archive.to_json(draft.archive)),
         "languages": Jsonb({tag: dict(said) for tag, said in draft.languages.items()}),
         "follows": draft.follow and draft.follow.campaign_id, "follows_whom": draft.follow and draft.follow.whom.value,
+        "template_id": draft.template_id,
     }  # fmt: skip
 
 
 def _campaign(row: Sequence[Any]) -> Campaign:
     identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
     html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:25]
-    heard, retried, tags_of_links, page, languages, follows, whom = row[25:]
+    heard, retried, tags_of_links, page, languages, follows, whom, template, now = row[25:]
+    planned = plan.from_json(planned)
     return Campaign(
         identifier, application, name, CampaignState(state), reason, segment, topic, pool,
         Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
-        capture, plan.from_json(planned), scheduled, fixed, started, ended, created, experiment.from_json(tested),
+        capture, planned, scheduled, fixed, started, ended, created, experiment.from_json(tested),
         heard, retried, utm.from_json(tags_of_links), archive.from_json(page), languages,
-        Follow(follows, Whom(whom)) if follows else None,
+        Follow(follows, Whom(whom)) if follows else None, template,
+        planned.waits_until(now) if state == CampaignState.SENDING else None,
     )  # fmt: skip

@@ -43,6 +43,15 @@ def shown(words: Words, definitions: Definitions) -> Shown:
     )
 
 
+def subject(words: Words, definitions: Definitions) -> str:
+    """The subject alone; as it is written where it cannot do without a person."""
+    known = tuple((key, one.fallback) for key, one in definitions.items())
+    try:
+        return compile_line(words.subject).render(_variables(known), LINE)
+    except RenderError:
+        return words.subject
+
+
 async def show(words: Words, definitions: Definitions) -> Shown | None:
     """The same, beside the event loop: a template may take its time. None when it cannot be."""
     try:

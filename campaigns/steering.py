@@ -218,7 +218,7 @@ def draft_of(known: Campaign) -> Draft:
     return Draft(
         known.words, known.name, known.segment_id, known.topic_id, known.pool_id, known.tags, known.open_tracking,
         known.click_tracking, known.plan, replace(known.experiment, chosen=None), known.utm,
-        known.archive, known.languages, known.follow,
+        known.archive, known.languages, known.follow, known.template_id,
     )  # fmt: skip
 
 

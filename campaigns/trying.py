@@ -125,7 +125,7 @@ async def _write(
                 subject=f"{MARK}{made.subject}", to=(box.wire,),
                 recipients=marked(receivers([("to", box)]), rules, simulated_domain), reply_to=campaign.words.reply_to,
                 html=made.html, text=made.text, tags=campaign.tags, pool_id=campaign.pool_id,
-                topic_id=campaign.topic_id,
+                topic_id=campaign.topic_id, template_id=campaign.template_id,
                 open_tracking=campaign.open_tracking, click_tracking=campaign.click_tracking, capture=campaign.capture,
             )
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from campaigns import speaking
 from templates.filling import standing_alone
@@ -16,6 +17,9 @@ class Written:
     html: str
     text: str
     reply_to: tuple[str, ...] = ()
+    sender: str = ""
+    """"" when there is none, or one with placeholders: a campaign has the same for everybody."""
+    template_id: UUID | None = None
     languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -24,4 +28,8 @@ def written(version: Version) -> Written:
     own = standing_alone(version)
     others = {tag: standing_alone(version, tag) for tag in version.built if tag != DEFAULT}
     said = {tag: {"subject": one.subject, "html": one.html, "text": one.text} for tag, one in others.items()}
-    return Written(own.subject, own.html, own.text, version.writing.reply_to, speaking.languages_from_json(said))
+    sender = "" if "{" in version.writing.sender else version.writing.sender
+    return Written(
+        own.subject, own.html, own.text, version.writing.reply_to, sender, version.template_id,
+        speaking.languages_from_json(said),
+    )  # fmt: skip

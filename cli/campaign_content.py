@@ -10,7 +10,7 @@ import typer
 from audience import contacts
 from campaigns import repository, steering, trying, utm
 from campaigns.archive import Access, switched
-from campaigns.model import Campaign, Draft
+from campaigns.model import Campaign, Draft, Words
 from campaigns.trying import Whose
 from campaigns.utm import Utm
 from campaigns.written import written
@@ -90,6 +90,8 @@ def put_on_web(
         print_json(broadcast_answer(found))
         return
     tell(found.archive.url(found.id) or f"{found.name or found.id} is not on the web.")
+    if everything := found.archive.list_url(found.application_id):
+        tell(f"Everybody finds it in the list, once it was sent: {everything}")
 
 
 async def named(connection: Connection, text: str, application: str) -> UUID:
@@ -113,12 +115,17 @@ def _pair(text: str) -> tuple[str, str]:
 
 async def templated(connection: Connection, application_id: UUID, draft: Draft, template: str) -> Draft:
     """The draft with the words of the template, where it does not say them itself."""
+    if not template and not draft.words.sender:
+        raise CliError("invalid", "Say --from, the sender; or --template of one that has a sender.")
     if not template:
         return draft
     if draft.words.html or draft.words.text:
         raise CliError("invalid", "--template goes without --html and --text.")
     said = written(await service.published(connection, application_id, template))
-    words = replace(
-        draft.words, subject=draft.words.subject or said.subject, html=said.html, text=said.text, reply_to=said.reply_to
-    )
-    return replace(draft, words=words, languages=said.languages)
+    words = Words(
+        draft.words.sender or said.sender, draft.words.subject or said.subject, draft.words.preview_text, said.reply_to,
+        said.html, said.text,
+    )  # fmt: skip
+    if not words.sender:
+        raise CliError("invalid", f"The template {template} has no sender: say --from.")
+    return replace(draft, words=words, languages=said.languages, template_id=said.template_id)

@@ -65,7 +65,7 @@ def progress(found: Campaign) -> str:
     waits = people["waiting"] + people["queued"] + people["deferred"]
     share = (total - waits) / total if total else 0.0
     parts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in people.items() if n)
-    why = f" ({found.reason})" if found.reason else ""
+    why = f" ({found.why})" if found.why else ""
     return f"{found.state}{why}: {share:.0%} of {total:,} people done{f'; {parts}' if parts else ''}"
 
 

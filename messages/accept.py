@@ -314,7 +314,7 @@ async def write_emails(
         async with cursor.copy(
             'COPY emails (id, application_id, domain_id, lane, pool_id, content_id, created_at, sender, subject, "to",'
             " cc, bcc, reply_to, tags, message_id, scheduled_at, expires_at, topic_id, open_tracking, click_tracking,"
-            " capture, campaign_id, contact_id) FROM STDIN"
+            " capture, campaign_id, contact_id, template_id) FROM STDIN"
         ) as copy:
             for e, topic in zip(emails, topics, strict=True):
                 await copy.write_row(
@@ -322,7 +322,7 @@ async def write_emails(
                         e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.content_id or e.id,
                         e.created_at, e.sender, e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to),
                         _json(e.tags), e.message_id, e.scheduled_at, e.expires_at, topic, e.open_tracking,
-                        e.click_tracking, e.capture, e.campaign_id, e.contact_id,
+                        e.click_tracking, e.capture, e.campaign_id, e.contact_id, e.template_id,
                     )
                 )  # fmt: skip
         async with cursor.copy(

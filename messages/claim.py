@@ -52,7 +52,8 @@ SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts
 _LOAD = """
 SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_at, e.scheduled_at, e.sender, e.subject,
        e."to", e.cc, e.reply_to, e.message_id, e.tags, e.topic_id, e.open_tracking, e.click_tracking,
-       e.capture, e.campaign_id, e.contact_id, c.html, c.body, c.headers, c.raw, c.attachment_count, c.size
+       e.capture, e.campaign_id, e.contact_id, e.template_id, c.html, c.body, c.headers, c.raw, c.attachment_count,
+       c.size
   FROM emails e LEFT JOIN LATERAL (
     SELECT CASE WHEN size <= %(inline)s THEN html END AS html, CASE WHEN size <= %(inline)s THEN body END AS body,
            headers, CASE WHEN size <= %(inline)s THEN raw END AS raw, attachment_count, size
@@ -147,8 +148,8 @@ async def load(
     cursor = await connection.execute(_LOAD, {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT})
     found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
     for row in await cursor.fetchall():
-        html, body, headers, raw, attachments, size = row[20:]
-        stored = _stored_email(row[:20], size or 0)
+        html, body, headers, raw, attachments, size = row[21:]
+        stored = _stored_email(row[:21], size or 0)
         small = size is not None and size <= INLINE_CONTENT and attachments == 0
         content = StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
         found[stored.id] = (stored, content)
@@ -216,10 +217,11 @@ def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
 
 def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:
     identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to = row[:12]
-    message_id, tags, topic, opens, clicks, capture, campaign, contact = row[12:]
+    message_id, tags, topic, opens, clicks, capture, campaign, contact, template = row[12:]
     return StoredEmail(
         identifier, application, domain, pool, content, created, scheduled, sender, subject, tuple(to), tuple(cc),
         tuple(reply_to), message_id, _pairs(tags), size, topic, opens, clicks, capture, campaign, contact,
+        template,
     )  # fmt: skip
 
 

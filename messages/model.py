@@ -95,6 +95,8 @@ class NewEmail:
     """The campaign's content, rendered for the contact when the mail leaves; None: it has a content of its own."""
     engaged_at: datetime | None = None
     """When its recipient last opened or clicked, as far as known."""
+    template_id: UUID | None = None
+    """The template it was made of."""
 
     def __post_init__(self) -> None:
         if self.html == "" or self.text == "":
@@ -155,6 +157,8 @@ class Claimed:
     """By the database's clock."""
     engaged_at: datetime | None = None
     """When its recipient last opened or clicked, as far as known."""
+    template_id: UUID | None = None
+    """The template it was made of."""
     capture: bool = False
     """It may not leave."""
 
@@ -186,6 +190,7 @@ class StoredEmail:
     """A test key sent it: none of it may leave."""
     campaign_id: UUID | None = None
     contact_id: UUID | None = None
+    template_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

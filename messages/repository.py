@@ -31,7 +31,7 @@ SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject,
 
 _DETAIL = """
 SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane,
-       e.capture, e.tags, e.expires_at, c.html, c.body, e.topic_id, e.content_id, e.contact_id
+       e.capture, e.tags, e.expires_at, c.html, c.body, e.topic_id, e.template_id, e.content_id, e.contact_id
   FROM emails e LEFT JOIN LATERAL (SELECT html, body FROM contents WHERE id = e.content_id OFFSET 0) c ON true
  WHERE e.id = %(email)s AND e.application_id = %(application)s AND (e.capture OR NOT %(tests)s)
 """
@@ -149,6 +149,7 @@ class EmailDetail:
     text: str | None
     recipients: tuple[RecipientView, ...]
     topic_id: UUID | None = None
+    template_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +201,15 @@ async def find_email(
             await connection.execute(_RECIPIENTS, names)
         ).fetchall()
     )
-    tags, expires_at, html, text, topic_id, content_id, contact_id = row[12:]
+    tags, expires_at, html, text, topic_id, template_id, content_id, contact_id = row[12:]
     if contact_id is not None and content_id != email_id:  # a campaign's
         html, text = await personal.shown(connection, content_id, contact_id)
     states = tuple({r.state for r in recipients})
     heard = (await _heard(connection, [email_id])).get(email_id, "")
     summary = _summary(row[:12], states, sum(r.attempts for r in recipients), heard)
-    return EmailDetail(summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients, topic_id)
+    return EmailDetail(
+        summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients, topic_id, template_id
+    )
 
 
 async def list_emails(

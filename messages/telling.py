@@ -23,7 +23,7 @@ from webhooks.outbox import OutboxEvent
 
 _READ = """
 SELECT m.email_id, m.position, m.recipient, e.application_id, e.message_id, e.created_at, e.sender, e."to", e.subject,
-       e.tags, e.lane, e.topic_id, e.scheduled_at, e.campaign_id
+       e.tags, e.lane, e.topic_id, e.scheduled_at, e.campaign_id, e.template_id
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
   JOIN messages m ON m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[])
   JOIN emails e ON e.id = u.email_id AND e.id = ANY(%(emails)s::uuid[])
@@ -82,6 +82,7 @@ class ToldEmail:
     topic_id: UUID | None
     scheduled_at: datetime | None
     campaign_id: UUID | None = None
+    template_id: UUID | None = None
 
     @classmethod
     def of(cls, words: Words) -> "ToldEmail":
@@ -89,7 +90,7 @@ class ToldEmail:
         e = words.email
         return cls(
             e.id, e.application_id, e.message_id, e.created_at, e.sender, e.to, e.subject, e.tags, words.lane.value,
-            e.topic_id, e.scheduled_at, e.campaign_id,
+            e.topic_id, e.scheduled_at, e.campaign_id, e.template_id,
         )  # fmt: skip
 
 
@@ -195,6 +196,8 @@ def about(email: ToldEmail) -> dict[str, object]:
         told["topic_id"] = email.topic_id
     if email.campaign_id is not None:
         told["broadcast_id"] = email.campaign_id
+    if email.template_id is not None:
+        told["template_id"] = email.template_id
     if email.scheduled_at is not None:
         told["scheduled_at"] = email.scheduled_at
     return told
@@ -203,7 +206,7 @@ def about(email: ToldEmail) -> dict[str, object]:
 def _scheduled(email: NewEmail) -> OutboxEvent:
     told = ToldEmail(
         email.id, email.application_id, email.message_id, email.created_at, email.sender, email.to, email.subject,
-        email.tags, email.lane.value, email.topic_id, email.scheduled_at,
+        email.tags, email.lane.value, email.topic_id, email.scheduled_at, email.campaign_id, email.template_id,
     )  # fmt: skip
     return OutboxEvent(EventType.EMAIL_SCHEDULED, email.application_id, email.created_at, about(told), str(email.id))
 

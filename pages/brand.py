@@ -32,6 +32,11 @@ class Brand:
     domain_id: UUID | None = None
 
 
+def brand_by(sender: str) -> Brand:
+    """Who writes with this sender."""
+    return _of_sender(sender, None) or Brand("Postlane")
+
+
 async def brand_of(connection: Connection, application_id: UUID, email_id: UUID) -> Brand:
     """Who sent this mail of this application."""
     found = await (await connection.execute(_OF_MAIL, [email_id, application_id])).fetchone()

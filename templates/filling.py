@@ -26,6 +26,7 @@ class Filled:
     text: str
     sender: str
     reply_to: tuple[str, ...]
+    template_id: UUID
 
 
 def content_of(version: Version, language: str | None = None) -> Content:
@@ -44,6 +45,7 @@ def fill(version: Version, given: Mapping[str, object], language: str | None = N
         _rendered(content.text, values),
         _rendered(_line(version.writing.sender), values),
         tuple(_rendered(_line(text), values) for text in version.writing.reply_to),
+        version.template_id,
     )
 
 

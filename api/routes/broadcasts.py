@@ -37,6 +37,7 @@ from api.schemas.broadcasts import (
     UpdateBroadcast,
 )
 from api.templating import broadcast_words
+from api.validation import missing
 from campaigns import experiment, plan, report, repository, speaking, steering, trying, utm
 from campaigns.archive import switched
 from campaigns.checking import checks
@@ -72,8 +73,10 @@ _REFUSALS = errors("not_found", "conflict")
 @largest_body(_BODY)
 async def create_broadcast(body: CreateBroadcast, who: FullAccess, given: With) -> Response:
     """Makes a draft; with `send` it is sent, or scheduled, at once."""
-    await _may_send_as(body.sender, who, given)
     body = await broadcast_words(body, given.templates.reading(who.application_id))
+    if not body.sender:
+        raise missing("from")
+    await _may_send_as(body.sender, who, given)
     draft = _draft(body, Draft(Words(body.sender)), given)
     if body.scheduled_at and not body.send:
         raise invalid("scheduled_at", "it goes with `send`: a draft is sent when you say so")
@@ -348,6 +351,7 @@ def _draft(body: BroadcastFacts, known: Draft, given: Any) -> Draft:
     changes |= {"utm": utm.from_json(body.utm or {})} if "utm" in said else {}
     changes |= {"archive": switched(body.archive, given.settings.public_url)} if body.archive is not None else {}
     changes |= {"languages": _languages(body, known)} if body.template or body.languages is not None else {}
+    changes |= {"template_id": UUID(body.template) if body.template else None} if "html" in said else {}
     changes |= {"plan": plan.from_json(body.plan or {})} if "plan" in said else {}
     return replace(known, words=replace(known.words, **words), **changes)
 

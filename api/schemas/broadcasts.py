@@ -19,7 +19,7 @@ from campaigns.model import MAX_NAME
 from campaigns.states import CampaignState, RowState
 from messages.limits import MAX_SUBJECT
 from mta.bounce_kinds import Permanence
-from web.absent import Absent, Needed
+from web.absent import Absent
 
 _Text = Annotated[str, Field(max_length=2_000_000)]
 _Line = Annotated[str, Field(max_length=MAX_SUBJECT)]
@@ -39,8 +39,8 @@ class BroadcastFacts(Strict):
     name: Annotated[str, Field(max_length=MAX_NAME)] | None = Field(None, description="For you; nobody else sees it.")
     template: Annotated[_Line | None, Absent] = Field(
         None,
-        description="Ours. Id or alias of a published template: its subject, HTML and text as they are now. What the "
-        "body says itself wins.",
+        description="Ours. Id or alias of a published template: its sender, subject, HTML and text as they are now. "
+        "What the body says itself wins.",
     )
     subject: _Line | None = Field(None, description="A template: `News for {{{first_name|you}}}`.")
     reply_to: Annotated[list[str] | None, BeforeValidator(_as_list), Absent] = Field(
@@ -88,7 +88,9 @@ class BroadcastFacts(Strict):
 class CreateBroadcast(BroadcastFacts):
     """A mail to the people of a segment."""
 
-    sender: Annotated[_Line, Needed] = Field(alias="from", description="The sender, of a domain of yours.")
+    sender: Annotated[_Line | None, Absent] = Field(
+        None, alias="from", description="The sender, of a domain of yours. Needed, unless the template has one."
+    )
     send: bool | None = Field(None, description="Send it at once, or at `scheduled_at`.")
     scheduled_at: Annotated[str | None, Absent] = Field(
         None, max_length=100, description="With `send`: a time (ISO 8601), or a wait such as `in 2 days`."
@@ -253,9 +255,9 @@ class People(BaseModel):
     tapered: int = Field(description="They have been silent for long, or had enough mail.")
     unconfirmed: int = Field(description="They have not confirmed that they want mail.")
     erased: int = Field(description="They were deleted before their mail left.")
+    merged: int = Field(description="The same person as another contact, who has a row of their own.")
     held_out: int = Field(description="They are in the group that gets nothing.")
     opened: int = Field(description="People who opened it.")
-    merged: int = Field(description="The same person as another contact, who has a row of their own.")
     clicked: int = Field(description="People who followed a link in it.")
     complained: int = Field(description="People who called it spam and did not take that back.")
     left: int = Field(description="People who unsubscribed by it.")
@@ -273,7 +275,11 @@ class BroadcastItem(BaseModel):
     scheduled_at: datetime | None = Field(description="When it begins; null when nobody said so.")
     sent_at: datetime | None = Field(description="When it began.")
     state: CampaignState = Field(description="Where it is.")
-    reason: str = Field(description="Why it is paused or stopped, with the figure; empty when there is nothing.")
+    reason: str = Field(
+        description="Why it is paused or stopped, with the figure, or that it waits for its window; empty when there "
+        "is nothing."
+    )
+    window_opens_at: datetime | None = Field(description="It is sending, and waits for its window until then.")
     ended_at: datetime | None = Field(description="When nobody was left to send to.")
     people: People = Field(description="Everybody, by what became of them.")
 
@@ -294,6 +300,7 @@ class BroadcastAnswer(BroadcastItem):
     reply_to: list[str] | None = Field(description="Where answers go.")
     preview_text: str | None = Field(description="What mail programs show behind the subject.")
     topic_id: UUID | None = Field(description="The type of mail it is.")
+    template_id: UUID | None = Field(description="The template it was made of.")
     html: str | None = Field(description="The HTML, as a template.")
     text: str | None = Field(description="The text, as a template.")
     tags: list[Tag] = Field(description="Tags of each mail.")
@@ -305,6 +312,9 @@ class BroadcastAnswer(BroadcastItem):
     utm: dict[str, str] = Field(description="Tags put into its links.")
     archive: Access = Field(description="Whether it stands on the web.")
     archive_url: str | None = Field(description="The address of its page on the web; null while that is off.")
+    archive_list_url: str | None = Field(
+        description="The address of the list of all that are `indexed`; null while this one is not."
+    )
     follows: Follows | None = Field(description="Whose people it goes to instead of to all of the segment.")
 
 

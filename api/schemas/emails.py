@@ -234,6 +234,7 @@ class EmailAnswer(EmailSummary):
     tags: list[TagAnswer]
     expires_at: datetime | None
     topic_id: UUID | None = Field(description="The type of mail it is.")
+    template_id: UUID | None = Field(description="The template it was made of.")
     recipients: list[RecipientAnswer]
 
 

@@ -166,6 +166,7 @@ def _written(
         text=filled.text,
         topic_id=topic.id,
         contact_id=contact.id,
+        template_id=filled.template_id,
     )
 
 

@@ -94,8 +94,10 @@ def show(
 
 @app.command("create")
 def create(
-    sender: Annotated[str, typer.Option("--from", help="The sender, of a domain of the application.")],
     segment: Annotated[str, typer.Option("--segment", help="Whom it goes to: name or id of a segment.")],
+    sender: Annotated[
+        str, typer.Option("--from", help="The sender, of a domain of the application; by default the template's.")
+    ] = "",
     subject: Annotated[str, typer.Option("--subject", help="A template: `News for {{ first_name }}`.")] = "",
     template: Annotated[
         str, typer.Option("--template", help="Id or alias of a published template, in all its languages.")

@@ -116,6 +116,9 @@ def standing(found: Campaign) -> str:
             return "It is scheduled, and nobody got it yet."
         case CampaignState.SENDING if not counts.total:
             return "It has begun; its people are being put together."
+        case CampaignState.SENDING if found.window_opens_at is not None:
+            why = found.why[0].upper() + found.why[1:]
+            return f"{why}. {_got(counts)}; {plural(counts.open, 'is', 'are')} still to come{_not(counts)}."
         case CampaignState.SENDING:
             return f"{_got(counts)}; {plural(counts.open, 'is', 'are')} still to come{_not(counts)}."
         case CampaignState.PAUSED | CampaignState.STOPPED:

@@ -1,4 +1,5 @@
-"""`/a/<campaign>`: what a campaign says, for whoever has the address. Off unless its sender switched it on.
+"""`/a/<campaign>`: what a campaign says, for whoever has the address. Off unless its sender switched it on. And
+`/archive/<application>`: a list of those that are for everybody.
 
 The page is the mail itself, in the reader's language where it has one, without anything of a person. Whoever wrote it
 is not trusted: the browser keeps it in a sandbox of its own origin (CSP `sandbox`), where no script runs, no form is
@@ -6,22 +7,30 @@ sent and nothing is loaded but pictures, fonts and its own styles; links open, a
 """
 
 import asyncio
+from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from audience import properties
+from audience.properties import Definitions
 from campaigns import repository, showing, speaking
-from campaigns.archive import PATH, Access
+from campaigns.archive import LIST_PATH, PATH, Access
 from campaigns.model import Campaign
 from campaigns.showing import Shown
 from pages.answers import PageError
+from pages.brand import brand_by
 from pages.deps import deps
-from pages.language import wanted_languages
+from pages.language import Catalogue, catalogue, wanted_languages
 from pages.limits import count, limits, strange
+from pages.rendering import page
 from templates.model import language_for
 
 router = APIRouter()
+
+LISTED: Final = 50
+"""Mails of one page."""
 
 _POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:;"
@@ -44,12 +53,45 @@ async def show(request: Request, campaign: str, lang: str = "") -> Response:
     return _answer(made, found, language)
 
 
-async def _found(request: Request, text: str) -> Campaign:
+@router.get(f"{LIST_PATH}{{application}}")
+async def show_list(request: Request, application: str, before: str = "") -> Response:
+    """What an application has sent, by its campaigns' own switches. 404 where it shows none."""
     count(request, limits(request).views)
+    owner, older = _id(request, application), _id(request, before) if before else None
+    async with deps(request).database.connection() as connection:
+        found = await repository.on_the_web(connection, owner, older, LISTED + 1)
+        known = await properties.known(connection, owner)
+    if not found:
+        raise strange(request)
+    words = catalogue(request)
+    answer = page(
+        "archive.html", words, brand=brand_by(found[0].words.sender),
+        mails=[_line(one, known, request, words) for one in found[:LISTED]],
+        older=str(found[LISTED - 1].id) if len(found) > LISTED else "", path=PATH,
+    )  # fmt: skip
+    answer.headers["x-robots-tag"] = "all"
+    return answer
+
+
+def _line(found: Campaign, known: Definitions, request: Request, words: Catalogue) -> tuple[UUID, str, str]:
+    """Of one mail: its id, its subject in the reader's language, its day."""
+    said = found.experiment.words(found.words)[found.experiment.chosen or 0]
+    subject = found.languages.get(_wanted(found, "", request), {}).get("subject")
+    shown = showing.subject(replace(said, subject=subject or said.subject), known)
+    assert found.started_at is not None, "it was sent"
+    return found.id, shown, words.day(found.started_at)
+
+
+def _id(request: Request, text: str) -> UUID:
     try:
-        identifier = UUID(text)
+        return UUID(text)
     except ValueError:
         raise strange(request) from None
+
+
+async def _found(request: Request, text: str) -> Campaign:
+    count(request, limits(request).views)
+    identifier = _id(request, text)
     async with deps(request).database.connection() as connection:
         found = await repository.find(connection, None, identifier)
     if found is None or (not found.archive.is_on and found.started_at is None):

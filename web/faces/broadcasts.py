@@ -29,7 +29,8 @@ def broadcast_face(found: Campaign) -> dict[str, object]:
         "scheduled_at": found.scheduled_at,
         "sent_at": found.started_at,
         "state": found.state.value,
-        "reason": found.reason,
+        "reason": found.why,
+        "window_opens_at": found.window_opens_at,
         "ended_at": found.ended_at,
         "people": people_face(found),
     }
@@ -44,6 +45,7 @@ def broadcast_answer(found: Campaign) -> dict[str, object]:
         "reply_to": list(words.reply_to) or None,
         "preview_text": words.preview_text or None,
         "topic_id": found.topic_id,
+        "template_id": found.template_id,
         "html": words.html,
         "text": words.text,
         "tags": [{"name": name, "value": value} for name, value in found.tags],
@@ -55,6 +57,7 @@ def broadcast_answer(found: Campaign) -> dict[str, object]:
         "utm": utm.to_json(found.utm),
         "archive": found.archive.access,
         "archive_url": found.archive.url(found.id) or None,
+        "archive_list_url": found.archive.list_url(found.application_id) or None,
         "follows": {"broadcast_id": found.follow.campaign_id, "to": found.follow.whom} if found.follow else None,
     }  # fmt: skip
 

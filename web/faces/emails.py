@@ -37,6 +37,7 @@ def email_detail(email: EmailDetail) -> dict[str, Any]:
         "tags": [{"name": name, "value": value} for name, value in email.tags],
         "expires_at": email.expires_at,
         "topic_id": email.topic_id,
+        "template_id": email.template_id,
         "recipients": [
             {
                 "recipient": r.recipient,

@@ -103,11 +103,12 @@ async def test_a_body_of_ten_megabytes_is_not_read(client: httpx.AsyncClient) ->
 
 
 async def test_a_mail_is_made_of_a_template(client: httpx.AsyncClient) -> None:
-    await made(client)
+    template = await made(client)
     sent = await client.post("/emails", json=mail())
     assert sent.status_code == 200, sent.text
     got = (await client.get(f"/emails/{sent.json()['id']}")).json()
 
+    assert got["template_id"] == template
     assert (got["from"], got["subject"]) == ("Acme <hello@acme.example>", "Hi R&B")
     assert got["html"] == "<p>Hello R&amp;B, you have 3 points.</p>"
     assert got["text"] == "Hello R&B, you have 3 points.\n"
@@ -222,18 +223,36 @@ def test_the_python_sdk_makes_and_sends_a_template(
 async def test_a_broadcast_takes_the_words_of_a_template(client: httpx.AsyncClient) -> None:
     evil = 'three } %} {{ "quotes" }}'
     variables = [{"key": "NAME", "fallback_value": evil}, {"key": "VIP", "type": "boolean", "fallback_value": False}]
-    await made(client, html="<p>{{{NAME}}} {{{contact.city|x}}}{% if VIP %}!{% endif %}</p>", variables=variables)
+    html = "<p>{{{NAME}}} {{{contact.city|x}}}{% if VIP %}!{% endif %}</p>"
+    template = await made(client, html=html, variables=variables)
     broadcast = {"from": "Acme <hello@acme.example>", "template": "welcome"}
     sent = await client.post("/broadcasts", json=broadcast)
     assert sent.status_code == 201, sent.text
 
     got = (await client.get(f"/broadcasts/{sent.json()['id']}")).json()
+    assert got["template_id"] == template
     html, subject = compile_text(got["html"], html=True), compile_line(got["subject"])
     assert html.render({"contact": {}}) == f"<p>{escape(evil)} x</p>"
     assert html.render({"contact": {}, "NAME": "Ann", "VIP": True}) == "<p>Ann x!</p>"
     assert subject.render({"NAME": None}) == f"Hi {evil}"
     await client.patch(f"/broadcasts/{sent.json()['id']}", json={"subject": "Mine"})
-    assert (await client.get(f"/broadcasts/{sent.json()['id']}")).json()["html"] == got["html"]
+    same = (await client.get(f"/broadcasts/{sent.json()['id']}")).json()
+    assert (same["html"], same["template_id"]) == (got["html"], template)
+    await client.patch(f"/broadcasts/{sent.json()['id']}", json={"html": "<p>Mine</p>"})
+    assert (await client.get(f"/broadcasts/{sent.json()['id']}")).json()["template_id"] is None
     for wrong in ({"template": "none"}, {"html": "x"}):
         refused = await client.post("/broadcasts", json=broadcast | wrong)
         assert (refused.status_code, "`template`" in refused.json()["message"]) == (422, True)
+
+
+async def test_a_broadcast_has_the_sender_of_its_template_unless_it_says_one(client: httpx.AsyncClient) -> None:
+    await made(client)
+    await made(client, alias="nameless", **{"from": ""})
+    await made(client, alias="personal", **{"from": "{{{NAME}}} <hello@acme.example>"})
+    for said, sender in (({}, WELCOME["from"]), ({"from": "bob@acme.example"}, "bob@acme.example")):
+        sent = await client.post("/broadcasts", json={"template": "welcome", **said})
+        assert sent.status_code == 201, sent.text
+        assert (await client.get(f"/broadcasts/{sent.json()['id']}")).json()["from"] == sender
+    for body in ({"template": "nameless"}, {"template": "personal"}, {"html": "<p>Hi</p>", "subject": "Hi"}):
+        refused = await client.post("/broadcasts", json=body)
+        assert (refused.status_code, refused.json()["message"]) == (422, "Missing `from` field.")

@@ -1,8 +1,10 @@
 """Outside of a campaign's send window nothing of it leaves, whatever it waits for."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -10,11 +12,14 @@ from psycopg.types.json import Jsonb
 from campaigns import work
 from campaigns.model import Campaign
 from campaigns.plan import DAYS, Plan, Window
+from cli.campaign_shown import progress
+from console.campaigns.words import standing
 from core.ids import lowest_at
 from messages import halted
 from store.database import Database
 from tests.integration.campaigns.world import World, world_test
 from tests.integration.messages.emails import execute, rows
+from web.faces.broadcasts import broadcast_face
 
 
 @pytest.fixture
@@ -86,3 +91,25 @@ async def test_what_was_held_for_days_has_its_time_to_be_tried(world: World) -> 
     await world.deliver()
     await world.settle()
     assert await world.states(campaign) == {"grey@one.example": "deferred"}
+
+
+async def test_it_says_until_when_it_waits(world: World) -> None:
+    await world.person("ann@one.example")
+    window = replace(_closed(), zone="Europe/Berlin", since=time(9), until=time(17))
+    campaign = await world.started(plan=Plan(window=window))
+    found = await world.campaign(campaign)
+    assert found.window_opens_at is not None and found.window_opens_at > datetime.now(UTC)
+    day = found.window_opens_at.astimezone(ZoneInfo("Europe/Berlin"))
+    assert (DAYS[day.weekday()], day.hour, day.minute) == (window.days[0], 9, 0)
+    assert found.why == f"waits for its window, opens {day:%A} 09:00 (Europe/Berlin)"
+    assert broadcast_face(found)["reason"] == found.why
+    assert progress(found).startswith(f"sending ({found.why}): 0% of 1 people done")
+    assert standing(found).startswith(
+        f"Waits for its window, opens {day:%A} 09:00 (Europe/Berlin). 0 of 1 person got it"
+    )
+
+    await world.do("pause", campaign)
+    assert (await world.campaign(campaign)).why == ""
+    await world.do("resume", campaign)
+    await _planned(world, campaign, Window())
+    assert (await world.campaign(campaign)).window_opens_at is None

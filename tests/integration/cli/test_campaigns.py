@@ -121,6 +121,7 @@ def test_a_campaign_is_looked_at_before_it_begins(
     Path(mail).write_text("<p>Hello {{ first_name }}</p><a href='http://127.0.0.1:1/'>x</a>")
     words = ("--from", "news@shop.example", "--segment", "all", "--subject", "Hi")
     assert filled("campaigns", "create", "--name", "Spring", *words, "--html", mail).status == 0
+    assert filled("campaigns", "create", *words[2:], "--html", mail).code == "invalid", "nobody sends it"
     found = filled("campaigns", "check", "Spring").out
     assert (found["can_start"], found["people"]["reached"]) == (True, 1)
     codes = {one["code"] for one in found["findings"]}

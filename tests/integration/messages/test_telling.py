@@ -53,7 +53,8 @@ async def test_a_delivery_says_what_the_email_says_and_how_it_went(database: Dat
 async def test_what_a_worker_knows_and_what_is_read_tell_the_same(database: Database) -> None:
     """Outcomes of a replayed journal know nothing of their email."""
     endpoint = await make_endpoint(database)
-    topic, whole = uuid7(), {"tags": (("category", "receipt"),), "scheduled_at": datetime.now(UTC)}
+    topic, template = uuid7(), uuid7()
+    whole = {"template_id": template, "tags": (("category", "receipt"),), "scheduled_at": datetime.now(UTC)}
     email = new_email("a@example.com", "b@example.com", topic_id=topic, **whole)
     known, read = await claimed(database, email)
     async with database.connection() as connection:
@@ -65,7 +66,7 @@ async def test_what_a_worker_knows_and_what_is_read_tell_the_same(database: Data
     assert by_worker["data"].pop("recipient") == "a@example.com"
     assert by_reading["data"].pop("recipient") == "b@example.com"
     assert by_worker == by_reading
-    assert by_worker["data"]["topic_id"] == str(topic)
+    assert (by_worker["data"]["topic_id"], by_worker["data"]["template_id"]) == (str(topic), str(template))
 
 
 async def test_a_replayed_journal_tells_nothing_again(database: Database) -> None:

@@ -2,10 +2,13 @@
 
 from uuid import UUID
 
+import pytest
+
 from campaigns import repository, steering
 from campaigns.archive import Access, switched
 from campaigns.model import Campaign, Draft, Words
 from core.ids import uuid7
+from pages.routes import archive
 from tests.integration.messages.emails import execute
 from tests.integration.pages.conftest import Reader
 
@@ -86,3 +89,36 @@ async def test_it_speaks_the_reader_s_language_where_it_can(reader: Reader) -> N
 async def test_what_is_no_campaign_is_not_there(reader: Reader) -> None:
     for text in (str(uuid7()), "nonsense", "%00"):
         assert (await reader.client.get(f"/a/{text}")).status_code == 404
+
+
+async def test_what_is_for_everybody_stands_in_a_list_by_its_own_switch(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, client = reader.account.application_id, reader.client
+    assert (await client.get(f"/archive/{owner}")).status_code == 404
+    german = {"languages": {"de": {"subject": "Frühling, {{ first_name | default('du') }}", "text": "Hallo"}}}
+    shown, draft = await made(reader, Access.INDEXED, **german), await made(reader, Access.INDEXED)
+    by_link = await made(reader, Access.LINK)
+    await _sent(reader, shown, by_link)
+    page = await client.get(f"/archive/{owner}")
+    assert (page.status_code, page.headers["x-robots-tag"]) == (200, "all")
+    assert "Mail from Acme" in page.text and f'<a href="/a/{shown.id}">Spring</a>' in page.text
+    assert str(draft.id) not in page.text and str(by_link.id) not in page.text
+    in_german = (await client.get(f"/archive/{owner}", headers={"accept-language": "de"})).text
+    assert "E-Mails von Acme" in in_german and ">Frühling, du</a>" in in_german
+    assert shown.archive.list_url(owner) == f"https://mail.acme.example/archive/{owner}"
+
+    monkeypatch.setattr(archive, "LISTED", 1)
+    await _sent(reader, draft)
+    newest = (await client.get(f"/archive/{owner}")).text
+    assert str(draft.id) in newest and f"?before={draft.id}" in newest and f"/a/{shown.id}" not in newest
+    assert f"/a/{shown.id}" in (await client.get(f"/archive/{owner}?before={draft.id}")).text
+    for one in (shown, draft):
+        await switch(reader, one, Access.LINK)
+    assert (await client.get(f"/archive/{owner}")).status_code == 404
+    assert (await client.get("/archive/nobody")).status_code == 404
+
+
+async def _sent(reader: Reader, *sent: Campaign) -> None:
+    statement = "UPDATE campaigns SET state = 'finished', started_at = now(), ended_at = now() WHERE id = ANY(%s)"
+    await execute(reader.database, statement, [[one.id for one in sent]])
