@@ -69,6 +69,8 @@ class Desk:
     rules: Mapping[UUID, CaptureRules]
     reasons: Mapping[UUID, str] = field(default_factory=dict)
     """Why the person of a run may not get its mail."""
+    later: frozenset[UUID] = frozenset()
+    """Runs that keep their place: whether their person may have another mail is asked when the first one counts."""
 
 
 def turns(
@@ -80,7 +82,7 @@ def turns(
     settled, emails = [], []
     spent: Counter[UUID] = Counter()
     for run in in_turns(runs):
-        if spent[run.application_id] > SHARE or spent.total() > WHOLE:
+        if spent[run.application_id] > SHARE or spent.total() > WHOLE or run.id in desk.later:
             continue
         since = seconds()
         made = _made(desk, run)

@@ -50,6 +50,7 @@ async def desk_for(connection: Connection, taken: Sequence[Run], simulated_domai
     owners = {run.application_id for run in taken}
     topics = await _topics(connection, steps)
     known = await contacts.by_ids(connection, [run.contact_id for run in taken])
+    reasons, later = await _reasons(connection, await _groups(connection, workflows, topics, steps), known, now)
     return Desk(
         now, simulated_domain, automations, workflows, known,
         await payloads_of(connection, [run.event_id for run in taken if run.event_id is not None]),
@@ -58,7 +59,7 @@ async def desk_for(connection: Connection, taken: Sequence[Run], simulated_domai
         topics,
         {owner: await properties.known(connection, owner) for owner in owners},
         {owner: CaptureRules.of(await capture_rules.patterns(connection, owner)) for owner in owners},
-        await _reasons(connection, await _groups(connection, workflows, topics, steps), known, now),
+        reasons, later,
     )  # fmt: skip
 
 
@@ -132,13 +133,16 @@ async def _groups(
 
 async def _reasons(
     connection: Connection, groups: Mapping[Group, Sequence[Run]], known: Mapping[UUID, Contact], now: datetime
-) -> dict[UUID, str]:
-    """By run: why its person may not get the mail."""
+) -> tuple[dict[UUID, str], frozenset[UUID]]:
+    """By run: why its person may not get the mail. And the runs of which that cannot be said beside another one's."""
     found: dict[UUID, str] = {}
+    first: dict[tuple[UUID, UUID | None], UUID] = {}
+    later: set[UUID] = set()
     for (owner, topic_id, list_id), taken in sorted(groups.items(), key=lambda one: str(one[0][1])):
         rules = await eligibility.rules_for(connection, (taken[0].automation_id, topic_id, list_id), None, now)
         if rules.policy.most_per_week is not None:
             await eligibility.alone(connection, topic_id)
+            later |= {run.id for run in taken if first.setdefault((run.contact_id, topic_id), run.id) != run.id}
         if _may_be_silent(rules, [known[run.contact_id] for run in taken if run.contact_id in known]):
             rules = replace(rules, heard_since=await eligibility.heard_since(connection, owner))
         names = eligibility.names(rules) | {
@@ -148,4 +152,4 @@ async def _reasons(
         rows = await (await connection.execute(statement, names)).fetchall()
         reasons = {contact: reason for contact, reason in rows if reason is not None}
         found |= {run.id: reasons[run.contact_id] for run in taken if run.contact_id in reasons}
-    return found
+    return found, frozenset(later)

@@ -76,7 +76,7 @@ async def _say_failed(database: Database, identifier: UUID, why: str) -> None:
         await _make(database, identifier, why)
     except UnavailableError:
         raise
-    except Exception as error:
+    except Exception as error:  # the same bug again: those behind it are not to blame
         _log.error("rule_unreadable", automation=str(identifier), exc_info=error)
 
 

@@ -10,15 +10,12 @@ mended within three days.
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 import psycopg
 
 from campaigns.automations import letters, runs, steering
 from campaigns.automations.loading import desk_for
-from campaigns.automations.model import Run
 from core.errors import UnavailableError
 from core.logs import get_logger
 from messages.accept import write_emails
@@ -35,9 +32,8 @@ async def do_due(database: Database, simulated_domain: str) -> int:
     """Do steps that are due, for so long: then other duties have their turn. How many runs had one."""
     until, done, more = time.monotonic() + TURN_SECONDS, 0, True
     while more and time.monotonic() < until:
-        taken = await _do(database, simulated_domain)
+        taken, more = await _do(database, simulated_domain)
         done += taken
-        more = taken == BATCH
     return done
 
 
@@ -54,21 +50,23 @@ async def cancel_stopped(database: Database) -> None:
             await runs.cancel_some(connection, automation, stopped_at, letters.STOPPED, CANCELLED_AT_ONCE)
 
 
-async def _do(database: Database, simulated_domain: str) -> int:
+async def _do(database: Database, simulated_domain: str) -> tuple[int, bool]:
+    """How many runs had a turn, and whether more are due."""
     try:
         return await _batch(database, simulated_domain, BATCH)
     except (UnavailableError, psycopg.errors.CheckViolation):  # the latter: the partition of today is being made
         raise
     except Exception as error:  # whatever it is, it came with one of them
         _log.warning("automation_runs_apart", exc_info=error)
-    return await _apart(database, simulated_domain)
+    done = await _apart(database, simulated_domain)
+    return done, done == BATCH
 
 
 async def _apart(database: Database, simulated_domain: str) -> int:
     """One run after the other, until the one that cannot be done is met."""
     for done in range(BATCH):
         try:
-            if not await _batch(database, simulated_domain, 1):
+            if not (await _batch(database, simulated_domain, 1))[0]:
                 return done
         except (UnavailableError, psycopg.errors.CheckViolation):
             raise
@@ -86,22 +84,14 @@ async def _put_off_first(database: Database, why: str) -> None:
             await runs.settle(connection, [letters.put_off(run, why, now)])
 
 
-def _each_once(taken: Sequence[Run]) -> list[Run]:
-    """One run of each person: whether they may have another mail is asked when the first one counts."""
-    first: dict[UUID, Run] = {}
-    for run in taken:
-        first.setdefault(run.contact_id, run)
-    return list(first.values())
-
-
-async def _batch(database: Database, simulated_domain: str, most: int) -> int:
+async def _batch(database: Database, simulated_domain: str, most: int) -> tuple[int, bool]:
     async with database.transaction() as connection:
-        taken = _each_once(await runs.due(connection, most))
+        taken = await runs.due(connection, most)
         if not taken:
-            return 0
+            return 0, False
         desk = await desk_for(connection, taken, simulated_domain)
         settled, emails = await asyncio.to_thread(letters.turns, desk, taken)
         if emails:
             await write_emails(connection, emails)
         await runs.settle(connection, settled)
-    return len(settled)
+    return len(settled), len(settled) == BATCH or bool(desk.later)
