@@ -3,8 +3,8 @@ each until nothing is left of them."""
 
 from alembic import op
 
-revision = "0044"
-down_revision = "0038"
+revision = "0041"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 

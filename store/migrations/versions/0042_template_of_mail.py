@@ -3,8 +3,8 @@ broadcast."""
 
 from store.online import change
 
-revision = "0050"
-down_revision = "0044"
+revision = "0042"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 
