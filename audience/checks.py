@@ -135,9 +135,9 @@ def seen(text: str) -> Checked:
     return found.and_also(*(problem for problem, holds in named.items() if holds))
 
 
-@lru_cache(maxsize=10_000)
 def is_role(address: str) -> bool:
-    """Whether a folded address is an office's, and not a person's."""
+    """Whether a folded address is an office's, and not a person's. Remembered it would cost more: of a list each is
+    asked about once."""
     return address.partition("@")[0].partition("+")[0] in _words().roles
 
 

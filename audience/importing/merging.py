@@ -8,6 +8,7 @@ confirmations that are there already are locked first, as by whoever confirms on
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -182,15 +183,16 @@ _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('slices ' || %s, 
 _BESIDE_OTHERS: Final = "SELECT pg_advisory_xact_lock_shared(hashtextextended('slices ' || %s, 0))"
 
 
-def copy_text(rows: Sequence[Row]) -> bytes:
+def copy_text(rows: Sequence[Row], asks: bool = True) -> bytes:
     """The rows for COPY, in the order of addresses, and ids in that order too: then every index is written at one end.
+    `asks`: with ids of confirmations.
 
     No value holds a control character (`import_rows`), so only a backslash means something else. Pure, and work for a
     thread of its own.
     """
-    ids, asks = uuid7_texts(len(rows)), uuid7_texts(len(rows))
+    ids, others = uuid7_texts(len(rows)), uuid7_texts(len(rows)) if asks else repeat("", len(rows))
     lines = []
-    for identifier, ask, row in zip(ids, asks, sorted(rows, key=_address), strict=True):
+    for identifier, ask, row in zip(ids, others, sorted(rows, key=_address), strict=True):
         first, last, language, zone = row.fields
         about = f"{first or ''}\t{last or ''}\t{language or ''}\t{zone or ''}\t{row.properties}"
         lines.append(f"{identifier}\t{ask}\t{row.address}\t{row.email}\t{about}\t{'t' if row.unsubscribed else 'f'}\n")

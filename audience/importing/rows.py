@@ -15,7 +15,7 @@ import orjson
 from audience import contact_fields, properties
 from audience.importing.columns import PROPERTY, ColumnMap, Layout, layout_of
 from audience.properties import Definitions
-from core.addresses import AddressError, Mailbox, parse_mailbox
+from core.addresses import AddressError, parse_mailbox, plain_address
 from core.list_rows import csv_rows, plain_rows
 from core.refusal import Refused
 from suppression.columns import gets_mail, reason_of_state
@@ -97,6 +97,7 @@ class ContactReader:
     """Once the first item was asked for, or `opened`."""
     _rest: Iterator[str] = field(init=False, default_factory=lambda: iter(()))
     _odd: dict[str, str | None] = field(init=False, default_factory=dict)
+    _has_properties: bool = field(init=False, default=False)
 
     def opened(self) -> Layout:
         """What the columns mean. Raises Refused."""
@@ -105,6 +106,7 @@ class ContactReader:
             head = list(islice(lines, _LOOKED_AT))
             self.layout = layout_of(head, self.given, self.known)
             self._rest = chain(head[self.layout.start :], lines)
+            self._has_properties = any(name.startswith(PROPERTY) for name in self.layout.places)
         return self.layout
 
     def __iter__(self) -> Iterator[Item]:
@@ -122,23 +124,26 @@ class ContactReader:
     def _item(self, cells: list[str], places: Mapping[str, int]) -> Item:
         said = {name: cells[place] for name, place in places.items() if place < len(cells) and cells[place]}
         text = said.get("email", "")
+        name = ""
         try:
-            box = parse_mailbox(text)
+            if (plain := plain_address(text)) is None:
+                box = parse_mailbox(text)
+                plain, name = (box.wire, box.key), box.name
         except AddressError as error:
             return Fault(self.line, text[:200], Why.SYNTAX, error.reason)
         if (state := said.get("state")) and reason_of_state(state) and not gets_mail(state):
             return Fault(self.line, text[:200], Why.LEFT_THERE, f"the list says {state[:60]!r}")
         try:
-            fields = self._fields(said, box)
-            extra = self._properties(said)
+            fields = self._fields(said, name)
+            extra = self._properties(said) if self._has_properties else "{}"
         except Refused as error:
             return Fault(self.line, text[:200], Why.VALUE, str(error))
         left = said.get("unsubscribed", "").lower() in _YES
-        return Row(self.line, box.key, box.wire, fields, extra, left)
+        return Row(self.line, plain[1], plain[0], fields, extra, left)
 
-    def _fields(self, said: Mapping[str, str], box: Mailbox) -> _Fields:
+    def _fields(self, said: Mapping[str, str], beside: str) -> _Fields:
         first, last = said.get("first_name"), said.get("last_name")
-        if not first and not last and (whole := said.get("name") or box.name):
+        if not first and not last and (whole := said.get("name") or beside):
             first, _, last = whole.partition(" ")  # a name in one column, or beside the address
         language, zone = said.get("language"), said.get("time_zone")
         return (

@@ -147,7 +147,8 @@ async def _next(items: Iterator[Item], work: Work) -> _Slice:
     if troubles:
         faults += [_dead(row, troubles[row.domain]) for row in rows if row.domain in troubles]
         rows = [row for row in rows if row.domain not in troubles]
-    return _Slice(read, rows, await asyncio.to_thread(copy_text, rows), faults, line)
+    asks = work.terms.asks and work.terms.consent is None
+    return _Slice(read, rows, await asyncio.to_thread(copy_text, rows, asks), faults, line)
 
 
 def _read(items: Iterator[Item], vouched: bool) -> tuple[int, list[Row], list[Fault]]:
