@@ -3,8 +3,8 @@ broadcast."""
 
 from store.online import change
 
-revision = "0042"
-down_revision = "0041"
+revision = "0043"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
