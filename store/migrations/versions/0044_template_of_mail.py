@@ -3,8 +3,8 @@ broadcast."""
 
 from store.online import change
 
-revision = "0043"
-down_revision = "0042"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
