@@ -13,6 +13,8 @@ _LONGEST: Final = 2_000
 """Characters of one value that a page shows."""
 _BESIDE: Final = ("also", "among them")
 """Where a line keeps other rows that changed with its own."""
+_ITS_OWN: Final = ("id", "application_id", "created_at")
+"""What says nothing about a row that stands beside another one."""
 _ID: Final = re.compile(r"[0-9a-f-]{36}")
 _SAID: Final[Mapping[str, str]] = {
     "session.begin": "Signed in",
@@ -55,7 +57,7 @@ _PAGES: Final[Mapping[str, str]] = {
 def said(action: str) -> str:
     """An action for people: `campaign.start` → Campaign: start."""
     noun, _, verb = action.partition(".")
-    told = f"{noun[:1].upper()}{noun[1:]}: {verb}" if verb else action
+    told = f"{'IP' if noun == 'ip' else noun.capitalize()}: {verb}" if verb else action
     return _SAID.get(action, told.replace("_", " ").replace("-", " "))
 
 
@@ -96,7 +98,8 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 def _summary(values: Mapping[str, Any] | None) -> str:
     """A whole row in a cell."""
     told = values or {}
-    return _cut(", ".join(f"{name} {_text(told, name)}" for name in told if told[name] not in (None, "")))
+    names = (name for name in told if name not in _ITS_OWN and told[name] not in (None, ""))
+    return _cut(", ".join(f"{name} {_text(told, name)}" for name in names))
 
 
 def _cut(text: str) -> str:

@@ -61,6 +61,8 @@ def outlook(found: Simulation, per_day: str, today: date) -> str:
     over = (
         f"it ends on {shown(today + timedelta(days=found.ends_on - 1))}, after {plural(found.ends_on, 'day')}"
         if found.ends_on
+        else "it stops at stages that are more than our mail"
+        if found.stuck
         else "it does not end within the days looked at"
     )
     return f"Begun today with {short(whole('per_day', per_day))} mails a day, {over}."

@@ -65,6 +65,16 @@ async def test_plans_and_presets(ops: httpx.AsyncClient, ip: str) -> None:
     assert errors_of(await ops.post("/warmup/plans", json=OWN)) == (409, "conflict")
     PlanList.model_validate((await ops.get("/warmup/plans")).json())
     assert (await ops.post("/warmup", json={"ip": ip, "plan": "careful"})).json()["stages"] == 3
+    other = OWN | {"name": "slower", "stages": [300, 400]}
+    changed = await ops.put("/warmup/plans/careful", json=other)
+    assert (changed.status_code, changed.json()["stages"]) == (200, [300, 400]), changed.text
+    assert errors_of(await ops.put("/warmup/plans/careful", json=other)) == (404, "not_found")
+    assert errors_of(await ops.put("/warmup/plans/slower", json=OWN | {"name": "plus-30"})) == (409, "conflict")
+    assert errors_of(await ops.put("/warmup/plans/plus-30", json=other)) == (409, "conflict")
+    assert (await ops.post("/warmup/plans", json=OWN)).status_code == 201
+    assert errors_of(await ops.put("/warmup/plans/slower", json=OWN)) == (409, "conflict")
+    assert (await ops.delete("/warmup/plans/slower")).json()["deleted"] is True
+    assert (await ops.get(f"/warmup/{ip}")).json()["stages"] == 3, "who follows it goes on as they began"
     assert (await ops.delete("/warmup/plans/careful")).json()["deleted"] is True
     assert errors_of(await ops.delete("/warmup/plans/careful")) == (404, "not_found")
 

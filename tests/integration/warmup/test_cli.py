@@ -82,6 +82,10 @@ def test_plans_of_ones_own(warmup: Postlane, tmp_path: Path) -> None:
     assert warmup("plans", "show", "plus-30").out["hour_limit"] == 0.2
     projected = warmup("simulate", "--plan", "mine", "--volume", "10,000/day", "--mix", "gmail:50").out
     assert projected["ends_on"] == 3
+    file.write_text('name = "mine"\nstages = [200, 500]\n')
+    assert warmup("plans", "update", "mine", str(file)).out["stages"] == [200, 500]
+    assert warmup("plans", "update", "nothing", str(file)).code == "plan_not_found"
+    assert warmup("plans", "update", "plus-30", str(file)).code == "plan_is_preset"
     assert warmup("plans", "delete", "mine").out == {"object": "warmup_plan", "id": "mine", "deleted": True}
     assert warmup("plans", "show", "mine").code == "plan_not_found"
     again = tmp_path / "again.json"

@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from accounts.audit import Logged
 from alarms.model import Alarm, AlarmKind
 from console.alarms.words import needs_me, remedy
-from console.audit.words import leads, said
+from console.audit.words import changes, leads, said
 from console.charts import share
 from console.ips.board import Cell
 from console.ips.words import figure, note, opens
@@ -90,6 +91,16 @@ def test_a_line_of_the_audit_log_is_words_and_leads_to_what_was_changed() -> Non
     assert leads("campaign.start", "7") == "/campaigns/7"
     assert leads("campaign.delete", "7") == ""
     assert leads("suppression.add", "7") == ""
+    assert said("ip.pause") == "IP: pause"
+    assert (leads("ip.pause", "203.0.113.5"), leads("ip.pause", "7 ips")) == ("/ips/203.0.113.5", "")
+
+
+def test_rows_that_changed_beside_another_one_are_lines_of_their_own() -> None:
+    beside = {"what": "pool_member bulk", "before": None, "after": {"id": "7", "weight": 3, "egress_ip": "203.0.113.5"}}
+    line = Logged(uuid7(), NOW, "ann", None, "api", "", "pool.update", "bulk", {"lane": "a"},
+                  {"lane": "b", "also": [beside]})  # fmt: skip
+
+    assert list(changes(line)) == [("lane", "a", "b"), ("pool member bulk", "", "weight 3, egress_ip 203.0.113.5")]
 
 
 def test_nothing_to_do_is_said_so() -> None:
