@@ -50,6 +50,9 @@ all others."""
 SLOW_MILLISECONDS: Final = 2000
 DOUBT_SECONDS: Final = 60.0
 """Whoever took longer over an answer is among those others for so long, however good it was."""
+GATHER_SECONDS: Final = 0.25
+"""Before more is asked for where little was waiting: while mail is being sent, news comes in all the time, and a few
+events cost nearly as much to fetch and to settle as `BATCH`."""
 _RENEW_SECONDS: Final = queue.LEASE.total_seconds() / 3
 _AWAY_SECONDS: Final = 1.0
 """Before an endpoint is gone on with after the database was away, or two transactions had been in each other's way."""
@@ -62,8 +65,16 @@ SECONDS = Histogram("postlane_webhook_seconds", "Time of a request to an endpoin
 class Deliverer:
     """One per process."""
 
-    def __init__(self, database: Database, clock: Clock, secret: InstanceSecret, sender: Sender) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        secret: InstanceSecret,
+        sender: Sender,
+        gather: float = GATHER_SECONDS,
+    ) -> None:
         self._clock = clock
+        self._gather = gather
         self._presence = Presence(database)
         self._database = database
         self._secret = secret
@@ -148,6 +159,8 @@ class Deliverer:
             if following is None:
                 return
             served = following
+            if turn and len(batch) < BATCH:
+                await asyncio.sleep(self._gather)
 
     async def _send(self, served: Served, batch: Sequence[Due], secrets: Sequence[str]) -> list[Tried]:
         """Send these, those of one key one after the other. Once the endpoint is in trouble, what has not begun is left

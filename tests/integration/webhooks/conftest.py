@@ -54,7 +54,7 @@ class Post:
 
 def make_deliverer(database: Database) -> Deliverer:
     """One process."""
-    return Deliverer(database, SystemClock(), SECRET, Sender(DnsClient(["127.0.0.1:1"]), LOOPBACK))
+    return Deliverer(database, SystemClock(), SECRET, Sender(DnsClient(["127.0.0.1:1"]), LOOPBACK), gather=0)
 
 
 @pytest.fixture
