@@ -21,8 +21,8 @@ Status = Literal["failed", "2xx", "4xx", "5xx"]
 STATUSES: Final[tuple[Status, ...]] = ("failed", "2xx", "4xx", "5xx")
 METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
-COUNTED: Final = 20_000
-"""Rows that are added up for figures at most."""
+COUNTED: Final = 10_000
+"""Rows that are added up for figures at most, the newest."""
 _HOUR: Final = timedelta(hours=1)
 _STEP: Final = 5000
 """Rows deleted in one transaction."""
@@ -42,8 +42,10 @@ _OF_STATUS: Final[dict[Status, str]] = {
     "5xx": f"{_FAILED} AND status >= 500",
 }
 _FIGURES: Final = """
-SELECT coalesce(sum(stands_for), 0)::bigint, coalesce(sum(stands_for) FILTER (WHERE status >= 400), 0)::bigint
-  FROM (SELECT status, stands_for FROM request_log WHERE {whose} AND id >= %(since)s LIMIT %(most)s) r
+SELECT coalesce(sum(stands_for), 0)::bigint, coalesce(sum(stands_for) FILTER (WHERE status >= 400), 0)::bigint,
+       CASE WHEN count(*) = %(most)s THEN min(created_at) END
+  FROM (SELECT status, stands_for, created_at FROM request_log WHERE {whose} AND id >= %(since)s
+         ORDER BY id DESC LIMIT %(most)s) r
 """
 _FORGET: Final = """
 DELETE FROM request_log WHERE id IN (SELECT id FROM request_log WHERE id < %(before)s ORDER BY id LIMIT %(limit)s)
@@ -99,10 +101,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was asked for in the last hour."""
+    """What was asked for in the last hour, or since then where there was too much to add up."""
 
     asked: int
     failed: int
+    since: datetime | None = None
 
 
 async def write(connection: Connection, rows: Sequence[LoggedDetail]) -> None:
@@ -152,10 +155,10 @@ async def between(connection: Connection, wanted: Wanted, least: UUID, largest: 
 
 
 async def figures(connection: Connection, applications: tuple[UUID, ...], now: datetime) -> Figures:
-    """The last hour of these applications, or of all; at most `COUNTED` kept requests of it."""
-    statement = _FIGURES.format(whose="application_id = ANY(%(applications)s)" if applications else "true")
-    names = {"applications": list(applications), "since": lowest_at(now - _HOUR), "most": COUNTED}
-    row = await (await connection.execute(statement, names)).fetchone()
+    """The last hour of these applications, or of all; of more than `COUNTED` kept requests the newest."""
+    whose = next(_conditions(Wanted(applications)), "true")
+    names = _names(Wanted(applications)) | {"since": lowest_at(now - _HOUR), "most": COUNTED}
+    row = await (await connection.execute(_FIGURES.format(whose=whose), names)).fetchone()
     assert row is not None
     return Figures(*row)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from console.shown import percent, plural, relative
+from console.shown import lasting, percent, plural, relative
 from requestlog.repository import Figures, Logged, Status
 
 PERIODS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
@@ -27,14 +27,15 @@ def tone(status: int) -> str:
 
 def overall(figures: Figures, last: Logged | None, now: datetime) -> str:
     """What was asked for lately, and what was refused: one or two sentences."""
+    span = "hour" if figures.since is None else lasting((now - figures.since).total_seconds())
     if not figures.asked:
         begin = "Nothing was asked for in the last hour."
     elif not figures.failed:
-        begin = f"{plural(figures.asked, 'request')} in the last hour, all of them done."
+        begin = f"{plural(figures.asked, 'request')} in the last {span}, all of them done."
     else:
         share = percent(figures.failed / figures.asked)
         asked = plural(figures.asked, "request")
-        begin = f"{asked} in the last hour, {figures.failed:,} of them refused or failed ({share})."
+        begin = f"{asked} in the last {span}, {figures.failed:,} of them refused or failed ({share})."
     return f"{begin} {_last(last, now)}" if last else begin
 
 

@@ -56,6 +56,8 @@ class Range:
     since: datetime
     until: datetime
     which: Which
+    narrowed: bool
+    """Somebody said from when or until when."""
 
 
 @router.get("/webhooks")
@@ -141,7 +143,7 @@ def range_of(visit: Visit, since: str, until: str, which: str) -> Range:
         end = _moment(visit, "until", until)
     if begin >= end:
         raise invalid("until", "it must be after the beginning")
-    return Range(begin, end, cast(Which, which))
+    return Range(begin, end, cast(Which, which), bool(since or until))
 
 
 def _at(visit: Visit, webhook_id: UUID, identifier: object) -> str:

@@ -25,6 +25,10 @@ WHICH: Final = (
     ("unsent", "that, and what still waits"),
     ("all", "everything, taken or not"),
 )
+AGAIN: Final[Mapping[str, str]] = {
+    "failed": "given up", "unsent": "given up or still waiting", "all": "taken or not",
+}  # fmt: skip
+"""The same, of events that are sent again."""
 _SHORT: Final = 200
 """Characters of an answer beside its event."""
 

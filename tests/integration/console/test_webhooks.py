@@ -134,7 +134,7 @@ async def test_tries_are_shown_as_text_and_events_sent_again(
     assert await rows(database, "SELECT state, tries FROM webhook_events") == [("pending", 0)]
     await execute(database, "UPDATE webhook_events SET state = 'failed', tries = 10")
     asked = (await admin.get(f"{path}/replay?which=failed")).text
-    assert "1 event to" in asked
+    assert "1 event, given up, to" in asked
     fields = dict(re.findall(r'name="(which|since|until)" value="([^"]+)"', asked))
     done = await admin.post(
         f"{path}/replay", path, **{name: value.replace("&#43;", "+") for name, value in fields.items()}

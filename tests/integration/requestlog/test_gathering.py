@@ -85,6 +85,20 @@ async def test_what_a_request_was_is_found_again(database: Database) -> None:
     )
 
 
+async def test_figures_of_a_busy_hour_say_since_when_they_are(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "COUNTED", 2)
+    gatherer = Gatherer(database, Rates(10))
+    rows = [asked(SHOP, at=datetime.now(UTC) - timedelta(minutes=n)) for n in (30, 20, 10)]
+    for one in rows:
+        gatherer.put(one)
+    await gatherer.flush()
+    async with database.connection() as connection:
+        found = await repository.figures(connection, (SHOP,), datetime.now(UTC))
+    assert found == repository.Figures(2, 0, rows[1].at)
+
+
 async def test_without_a_database_what_fits_is_held_and_the_rest_is_counted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

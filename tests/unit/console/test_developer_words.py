@@ -91,4 +91,6 @@ def test_the_log_says_what_was_refused() -> None:
         "400 requests in the last hour, 2 of them refused or failed (0.50 %). The last of those: 422 invalid_x at POST"
         " /emails, 3 min ago."
     )
+    busy = Figures(90_000, 0, NOW - timedelta(minutes=23))
+    assert logs.overall(busy, None, NOW) == "90,000 requests in the last 23 min, all of them done."
     assert [logs.tone(status) for status in (200, 422, 503)] == ["delivered", "deferred", "failed"]
