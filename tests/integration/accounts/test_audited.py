@@ -45,7 +45,10 @@ UNAUDITED: Final = {
          "report_totals", "reputation_imports", "warmup_days"),
         _FIGURES,
     ),
-    **dict.fromkeys(("automation_runs", "automation_steps", "campaign_contents", "campaign_links", "departed_applications"), _PARTS),
+    **dict.fromkeys(
+        ("automation_runs", "automation_steps", "campaign_contents", "campaign_links", "departed_applications"),
+        _PARTS,
+    ),
     **dict.fromkeys(
         ("console_identities", "console_links", "console_sessions", "console_users"),
         "told in words by who changes them, whatever the door",
