@@ -5,7 +5,7 @@ Nouns of the installation (`OperatorRoute`) refuse the key of an application, th
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Request, Response, params
 from fastapi.dependencies.models import Dependant
@@ -14,20 +14,16 @@ from accounts.directory import Caller
 from api.auth import KeyedRoute
 from api.deps import Deps, deps
 from api.errors import ApiError, refused
-from core.errors import ConfigurationError
 from core.paging import Window
 from core.refusal import Refused
-from core.settings import Settings
-from mta.from_settings import known_providers
-from mta.providers import OTHER, Providers, load_providers
+from mta.from_settings import providers_of
+from mta.providers import site_named
 from pools.model import EVERYWHERE
 from web.paging import small_window
 
 With = Annotated[Deps, Depends(deps)]
 Part = Annotated[Window[str], Depends(small_window)]
 """Which part of a list."""
-
-_LONGEST_SITE: Final = 260
 
 
 async def only_known_parameters(request: Request) -> None:
@@ -108,14 +104,6 @@ def _parameter_refused(error: Refused) -> ApiError:
     return ApiError("invalid_parameter", f"The `{error.field}` parameter is not valid: {error.reason}.{hint}")
 
 
-def providers_of(settings: Settings) -> Providers:
-    """The providers as the files say now; without the operator's own file while that one cannot be read."""
-    try:
-        return known_providers(settings)
-    except ConfigurationError:
-        return load_providers()
-
-
 def by(who: Caller) -> str:
     """Who did it, for the story."""
     return f"API key {who.key_id}"
@@ -126,16 +114,8 @@ def known_site(given: Deps, text: str, *, field: str = "", everywhere: bool = Fa
 
     Raises ApiError naming the body's `field`, or the `provider` parameter when there is none.
     """
-    text = text.strip()
-    names = providers_of(given.settings).names
-    server = text.removeprefix("mx:")
-    if text in names or text == OTHER or (everywhere and text == EVERYWHERE):
-        return text
-    named = server != text and server.isascii() and server.isprintable() and " " not in server
-    if named and server and len(text) <= _LONGEST_SITE:
-        return text.lower()
-    allowed = f"{', '.join(sorted(names))}, {OTHER}{', *' if everywhere else ''} or mx:<server>"
-    message = f"there is no provider {text[:60]!r}; there are {allowed}."
-    if field:
-        raise ApiError("validation_error", f"The `{field}` field is not valid: {message}", status=422)
-    raise ApiError("invalid_parameter", f"The `provider` parameter is not valid: {message}")
+    also = (EVERYWHERE,) if everywhere else ()
+    try:
+        return site_named(providers_of(given.settings), text, field or "provider", also)
+    except Refused as error:
+        raise (refused(error) if field else _parameter_refused(error)) from None

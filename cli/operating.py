@@ -11,8 +11,8 @@ import typer
 from accounts.audit import Actor
 from cli import context
 from cli.output import CliError
+from mta import providers
 from mta.from_settings import known_providers
-from mta.providers import OTHER
 from pools.ip_status import IpStatus, Use, ago
 from pools.model import EVERYWHERE
 from pools.throttle_repository import ThrottleRow
@@ -60,15 +60,9 @@ def asked_password() -> str:
 
 
 def site_named(text: str, *, everywhere: bool = False) -> str:
-    """The site that the text names. Raises CliError with the names there are."""
-    names = known_providers(context.settings()).names
-    if text in names or text == OTHER or (everywhere and text == EVERYWHERE):
-        return text
-    if text.startswith("mx:") and len(text) > 3 and text.isprintable() and " " not in text:
-        return text.lower()
-    more = f", {EVERYWHERE}" if everywhere else ""
-    known = f"There are {', '.join(sorted(names))}, {OTHER}{more} and mx:SERVER."
-    raise CliError("unknown_provider", f"There is no provider {text!r}.", known)
+    """The site that the text names. Raises Refused with the names there are."""
+    also = (EVERYWHERE,) if everywhere else ()
+    return providers.site_named(known_providers(context.settings()), text, also=also)
 
 
 def uses(found: Sequence[Use], most: int = SHOWN_USES) -> str:

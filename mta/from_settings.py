@@ -1,5 +1,6 @@
 """Resolver, providers, feedback loops and reply rules as the settings describe them, for all processes."""
 
+from core.errors import ConfigurationError
 from core.settings import Settings
 from mta.guard import Guard, networks
 from mta.loops import Loop, load_loops
@@ -11,6 +12,14 @@ from mta.rule_book import RuleBook
 def known_providers(settings: Settings) -> Providers:
     """The shipped mailbox providers and the operator's own file. Raises ConfigurationError for a bad file."""
     return load_providers(*([settings.providers_file] if settings.providers_file else []))
+
+
+def providers_of(settings: Settings) -> Providers:
+    """The providers as the files say now; without the operator's own file while that one cannot be read."""
+    try:
+        return known_providers(settings)
+    except ConfigurationError:
+        return load_providers()
 
 
 def rules_in_force(settings: Settings) -> RuleBook:

@@ -34,6 +34,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.errors import ConfigurationError
+from core.refusal import Refused
 
 OTHER = "other"
 """Name of everybody who is in no file: small domains, each with servers of its own."""
@@ -42,6 +43,8 @@ SHIPPED = Path(__file__).with_name("providers.toml")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Names stand in statistics, keys and commands, and may not look like a site (`mx:…`) or like "everywhere" (`*`)."""
+_SERVER = "mx:"
+_LONGEST_SITE = 260
 
 
 class Tls(StrEnum):
@@ -93,7 +96,8 @@ class Providers:
         if provider != OTHER:
             return provider
         names = sorted(set(hosts))
-        return f"mx:{names[0]}" if len(names) == 1 else f"mx:{names[0]}~{_fingerprint(names)}"
+        one = f"{_SERVER}{names[0]}"
+        return one if len(names) == 1 else f"{one}~{_fingerprint(names)}"
 
     @property
     def names(self) -> frozenset[str]:
@@ -121,6 +125,23 @@ class Providers:
                 return found
             name = name.partition(".")[2]
         return OTHER
+
+
+def site_named(providers: Providers, text: str, field: str = "provider", also: Collection[str] = ()) -> str:
+    """The site that somebody names: a provider, `OTHER`, `mx:<server>`, or one of `also`. Raises Refused naming the
+    field, with what there is."""
+    text = text.strip()
+    if text in providers.names or text == OTHER or text in also:
+        return text
+    if text.startswith(_SERVER) and len(_SERVER) < len(text) <= _LONGEST_SITE and _is_plain(text):
+        return text.lower()
+    known = ", ".join([*sorted(providers.names), OTHER, *also])
+    reason = f"there is no provider {text[:60]!r}; there are {known} and {_SERVER}<server>"
+    raise Refused("invalid", reason, field, code="unknown_provider")
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _fingerprint(names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from accounts import permission
 from accounts.directory import Caller
 from api.auth import FullAccess
 from api.openapi import errors
-from api.operating import ApplicationRoute, Part, With, providers_of
+from api.operating import ApplicationRoute, Part, With
 from api.schemas.broadcasts import (
     BroadcastAnswer,
     BroadcastChecks,
@@ -51,6 +51,7 @@ from core.refusal import invalid
 from messages.schedule_text import ScheduleError, parse_schedule
 from messages.tags import fault
 from mta.bounce_kinds import Permanence
+from mta.from_settings import providers_of
 from store.database import Connection
 from web.absent import Absent
 from web.answers import json_answer

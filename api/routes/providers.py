@@ -10,10 +10,10 @@ from api.auth import Operator
 from api.deps import Deps
 from api.errors import ApiError, invalid_field
 from api.openapi import errors
-from api.operating import OperatorRoute, Part, With, known_site, providers_of
+from api.operating import OperatorRoute, Part, With, known_site
 from api.schemas.providers import Explained, ExplainReply, ProviderAnswer, ProviderList
 from core.errors import ConfigurationError
-from mta.from_settings import rules_in_force
+from mta.from_settings import providers_of, rules_in_force
 from mta.providers import OTHER
 from mta.replies import RuleTable
 from mta.reply_parser import written

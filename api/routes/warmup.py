@@ -15,7 +15,7 @@ from api.auth import Operator
 from api.deps import Deps
 from api.errors import ApiError
 from api.openapi import errors
-from api.operating import OperatorRoute, Part, With, by, known_site, providers_of
+from api.operating import OperatorRoute, Part, With, by, known_site
 from api.schemas.warmup import (
     ChangeList,
     PlanAnswer,
@@ -33,6 +33,7 @@ from api.schemas.warmup import (
     WarmupStep,
 )
 from core.paging import Page
+from mta.from_settings import providers_of
 from pools.ip_history import MOST
 from pools.ip_values import normal_address
 from store.database import Connection

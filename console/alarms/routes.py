@@ -27,12 +27,12 @@ from console.menu import Entry
 from console.noun import Noun
 from console.rendering import page
 from console.shown import plural
-from console.sites import known_site, providers_of
 from console.visit import Visit, Visiting
 from core.queues import Lane
 from core.refusal import Refused, invalid
 from messages.stopped import let_go
-from mta.providers import OTHER
+from mta.from_settings import providers_of
+from mta.providers import OTHER, site_named
 from pools.assignments import subject_named
 from pools.ips import plain_reason
 from store.database import Connection
@@ -98,7 +98,7 @@ async def close(alarm_id: UUID, visit: Visiting) -> Response:
 async def stop(visit: Visiting) -> Response:
     """Stops a stream of an application at a provider; its mail waits, and says why."""
     try:
-        provider = known_site(visit.given.settings, visit.field("provider"))
+        provider = site_named(providers_of(visit.given.settings), visit.field("provider"))
         reason, hours, lane = plain_reason(visit.field("reason")), _hours(visit), _lane(visit)
         async with visit.given.database.transaction() as connection:
             key = (await subject_named(connection, "application", visit.field("application")), lane, provider)

@@ -21,11 +21,13 @@ from console.menu import Entry
 from console.noun import Noun
 from console.outcomes import by_hour
 from console.rendering import page
-from console.sites import known_site, providers_of, shown_site
+from console.sites import shown_site
 from console.visit import Visit, Visiting
 from core.refusal import Refused, invalid
 from mta.connect import reachable
+from mta.from_settings import providers_of
 from mta.model import EgressIp
+from mta.providers import site_named
 from mta.via import masked
 from pools import administration, ips, throttle_administration
 from pools.ip_status import IpStatus
@@ -124,7 +126,7 @@ async def resume(address: str, visit: Visiting) -> Response:
 async def override(address: str, visit: Visiting) -> Response:
     """Ends a rest."""
     try:
-        site = known_site(visit.given.settings, visit.field("provider"))
+        site = site_named(providers_of(visit.given.settings), visit.field("provider"), also=(EVERYWHERE,))
         async with visit.given.database.transaction() as connection:
             was = await throttle_administration.found(connection, "ip", address, site)
             row = await throttle_administration.override(
@@ -143,7 +145,7 @@ async def override(address: str, visit: Visiting) -> Response:
 async def rest(address: str, visit: Visiting) -> Response:
     """Rests it at a provider for some hours, whatever the provider says."""
     try:
-        site = known_site(visit.given.settings, visit.field("provider"))
+        site = site_named(providers_of(visit.given.settings), visit.field("provider"), also=(EVERYWHERE,))
         until = visit.now + _lasting(visit.field("hours"))
         key = Key("ip", address, site)
         async with visit.given.database.transaction() as connection:

@@ -21,12 +21,12 @@ from console.outcomes import by_hour
 from console.providers import words
 from console.providers.treating import Treatment, attempts, deferral, worse_since
 from console.rendering import page
-from console.sites import providers_of, shown_site
+from console.sites import shown_site
 from console.visit import Visit, Visiting
 from core.errors import ConfigurationError
 from core.refusal import not_found
 from mta import verdict_words
-from mta.from_settings import rules_in_force
+from mta.from_settings import providers_of, rules_in_force
 from mta.model import Phase
 from mta.providers import OTHER
 from mta.reply_parser import MAX_TEXT, written

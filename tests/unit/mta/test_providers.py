@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from mta.providers import OTHER, SHIPPED, Limits, Tls, load_providers
+from core.refusal import Refused
+from mta.providers import OTHER, SHIPPED, Limits, Tls, load_providers, site_named
 from simulator.world import PROVIDERS_FILE as PRACTICE
 
 
@@ -204,3 +205,17 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.toml", tmp_path, binary):
         with pytest.raises(ConfigurationError, match=str(path)):
             load_providers(path)
+
+
+def test_a_site_is_named_the_same_at_every_door() -> None:
+    providers = load_providers()
+
+    assert site_named(providers, " gmail ") == "gmail"
+    assert site_named(providers, "other") == "other"
+    assert site_named(providers, "mx:MX.Shop.Example") == "mx:mx.shop.example"
+    assert site_named(providers, "*", also=("*",)) == "*"
+    for text in ("", "*", "gmial", "mx:", "mx:a b", "mx:ä.example", f"mx:{'a' * 300}", "mx:a\x07"):
+        with pytest.raises(Refused, match="there is no provider") as error:
+            site_named(providers, text, "site")
+        assert (error.value.field, error.value.code) == ("site", "unknown_provider")
+        assert "gmail" in error.value.reason
