@@ -6,7 +6,6 @@ a `router`.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -53,6 +52,7 @@ from api.routes import (
     segments,
     standing,
     suppressions,
+    system,
     templates,
     throttles,
     topics,
@@ -64,10 +64,12 @@ from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from core.version import version
 from messages.accept import Acceptor
 from mta.from_settings import known_providers, make_resolver
 from requestlog.gathering import Gatherer
 from store.database import Database
+from store.heartbeats import Heartbeat
 from templates.book import TemplateBook
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
@@ -80,7 +82,7 @@ _ROUTES: Final = (
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
     contacts, forms, segments, audiences, broadcasts, automations, events, addresses, recipients, suppressions,
     webhooks, sandbox, logs, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing,
-    templates, images, applications, health, pages,
+    system, templates, images, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -109,6 +111,7 @@ _TAGS: Final = [
     {"name": "Inbound", "description": "Mail that came back. Wants an operator's key."},
     {"name": "Seeds", "description": "Where our mail lands at the providers. Wants an operator's key."},
     {"name": "Standing", "description": "What providers say about our IPs and domains. Wants an operator's key."},
+    {"name": "System", "description": "What runs and what waits. Wants an operator's key."},
     {"name": "Applications", "description": "Who sends from here. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]
@@ -147,6 +150,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         requests = Gatherer(database, rates_of(settings))
         await requests.start()
         stack.push_async_callback(requests.stop)
+        heartbeat = Heartbeat(database, "api")
+        await heartbeat.start()
+        stack.push_async_callback(heartbeat.stop)
         yield Deps(
             settings=settings,
             database=database,
@@ -188,7 +194,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
 
     app = Application(
         title="Postlane",
-        version=_version(),
+        version=version(),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -215,10 +221,3 @@ def _methods_at(path: str) -> list[str]:
 async def _on_bug(request: Request, _error: Exception) -> Response:
     """Starlette raises the exception again after this, and `Edge` logs it under the same number."""
     return answer_to_bug(request_id(request.scope))
-
-
-def _version() -> str:
-    try:
-        return version("postlane")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"

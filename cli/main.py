@@ -8,13 +8,10 @@ Exit status: 0 done, 1 error, 2 wrong usage, 130 interrupted.
 """
 
 import importlib
-import importlib.metadata
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 from cli.called import marked
 from cli.output import print_error
 from core.errors import PostlaneError
+from core.version import version
 
 _RUN, _LOOK, _SET_UP, _OPERATE = "Run", "Send and look", "Set up", "Operate"
 
@@ -60,6 +58,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("keys", "cli.commands.keys:app", "API keys.", _SET_UP),
     Entry("users", "cli.commands.users:app", "Who may use the console, and what for.", _SET_UP),
     Entry("doctor", "cli.commands.doctor:doctor", "Check servers, DNS, ports and keys, and say what to do.", _SET_UP),
+    Entry("status", "cli.commands.status:status", "What runs and what waits: processes, queues, servers.", _OPERATE),
     Entry("pools", "cli.commands.pools:app", "Pools of IPs: make, fill, weigh, assign, advice.", _OPERATE),
     Entry("ips", "cli.commands.ips:app", "Sending addresses: state, warm-up, why, reputation.", _OPERATE),
     Entry("warmup", "cli.commands.warmup:app", "Ramps of new IPs: plans, projection, start, progress.", _OPERATE),
@@ -135,15 +134,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-
-def version() -> str:
-    """Version of the installed package, or of the checkout this file belongs to."""
-    try:
-        return importlib.metadata.version("postlane")
-    except importlib.metadata.PackageNotFoundError:
-        with (Path(__file__).parent.parent / "pyproject.toml").open("rb") as file:
-            return str(tomllib.load(file)["project"]["version"])
 
 
 def _print_version(wanted: bool) -> None:

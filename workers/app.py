@@ -20,6 +20,7 @@ from core.publish import HintPublisher, forget_markers, marker
 from core.queues import TASK_DELIVER, Lane
 from core.settings import Settings
 from outcomes.journal import Journal
+from store.database import Database
 from workers import watch, wiring
 from workers.batch import Collaborators
 from workers.loop import TASK_SECONDS, QueueWorker
@@ -62,6 +63,12 @@ class LaneWorker(QueueWorker):
         if self._lane is Lane.MARKETING:
             os.nice(self.settings.marketing_nice)
         super().run()
+
+    @property
+    def database(self) -> Database:
+        """That of the pipeline."""
+        assert self._collaborators is not None
+        return self._collaborators.database
 
     async def open(self) -> None:
         """Wire the pipeline, publish its figures, watch the consumer."""

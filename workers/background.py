@@ -176,6 +176,12 @@ class BackgroundWorker(QueueWorker):
         for name in TASKS:
             self._register(name)
 
+    @property
+    def database(self) -> Database:
+        """That of the duties."""
+        assert self._background is not None
+        return self._background.reports.database
+
     async def open(self) -> None:
         """Open the database and begin the duties."""
         database = Database(self.settings.database_url, self.settings.database_pool_size, f"postlane-{self.name}")

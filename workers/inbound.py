@@ -48,6 +48,7 @@ from mta.report_parts import read_parts
 from mta.server_certificate import server_context
 from outcomes.inbound import store_inbound
 from store.database import Database
+from store.heartbeats import Heartbeat
 
 _log = get_logger(__name__)
 
@@ -205,6 +206,7 @@ class InboundServer:
     submissions: Listener
     """The same with TLS from the first byte."""
     bounces: Listener
+    heartbeat: Heartbeat
 
     async def stop(self) -> None:
         """Finish the mails that are being taken, within `STOP_SECONDS`, and close everything."""
@@ -213,6 +215,7 @@ class InboundServer:
         await self.directory.settle()
         self.tasks.stop()
         self.hints.stop()
+        await self.heartbeat.stop()
         await self.database.close()
 
 
@@ -268,6 +271,7 @@ async def start(settings: Settings) -> InboundServer:
         Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), options, Gate(SUBMISSION_GATE)),
         Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), wrapped, Gate(SUBMISSION_GATE)),
         Listener(_bounce_handler(secret, database, tasks, settings), kept, Gate(BOUNCE_GATE)),
+        Heartbeat(database, "inbound"),
     )
     try:
         await server.submission.start(settings.inbound_host, settings.submission_port)
@@ -276,6 +280,7 @@ async def start(settings: Settings) -> InboundServer:
     except BaseException:
         await server.stop()
         raise
+    await server.heartbeat.start()
     CONNECTIONS.labels("submission").set_function(server.submission.gate.open)
     CONNECTIONS.labels("submissions").set_function(server.submissions.gate.open)
     CONNECTIONS.labels("bounces").set_function(server.bounces.gate.open)

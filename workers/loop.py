@@ -18,6 +18,8 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.publish import celery_app
 from core.settings import Settings
+from store.database import Database
+from store.heartbeats import Heartbeat
 
 _log = get_logger(__name__)
 _T = TypeVar("_T")
@@ -69,6 +71,7 @@ class QueueWorker(ABC):
         self.celery = celery_app(settings.redis_url)
         self._concurrency = concurrency
         self._loop: LoopThread | None = None
+        self._heartbeat: Heartbeat | None = None
 
     @property
     def loop(self) -> LoopThread:
@@ -79,7 +82,7 @@ class QueueWorker(ABC):
     def run(self) -> None:
         """Serve the queue. Raises ConfigurationError or UnavailableError when it cannot start."""
         self._loop = LoopThread()
-        self._loop.run(self.open(), START_SECONDS)
+        self._loop.run(self._begin(), START_SECONDS)
         server = metrics.serve(self.settings.metrics_host, self.settings.metrics_port, self.trouble)
         _log.info("worker_ready", queue=self.queue, metrics_port=server.server_address[1])
         signals.worker_shutting_down.connect(self._shutting_down, weak=False)
@@ -87,6 +90,21 @@ class QueueWorker(ABC):
             self.celery.worker_main(_arguments(self.queue, self._concurrency, self.name))
         finally:
             self._stop(self._loop)
+
+    async def _begin(self) -> None:
+        await self.open()
+        self._heartbeat = Heartbeat(self.database, f"worker-{self.name}", self.trouble)
+        await self._heartbeat.start()
+
+    async def _end(self) -> None:
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+        await self.close()
+
+    @property
+    @abstractmethod
+    def database(self) -> Database:
+        """What it works on, once it is open."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -108,7 +126,7 @@ class QueueWorker(ABC):
 
     def _stop(self, loop: LoopThread) -> None:
         try:
-            loop.run(self.close(), STOP_SECONDS)
+            loop.run(self._end(), STOP_SECONDS)
         except (TimeoutError, UnavailableError) as error:
             # What could not be finished is in the journal, or under a claim that runs out.
             _log.warning("stopped_unfinished", error=str(error) or type(error).__name__)

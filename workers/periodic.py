@@ -27,7 +27,7 @@ from outcomes.inbound import forget_inbound
 from pools import standing, throttle_repository, upkeep
 from requestlog import repository as request_log
 from sandbox import mailbox
-from store import counters, folding, partitions
+from store import counters, folding, heartbeats, partitions
 from store.database import Connection, Database, DatabaseUnavailableError
 from store.locks import Lock
 from suppression import soft_bounces
@@ -112,6 +112,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("warm-ups", 60.0, lambda s: upkeep.judge_warmups(s.database)),
     Duty("partitions", 600.0, Scheduler.partitions),
     # Retention: each package deletes its own old rows.
+    Duty("processes gone", 15.0, _transaction(heartbeats.forget)),
     Duty("old counters", 600.0, Scheduler.old_counters),
     Duty("old idempotency keys", 600.0, _transaction(forget_keys)),
     Duty("old reports", 60.0, Scheduler.old_reports, share=0.05),

@@ -15,6 +15,7 @@ from core.tasks import end
 from mta.from_settings import rules_in_force
 from sandbox import mailbox
 from store.database import Database
+from store.heartbeats import Heartbeat
 from store.partitions import retention
 from workers.periodic import Scheduler, lead
 
@@ -40,11 +41,13 @@ async def _run(settings: Settings) -> None:
         database, hints, SystemClock(), kept, rules, captured, inbound_bytes, people, settings.request_log_days
     )
     leading = asyncio.create_task(lead(scheduler), name="lead")
-    server = metrics.serve(
-        settings.metrics_host,
-        settings.metrics_port,
-        lambda: "the scheduler has stopped" if leading.done() else "",
-    )
+
+    def trouble() -> str:
+        return "the scheduler has stopped" if leading.done() else ""
+
+    heartbeat = Heartbeat(database, "scheduler", trouble)
+    await heartbeat.start()
+    server = metrics.serve(settings.metrics_host, settings.metrics_port, trouble)
     _log.info("scheduler_ready", metrics_port=server.server_address[1])
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,4 +58,5 @@ async def _run(settings: Settings) -> None:
         _log.critical("scheduler_failed", exc_info=leading.exception())
     await end([leading, stop])
     hints.stop()
+    await heartbeat.stop()
     await database.close()

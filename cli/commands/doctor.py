@@ -18,19 +18,19 @@ from http.client import HTTPException
 from pathlib import Path
 
 import psycopg
-import redis
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from accounts.senders import Sender, key_context, verified_senders
 from accounts.verify import refused_now
 from cli import context
-from cli.main import version
 from cli.output import Column, JsonOption, emit
 from cli.sessions import quiet_pools
-from core.errors import PostlaneError
+from core import valkey
+from core.errors import PostlaneError, UnavailableError
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from core.version import version
 from mta.from_settings import known_providers, make_resolver, own_servers
 from mta.model import EgressIp
 from mta.relay import relay_trouble
@@ -174,17 +174,13 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield Finding("valkey", Level.FAILED, "no server", "`postlane up`, or set POSTLANE_REDIS_URL")
         return
     try:
-        client = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3)
-        facts = client.info()
-        client.close()
-    except redis.RedisError as error:
+        told = valkey.facts(settings.redis_url)
+    except UnavailableError as error:
         yield Finding("valkey", Level.WARNING, str(error), "mail is accepted and waits until it is back")
         return
-    name = facts.get("valkey_version") or facts.get("redis_version")
-    yield Finding("valkey", Level.OK, f"version {name}")
-    if facts.get("maxmemory") and facts.get("maxmemory_policy") != "noeviction":
-        policy = facts.get("maxmemory_policy")
-        yield Finding("valkey memory", Level.FAILED, f"evicts keys ({policy})", "set maxmemory-policy noeviction")
+    yield Finding("valkey", Level.OK, f"version {told.version}")
+    if told.evicts:
+        yield Finding("valkey memory", Level.FAILED, f"evicts keys ({told.evicts})", "set maxmemory-policy noeviction")
 
 
 def _data(settings: Settings) -> Iterator[Finding]:

@@ -67,6 +67,7 @@ WRITER: Final = {
     "event_definitions": "campaigns",
     "events": "messages",
     "halted_campaigns": "messages",
+    "heartbeats": "store",
     "idempotency_keys": "messages",
     "images": "templates",
     "inbound_mail": "outcomes",

@@ -32,6 +32,8 @@ AT_EVERY_WIDTH: Final = (
     "messages list",
     "messages show EMAIL",
     "queue list",
+    "status",
+    "status --settings",
     "automations list",
     "events list",
     "users list",
@@ -140,6 +142,7 @@ INSERT INTO seeds (id, address, provider, host, port, tls, login, sealed_passwor
 VALUES (gen_random_uuid(), 'our.long.name.at.gmail@gmail.com', 'gmail', 'imap.gmail.com', 993, 'tls', 'us', '',
   'news@shop.example', 'marketing', 360, %s)
 """
+_PROCESS: Final = "INSERT INTO heartbeats (id, name, host, pid, version) VALUES (gen_random_uuid(), 'api', %s, 7, %s)"
 _CAME_BACK: Final = "INSERT INTO inbound_mail (id, envelope_to, raw, result) VALUES (%s, 'b@x.example', %s, 'unread')"
 
 
@@ -182,6 +185,7 @@ async def _facts(database: Database) -> None:
     await gatherer.flush()
     await execute(database, _CAME_BACK, [uuid7(), raw])
     await execute(database, _SEED, [HOSTILE])
+    await execute(database, _PROCESS, [HOSTILE, HOSTILE])
     await counted(database, datetime.now(UTC), 1_000_000, outcome="delivered")
     await work.begin(database)
 

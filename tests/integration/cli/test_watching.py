@@ -83,3 +83,22 @@ def test_mail_and_seeds_and_standing(told: Postlane, tmp_path: Path) -> None:
     assert told("standing", "import", "snds", str(tmp_path / "snds.csv")).out["strangers"] == ["192.0.2.2"]
     assert len(told("standing", "list", "192.0.2.1").out) == 4
     assert told("standing", "import", "snds", str(tmp_path / "none.csv")).code == "no_file"
+
+
+def test_status_says_what_runs(told: Postlane, database_url: str) -> None:
+    found = told("status")
+    assert (found.status, found.out["processes"]) == (0, [])
+    assert [one["name"] for one in found.out["servers"]] == ["PostgreSQL", "Valkey"]
+    assert found.out["schema"]["revision"] == found.out["schema"]["newest"]
+
+    async def killed(database: Database) -> None:
+        await execute(
+            database,
+            "INSERT INTO heartbeats (id, name, host, pid, version, seen_at) VALUES (gen_random_uuid(), 'scheduler',"
+            " 'one', 7, '1.0', now() - interval '1 minute')",
+        )
+
+    in_database(database_url, killed)
+    found = told("status")
+    assert (found.status, [one["silent"] for one in found.out["processes"]]) == (1, [True])
+    assert {one["name"] for one in told("status", "--settings").out["settings"]} >= {"POSTLANE_SECRET"}
