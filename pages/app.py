@@ -28,19 +28,21 @@ from pages.answers import EXPECTED, answer_to, answer_to_bug
 from pages.deps import Deps
 from pages.limits import Limits
 from pages.pictures import remembered_images
-from pages.routes import archive, confirming, health, images, moving, preferences, signup, static
+from pages.routes import archive, confirming, health, images, moving, preferences, preview, signup, static
 from pages.tracking import Links
 from pages.work import Work
 from store.database import Database
+from store.heartbeats import Heartbeat
 from web.clients import Clients
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
+from web.previews import PreviewSeal
 from web.routers import take_routes
 from web.shield import Shield
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
-_ROUTES: Final = (preferences, moving, signup, confirming, archive, images, health, static)
+_ROUTES: Final = (preferences, moving, signup, confirming, archive, preview, images, health, static)
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
@@ -81,6 +83,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         engagement = EngagementWriter(database, HitSpool(settings.data_dir / "hits"))
         await engagement.start()
         stack.push_async_callback(engagement.stop)
+        heartbeat = Heartbeat(database, "public")
+        await heartbeat.start()
+        stack.push_async_callback(heartbeat.stop)
         secret = InstanceSecret.from_text(settings.secret.get_secret_value())
         yield Deps(
             settings=settings,
@@ -93,6 +98,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             tracking_hosts=tracking_hosts,
             engagement=engagement,
             work=Work(secret),
+            previews=PreviewSeal(secret),
             resolver=make_resolver(settings, known_providers(settings)),
             images=remembered_images(database),
         )

@@ -17,6 +17,7 @@ from pages.work import Work
 from store.database import Database
 from templates.pictures import PictureType
 from web.clients import Clients
+from web.previews import PreviewSeal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Deps:
     tracking_hosts: TrackingHosts
     engagement: EngagementWriter
     work: Work
+    previews: PreviewSeal
     resolver: Resolver
     images: Remembered[str, tuple[PictureType, bytes] | None]
 

@@ -15,12 +15,15 @@ from audience import tapering, topics
 from audience.tapering import Policy
 from audience.topics import Changes, NewTopic, Subscription, Topic, Visibility
 from console.guard import ConsoleRoute, needs
+from console.looks import framed_look
 from console.owners import chosen
+from console.owners import owners as owners_of
 from console.rendering import page
 from console.shown import plural
 from console.visit import Visit, Visiting
 from core.queues import Lane
-from core.refusal import Refused, invalid
+from core.refusal import Refused, invalid, not_found
+from web.previews import What
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -49,6 +52,19 @@ async def create(visit: Visiting) -> Response:
     except Refused as error:
         return await _list(visit, error)
     return visit.go(f"/topics?application={owner}", f"{made.name} is there. Send with it, and people can leave it.")
+
+
+@router.get("/topics/{topic_id}")
+@needs(Right.PEOPLE_SEE)
+async def look(visit: Visiting, topic_id: UUID) -> Response:
+    """How its readers see it: the page of preferences of somebody who has chosen nothing."""
+    async with visit.given.database.connection() as connection:
+        names = await owners_of(connection, visit)
+        found = [one for owner in names for one in await topics.every(connection, owner) if one.id == topic_id]
+    if not found:
+        raise not_found("there is no such topic")
+    one = found[0]
+    return framed_look(visit, What.TOPIC, one.id, one.application_id, "topics/look.html", {"one": one})
 
 
 @router.post("/topics/{topic_id}")

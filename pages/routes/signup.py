@@ -70,6 +70,11 @@ async def show(request: Request, form: str) -> Response:
     return _page(await _visit(request, form, {}))
 
 
+async def previewed(request: Request, form: UUID) -> Response:
+    """The page as it would look; nothing is sent from there."""
+    return _page(await _visit(request, str(form), {}), script="")
+
+
 @router.post(PATH)
 async def sign_up(request: Request, form: str) -> Response:
     """Somebody signs up, by form or by JSON."""
@@ -162,7 +167,7 @@ def _languages(form: Form) -> list[Catalogue]:
     return [words for words in CATALOGUES.values() if not spoken or words.code in spoken]
 
 
-def _page(visit: _Visit, wrong: Problem | None = None) -> Response:
+def _page(visit: _Visit, wrong: Problem | None = None, script: str = SCRIPT_URL) -> Response:
     form, words = visit.form, visit.words
     answer = page(
         "signup.html",
@@ -178,7 +183,7 @@ def _page(visit: _Visit, wrong: Problem | None = None) -> Response:
         typed=lambda name: one(visit.fields, name),
         ticked=set(visit.fields.get("topic", ())),
         honeypot=HONEYPOT,
-        script=SCRIPT_URL,
+        script=script,
     )
     answer.headers["content-security-policy"] = _POLICY
     return answer

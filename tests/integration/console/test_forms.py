@@ -1,0 +1,107 @@
+"""Sign-up forms: made, changed, deleted, and what is put on other pages."""
+
+from dataclasses import replace
+
+from fastapi import FastAPI
+
+from accounts import repository as accounts
+from accounts import users
+from accounts.audit import Wanted, page
+from accounts.roles import Role
+from audience import forms, topics
+from audience.topics import NewTopic, Subscription
+from console.forms.filled import LANGUAGES
+from core.paging import Window
+from pages.language import CATALOGUES
+from store.database import Database
+from tests.integration.console.conftest import Person
+from tests.integration.console.reach import HOSTILE, Reach, fill
+
+PUBLIC = "https://mail.acme.example"
+GIVEN = {"name": f"Footer {HOSTILE}", "from": "Shop <hello@shop.example>", "language": "en", "texts_in": "en"}
+
+
+def _public(app: FastAPI) -> None:
+    """This server has public pages."""
+    settings = app.state.deps.settings.model_copy(update={"public_url": PUBLIC})
+    app.state.deps = replace(app.state.deps, settings=settings)
+
+
+async def _made(admin: Person, app: FastAPI, reach: Reach, **more: str) -> str:
+    _public(app)
+    fields = GIVEN | {"field": "first_name", "required": "first_name", "consent": f"I agree {HOSTILE}", "welcome": "1"}
+    owner = {"application": str(reach.application_id)}
+    made = await admin.post("/forms", "/forms/new", **(fields | owner | more))
+    assert made.status_code == 303, made.text
+    return made.headers["location"]
+
+
+async def test_a_form_is_made_changed_and_deleted(admin: Person, app: FastAPI, database: Database) -> None:
+    reach = await fill(database)
+    empty = (await admin.get("/forms")).text
+    assert "No form yet" in empty
+    assert "this server has no public pages" in empty
+    none = await admin.post("/forms", "/forms/new", **GIVEN)
+    assert (none.status_code, "Set POSTLANE_PUBLIC_URL" in none.text) == (422, True)
+
+    at = await _made(admin, app, reach)
+    one = (await admin.get(at)).text
+    assert f"{PUBLIC}/s/{at.rpartition('/')[2]}" in one
+    assert "data-postlane" in one
+    assert "curl" in one
+    assert "First name (needed)" in one
+    changed = await admin.post(
+        f"{at}/change",
+        f"{at}/change?in=de",
+        **(GIVEN | {"texts_in": "de", "title": "Neues", "origins": "https://a.example/"}),
+    )
+    assert changed.status_code == 303
+    async with database.connection() as connection:
+        [kept] = (await forms.page(connection, reach.application_id, Window(5))).entries
+    assert (kept.facts.texts["de"].title, kept.facts.texts["en"].consent) == ("Neues", f"I agree {HOSTILE}")
+    assert (kept.facts.fields, kept.facts.welcome, kept.facts.origins) == ((), False, ("https://a.example",))
+    for path in ("/forms", at, f"{at}/change", f"{at}/change?in=de"):
+        assert HOSTILE not in (await admin.get(path)).text, path
+
+    for field, value in (("name", ""), ("from", "x@nobody.example"), ("origins", "x"), ("intro", "a" * 2001)):
+        wrong = await admin.post(f"{at}/change", f"{at}/change", **(GIVEN | {field: value}))
+        assert (wrong.status_code, f'id="error-{field}"' in wrong.text) == (422, True), field
+    assert (await admin.post(f"{at}/delete", at)).status_code == 303
+    assert (await admin.get(at)).status_code == 404
+    async with database.connection() as connection:
+        newest = (await page(connection, Wanted(), Window(3))).entries
+    assert [one.action for one in newest] == ["form.delete", "form.update", "form.create"]
+
+
+async def test_a_form_is_looked_at_in_a_frame_of_its_own_pages(admin: Person, app: FastAPI, database: Database) -> None:
+    reach = await fill(database)
+    at = await _made(admin, app, reach)
+    answer = await admin.get(f"{at}?lang=de")
+
+    assert f'src="{PUBLIC}/preview/' in answer.text
+    assert "?lang=de" in answer.text
+    assert f"frame-src 'self' {PUBLIC};" in answer.headers["content-security-policy"]
+    assert 'sandbox="allow-same-origin"' in answer.text
+    async with database.transaction() as connection:
+        news = await topics.create(connection, NewTopic(reach.application_id, "News", Subscription.OPT_IN))
+    look = await admin.get(f"/topics/{news.id}")
+    assert f'src="{PUBLIC}/preview/' in look.text
+    assert (await admin.get(f"/topics/{reach.segment_id}")).status_code == 404
+    assert {code for code, _ in LANGUAGES} == set(CATALOGUES)
+
+
+async def test_a_form_of_another_application_is_not_there(
+    admin: Person, viewer: Person, app: FastAPI, database: Database
+) -> None:
+    reach = await fill(database)
+    at = await _made(admin, app, reach)
+    assert viewer.user is not None
+    async with database.transaction() as connection:
+        other = await accounts.create_application(connection, "other")
+        assert other is not None
+        await users.set_role(connection, viewer.user, Role.MARKETER, (other.id,))
+
+    assert at not in (await viewer.get("/forms")).text
+    assert (await viewer.get(at)).status_code == 404
+    assert (await viewer.post(f"{at}/change", "/", **GIVEN)).status_code == 404
+    assert (await viewer.post(f"{at}/delete", "/")).status_code == 404
