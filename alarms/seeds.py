@@ -38,6 +38,12 @@ SELECT {_COLUMNS} FROM seeds s LEFT JOIN LATERAL (
    ORDER BY sent_at DESC LIMIT 1) p ON true
 """
 
+_NEWEST: Final = """
+SELECT s.id, p.sent_at, p.placement, p.folder, p.found_at, p.email_id FROM seeds s CROSS JOIN LATERAL (
+  SELECT * FROM seed_probes WHERE seed_id = s.id ORDER BY sent_at DESC, id DESC LIMIT %s) p
+ ORDER BY s.id, p.sent_at DESC, p.id DESC
+"""
+
 # Taken with the row locked, so that two workers send one probe.
 _DUE: Final = """
 UPDATE seeds SET due_at = now() + make_interval(mins => every_minutes) WHERE id IN (
@@ -213,6 +219,14 @@ async def probes(connection: Connection, seed_id: UUID, limit: int = SHOWN) -> l
         [seed_id, limit],
     )
     return [Probe(*row) for row in await cursor.fetchall()]
+
+
+async def newest_probes(connection: Connection, each: int) -> dict[UUID, list[Probe]]:
+    """The last probes of every seed account, newest first."""
+    found: dict[UUID, list[Probe]] = {}
+    for seed_id, *probe in await (await connection.execute(_NEWEST, [each])).fetchall():
+        found.setdefault(seed_id, []).append(Probe(*probe))
+    return found
 
 
 async def take_due(connection: Connection, limit: int = 20) -> list[DueSeed]:

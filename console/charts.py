@@ -103,6 +103,13 @@ class Lines:
     labels: Sequence[Tick]
     limits: Sequence[tuple[float, str]]
     """(y in percent, what it says)."""
+    rows: Sequence[tuple[str, Sequence[str]]] = ()
+    """The table behind it: each label with the values of all series, "—" where nothing is known."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is known of any series."""
+        return not any(line.points for line in self.lines)
 
 
 def lines(
@@ -116,7 +123,9 @@ def lines(
     known = [value for _, _, values in series for value in values if value is not None]
     top, ticks = scale(max([*known, *(value for value, _ in limits)], default=0), percent=percent)
     drawn = [Line(tone, name, list(_pieces(values, top))) for tone, name, values in series]
-    return Lines(drawn, ticks, _labels(labels), [(100 - value / top * 100, text) for value, text in limits])
+    rows = [(label, [_exact(values[n], percent) for _, _, values in series]) for n, label in enumerate(labels)]
+    places = [(100 - value / top * 100, text) for value, text in limits]
+    return Lines(drawn, ticks, _labels(labels), places, rows)
 
 
 def share(part: float, whole: float) -> float:
@@ -144,6 +153,12 @@ def _figure(value: float, percent: bool) -> str:
     if value >= 1e6:
         return f"{value / 1e6:g} M"
     return f"{value / 1e3:g} k" if value >= 1e4 else f"{value:,.0f}"
+
+
+def _exact(value: float | None, percent: bool) -> str:
+    if value is None:
+        return "\N{EM DASH}"
+    return f"{value * 100:.3f}".rstrip("0").rstrip(".") + " %" if percent else f"{value:,.1f}"
 
 
 def _stack(column: Column, names: Sequence[str], top: float, place: tuple[float, float]) -> Stack:

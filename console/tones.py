@@ -52,6 +52,15 @@ TONES: Final[Mapping[str, str]] = {
     "throttled": DEFERRED,
     "paused": SUPPRESSED,
     "unusable": BOUNCED,
+    # where probes land
+    "inbox": DELIVERED,
+    "spam": COMPLAINED,
+    "other": DEFERRED,
+    "missing": BOUNCED,
+    "looked_for": UNDERWAY,
+    # processes
+    "runs": DELIVERED,
+    "silent": BOUNCED,
     # domains, campaigns, users
     "verified": DELIVERED,
     "pending": DEFERRED,

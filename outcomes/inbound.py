@@ -254,6 +254,14 @@ async def get_inbound(connection: Connection, identifier: UUID) -> tuple[ShownMa
     return (ShownMail(*row[:-1]), bytes(row[-1])) if row else None
 
 
+async def open_inbound(connection: Connection) -> dict[str, int]:
+    """How many there are of each result after which a person may want to look. Not many: retention sees to that."""
+    cursor = await connection.execute(
+        "SELECT result, count(*) FROM inbound_mail WHERE result = ANY(%s) GROUP BY result", [list(OPEN)]
+    )
+    return dict(await cursor.fetchall())
+
+
 async def inbound_between(connection: Connection, least: UUID, largest: UUID, limit: int) -> list[tuple[UUID, str]]:
     """Ids with time and result, newest first: what the beginning of an id may mean."""
     cursor = await connection.execute(

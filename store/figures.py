@@ -220,13 +220,13 @@ def _periods(q: Question) -> Iterator[tuple[Label, datetime]]:
             hour += _HOUR
     else:
         day = q.since.astimezone(q.zone).date()
-        yield _beginning(q.period, day), q.since
+        yield beginning(q.period, day), q.since
         while (begins := datetime.combine(day := day + _DAY, time(), q.zone)) < q.until:
-            if day == _beginning(q.period, day):
+            if day == beginning(q.period, day):
                 yield day, begins
 
 
-def _beginning(period: str, day: date) -> date:
+def beginning(period: str, day: date) -> date:
     """The day that the period of this day begins with."""
     if period == "week":
         return day - timedelta(days=day.weekday())

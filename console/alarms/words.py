@@ -62,6 +62,8 @@ def remedy(alarm: Alarm) -> tuple[str, str] | None:
             return "Plan against actual", f"/warmup/{quote(alarm.subject.partition(' ')[0], safe='')}"
         case AlarmKind.COMPLAINTS | AlarmKind.DELIVERED_SHARE:
             return _treatment(alarm.subject)
+        case AlarmKind.SEED_MISSING:
+            return "Where probes landed", "/seeds"
         case AlarmKind.HARD_BOUNCES:
             return "The dead addresses", "/suppressions?reason=hard_bounce"
     return None

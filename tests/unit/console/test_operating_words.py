@@ -13,7 +13,7 @@ from console.audit.words import changes, leads, said
 from console.charts import share
 from console.ips.board import Cell
 from console.ips.words import figure, note, opens
-from console.overview.figures import Overview
+from console.overview.figures import Overview, View
 from console.overview.words import is_mail_flowing
 from console.pools.routes import right_size
 from console.providers.treating import Treatment, worse_since
@@ -43,6 +43,7 @@ def _alarm(kind: AlarmKind, subject: str) -> Alarm:
         (AlarmKind.COMPLAINTS, "marketing mail of shop", "/providers"),
         (AlarmKind.WARMUP_STALLED, "203.0.113.7 gmail", "/warmup/203.0.113.7"),
         (AlarmKind.LOCAL_ADDRESS, "2001:db8::5", "/ips/2001%3Adb8%3A%3A5"),
+        (AlarmKind.SEED_MISSING, "me@gmail.com (gmail)", "/seeds"),
     ],
 )
 def test_an_alarm_leads_to_where_something_can_be_done(kind: AlarmKind, subject: str, leads: str) -> None:
@@ -61,7 +62,7 @@ def test_the_overview_says_what_waits_and_whether_it_is_late() -> None:
 
 
 def _flowing(queue: Standing, **overdue: float) -> str:
-    seen = Overview(NOW, [], _tally(100, 5), Tally(), {}, overdue, [], [], [], [], queue=queue)
+    seen = Overview(View(ZoneInfo("UTC")), NOW, [], _tally(100, 5), Tally(), {}, overdue, [], [], [], [], queue=queue)
     return is_mail_flowing(seen)
 
 

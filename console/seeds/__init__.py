@@ -1,0 +1,5 @@
+"""Where does our mail land?"""
+
+from console.seeds.routes import NOUN
+
+__all__ = ["NOUN"]

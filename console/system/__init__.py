@@ -1,0 +1,5 @@
+"""Does everything run?"""
+
+from console.system.routes import NOUN
+
+__all__ = ["NOUN"]
