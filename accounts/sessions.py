@@ -7,7 +7,7 @@ planted in a browser before is worth nothing.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -88,6 +88,18 @@ async def whose(connection: Connection, token: str, *, used: bool = True) -> tup
     if used and row[-1]:
         await connection.execute("UPDATE console_sessions SET seen_at = now() WHERE id = %s", [row[0]])
     return _session(row[:-1]), user
+
+
+async def alive(connection: Connection, identifiers: Collection[UUID]) -> dict[UUID, User]:
+    """The users of those of these sessions that are not over, as they are now. To be asked for is no use of one."""
+    cursor = await connection.execute(
+        f"SELECT s.id, s.user_id FROM console_sessions s WHERE s.id = ANY(%(ids)s) AND {_ALIVE}",
+        {"ids": list(identifiers), **_TIMES},
+    )
+    rows = await cursor.fetchall()
+    users = {user: await by_id(connection, user) for user in {row[1] for row in rows}}
+    found = {session: users[user] for session, user in rows}
+    return {session: user for session, user in found.items() if user is not None and user.disabled_at is None}
 
 
 async def of_user(connection: Connection, user_id: UUID) -> list[Session]:

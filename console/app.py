@@ -16,7 +16,9 @@ from accounts.openid import Client
 from campaigns.forecasting import Tools
 from console.answers import EXPECTED, answer_to, answer_to_bug
 from console.deps import Deps
+from console.live import Live
 from console.nouns import NOUNS
+from console.overview.picture import live_html
 from console.rendering import BASE_POLICY
 from console.routes import router as own_routes
 from console.throttling import Attempts
@@ -28,6 +30,7 @@ from mta.from_settings import known_providers, make_resolver
 from mta.guard import Guard, networks
 from mta.resolve import Resolver
 from store.database import Database
+from store.heartbeats import Heartbeat
 from web.clients import Clients
 from web.edge import Edge, Manners, request_id
 from web.routers import take_routes
@@ -54,6 +57,11 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         database = Database(settings.database_url, settings.database_pool_size, "postlane-console")
         await database.open()
         stack.push_async_callback(database.close)
+        heartbeat = Heartbeat(database, "console")
+        await heartbeat.start()
+        stack.push_async_callback(heartbeat.stop)
+        live = Live(database, live_html)
+        stack.push_async_callback(live.stop)
         secret, providers = InstanceSecret.from_text(settings.secret.get_secret_value()), known_providers(settings)
         resolver = make_resolver(settings, providers)
         yield Deps(
@@ -63,6 +71,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             clock=SystemClock(),
             clients=Clients(settings.console_proxies),
             attempts=Attempts(),
+            live=live,
             tools=Tools(settings, secret, database, resolver, providers),
             openid=_openid(settings, resolver),
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 
 from campaigns.forecasting import Tools
+from console.live import Live
 from console.throttling import Attempts
 from core.clock import Clock
 from core.secrets import InstanceSecret
@@ -27,6 +28,7 @@ class Deps:
     clock: Clock
     clients: Clients
     attempts: Attempts
+    live: Live
     tools: Tools
     """What checks and forecasts of campaigns ask with."""
     openid: "OpenIdProvider | None" = None

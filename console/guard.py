@@ -30,6 +30,7 @@ _log = get_logger(__name__)
 
 _NEEDS: Final = "postlane_needs"
 _LARGEST: Final = "postlane_largest_form"
+_LOOKS_ON: Final = "postlane_looks_on"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 TIMED: Final = frozenset({"div#figures", "div#live", "div#map", "div#progress"})
 """Parts of pages that refresh themselves, as htmx names them: nobody uses a session by leaving one of them open."""
@@ -79,6 +80,12 @@ def largest_form(size: int) -> Callable[[Endpoint], Endpoint]:
     return _marked(_LARGEST, size)
 
 
+def looks_on(endpoint: Endpoint) -> Endpoint:
+    """For what a page asks by itself while it is open: nobody uses a session by that. Stands below the route
+    decorator."""
+    return _marked(_LOOKS_ON, True)(endpoint)
+
+
 def needed_by(endpoint: Callable[..., Any]) -> Right | str | None:
     """What an endpoint wants. Raises TypeError when nobody said."""
     if not hasattr(endpoint, _NEEDS):
@@ -98,22 +105,24 @@ class ConsoleRoute(APIRoute):
         """The usual handler behind the guard."""
         handle = super().get_route_handler()
         size: int = getattr(self.endpoint, _LARGEST, LARGEST)
+        used = not getattr(self.endpoint, _LOOKS_ON, False)
 
         async def guarded(request: Request) -> Response:
-            request.scope[SCOPE] = await enter(request, self.needs, size)
+            request.scope[SCOPE] = await enter(request, self.needs, size, used=used)
             return await handle(request)
 
         return guarded
 
 
-async def enter(request: Request, wanted: Right | str | None, size: int = LARGEST) -> Visit:
-    """The visit, if it may go on. Raises SignInNeeded, NotAllowed, NotFromHere, Refused."""
+async def enter(request: Request, wanted: Right | str | None, size: int = LARGEST, *, used: bool = True) -> Visit:
+    """The visit, if it may go on; `used`: somebody did something, not a page by itself. Raises SignInNeeded,
+    NotAllowed, NotFromHere, Refused."""
     if "\0" in request.scope["path"]:  # no name that is stored holds one
         raise not_found("there is nothing at this address")
     changes = request.method not in _SAFE
     if changes and not _from_here(request, deps(request).settings.console_url):
         raise NotFromHere
-    visit = await who(request)
+    visit = await who(request, used=used)
     if wanted is not None and visit.user is None:
         raise SignInNeeded(_back(request))
     if isinstance(wanted, Right) and not visit.may(wanted):
@@ -123,13 +132,13 @@ async def enter(request: Request, wanted: Right | str | None, size: int = LARGES
     return visit if visit.token else replace(visit, token=secrets.token_urlsafe(16))
 
 
-async def who(request: Request) -> Visit:
+async def who(request: Request, *, used: bool = True) -> Visit:
     """The visit with its session and user, if it has one. Decides nothing."""
     visit = stranger(request)
     if not visit.token:
         return visit
     async with visit.given.database.connection() as connection:
-        used = request.headers.get("hx-source") not in TIMED
+        used = used and request.headers.get("hx-source") not in TIMED
         found = await sessions.whose(connection, visit.token, used=used)
     return replace(visit, session=found[0], user=found[1]) if found else visit
 

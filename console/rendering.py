@@ -5,9 +5,11 @@ its nonce, the menu, and the filters of `console/shown`. A page may run scripts 
 from another host.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -47,6 +49,11 @@ def html(visit: Visit, template: str, **values: object) -> str:
     """The text of a page."""
     seen = {"v": visit, "nonce": visit.nonce, "now": visit.now, "zone": visit.zone, "menu": menu_of(visit)}
     return _templates.get_template(template).render(seen, said=visit.said(), **values)
+
+
+def part(template: str, now: datetime, zone: ZoneInfo, **values: object) -> str:
+    """A part of a page that is about nobody: no visit, no key, no nonce."""
+    return _templates.get_template(template).render(now=now, zone=zone, **values)
 
 
 def page(visit: Visit, template: str, status: int = 200, **values: object) -> Response:

@@ -26,6 +26,9 @@ SLOW_SECONDS: Final = 1.0
 
 ADDED_HEADERS: Final = "postlane.headers"
 """Key in the ASGI scope of header pairs that go onto whatever this request is answered with."""
+LASTS: Final = "postlane.lasts"
+"""Key in the ASGI scope of an answer that goes on until its client leaves: how long is no figure, and when the process
+ends (`web/protocol`) nobody waits for it."""
 _REQUEST_ID: Final = "postlane.request_id"
 GONE: Final = 499
 """What nginx counts when the client left before the answer. Nobody reads it."""
@@ -108,7 +111,7 @@ class Edge:
             _log.error("request_crashed", request_id=request_id(scope), route=_route(scope, endpoint), exc_info=error)
             if not status:
                 await self._manners.answer_bug(request_id(scope))(scope, receive, watched)
-        seconds = time.perf_counter() - started
+        seconds = 0.0 if scope.get(LASTS) else time.perf_counter() - started
         self._count(scope["method"], _route(scope, endpoint), status, seconds)
         if self._note is not None:
             self._note(scope, status, seconds, answer or b"")

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from web.connections import ConnectionLimits, Connections
+from web.edge import LASTS
 
 HEAD_BYTES: Final = 64 * 1024
 BODY_BYTES_A_SECOND: Final = 16 * 1024
@@ -90,6 +91,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._refuse(408)
+
+    def shutdown(self) -> None:
+        """The process ends; an answer that goes on until its client leaves ends with it."""
+        super().shutdown()
+        if not self._answered and self.cycle.scope.get(LASTS):
+            self.transport.close()
 
     @property
     def _answered(self) -> bool:

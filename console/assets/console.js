@@ -84,6 +84,22 @@
     document.getElementById("blind")?.remove();
   });
 
+  // A part that is told what is new by a stream asks by itself when the stream is silent: every look at it is one of
+  // those that keep no session alive.
+  const SILENT = 20000;
+  const heard = new WeakMap();
+  document.addEventListener("htmx:sse:after:message", () => {
+    for (const part of document.querySelectorAll("[data-poll]")) heard.set(part, Date.now());
+  });
+  setInterval(() => {
+    for (const part of document.querySelectorAll("[data-poll]")) {
+      if (!heard.has(part)) heard.set(part, Date.now());
+      if (document.hidden || Date.now() - heard.get(part) < SILENT) continue;
+      heard.set(part, Date.now());
+      part.dispatchEvent(new CustomEvent("stale"));
+    }
+  }, 5000);
+
   // What only a script can do is shown only with one.
   const ready = (root) => {
     for (const copy of root.querySelectorAll("[data-copy][hidden]")) copy.hidden = !navigator.clipboard;

@@ -33,9 +33,27 @@ NEWEST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What somebody may see of it. Whoever has the same one sees the same."""
+
+    zone: ZoneInfo
+    applications: tuple[UUID, ...] = ()
+    machine: bool = False
+    mail: bool = False
+    campaigns: bool = False
+
+
+def view_of(visit: Visit) -> View:
+    """That of who visits."""
+    may = visit.may
+    return View(visit.zone, visit.applications, may(Right.MACHINE_SEE), may(Right.MAIL_SEE), may(Right.CAMPAIGNS_SEE))
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """One picture."""
 
+    view: View
     since: datetime
     hours: Sequence[tuple[datetime, Tally]]
     now: Tally
@@ -68,31 +86,30 @@ class Overview:
         return [one for one in self.ips if one.state in ("paused", "unusable")]
 
 
-async def overview(connection: Connection, visit: Visit) -> Overview:
-    """What this person may see of it."""
-    until = visit.now
+async def overview(connection: Connection, view: View, until: datetime) -> Overview:
+    """What belongs to this view of it."""
     since = (until - timedelta(hours=HOURS - 1)).replace(minute=0, second=0, microsecond=0)
-    mine = visit.applications
-    by_hour = await figures.ask(connection, Question(since, until, visit.zone, "hour", applications=mine, now=until))
+    mine = view.applications
+    by_hour = await figures.ask(connection, Question(since, until, view.zone, "hour", applications=mine, now=until))
     before = await figures.ask(
-        connection, Question(since - timedelta(hours=HOURS), since, visit.zone, applications=mine, now=until)
+        connection, Question(since - timedelta(hours=HOURS), since, view.zone, applications=mine, now=until)
     )
     lanes = await figures.ask(
-        connection, Question(since, until, visit.zone, group=("stream",), applications=mine, now=until)
+        connection, Question(since, until, view.zone, group=("stream",), applications=mine, now=until)
     )
-    machine, mail = visit.may(Right.MACHINE_SEE), visit.may(Right.MAIL_SEE)
     return Overview(
+        view=view,
         since=since,
-        hours=_hours(by_hour, since, visit.zone),
+        hours=_hours(by_hour, since, view.zone),
         now=by_hour.totals,
         before=before.totals,
         lanes={row.keys[0]: row.tally for row in lanes.rows},
-        overdue=await evidence.overdue(connection) if machine else {},
-        newest=await search.find(connection, Filter(applications=mine, limit=NEWEST)) if mail else [],
-        alarms=await alarm_table.open_alarms(connection) if machine else [],
-        ips=await ip_statuses(connection) if machine else [],
-        campaigns=await _campaigns(connection, visit, mine) if visit.may(Right.CAMPAIGNS_SEE) else [],
-        queue=await search.standing(connection) if machine else None,
+        overdue=await evidence.overdue(connection) if view.machine else {},
+        newest=await search.find(connection, Filter(applications=mine, limit=NEWEST)) if view.mail else [],
+        alarms=await alarm_table.open_alarms(connection) if view.machine else [],
+        ips=await ip_statuses(connection) if view.machine else [],
+        campaigns=await _campaigns(connection, mine) if view.campaigns else [],
+        queue=await search.standing(connection) if view.machine else None,
         has_applications=bool(await accounts.applications(connection)),
     )
 
@@ -104,7 +121,7 @@ def _hours(answer: Answer, since: datetime, zone: ZoneInfo) -> list[tuple[dateti
     return [(hour, known.get(hour, Tally())) for hour in hours]
 
 
-async def _campaigns(connection: Connection, visit: Visit, mine: Sequence[UUID]) -> list[Campaign]:
+async def _campaigns(connection: Connection, mine: Sequence[UUID]) -> list[Campaign]:
     wanted = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.STOPPED, CampaignState.SCHEDULED)
     found = await campaign_table.in_states(connection, wanted)
     return [one for one in found if not mine or one.application_id in mine]

@@ -19,7 +19,7 @@ from store.database import Database
 from tests import browser
 from tests.browser import Page
 from tests.integration.api.account import make_account
-from tests.integration.messages.emails import make_partitions, new_email, store
+from tests.integration.messages.emails import execute, make_partitions, new_email, store
 from web.server import config_of
 
 pytestmark = [
@@ -115,6 +115,16 @@ async def test_pages_refresh_their_parts_and_break_no_policy(address: str, link:
         await page.value("window.fetch = window.kept; 0")
         await page.call("Input.insertText", text="@example.com")
         await page.until("document.getElementById('blind') === null")
+
+
+async def test_the_overview_is_told_what_is_new(address: str, link: str, database: Database, tmp_path: Path) -> None:
+    async with browser.browsing(tmp_path / "profile", scripts=True) as page:
+        await page.open(address + link)
+        await page.click("button", "Open the console")
+        assert "new@example.com" not in await page.text()
+        await execute(database, "UPDATE messages SET recipient = 'new@example.com' WHERE recipient = 'ann@example.com'")
+        await page.until("document.getElementById('live').innerText.includes('new@example.com')")
+        assert page.said == [], "what the browser complained about"
 
 
 async def test_pages_fit_every_width_in_light_and_dark(address: str, link: str, tmp_path: Path) -> None:
