@@ -142,7 +142,10 @@ INSERT INTO seeds (id, address, provider, host, port, tls, login, sealed_passwor
 VALUES (gen_random_uuid(), 'our.long.name.at.gmail@gmail.com', 'gmail', 'imap.gmail.com', 993, 'tls', 'us', '',
   'news@shop.example', 'marketing', 360, %s)
 """
-_PROCESS: Final = "INSERT INTO heartbeats (id, name, host, pid, version) VALUES (gen_random_uuid(), 'api', %s, 7, %s)"
+_PROCESS: Final = """
+INSERT INTO heartbeats (id, name, host, pid, version, seen_at)
+VALUES (gen_random_uuid(), 'api', %s, 7, %s, now() + interval '1 hour')
+"""
 _CAME_BACK: Final = "INSERT INTO inbound_mail (id, envelope_to, raw, result) VALUES (%s, 'b@x.example', %s, 'unread')"
 
 
