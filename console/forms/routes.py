@@ -70,7 +70,7 @@ async def create(visit: Visiting) -> Response:
         async with visit.given.database.transaction() as connection:
             owner = (await chosen(connection, visit)).chosen
             made = await forms.create(connection, owner, wanted)
-            await visit.note(connection, Audit("form.create", str(made.id), None, _values(made.facts), owner))
+            await visit.note(connection, Audit("form.create", made.facts.name, None, _values(made.facts), owner))
     except Refused as error:
         return await _edit(visit, None, error)
     return visit.go(f"/forms/{made.id}", f"{made.facts.name} is there: put it on your page, or link to its own.")
@@ -109,7 +109,7 @@ async def update(form_id: UUID, visit: Visiting) -> Response:
             language = language_of(visit, was.facts)
             now = await forms.update(connection, was.application_id, form_id, facts(visit, was.facts, language))
             before, after = _values(was.facts), _values(now.facts)
-            await visit.note(connection, Audit("form.update", str(form_id), before, after, was.application_id))
+            await visit.note(connection, Audit("form.update", now.facts.name, before, after, was.application_id))
     except Refused as error:
         if error.kind == "not_found":
             raise
@@ -124,7 +124,8 @@ async def delete(form_id: UUID, visit: Visiting) -> Response:
     async with visit.given.database.transaction() as connection:
         gone, _ = await _the_one(connection, visit, form_id)
         await forms.delete(connection, gone.application_id, form_id)
-        await visit.note(connection, Audit("form.delete", str(form_id), _values(gone.facts), None, gone.application_id))
+        before = _values(gone.facts)
+        await visit.note(connection, Audit("form.delete", gone.facts.name, before, None, gone.application_id))
     return visit.go(f"/forms?application={gone.application_id}", f"{gone.facts.name} takes nobody more.")
 
 

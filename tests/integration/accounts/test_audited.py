@@ -39,7 +39,7 @@ UNAUDITED: Final = {
     ),
     **dict.fromkeys(
         ("application_events", "application_use", "campaign_clicks", "campaign_news", "campaign_recipients",
-         "campaign_tallies", "count_deltas", "engagement_segments",
+         "campaign_tallies", "count_deltas", "engagement_segments", "heartbeats",
          "outcome_counts", "provider_figures", "report_days", "report_hours",
          "report_keys", "report_kinds", "report_lines", "report_marks", "report_series", "report_tags",
          "report_totals", "reputation_imports", "warmup_days"),
