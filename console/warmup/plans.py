@@ -17,12 +17,12 @@ from accounts.roles import Right
 from console.charts import Lines
 from console.guard import ConsoleRoute, needs
 from console.rendering import page
-from console.sites import providers_of
 from console.visit import Visit, Visiting
 from console.warmup import drafts, words
 from console.warmup.drafts import Draft
 from console.warmup.trying import DAYS, projected, shares
 from core.refusal import Refused
+from mta.from_settings import providers_of
 from pools import ips
 from store.database import Connection
 from warmup import library, status
