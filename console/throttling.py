@@ -15,6 +15,8 @@ OF_CLIENT: Final = 30
 OF_ACCOUNT: Final = 10
 """From browsers that it does not know, all together."""
 OF_BROWSER: Final = 10
+OF_PROVIDER: Final = 300
+"""Ways to a provider and back, which knows how to keep guesses away; an office behind one address has a morning."""
 
 
 class Attempts:
@@ -24,6 +26,7 @@ class Attempts:
         self._clients = RateWindow(OF_CLIENT, _SECONDS)
         self._accounts = RateWindow(OF_ACCOUNT, _SECONDS)
         self._browsers = RateWindow(OF_BROWSER, _SECONDS)
+        self._elsewhere = RateWindow(OF_PROVIDER, _SECONDS)
         self._told = RateWindow(1, _SECONDS)
 
     def may(self, client: str, email: str, browser: str) -> bool:
@@ -34,8 +37,8 @@ class Attempts:
         return self._clients.count(client) and self._accounts.count(_folded(email))
 
     def comes(self, client: str) -> bool:
-        """Note that somebody begins a sign-in elsewhere; False when it is one too many."""
-        return self._clients.count(client)
+        """Note that somebody goes to a provider, or comes back; False when it is one too many."""
+        return self._elsewhere.count(client)
 
     def tell(self, account: str) -> bool:
         """Whether it is time to say (again) that there were too many attempts for this account."""

@@ -87,6 +87,8 @@ async def _came_back(visit: Visit, provider: "OpenIdProvider") -> Response:
     begun = _read(visit, visit.cookies.read(visit.request, COOKIE))
     if begun is None or not hmac.compare_digest(begun.asked.state.encode(), visit.asked("state").encode()):
         return again(visit, STALE, 400)
+    if not visit.given.attempts.comes(client_of(visit.ip)):  # one state may be brought with many codes
+        return again(visit, work.TOO_MANY, 429)
     visit = replace(visit, form={"next": [begun.back], "browser_zone": [begun.zone]})
     if visit.asked("error"):
         return again(visit, f"The provider did not let you in: {visit.asked('error', 100)}.", 403)

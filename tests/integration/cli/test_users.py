@@ -33,6 +33,7 @@ def test_users_are_listed_changed_disabled_and_let_in_again(postlane: Postlane) 
     assert postlane("console", "link", "bob@acme.example").code == "disabled"
     assert postlane("users", "enable", "bob@acme.example").out["state"] == "invited"
     assert postlane("users", "reset", "bob@acme.example", "--code").out["purpose"] == "password"
+    assert postlane("users", "unlink", "bob@acme.example").code == "not_found"
     assert postlane("users", "disable", "ada@acme.example", "--yes").code == "last_admin"
     assert postlane("users", "change", "eve@acme.example", "--role", "viewer").code == "not_found"
     assert postlane("users", "create", "bad", "--role", "viewer").code == "invalid"

@@ -16,6 +16,7 @@ from joserfc.jwk import OctKey, RSAKey
 from accounts import identities, sign_in_links, users
 from accounts.roles import Role
 from accounts.sign_in_links import Purpose
+from console import throttling
 from core.clock import SystemClock
 from core.settings import Settings
 from store.database import Database
@@ -360,6 +361,21 @@ async def test_without_passwords_a_link_lets_its_owner_in(
     assert await _inside(anybody)
 
 
+async def test_a_client_that_goes_to_and_fro_is_stopped(
+    admin: Person, anybody: Person, app: FastAPI, provider: Provider
+) -> None:
+    _, state = provider.authorize(await _begin(anybody))
+    kept = anybody.http.cookies["__Host-postlane_openid"]
+    for _ in range(throttling.OF_PROVIDER - 1):
+        assert app.state.deps.attempts.comes("203.0.113.9")
+
+    anybody.http.cookies.clear()
+    anybody.http.cookies.set("__Host-postlane_openid", kept)
+    assert (await _back(anybody, "a guess", state)).status_code == 429
+    assert (await anybody.get("/sign-in/openid")).status_code == 429
+    assert provider.asked["token"] == 0
+
+
 async def test_without_a_provider_there_is_no_way_to_one(anybody: Person, app: FastAPI) -> None:
     app.state.deps = replace(app.state.deps, openid=None)
 
@@ -372,9 +388,14 @@ async def test_an_identity_is_forgotten_for_the_next_one(
 ) -> None:
     assert admin.user is not None
     assert (await _come(anybody, provider)).status_code == 303
-    async with database.transaction() as connection:
+    async with database.connection() as connection:
         assert await identities.issuer_of(connection, admin.user.id) == provider.issuer
-        assert await identities.forget(connection, admin.user) == provider.issuer
+    at = f"/users/{admin.user.id}/unlink"
+    assert "Forget how ada@acme.example signs in?" in (await admin.get(f"/users?open={admin.user.id}")).text
+    assert (await admin.post(at)).status_code == 303
+    assert (await admin.post(at)).status_code == 404
+    told = await rows(database, "SELECT before FROM audit_log WHERE action = 'user.unlink'")
+    assert told == [({"provider": provider.issuer},)]
     anybody.http.cookies.clear()
 
     assert (await _come(anybody, provider, sub="user-2")).status_code == 303
