@@ -283,7 +283,7 @@ def _about_keys(domain: Domain) -> Iterator[str]:
     """What stands around those that sign."""
     if domain.coming:
         yield (
-            "New keys are coming. Publish the records named dkim_…_coming and leave the others: mail is signed with"
+            "New keys are coming. Publish the records that end in _coming and leave the others: mail is signed with"
             " the new keys as soon as `postlane domains verify` finds them."
         )
     for key in domain.retired:

@@ -205,7 +205,7 @@ async def _one(
     records = records_of(domain, settings.hostname, settings.public_name)
     return page(
         visit, "domains/one.html", 422 if error else 200, domain=domain, words=words, error=error,
-        records=[one for one in records if not words.is_coming(one)],
+        records=words.wrong_first(records, domain),
         coming=[one for one in records if words.is_coming(one)],
         answered=words.what_to_publish(domain, records), owner=names.get(domain.application_id, ""),
         rotation=rotation, found=found, guides=guides(domain.name, settings.hostname), settings=settings,

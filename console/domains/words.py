@@ -63,6 +63,12 @@ def is_coming(record: DnsRecord) -> bool:
     return record.kind in COMING.values()
 
 
+def wrong_first(records: Sequence[DnsRecord], domain: Domain) -> list[DnsRecord]:
+    """Those of the keys that sign; what is to be done stands above what is done."""
+    asked = [record for record in records if not is_coming(record)]
+    return sorted(asked, key=lambda record: status_of(record, domain) == "verified")
+
+
 def what_to_publish(domain: Domain, records: Sequence[DnsRecord]) -> str:
     """The answer of the page: what is missing in DNS, and what that means for mail."""
     asked = [record for record in records if not is_coming(record)]
@@ -74,8 +80,16 @@ def what_to_publish(domain: Domain, records: Sequence[DnsRecord]) -> str:
             f"{plural(len(asked), 'record')}, and nobody has looked for them yet."
             f" Mail from {domain.name} is refused until the {needed} required ones are found."
         )
+    if silent and not wrong:
+        return f"{_silence(domain, silent, len(asked))}{_keys(domain)}"
     told = f" No name server answered for {silent}." if silent else ""
     return f"{_standing(domain, asked, wrong)}{told}{_keys(domain)}"
+
+
+def _silence(domain: Domain, silent: int, of: int) -> str:
+    meanwhile = "leaves as before" if domain.status == "verified" else "is refused until the required ones are found"
+    told = f"No name server answered for {silent} of {of} records, and none is known to be missing."
+    return f"{told} Mail from {domain.name} {meanwhile}."
 
 
 def _standing(domain: Domain, asked: Sequence[DnsRecord], wrong: Sequence[DnsRecord]) -> str:
@@ -89,7 +103,7 @@ def _standing(domain: Domain, asked: Sequence[DnsRecord], wrong: Sequence[DnsRec
     if domain.status == "verified":
         return f"{counted}. Mail from {domain.name} still leaves; it stops when the next look finds the same."
     if domain.status == "temporary_failure":
-        return f"{counted} that were there before. Mail from {domain.name} is refused until they are back."
+        return f"{counted} now. Mail from {domain.name} is refused until the required ones are back."
     unsigned = any(record.kind is _K.DKIM_RSA for record in wrong)
     meanwhile = "is not signed yet, and refused" if unsigned else "is refused"
     return f"{counted}; mail from {domain.name} {meanwhile} until the required ones are there."
