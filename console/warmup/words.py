@@ -74,7 +74,8 @@ def at_day(day: int, rows: Sequence[Row]) -> str:
     if not told:
         return f"On day {day} nothing leaves through it."
     more = f" and {plural(len(told) - 4, 'provider')} more" if len(told) > 4 else ""
-    return f"On day {day} it sends {', '.join(told[:4])}{more}."
+    free = ", with no caps any more," if all(row.cap is None for row in rows) else ""
+    return f"On day {day}{free} it sends {', '.join(told[:4])}{more}."
 
 
 def tracks(plan: Plan) -> list[str]:

@@ -18,7 +18,7 @@ from console.overview.words import is_mail_flowing
 from console.pools.routes import right_size
 from console.providers.treating import Treatment, worse_since
 from console.providers.words import how_all
-from console.warmup.words import shorter
+from console.warmup.words import at_day, shorter
 from core.ids import uuid7
 from core.queues import Lane
 from messages.search import COUNTED, Standing
@@ -26,6 +26,7 @@ from pools.administration import PoolRow
 from pools.advice import Advice
 from store.tally import Tally
 from warmup.presets import preset
+from warmup.simulate import Row
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -94,6 +95,17 @@ def test_a_line_of_the_audit_log_is_words_and_leads_to_what_was_changed() -> Non
     assert leads("suppression.add", "7") == ""
     assert said("ip.pause") == "IP: pause"
     assert (leads("ip.pause", "203.0.113.5"), leads("ip.pause", "7 ips")) == ("/ips/203.0.113.5", "")
+
+
+def test_a_day_of_a_plan_says_what_leaves_to_whom() -> None:
+    def row(provider: str, warming: int, cap: int | None) -> Row:
+        return Row(12, provider, 3, 3, cap, 9_000, warming, 0, 0, "")
+
+    assert at_day(12, [row("gmail", 2_400, 2_400), row("*", 30, 40)]) == (
+        "On day 12 it sends 2,400 to gmail, 30 to all others."
+    )
+    assert at_day(12, [row("gmail", 5_000, None)]) == "On day 12, with no caps any more, it sends 5,000 to gmail."
+    assert at_day(12, [row("gmail", 0, 5)]) == "On day 12 nothing leaves through it."
 
 
 def test_rows_that_changed_beside_another_one_are_lines_of_their_own() -> None:
