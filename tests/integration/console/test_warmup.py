@@ -60,7 +60,7 @@ async def test_a_plan_is_made_looked_at_changed_copied_and_deleted(
     assert "postlane warmup plans create" in plans
     copied = (await admin.get("/warmup/plans/new?copy=linear-45")).text
     assert 'name="name" type="text" value="my-linear-45"' in copied
-    assert copied.count('<tr><th scope="row">') == 45
+    assert copied.partition('class="scroll stages"')[2].count('<tr><th scope="row">') == 45
     assert "Keep this plan" not in (await viewer.get("/warmup/plans/new")).text
 
     at, fields = "/warmup/plans", {"name": "careful", "stages": "200\n1,000\r\n 5000\n\n", "weight-gmail": "50 %"}
