@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from audience import properties, segments, topics
-from campaigns import contents, feed, repository, retrying, showing, speaking, tallies, windows
+from campaigns import contents, feed, repository, retrying, showing, sources, speaking, tallies, windows
 from campaigns.archive import Archive
 from campaigns.following import Follow, Whom, repeated
 from campaigns.model import MAX_NAME, Campaign, Draft, Words
@@ -24,6 +24,8 @@ from core.queues import Lane
 from core.refusal import Refused, conflict, invalid, not_found
 from messages import halted
 from store.database import Connection
+from templates import service
+from templates.model import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,26 @@ def _differing(before: Draft | Words, wanted: Draft | Words) -> dict[str, Any]:
     return {name: getattr(wanted, name) for name in names if getattr(wanted, name) != getattr(before, name)}
 
 
+async def follow(connection: Connection, source: Template) -> None:
+    """The draft that is written from a template says what the template says. Raises Refused: it has begun."""
+    assert source.campaign_id is not None, "it belongs to a campaign"
+    known = await as_it_is(connection, await repository.get(connection, source.application_id, source.campaign_id))
+    said = await sources.words_of(connection, source)
+    draft = draft_of(known)
+    words = replace(draft.words, html=said.html, text=said.text)
+    await update(connection, known, replace(draft, words=words, languages=said.languages))
+
+
 async def start(connection: Connection, known: Campaign) -> Campaign:
     """Send it now. Its words are fixed here, its audience a moment later."""
-    known = await _as_it_is(connection, known)
+    known = await as_it_is(connection, known)
     await _fix_words(connection, known)
     return await repository.move(connection, known, Act.START)
 
 
 async def schedule(connection: Connection, known: Campaign, at: datetime | None, now: datetime) -> Campaign:
     """Send it at an instant, or at the local time that its plan has (`at` is None then)."""
-    known = await _as_it_is(connection, known)
+    known = await as_it_is(connection, known)
     if at is None and known.plan.local is None:
         raise invalid("scheduled_at", "it needs an instant, or a local time in its plan")
     begins = known.plan.begins(at)
@@ -145,7 +157,9 @@ async def duplicate(connection: Connection, known: Campaign, name: str | None = 
     """A new draft with the same words."""
     copied = (name if name is not None else f"{known.name} (copy)" if known.name else "")[:MAX_NAME]
     draft = replace(draft_of(known), name=copied)
-    return await repository.insert(connection, known.application_id, draft, capture=known.capture)
+    made = await repository.insert(connection, known.application_id, draft, capture=known.capture)
+    await sources.copy(connection, known, made)
+    return made
 
 
 async def again(connection: Connection, known: Campaign, whom: Whom, name: str | None = None) -> Campaign:
@@ -164,7 +178,9 @@ async def again(connection: Connection, known: Campaign, whom: Whom, name: str |
     draft = replace(
         draft_of(known), words=words, name=called, plan=when, experiment=tested, follow=Follow(known.id, whom)
     )
-    return await repository.insert(connection, known.application_id, draft, capture=known.capture)
+    made = await repository.insert(connection, known.application_id, draft, capture=known.capture)
+    await sources.copy(connection, known, made)
+    return made
 
 
 async def _saw_opens(connection: Connection, known: Campaign) -> bool:
@@ -200,6 +216,7 @@ async def remove(connection: Connection, known: Campaign) -> None:
     if any(open_rows.get(known.id, {}).get(state, 0) for state in OPEN):
         raise conflict("some of its mail has not ended yet", "Ask again in a moment.")
     await repository.delete(connection, known)
+    await service.forget_campaign(connection, known.id)
 
 
 async def _refuse_if_repeated(connection: Connection, known: Campaign) -> None:
@@ -244,7 +261,7 @@ async def _check(connection: Connection, application_id: UUID, draft: Draft, *, 
     speaking.check(draft)
 
 
-async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
+async def as_it_is(connection: Connection, known: Campaign) -> Campaign:
     """As it stands, and stays to the end of the transaction: what is sent is what was written last."""
     await repository.hold(connection, known.id, *CampaignState)
     return await repository.get(connection, known.application_id, known.id)

@@ -24,7 +24,7 @@ from console.deps import deps
 from console.visit import SCOPE, Visit
 from core.logs import get_logger
 from core.refusal import not_found
-from web.forms import LARGEST, read_form
+from web.forms import LARGEST, read_with_files
 
 _log = get_logger(__name__)
 
@@ -161,11 +161,12 @@ def _say_that_it_has_no_name() -> None:
 
 
 async def _with_form(visit: Visit, size: int) -> Visit:
-    form = await read_form(visit.request, size)
+    form, files = await read_with_files(visit.request, size)
     brought = (form.get(KEY_FIELD) or ("",))[0]
     if not visit.token or not hmac.compare_digest(brought.encode(), visit.form_key.encode()):
         raise NotFromHere
-    return replace(visit, form={name: [one.replace("\0", "") for one in values] for name, values in form.items()})
+    clean = {name: [one.replace("\0", "") for one in values] for name, values in form.items()}
+    return replace(visit, form=clean, files=files)
 
 
 def _from_here(request: Request, own: str) -> bool:

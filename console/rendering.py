@@ -41,7 +41,7 @@ BASE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none
 _POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types htmx"
+    "require-trusted-types-for 'script'; trusted-types {trusted}"
 )
 
 
@@ -56,10 +56,10 @@ def part(template: str, now: datetime, zone: ZoneInfo, **values: object) -> str:
     return _templates.get_template(template).render(now=now, zone=zone, **values)
 
 
-def page(visit: Visit, template: str, status: int = 200, **values: object) -> Response:
-    """A page."""
+def page(visit: Visit, template: str, status: int = 200, *, trusted: str = "htmx", **values: object) -> Response:
+    """A page. `trusted`: the Trusted Types policies that its scripts may make."""
     answer = Response(html(visit, template, **values), status, media_type="text/html")
-    answer.headers["content-security-policy"] = _POLICY.format(nonce=visit.nonce)
+    answer.headers["content-security-policy"] = _POLICY.format(nonce=visit.nonce, trusted=trusted)
     # With `no-referrer` a browser would not say either that a form came from a page of ours.
     answer.headers["referrer-policy"] = "same-origin"
     if not visit.cookies.read(visit.request, SESSION):

@@ -1,6 +1,7 @@
 """One request of somebody, and what they may do. What a route is given, and what a page is rendered for."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final
@@ -19,6 +20,7 @@ from console.deps import Deps
 from core.refusal import not_found
 from store.database import Connection
 from web.forms import Form, one
+from web.multipart import Part
 
 SCOPE: Final = "postlane.visit"
 """Key in the ASGI scope, set by `console/guard`."""
@@ -37,6 +39,8 @@ class Visit:
     session: Session | None = None
     user: User | None = None
     form: Form = field(default_factory=dict)
+    files: Mapping[str, Part] = field(default_factory=dict)
+    """What was sent along with the form."""
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     @property

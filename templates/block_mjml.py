@@ -27,7 +27,7 @@ def whole(document: Document, inside: str) -> str:
         f'<mj-all font-family="{look.font_family}" /><mj-text font-size="16px" line-height="1.5" '
         f'color="{look.text_color}" padding="8px 24px" /><mj-section padding="0" /><mj-image padding="8px 24px" />'
         f'<mj-button font-size="16px" padding="12px 24px" inner-padding="12px 28px" />'
-        f"</mj-attributes><mj-style>a {{color:{look.link_color}}}</mj-style></mj-head>"
+        f"</mj-attributes><mj-style>a {{color:{look.link_color}}} p {{margin:0 0 12px}}</mj-style></mj-head>"
         f'<mj-body width="{look.width}px" background-color="{look.background_color}">\n{inside}\n</mj-body></mjml>'
     )
 
@@ -65,6 +65,8 @@ def _parts(block: Block, look: Look) -> Iterator[str]:
             yield f'<mj-text align="{block.align}"{size}{colour}>{block.html or _paragraphs(block.text)}</mj-text>'
         case blocks.Button():
             yield _button(block.text, block.href, block.align, block.button_color or look.button_color, block)
+        case blocks.Image(src=""):  # not chosen yet
+            pass
         case blocks.Image():
             yield _image(block.src, block.alt, block.href, block.align, block.width)
         case blocks.Divider():

@@ -8,17 +8,30 @@
 may have `show_if`, a condition, and `repeat`, such as `item in items`.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from templates.faults import Fault, SourceError
 
 MAX_BLOCKS = 200
 MAX_COLUMNS = 4
 
+_RUNS: Final = re.compile(r"(?:javascript|vbscript|data):", re.IGNORECASE)
+_UNSEEN: Final = re.compile("[\x00-\x20\x7f-\xa0]+")
+
+
+def _leading_on(address: str) -> str:
+    """An address that runs nothing where somebody clicks. Browsers read over blanks and line breaks in it."""
+    if _RUNS.match(_UNSEEN.sub("", address)):
+        raise ValueError("a link begins with https://, http://, mailto: or tel:")
+    return address
+
+
 _Text = Annotated[str, StringConstraints(max_length=20_000)]
 _Line = Annotated[str, StringConstraints(max_length=2_000)]
+_Link = Annotated[_Line, AfterValidator(_leading_on)]
 _Colour = Annotated[str, StringConstraints(pattern=r"^(#[0-9A-Fa-f]{3,8}|[a-zA-Z]{3,20}|\{\{[^{}]{1,200}\}\})$")]
 _Condition = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^{}%\n]+$")]
 _Repeat = Annotated[str, StringConstraints(max_length=200, pattern=r"^[A-Za-z_]\w* in [A-Za-z_][\w.]*$")]
@@ -67,7 +80,7 @@ class Button(Block):
 
     type: Literal["button"]
     text: _Line
-    href: _Line
+    href: _Link
     align: _Align = "center"
     button_color: _Colour | None = None
     color: _Colour | None = None
@@ -80,7 +93,7 @@ class Image(Block):
     type: Literal["image"]
     src: _Line
     alt: _Line = ""
-    href: _Line = ""
+    href: _Link = ""
     align: _Align = "center"
     width: Annotated[int, Field(ge=1, le=1200)] | None = None
 
@@ -104,7 +117,7 @@ class SocialLink(_Part):
     """A page of the sender somewhere else."""
 
     name: _Line
-    href: _Line
+    href: _Link
     icon: _Line = ""
     """Address of an image; without one the name is shown. No icon comes from another server by itself."""
 
@@ -126,7 +139,7 @@ class Product(Block):
     alt: _Line = ""
     text: _Text = ""
     price: _Line = ""
-    href: _Line = ""
+    href: _Link = ""
     button: _Line = ""
     """Text of the button; without one there is none."""
 
@@ -217,7 +230,7 @@ def _fault(problem: Any) -> Fault:
         where += f"[{part}]" if isinstance(part, int) else ("." if where else "") + str(part)
     for kind in _KINDS:
         where = where.replace(f".{kind}.", ".").removesuffix(f".{kind}")
-    message = str(problem["msg"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "union_tag_invalid":
         message = f"there is no block of type {problem['ctx']['tag'][:40]!r}; there are {', '.join(_KINDS)}"
     elif problem["type"] == "extra_forbidden":

@@ -48,6 +48,11 @@ class Image:
         return f"{PATH}{self.hash}.{self.type.ending}"
 
 
+def below(public_url: str) -> str:
+    """Where all images are: below this address; "" where there are no public pages."""
+    return f"{public_url.rstrip('/')}{PATH}" if public_url else ""
+
+
 async def add(connection: Connection, application_id: UUID, name: str, data: bytes, most: int) -> tuple[Image, bool]:
     """The image, and whether it is new: the same content is stored once. `most` is the bytes that an application may
     have. Raises Refused."""

@@ -67,6 +67,12 @@ class Template:
     published_id: UUID | None
     draft_id: UUID | None
     """The version that is worked on; None while the published one is the newest."""
+    revision: int = 0
+    """How often it was written: whoever changes it can say which one they saw."""
+    step: int = 0
+    """Which of its steps the draft is at (`templates/steps`)."""
+    campaign_id: UUID | None = None
+    """Whose content it is alone: such a one is in no list."""
 
 
 @dataclass(frozen=True, slots=True)

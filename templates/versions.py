@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,6 +37,26 @@ async def read(connection: Connection, version_ids: Sequence[UUID]) -> dict[UUID
         languages.setdefault(version_id, []).append(row)
     cursor = await connection.execute(_READ, [list(version_ids)])
     return {row[0]: _version(row, languages.get(row[0], [])) for row in await cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version in the list of all of a template's."""
+
+    id: UUID
+    number: int
+    created_at: datetime
+    published_at: datetime | None
+
+
+async def numbers(connection: Connection, template_id: UUID, most: int) -> list[Listed]:
+    """The newest versions, without what is written in them."""
+    cursor = await connection.execute(
+        "SELECT id, number, created_at, published_at FROM template_versions WHERE template_id = %s"
+        " ORDER BY number DESC LIMIT %s",
+        [template_id, most],
+    )
+    return [Listed(*row) for row in await cursor.fetchall()]
 
 
 async def write(connection: Connection, template_id: UUID, writing: Writing, draft_id: UUID | None) -> UUID:
@@ -80,7 +102,9 @@ async def built_of(connection: Connection, template_id: UUID, writing: Writing) 
             built[language] = await asyncio.to_thread(build, source, around)  # up to a second of processor time
         except SourceError as error:
             place = f"languages.{language}." if language != DEFAULT else ""
-            raise Refused("invalid", str(error), f"{place}{source.kind.value}") from None
+            raise Refused(
+                "invalid", str(error), f"{place}{source.kind.value}"
+            ) from error  # with the line of each fault
     return built
 
 

@@ -12,6 +12,7 @@ from fastapi import Request
 
 from mta.report_parts import read_parts
 from web.bodies import read_body
+from web.multipart import Part, read_multipart
 
 LARGEST: Final = 32 * 1024
 """Bytes: 200 topics and an address."""
@@ -32,6 +33,16 @@ async def read_form(request: Request, limit: int = LARGEST) -> Form:
         return parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError:  # not UTF-8, or too many fields
         return {}
+
+
+async def read_with_files(request: Request, limit: int = LARGEST) -> tuple[Form, Mapping[str, Part]]:
+    """The same, and the files that came along, byte for byte, by their fields. Raises BodyTooLargeError."""
+    kind = request.headers.get("content-type", "")
+    if not kind.lower().startswith("multipart/form-data"):
+        return await read_form(request, limit), {}
+    parts = read_multipart(kind, await read_body(request, limit))
+    files = {name: part for name, part in parts.items() if part.filename}
+    return {name: [part.body.decode("utf-8", "replace")] for name, part in parts.items() if name not in files}, files
 
 
 def one(form: Form, name: str) -> str:

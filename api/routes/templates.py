@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from api.auth import FullAccess
 from api.editing_templates import edit_of
@@ -23,6 +23,7 @@ from api.schemas.templates import (
     TemplateList,
     TemplatePreview,
     TemplateReference,
+    TemplateVersionList,
     UpdateTemplate,
 )
 from core.paging import Window
@@ -31,7 +32,7 @@ from templates import service
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.references import deleted, reference
-from web.faces.templates import preview_face, template_answer, template_face
+from web.faces.templates import preview_face, template_answer, template_face, version_face
 from web.paging import listed, window
 
 router = APIRouter(prefix="/templates", tags=["Templates"], route_class=ApplicationRoute)
@@ -79,7 +80,9 @@ async def get_template(template: str, who: FullAccess, given: With) -> Response:
 async def update_template(template: str, body: UpdateTemplate, who: FullAccess, given: With) -> Response:
     """Changes the draft, or begins one. Mail is made of the published version until you publish again."""
     async with given.database.transaction() as connection:
-        found = await service.update(connection, who.application_id, template, edit_of(body))
+        found = await service.update(
+            connection, who.application_id, template, edit_of(body), seen=body.revision, what="by the API"
+        )
     return json_answer(reference("template", found.id))
 
 
@@ -93,6 +96,60 @@ async def publish_template(template: str, who: FullAccess, given: With) -> Respo
     """Makes mail of the draft from now on, within its layout as that is now. A published version never changes."""
     async with given.database.transaction() as connection:
         found = await service.publish(connection, who.application_id, template)
+    return json_answer(reference("template", found.id))
+
+
+@router.post(
+    "/{template}/undo",
+    summary="Undo the last change of a template",
+    response_model=TemplateReference,
+    responses=errors("not_found", "conflict"),
+)
+async def undo_change(template: str, who: FullAccess, given: With) -> Response:
+    """Makes the draft what it was before the last change. The last 50 are kept; 409 when there is none left."""
+    async with given.database.transaction() as connection:
+        found = await service.undo(connection, who.application_id, template)
+    return json_answer(reference("template", found.id))
+
+
+@router.post(
+    "/{template}/redo",
+    summary="Redo the last undone change of a template",
+    response_model=TemplateReference,
+    responses=errors("not_found", "conflict"),
+)
+async def redo_change(template: str, who: FullAccess, given: With) -> Response:
+    """Makes the change again that was undone last. 409 when there is none, or when the draft was changed since."""
+    async with given.database.transaction() as connection:
+        found = await service.redo(connection, who.application_id, template)
+    return json_answer(reference("template", found.id))
+
+
+@router.get(
+    "/{template}/versions",
+    summary="List the versions of a template",
+    response_model=TemplateVersionList,
+    responses=errors("not_found"),
+)
+async def list_versions(template: str, who: FullAccess, given: With) -> Response:
+    """The newest 50 versions, the last one first."""
+    async with given.database.connection() as connection:
+        found = await service.history(connection, who.application_id, template)
+    return json_answer({"object": "list", "has_more": False, "data": [version_face(one) for one in found]})
+
+
+@router.post(
+    "/{template}/versions/{number}/restore",
+    summary="Bring back a version of a template",
+    response_model=TemplateReference,
+    responses=errors("not_found", "conflict"),
+)
+async def restore_version(
+    template: str, number: Annotated[int, Path(ge=1, le=2**31 - 1)], who: FullAccess, given: With
+) -> Response:
+    """Makes the draft what this version said. Mail is made of it once you publish."""
+    async with given.database.transaction() as connection:
+        found = await service.bring_back(connection, who.application_id, template, number)
     return json_answer(reference("template", found.id))
 
 

@@ -72,6 +72,9 @@ class UpdateTemplate(TemplateFacts):
     """What to change; what is left out stays. It goes into the draft."""
 
     name: Annotated[str | None, Absent] = Field(None, description="What people read.")
+    revision: Annotated[int | None, Absent] = Field(
+        None, ge=0, description="The revision that the change was made of: 409 when it is another one by now."
+    )
 
 
 class PreviewTemplate(Strict):
@@ -132,6 +135,7 @@ class TemplateAnswer(TemplateItem, TemplateLanguage):
     needs: list[str] = Field(description="Those without which a mail cannot be made, fallbacks aside.")
     current_version_id: UUID = Field(description="The version that is shown here.")
     has_unpublished_versions: bool = Field(description="Whether it was changed since it was published.")
+    revision: int = Field(description="How often it was written; a change can name it.")
 
 
 class TemplateList(Listed[TemplateItem]):
@@ -143,6 +147,19 @@ class TemplateReference(BaseModel):
 
     object: Literal["template"] = "template"
     id: UUID
+
+
+class TemplateVersionItem(BaseModel):
+    """A version of a template, without its content."""
+
+    id: UUID
+    number: int = Field(description="1 for the first.")
+    created_at: datetime
+    published_at: datetime | None = Field(description="Since when mail is or was made of it; null for a draft.")
+
+
+class TemplateVersionList(Listed[TemplateVersionItem]):
+    """The newest versions, the last one first."""
 
 
 class TemplateDeleted(TemplateReference):

@@ -74,6 +74,23 @@ async def check(tools: Tools, campaign: Campaign) -> Checks:
         _under_way.discard(campaign.application_id)
 
 
+async def reach(tools: Tools, campaign: Campaign) -> People:
+    """How many people it would go to now, of how many. Raises Refused: it has no segment, or that takes too long."""
+    async with tools.database.transaction() as connection:
+        await connection.execute(FOR_A_COUNT)
+        begun, _ = await _begun(connection, campaign)
+        return await audience.counted(connection, begun, ())
+
+
+async def _begun(connection: Connection, campaign: Campaign) -> tuple[Campaign, datetime]:
+    """As if it began now, and when that is."""
+    row = await (await connection.execute(_NOW_AND_TOPIC, [campaign.application_id])).fetchone()
+    assert row is not None, "it has a row"
+    now, default = row
+    begun = replace(campaign, started_at=campaign.started_at or now, topic_id=campaign.topic_id or default)
+    return begun, now
+
+
 async def _checked(tools: Tools, campaign: Campaign) -> Checks:
     async with tools.database.transaction() as connection:
         await connection.execute(FOR_A_COUNT)
@@ -87,10 +104,7 @@ async def _checked(tools: Tools, campaign: Campaign) -> Checks:
 
 
 async def _read(connection: Connection, tools: Tools, campaign: Campaign) -> _Read:
-    row = await (await connection.execute(_NOW_AND_TOPIC, [campaign.application_id])).fetchone()
-    assert row is not None, "it has a row"
-    now, default = row
-    begun = replace(campaign, started_at=campaign.started_at or now, topic_id=campaign.topic_id or default)
+    begun, now = await _begun(connection, campaign)
     findings = [_refusing(one) for one in await _obstacles(connection, campaign)]
     if campaign.topic_id is None:
         findings.append(_no_topic())

@@ -4,8 +4,10 @@ Works on the database directly, with the functions the API uses. A template is n
 the beginning of that.
 """
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import orjson
 import typer
@@ -22,8 +24,9 @@ from templates import service
 from templates.build import Kind
 from templates.limits import MAX_SOURCE
 from templates.model import DEFAULT, UNSAID, Body, Edit, LanguageEdit, Template, Unsaid, Variable, VariableType, Version
+from templates.versions import Listed
 from web.faces.references import deleted, reference
-from web.faces.templates import preview_face, template_answer, template_face
+from web.faces.templates import preview_face, template_answer, template_face, version_face
 
 app = typer.Typer(help="What mail is written from.", no_args_is_help=True)
 
@@ -65,6 +68,10 @@ _SHOWN: Final = (
     Column("has_unpublished_versions", "changed since"),
     Column("id", style="dim"),
 )
+_VERSIONS: Final = (
+    Column("number", style="bold"), Column("created_at", "begun"), Column("published_at", "published"),
+    Column("id", style="dim"),
+)  # fmt: skip
 _REMARKS: Final = (
     Column("severity", style="bold"), Column("check"), Column("message", wrap=True), Column("advice", wrap=True),
 )  # fmt: skip
@@ -228,6 +235,45 @@ def publish_template(
     emit(reference("template", with_database(work).id), as_json=as_json)
 
 
+@app.command("undo")
+def undo(template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Make the draft what it was before the last change. The last 50 are kept."""
+    _changed(service.undo, template, application, as_json=as_json)
+
+
+@app.command("redo")
+def redo(template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Make the change again that was undone last."""
+    _changed(service.redo, template, application, as_json=as_json)
+
+
+@app.command("versions")
+def versions(template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """Its versions, the last one first. Mail is made of the one that was published last."""
+
+    async def work(database: Database) -> list[Listed]:
+        async with database.connection() as connection:
+            found = await _named(connection, application, template)
+            return await service.history(connection, found.application_id, str(found.id))
+
+    emit(with_database(work), version_face, cells=version_face, as_json=as_json, columns=_VERSIONS)
+
+
+@app.command("restore")
+def restore(
+    template: TemplateArgument,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="As `versions` tells them.")],
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make the draft what an earlier version said. Mail is made of it once you publish."""
+
+    async def bring_back(connection: Connection, owner: UUID, name: str) -> Template:
+        return await service.bring_back(connection, owner, name, number)
+
+    _changed(bring_back, template, application, as_json=as_json)
+
+
 @app.command("duplicate")
 def duplicate(template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
     """A draft with the same content, without an alias."""
@@ -259,6 +305,20 @@ def delete(
 
     with_database(work)
     emit(deleted("template", found.id), as_json=as_json)
+
+
+def _changed(
+    change: Callable[[Connection, UUID, str], Awaitable[Template]], template: str, application: str, *, as_json: bool
+) -> None:
+    """Change the draft, and show it."""
+
+    async def work(database: Database) -> tuple[Template, Version]:
+        async with database.transaction() as connection:
+            found = await _named(connection, application, template)
+            await change(connection, found.application_id, str(found.id))
+            return await service.get(connection, found.application_id, str(found.id))
+
+    _show(with_database(work), as_json=as_json)
 
 
 async def _named(connection: Connection, application: str, text: str) -> Template:

@@ -65,7 +65,8 @@
 
   // A part that could not be refreshed says so: the last good one would go on saying that all is well.
   let fresh = new Date();
-  const blind = () => {
+  const blind = (event) => {
+    if (event.target.closest?.("#editor")) return; // it says by itself what was not saved
     const at = fresh.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     let line = document.getElementById("blind");
     if (!line) {

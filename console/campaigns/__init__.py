@@ -5,14 +5,14 @@ from typing import Final
 from fastapi import APIRouter
 
 from accounts.roles import Right
-from console.campaigns import acts, editor, routes
+from console.campaigns import acts, content, editor, routes
 from console.campaigns.door import jump
 from console.guard import ConsoleRoute
 from console.menu import Entry
 from console.noun import Noun
 
 _router = APIRouter(route_class=ConsoleRoute)
-for _part in (editor, acts, routes):  # `/campaigns/new` before `/campaigns/{campaign_id}`
+for _part in (editor, content, acts, routes):  # `/new` before `/{campaign_id}`, `/content` before `/{act}`
     _router.routes.extend(_part.router.routes)
 
 NOUN: Final = Noun(_router, [Entry("Reach", 10, "Campaigns", "/campaigns", "campaigns", Right.CAMPAIGNS_SEE)], jump)

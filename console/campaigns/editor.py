@@ -1,4 +1,5 @@
-"""Writing a campaign in a plain form, looking at it as somebody gets it, and sending it to oneself.
+"""Writing a campaign: whom it goes to, from whom, and how, in a plain form (what it says: `content`). Looking at it as
+somebody gets it, and sending it to oneself.
 
 A preview is made by what makes the mail (`campaigns/trying`), and shown as a foreign page: in a frame without scripts.
 Links lead nowhere in it, and nothing is loaded from elsewhere.
@@ -14,14 +15,15 @@ from fastapi import APIRouter, Response
 from accounts import repository as accounts
 from accounts.audit import Entry
 from accounts.roles import Right
-from audience import contacts, segments, topics
-from audience.contacts import named
-from campaigns import repository, steering, trying
+from audience import segments, topics
+from campaigns import repository, sources, steering, trying
 from campaigns.model import Campaign, Draft, Words
-from campaigns.trying import Preview, Whose
+from campaigns.trying import Preview
 from campaigns.written import written
 from console.campaigns import words
+from console.campaigns.content import BLOCKS, begun, is_mjml, published
 from console.campaigns.door import the_one, values
+from console.editor.previews import of_campaign, whose_of
 from console.frames import framed
 from console.guard import ConsoleRoute, largest_form, needs
 from console.owners import chosen, owners
@@ -32,7 +34,8 @@ from core.paging import Window
 from core.queues import Lane
 from core.refusal import Refused, conflict, invalid
 from store.database import Connection
-from templates import service
+from templates import images, service
+from templates.model import Template
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -72,9 +75,12 @@ async def create(visit: Visiting) -> Response:
             owner = await _owner(connection, visit)
             draft = await _draft(connection, visit, owner, Draft(Words("")))
             made = await steering.create(connection, owner, draft)
+            source = await _begin(connection, visit, made)
             await visit.note(connection, Entry("campaign.create", str(made.id), None, values(made), owner))
     except Refused as error:
         return await _form(visit, error=error)
+    if source is not None:
+        return visit.go(f"/templates/{source.id}/edit", "Saved as a draft. Write here what it says.")
     return visit.go(f"/campaigns/{made.id}/preview", "Saved as a draft. This is how it looks.")
 
 
@@ -96,12 +102,16 @@ async def save(visit: Visiting, campaign_id: UUID) -> Response:
         known = await the_one(connection, visit, campaign_id)
     try:
         async with visit.given.database.transaction() as connection:
+            known = await steering.as_it_is(connection, known)
             draft = await _draft(connection, visit, known.application_id, steering.draft_of(known))
             now = await steering.update(connection, known, draft)
+            source = await _begin(connection, visit, now)
             changed = Entry("campaign.update", str(known.id), values(known), values(now), known.application_id)
             await visit.note(connection, changed)
     except Refused as error:
         return await _form(visit, known, error)
+    if source is not None:
+        return visit.go(f"/templates/{source.id}/edit", "Saved. Write here what it says.")
     return visit.go(f"/campaigns/{known.id}/preview", "Saved. This is how it looks.")
 
 
@@ -118,8 +128,8 @@ async def frame(visit: Visiting, campaign_id: UUID) -> Response:
     """Its HTML, for the frame that it is shown in."""
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
-        made = await _made(connection, visit, found)
-    return framed(made.html or "")
+        made = await of_campaign(connection, visit, found)
+    return framed(made.html or "", images.below(visit.given.settings.public_url))
 
 
 @router.post("/campaigns/{campaign_id}/test")
@@ -130,7 +140,7 @@ async def send_test(visit: Visiting, campaign_id: UUID) -> Response:
     try:
         async with visit.given.database.transaction() as connection:
             found = await the_one(connection, visit, campaign_id)
-            whose = await _whose(connection, visit, found)
+            whose = await whose_of(connection, visit, found)
             simulated = visit.given.settings.sandbox_domain
             mails = await trying.send(connection, found, to, simulated, whose)
             after = {"mails": [str(mail.id) for mail in mails]}
@@ -145,7 +155,7 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
         try:
-            made = await _made(connection, visit, found)
+            made = await of_campaign(connection, visit, found)
         except Refused as refusal:
             error = error or refusal
     asked = {name: visit.asked(name) for name in _ASKED}
@@ -156,37 +166,17 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     )  # fmt: skip
 
 
-async def _made(connection: Connection, visit: Visit, found: Campaign) -> Preview:
-    """As the person gets it who was asked for, else somebody of its segment, for who may see people. Raises Refused."""
-    whose = await _whose(connection, visit, found)
-    if whose.contact_id is None and visit.may(Right.PEOPLE_SEE):
-        return await trying.preview_for_somebody(connection, found, whose)
-    return await trying.preview(connection, found, whose)
-
-
-async def _whose(connection: Connection, visit: Visit, found: Campaign) -> Whose:
-    """As whom, in what. Raises Refused: there is no such contact."""
-    person, language, number = visit.asked("as"), visit.asked("language"), visit.asked("variant")
-    contact = None
-    if person and visit.may(Right.PEOPLE_SEE):
-        known = await contacts.find(connection, found.application_id, named(person))
-        if known is None:
-            raise invalid("as", f"there is no contact {person[:100]}")
-        contact = known.id
-    variant = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else None
-    return Whose(contact, language or None, variant)
-
-
 async def _form(visit: Visit, found: Campaign | None = None, error: Refused | None = None) -> Response:
     if found is not None and found.state.value != "draft":
         raise conflict(f"only a draft can be changed, and this campaign is {found.state}", "Duplicate it.")
     async with visit.given.database.connection() as connection:
         mine = await chosen(connection, visit)
         choices = await _choices(connection, found.application_id if found else mine.chosen)
+        source = await sources.of(connection, found) if found else None
     given = _given(visit) if visit.form else _known(found)
     return page(
         visit, "campaigns/edit.html", 200 if error is None else 422, one=found, given=given, choices=choices,
-        owners=mine.options, owner=str(mine.chosen), error=error, words=words,
+        owners=mine.options, owner=str(mine.chosen), error=error, words=words, source=source,
     )  # fmt: skip
 
 
@@ -201,14 +191,14 @@ async def _owner(connection: Connection, visit: Visit) -> UUID:
 async def _choices(connection: Connection, application_id: UUID) -> _Choices:
     lists = await segments.page(connection, application_id, Window(_MOST))
     kinds = [one for one in await topics.every(connection, application_id) if one.lane is Lane.MARKETING]
-    made = await service.page(connection, application_id, Window(_MOST))
+    made = await published(connection, application_id)
     domains = await accounts.domains(connection, application_id)
     earlier = await repository.page(connection, application_id, Window(20))
     senders = [one.words.sender for one in earlier.entries] + [f"news@{one.name}" for one in domains.entries]
     return _Choices(
         [(str(one.id), one.name) for one in lists.entries],
         [(str(one.id), one.name) for one in kinds],
-        [(str(one.id), one.name) for one in made.entries if one.published_id],
+        made,
         list(dict.fromkeys(senders)),
     )
 
@@ -245,10 +235,12 @@ def _known(found: Campaign | None) -> dict[str, str]:
 async def _draft(connection: Connection, visit: Visit, owner: UUID, known: Draft) -> Draft:
     """The draft as the form has it; what the form does not show stays. Raises Refused."""
     given = _given(visit)
-    html, text = _lines(given["html"]), _lines(given["text"])
+    html, text = _lines(given["html"]) or None, _lines(given["text"]) or None
+    if "html" not in visit.form:  # it is written in the editor
+        html, text = known.words.html, known.words.text
     said = Words(
-        given["from"], given["subject"], given["preview_text"], _addresses(given["reply_to"]), html or None,
-        text or None,
+        given["from"], given["subject"], given["preview_text"], _addresses(given["reply_to"]),
+        None if is_mjml(html or "") else html, text,
     )  # fmt: skip
     draft = replace(
         known, words=said, name=given["name"], topic_id=_id("topic_id", given["topic_id"]),
@@ -256,7 +248,17 @@ async def _draft(connection: Connection, visit: Visit, owner: UUID, known: Draft
         open_tracking=_TRACKING.get(given["open_tracking"]), click_tracking=_TRACKING.get(given["click_tracking"]),
         plan=replace(known.plan, per_hour=_per_hour(given["per_hour"])),
     )  # fmt: skip
-    return await _templated(connection, owner, draft, given["template"]) if given["template"] else draft
+    if given["template"] in ("", BLOCKS):
+        return draft
+    return await _templated(connection, owner, draft, given["template"])
+
+
+async def _begin(connection: Connection, visit: Visit, known: Campaign) -> Template | None:
+    """What it is written from, where the form says another beginning: blocks, a template, MJML. Raises Refused."""
+    given = _given(visit)
+    if given["template"] or is_mjml(given["html"]):
+        return await begun(connection, known, given["template"], _lines(given["html"]))
+    return None
 
 
 async def _templated(connection: Connection, owner: UUID, draft: Draft, template: str) -> Draft:

@@ -1,26 +1,28 @@
 """`/templates`: all of them, one as somebody gets it, and making its draft the version in force.
 
-Thin: `templates/service` and `messages/previewing`, as for the API and the command line. They are written there.
+Thin: `templates/service` and `messages/previewing`, as for the API and the command line. They are written in
+`console/editor`.
 """
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from accounts.audit import Entry, Values
+from accounts.audit import Entry
 from accounts.roles import Right
+from console.editor.door import the_one, values
 from console.frames import framed
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, window
 from console.owners import chosen
 from console.rendering import page
 from console.visit import Visit, Visiting
-from core.refusal import Refused, not_found
+from core.refusal import Refused
 from messages import previewing
 from messages.previewing import Preview, Wanted
 from store.database import Connection
-from templates import service
-from templates.model import Template, Version
+from templates import images, service
+from templates.model import Template
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -47,9 +49,9 @@ async def show(visit: Visiting, template_id: UUID) -> Response:
 async def frame(visit: Visiting, template_id: UUID) -> Response:
     """Its HTML, for the frame that it is shown in."""
     async with visit.given.database.connection() as connection:
-        found, _ = await _the_one(connection, visit, template_id)
+        found, _ = await the_one(connection, visit, template_id)
         made = await _preview(connection, visit, found)
-    return framed(made.filled.html)
+    return framed(made.filled.html, images.below(visit.given.settings.public_url))
 
 
 @router.post("/templates/{template_id}/publish")
@@ -58,9 +60,9 @@ async def publish(visit: Visiting, template_id: UUID) -> Response:
     """Makes the draft what mail is made of."""
     try:
         async with visit.given.database.transaction() as connection:
-            was, _ = await _the_one(connection, visit, template_id)
+            was, _ = await the_one(connection, visit, template_id)
             now = await service.publish(connection, was.application_id, str(was.id))
-            entry = Entry("template.publish", str(was.id), _values(was), _values(now), was.application_id)
+            entry = Entry("template.publish", str(was.id), values(was), values(now), was.application_id)
             await visit.note(connection, entry)
     except Refused as error:
         return await _one(visit, template_id, error)
@@ -70,7 +72,9 @@ async def publish(visit: Visiting, template_id: UUID) -> Response:
 async def _one(visit: Visit, template_id: UUID, error: Refused | None = None) -> Response:
     made: Preview | None = None
     async with visit.given.database.connection() as connection:
-        found, version = await _the_one(connection, visit, template_id)
+        found, version = await the_one(connection, visit, template_id)
+        if found.campaign_id is not None:
+            return visit.go(f"/campaigns/{found.campaign_id}")
         try:
             made = await _preview(connection, visit, found) if visit.may(Right.MAIL_CONTENT) else None
         except Refused as refusal:
@@ -86,17 +90,3 @@ async def _preview(connection: Connection, visit: Visit, found: Template) -> Pre
     contact = visit.asked("as") if visit.may(Right.PEOPLE_SEE) else ""
     wanted: Wanted = ({}, contact or None, visit.asked("language") or None)
     return await previewing.preview(connection, found.application_id, str(found.id), wanted)
-
-
-async def _the_one(connection: Connection, visit: Visit, template_id: UUID) -> tuple[Template, Version]:
-    """A template that this person may see, and its newest version. Raises Refused."""
-    cursor = await connection.execute("SELECT application_id FROM templates WHERE id = %s", [template_id])
-    row = await cursor.fetchone()
-    if row is None:
-        raise not_found("Template not found")
-    visit.sees(row[0])
-    return await service.get(connection, row[0], str(template_id))
-
-
-def _values(found: Template) -> Values:
-    return {"name": found.name, "version": found.published_id, "published_at": found.published_at}

@@ -99,6 +99,7 @@ WRITER: Final = {
     "segments": "audience",
     "suppressions": "suppression",
     "template_languages": "templates",
+    "template_steps": "templates",
     "template_versions": "templates",
     "templates": "templates",
     "tapering_policies": "audience",

@@ -6,6 +6,7 @@ from templates.build import Built, Kind, Source
 from templates.checks import Remark
 from templates.filling import Filled, content_of
 from templates.model import DEFAULT, Template, Version
+from templates.versions import Listed
 
 
 def template_face(one: Template) -> dict[str, object]:
@@ -39,7 +40,13 @@ def template_answer(one: Template, version: Version) -> dict[str, object]:
         "needs": sorted(set().union(*(one.required for one in contents))),
         "current_version_id": version.id,
         "has_unpublished_versions": one.draft_id is not None,
+        "revision": one.revision,
     }
+
+
+def version_face(one: Listed) -> dict[str, object]:
+    """A version in the list of a template's."""
+    return {"id": one.id, "number": one.number, "created_at": one.created_at, "published_at": one.published_at}
 
 
 def preview_face(one: Template, filled: Filled, remarks: list[Remark]) -> dict[str, object]:

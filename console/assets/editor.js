@@ -1,0 +1,263 @@
+// The editor of mails: what is typed is saved by itself, blocks are dragged, texts are written with Squire. Without it
+// the same is done with buttons and plain fields. HTML becomes nodes in one place (`inert`), under a policy of its own.
+(() => {
+  "use strict";
+
+  const SAVE_AFTER = 500; // milliseconds without a key
+  const RETRY_AFTER = 4000;
+  const PAGE = document.documentElement;
+  PAGE.dataset.scripted = "";
+  const find = (selector, root = document) => root.querySelector(selector);
+
+  // Texts: foreign HTML is read in a document that runs and loads nothing, and only plain elements are built from it.
+  const inert = (() => {
+    const parse = (html) => new DOMParser().parseFromString(html, "text/html").body;
+    if (!window.trustedTypes) return parse;
+    const policy = window.trustedTypes.createPolicy("postlane-editor", { createHTML: (html) => html });
+    return (html) => parse(policy.createHTML(html));
+  })();
+  const KEPT = new Set("A B BLOCKQUOTE BR DIV EM H1 H2 H3 I LI OL P S SPAN STRONG SUB SUP U UL".split(" "));
+  const GONE = new Set("SCRIPT STYLE TEMPLATE TITLE IFRAME OBJECT EMBED NOSCRIPT TEXTAREA SVG MATH".split(" "));
+  const LEADS = /^(https?:|mailto:|tel:|sms:|\{\{)/i;
+  const MARKS = /^squire-selection-(start|end)$/; // Squire's own, in what it undoes
+  const built = (node) => {
+    const made = document.createElement(node.nodeName);
+    const href = node.nodeName === "A" ? (node.getAttribute("href") || "").trim() : "";
+    if (LEADS.test(href)) made.setAttribute("href", href);
+    return made;
+  };
+  const copied = (from, to) => {
+    for (const node of from.childNodes) {
+      if (node.nodeType === Node.TEXT_NODE) to.append(node.data);
+      if (node.nodeType !== Node.ELEMENT_NODE || GONE.has(node.nodeName.toUpperCase())) continue;
+      if (node.nodeName === "INPUT" && MARKS.test(node.id)) {
+        to.append(Object.assign(document.createElement("input"), { type: "hidden", id: node.id }));
+        continue;
+      }
+      const into = KEPT.has(node.nodeName) ? built(node) : to;
+      if (into !== to) to.append(into);
+      copied(node, into);
+    }
+    return to;
+  };
+  const fragmentOf = (html) => copied(inert(html), document.createDocumentFragment());
+
+  class Writer extends window.Squire {
+    // As Squire does it, but for the way from text to nodes.
+    _setRawHTML(html) {
+      this._root.replaceChildren(fragmentOf(html));
+      if (!this._root.firstChild) this._root.append(this.createDefaultBlock());
+      this._ignoreChange = true;
+      return this;
+    }
+  }
+
+  // Saving: one request after the other; whatever happens, what is typed stays and is sent again.
+  let dirty = null;
+  let timer = 0;
+  let under = 0;
+  const SIGNS = { deferred: "state-deferred", bounced: "state-bounced" };
+  const say = (tone, text) => {
+    const line = find("#state .state");
+    if (!line) return;
+    line.className = `state ${tone}`;
+    const use = find("use", line);
+    if (use) use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${SIGNS[tone]}`));
+    line.lastChild.data = text;
+  };
+  const changed = (form) => {
+    dirty = form;
+    clearTimeout(timer);
+    timer = setTimeout(flush, SAVE_AFTER);
+    say("deferred", "Not saved yet");
+  };
+  const flush = () => {
+    clearTimeout(timer);
+    const form = dirty;
+    if (!form || !form.isConnected) return;
+    dirty = null;
+    window.htmx.trigger(form, "save");
+  };
+  const ours = (event) => event.target instanceof Element && event.target.closest("#editor");
+
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("#typed");
+    if (!form || !event.target.name) return;
+    changed(form);
+    if (event.target.type === "file") flush();
+    if (event.target.id === "field-code") number(event.target);
+  });
+  document.addEventListener("focusout", (event) => {
+    if (event.target.closest("#typed")) flush();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) flush();
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (dirty || under) event.preventDefault();
+  });
+
+  let sheet = 0;
+  let focus = "";
+  document.addEventListener("htmx:before:request", (event) => {
+    if (!ours(event)) return;
+    const { ctx } = event.detail;
+    const seen = find("#state")?.dataset.revision;
+    if (seen && ctx.request.body?.set) ctx.request.body.set("revision", seen);
+    if (event.target.id === "typed") {
+      under += 1;
+      say("deferred", "Saving…");
+    }
+  });
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.detail.ctx.sourceElement?.id === "typed") under = Math.max(0, under - 1);
+  });
+  const failed = (event) => {
+    if (event.detail.ctx?.sourceElement?.id !== "typed") return;
+    dirty = dirty || event.detail.ctx.sourceElement;
+    const told = [409, 413, 422].includes(event.detail.ctx.response?.status);
+    say("bounced", told ? "Not saved" : "Not saved: no answer, trying again");
+    if (!told) {
+      clearTimeout(timer);
+      timer = setTimeout(flush, RETRY_AFTER);
+    }
+  };
+  document.addEventListener("htmx:error", failed);
+  document.addEventListener("htmx:response:error", failed);
+
+  // What had the focus has it again, and the mail stands where it stood.
+  const remembered = () => {
+    const here = document.activeElement;
+    if (!here?.closest("#editor")) return "";
+    if (here.dataset.keep) return `li[aria-current] > .block-line [data-keep="${here.dataset.keep}"]:not(:disabled)`;
+    if (here.closest(".blocks")) return "li[aria-current] > .block-line > a";
+    if (here.name === "act") return `[name="act"][value="${CSS.escape(here.value)}"]:not(:disabled)`;
+    const place = [...(here.closest("nav")?.children || [])].indexOf(here);
+    return place < 0 ? "" : `nav[aria-label="${here.parentNode.getAttribute("aria-label")}"] > :nth-child(${place + 1})`;
+  };
+  document.addEventListener("htmx:before:swap", () => {
+    sheet = find("#sheet")?.scrollTop || 0;
+    focus = remembered();
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    const now = find("#sheet");
+    if (now) now.scrollTop = sheet;
+    if (focus && !document.activeElement?.closest("#editor")) find(`#editor ${focus}`)?.focus();
+    if (dirty) say("deferred", "Not saved yet");
+    ready();
+  });
+
+  // Texts in Squire; the field below holds the same as HTML.
+  const started = new WeakSet();
+  const write = (box) => {
+    started.add(box);
+    const area = find(".write", box);
+    const field = find("textarea", box);
+    const tools = find(".tools", box);
+    const linking = find(".linking", box);
+    const writer = new Writer(area, { blockTag: "P", addLinks: false, sanitizeToDOMFragment: fragmentOf });
+    area.hidden = tools.hidden = false;
+    field.hidden = true;
+    find("label", box).addEventListener("click", () => writer.focus());
+    writer.setHTML(field.value);
+    let known = writer.getHTML();
+    writer.addEventListener("input", () => {
+      const html = writer.getHTML();
+      if (html === known) return;
+      known = html;
+      field.value = area.textContent.trim() ? html : "";
+      changed(field.form);
+    });
+    writer.addEventListener("pathChange", () => {
+      for (const [name, tag] of [["bold", "B"], ["italic", "I"], ["underline", "U"], ["list", "UL"], ["link", "A"]]) {
+        find(`[data-do=${name}]`, tools).setAttribute("aria-pressed", String(writer.hasFormat(tag)));
+      }
+    });
+    const toggle = (tag, on, off) => (writer.hasFormat(tag) ? writer[off]() : writer[on]());
+    const acts = {
+      bold: () => toggle("B", "bold", "removeBold"),
+      italic: () => toggle("I", "italic", "removeItalic"),
+      underline: () => toggle("U", "underline", "removeUnderline"),
+      list: () => toggle("UL", "makeUnorderedList", "removeList"),
+      link: (button) => {
+        linking.hidden = !linking.hidden;
+        button.setAttribute("aria-expanded", String(!linking.hidden));
+        if (!linking.hidden) find("input", linking).focus();
+      },
+      linked: () => {
+        const to = find("input", linking).value.trim();
+        if (LEADS.test(to)) writer.makeLink(to);
+        linking.hidden = true;
+      },
+      unlinked: () => {
+        writer.removeLink();
+        linking.hidden = true;
+      },
+    };
+    box.addEventListener("mousedown", (event) => {
+      if (event.target.closest("button")) event.preventDefault(); // what is chosen in the text stays chosen
+    });
+    box.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-do]");
+      if (button) acts[button.dataset.do](button);
+    });
+    find("[data-insert]", tools).addEventListener("change", (event) => {
+      if (event.target.value) writer.insertPlainText(`{{ ${event.target.value} | default("") }}`, false);
+      event.target.value = "";
+    });
+  };
+
+  // Order by dragging; buttons do the same.
+  const drag = (list) => {
+    started.add(list);
+    const form = list.closest("form");
+    window.Sortable.create(list, {
+      group: "blocks",
+      handle: ".grip",
+      draggable: "li",
+      forceFallback: true,
+      fallbackTolerance: 3,
+      swapThreshold: 0.6,
+      animation: window.matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 120,
+      onMove: ({ dragged, to }) => dragged.dataset.type !== "columns" || to.dataset.list === "-",
+      onEnd: ({ item, from, to, oldDraggableIndex, newDraggableIndex }) => {
+        if (from === to && oldDraggableIndex === newDraggableIndex) return;
+        const moved = find("#moved", form);
+        moved.value = `move ${item.dataset.path} ${to.dataset.list} ${newDraggableIndex}`;
+        flush();
+        form.requestSubmit(moved);
+      },
+    });
+  };
+
+  // Numbers beside the lines of code; those with a fault stand out.
+  const number = (code) => {
+    const lines = find("ol", code.parentNode);
+    const wanted = code.value.split("\n").length;
+    while (lines.children.length < wanted) lines.append(document.createElement("li"));
+    while (lines.children.length > wanted) lines.lastChild.remove();
+    code.rows = wanted + 1;
+  };
+  const mark = () => {
+    const wrong = new Set((find("#trouble")?.dataset.lines || "").split(" ").map(Number));
+    document.querySelectorAll(".numbered li").forEach((line, at) => line.classList.toggle("wrong", wrong.has(at + 1)));
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey)) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    event.preventDefault();
+    find(`#editor-steps [value=${event.shiftKey ? "redo" : "undo"}]`)?.click();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-lose]")) dirty = null;
+  });
+
+  const ready = () => {
+    for (const grip of document.querySelectorAll("#editor [data-scripted]")) grip.hidden = false;
+    for (const list of document.querySelectorAll("#editor .blocks")) if (!started.has(list)) drag(list);
+    for (const box of document.querySelectorAll("#editor [data-rich]")) if (!started.has(box)) write(box);
+    mark();
+  };
+  ready();
+})();
