@@ -12,8 +12,11 @@
   // Texts: foreign HTML is read in a document that runs and loads nothing, and only plain elements are built from it.
   const inert = (() => {
     const parse = (html) => new DOMParser().parseFromString(html, "text/html").body;
-    if (!window.trustedTypes) return parse;
-    const policy = window.trustedTypes.createPolicy("postlane-editor", { createHTML: (html) => html });
+    // Handlers and styles go first: nobody would run or see them, but a browser complains of them even there.
+    const bare = (html) => html.replace(/<style[\s\S]*?<\/style>/gi, "").replace(/<[^>]*>/g,
+      (tag) => tag.replace(/([\s"'/])(on[a-z]+|style)\s*=/gi, "$1data-off="));
+    if (!window.trustedTypes) return (html) => parse(bare(html));
+    const policy = window.trustedTypes.createPolicy("postlane-editor", { createHTML: bare });
     return (html) => parse(policy.createHTML(html));
   })();
   const KEPT = new Set("A B BLOCKQUOTE BR DIV EM H1 H2 H3 I LI OL P S SPAN STRONG SUB SUP U UL".split(" "));
@@ -56,6 +59,7 @@
   let dirty = null;
   let timer = 0;
   let under = 0;
+  let refused = false;
   const SIGNS = { deferred: "state-deferred", bounced: "state-bounced" };
   const say = (tone, text) => {
     const line = find("#state .state");
@@ -67,6 +71,7 @@
   };
   const changed = (form) => {
     dirty = form;
+    refused = false;
     clearTimeout(timer);
     timer = setTimeout(flush, SAVE_AFTER);
     say("deferred", "Not saved yet");
@@ -107,15 +112,23 @@
     if (event.target.id === "typed") {
       under += 1;
       say("deferred", "Saving…");
+    } else if (!event.target.matches(".as")) {
+      if (dirty && refused && !window.confirm("What you typed last is not saved. Leave it?")) {
+        event.preventDefault();
+        return;
+      }
+      dirty = null;
+      find("#typed")?.toggleAttribute("inert", true); // another form takes its place: nothing is typed in vain
     }
   });
   document.addEventListener("htmx:finally:request", (event) => {
     if (event.detail.ctx.sourceElement?.id === "typed") under = Math.max(0, under - 1);
+    find("#typed")?.removeAttribute("inert");
   });
   const failed = (event) => {
     if (event.detail.ctx?.sourceElement?.id !== "typed") return;
     dirty = dirty || event.detail.ctx.sourceElement;
-    const told = [409, 413, 422].includes(event.detail.ctx.response?.status);
+    const told = refused = [409, 413, 422].includes(event.detail.ctx.response?.status);
     say("bounced", told ? "Not saved" : "Not saved: no answer, trying again");
     if (!told) {
       clearTimeout(timer);
@@ -128,7 +141,7 @@
   // What had the focus has it again, and the mail stands where it stood.
   const remembered = () => {
     const here = document.activeElement;
-    if (!here?.closest("#editor")) return "";
+    if (!here?.closest("#editor") || here.closest("#typed")) return "";
     if (here.dataset.keep) return `li[aria-current] > .block-line [data-keep="${here.dataset.keep}"]:not(:disabled)`;
     if (here.closest(".blocks")) return "li[aria-current] > .block-line > a";
     if (here.name === "act") return `[name="act"][value="${CSS.escape(here.value)}"]:not(:disabled)`;
@@ -142,8 +155,8 @@
   document.addEventListener("htmx:after:swap", () => {
     const now = find("#sheet");
     if (now) now.scrollTop = sheet;
-    if (focus && !document.activeElement?.closest("#editor")) find(`#editor ${focus}`)?.focus();
-    if (dirty) say("deferred", "Not saved yet");
+    if (focus) find(`#editor ${focus}`)?.focus({ preventScroll: true });
+    if (dirty) say(refused ? "bounced" : "deferred", refused ? "Not saved" : "Not saved yet");
     ready();
   });
 
@@ -254,7 +267,6 @@
   });
 
   const ready = () => {
-    for (const grip of document.querySelectorAll("#editor [data-scripted]")) grip.hidden = false;
     for (const list of document.querySelectorAll("#editor .blocks")) if (!started.has(list)) drag(list);
     for (const box of document.querySelectorAll("#editor [data-rich]")) if (!started.has(box)) write(box);
     mark();

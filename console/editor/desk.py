@@ -1,5 +1,6 @@
 """What a page of the editor shows: the blocks in their order, the chosen one, how far one can undo, the mail."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -24,6 +25,8 @@ from templates.faults import SourceError
 from templates.model import DEFAULT, Template, Version
 from templates.steps import Around
 
+_BREAKS: Final = re.compile(r">\s*<(?=/?mj-(?!raw))")
+"""Between elements of MJML, where a line may end."""
 _HEIGHTS: Final[Mapping[str, int]] = {
     "heading": 72, "text": 160, "button": 80, "image": 320, "columns": 24, "divider": 32, "spacer": 48, "social": 56,
     "product": 440, "html": 280, "footer": 120,
@@ -148,7 +151,7 @@ def _rows(blocks: Sequence[Mapping[str, Any]], where: Path) -> list[Row]:
 def mjml_of(source: Source) -> str:
     """The MJML that a document of blocks becomes."""
     read = read_document(document.parsed(source.body))
-    return whole(read, "\n".join(sections(read)))
+    return _BREAKS.sub(">\n<", whole(read, "\n".join(sections(read))))
 
 
 def _chosen(written: Document | None, text: str) -> str:

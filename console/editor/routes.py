@@ -142,14 +142,12 @@ async def _page(visit: Visit, template_id: UUID, asked: Asked, error: Refused | 
     async with visit.given.database.connection() as connection:
         known = await the_one(connection, visit, template_id)
         found = await desk(connection, visit, known, asked)
-    answer = page(
+    return page(
         visit, "editor/parts.html" if by_script else "editor/edit.html", status, trusted=POLICIES, desk=found,
         asked=found.asked, one=found.one, at=f"/templates/{template_id}", error=error,
         faults=faults(error) if error else (), words=words, fields=fields, rich=rich,
+        uploaded=by_script and any(file.body for file in visit.files.values()),
     )  # fmt: skip
-    if any(file.body for file in visit.files.values()):  # the form has another address in it now
-        answer.headers.update({"hx-retarget": "#editor", "hx-reselect": "#editor", "hx-reswap": "outerHTML"})
-    return answer
 
 
 async def _new(visit: Visit, error: Refused | None = None) -> Response:

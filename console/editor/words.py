@@ -28,7 +28,7 @@ def excerpt(block: Mapping[str, Any]) -> str:
     """What tells a block from others of its type."""
     match block.get("type"):
         case "image":
-            return _short(block.get("alt") or str(block.get("src", "")).rpartition("/")[2])
+            return _short(block.get("alt") or str(block.get("src", "")).rpartition("/")[2] or "none chosen yet")
         case "columns":
             return plural(len(block.get("columns", ())), "column")
         case "spacer":
