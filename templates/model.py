@@ -88,6 +88,18 @@ class Version:
     published_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a change came."""
+
+    seen: int | None = None
+    """The revision that it was made of; None where nobody looked."""
+    what: str = ""
+    """What changed, for whoever takes it back."""
+    typing: bool = False
+    """Whether it is one step with others of the same a moment before."""
+
+
 Body: TypeAlias = tuple[Kind, str]
 
 

@@ -20,12 +20,13 @@ from store.database import Connection
 from store.paging import newest_first
 from templates import steps, versions
 from templates.editing import NOTHING, checked_name, edited
-from templates.model import UNSAID, Edit, Template, Unsaid, Version, Writing
+from templates.model import UNSAID, Change, Edit, Template, Unsaid, Version, Writing
 
 MOST: Final = 5_000
 """Templates of one application."""
 MOST_VERSIONS: Final = 50
 """Versions that are listed and can be brought back."""
+UNTOLD: Final = Change()
 CHANGED: Final = "changed_meanwhile"
 """Code of a refusal: somebody else has written it since."""
 
@@ -60,14 +61,13 @@ async def create(
 
 
 async def update(
-    connection: Connection, application_id: UUID, name: str, edit: Edit, *, seen: int | None = None, what: str = ""
+    connection: Connection, application_id: UUID, name: str, edit: Edit, change: Change = UNTOLD
 ) -> Template:
-    """Change a template; what is versioned goes into its draft. `seen` is the revision that the change was made of, and
-    `what` changes, for whoever takes it back. Raises Refused."""
+    """Change a template; what is versioned goes into its draft. Raises Refused."""
     await _take_turns(connection, application_id)
     checked_name(edit)
     found, version = await get(connection, application_id, name)
-    _unchanged_since(found, seen)
+    _unchanged_since(found, change.seen)
     writing = await _with_layout(connection, application_id, edited(version.writing, edit), edit)
     alias = found.alias if isinstance(edit.alias, Unsaid) else edit.alias
     await connection.execute(
@@ -79,7 +79,7 @@ async def update(
     )  # fmt: skip
     if writing == version.writing:
         return await _by_id(connection, found.id)
-    await steps.note(connection, found.id, version.writing, writing, what)
+    await steps.note(connection, found.id, (version.writing, writing), change)
     return await _drafted(connection, found.id, writing, found.draft_id)
 
 
@@ -122,7 +122,7 @@ async def bring_back(
     writing = (await versions.read(connection, [known[number]]))[known[number]].writing
     if writing == version.writing:
         return found
-    await steps.note(connection, found.id, version.writing, writing, f"version {number}")
+    await steps.note(connection, found.id, (version.writing, writing), Change(what=f"version {number}"))
     return await _drafted(connection, found.id, writing, found.draft_id)
 
 

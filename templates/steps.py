@@ -14,7 +14,7 @@ import orjson
 
 from store.database import Connection
 from templates.build import Kind, Source
-from templates.model import Variable, VariableType, Writing
+from templates.model import Change, Variable, VariableType, Writing
 
 MOST: Final = 50
 """Steps of a template."""
@@ -25,7 +25,7 @@ TOGETHER_SECONDS: Final = 20
 
 _JOIN: Final = """
 UPDATE template_steps SET writing = %(writing)s
- WHERE template_id = %(template)s AND number = %(step)s AND number > 0 AND what = %(what)s AND what <> ''
+ WHERE template_id = %(template)s AND number = %(step)s AND number > 0 AND what = %(what)s AND %(typing)s
    AND at > now() - make_interval(secs => %(together)s)
    AND NOT EXISTS (SELECT FROM template_steps l WHERE l.template_id = %(template)s AND l.number > %(step)s)
 RETURNING number
@@ -59,8 +59,9 @@ class Around:
     redone: str
 
 
-async def note(connection: Connection, template_id: UUID, before: Writing, after: Writing, what: str) -> None:
-    """A change of the draft. `what` changed, "" when nobody said."""
+async def note(connection: Connection, template_id: UUID, writings: tuple[Writing, Writing], change: Change) -> None:
+    """A change of the draft: what was written before, and after."""
+    before, after = writings
     cursor = await connection.execute(
         "SELECT t.step, EXISTS (SELECT FROM template_steps s WHERE s.template_id = t.id) FROM templates t"
         " WHERE t.id = %s",
@@ -72,7 +73,7 @@ async def note(connection: Connection, template_id: UUID, before: Writing, after
     if not begun:
         await connection.execute(_INSERT, [template_id, step, "", to_json(before)])
     names = {
-        "template": template_id, "step": step, "what": what, "writing": to_json(after),
+        "template": template_id, "step": step, "what": change.what, "typing": change.typing, "writing": to_json(after),
         "together": TOGETHER_SECONDS, "characters": MOST_CHARACTERS, "most": MOST,
     }  # fmt: skip
     await _next(connection, names)

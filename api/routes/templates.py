@@ -29,6 +29,7 @@ from api.schemas.templates import (
 from core.paging import Window
 from messages.previewing import preview
 from templates import service
+from templates.model import Change
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.references import deleted, reference
@@ -81,7 +82,7 @@ async def update_template(template: str, body: UpdateTemplate, who: FullAccess, 
     """Changes the draft, or begins one. Mail is made of the published version until you publish again."""
     async with given.database.transaction() as connection:
         found = await service.update(
-            connection, who.application_id, template, edit_of(body), seen=body.revision, what="by the API"
+            connection, who.application_id, template, edit_of(body), Change(body.revision, "by the API")
         )
     return json_answer(reference("template", found.id))
 

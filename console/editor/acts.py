@@ -18,7 +18,7 @@ from store.database import Connection
 from templates import document, images, service
 from templates.build import Kind, Source
 from templates.document import Document, Path
-from templates.model import DEFAULT, UNSAID, Edit, LanguageEdit, Template, Unsaid, Version
+from templates.model import DEFAULT, UNSAID, Change, Edit, LanguageEdit, Template, Unsaid, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,17 @@ class Act:
             raise invalid("revision", "load the page again: it does not say what it showed")
         return int(text)
 
-    async def save(self, edit: Edit, what: str) -> Template:
+    async def save(self, edit: Edit, what: str, *, typing: bool = False) -> Template:
         """Store it."""
         one = self.one
         return await service.update(
-            self.connection, one.application_id, str(one.id), edit, seen=self.seen, what=what
+            self.connection, one.application_id, str(one.id), edit, Change(self.seen, what, typing)
         )  # fmt: skip
 
-    async def write(self, what: str, **changes: object) -> Template:
+    async def write(self, what: str, *, typing: bool = False, **changes: object) -> Template:
         """Store another body, subject or text of this language."""
         content = LanguageEdit(**changes)  # type: ignore[arg-type]  # the names are those of its fields
-        return await self.save(self.edit(content), what)
+        return await self.save(self.edit(content), what, typing=typing)
 
     def edit(self, content: LanguageEdit, layout: Unsaid | None = UNSAID) -> Edit:
         """A change of what is said in this language."""
@@ -72,9 +72,9 @@ class Act:
             return Edit(content=content, layout=layout)
         return Edit(languages={self.asked.language: content}, layout=layout)
 
-    async def put(self, made: Document, what: str) -> Template:
+    async def put(self, made: Document, what: str, *, typing: bool = False) -> Template:
         """Store another document."""
-        return await self.write(what, body=(Kind.BLOCKS, document.written(made)))
+        return await self.write(what, typing=typing, body=(Kind.BLOCKS, document.written(made)))
 
 
 Done: TypeAlias = tuple[Template, Asked]
@@ -101,7 +101,7 @@ async def _block(act: Act, _rest: list[str]) -> Done:
     if "columns" in act.visit.form:
         made = document.with_columns(made, path, _number(act.visit.field("columns")))
     what = ", ".join(sorted(name for name in said if said[name] != block.get(name))) or "columns"
-    return await act.put(made, f"{words.named(block)} {act.asked.block}: {what}"), act.asked
+    return await act.put(made, f"{words.named(block)} {act.asked.block}: {what}", typing=True), act.asked
 
 
 def _one_of(block: Mapping[str, object]) -> tuple[Field, ...]:
@@ -141,7 +141,7 @@ async def _look(act: Act, _rest: list[str]) -> Done:
         changes["subject"] = act.visit.field("subject")
     if "text_part" in act.visit.form:
         changes["text"] = act.visit.form["text_part"][0].replace("\r\n", "\n").strip() or None
-    return await act.write("the mail as a whole", **changes), act.asked
+    return await act.write("the mail as a whole", typing=True, **changes), act.asked
 
 
 async def _facts(act: Act, _rest: list[str]) -> Done:
@@ -155,7 +155,7 @@ async def _facts(act: Act, _rest: list[str]) -> Done:
         reply_to=addresses if "reply_to" in form else UNSAID,
         layout=(act.visit.field("layout") or None) if "layout" in form else UNSAID,
     )
-    return await act.save(edit, "name, sender, layout"), act.asked
+    return await act.save(edit, "name, sender, layout", typing=True), act.asked
 
 
 async def _code(act: Act, _rest: list[str]) -> Done:
@@ -163,7 +163,7 @@ async def _code(act: Act, _rest: list[str]) -> Done:
     if act.source.kind is Kind.BLOCKS:
         raise conflict("this mail is written in blocks", "Load the page again.", service.CHANGED)
     text = (act.visit.form.get("code") or ("",))[0].replace("\r\n", "\n")
-    return await act.write("the code", body=(act.source.kind, text)), act.asked
+    return await act.write("the code", typing=True, body=(act.source.kind, text)), act.asked
 
 
 async def _kind(act: Act, rest: list[str]) -> Done:

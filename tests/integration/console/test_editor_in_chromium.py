@@ -27,8 +27,9 @@ TYPES = "[...document.querySelectorAll('#editor .blocks > li')].map(one => one.d
 PASTED = """
 (() => {
   const data = new DataTransfer();
-  data.setData('text/html', '<b style="color:red">bold</b><style>p {}</style><img src=x onerror="document.title=1"><script>document.title=2</script>'
-    + '<a href="javascript:document.title=3">bad</a> <a href="https://shop.example/">good</a>');
+  data.setData('text/html', '<b style="color:red">bold</b><style>p {}</style><img src=x onerror="document.title=1">'
+    + '<script>document.title=2</script><a href="javascript:document.title=3">bad</a> '
+    + '<a href="https://shop.example/">good</a>');
   document.querySelector('.write').dispatchEvent(
     new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));
 })()
@@ -44,7 +45,9 @@ async def test_a_mail_is_written_in_the_editor(address: str, database: Database,
         await page.call(
             "Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False
         )  # fmt: skip
-        still = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # while a block glides nothing is dragged past it
+        still = [
+            {"name": "prefers-reduced-motion", "value": "reduce"}
+        ]  # while a block glides nothing is dragged past it
         await page.call("Emulation.setEmulatedMedia", features=still)
         await page.open(address + link)
         await page.click("button", "Open the console")

@@ -7,7 +7,7 @@ from core.refusal import Refused
 from store.database import Database
 from templates import service, steps
 from templates.build import Kind, Source
-from templates.model import DEFAULT, Edit, LanguageEdit, Template, Variable, VariableType, Writing
+from templates.model import DEFAULT, Change, Edit, LanguageEdit, Template, Variable, VariableType, Writing
 from tests.integration.messages.emails import APPLICATION
 
 
@@ -21,7 +21,7 @@ async def made(database: Database, html: str = "0") -> Template:
 async def write(database: Database, one: Template, html: str, what: str = "", seen: int | None = None) -> Template:
     edit = Edit(content=LanguageEdit((Kind.HTML, html)))
     async with database.transaction() as connection:
-        return await service.update(connection, APPLICATION, str(one.id), edit, seen=seen, what=what)
+        return await service.update(connection, APPLICATION, str(one.id), edit, Change(seen, what, bool(what)))
 
 
 async def step(database: Database, one: Template, *ways: str) -> str:
