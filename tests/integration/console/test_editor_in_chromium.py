@@ -102,12 +102,16 @@ async def _blocks_are_arranged(page: Page) -> None:
     await page.until("document.querySelector('#editor li[aria-current]').dataset.path === '0'")
     assert await page.value(TYPES) == "button heading text footer"
     await page.value("document.querySelector('li[aria-current] [data-keep=down]').focus()")
-    await page.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", text="\r")
-    await page.call("Input.dispatchKeyEvent", type="keyUp", key="Enter")
+    await _enter(page)
     await page.until(f"{TYPES} === 'heading button text footer'")
     assert await page.value("document.activeElement.dataset.keep") == "down", "the focus goes with it"
     await page.click("button", "Undo", leads_on=False)
     await page.until(f"{TYPES} === 'button heading text footer'")
+
+
+async def _enter(page: Page) -> None:
+    await page.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r")
+    await page.call("Input.dispatchKeyEvent", type="keyUp", key="Enter", code="Enter")
 
 
 async def _drag(page: Page, start: list[float], end: list[float]) -> None:
@@ -124,7 +128,7 @@ async def _it_is_looked_at_as_somebody(page: Page, database: Database, whose: tu
     """What the frame shows is the mail of its person, byte for byte."""
     application, template = whose
     await page.write("#field-as", "ann1@people.example")
-    await page.press("Enter")
+    await _enter(page)
     await page.until("document.querySelector('#mail').src.includes('as=ann1')")
     async with database.connection() as connection:
         wanted: previewing.Wanted = ({}, "ann1@people.example", None)

@@ -8,8 +8,8 @@ from alembic import op
 
 from store.online import change, index
 
-revision = "0042"
-down_revision = "0038"
+revision = "0041"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
