@@ -1,6 +1,5 @@
 """The editor of mails in a real browser: written, dragged, undone, looked at as somebody, published."""
 
-import base64
 from pathlib import Path
 
 import pytest
@@ -133,11 +132,7 @@ async def _it_is_looked_at_as_somebody(page: Page, database: Database, whose: tu
     async with database.connection() as connection:
         wanted: previewing.Wanted = ({}, "ann1@people.example", None)
         made = await previewing.preview(connection, application, template, wanted)  # type: ignore[arg-type]
-    tree = (await page.call("Page.getResourceTree"))["frameTree"]
-    frame = tree["childFrames"][0]["frame"]
-    assert "as=ann1" in frame["url"]
-    content = await page.call("Page.getResourceContent", frameId=frame["id"], url=frame["url"])
-    shown = base64.b64decode(content["content"]).decode() if content["base64Encoded"] else content["content"]
+    shown = await page.framed("as=ann1")
     assert shown == made.filled.html
     assert "Hello Ann 1 &lt;script&gt;" in shown
     await page.click(".pick a", "Text", leads_on=False)
