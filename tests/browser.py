@@ -5,7 +5,6 @@ careful people have them; a click is one of the mouse at a place of the screen.
 """
 
 import asyncio
-import base64
 import json
 import os
 import shutil
@@ -97,21 +96,6 @@ class Page:
         answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
-
-    async def framed(self, part: str) -> str:
-        """What a frame in a process of its own got, as it came: the one whose address holds this part."""
-        own, self._session = self._session, ""
-        try:
-            found = (await self.call("Target.getTargets"))["targetInfos"]
-            frame = next(one for one in found if one["type"] == "iframe" and part in one["url"])
-            self._session = (await self.call("Target.attachToTarget", targetId=frame["targetId"], flatten=True))[
-                "sessionId"
-            ]
-            await self.call("Page.enable")
-            got = await self.call("Page.getResourceContent", frameId=frame["targetId"], url=frame["url"])
-        finally:
-            self._session = own
-        return base64.b64decode(got["content"]).decode() if got["base64Encoded"] else str(got["content"])
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One command of the protocol."""
