@@ -68,7 +68,7 @@ def _differing(before: Draft | Words, wanted: Draft | Words) -> dict[str, Any]:
 async def follow(connection: Connection, source: Template) -> None:
     """The draft that is written from a template says what the template says. Raises Refused: it has begun."""
     assert source.campaign_id is not None, "it belongs to a campaign"
-    known = await as_it_is(connection, await repository.get(connection, source.application_id, source.campaign_id))
+    known = await repository.get(connection, source.application_id, source.campaign_id)
     said = await sources.words_of(connection, source)
     draft = draft_of(known)
     words = replace(draft.words, html=said.html, text=said.text)
@@ -77,14 +77,14 @@ async def follow(connection: Connection, source: Template) -> None:
 
 async def start(connection: Connection, known: Campaign) -> Campaign:
     """Send it now. Its words are fixed here, its audience a moment later."""
-    known = await as_it_is(connection, known)
+    known = await _as_it_is(connection, known)
     await _fix_words(connection, known)
     return await repository.move(connection, known, Act.START)
 
 
 async def schedule(connection: Connection, known: Campaign, at: datetime | None, now: datetime) -> Campaign:
     """Send it at an instant, or at the local time that its plan has (`at` is None then)."""
-    known = await as_it_is(connection, known)
+    known = await _as_it_is(connection, known)
     if at is None and known.plan.local is None:
         raise invalid("scheduled_at", "it needs an instant, or a local time in its plan")
     begins = known.plan.begins(at)
@@ -261,7 +261,7 @@ async def _check(connection: Connection, application_id: UUID, draft: Draft, *, 
     speaking.check(draft)
 
 
-async def as_it_is(connection: Connection, known: Campaign) -> Campaign:
+async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
     """As it stands, and stays to the end of the transaction: what is sent is what was written last."""
     await repository.hold(connection, known.id, *CampaignState)
     return await repository.get(connection, known.application_id, known.id)

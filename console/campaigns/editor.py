@@ -102,7 +102,6 @@ async def save(visit: Visiting, campaign_id: UUID) -> Response:
         known = await the_one(connection, visit, campaign_id)
     try:
         async with visit.given.database.transaction() as connection:
-            known = await steering.as_it_is(connection, known)
             draft = await _draft(connection, visit, known.application_id, steering.draft_of(known))
             now = await steering.update(connection, known, draft)
             source = await _begin(connection, visit, now)
