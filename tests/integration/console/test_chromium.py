@@ -1,26 +1,19 @@
 """The console in a real browser: with scripts and without, on a phone and on a desk, in light and dark."""
 
 import asyncio
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from accounts import sign_in_links, users
 from accounts.roles import Role
 from accounts.sign_in_links import Purpose
 from accounts.users import NewUser
-from console.serve import service_of
-from core.settings import Settings
 from store.database import Database
 from tests import browser
 from tests.browser import Page
 from tests.integration.api.account import make_account
 from tests.integration.messages.emails import execute, make_partitions, new_email, store
-from web.server import config_of
 
 pytestmark = [
     pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
@@ -29,22 +22,6 @@ pytestmark = [
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 SIZES = ((1280, 800), (820, 1000), (390, 844))
-
-
-@pytest.fixture
-def address(settings: Settings) -> Iterator[str]:
-    """The console behind a real socket; its URL."""
-    config = config_of(service_of(settings), service_of(settings.model_copy(update={"console_url": ""})).make())
-    config.host, config.port = "127.0.0.1", 0
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="console")
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=10)
 
 
 @pytest.fixture
