@@ -67,8 +67,9 @@ async def test_a_mail_is_written_in_the_editor(address: str, database: Database,
         version = await service.published(connection, reach.application_id, template)
     blocks = document.parsed(version.writing.sources[DEFAULT].body)["blocks"]
     assert [one["type"] for one in blocks] == ["button", "heading", "text", "footer"]
-    assert blocks[2]["html"].startswith("<p>Tulips are <b>here</b>")
-    assert '<b>bold</b><a>bad</a> <a href="https://shop.example/">good</a>' in blocks[2]["html"].replace("</p>", "")
+    written = blocks[2]["html"].replace("&nbsp;", " ")  # what browsers make of a blank at the end of a line
+    assert written.startswith("<p>Tulips are <b>here</b><b>bold</b><a>bad</a> ")
+    assert '<a href="https://shop.example/">good</a>' in written
 
 
 async def _text_is_typed(page: Page) -> None:
