@@ -141,7 +141,7 @@ async def list_versions(template: str, who: FullAccess, given: With) -> Response
 
 @router.post(
     "/{template}/versions/{number}/restore",
-    summary="Bring back a version of a template",
+    summary="Restore a version of a template",
     response_model=TemplateReference,
     responses=errors("not_found", "conflict"),
 )
