@@ -46,7 +46,8 @@ UNAUDITED: Final = {
         _FIGURES,
     ),
     **dict.fromkeys(
-        ("automation_runs", "automation_steps", "campaign_contents", "campaign_links", "departed_applications"),
+        ("automation_runs", "automation_steps", "campaign_contents", "campaign_links", "departed_applications",
+         "template_steps"),
         _PARTS,
     ),
     **dict.fromkeys(

@@ -100,8 +100,9 @@ def test_types_made_from_it_check_a_send(tmp_path: Path) -> None:
 _VERBS = frozenset({
     "Acknowledge", "Add", "Assign", "Cancel", "Change", "Check", "Close", "Complete", "Count", "Create", "Delete",
     "Duplicate", "End", "Erase", "Explain", "Export", "Get", "Import", "Let", "List", "Pause", "Preview", "Publish",
-    "Redo", "Remove", "Rename", "Replay", "Report", "Reschedule", "Rest", "Restore", "Resume", "Retry", "Rotate", "Send", "Set",
-    "Shift", "Simulate", "Skip", "Snooze", "Start", "Step", "Stop", "Suppress", "Switch", "Undo", "Update", "Verify",
+    "Redo", "Remove", "Rename", "Replay", "Report", "Reschedule", "Rest", "Restore", "Resume", "Retry", "Rotate",
+    "Send", "Set", "Shift", "Simulate", "Skip", "Snooze", "Start", "Step", "Stop", "Suppress", "Switch", "Undo",
+    "Update", "Verify",
 })  # fmt: skip
 _PROPER = frozenset({"API", "IP", "IPs", "Prometheus"})
 
