@@ -256,3 +256,23 @@ async def test_a_broadcast_has_the_sender_of_its_template_unless_it_says_one(cli
     for body in ({"template": "nameless"}, {"template": "personal"}, {"html": "<p>Hi</p>", "subject": "Hi"}):
         refused = await client.post("/broadcasts", json=body)
         assert (refused.status_code, refused.json()["message"]) == (422, "Missing `from` field.")
+
+
+async def test_a_draft_is_undone_and_a_version_brought_back(client: httpx.AsyncClient) -> None:
+    template = await made(client)
+    at = f"/templates/{template}"
+    seen = (await client.get(at)).json()["revision"]
+    assert (await client.patch(at, json={"html": "second", "revision": seen})).status_code == 200
+    late = await client.patch(at, json={"html": "third", "revision": seen})
+    assert late.status_code == 409
+
+    assert (await client.post(f"{at}/undo")).json() == {"object": "template", "id": template}
+    assert (await client.get(at)).json()["html"] == WELCOME["html"]
+    assert (await client.post(f"{at}/undo")).status_code == 409
+    assert (await client.post(f"{at}/redo")).status_code == 200
+    assert (await client.get(at)).json()["html"] == "second"
+    versions = (await client.get(f"{at}/versions")).json()
+    assert [(one["number"], one["published_at"] is None) for one in versions["data"]] == [(2, True), (1, False)]
+    assert (await client.post(f"{at}/versions/1/restore")).status_code == 200
+    assert (await client.get(at)).json()["html"] == WELCOME["html"]
+    assert (await client.post(f"{at}/versions/7/restore")).status_code == 404
