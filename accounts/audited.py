@@ -103,7 +103,7 @@ async def _note(connection: Connection, act: Act) -> None:
     told, counted = await (await connection.execute(_TOLD)).fetchone() or ("", "")
     if not told:
         return
-    lines = [orjson.loads(line) for line in told.splitlines()]
+    lines = [orjson.loads(line) for line in told.removesuffix("\n").split("\n")]
     names = await _names(connection, lines)
     rows = netted(row_of(line, names) for line in lines)
     entry = entry_of(act, rows, int(counted) - len(lines))

@@ -157,8 +157,6 @@ class Claimed:
     """By the database's clock."""
     engaged_at: datetime | None = None
     """When its recipient last opened or clicked, as far as known."""
-    template_id: UUID | None = None
-    """The template it was made of."""
     capture: bool = False
     """It may not leave."""
 

@@ -67,6 +67,7 @@ emails = Table(
     Column("capture", Boolean, nullable=False),
     Column("campaign_id", UUID),
     Column("contact_id", UUID),
+    Column("template_id", UUID),
 )
 
 messages = Table(
