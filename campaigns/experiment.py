@@ -122,9 +122,13 @@ def from_json(given: Mapping[str, Any]) -> Experiment:
     winner = given.get("winner") or Winner.CLICKS.value
     if winner not in [one.value for one in Winner]:
         raise invalid("experiment.winner", f"it must be {', '.join(Winner)}")
-    return Experiment(
+    variants, share = (
         _variants(given.get("variants") or []),
         _part("test_share", given.get("test_share", 1.0), least=0.001),
+    )
+    return Experiment(
+        variants,
+        share if variants else 1.0,  # where nothing is tried, nobody waits for the winner
         _part("hold_out", given.get("hold_out", 0.0), most=0.5),
         Winner(winner),
         _part("after_hours", given.get("after_hours", 4.0), least=0.01, most=24 * 14),

@@ -7,7 +7,7 @@ contact any more, and their mail ends unsent.
 `PersonalMail` loads, on the event loop; `Personal` renders, in a thread, and knows no database.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -123,25 +123,29 @@ class PersonalMail:
         filled: dict[UUID, Loaded] = dict(found)
         if not ours:
             return filled
-        await self._learn(connection, {email.content_id for email in ours} - self._contents.keys())
+        contents = await self._known(connection, {email.content_id for email in ours})
         people = await contacts.by_ids(connection, [one.contact_id for one in ours if one.contact_id is not None])
         for email in ours:
-            filled[email.id] = email, await self._personal(email, people)
+            filled[email.id] = email, await self._personal(email, contents.get(email.content_id), people)
         return filled
 
-    async def _personal(self, email: StoredEmail, people: Mapping[UUID, contacts.Contact]) -> Personal | None:
-        content = self._contents.get(email.content_id)
+    async def _personal(
+        self, email: StoredEmail, content: CampaignContent | None, people: Mapping[UUID, contacts.Contact]
+    ) -> Personal | None:
         contact = people.get(email.contact_id) if email.contact_id else None
         if content is None or contact is None:
             return None
         definitions = await self._definitions.get(email.application_id)
         return Personal(content, variables(contact, definitions or {}))
 
-    async def _learn(self, connection: Connection, unknown: Collection[UUID]) -> None:
-        for content in await read_contents(connection, unknown):
+    async def _known(self, connection: Connection, wanted: set[UUID]) -> dict[UUID, CampaignContent]:
+        """These contents. What is kept for the next call may be fewer: others learn too."""
+        found = {identifier: kept for identifier in wanted if (kept := self._contents.get(identifier)) is not None}
+        for content in await read_contents(connection, wanted - found.keys()):
             while len(self._contents) >= KEPT:
                 self._contents.pop(next(iter(self._contents)))
-            self._contents[content.id] = content
+            self._contents[content.id] = found[content.id] = content
+        return found
 
     async def _read_definitions(self, application_id: UUID) -> Definitions:
         async with self._database.connection() as connection:

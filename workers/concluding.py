@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from core.logs import get_logger
 from messages import claim, retry, states
@@ -29,6 +30,8 @@ from workers.batch import Batch, Collaborators, Job
 _log = get_logger(__name__)
 
 NO_IP_RETRY = timedelta(seconds=30)
+ANEW_AFTER = timedelta(hours=24)
+"""How old a campaign's mail that waits untried for an IP grows before its clock is set anew."""
 """Mail that no IP can take is looked at again after this, when nobody says when one can."""
 
 FAILURE_PAUSE = timedelta(minutes=1)
@@ -198,6 +201,7 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
     """No IP can take these now: back to the queue until one can, saying why. No attempt, and no event: a long queue
     behind a limit would fill the timeline with nothing new. The reason is kept with the queue row."""
     held: list[Held] = []
+    anew: list[UUID] = []
     for message, wait in waiting:
         if not batch.permit.withdraw(message.ref):
             continue
@@ -208,11 +212,14 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
             continue
         held.append(Held(message.ref, due, wait.reason[:DETAIL_LENGTH], wait.breaker))
         batch.limited.add(message.destination)
+        if _begins_anew(message, email) and batch.now() - accepted_at(email) > ANEW_AFTER:
+            anew.append(email.id)
     if not held:
         return
     watch.HELD.labels(batch.lane.value).inc(len(held))
     async with _released([one.ref for one in held], c) as connection:
         await claim.hold(connection, held, c.worker)
+        await claim.begin_anew(connection, anew)
 
 
 async def give_back(batch: Batch, c: Collaborators) -> None:
@@ -262,7 +269,14 @@ def _words(batch: Batch, message: Claimed) -> Words | None:
 
 def _held_until(batch: Batch, message: Claimed, email: StoredEmail, wait: Wait) -> datetime | None:
     now = batch.now()
-    return retry.hold_until(wait.until or now + NO_IP_RETRY, accepted_at(email), now, message.expires_at)
+    begun = now if _begins_anew(message, email) else accepted_at(email)
+    return retry.hold_until(wait.until or now + NO_IP_RETRY, begun, now, message.expires_at)
+
+
+def _begins_anew(message: Claimed, email: StoredEmail) -> bool:
+    """A campaign takes as long as its IPs need: what waits for one of them, never tried, is not too old. Its 72 hours
+    begin when it is tried."""
+    return email.campaign_id is not None and message.attempts == 0
 
 
 def _put(batch: Batch, outcome: Outcome, c: Collaborators) -> None:

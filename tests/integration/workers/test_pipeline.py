@@ -2,19 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import dkim
 import pytest
 
 from core.ids import uuid7
 from messages import prepare
+from messages.personal import Loaded
 from mta.model import Attachment
 from mta.return_path import parse
-from store.database import Database
+from store.database import Connection, Database
 from tests.integration.messages.emails import execute, refs, rows, states, store, suppress, waiting
 from tests.integration.workers.lane import (
     IPS,
@@ -296,6 +298,25 @@ async def test_mail_whose_email_or_domain_is_gone_fails(lane: LaneTest) -> None:
     await lane.deliver()
 
     assert [await lane.state(email) for email in (gone, homeless)] == ["failed", "failed"]
+
+
+async def test_a_campaign_takes_as_long_as_its_ips_need(lane: LaneTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was never tried does not grow too old by waiting for its turn; a receipt does."""
+    receipt, news = await lane.put("ann@one.example"), await lane.put("bob@one.example")
+    await execute(lane.database, "UPDATE emails SET created_at = now() - interval '73 hours'")
+    await execute(lane.database, "UPDATE emails SET campaign_id = gen_random_uuid() WHERE id = %s", [news.id])
+    await execute(lane.database, "UPDATE egress_ips SET active = false")
+
+    async def as_they_are(_connection: Connection, found: Mapping[UUID, Loaded]) -> dict[UUID, Loaded]:
+        return dict(found)
+
+    monkeypatch.setattr(lane.collaborators.personal, "fill", as_they_are)
+    await lane.deliver()
+
+    assert [await lane.state(email) for email in (receipt, news)] == ["expired", "queued"]
+    assert timedelta(0) < await due_in(lane, refs(news)[0]) <= timedelta(seconds=31)
+    begun = await rows(lane.database, "SELECT scheduled_at > now() - interval '1 minute' FROM emails ORDER BY id")
+    assert begun == [(None,), (True,)]
 
 
 async def test_pool_without_an_active_ip_makes_mail_wait(lane: LaneTest) -> None:
