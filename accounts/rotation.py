@@ -67,12 +67,18 @@ async def give_up(connection: Connection, found: Domain) -> Domain:
     return await _again(connection, found)
 
 
+_NOT_THERE: Final = frozenset({"pending", "failed"})
+"""What a check says of a record that is known to be missing or wrong; a name server that is silent says neither."""
+
+
 def ready(found: Domain, checks: Mapping[str, RecordCheck]) -> bool:
     """Whether the coming keys can sign, and no receiver that verifies today is left without. Pure."""
     if not found.coming:
         return False
     rsa = _good(checks, COMING[RecordKind.DKIM_RSA])
-    return rsa and (_good(checks, COMING[RecordKind.DKIM_ED25519]) or not _good(checks, RecordKind.DKIM_ED25519))
+    old = checks.get(RecordKind.DKIM_ED25519)
+    missing = old is None or old.status in _NOT_THERE
+    return rsa and (_good(checks, COMING[RecordKind.DKIM_ED25519]) or missing)
 
 
 async def settle(

@@ -42,6 +42,16 @@ DELETE FROM contacts c USING gone g WHERE c.id = g.id
 )
 
 
+# Another process may have the last slice in hand, and lose it.
+_DONE: Final = """
+DELETE FROM departed_applications WHERE application_id = %(id)s
+   AND NOT EXISTS (SELECT FROM contacts WHERE application_id = %(id)s)
+   AND NOT EXISTS (SELECT FROM contact_history WHERE application_id = %(id)s)
+   AND NOT EXISTS (SELECT FROM choices WHERE application_id = %(id)s)
+   AND NOT EXISTS (SELECT FROM choice_history WHERE application_id = %(id)s)
+"""
+
+
 async def application(connection: Connection, application_id: UUID) -> None:
     """An application goes with the caller's transaction, and its people behind it."""
     await connection.execute(
@@ -57,7 +67,7 @@ async def forget_gone(database: Database) -> None:
         for statement in _OF_APPLICATION:
             await _all(database, statement, found)
         async with database.transaction() as connection:
-            await connection.execute("DELETE FROM departed_applications WHERE application_id = %s", [found])
+            await connection.execute(_DONE, {"id": found})
 
 
 async def _next(database: Database, question: str) -> UUID | None:

@@ -194,4 +194,4 @@ def _row(one: Passed, stands_for: int) -> LoggedDetail:
         round(one.milliseconds, 2), one.user_agent[:_LONGEST_AGENT].replace("\0", ""),
         redaction.name_in(one.response) if one.failed else "", stands_for,
     )  # fmt: skip
-    return LoggedDetail(summary, redaction.kept_of(one.request), redaction.kept_of(one.response))
+    return LoggedDetail(summary, redaction.kept_of(one.request), redaction.kept_of(one.response, answer=True))

@@ -46,8 +46,9 @@ def path_of(path: str) -> str:
     return "/".join(parts).replace("\0", "")
 
 
-def kept_of(body: bytes | int) -> str:
-    """What is kept of a body, as JSON; "" of none. A number stands for a body that was too long to be held."""
+def kept_of(body: bytes | int, *, answer: bool = False) -> str:
+    """What is kept of a body, as JSON; "" of none. A number stands for a body that was too long to be held. `answer`:
+    it is ours, and may be an error whose message is ours too."""
     if isinstance(body, int) or len(body) > READ:
         return _told(f"({body if isinstance(body, int) else len(body):,} bytes)")
     if not body:
@@ -56,7 +57,7 @@ def kept_of(body: bytes | int) -> str:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _told(f"({len(body):,} bytes that are no JSON)")
-    return orjson.dumps(_Shown().value(found, "", 0, free=False)).decode()
+    return orjson.dumps(_Shown(answer=answer).value(found, "", 0, free=False)).decode()
 
 
 def name_in(body: bytes | int) -> str:
@@ -78,7 +79,8 @@ def _told(text: str) -> str:
 class _Shown:
     """One body being shown, and how much of it may still come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answer: bool) -> None:
+        self._answer = answer
         self._left = LONGEST
 
     def value(self, found: object, field: str, depth: int, *, free: bool) -> object:
@@ -95,7 +97,7 @@ class _Shown:
         if depth >= _DEEPEST:
             return f"({_count(found, 'field')})"
         shown: dict[str, object] = {}
-        error = "statusCode" in found
+        error = self._answer and depth == 0 and "statusCode" in found
         for number, (name, value) in enumerate(found.items()):
             if self._left <= 0:
                 shown["…"] = f"({len(found) - number} more)"

@@ -159,7 +159,7 @@ class Deliverer:
             if following is None:
                 return
             served = following
-            if turn and len(batch) < BATCH:
+            if turn and len(batch) < BATCH and len(self._tasks) < SERVED:  # where others wait for a place, it is let go
                 await asyncio.sleep(self._gather)
 
     async def _send(self, served: Served, batch: Sequence[Due], secrets: Sequence[str]) -> list[Tried]:

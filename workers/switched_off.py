@@ -30,8 +30,8 @@ async def tell_switched_off(database: Database) -> None:
         off = {_subject(one): one for one in await endpoints.switched_off(connection)}
         known = {alarm.subject for alarm in await open_alarms(connection) if alarm.kind == _KIND}
         for subject in off.keys() - known:
-            await raise_alarm(connection, _KIND, subject, detail(off[subject]))
-            await _tell_developers(connection, off[subject])
+            if await raise_alarm(connection, _KIND, subject, detail(off[subject])):
+                await _tell_developers(connection, off[subject])
         for subject in known - off.keys():
             await clear_alarms(connection, [_KIND], subject)
 
