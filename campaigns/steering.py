@@ -65,6 +65,18 @@ def _differing(before: Draft | Words, wanted: Draft | Words) -> dict[str, Any]:
     return {name: getattr(wanted, name) for name in names if getattr(wanted, name) != getattr(before, name)}
 
 
+async def may_follow(connection: Connection, source: Template) -> None:
+    """Raises Refused when the campaign's words were written elsewhere since: they are not overwritten."""
+    assert source.campaign_id is not None, "it belongs to a campaign"
+    known = await repository.get(connection, source.application_id, source.campaign_id)
+    if known.state is CampaignState.DRAFT and await sources.of(connection, known) is None:
+        raise conflict(
+            "the words of this campaign were changed elsewhere, through the API or a form",
+            hint="Open its content and choose what to begin with.",
+            code="changed_elsewhere",
+        )
+
+
 async def follow(connection: Connection, source: Template) -> None:
     """The draft that is written from a template says what the template says. Raises Refused: it has begun."""
     assert source.campaign_id is not None, "it belongs to a campaign"

@@ -102,6 +102,8 @@ async def save(visit: Visiting, template_id: UUID) -> Response:
     try:
         async with visit.given.database.transaction() as connection:
             one, version = await the_one(connection, visit, template_id)
+            if one.campaign_id is not None:
+                await steering.may_follow(connection, one)
             now, asked = await acts.do(Act(connection, visit, one, version, asked))
             if now.campaign_id is not None:
                 await steering.follow(connection, now)

@@ -18,6 +18,7 @@ from templates.build import Kind
 from templates.model import DEFAULT, Edit, LanguageEdit, Template, Version
 from tests.integration.console.conftest import KEY, Person
 from tests.integration.console.reach import fill
+from tests.integration.messages.emails import execute
 from tests.unit.templates.test_pictures import PNG
 
 EVIL = '"><img src=x onerror="alert(1)"><script>alert(2)</script>'
@@ -357,6 +358,12 @@ async def test_a_campaign_is_written_in_the_editor(admin: Person, database: Data
     again = {**form, "subject": "Other", "template": ""}
     assert (await admin.post(f"{at}/edit", f"{at}/edit", **again)).status_code == 303
     assert "Tulips" in (await admin.get(f"{at}/frame")).text, "the form leaves alone what it does not show"
+
+    elsewhere = "UPDATE campaigns SET html = '<p>By the API</p>' WHERE id = %s"
+    await execute(database, elsewhere, [one.campaign_id])
+    refused = await editing.send("block", "block=0", 409, text="Roses")
+    assert "changed elsewhere, through the API or a form" in refused.text
+    assert "By the API" in (await admin.get(f"{at}/frame")).text
 
     begun_anew = await admin.post(f"{at}/content", f"{at}/content?anew=yes", code=MJML.replace("Acme", "By hand"))
     assert begun_anew.status_code == 303
