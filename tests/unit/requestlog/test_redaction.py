@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from requestlog.redaction import LONGEST, READ, kept_of, name_in, path_of
 
 
-def _kept(body: object) -> object:
-    text = kept_of(orjson.dumps(body))
+def _kept(body: object, *, answer: bool = False) -> object:
+    text = kept_of(orjson.dumps(body), answer=answer)
     return orjson.loads(text)
 
 
@@ -43,9 +43,12 @@ def test_keys_and_secrets_of_answers_are_not_kept() -> None:
 def test_the_message_of_an_error_names_no_address() -> None:
     body = {"statusCode": 422, "name": "validation_error", "message": "There is no anna@example.com, <bob@x.example>."}
 
-    assert _kept(body) == {
+    assert _kept(body, answer=True) == {
         "statusCode": 422, "name": "validation_error", "message": "There is no (address), <(address)>.",
     }  # fmt: skip
+    theirs = {"statusCode": 422, "name": "(16 characters)", "message": "(46 characters)"}
+    assert _kept(body) == theirs, "an application may say so too, of a person"
+    assert _kept({"data": body}, answer=True) == {"data": {**theirs, "statusCode": "(number)"}}
     assert name_in(orjson.dumps(body)) == "validation_error"
     assert name_in(orjson.dumps({"name": "<b>a name of somebody</b>"})) == ""
 
