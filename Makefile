@@ -42,14 +42,14 @@ test: $(VENV)/dev.stamp ## Run the test suite; with ARGS="tests/unit -k retry" a
 # Small tests share the processors, two more at a time than there are: many wait for something. One that fails is judged
 # once more, alone: what was late because of its neighbours passes then, is named, and wants to be mended. A file stays in
 # one process, for what its tests share; scenarios and chaos stay where their Postlane runs, wait half of their time, and
-# are judged once: four at a time at most.
+# are judged once: three at a time.
 CROWD = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 2)')
 
 test-small: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n $(CROWD) --dist loadfile --no-loadscope-reorder tests/unit tests/integration || $(BIN)/python -m tests.again
 
 test-whole: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -v -n $(CROWD) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder tests/scenarios tests/chaos
+	$(BIN)/python -m pytest -v -n 3 --dist loadgroup --no-loadscope-reorder tests/scenarios tests/chaos
 
 lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/ruff check .
