@@ -92,6 +92,8 @@ class PoolBook:
         self._reach: Remembered[EgressIp, str] = Remembered(reachable, _REACH_SECONDS, stale=_REACH_SECONDS)
         self._out_of_reach: dict[EgressIp, str] = {}
         self._latest = Pools()
+        self._missing: dict[UUID, Pools] = {}
+        """Pools that mail names and that are gone, with what was known when they were looked for."""
 
     async def pool_for(
         self, lane: Lane, wanted: UUID | None, domain: UUID | None = None, application: UUID | None = None
@@ -100,13 +102,23 @@ class PoolBook:
 
         Raises ConfigurationError when the lane has no default pool.
         """
-        self._latest = await self._pools.get(None)
+        self._latest = await self._with(wanted)
         pool = self._latest.choose(lane, wanted, domain, application)
         if pool is None:
             raise ConfigurationError(
                 f"no default pool for the {lane.value} lane: make one with `postlane pools create --default`"
             )
         return pool
+
+    async def _with(self, wanted: UUID | None) -> Pools:
+        """All pools. One that mail names and nobody knows was made a moment ago, or is gone: they are read anew before
+        its mail goes another way, once for what is known now."""
+        pools = await self._pools.get(None)
+        if wanted is None or wanted in pools.by_id or self._missing.get(wanted) is pools:
+            return pools
+        self._pools.clear()
+        self._missing[wanted] = pools = await self._pools.get(None)
+        return pools
 
     def overflow_of(self, pool: Pool) -> Pool | None:
         """The pool that takes what this one cannot, of the same lane and not reserved for other mail."""

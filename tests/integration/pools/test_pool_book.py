@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from core.ids import uuid7
 from core.queues import Lane
 from core.secrets import InstanceSecret
 from mta.model import EgressIp
@@ -93,3 +94,20 @@ async def test_a_change_is_seen_within_its_seconds_and_a_pause_keeps_its_reason(
     assert [(member.ip.address[-1], member.why) for member in pool.members] == [
         ("1", ""), ("2", "paused: new PTR"), ("3", "gone"), ("4", "gone"), ("5", "gone"),
     ]  # fmt: skip
+
+
+async def test_a_pool_that_mail_names_is_looked_for_before_its_mail_goes_another_way(narrow: Database) -> None:
+    """A reserved pool is made, and a moment later its first mail is there."""
+    book = PoolBook(narrow, SECRET)
+    assert (await book.pool_for(Lane.TRANSACTIONAL, None)).name == "main"
+    async with narrow.transaction() as connection:
+        await ensure_pool(connection, "asking", Lane.TRANSACTIONAL, IPS[:1])
+        row = await (await connection.execute("SELECT id FROM pools WHERE name = 'asking'")).fetchone()
+    assert row is not None
+    assert (await book.pool_for(Lane.TRANSACTIONAL, row[0])).name == "asking"
+
+    gone = uuid7()
+    assert (await book.pool_for(Lane.TRANSACTIONAL, gone)).name == "main"
+    known = book._latest
+    assert (await book.pool_for(Lane.TRANSACTIONAL, gone)).name == "main"
+    assert book._latest is known, "it is looked for once, not for each of its mails"
