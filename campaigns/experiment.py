@@ -122,10 +122,8 @@ def from_json(given: Mapping[str, Any]) -> Experiment:
     winner = given.get("winner") or Winner.CLICKS.value
     if winner not in [one.value for one in Winner]:
         raise invalid("experiment.winner", f"it must be {', '.join(Winner)}")
-    variants, share = (
-        _variants(given.get("variants") or []),
-        _part("test_share", given.get("test_share", 1.0), least=0.001),
-    )
+    variants = _variants(given.get("variants") or [])
+    share = _part("test_share", given.get("test_share", 1.0), least=0.001)
     return Experiment(
         variants,
         share if variants else 1.0,  # where nothing is tried, nobody waits for the winner

@@ -88,8 +88,6 @@ UPDATE delivery_queue q SET due_at = greatest(u.due, now()), hold = u.hold, brea
  WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
 """
 
-_ANEW = "UPDATE emails SET scheduled_at = now() WHERE id = ANY(%s::uuid[])"
-
 _GIVE_BACK = """
 UPDATE delivery_queue q SET due_at = greatest(%(due)s, now()), claimed_by = NULL, claimed_at = NULL
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
@@ -199,12 +197,6 @@ async def hold(connection: Connection, held: Sequence[Held], worker: UUID) -> No
         "worker": worker,
     }
     await connection.execute(_HOLD, _columns([one.ref for one in held]) | columns)
-
-
-async def begin_anew(connection: Connection, emails: Sequence[UUID]) -> None:
-    """The clocks of these emails begin now. Each is its recipient's alone."""
-    if emails:
-        await connection.execute(_ANEW, [arrays.uuids(emails)])
 
 
 async def release_worker(connection: Connection, worker: UUID) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from messages import moves, timeline
-from messages.held import FREE
+from messages.held import FREE, begin_anew
 from messages.model import MessageRef
 from messages.states import State
 from messages.timeline import Entry, EventKind
@@ -39,8 +39,6 @@ UPDATE delivery_queue q SET due_at = now(), hold = NULL
 RETURNING q.email_id, ('x' || translate(left(q.email_id::text, 13), '-', ''))::bit(48)::bigint / 1000.0
                       < extract(epoch FROM now() - %(lately)s)
 """
-
-_ANEW: Final = "UPDATE emails SET scheduled_at = now() WHERE id = ANY(%s::uuid[])"
 
 _FREE: Final = f"""
 SELECT q.email_id, q.position, q.lane, q.attempts, q.capture, now() FROM delivery_queue q
@@ -73,8 +71,7 @@ async def release(connection: Connection, campaigns: Sequence[UUID]) -> int:
     names = {"campaigns": arrays.uuids(campaigns), "lately": LATELY}
     rows = await (await connection.execute(_DUE, names)).fetchall()
     old = [email for email, is_old in rows if is_old]
-    if old:
-        await connection.execute(_ANEW, [arrays.uuids(old)])
+    await begin_anew(connection, old)
     return len(rows)
 
 

@@ -15,6 +15,7 @@ from core.logs import get_logger
 from messages import claim, retry, states
 from messages.claim import Held
 from messages.entries import Words
+from messages.held import begin_anew
 from messages.model import Claimed, MessageRef, StoredEmail
 from messages.timeline import EventKind
 from mta.deliver import Delivery
@@ -219,7 +220,7 @@ async def hold(batch: Batch, waiting: Sequence[tuple[Claimed, Wait]], c: Collabo
     watch.HELD.labels(batch.lane.value).inc(len(held))
     async with _released([one.ref for one in held], c) as connection:
         await claim.hold(connection, held, c.worker)
-        await claim.begin_anew(connection, anew)
+        await begin_anew(connection, anew)
 
 
 async def give_back(batch: Batch, c: Collaborators) -> None:
