@@ -38,7 +38,7 @@ class Options:
     """Length of one run of `api_single_per_s`."""
     webhook_events: int = 20_000
     """Of one run of `webhook_events_per_s`."""
-    told_messages: int = 4_000
+    told_messages: int = 8_000
     """Of one side of one pair of `told_tracked_ratio`."""
     contacts: int = 1_000_000
     """People of the application whose campaigns are measured."""
