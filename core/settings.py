@@ -30,7 +30,9 @@ class Settings(BaseSettings):
 
     # Servers
     database_url: str = Field(
-        "", description="PostgreSQL 15 or newer, as `postgresql://user:password@host/db`. Empty: embedded server."
+        "",
+        description="PostgreSQL 15 or newer, as `postgresql://user:password@host/db`; a primary with its standby: "
+        "`@host1,host2/db?target_session_attrs=read-write`. Empty: embedded server.",
     )
     redis_url: str = Field(
         "",

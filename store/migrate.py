@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -60,7 +61,8 @@ def newest() -> str:
 
 @contextmanager
 def _connected(database_url: str) -> Iterator[Connection]:
-    engine = create_engine(_sqlalchemy_url(database_url))
+    # libpq alone reads the URL: of several hosts, say, SQLAlchemy would make something else.
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database_url))
     try:
         with engine.connect() as connection:
             yield connection
@@ -78,8 +80,3 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
-
-
-def _sqlalchemy_url(url: str) -> str:
-    """libpq URL → SQLAlchemy URL for psycopg 3."""
-    return "postgresql+psycopg://" + url.split("://", 1)[1]

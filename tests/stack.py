@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -33,7 +33,7 @@ from accounts import repository as accounts
 from accounts.verify import Installation, fresh_resolver, verify_domain
 from cli.running import demo, free_ports
 from cli.running.embedded import start_servers
-from cli.running.processes import Service
+from cli.running.processes import Process, Service
 from cli.running.stack import Shape, Stack, build
 from cli.running.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
 from core.ids import uuid7
@@ -91,6 +91,21 @@ class Since:
     """Of the ledger."""
     figures: Mapping[str, int] = field(default_factory=dict)
     """By outcome."""
+
+
+class ServersOfStack(Protocol):
+    """PostgreSQL and Valkey that run, and what of them the supervisor starts again."""
+
+    @property
+    def database_url(self) -> str: ...
+    @property
+    def redis_url(self) -> str: ...
+    @property
+    def processes(self) -> tuple[Process, ...]: ...
+    def stop(self) -> None: ...
+
+
+StartServers = Callable[[Path], ServersOfStack]
 
 
 class RunningStack:
@@ -353,12 +368,16 @@ class _Still:
         return time.monotonic() - self._since >= self._seconds
 
 
+def _embedded(data_dir: Path) -> ServersOfStack:
+    return start_servers(data_dir, lambda _: None)
+
+
 @contextlib.contextmanager
-def running_stack(options: Options | None = None) -> Iterator[RunningStack]:
+def running_stack(options: Options | None = None, start: StartServers = _embedded) -> Iterator[RunningStack]:
     """A Postlane with servers of its own, ready to take mail; all of it is gone afterwards. Takes about 6 s."""
     options = options or Options()
     with reachable_folder() as data_dir:
-        servers = start_servers(data_dir, lambda _: None)
+        servers = start(data_dir)
         try:
             settings = Settings(
                 database_url=servers.database_url, redis_url=servers.redis_url, data_dir=data_dir,

@@ -29,14 +29,14 @@ def _quick_restarts() -> Iterator[None]:
 def whole_stack(_quick_restarts: None) -> Iterator[RunningStack]:
     """Every kind of process once."""
     shape = Shape(public=True, submission_port=free_ports.take(1)[0])
-    with running_stack(Options(shape, _env())) as stack:
+    with running_stack(Options(shape, quick_env())) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
 def double_stack(_quick_restarts: None) -> Iterator[RunningStack]:
     """Two workers for marketing mail, and nothing that does not send."""
-    with running_stack(Options(Shape(marketing=2, background=0, inbound=False), _env())) as stack:
+    with running_stack(Options(Shape(marketing=2, background=0, inbound=False), quick_env())) as stack:
         yield stack
 
 
@@ -54,5 +54,6 @@ def two_workers(double_stack: RunningStack) -> RunningStack:
     return double_stack
 
 
-def _env() -> dict[str, str]:
+def quick_env() -> dict[str, str]:
+    """Settings of every process."""
     return QUICK | {"POSTLANE_LEASE_SECONDS": str(LEASE_SECONDS), "POSTLANE_MARKETING_NICE": "0"}
