@@ -17,6 +17,7 @@ COPY accounts /opt/postlane/accounts
 COPY alarms /opt/postlane/alarms
 COPY api /opt/postlane/api
 COPY audience /opt/postlane/audience
+COPY backups /opt/postlane/backups
 COPY campaigns /opt/postlane/campaigns
 COPY cli /opt/postlane/cli
 COPY console /opt/postlane/console

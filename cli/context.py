@@ -66,7 +66,7 @@ def complete(found: Settings) -> Settings:
         if urls:
             update["database_url"] = found.database_url or urls.database_url
             update["redis_url"] = found.redis_url or urls.redis_url
-    if not found.secret.get_secret_value() and (secret := _read_secret(found.data_dir / SECRET_FILE)):
+    if not found.secret.get_secret_value() and (secret := secret_of(found.data_dir)):
         update["secret"] = SecretStr(secret)
     return found.model_copy(update=update) if update else found
 
@@ -83,15 +83,24 @@ def secret_if_set(found: Settings) -> InstanceSecret | None:
 
 def kept_secret(data_dir: Path) -> str:
     """The instance secret of a data folder, made when there is none yet (mode 0600)."""
+    return keep_secret(data_dir, secrets.token_hex(32))
+
+
+def keep_secret(data_dir: Path, secret: str) -> str:
+    """Keep this one in a data folder that has none; the one that is in force there then."""
     file = data_dir / SECRET_FILE
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return _read_secret(file)
     with os.fdopen(handle, "w") as out:
-        secret = secrets.token_hex(32)
         out.write(secret + "\n")
     return secret
+
+
+def secret_of(data_dir: Path) -> str:
+    """The instance secret that is kept in a data folder; "" when there is none. Raises ConfigurationError."""
+    return _read_secret(data_dir / SECRET_FILE)
 
 
 def running_api_url(found: Settings) -> str:

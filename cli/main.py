@@ -67,6 +67,11 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("alarms", "cli.commands.alarms:app", "What a person has to look at.", _OPERATE),
     Entry("standing", "cli.commands.standing:app", "What providers say about us, from their files.", _OPERATE),
     Entry("seeds", "cli.commands.seeds:app", "Where does our mail land? Mailboxes of ours.", _OPERATE),
+    Entry("backup", "cli.commands.backup:backup", "Copy the database into a folder, while mail goes on.", _OPERATE),
+    Entry(
+        "restore", "cli.commands.restore:restore", "Make an installation of a backup, in an empty database.", _OPERATE
+    ),
+    Entry("restored", "cli.commands.restored:app", "What a restored backup holds: send it, or end it.", _OPERATE),
     Entry("send", "cli.commands.send:send", "Send one mail.", _LOOK),
     Entry("campaigns", "cli.commands.campaigns:app", "One mail to many people, an outcome for each.", _LOOK),
     Entry("automations", "cli.commands.automations:app", "What follows by itself: series, events, rules.", _LOOK),

@@ -14,13 +14,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from messages import moves, timeline
 from messages.held import FREE, begin_anew
-from messages.model import MessageRef
-from messages.states import State
-from messages.timeline import Entry, EventKind
+from messages.withdrawing import cancel_rows
 from store import arrays
-from store.counters import Counted
 from store.database import Connection
 
 HELD: Final = "its campaign is halted"
@@ -102,21 +98,4 @@ async def outside_of_window(connection: Connection) -> set[UUID]:
 async def end_queued(connection: Connection, campaign_id: UUID, most: int) -> int:
     """End up to so many queued mails of a cancelled campaign, but for those that a worker holds; returns how many."""
     rows = await (await connection.execute(_FREE, {"campaign": campaign_id, "most": most})).fetchall()
-    columns = {
-        "emails": arrays.uuids(row[0] for row in rows),
-        "positions": arrays.integers(row[1] for row in rows),
-        "states": [State.CANCELLED.value] * len(rows),
-        "attempts": arrays.integers(row[3] for row in rows),
-        "times": arrays.moments([row[5] for row in rows]),
-    }
-    ended = await moves.end(connection, columns) if rows else set()
-    kind = EventKind.CANCELLED
-    entries = [
-        Entry(
-            email, position, at, kind, detail="its campaign was cancelled", capture=capture,
-            counted=None if capture else Counted(lane, "", "", kind.value),
-        )
-        for email, position, lane, _, capture, at in rows if MessageRef(email, position) in ended
-    ]  # fmt: skip
-    await timeline.write(connection, entries)
-    return len(ended)
+    return await cancel_rows(connection, rows, "its campaign was cancelled")

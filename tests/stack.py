@@ -72,6 +72,7 @@ class Options:
     rework: Callable[[Service], Service] = lambda service: service
     """Changes a service before it is started."""
     greylist_seconds: float = 1.0
+    secret: str = field(default_factory=lambda: os.urandom(32).hex())
 
 
 _NIL = UUID(int=0)
@@ -381,7 +382,7 @@ def running_stack(options: Options | None = None, start: StartServers = _embedde
         try:
             settings = Settings(
                 database_url=servers.database_url, redis_url=servers.redis_url, data_dir=data_dir,
-                secret=SecretStr(os.urandom(32).hex()), _env_file=None,
+                secret=SecretStr(options.secret), _env_file=None,
             )  # fmt: skip
             make_ready(settings.database_url)
             practice = demo.prepare(settings)

@@ -89,6 +89,7 @@ AT_EVERY_WIDTH: Final = (
     "inbound list",
     "recipients show eve@two.example",
     "seeds list",
+    "restored list",
     "standing list",
     "reports",
     "addresses check eve@two.example info@gmial.con",

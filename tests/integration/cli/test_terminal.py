@@ -11,6 +11,7 @@ from _pytest.capture import CaptureIO
 from alarms import repository as alarms
 from alarms.model import AlarmKind
 from core import settings
+from messages import restored
 from messages.model import NewEmail
 from outcomes.record import record
 from store.database import Database
@@ -45,7 +46,8 @@ def email(postlane: Postlane, database_url: str) -> NewEmail:
         async with database.transaction() as connection:
             await record(connection, [bounce(refs(made)[0], at=AT, attempt=attempt(reply=HOSTILE))])
             await alarms.raise_alarm(connection, AlarmKind.BLOCKLISTED, "127.0.1.1", HOSTILE)
-        await store(database, new_email("bob@one.example", subject=HOSTILE))
+        await store(database, held := new_email("bob@one.example", subject=HOSTILE))
+        await execute(database, "UPDATE delivery_queue SET hold = %s WHERE email_id = %s", [restored.HELD, held.id])
 
     in_database(database_url, fill)
     arrange(postlane)
