@@ -24,7 +24,7 @@ ifneq ($(CURDIR)$(wildcard $(BIN)/python),$(shell cat $(VENV)/base.stamp 2>/dev/
 $(shell rm -f $(VENV)/*.stamp)
 endif
 
-.PHONY: help setup setup-run run test test-small test-whole lint format docs bench lock clean distclean
+.PHONY: help setup setup-run run test test-small test-whole lint format docs bench dist lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,11 @@ docs: $(VENV)/dev.stamp ## Write docs/settings.md anew
 bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
 	@mkdir -p build
 	$(BIN)/python -m bench $(ARGS)
+
+dist: $(VENV)/dev.stamp ## Build wheel, source archive and the list of what a server runs (SBOM) into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python -m deploy.sbom dist/sbom.cdx.json
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --no-annotate pyproject.toml

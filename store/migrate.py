@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError, PendingRollbackError
@@ -57,6 +59,34 @@ def current(database_url: str) -> str:
 def newest() -> str:
     """The newest revision this version of Postlane knows."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step from a revision to the next."""
+
+    revision: str
+    what: str
+    """What it is for, in a sentence."""
+
+
+def missing(revision: str) -> list[Migration]:
+    """What brings tables of this revision ("" for none) to the newest, in order. Raises ConfigurationError for one of
+    a newer version."""
+    script = ScriptDirectory.from_config(_config())
+    try:
+        steps = list(script.iterate_revisions("head", revision or "base"))
+    except (CommandError, RevisionError) as error:
+        raise ConfigurationError(
+            f"the tables are of revision {revision}, which this version does not know: they are of a newer one"
+        ) from error
+    return [Migration(step.revision, _first_sentence(step.doc)) for step in reversed(steps)]
+
+
+def _first_sentence(text: str) -> str:
+    whole = " ".join((text or "").split())
+    head, dot, _ = whole.partition(". ")
+    return head + dot.strip()
 
 
 @contextmanager

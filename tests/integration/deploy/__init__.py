@@ -1,0 +1,1 @@
+"""What is delivered, as a machine gets it."""
