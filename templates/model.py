@@ -97,7 +97,9 @@ class Change:
     what: str = ""
     """What changed, for whoever takes it back."""
     typing: bool = False
-    """Whether it is one step with others of the same a moment before."""
+    """Whether it is one step with others of the same a moment before, by the same person."""
+    who: UUID | None = None
+    """The user of the console who makes it; None at the other doors."""
 
 
 Body: TypeAlias = tuple[Kind, str]

@@ -67,16 +67,13 @@ async def update(
     await _take_turns(connection, application_id)
     checked_name(edit)
     found, version = await get(connection, application_id, name)
-    _unchanged_since(found, change.seen)
     writing = await _with_layout(connection, application_id, edited(version.writing, edit), edit)
-    alias = found.alias if isinstance(edit.alias, Unsaid) else edit.alias
-    await connection.execute(
-        "UPDATE templates SET name = %s, alias = %s, updated_at = now() WHERE id = %s",
-        [
-            found.name if isinstance(edit.name, Unsaid) else edit.name,
-            await _free_alias(connection, application_id, alias, found.id), found.id,
-        ],
-    )  # fmt: skip
+    named = _named(found, edit)
+    if (writing, named) == (version.writing, (found.name, found.alias)):
+        return found  # whoever got no answer says it again, and nobody's work is written over
+    _unchanged_since(found, change.seen)
+    if named != (found.name, found.alias):
+        await _rename(connection, found, *named)
     if writing == version.writing:
         return await _by_id(connection, found.id)
     await steps.note(connection, found.id, (version.writing, writing), change)
@@ -265,6 +262,20 @@ def _unchanged_since(found: Template, seen: int | None) -> None:
         raise conflict(
             "it was changed elsewhere since you loaded it", "Load it again, and make your change there.", CHANGED
         )
+
+
+def _named(found: Template, edit: Edit) -> tuple[str, str | None]:
+    """Name and alias after an edit."""
+    name = found.name if isinstance(edit.name, Unsaid) else edit.name
+    return name, found.alias if isinstance(edit.alias, Unsaid) else edit.alias or None
+
+
+async def _rename(connection: Connection, found: Template, name: str, alias: str | None) -> None:
+    """Another name or alias: a revision as well, or whoever has the old one on their page would write it back."""
+    await connection.execute(
+        "UPDATE templates SET name = %s, alias = %s, updated_at = now(), revision = revision + 1 WHERE id = %s",
+        [name, await _free_alias(connection, found.application_id, alias, found.id), found.id],
+    )
 
 
 async def _drafted(connection: Connection, template_id: UUID, writing: Writing, draft_id: UUID | None) -> Template:

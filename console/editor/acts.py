@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
-from console.editor import fields, words
+from console.editor import door, fields, words
 from console.editor.asked import Asked
 from console.editor.desk import mjml_of
 from console.editor.fields import Field
@@ -49,16 +49,14 @@ class Act:
     @property
     def seen(self) -> int:
         """The revision that the page showed. Raises Refused."""
-        text = self.visit.field("revision")
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise invalid("revision", "load the page again: it does not say what it showed")
-        return int(text)
+        return door.seen(self.visit)
 
     async def save(self, edit: Edit, what: str, *, typing: bool = False) -> Template:
         """Store it."""
         one = self.one
         return await service.update(
-            self.connection, one.application_id, str(one.id), edit, Change(self.seen, what, typing)
+            self.connection, one.application_id, str(one.id), edit,
+            Change(self.seen, what, typing, self.visit.me.id),
         )  # fmt: skip
 
     async def write(self, what: str, *, typing: bool = False, **changes: object) -> Template:
@@ -94,6 +92,8 @@ async def _block(act: Act, _rest: list[str]) -> Done:
     """The fields of a block."""
     path = document.path_of(act.asked.block)
     block = document.block_at(act.document, path)
+    if fields.strays(act.visit.form, str(block.get("type"))):
+        raise conflict("another block stands in this place by now", "Load the page again.", service.CHANGED)
     given = _one_of(block)
     said = fields.values(given, act.visit.form)
     said |= await _uploads(act, given)
@@ -133,7 +133,7 @@ async def _uploads(act: Act, given: tuple[Field, ...]) -> dict[str, str]:
 async def _look(act: Act, _rest: list[str]) -> Done:
     """What holds for the whole mail: its subject, its colours, its text part."""
     changes: dict[str, object] = {}
-    if act.source.kind is Kind.BLOCKS:
+    if any(field.name in act.visit.form for field in fields.LOOK):
         said = fields.values(fields.LOOK, act.visit.form)
         made = document.settled(act.document, said)
         changes["body"] = (Kind.BLOCKS, document.written(made))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from accounts.audit import Values
 from console.visit import Visit
-from core.refusal import not_found
+from core.refusal import invalid, not_found
 from store.database import Connection
 from templates import service
 from templates.model import Template, Version
@@ -19,6 +19,14 @@ async def the_one(connection: Connection, visit: Visit, template_id: UUID) -> tu
         raise not_found("Template not found")
     visit.sees(row[0])
     return await service.get(connection, row[0], str(template_id))
+
+
+def seen(visit: Visit) -> int:
+    """The revision that the page showed on which somebody pressed a button. Raises Refused."""
+    text = visit.field("revision")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise invalid("revision", "load the page again: it does not say what it showed")
+    return int(text)
 
 
 def values(found: Template, version: Version | None = None) -> Values:

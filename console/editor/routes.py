@@ -118,10 +118,11 @@ async def save(visit: Visiting, template_id: UUID) -> Response:
 async def _note(connection: Connection, visit: Visit, was: tuple[Template, Version], now: Template) -> None:
     """Into the audit log: a change each, and typing that is one step once."""
     one, version = was
-    if now.revision == one.revision and (now.name, now.alias) == (one.name, one.alias):
+    if now.revision == one.revision:
         return
     act = "publish" if now.published_id != one.published_id else "update"
-    if act == "update" and now.revision != one.revision and now.step == one.step and one.step:
+    renamed = (now.name, now.alias) != (one.name, one.alias)
+    if act == "update" and not renamed and now.step == one.step and one.step:
         return
     _, after = await service.get(connection, now.application_id, str(now.id))
     entry = Entry(
@@ -139,7 +140,7 @@ async def _page(visit: Visit, template_id: UUID, asked: Asked, error: Refused | 
     if by_script and error is not None:
         return page(
             visit, "editor/trouble.html", status, trusted=POLICIES, error=error, faults=faults(error), asked=asked,
-            at=f"/templates/{template_id}",
+            at=f"/templates/{template_id}", fields=fields,
         )  # fmt: skip
     async with visit.given.database.connection() as connection:
         known = await the_one(connection, visit, template_id)

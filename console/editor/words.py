@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import unescape
 from typing import Any, Final
+from uuid import UUID
 
 from console.shown import plural
 
@@ -46,6 +47,11 @@ def conditions(block: Mapping[str, Any]) -> str:
     told = [f"if {block['show_if']}"] if block.get("show_if") else []
     told += [f"for each {block['repeat']}"] if block.get("repeat") else []
     return ", ".join(told)
+
+
+def step(what: str, who: UUID | None, me: UUID) -> str:
+    """A change that can be taken back or made again."""
+    return f"{what}, by somebody else" if what and who not in (None, me) else what
 
 
 def _short(text: object) -> str:

@@ -1,7 +1,10 @@
 """Changes of a draft that are taken back and made again, versions that come back, and two who write at once."""
 
+from uuid import UUID
+
 import pytest
 
+from core.ids import uuid7
 from core.paging import Window
 from core.refusal import Refused
 from store.database import Database
@@ -18,10 +21,12 @@ async def made(database: Database, html: str = "0") -> Template:
         )
 
 
-async def write(database: Database, one: Template, html: str, what: str = "", seen: int | None = None) -> Template:
+async def write(
+    database: Database, one: Template, html: str, what: str = "", seen: int | None = None, who: UUID | None = None
+) -> Template:
     edit = Edit(content=LanguageEdit((Kind.HTML, html)))
     async with database.transaction() as connection:
-        return await service.update(connection, APPLICATION, str(one.id), edit, Change(seen, what, bool(what)))
+        return await service.update(connection, APPLICATION, str(one.id), edit, Change(seen, what, bool(what), who))
 
 
 async def step(database: Database, one: Template, *ways: str) -> str:
@@ -71,6 +76,20 @@ async def test_typing_is_one_step(database: Database) -> None:
     assert await step(database, one, "undo") == "0"
 
 
+async def test_what_two_people_type_at_once_is_a_step_each(database: Database) -> None:
+    one = await made(database)
+    ada, ben = uuid7(), uuid7()
+    for text, who in (("a", ada), ("ab", ada), ("ab c", ben), ("ab cd", ben), ("ab cde", ada)):
+        await write(database, one, text, "the text", who=who)
+    async with database.connection() as connection:
+        around = await steps.around(connection, one.id)
+    assert (around.undone, around.undone_by, around.redone_by) == ("the text", ada, None)
+    assert [await step(database, one, "undo") for _ in range(3)] == ["ab cd", "ab", "0"]
+    async with database.connection() as connection:
+        around = await steps.around(connection, one.id)
+    assert (around.undone, around.undone_by, around.redone_by) == ("", None, ada)
+
+
 async def test_steps_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "MOST", 3)
     one = await made(database)
@@ -103,6 +122,26 @@ async def test_who_writes_over_another_is_refused(database: Database) -> None:
         assert (
             await service.publish(connection, APPLICATION, str(one.id), first.revision)
         ).revision == 2 + one.revision
+
+
+async def test_what_is_said_already_may_be_said_again(database: Database) -> None:
+    """Whoever got no answer to a save sends it again, with the revision from before."""
+    one = await made(database)
+    saved = await write(database, one, "mine", seen=one.revision)
+    assert await write(database, one, "mine", seen=one.revision) == saved
+    assert await step(database, one, "undo") == "0", "it is one step"
+
+
+async def test_another_name_is_a_revision(database: Database) -> None:
+    one = await made(database)
+    async with database.transaction() as connection:
+        for edit in (Edit(name="Hello"), Edit(alias="hello")):
+            before = await service.find(connection, APPLICATION, str(one.id))
+            now = await service.update(connection, APPLICATION, str(one.id), edit, Change(before.revision))
+            assert now.revision == before.revision + 1
+            with pytest.raises(Refused, match="changed elsewhere"):
+                await service.update(connection, APPLICATION, str(one.id), Edit(name="x"), Change(before.revision))
+    assert (now.name, now.alias) == ("Hello", "hello")
 
 
 async def test_an_undo_after_publishing_is_a_draft(database: Database) -> None:
