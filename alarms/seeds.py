@@ -180,6 +180,11 @@ async def seeds(connection: Connection) -> list[Seed]:
     return [Seed(*row) for row in await cursor.fetchall()]
 
 
+async def active(connection: Connection, lane: Lane) -> list[Seed]:
+    """Those of a stream that mail is sent to."""
+    return [seed for seed in await seeds(connection) if seed.active and seed.lane == lane]
+
+
 async def find(connection: Connection, name: str) -> Seed:
     """The seed account with this address or id. Raises Refused."""
     for seed in await seeds(connection):

@@ -35,6 +35,7 @@ UNAUDITED: Final[Mapping[str, str]] = {
     "templates.preview_template": _LOOKS,
     "warmup.simulate_plan": _LOOKS,
     "broadcasts.try_broadcast": _OWN,
+    "templates.try_template": _OWN,
     "emails.cancel_email": _OWN,
     "emails.move_email": _OWN,
     "emails.send_batch": _OWN,

@@ -6,8 +6,8 @@ it is a test. To seed accounts it goes as a probe, and `postlane seeds` says whe
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -52,6 +52,8 @@ class Whose:
     """By default the person's, else the campaign's own."""
     variant: int | None = None
     """By default the one that won, else the campaign itself."""
+    variables: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """Over those of the person."""
 
 
 ANYBODY: Final = Whose()
@@ -71,32 +73,63 @@ class Preview:
     """The address of whoever gets it so; "" is somebody unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class To:
+    """Where a test goes."""
+
+    addresses: Sequence[str] = ()
+    seeds: bool = False
+    """Also to the seed accounts of its stream."""
+
+
+async def send_all(
+    connection: Connection,
+    campaign: Campaign,
+    to: To,
+    simulated_domain: str,
+    whose: Whose = ANYBODY,
+    lane: Lane = Lane.MARKETING,
+) -> list[NewEmail]:
+    """One mail to each of them, within the caller's transaction. Raises Refused, also when it is nobody."""
+    if not to.addresses and not to.seeds:
+        raise invalid("to", "it must be addresses, unless seed accounts are wanted")
+    mails = await send(connection, campaign, to.addresses, simulated_domain, whose, lane) if to.addresses else []
+    if to.seeds:
+        mails += await send_to_seeds(connection, campaign, simulated_domain, whose, lane)
+    return mails
+
+
 async def send(
     connection: Connection,
     campaign: Campaign,
     addresses: Sequence[str],
     simulated_domain: str,
     whose: Whose = ANYBODY,
+    lane: Lane = Lane.MARKETING,
 ) -> list[NewEmail]:
     """One mail to each, within the caller's transaction: as this person gets it, else as whoever has the address.
     Raises Refused: an address that is none, or words that cannot be rendered for that person."""
     if not 0 < len(addresses) <= MOST:
         raise invalid("to", f"it must be 1 to {MOST} addresses")
-    return await _write(connection, campaign, [_mailbox(text) for text in addresses], simulated_domain, whose)
+    return await _write(connection, campaign, [_mailbox(text) for text in addresses], simulated_domain, whose, lane)
 
 
 async def send_to_seeds(
-    connection: Connection, campaign: Campaign, simulated_domain: str, whose: Whose = ANYBODY
+    connection: Connection,
+    campaign: Campaign,
+    simulated_domain: str,
+    whose: Whose = ANYBODY,
+    lane: Lane = Lane.MARKETING,
 ) -> list[NewEmail]:
-    """One mail to each seed account of the marketing stream, as this person gets it; each is a probe, so that it is
-    looked for in the mailbox. Raises Refused: there is none, or the words cannot be rendered."""
-    found = [seed for seed in await seeds.seeds(connection) if seed.active and seed.lane == Lane.MARKETING]
+    """One mail to each seed account of the stream, as this person gets it; each is a probe, so that it is looked for in
+    the mailbox. Raises Refused: there is none, or the words cannot be rendered."""
+    found = await seeds.active(connection, lane)
     if not found:
         raise conflict(
-            "there is no active seed account of the marketing stream", "`postlane seeds add` adds a mailbox of yours."
+            f"there is no active seed account of the {lane} stream", "`postlane seeds add` adds a mailbox of yours."
         )
     boxes = [_mailbox(seed.address) for seed in found]
-    mails = await _write(connection, campaign, boxes, simulated_domain, whose)
+    mails = await _write(connection, campaign, boxes, simulated_domain, whose, lane)
     for seed, mail in zip(found, mails, strict=True):
         if not mail.capture and not any(one.capture for one in mail.recipients):  # else nobody would find it
             await seeds.keep_probe(connection, seed.id, mail.id, mail.message_id)
@@ -109,6 +142,7 @@ async def _write(
     boxes: Sequence[Mailbox],
     simulated_domain: str,
     whose: Whose,
+    lane: Lane,
 ) -> list[NewEmail]:
     await asyncio.to_thread(speaking.check_whole, campaign)
     domain, domain_id = await _domain(connection, campaign)
@@ -120,7 +154,7 @@ async def _write(
         identifier = uuid7()
         mails.append(
             NewEmail(
-                id=identifier, application_id=campaign.application_id, domain_id=domain_id, lane=Lane.MARKETING,
+                id=identifier, application_id=campaign.application_id, domain_id=domain_id, lane=lane,
                 created_at=now, message_id=f"<{identifier.hex}@{domain}>", sender=made.sender,
                 subject=f"{MARK}{made.subject}", to=(box.wire,),
                 recipients=marked(receivers([("to", box)]), rules, simulated_domain), reply_to=campaign.words.reply_to,
@@ -172,7 +206,7 @@ async def _person(connection: Connection, campaign: Campaign, whose: Whose, addr
 
 
 async def _rendered(connection: Connection, campaign: Campaign, whose: Whose, person: Contact) -> Preview:
-    known = variables(person, await properties.known(connection, campaign.application_id))
+    known = {**variables(person, await properties.known(connection, campaign.application_id)), **whose.variables}
     variant, wanted = _variant(campaign, whose.variant), whose.language or person.language
     language, words = await asyncio.to_thread(speaking.sent_to, campaign, variant, wanted)
     try:

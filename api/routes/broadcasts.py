@@ -44,7 +44,7 @@ from campaigns.checking import checks
 from campaigns.forecasting import Tools
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
-from campaigns.trying import ANYBODY, Whose
+from campaigns.trying import ANYBODY, To, Whose
 from core.addresses import AddressError, fold_address, parse_mailbox
 from core.paging import Window
 from core.refusal import invalid
@@ -174,15 +174,10 @@ async def retry_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> R
 )
 async def try_broadcast(broadcast_id: UUID, body: TestBroadcast, who: FullAccess, given: With) -> Response:
     """To some addresses, or to the seed accounts, as a person of the audience would get it; its links work."""
-    if not body.to and not body.seeds:
-        raise invalid("to", "it must be addresses, unless `seeds` is true")
-    simulated, whose, mails = given.settings.sandbox_domain, Whose(body.contact_id, body.language), []
+    to, whose = To(body.to or (), bool(body.seeds)), Whose(body.contact_id, body.language)
     async with given.database.transaction() as connection:
         known = await repository.get(connection, who.application_id, broadcast_id)
-        if body.to:
-            mails += await trying.send(connection, known, body.to, simulated, whose)
-        if body.seeds:
-            mails += await trying.send_to_seeds(connection, known, simulated, whose)
+        mails = await trying.send_all(connection, known, to, given.settings.sandbox_domain, whose)
     return json_answer(reference("broadcast", broadcast_id) | {"emails": [mail.id for mail in mails]})
 
 

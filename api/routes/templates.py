@@ -5,13 +5,17 @@ Saving builds: a template that cannot become a mail is refused with all that is 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Response
 
+from accounts.directory import Caller
 from api.auth import FullAccess
+from api.deps import Deps
 from api.editing_templates import edit_of
 from api.openapi import errors
 from api.operating import ApplicationRoute, With
@@ -23,13 +27,19 @@ from api.schemas.templates import (
     TemplateList,
     TemplatePreview,
     TemplateReference,
+    TemplateTested,
     TemplateVersionList,
+    TestTemplate,
     UpdateTemplate,
 )
+from campaigns import trying_templates
+from campaigns.trying import To
+from campaigns.trying_templates import Wanted
 from core.paging import Window
 from messages.previewing import preview
+from store.database import Connection
 from templates import service
-from templates.model import Change
+from templates.model import Change, Template
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.references import deleted, reference
@@ -95,9 +105,7 @@ async def update_template(template: str, body: UpdateTemplate, who: FullAccess, 
 )
 async def publish_template(template: str, who: FullAccess, given: With) -> Response:
     """Makes mail of the draft from now on, within its layout as that is now. A published version never changes."""
-    async with given.database.transaction() as connection:
-        found = await service.publish(connection, who.application_id, template)
-    return json_answer(reference("template", found.id))
+    return await _change(service.publish, template, who, given)
 
 
 @router.post(
@@ -108,9 +116,7 @@ async def publish_template(template: str, who: FullAccess, given: With) -> Respo
 )
 async def undo_change(template: str, who: FullAccess, given: With) -> Response:
     """Makes the draft what it was before the last change. The last 50 are kept; 409 when there is none left."""
-    async with given.database.transaction() as connection:
-        found = await service.undo(connection, who.application_id, template)
-    return json_answer(reference("template", found.id))
+    return await _change(service.undo, template, who, given)
 
 
 @router.post(
@@ -121,9 +127,7 @@ async def undo_change(template: str, who: FullAccess, given: With) -> Response:
 )
 async def redo_change(template: str, who: FullAccess, given: With) -> Response:
     """Makes the change again that was undone last. 409 when there is none, or when the draft was changed since."""
-    async with given.database.transaction() as connection:
-        found = await service.redo(connection, who.application_id, template)
-    return json_answer(reference("template", found.id))
+    return await _change(service.redo, template, who, given)
 
 
 @router.get(
@@ -149,9 +153,7 @@ async def restore_version(
     template: str, number: Annotated[int, Path(ge=1, le=2**31 - 1)], who: FullAccess, given: With
 ) -> Response:
     """Makes the draft what this version said. Mail is made of it once you publish."""
-    async with given.database.transaction() as connection:
-        found = await service.bring_back(connection, who.application_id, template, number)
-    return json_answer(reference("template", found.id))
+    return await _change(partial(service.bring_back, number=number), template, who, given)
 
 
 @router.post(
@@ -185,6 +187,25 @@ async def preview_template(template: str, body: PreviewTemplate, who: FullAccess
     return json_answer(preview_face(shown.template, shown.filled, shown.remarks))
 
 
+@router.post(
+    "/{template}/test",
+    summary="Send a test of a template",
+    response_model=TemplateTested,
+    responses=errors("not_found", "conflict"),
+)
+@largest_body(512 * 1024)
+async def try_template(template: str, body: TestTemplate, who: FullAccess, given: With) -> Response:
+    """The newest content to some addresses, or to the seed accounts, for the variables given or as a contact gets it;
+    its links work. With a link to unsubscribe it goes as marketing mail, else as transactional mail."""
+    to = To(body.to or (), bool(body.seeds))
+    wanted = Wanted(to, body.sender or "", body.contact or "", body.language or "", body.variables or {})
+    async with given.database.transaction() as connection:
+        mails = await trying_templates.send(
+            connection, who.application_id, template, wanted, given.settings.sandbox_domain
+        )
+    return json_answer(reference("template", mails[0].template_id) | {"emails": [mail.id for mail in mails]})
+
+
 @router.delete(
     "/{template}",
     summary="Delete a template",
@@ -196,3 +217,12 @@ async def delete_template(template: str, who: FullAccess, given: With) -> Respon
     async with given.database.transaction() as connection:
         found = await service.delete(connection, who.application_id, template)
     return json_answer(deleted("template", found.id))
+
+
+async def _change(
+    change: Callable[[Connection, UUID, str], Awaitable[Template]], template: str, who: Caller, given: Deps
+) -> Response:
+    """Do it to the one that is named."""
+    async with given.database.transaction() as connection:
+        found = await change(connection, who.application_id, template)
+    return json_answer(reference("template", found.id))

@@ -25,7 +25,8 @@ _Text = Annotated[str, Field(max_length=2_000_000)]
 _Line = Annotated[str, Field(max_length=MAX_SUBJECT)]
 
 
-def _as_list(given: Any) -> Any:
+def as_list(given: Any) -> Any:
+    """One text as a list of it."""
     return [given] if isinstance(given, str) else given
 
 
@@ -43,7 +44,7 @@ class BroadcastFacts(Strict):
         "What the body says itself wins.",
     )
     subject: _Line | None = Field(None, description="A template: `News for {{{first_name|you}}}`.")
-    reply_to: Annotated[list[str] | None, BeforeValidator(_as_list), Absent] = Field(
+    reply_to: Annotated[list[str] | None, BeforeValidator(as_list), Absent] = Field(
         None, max_length=20, description="Where answers go."
     )
     preview_text: _Line | None = Field(None, description="What mail programs show behind the subject.")
@@ -114,7 +115,7 @@ class SendBroadcast(Strict):
 class TestBroadcast(Strict):
     """To whom it is sent for a look."""
 
-    to: Annotated[list[str] | None, BeforeValidator(_as_list), Absent] = Field(
+    to: Annotated[list[str] | None, BeforeValidator(as_list), Absent] = Field(
         None, min_length=1, max_length=20, description="One or more addresses; they may be left out with `seeds`."
     )
     seeds: bool | None = Field(

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from api.schemas.broadcasts import as_list
 from api.schemas.emails import Addresses
 from api.schemas.shapes import Listed, Strict
 from templates.editing import MAX_LANGUAGES, MAX_VARIABLES
@@ -87,6 +88,20 @@ class PreviewTemplate(Strict):
     language: Annotated[str | None, Absent] = Field(None, description="By default the contact's, else the template's.")
 
 
+class TestTemplate(PreviewTemplate):
+    """To whom it is sent for a look, and as whom they get it."""
+
+    to: Annotated[list[str] | None, BeforeValidator(as_list), Absent] = Field(
+        None, min_length=1, max_length=20, description="One or more addresses; they may be left out with `seeds`."
+    )
+    seeds: bool | None = Field(
+        None, description="Also to the seed accounts of its stream, which tell in which folder it lands."
+    )
+    sender: Annotated[str | None, Absent] = Field(
+        None, alias="from", description="Sender of the test; by default the template's."
+    )
+
+
 class TemplateItem(BaseModel):
     """A template without its content."""
 
@@ -147,6 +162,12 @@ class TemplateReference(BaseModel):
 
     object: Literal["template"] = "template"
     id: UUID
+
+
+class TemplateTested(TemplateReference):
+    """It was sent for a look."""
+
+    emails: list[UUID] = Field(description="The mails that were made.")
 
 
 class TemplateVersionItem(BaseModel):

@@ -20,7 +20,7 @@ from campaigns.forecasting import of_running
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
 from campaigns.states import CampaignState
-from campaigns.trying import Whose
+from campaigns.trying import To, Whose
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.campaign_checks import ends_in_words, show_checks, tools, zone_of
@@ -281,8 +281,6 @@ def send_test(
 
     Example: postlane campaigns test Spring me@shop.example --seeds
     """
-    if not to and not to_seeds:
-        raise CliError("invalid", "Nobody to send it to.", "Name addresses, or give --seeds.")
     simulated = context.settings().sandbox_domain
 
     async def work(database: Database) -> list[UUID]:
@@ -290,9 +288,8 @@ def send_test(
             known = await repository.get(connection, None, await named(connection, campaign, application))
             contact = whom and await contacts.get(connection, known.application_id, contacts.named(whom))
             whose = Whose(contact.id if contact else None, language or None)
-            mails = await trying.send(connection, known, to, simulated, whose) if to else []
-            mails += await trying.send_to_seeds(connection, known, simulated, whose) if to_seeds else []
-            return [mail.id for mail in mails]
+            wanted = To(to or (), to_seeds)
+            return [mail.id for mail in await trying.send_all(connection, known, wanted, simulated, whose)]
 
     sent = with_database(work)
     landed = " `postlane seeds list` says in some minutes where it landed." if to_seeds else ""

@@ -12,12 +12,17 @@ from uuid import UUID
 import orjson
 import typer
 
+from campaigns import trying_templates
+from campaigns.trying import To
+from campaigns.trying_templates import Wanted
+from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_raw, print_table, tell, wants_json
 from cli.sessions import with_database
 from core.paging import Window
 from core.refusal import Refused
+from messages.model import NewEmail
 from messages.previewing import Preview, preview
 from store.database import Connection, Database
 from templates import service
@@ -45,6 +50,9 @@ LanguageOption = Annotated[str, typer.Option("--language", help="File, subject a
 VariableOption = Annotated[
     list[str] | None,
     typer.Option("--variable", "-v", metavar="KEY[:TYPE][=FALLBACK]", help="Declares one. Often. All replace all."),
+]
+GivenOption = Annotated[
+    list[str] | None, typer.Option("--variable", "-v", metavar="KEY=VALUE", help="Often. JSON, or a text.")
 ]
 
 _KINDS: Final = {".html": Kind.HTML, ".htm": Kind.HTML, ".mjml": Kind.MJML, ".json": Kind.BLOCKS}
@@ -188,9 +196,7 @@ def show(
 @app.command("preview")
 def show_preview(
     template: TemplateArgument,
-    variable: Annotated[
-        list[str] | None, typer.Option("--variable", "-v", metavar="KEY=VALUE", help="Often. JSON, or a text.")
-    ] = None,
+    variable: GivenOption = None,
     contact: Annotated[str, typer.Option("--contact", help="Use the values of this contact.")] = "",
     language: Annotated[str, typer.Option("--language", help="By default the contact's.")] = "",
     html: Annotated[bool, typer.Option("--html", help="Print the HTML alone.")] = False,
@@ -219,6 +225,36 @@ def show_preview(
         tell(f"Subject: {shown.filled.subject}", "bold")
         print_raw(shown.filled.text.encode())
         print_table(face["remarks"], _REMARKS, empty="Nothing to mend.")
+
+
+@app.command("test")
+def send_test(
+    template: TemplateArgument,
+    to: Annotated[list[str] | None, typer.Argument(help="Addresses.")] = None,
+    to_seeds: Annotated[bool, typer.Option("--seeds", help="Also to the seed accounts of its stream.")] = False,
+    whom: Annotated[str, typer.Option("--as", help="As this contact gets it: address or id.")] = "",
+    variable: GivenOption = None,
+    language: Annotated[str, typer.Option("--language", help="By default the contact's.")] = "",
+    sender: Annotated[str, typer.Option("--from", help="By default the template's.")] = "",
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Send the newest content to some addresses, to look at, or to seed accounts, to see where it lands.
+
+    Example: postlane templates test welcome me@shop.example --as ann@example.com --seeds
+    """
+    given = dict(_assigned(one) for one in variable or ())
+    wanted = Wanted(To(to or (), to_seeds), sender, whom, language, given)
+    simulated = context.settings().sandbox_domain
+
+    async def work(database: Database) -> list[NewEmail]:
+        async with database.transaction() as connection:
+            found = await _named(connection, application, template)
+            return await trying_templates.send(connection, found.application_id, str(found.id), wanted, simulated)
+
+    sent = [mail.id for mail in with_database(work)]
+    landed = " `postlane seeds list` says in some minutes where it landed." if to_seeds else ""
+    print_json({"emails": sent}) if wants_json(as_json) else tell(f"{len(sent)} on the way.{landed}")
 
 
 @app.command("publish")

@@ -15,10 +15,11 @@ from fastapi import APIRouter, Response
 from accounts import repository as accounts
 from accounts.audit import Entry
 from accounts.roles import Right
+from alarms import seeds
 from audience import segments, topics
 from campaigns import repository, sources, steering, trying
 from campaigns.model import Campaign, Draft, Words
-from campaigns.trying import Preview
+from campaigns.trying import Preview, To
 from campaigns.written import written
 from console.campaigns import words
 from console.campaigns.content import BLOCKS, begun, is_mjml, published
@@ -41,8 +42,6 @@ router = APIRouter(route_class=ConsoleRoute)
 
 _LARGEST: Final = 5 * 1024 * 1024
 """Bytes of a form, as of a body of the API."""
-_MOST: Final = 1000
-"""Segments and templates to choose from: as many as an application may have of the first."""
 _ASKED: Final = ("as", "language", "variant", "width")
 """What the address of a preview says."""
 _TRACKING: Final = {"": None, "yes": True, "no": False}
@@ -134,14 +133,15 @@ async def frame(visit: Visiting, campaign_id: UUID) -> Response:
 @router.post("/campaigns/{campaign_id}/test")
 @needs(Right.CAMPAIGNS_CHANGE)
 async def send_test(visit: Visiting, campaign_id: UUID) -> Response:
-    """To some addresses, as this person would get it."""
+    """To some addresses and seed accounts, as this person would get it."""
     to = visit.field("to").replace(",", " ").split()
     try:
         async with visit.given.database.transaction() as connection:
             found = await the_one(connection, visit, campaign_id)
             whose = await whose_of(connection, visit, found)
             simulated = visit.given.settings.sandbox_domain
-            mails = await trying.send(connection, found, to, simulated, whose)
+            wanted = To(to, bool(visit.field("seeds")))
+            mails = await trying.send_all(connection, found, wanted, simulated, whose)
             after = {"mails": [str(mail.id) for mail in mails]}
             await visit.note(connection, Entry("campaign.test", str(found.id), None, after, found.application_id))
     except Refused as error:
@@ -153,6 +153,7 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     made: Preview | None = None
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
+        probed = len(await seeds.active(connection, Lane.MARKETING))
         try:
             made = await of_campaign(connection, visit, found)
         except Refused as refusal:
@@ -161,7 +162,7 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     asked["as"] = made.person if made else asked["as"]
     return page(
         visit, "campaigns/preview.html", 200 if error is None else 422, one=found, made=made, words=words,
-        error=error, asked=asked,
+        error=error, asked=asked, seeds=probed,
     )  # fmt: skip
 
 
@@ -188,7 +189,7 @@ async def _owner(connection: Connection, visit: Visit) -> UUID:
 
 
 async def _choices(connection: Connection, application_id: UUID) -> _Choices:
-    lists = await segments.page(connection, application_id, Window(_MOST))
+    lists = await segments.page(connection, application_id, Window(segments.MOST))
     kinds = [one for one in await topics.every(connection, application_id) if one.lane is Lane.MARKETING]
     made = await published(connection, application_id)
     domains = await accounts.domains(connection, application_id)

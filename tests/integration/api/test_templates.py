@@ -174,7 +174,8 @@ async def test_templates_are_their_applications_own(client: httpx.AsyncClient, a
     template = await made(client)
     headers = {"authorization": f"Bearer {account.stranger}"}
 
-    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/publish"), ("POST", "/preview")):
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/publish"), ("POST", "/preview"),
+        ("POST", "/test")):  # fmt: skip
         answer = await client.request(method, f"/templates/{template}{path}", headers=headers, json={})
         assert answer.status_code == 404
     sent = await client.post("/emails", json=mail(), headers=headers)
@@ -276,3 +277,25 @@ async def test_a_draft_is_undone_and_a_version_brought_back(client: httpx.AsyncC
     assert (await client.post(f"{at}/versions/1/restore")).status_code == 200
     assert (await client.get(at)).json()["html"] == WELCOME["html"]
     assert (await client.post(f"{at}/versions/7/restore")).status_code == 404
+
+
+async def test_a_test_is_sent_of_the_draft(client: httpx.AsyncClient) -> None:
+    template = await made(client, publish=False)
+    contact = {"email": "ann@one.example", "first_name": "Ann"}
+    assert (await client.post("/contacts", json=contact)).status_code == 201
+    body = {"to": "me@one.example", "contact": "ann@one.example", "variables": {"NAME": "Ann"}}
+
+    sent = (await client.post("/templates/welcome/test", json=body)).json()
+
+    assert (sent["object"], sent["id"], len(sent["emails"])) == ("template", template, 1)
+    mail_of_it = (await client.get(f"/emails/{sent['emails'][0]}")).json()
+    assert (mail_of_it["subject"], mail_of_it["to"]) == ("[Test] Hi Ann", ["me@one.example"])
+    assert mail_of_it["html"] == "<p>Hello Ann, you have 3 points.</p>"
+    for wrong, said in (
+        ({}, "seed accounts"), ({"seeds": True}, "no active seed account"), ({"to": ["x"]}, "no address"),
+        ({"to": ["me@one.example"]}, "NAME"), (body | {"contact": "no@one.example"}, "Contact not found"),
+        (body | {"from": "x@elsewhere.example"}, "no verified domain"),
+    ):  # fmt: skip
+        refused = await client.post("/templates/welcome/test", json=wrong)
+        assert refused.status_code in (404, 409, 422)
+        assert said in refused.json()["message"]

@@ -33,6 +33,10 @@ def test_templates_and_images_from_first_to_last(postlane: Postlane, tmp_path: P
     assert (shown["subject"], shown["text"]) == ("Hi Bob", "Hello Bob, 5 points\n")
     assert "unsubscribe" in [one["check"] for one in shown["remarks"]]
     assert postlane("templates", "preview", "hello", "--language", "de-AT").out["text"] == "Hallo Ann\n"
+    assert postlane("templates", "test", "hello").code == "invalid"
+    assert postlane("templates", "test", "hello", "--seeds", "--from", "a@shop.example").code == "conflict"
+    missing = postlane("templates", "test", "hello", "me@one.example")
+    assert "the template names no sender" in missing.said
     assert postlane("templates", "show", made["id"][:13]).out["status"] == "published"
     copy = postlane("templates", "duplicate", "hello").out
     assert [one["name"] for one in postlane("templates", "list").out] == ["Hello (copy)", "Hello"]

@@ -1,5 +1,7 @@
 """Campaigns: who got it, who did not and why; written, looked at, sent, paused, cancelled."""
 
+import re
+
 from accounts.audit import Wanted, page
 from core.paging import Window
 from store.database import Database
@@ -122,5 +124,24 @@ async def test_a_template_is_looked_at_and_published(admin: Person, viewer: Pers
     assert "Hello Ann 1 &lt;script&gt;" in framed.text
     assert (await viewer.get(f"{at}/frame")).status_code == 403
     assert (await admin.get(f"{at}?as=bob@nowhere.example")).status_code == 422
-    assert (await admin.post(f"{at}/publish", at)).status_code == 303
+    assert "Also to" not in one, "there is no seed account"
+    to = {"to": "me@shop.example, you@shop.example", "from": "Shop <news@shop.example>"}
+    tested = await admin.post(f"{at}/test?as=ann1@people.example", at, **to)
+    assert tested.headers["location"].startswith("/messages/")
+    mail = (await admin.get(tested.headers["location"])).headers["location"]
+    assert "[Test] Hi" in (await admin.get(mail)).text
+    for wrong in ({"to": ""}, {"to": "nobody"}, {"from": ""}, {"from": "x@elsewhere.example"}):
+        refused = await admin.post(f"{at}/test", at, **(to | wrong))
+        assert refused.status_code in (409, 422)
+        assert 'value="me@shop.example' in refused.text or "to" in wrong, "what was typed is still there"
+    looked_at = re.search(r'name="revision" value="(\d+)"', one)
+    assert looked_at is not None
+    async with database.transaction() as connection:
+        other = Edit(content=LanguageEdit((Kind.HTML, "<p>Other words</p>")))
+        await service.update(connection, reach.application_id, str(made.id), other)
+    late = await admin.post(f"{at}/publish", at, revision=looked_at[1])
+    assert (late.status_code, "It was changed elsewhere since you loaded it" in late.text) == (409, True)
+    assert (await admin.post(f"{at}/publish", at)).status_code == 422, "it does not say which one was looked at"
+    assert "It was never published" in (await admin.get(at)).text
+    assert (await admin.post(f"{at}/publish", at, revision=str(int(looked_at[1]) + 1))).status_code == 303
     assert "Version 1 is in force" in (await admin.get(at)).text
