@@ -30,7 +30,6 @@ BLOCKS: Final = "blocks"
 """In the place of a template: a mail of blocks from the beginning."""
 _LARGEST: Final = 5 * 1024 * 1024
 """Bytes of a form, as of a body of the API."""
-_MOST: Final = 1000
 
 
 @router.get("/campaigns/{campaign_id}/content")
@@ -94,7 +93,7 @@ def is_mjml(code: str) -> bool:
 
 async def published(connection: Connection, application_id: UUID) -> Sequence[tuple[str, str]]:
     """Templates to begin with."""
-    found = await service.page(connection, application_id, Window(_MOST))
+    found = await service.page(connection, application_id, Window(service.MOST))
     return [(str(one.id), one.name) for one in found.entries if one.published_id]
 
 

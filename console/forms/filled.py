@@ -10,7 +10,7 @@ from console.visit import Visit
 from core.refusal import invalid
 
 LANGUAGES: Final = (("en", "English"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español"))
-"""Those in which the public pages have words of their own."""
+"""Those in which the public pages have words of their own. A form may have texts in others, through the API."""
 LINES: Final = {"title": 200, "frequency": 200}
 _LONGEST_TEXT: Final = 2000
 TEXTS: Final = {"intro": _LONGEST_TEXT, "consent": _LONGEST_TEXT}
@@ -29,6 +29,12 @@ class Choice:
     topics: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     """Key → what it is called."""
+
+
+def languages_of(known: FormFacts) -> list[tuple[str, str]]:
+    """Ours, and those that the form says something in, with their names."""
+    others = {known.language, *known.texts} - {code for code, _ in LANGUAGES}
+    return [*LANGUAGES, *((code, code) for code in sorted(others))]
 
 
 def facts(visit: Visit, known: FormFacts | None, language: str) -> FormFacts:
@@ -55,8 +61,8 @@ def facts(visit: Visit, known: FormFacts | None, language: str) -> FormFacts:
 def language_of(visit: Visit, known: FormFacts | None) -> str:
     """The language whose texts are written: the one that was chosen, else the form's own."""
     said = visit.field("texts_in") or visit.asked("in")
-    usual = known.language if known else "en"
-    return said if said in dict(LANGUAGES) else usual
+    there = dict(languages_of(known or FormFacts("", "")))
+    return said if said in there else known.language if known else "en"
 
 
 def called(key: str) -> str:

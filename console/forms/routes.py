@@ -16,7 +16,7 @@ from accounts.roles import Right
 from audience import confirmations, forms, properties, segments, topics
 from audience.forms import NAMES, Form, FormFacts, Texts
 from console.forms import words
-from console.forms.filled import LANGUAGES, Choice, called, facts, language_of
+from console.forms.filled import Choice, called, facts, language_of, languages_of
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, window
 from console.looks import framed_look
@@ -32,7 +32,6 @@ from web.previews import What
 
 router = APIRouter(route_class=ConsoleRoute)
 
-_MOST_LISTS: Final = 200
 _INDEXED: Final = re.compile(r"\[\d+\](?:\.key)?$")
 """Places within a list that the service names a field by."""
 
@@ -86,7 +85,8 @@ async def show(form_id: UUID, visit: Visiting) -> Response:
         choice = await _choice(connection, found.application_id)
     public = visit.given.settings.public_url
     return framed_look(visit, What.FORM, found.id, found.application_id, "forms/one.html", {
-        "form": found, "owners": owners, "figures": figures, "choice": choice, "words": words, "languages": LANGUAGES,
+        "form": found, "owners": owners, "figures": figures, "choice": choice, "words": words,
+        "languages": languages_of(found.facts),
         "url": f"{public}/s/{found.id}" if public else "", "embed": embedded(found, public) if public else "",
         "json": words.as_json(found, public) if public else "", "called": called,
     })  # fmt: skip
@@ -151,13 +151,14 @@ async def _edit(visit: Visit, form_id: UUID | None, error: Refused | None = None
     language = language_of(visit, shown if known else None)
     return page(
         visit, "forms/edit.html", 422 if error else 200, form=known, facts=shown, owners=owners, choice=choice,
-        error=error, language=language, texts=shown.texts.get(language, Texts()), languages=LANGUAGES,
-        asked=[one.key for one in shown.fields], needed=[one.key for one in shown.fields if one.required],
+        error=error, language=language, texts=shown.texts.get(language, Texts()),
+        languages=languages_of(shown), asked=[one.key for one in shown.fields],
+        needed=[one.key for one in shown.fields if one.required],
     )  # fmt: skip
 
 
 async def _choice(connection: Connection, owner: UUID) -> Choice:
-    lists = (await segments.page(connection, owner, Window(_MOST_LISTS))).entries
+    lists = (await segments.page(connection, owner, Window(segments.MOST))).entries
     offered = [one for one in await topics.every(connection, owner) if one.lane is Lane.MARKETING]
     keys = [*NAMES, *sorted(await properties.known(connection, owner))]
     return Choice(

@@ -41,8 +41,6 @@ router = APIRouter(route_class=ConsoleRoute)
 
 _STORY: Final = 100
 _MAIL: Final = 20
-_MOST: Final = 1000
-"""Segments to choose from: as many as an application may have."""
 
 
 @router.get("/people")
@@ -169,7 +167,7 @@ async def jump(visit: Visit, text: str) -> str | None:
 async def _list(visit: Visit, error: Refused | None = None) -> Response:
     async with visit.given.database.connection() as connection:
         owners, part = await chosen(connection, visit), window(visit)
-        kinds = (await segments.page(connection, owners.chosen, Window(_MOST))).entries
+        kinds = (await segments.page(connection, owners.chosen, Window(segments.MOST))).entries
         wanted = next((one for one in kinds if str(one.id) == visit.asked("segment")), None)
         found: Page[Contact] = Page([])
         try:

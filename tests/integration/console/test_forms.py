@@ -1,5 +1,6 @@
 """Sign-up forms: made, changed, deleted, and what is put on other pages."""
 
+import re
 from dataclasses import replace
 
 from fastapi import FastAPI
@@ -8,13 +9,15 @@ from accounts import repository as accounts
 from accounts import users
 from accounts.audit import Wanted, page
 from accounts.roles import Role
-from audience import forms, topics
+from audience import forms, properties, segments, topics
+from audience.forms import Field, FormFacts, Texts
+from audience.properties import PropertyType
 from audience.topics import NewTopic, Subscription
 from console.forms.filled import LANGUAGES
 from core.paging import Window
 from pages.language import CATALOGUES
 from store.database import Database
-from tests.integration.console.conftest import Person
+from tests.integration.console.conftest import KEY, Person
 from tests.integration.console.reach import HOSTILE, Reach, fill
 
 PUBLIC = "https://mail.acme.example"
@@ -71,6 +74,48 @@ async def test_a_form_is_made_changed_and_deleted(admin: Person, app: FastAPI, d
     async with database.connection() as connection:
         newest = (await page(connection, Wanted(), Window(3))).entries
     assert [one.action for one in newest] == ["form.delete", "form.update", "form.create"]
+
+
+async def test_what_the_api_made_stays_what_it_is(admin: Person, app: FastAPI, database: Database) -> None:
+    """A form with a language and an order of its own, whose list is older than two hundred others."""
+    reach = await fill(database)
+    _public(app)
+    asked = (Field("last_name", {"it": "Cognome"}), Field("city", {}, True), Field("first_name"))
+    said = {"it": Texts("Novità"), "en": Texts("News")}
+    async with database.transaction() as connection:
+        old = await segments.create(connection, reach.application_id, "The oldest list")
+        for number in range(201):
+            await segments.create(connection, reach.application_id, f"List {number}")
+        for key in ("age", "city"):
+            await properties.create(connection, reach.application_id, key, PropertyType.STRING)
+        facts = FormFacts("Piè", "Shop <hello@shop.example>", old.id, (), asked, "it", said)
+        made = await forms.create(connection, reach.application_id, facts)
+    at = f"/forms/{made.id}"
+
+    assert "<dt>Texts in</dt><dd>English, it</dd>" in (await admin.get(at)).text
+    page_of_it = (await admin.get(f"{at}/change")).text
+    assert 'value="Novità"' in page_of_it, "the texts of its own language"
+    assert f'<option value="{old.id}" selected>' in page_of_it
+    assert '<option value="it" selected>' in page_of_it
+    offered = re.findall(r'name="field" value="(\w+)"( checked)?', page_of_it)
+    assert offered == [
+        ("last_name", " checked"), ("city", " checked"), ("first_name", " checked"), ("age", ""),
+    ]  # fmt: skip
+
+    fields = {
+        "name": "Piè", "from": "Shop <hello@shop.example>", "segment_id": str(old.id), "language": "it",
+        "texts_in": "it", "title": "Tutto", "required": "city", "welcome": "1",
+    }  # fmt: skip
+    key = KEY.search(page_of_it)
+    assert key is not None
+    answer = await admin.http.post(
+        f"{at}/change", data={**fields, "form_key": key[1], "field": [name for name, _ in offered]},
+        headers={"sec-fetch-site": "same-origin"},
+    )  # fmt: skip
+    assert answer.status_code == 303, answer.text
+    async with database.connection() as connection:
+        kept = (await forms.get(connection, reach.application_id, made.id)).facts
+    assert kept == replace(facts, fields=(*asked, Field("age")), texts={**said, "it": Texts("Tutto")})
 
 
 async def test_a_form_is_looked_at_in_a_frame_of_its_own_pages(admin: Person, app: FastAPI, database: Database) -> None:
