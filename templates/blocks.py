@@ -29,12 +29,36 @@ def _leading_on(address: str) -> str:
     return address
 
 
+def _like(pattern: str, told: str) -> AfterValidator:
+    """Refuses what is written otherwise, in words."""
+    fits = re.compile(pattern).fullmatch
+
+    def check(text: str) -> str:
+        if not fits(text):
+            raise ValueError(told)
+        return text
+
+    return AfterValidator(check)
+
+
 _Text = Annotated[str, StringConstraints(max_length=20_000)]
 _Line = Annotated[str, StringConstraints(max_length=2_000)]
 _Link = Annotated[_Line, AfterValidator(_leading_on)]
-_Colour = Annotated[str, StringConstraints(pattern=r"^(#[0-9A-Fa-f]{3,8}|[a-zA-Z]{3,20}|\{\{[^{}]{1,200}\}\})$")]
-_Condition = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^{}%\n]+$")]
-_Repeat = Annotated[str, StringConstraints(max_length=200, pattern=r"^[A-Za-z_]\w* in [A-Za-z_][\w.]*$")]
+_Colour = Annotated[
+    str,
+    _like(
+        r"#[0-9A-Fa-f]{3,8}|[a-zA-Z]{3,20}|\{\{[^{}]{1,200}\}\}",
+        "a colour is written as #1a5fb4, or as its English name",
+    ),
+]
+_Condition = Annotated[
+    str, StringConstraints(max_length=500), _like(r"[^{}%\n]+", 'a condition has no braces: country == "AT"')
+]
+_Repeat = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    _like(r"[A-Za-z_]\w* in [A-Za-z_][\w.]*", "a repetition is written as: item in items"),
+]
 _Align = Literal["left", "center", "right"]
 
 

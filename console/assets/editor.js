@@ -5,6 +5,7 @@
 
   const SAVE_AFTER = 500; // milliseconds without a key
   const RETRY_AFTER = 4000;
+  const LONGEST_RETRY = 30000;
   const PAGE = document.documentElement;
   PAGE.dataset.scripted = "";
   const find = (selector, root = document) => root.querySelector(selector);
@@ -55,11 +56,14 @@
     }
   }
 
-  // Saving: one request after the other; whatever happens, what is typed stays and is sent again.
-  let dirty = null;
+  // Saving: one request after the other, and what is typed stays on the page until it is stored. Without an answer the
+  // same words go out again; after a refusal it is for the person to say what happens.
+  let dirty = null; // the form whose words are not stored yet
   let timer = 0;
   let under = 0;
-  let refused = false;
+  let stuck = false; // refused: nothing goes out by itself
+  let unanswered = null; // what was sent and is perhaps stored; it goes out as it was, or it would be somebody's change
+  let pause = RETRY_AFTER;
   const SIGNS = { deferred: "state-deferred", bounced: "state-bounced" };
   const say = (tone, text) => {
     const line = find("#state .state");
@@ -71,17 +75,22 @@
   };
   const changed = (form) => {
     dirty = form;
-    refused = false;
+    stuck = false;
     clearTimeout(timer);
     timer = setTimeout(flush, SAVE_AFTER);
     say("deferred", "Not saved yet");
   };
   const flush = () => {
     clearTimeout(timer);
+    if (!dirty || stuck) return;
     const form = dirty;
-    if (!form || !form.isConnected) return;
     dirty = null;
-    window.htmx.trigger(form, "save");
+    if (form.isConnected) window.htmx.trigger(form, "save");
+  };
+  const leave = () => {
+    clearTimeout(timer);
+    dirty = unanswered = null;
+    stuck = false;
   };
   const ours = (event) => event.target instanceof Element && event.target.closest("#editor");
 
@@ -98,50 +107,96 @@
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) flush();
   });
+  window.addEventListener("online", () => flush());
   window.addEventListener("beforeunload", (event) => {
     if (dirty || under) event.preventDefault();
   });
 
   let sheet = 0;
   let focus = "";
+  let held = "";
   document.addEventListener("htmx:before:request", (event) => {
     if (!ours(event)) return;
-    const { ctx } = event.detail;
+    const { request } = event.detail.ctx;
+    const typed = event.target.id === "typed";
+    if (!typed && dirty && !window.confirm("What you typed last is not saved. Leave it?")) {
+      event.preventDefault();
+      return;
+    }
     const seen = find("#state")?.dataset.revision;
-    if (seen && ctx.request.body?.set) ctx.request.body.set("revision", seen);
-    if (event.target.id === "typed") {
+    if (seen && request.body?.set) request.body.set("revision", seen);
+    const uploads = typed && [...request.body.values()].some((one) => one.size);
+    if (typed) {
+      request.body = unanswered = unanswered || request.body;
       under += 1;
       say("deferred", "Saving…");
-    } else if (!event.target.matches(".as")) {
-      if (dirty && refused && !window.confirm("What you typed last is not saved. Leave it?")) {
-        event.preventDefault();
-        return;
-      }
-      dirty = null;
-      find("#typed")?.toggleAttribute("inert", true); // another form takes its place: nothing is typed in vain
+    } else {
+      leave();
+      held = remembered();
     }
+    if (!typed || uploads) find("#typed")?.toggleAttribute("inert", true); // its place is taken: nothing is typed in vain
   });
   document.addEventListener("htmx:finally:request", (event) => {
-    if (event.detail.ctx.sourceElement?.id === "typed") under = Math.max(0, under - 1);
+    const { ctx } = event.detail;
     find("#typed")?.removeAttribute("inert");
+    if (ctx.sourceElement?.id !== "typed") return;
+    under = Math.max(0, under - 1);
+    if (!answered(ctx)) return;
+    const repeated = pause !== RETRY_AFTER;
+    unanswered = null;
+    pause = RETRY_AFTER;
+    if (repeated && !stuck && ctx.sourceElement.isConnected) changed(ctx.sourceElement); // what was typed while nobody answered
   });
+
+  // What went wrong, and what to do.
+  const TO_DO = {
+    401: "You are signed out. Sign in again in another tab of this browser, then try again here.",
+    403: "You may not change this any more, or you have signed in anew since. Try again; else ask an admin.",
+    404: "It is gone: somebody has deleted it. Copy what you typed before you leave this page.",
+    413: "It is too large. A picture has 2 MB at most.",
+  };
+  const BROKEN = "Something went wrong on our side. Try again; if it fails once more, copy what you typed, and tell who runs this server.";
+  const answered = ({ response }) => response && ![502, 503, 504].includes(response.status);
+  const tell = (what, toDo) => {
+    const made = find("#unsaved").content.cloneNode(true);
+    find("b", made).textContent = what;
+    find("span", made).textContent = toDo;
+    find("#trouble")?.replaceWith(made);
+  };
   const failed = (event) => {
-    if (event.detail.ctx?.sourceElement?.id !== "typed") return;
-    dirty = dirty || event.detail.ctx.sourceElement;
-    const told = refused = [409, 413, 422].includes(event.detail.ctx.response?.status);
-    say("bounced", told ? "Not saved" : "Not saved: no answer, trying again");
-    if (!told) {
-      clearTimeout(timer);
-      timer = setTimeout(flush, RETRY_AFTER);
-    }
+    const { ctx } = event.detail;
+    if (!ctx?.sourceElement?.closest("#editor")) return;
+    const status = answered(ctx) && ctx.response.status;
+    if (ctx.sourceElement.id === "typed") {
+      dirty = dirty || ctx.sourceElement;
+      stuck = Boolean(status);
+      if (ctx.hx) delete ctx.hx.redirect; // to the sign-in: away from what was typed
+      say("bounced", stuck ? "Not saved" : "Not saved: no answer, trying again");
+      if (!stuck) {
+        clearTimeout(timer);
+        timer = setTimeout(flush, pause);
+        pause = Math.min(2 * pause, LONGEST_RETRY);
+      } else if (![409, 422].includes(status)) tell("Not saved.", TO_DO[status] || BROKEN);
+    } else if (!status) tell("Not done.", "The console does not answer. Press it again in a moment.");
+    else if (![409, 422].includes(status)) tell("Not done.", TO_DO[status] || BROKEN);
   };
   document.addEventListener("htmx:error", failed);
   document.addEventListener("htmx:response:error", failed);
+  // Whoever has signed in anew has another key for the forms of this page.
+  const again = async () => {
+    const answer = await fetch(location.href, { headers: { "hx-request": "true" } }).catch(() => null);
+    const key = answer?.ok && /name="form_key" value="([0-9a-f]+)"/.exec(await answer.text());
+    if (key) for (const field of document.querySelectorAll("[name=form_key]")) field.value = key[1];
+    stuck = false;
+    flush();
+  };
 
   // What had the focus has it again, and the mail stands where it stood.
   const remembered = () => {
     const here = document.activeElement;
-    if (!here?.closest("#editor") || here.closest("#typed")) return "";
+    if (!here?.closest("#editor")) return "";
+    if (here.matches("#typed .write")) return "#typed .write";
+    if (here.closest("#typed")) return here.id ? `#typed [id="${CSS.escape(here.id)}"]` : "";
     if (here.dataset.keep) return `li[aria-current] > .block-line [data-keep="${here.dataset.keep}"]:not(:disabled)`;
     if (here.closest(".blocks")) return "li[aria-current] > .block-line > a";
     if (here.name === "act") return `[name="act"][value="${CSS.escape(here.value)}"]:not(:disabled)`;
@@ -150,13 +205,15 @@
   };
   document.addEventListener("htmx:before:swap", () => {
     sheet = find("#sheet")?.scrollTop || 0;
-    focus = remembered();
+    focus = remembered() || held;
+    held = "";
   });
   document.addEventListener("htmx:after:swap", () => {
     const now = find("#sheet");
     if (now) now.scrollTop = sheet;
-    if (focus) find(`#editor ${focus}`)?.focus({ preventScroll: true });
-    if (dirty) say(refused ? "bounced" : "deferred", refused ? "Not saved" : "Not saved yet");
+    const place = focus && find(`#editor ${focus}`);
+    if (place && place !== document.activeElement) place.focus({ preventScroll: true });
+    if (dirty) say(stuck ? "bounced" : "deferred", stuck ? "Not saved" : "Not saved yet");
     ready();
   });
 
@@ -263,7 +320,8 @@
     find(`#editor-steps [value=${event.shiftKey ? "redo" : "undo"}]`)?.click();
   });
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-lose]")) dirty = null;
+    if (event.target.closest("[data-lose]")) leave();
+    if (event.target.closest("[data-again]")) again();
   });
 
   const ready = () => {

@@ -10,7 +10,7 @@ from audience import properties
 from audience.variables import NAMES
 from campaigns import repository
 from campaigns.model import Campaign
-from console.editor import words
+from console.editor import fields, words
 from console.editor.asked import Asked
 from console.editor.previews import Shown, shown
 from console.visit import Visit
@@ -185,4 +185,5 @@ async def _layouts(connection: Connection, one: Template) -> list[tuple[str, str
 def faults(error: Refused) -> Sequence[tuple[int, str]]:
     """What is wrong with a source, by its line; 0 where none is known."""
     cause = error.__cause__
-    return [(fault.line, str(fault)) for fault in cause.faults] if isinstance(cause, SourceError) else []
+    found = cause.faults if isinstance(cause, SourceError) else ()
+    return [(fault.line, str(replace(fault, where=fields.placed(fault.where)))) for fault in found]

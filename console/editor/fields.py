@@ -1,5 +1,6 @@
 """The forms of blocks: which fields each type has, what stands in them, and what a sent form says. Pure."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -34,6 +35,7 @@ _ALIGN: Final = Field(
 _LINK: Final = Field("href", "Link", placeholder="https://shop.example/")
 _COLOUR: Final = Field("color", "Text colour", placeholder="#222222")
 _RICH: Final = Field("html", "Text", "rich")
+_CODE: Final = Field("code", "Code", "code")
 
 FIELDS: Final[Mapping[str, Sequence[Field]]] = {
     "heading": (
@@ -111,6 +113,31 @@ LOOK: Final = (
 """What holds for the whole mail."""
 
 
+LABELS: Final[Mapping[str, str]] = {
+    field.name: field.label for fields in (LOOK, *FIELDS.values(), EVERY) for field in fields
+} | {
+    "text": "Words", "html": "Text", "color": "Colour", "background_color": "Background", "subject": "Subject",
+    "name": "Name", "alias": "Alias", "from": "From", "reply_to": "Answers go to", "layout": "Layout",
+    "tag": "Another language", "code": "Code",
+}  # fmt: skip
+"""What the forms call a field; where several do, what all of them mean."""
+_WHERE: Final = re.compile(
+    r"(settings|blocks\[(\d+)\](?:\.columns\[(\d+)\]\.blocks\[(\d+)\])?)(?:\.([a-z_]+))?.*", re.DOTALL
+)
+
+
+def placed(where: str) -> str:
+    """A place in a document as a page calls it: `blocks[2].href` is "Link of block 3"."""
+    found = _WHERE.fullmatch(where)
+    if found is None:
+        return where
+    block, column, inner, name = found.group(2, 3, 4, 5)
+    told = [LABELS.get(name, name)] if name else []
+    told += [f"block {int(inner) + 1} in column {int(column) + 1}"] if inner else []
+    told += [f"block {int(block) + 1}"] if block else []
+    return " of ".join(told) or where
+
+
 def shown(field: Field, block: Mapping[str, Any]) -> str:
     """What stands in a field."""
     value = block.get(field.name)
@@ -123,9 +150,19 @@ def shown(field: Field, block: Mapping[str, Any]) -> str:
     return "" if value is None else str(value)
 
 
-def typed(field: Field, form: Form) -> str:
-    """What somebody typed into it."""
-    return form[field.name][0].replace("\r\n", "\n")
+def kept(form: Form, name: str, known: object) -> str:
+    """What somebody typed into a field, where the form says it; else what is known."""
+    return form[name][0].replace("\r\n", "\n") if name in form else str(known)
+
+
+def strays(form: Form, kind: str) -> dict[str, str]:
+    """What somebody typed, by its label, and what stands there now has no field for: it is a block of another type,
+    or, with `kind` "", code."""
+    shown = (*FIELDS[kind], *EVERY) if kind else (_CODE,)
+    known = {field.name for field in shown}
+    every = {field.name for fields in (*FIELDS.values(), (_CODE,)) for field in fields}
+    lost = {name: kept(form, name, "") for name in form if name in every and name not in known}
+    return {LABELS[name]: text for name, text in lost.items() if text.strip()}
 
 
 def values(fields: Sequence[Field], form: Form) -> dict[str, Any]:
@@ -133,7 +170,7 @@ def values(fields: Sequence[Field], form: Form) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for field in fields:
         if field.name in form:
-            said |= _READ.get(field.kind, _line)(field, typed(field, form))
+            said |= _READ.get(field.kind, _line)(field, kept(form, field.name, ""))
     return said
 
 

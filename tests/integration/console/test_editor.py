@@ -25,6 +25,7 @@ EVIL = '"><img src=x onerror="alert(1)"><script>alert(2)</script>'
 MJML = """<mjml><mj-body>
 <mj-section><mj-column><mj-text>Acme</mj-text></mj-column></mj-section>
 </mj-body></mjml>"""
+TYPED = re.compile(r'<form id="typed".*?name="revision" value="(\d*)"', re.S)
 REVISION = re.compile(r'data-revision="(\d+)"')
 
 
@@ -125,12 +126,15 @@ async def test_what_is_wrong_is_said_and_nothing_of_it_is_kept(admin: Person, da
         ("block=2", {"border_radius": "x"}, "must be a whole number"),
         ("block=0", {"text": "{{ a | no }}"}, "no filter"),
         ("block=0", {"level": "7"}, "choose one of the list"),
-        ("block=0", {"color": "red;x:url(1)"}, "blocks[0].color"),
+        ("block=0", {"color": "red;x:url(1)"}, "Colour of block 1: a colour is written as #1a5fb4"),
+        ("block=2", {"show_if": "{{ vip }}"}, "Only if of block 3: a condition has no braces"),
         ("block=9.9.9", {"text": "x"}, "no such block"),
     ):
         answer = await editing.send("block", query, 409 if "9" in query else 422, **fields)
         assert told in unescape(answer.text), (fields, answer.text)
         assert "Not saved" in answer.text
+    looks = unescape((await editing.send("look", "tab=mail", 422, width="7", subject="x")).text)
+    assert "Width in pixels: input should be greater than or equal to 320" in looks
     for act in ("delete 9", "move 0 9.9 0", "kind x", "nothing", "up x"):
         assert (await editing.send(act, status=409 if act[0] in "dmu" else 422)).status_code in (409, 422)
     assert await blocks(database, editing.id) == before
@@ -144,11 +148,50 @@ async def test_two_who_write_are_told_and_neither_is_lost(admin: Person, databas
     await editing.send("block", "block=0", text="First")
 
     late = await editing.send("block", "block=0", 409, text="Second", revision=seen[1])
-    assert "it was changed elsewhere since you loaded it" in late.text
+    assert "It was changed elsewhere since you loaded it" in late.text
     assert "Second" in late.text, "what was typed is still there"
     assert (await blocks(database, editing.id))[0]["text"] == "First"
     assert (await editing.send("publish", status=409, revision=seen[1])).status_code == 409
     assert (await editing.send("block", "block=0", 422, text="x", revision="")).status_code == 422
+
+
+async def test_a_second_save_after_a_refusal_does_not_write_over_another(admin: Person, database: Database) -> None:
+    """Without scripts the page comes back with what was typed, and with the revision that it was typed over."""
+    await fill(database)
+    editing = await begun(admin)
+    seen = REVISION.search(await editing.text())
+    assert seen is not None
+    await editing.send("block", "block=0", text="First")
+
+    late = await editing.send("block", "block=0", 409, text="Second", revision=seen[1])
+    again = TYPED.search(late.text)
+    assert again is not None
+    assert again[1] == seen[1]
+    assert (await editing.send("block", "block=0", 409, text="Second", revision=again[1])).status_code == 409
+    assert (await blocks(database, editing.id))[0]["text"] == "First"
+    loaded = TYPED.search(await editing.text("block=0"))
+    assert loaded is not None
+    assert int(loaded[1]) == int(seen[1]) + 1, "loaded anew it is written over what is there"
+
+
+async def test_what_was_typed_comes_back_with_a_refusal(admin: Person, database: Database) -> None:
+    await fill(database)
+    editing = await begun(admin)
+    seen = REVISION.search(await editing.text())
+    assert seen is not None
+    typed = {"name": "Our <news>", "alias": "two words", "from": "Shop <hi@shop.example>", "reply_to": "a@b.example"}
+    text = unescape((await editing.send("facts", "tab=facts", 422, **typed)).text)
+    assert [value for value in typed.values() if f'value="{value}"' not in text] == []
+    text = (await editing.send("look", "tab=mail", 422, subject="{{ no", text_part="Line one\nLine two")).text
+    assert 'value="{{ no"' in text
+    assert ">\nLine one\nLine two</textarea>" in text
+    text = (await editing.send("speak", "tab=facts", 422, tag="not a tag")).text
+    assert 'value="not a tag"' in text
+    assert 'value="Welcome"' in text, "fields of other forms have what is known"
+
+    await editing.send("down 0", "block=0")
+    moved = (await editing.send("block", "block=0", 409, text="A headline", level="1", revision=seen[1])).text
+    assert re.search(r"Words, as you typed it</p><pre[^>]*>A headline<", moved), "a text stands there now"
 
 
 async def test_a_script_is_answered_with_parts_and_a_refusal_with_what_it_says(
@@ -168,6 +211,9 @@ async def test_a_script_is_answered_with_parts_and_a_refusal_with_what_it_says(
     assert f'data-revision="{int(revision[1]) + 1}"' in saved.text
     assert "<script" not in saved.text
     assert len(saved.content) < 24 * 1024
+    again = await admin.http.post(f"{editing.at}?block=0", data=fields, headers=headers)
+    assert (again.status_code, "Hello" in again.text) == (200, True), "whoever got no answer says it again"
+    fields["text"] = "Other words"
     refused = await admin.http.post(f"{editing.at}?block=0", data=fields, headers=headers)
     assert (refused.status_code, refused.text.lstrip()[:17]) == (409, '<div id="trouble"')
 
@@ -374,7 +420,7 @@ async def test_a_campaign_is_written_in_the_editor(admin: Person, database: Data
     assert (await admin.post(f"{at}/start", at, when="now")).status_code == 303
     late = Editing(admin, begun_anew.headers["location"].split("/")[2])
     refused = await late.send("code", status=409, code=MJML.replace("Acme", "Too late"))
-    assert "only a draft can be changed" in refused.text
+    assert "Only a draft can be changed" in refused.text
 
 
 async def test_a_campaign_begins_with_a_template(admin: Person, database: Database) -> None:

@@ -1,6 +1,7 @@
 """The editor of mails in a real browser: written, dragged, undone, looked at as somebody, published."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,8 @@ from accounts.sign_in_links import Purpose
 from accounts.users import NewUser
 from store.database import Database
 from templates import document, service
-from templates.model import DEFAULT
+from templates.build import Kind
+from templates.model import DEFAULT, Edit, LanguageEdit
 from tests import browser
 from tests.browser import Page
 from tests.integration.console.reach import fill
@@ -22,6 +24,9 @@ pytestmark = [
 
 SAVED = "document.querySelector('#state .state.delivered') !== null"
 TYPES = "[...document.querySelectorAll('#editor .blocks > li')].map(one => one.dataset.type).join(' ')"
+CARET = "document.querySelector('#field-text').focus(); document.querySelector('#field-text').setSelectionRange(99, 99)"
+LOST = "window.fetch = async (...asked) => { await window.real(...asked); throw new TypeError('no answer'); }"
+SIGNED_OUT = "window.fetch = async () => new Response('', {status: 401, headers: {'hx-redirect': '/sign-in'}})"
 PASTED = """
 (() => {
   const data = new DataTransfer();
@@ -55,8 +60,9 @@ async def test_a_mail_is_written_in_the_editor(address: str, database: Database,
         template = str(await page.value("location.pathname.split('/')[2]"))
 
         await _text_is_typed(page)
+        await _a_save_that_fails_loses_nothing(page, database, template)
         await _blocks_are_arranged(page)
-        await _it_is_looked_at_as_somebody(page)
+        await _it_is_looked_at_as_somebody(page, database, template)
         await page.click("button", "Publish", leads_on=False)
         await page.click(".dialog:popover-open footer button", "Publish it")
         assert "version 1, in force" in await page.text()
@@ -87,6 +93,50 @@ async def _text_is_typed(page: Page) -> None:
     await page.value(PASTED)
     await page.until("document.querySelector('#typed textarea').value.includes('good')")
     await page.until(SAVED)
+
+
+async def _words(database: Database, template: str, kind: str) -> dict[str, Any]:
+    """What the block of this type says, as it is stored."""
+    async with database.connection() as connection:
+        row = await (
+            await connection.execute("SELECT application_id FROM templates WHERE id = %s", [template])
+        ).fetchone()
+        assert row is not None
+        _, version = await service.get(connection, row[0], template)
+    blocks = document.parsed(version.writing.sources[DEFAULT].body)["blocks"]
+    return next(block for block in blocks if block["type"] == kind)
+
+
+async def _a_save_that_fails_loses_nothing(page: Page, database: Database, template: str) -> None:
+    """Without an answer the same goes out again, and then what was typed meanwhile; after a refusal the page says why,
+    and lets nobody leave unasked."""
+    await page.click(".blocks a", "Button", leads_on=False)
+    await page.until("document.querySelector('#chosen #field-href') !== null")
+    await page.value(f"window.real = window.fetch; {LOST}; 0")
+    await page.value(CARET)
+    await page.call("Input.insertText", text=" at tulips")
+    await page.until("document.querySelector('#state').textContent.includes('no answer, trying again')")
+    assert (await _words(database, template, "button"))["text"] == "Have a look at tulips", "it was stored all the same"
+    await page.call("Input.insertText", text=", please")
+    await page.value("window.fetch = window.real; dispatchEvent(new Event('online')); 0")
+    await page.until(SAVED)
+    await page.until("document.querySelector('li[aria-current]').textContent.includes('please')")
+    assert (await _words(database, template, "button"))["text"] == "Have a look at tulips, please"
+    assert await page.value("document.querySelector('#trouble').textContent.trim()") == ""
+
+    await page.value(f"{SIGNED_OUT}; window.confirm = (text) => {{ window.asked = text; return false; }}; 0")
+    await page.call("Input.insertText", text=" do")
+    await page.until("document.querySelector('#trouble').textContent.includes('You are signed out')")
+    await page.click(".blocks a", "Text", leads_on=False)
+    await page.until("(window.asked || '').includes('is not saved')")
+    assert await page.value("document.querySelector('#field-text').value") == "Have a look at tulips, please do"
+    await page.value("window.fetch = window.real; 0")
+    await page.click("[data-again]", leads_on=False)
+    await page.until(SAVED)
+    assert (await _words(database, template, "button"))["text"] == "Have a look at tulips, please do"
+    page.said.clear()  # the browser told that nobody answered
+    await page.click(".blocks a", "Text", leads_on=False)
+    await page.until("document.querySelector('#chosen .write:not([hidden])') !== null")
 
 
 async def _blocks_are_arranged(page: Page) -> None:
@@ -123,11 +173,38 @@ async def _drag(page: Page, start: list[float], end: list[float]) -> None:
     await mouse("mouseReleased", start[0], end[1] - 16)
 
 
-async def _it_is_looked_at_as_somebody(page: Page) -> None:
-    """The frame shows the mail of its person (`test_editor` compares it), and so does its text."""
+async def _it_is_looked_at_as_somebody(page: Page, database: Database, template: str) -> None:
+    """The frame shows the mail of its person (`test_editor` compares it), and so does its text. The form is as new as
+    the mail that is shown: what somebody else wrote is not written over."""
+    await page.click(".blocks a", "Footer", leads_on=False)
+    await page.until("document.querySelector('#chosen #field-unsubscribe') !== null")
+    await _somebody_else_writes(database, template)
     await page.write("#field-as", "ann1@people.example")
     await _enter(page)
     await page.until("document.querySelector('#mail').src.includes('as=ann1')")
     await page.click(".pick a", "Text", leads_on=False)
     await page.until("document.querySelector('.seen pre.source') !== null")
     assert "Hello Ann 1 <script>" in await page.text()
+    await page.until("document.querySelector('#field-html').value.includes('Tulip Lane')")
+    await page.write("#field-unsubscribe", "!")
+    await page.until("document.querySelector('#state').textContent.includes('Not saved yet')")
+    await page.until(SAVED)
+    footer = await _words(database, template, "footer")
+    assert "Tulip Lane" in footer["html"]
+    assert footer["unsubscribe"].replace("!", "") == "Unsubscribe"
+    assert await page.value("document.querySelector('#field-as').value") == "ann1@people.example", "still as Ann"
+    assert await page.value("location.search.includes('as=ann1')"), "and after loading the page again"
+
+
+async def _somebody_else_writes(database: Database, template: str) -> None:
+    """Into the footer, at another screen."""
+    async with database.transaction() as connection:
+        row = await (
+            await connection.execute("SELECT application_id FROM templates WHERE id = %s", [template])
+        ).fetchone()
+        assert row is not None
+        _, version = await service.get(connection, row[0], template)
+        known = document.parsed(version.writing.sources[DEFAULT].body)
+        made = document.changed(known, (3,), {"html": "<p>Tulip Lane 1</p>", "text": None})
+        edit = Edit(content=LanguageEdit((Kind.BLOCKS, document.written(made))))
+        await service.update(connection, row[0], template, edit)
