@@ -22,6 +22,7 @@ COPY campaigns /opt/postlane/campaigns
 COPY cli /opt/postlane/cli
 COPY console /opt/postlane/console
 COPY core /opt/postlane/core
+COPY flags /opt/postlane/flags
 COPY messages /opt/postlane/messages
 COPY mta /opt/postlane/mta
 COPY outcomes /opt/postlane/outcomes

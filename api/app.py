@@ -33,6 +33,7 @@ from api.routes import (
     domains,
     emails,
     events,
+    flags,
     forms,
     health,
     images,
@@ -65,6 +66,7 @@ from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.version import version
+from flags.watch import FlagWatch
 from messages.accept import Acceptor
 from mta.from_settings import known_providers, make_resolver
 from requestlog.gathering import Gatherer
@@ -82,7 +84,7 @@ _ROUTES: Final = (
     metrics, emails, domains, api_keys, topics, contact_properties, segment_contacts, contact_imports, people,
     contacts, forms, segments, audiences, broadcasts, automations, events, addresses, recipients, suppressions,
     webhooks, sandbox, logs, pools, ips, throttles, warmup, providers, alarms, inbound, reports, seeds, standing,
-    system, templates, images, applications, health, pages,
+    system, flags, templates, images, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
     {"name": "Emails", "description": "Send, look, move, cancel."},
@@ -112,6 +114,7 @@ _TAGS: Final = [
     {"name": "Seeds", "description": "Where our mail lands at the providers. Wants an operator's key."},
     {"name": "Standing", "description": "What providers say about our IPs and domains. Wants an operator's key."},
     {"name": "System", "description": "What runs and what waits. Wants an operator's key."},
+    {"name": "Flags", "description": "What can be switched off while everything runs. Wants an operator's key."},
     {"name": "Applications", "description": "Who sends from here. Wants an operator's key."},
     {"name": "Health", "description": "For machines that watch."},
 ]
@@ -139,6 +142,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         database = Database(settings.database_url, settings.database_pool_size, "postlane-api")
         await database.open()
         stack.push_async_callback(database.close)
+        watch = FlagWatch(database)
+        await watch.start()
+        stack.push_async_callback(watch.stop)
         hints = HintPublisher(settings.redis_url)
         hints.start()
         stack.callback(hints.stop)

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from accounts.directory import OPERATOR, Caller
 from api.auditing import CALLER
 from core.settings import Settings
+from flags import declared
 from requestlog.gathering import FAILURES, Gatherer, Passed, Rates
 from requestlog.redaction import READ
 from web.bodies import BODY
@@ -37,6 +38,8 @@ def note_in(app: FastAPI) -> Note:
         if who is None or who.permission == OPERATOR:
             return
         gatherer: Gatherer = app.state.deps.requests
+        if not declared.REQUEST_LOG.on(who.application_id):
+            return
         if gatherer.wants(who.application_id, failed=status >= 400):
             gatherer.put(_passed(scope, who, (status, seconds), answer))
 

@@ -60,6 +60,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("users", "cli.commands.users:app", "Who may use the console, and what for.", _SET_UP),
     Entry("doctor", "cli.commands.doctor:doctor", "Check servers, DNS, ports and keys, and say what to do.", _SET_UP),
     Entry("status", "cli.commands.status:status", "What runs and what waits: processes, queues, servers.", _OPERATE),
+    Entry("flags", "cli.commands.flags:app", "What can be switched off while everything runs.", _OPERATE),
     Entry("pools", "cli.commands.pools:app", "Pools of IPs: make, fill, weigh, assign, advice.", _OPERATE),
     Entry("ips", "cli.commands.ips:app", "Sending addresses: state, warm-up, why, reputation.", _OPERATE),
     Entry("warmup", "cli.commands.warmup:app", "Ramps of new IPs: plans, projection, start, progress.", _OPERATE),

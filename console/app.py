@@ -26,6 +26,7 @@ from core.clock import SystemClock
 from core.metrics import STEP_BUCKETS
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from flags.watch import FlagWatch
 from mta.from_settings import known_providers, make_resolver
 from mta.guard import Guard, networks
 from mta.resolve import Resolver
@@ -57,6 +58,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         database = Database(settings.database_url, settings.database_pool_size, "postlane-console")
         await database.open()
         stack.push_async_callback(database.close)
+        flags = FlagWatch(database)
+        await flags.start()
+        stack.push_async_callback(flags.stop)
         heartbeat = Heartbeat(database, "console")
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)

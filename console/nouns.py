@@ -14,6 +14,7 @@ from console import (
     bounces,
     campaigns,
     domains,
+    flags,
     forms,
     ips,
     jump,
@@ -70,6 +71,7 @@ NOUNS: Final[Sequence[Noun]] = (
     seeds.NOUN,
     reports.NOUN,
     system.NOUN,
+    flags.NOUN,
     sign_in.NOUN,
     jump.NOUN,
 )

@@ -1,8 +1,8 @@
 """Whether and where the mail of one recipient is tracked: what the email says, else what its sender's domain says.
 
-Pure. `messages/links` finds the links, `messages/link_tokens` signs them. Without public pages nothing is tracked: a
-link would lead nowhere. Nor is a large mail with several recipients: each would need a copy of it of their own, where
-all share one otherwise.
+`messages/links` finds the links, `messages/link_tokens` signs them. Nothing is tracked while the flag `tracking` is
+off, nor without public pages: a link would lead nowhere. Nor is a large mail with several recipients: each would need a
+copy of it of their own, where all share one otherwise.
 """
 
 import re
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from accounts.senders import Sender
 from core.secrets import InstanceSecret
+from flags import declared
 from messages.link_tokens import LinkTokens, payload_of
 from messages.links import Tracking, tracked
 from messages.model import Claimed, StoredContent, StoredEmail
@@ -64,7 +65,7 @@ class Tracker:
         """None: nothing of it is tracked."""
         opens = sender.opens if email.open_tracking is None else email.open_tracking
         clicks = sender.clicks if email.click_tracking is None else email.click_tracking
-        if not (opens or clicks) or not self._public_url:
+        if not (opens or clicks) or not self._public_url or not declared.TRACKING.on(email.application_id, email.id):
             return None
         return self._place(sender.tracking_host, opens, clicks)
 

@@ -20,6 +20,7 @@ from uuid import UUID
 
 import orjson
 
+from flags import declared
 from messages import timeline
 from messages.entries import Entry, EventKind
 from messages.erasing import NOBODY
@@ -232,6 +233,8 @@ def _is_told(hit: Hit, verdict: Verdict, facts: dict[MessageRef, _Facts]) -> boo
     """Counts it, so that what is too much for one message is seen within a segment too."""
     kind, known = _KINDS.get(hit.kind), facts.get(hit.ref)
     if kind is None or known is None or known.address == NOBODY:
+        return False
+    if not declared.ENGAGEMENT.on(known.application_id, hit.ref.email_id):
         return False
     known.events[kind, verdict.machine is not None] += 1
     return known.events[kind, verdict.machine is not None] <= MOST_EVENTS

@@ -19,6 +19,7 @@ from core.publish import HintPublisher
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.shared_windows import SharedCounts
+from flags.watch import FlagWatch
 from messages.accept import Acceptor
 from messages.link_tokens import LinkTokens
 from mta.from_settings import known_providers, make_resolver
@@ -71,6 +72,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         database = Database(settings.database_url, settings.database_pool_size, "postlane-public")
         await database.open()
         stack.push_async_callback(database.close)
+        flags = FlagWatch(database)
+        await flags.start()
+        stack.push_async_callback(flags.stop)
         hints = HintPublisher(settings.redis_url)
         hints.start()
         stack.callback(hints.stop)

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from core.queues import Lane
+from flags import declared
 from mta.model import FAMILIES, EgressIp, RelayLimits
 from mta.providers import Providers
 from pools.choose import choose, warming_share
@@ -164,6 +165,8 @@ class Granter:
     def _chain(self, ask: Ask) -> list[Pool]:
         """The pool and its overflows. Administration refuses loops; one that came in otherwise ends here."""
         chain = [ask.pool]
+        if not declared.POOL_OVERFLOW.on(None, ask.pool.id):
+            return chain
         while not ask.only and (more := self._pools.overflow_of(chain[-1])) is not None and more not in chain:
             chain.append(more)
         return chain

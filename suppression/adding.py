@@ -18,10 +18,11 @@ from uuid import UUID
 import orjson
 
 from core.ids import uuid7
+from flags import declared
 from store.database import Connection
 from suppression.entries import NEVER, Added, Addition, Suppression
 from suppression.history import KEEP
-from suppression.reasons import WEIGHTS
+from suppression.reasons import ORIGINS, WEIGHTS, Source
 from suppression.rows import NAMES, columns, suppression
 from suppression.scopes import reach_of
 from suppression.telling import tell
@@ -81,6 +82,7 @@ SELECT s.id, s.address, s.scope FROM unnest(%s::text[], %s::text[]) AS given(add
 """
 
 Key = tuple[str, str]
+_SERVERS: Final = (Source.SMTP, Source.BOUNCE_REPORT)
 
 
 async def add(connection: Connection, additions: Sequence[Addition], *, told: bool = True) -> list[Added]:
@@ -89,13 +91,19 @@ async def add(connection: Connection, additions: Sequence[Addition], *, told: bo
 
     Needs a transaction of the caller, to be all or nothing and to be right beside others.
     """
-    wanted = without_repeats(additions)
+    wanted = without_repeats([one for one in additions if _is_believed(one)])
     keys = sorted(wanted)  # two writers never wait for each other in a circle
     added: list[Added] = []
     for start in range(0, len(keys), STEP):
         step = keys[start : start + STEP]
         added += await _add_step(connection, step, [wanted[key] for key in step], told)
     return added
+
+
+def _is_believed(addition: Addition) -> bool:
+    """Whether what a server says of a mailbox suppresses just now; what people say always does."""
+    by_server = addition.entry.source in _SERVERS and addition.entry.reason in ORIGINS["bounce"]
+    return not by_server or declared.BOUNCE_SUPPRESSIONS.on(addition.owner)
 
 
 async def _add_step(

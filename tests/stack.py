@@ -119,6 +119,7 @@ class RunningStack:
         self.settings = practice.settings
         self.api_url = stack.api_url
         self.public_url = stack.public_url
+        self.metrics = stack.metrics
         self.key = practice.api_key
         self.inbound_port = practice.ports.inbound
         self.submission_port = urlsplit(stack.smtp_url).port or 0

@@ -31,6 +31,7 @@ from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.tasks import end
+from flags.watch import FlagWatch
 from messages import signing_up, stopped
 from messages.signing_up import SignupTools
 from mta.dns_client import DnsClient
@@ -171,6 +172,7 @@ class BackgroundWorker(QueueWorker):
         self._secret = InstanceSecret.from_text(settings.secret.get_secret_value())
         self._background: Background | None = None
         self._clock: DatabaseClock | None = None
+        self._flags: FlagWatch | None = None
         self._duties: asyncio.Task[None] | None = None
         self._hints = HintPublisher(settings.redis_url)
         for name in TASKS:
@@ -186,6 +188,8 @@ class BackgroundWorker(QueueWorker):
         """Open the database and begin the duties."""
         database = Database(self.settings.database_url, self.settings.database_pool_size, f"postlane-{self.name}")
         await database.open()
+        self._flags = FlagWatch(database)
+        await self._flags.start()
         self._clock = DatabaseClock(database)
         await self._clock.start()
         self._hints.start()
@@ -209,6 +213,8 @@ class BackgroundWorker(QueueWorker):
         """End the duties, close the database."""
         if self._duties is not None:
             await end([self._duties])
+        if self._flags is not None:
+            await self._flags.stop()
         if self._clock is not None:
             await self._clock.stop()
             self._hints.stop()

@@ -14,6 +14,7 @@ from accounts.senders import Sender, SenderBook
 from alarms.breakers import BreakerBook
 from core.queues import Lane
 from core.secrets import InstanceSecret
+from flags.watch import FlagWatch
 from messages.model import Claimed, StoredContent, StoredEmail
 from messages.personal import Loaded, Personal, PersonalMail
 from mta.deliver import Courier
@@ -91,6 +92,7 @@ class Collaborators:
     signing: Executor
     limits: Limits
     personal: PersonalMail
+    flags: FlagWatch
     public_url: str = ""
     """Where recipients unsubscribe; "" where there are no public pages."""
     permits: set[Permit] = field(default_factory=set)

@@ -35,6 +35,7 @@ from core.publish import HintPublisher, celery_app
 from core.queues import BACKGROUND, TASK_BOUNCE
 from core.secrets import InstanceSecret
 from core.settings import Settings
+from flags.watch import FlagWatch
 from messages.accept import Acceptor
 from messages.limits import MAX_RECIPIENTS
 from messages.submit import Host, SubmissionDoor
@@ -207,6 +208,7 @@ class InboundServer:
     """The same with TLS from the first byte."""
     bounces: Listener
     heartbeat: Heartbeat
+    flags: FlagWatch
 
     async def stop(self) -> None:
         """Finish the mails that are being taken, within `STOP_SECONDS`, and close everything."""
@@ -216,6 +218,7 @@ class InboundServer:
         self.tasks.stop()
         self.hints.stop()
         await self.heartbeat.stop()
+        await self.flags.stop()
         await self.database.close()
 
 
@@ -272,6 +275,7 @@ async def start(settings: Settings) -> InboundServer:
         Listener(SubmissionHandler(door.log_in, door.submit, MAX_RECIPIENTS), wrapped, Gate(SUBMISSION_GATE)),
         Listener(_bounce_handler(secret, database, tasks, settings), kept, Gate(BOUNCE_GATE)),
         Heartbeat(database, "inbound"),
+        FlagWatch(database),
     )
     try:
         await server.submission.start(settings.inbound_host, settings.submission_port)
@@ -280,6 +284,7 @@ async def start(settings: Settings) -> InboundServer:
     except BaseException:
         await server.stop()
         raise
+    await server.flags.start()
     await server.heartbeat.start()
     CONNECTIONS.labels("submission").set_function(server.submission.gate.open)
     CONNECTIONS.labels("submissions").set_function(server.submissions.gate.open)

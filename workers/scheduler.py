@@ -12,6 +12,7 @@ from core.logs import get_logger
 from core.publish import HintPublisher
 from core.settings import Settings
 from core.tasks import end
+from flags.watch import FlagWatch
 from mta.from_settings import rules_in_force
 from sandbox import mailbox
 from store.database import Database
@@ -30,6 +31,8 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     database = Database(settings.database_url, size=5, name="postlane-scheduler")
     await database.open()
+    flags = FlagWatch(database)
+    await flags.start()
     hints = HintPublisher(settings.redis_url)
     hints.start()
     kept = retention(settings.content_days, settings.event_days)
@@ -59,4 +62,5 @@ async def _run(settings: Settings) -> None:
     await end([leading, stop])
     hints.stop()
     await heartbeat.stop()
+    await flags.stop()
     await database.close()

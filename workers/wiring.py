@@ -16,6 +16,7 @@ from core.ids import uuid7
 from core.logs import get_logger
 from core.secrets import InstanceSecret
 from core.settings import Settings, worker_name
+from flags.watch import FlagWatch
 from messages import claim
 from messages.personal import PersonalMail
 from mta.connect import reachable
@@ -57,6 +58,8 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     secret = InstanceSecret.from_text(settings.secret.get_secret_value())
     database = Database(settings.database_url, settings.database_pool_size, f"postlane-{name}")
     await database.open()
+    flags = FlagWatch(database)
+    await flags.start()
     folder, own = settings.data_dir / "journals", f"{worker_name()}-{name}"
     journal = Journal(folder, own, ADOPTION_SECONDS)
     lease = timedelta(seconds=settings.lease_seconds)
@@ -97,6 +100,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
         limits=Limits(settings.claim_batch, lease, settings.batch_seconds),
         personal=PersonalMail(database),
+        flags=flags,
         simulated_domain=settings.sandbox_domain,
         public_url=settings.public_url,
     )
@@ -112,6 +116,7 @@ async def close(c: Collaborators, journal: Journal) -> None:
     await c.shared.stop()
     await c.recorder.close()
     await c.claims.stop()
+    await c.flags.stop()
     if settled:
         async with c.database.connection() as connection:
             await claim.release_worker(connection, c.worker)

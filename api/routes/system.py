@@ -10,6 +10,7 @@ from api.auth import Operator
 from api.operating import OperatorRoute, With
 from api.schemas.system import SystemAnswer
 from core.in_force import in_force
+from flags import asking
 from web.answers import json_answer
 from web.faces.system import system_face
 
@@ -20,4 +21,4 @@ router = APIRouter(prefix="/system", tags=["System"], route_class=OperatorRoute)
 async def get_system(who: Operator, given: With) -> Response:
     """Processes by their signs of life, queues, servers, and the settings of the process that answers."""
     found = await system(given.database, given.settings)
-    return json_answer(system_face(found, in_force(given.settings)))
+    return json_answer(system_face(found, in_force(given.settings), asking.as_of()))

@@ -59,4 +59,7 @@ class SystemAnswer(BaseModel):
     queues: list[QueueAnswer] = Field(description="One for each stream.")
     servers: list[ServerAnswer] = Field(description="What Postlane stores in and sends its hints through.")
     schema_: SchemaAnswer = Field(alias="schema", description="The tables.")
+    flags_as_of: datetime | None = Field(
+        description="When the process that answers read its flags last; null for never: they are as declared."
+    )
     settings: list[SettingAnswer] = Field(description="Those in force, by name.")

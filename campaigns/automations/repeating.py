@@ -34,6 +34,8 @@ from core.errors import UnavailableError
 from core.ids import uuid7
 from core.logs import get_logger
 from core.refusal import Refused
+from flags import declared
+from store import arrays
 from store.database import Connection, Database
 
 _log = get_logger(__name__)
@@ -41,6 +43,13 @@ _log = get_logger(__name__)
 MOST: Final = 50
 """Rules of one turn."""
 _ENDED: Final = (CampaignState.FINISHED, CampaignState.CANCELLED, CampaignState.DRAFT)
+
+
+_OWNERS: Final = "SELECT DISTINCT application_id FROM automations WHERE next_at <= now()"
+_DUE: Final = """
+SELECT id FROM automations WHERE next_at <= now() AND application_id = ANY(%(owners)s::uuid[])
+ ORDER BY next_at LIMIT %(most)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +64,9 @@ class Made:
 async def make_due(database: Database) -> int:
     """Make what is due; how many days were looked at."""
     async with database.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT id FROM automations WHERE next_at <= now() ORDER BY next_at LIMIT %s", [MOST]
-        )
-        found = [row[0] for row in await cursor.fetchall()]
+        owners = await (await connection.execute(_OWNERS)).fetchall()
+        on = arrays.uuids(owner for (owner,) in owners if declared.AUTOMATIONS.on(owner))
+        found = [row[0] for row in await (await connection.execute(_DUE, {"owners": on, "most": MOST})).fetchall()]
     for identifier in found:
         try:
             await _make(database, identifier)

@@ -17,6 +17,7 @@ from core.ids import uuid7
 from core.logs import get_logger
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, not_found
+from flags import declared
 from store import arrays
 from store.database import Connection
 from store.paging import newest_first
@@ -38,16 +39,21 @@ SELECT u.id, %(automation)s, %(application)s, %(version)s, c.id, %(entry)s, %(ev
 ON CONFLICT (automation_id, contact_id, entry) DO NOTHING
 """
 
-# In turns of the applications, the first in the row of each before the second of any: a welcome does not wait behind a
-# million mails of somebody else. Applications are found one by one in the index.
-_DUE: Final = f"""
+# Applications are found one by one in the index.
+_OWNERS: Final = """
 WITH RECURSIVE owners(id) AS (
   (SELECT application_id FROM automation_runs WHERE state = 'running' ORDER BY application_id LIMIT 1)
   UNION ALL
   SELECT (SELECT application_id FROM automation_runs WHERE state = 'running' AND application_id > o.id
-           ORDER BY application_id LIMIT 1) FROM owners o WHERE o.id IS NOT NULL),
-chosen AS (
-  SELECT w.id FROM owners o, LATERAL (
+           ORDER BY application_id LIMIT 1) FROM owners o WHERE o.id IS NOT NULL)
+SELECT id FROM owners WHERE id IS NOT NULL
+"""
+
+# In turns of the applications, the first in the row of each before the second of any: a welcome does not wait behind a
+# million mails of somebody else.
+_DUE: Final = f"""
+WITH chosen AS (
+  SELECT w.id FROM unnest(%(owners)s::uuid[]) AS o(id), LATERAL (
     SELECT id, row_number() OVER (ORDER BY due_at, id) AS turn FROM automation_runs
      WHERE application_id = o.id AND state = 'running' AND due_at <= now() ORDER BY due_at, id LIMIT %(most)s) w
    ORDER BY w.turn, w.id LIMIT %(most)s)
@@ -120,8 +126,11 @@ async def enter(
 
 
 async def due(connection: Connection, most: int) -> list[Run]:
-    """Runs whose next step is due, of each application in turn; nobody else does them before the transaction ends."""
-    return [_run(row) for row in await (await connection.execute(_DUE, {"most": most})).fetchall()]
+    """Runs whose next step is due, of each application in turn; nobody else does them before the transaction ends. None
+    of applications whose automations are switched off: theirs wait."""
+    owners = [row[0] for row in await (await connection.execute(_OWNERS)).fetchall()]
+    names = {"owners": arrays.uuids(one for one in owners if declared.AUTOMATIONS.on(one)), "most": most}
+    return [_run(row) for row in await (await connection.execute(_DUE, names)).fetchall()]
 
 
 async def settle(connection: Connection, turns: Sequence[Settled]) -> None:

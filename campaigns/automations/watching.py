@@ -15,6 +15,7 @@ from alarms.model import AlarmKind, Finding, Severity
 from campaigns.automations import workflow
 from campaigns.automations.model import NOBODY, RunState
 from core.refusal import Refused
+from flags import declared
 from store.database import Database
 
 LEAST: Final = 5
@@ -23,7 +24,8 @@ LEAST: Final = 5
 # Mail that is held up is tried again within minutes, so it stands at the front of the index of what is due.
 _ENABLED: Final = f"""
 SELECT a.id, a.name, v.steps, CASE WHEN a.next_at < now() - interval '10 minutes' THEN a.next_at END,
-       last.state, last.reason, held.n, held.reason, latest.ended, latest.failed, latest.reason
+       last.state, last.reason, held.n, held.reason, latest.ended, latest.failed, latest.reason,
+       a.application_id
   FROM automations a LEFT JOIN automation_versions v ON v.id = a.version_id
   LEFT JOIN LATERAL (
     SELECT state, reason FROM automation_runs WHERE automation_id = a.id AND contact_id = '{NOBODY}'
@@ -57,6 +59,7 @@ class Seen(NamedTuple):
     ended: int
     failed: int
     failed_reason: str | None
+    application_id: UUID | None = None
 
 
 async def judge(database: Database) -> None:
@@ -84,7 +87,7 @@ def _unreadable(steps: Any) -> str:
 
 
 def _trouble(seen: Seen) -> str:
-    if seen.overdue is not None:
+    if seen.overdue is not None and declared.AUTOMATIONS.on(seen.application_id):
         return f"its rule was due on {seen.overdue:%Y-%m-%d %H:%M} UTC, and nothing was made"
     if seen.last == RunState.FAILED:
         return f"its last day failed: {seen.last_reason or 'for no reason that is known'}"

@@ -31,6 +31,7 @@ from core.errors import PostlaneError, UnavailableError
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.version import version
+from flags import service as flags
 from mta.from_settings import known_providers, make_resolver, own_servers
 from mta.model import EgressIp
 from mta.relay import relay_trouble
@@ -86,7 +87,8 @@ def doctor(as_json: JsonOption = False) -> None:
         findings.append(Finding("settings", Level.FAILED, str(error), "correct it and run the doctor again"))
     else:
         findings += [*_secret(settings), *_database(settings), *_keys(settings), *_redis(settings), *_data(settings)]
-        findings += [*_public(settings), _console(settings), *asyncio.run(_network(settings))]
+        findings += [*_public(settings), _console(settings), *asyncio.run(_flags(settings))]
+        findings += asyncio.run(_network(settings))
     emit(findings, as_json=as_json, columns=_COLUMNS)
     if any(finding.level is Level.FAILED for finding in findings):
         raise typer.Exit(1)
@@ -226,6 +228,25 @@ def _console(settings: Settings) -> Finding:
         do = "put a TLS proxy in front, and set POSTLANE_CONSOLE_URL to its https address: docs/console.md"
         return Finding("console", Level.WARNING, f"{at}: without TLS, passwords go in clear", do)
     return Finding("console", Level.OK, at)
+
+
+async def _flags(settings: Settings) -> list[Finding]:
+    """What operators have switched, and as of when processes know."""
+    if not settings.database_url:
+        return []  # the database check has said so already
+    try:
+        async with await psycopg.AsyncConnection.connect(settings.database_url, connect_timeout=3) as connection:
+            found = await flags.states(connection)
+    except psycopg.OperationalError:
+        what = "cannot be read: each process goes by what it read last, and one that starts now by what is declared"
+        return [Finding("flags", Level.WARNING, what, _DATABASE)]
+    except psycopg.Error:
+        return []  # no schema: said by the checks before
+    switched = [one for one in found if not one.as_declared]
+    told = "; ".join(f"{one.flag.name} {one.told_with_own}" for one in switched) or f"all {len(found)} as declared"
+    as_of = f"as of {datetime.now(UTC):%H:%M:%S} UTC: {told}"
+    do = "`postlane flags list` says who switched them, and what for" if switched else ""
+    return [Finding("flags", Level.WARNING if switched else Level.OK, as_of, do)]
 
 
 async def _network(settings: Settings) -> list[Finding]:

@@ -60,7 +60,7 @@ def status(
 
     found = with_database(work, given)
     if wants_json(as_json):
-        print_json(system_face(found, in_force(given)))
+        print_json(system_face(found, in_force(given), None))
     elif settings:
         print_table([setting_face(one) for one in in_force(given)], _SETTINGS)
     else:

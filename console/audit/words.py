@@ -45,12 +45,14 @@ _SAID: Final[Mapping[str, str]] = {
     "alarm.delete_mail": "Switched alarm mail off",
     "campaign.archive": "Put a campaign on the web",
     "topic.policy": "Set the policy of a topic",
+    "flag.set": "Switched a flag",
+    "flag.clear": "Took back the switch of a flag",
 }
 """Actions that are no verb with a noun."""
 _PAGES: Final[Mapping[str, str]] = {
     "campaign": "/campaigns/", "segment": "/segments/", "template": "/templates/", "contact": "/people/",
     "message": "/messages/", "ip": "/ips/", "plan": "/warmup/plans/", "warmup": "/warmup/",
-    "webhook": "/webhooks/",
+    "webhook": "/webhooks/", "flag": "/flags?open=",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from console.rendering import page
 from console.visit import Visiting
 from core.in_force import in_force
 from core.version import version
+from flags import asking, service
 
 router = APIRouter(route_class=ConsoleRoute)
 NOUN = Noun(router, [Entry("Administer", 30, "System", "/system", "system", Right.SYSTEM_SEE)])
@@ -31,9 +32,12 @@ _LATE: Final = 60.0
 async def show(visit: Visiting) -> Response:
     """The page; settings that are as they come only when they are asked for."""
     found = await system(visit.given.database, visit.given.settings)
+    async with visit.given.database.connection() as connection:
+        switched = [one for one in await service.states(connection) if not one.as_declared]
     every = visit.asked("settings") == _ALL
     settings = in_force(visit.given.settings)
     return page(
         visit, "system/system.html", found=found, every=every, late=_LATE, version=version(),
+        switched=switched, flags_as_of=asking.as_of(),
         settings=[one for one in settings if one.given or every], more=sum(not one.given for one in settings),
     )  # fmt: skip

@@ -66,6 +66,7 @@ WRITER: Final = {
     "erasures": "outcomes",
     "event_definitions": "campaigns",
     "events": "messages",
+    "flags": "flags",
     "halted_campaigns": "messages",
     "heartbeats": "store",
     "idempotency_keys": "messages",

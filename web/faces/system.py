@@ -1,20 +1,22 @@
 """How the installation stands as JSON. Pure; fields as in `api/schemas/system`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from alarms.system import Queue, Server, System
 from core.in_force import InForce
 from store.heartbeats import Process
 
 
-def system_face(found: System, settings: Sequence[InForce]) -> dict[str, object]:
-    """All of it."""
+def system_face(found: System, settings: Sequence[InForce], flags_as_of: datetime | None) -> dict[str, object]:
+    """All of it. `flags_as_of`: when the process that answers read its flags last."""
     return {
         "object": "system",
         "processes": [process_face(one) for one in found.processes],
         "queues": [queue_face(one) for one in found.queues],
         "servers": [server_face(one) for one in found.servers],
         "schema": {"revision": found.revision, "newest": found.newest_revision},
+        "flags_as_of": flags_as_of,
         "settings": [setting_face(one) for one in settings],
     }
 

@@ -9,6 +9,8 @@ from uuid import UUID
 import pytest
 
 from core.ids import uuid7
+from flags.asking import OFF, Switch
+from flags.declared import ENGAGEMENT
 from messages.link_tokens import Kind
 from messages.model import MessageRef
 from messages.repository import EventView, find_email, read_events
@@ -23,6 +25,7 @@ from tests.integration.messages.emails import APPLICATION, make_partitions, new_
 from tests.integration.outcomes.facts import outcome
 from tests.integration.outcomes.test_record import claimed
 from tests.integration.webhooks.outbox import make_endpoint, told
+from tests.switches import switched
 from web.faces.emails import email_detail
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
@@ -218,3 +221,11 @@ async def test_a_flood_of_one_link_is_not_kept(database: Database, tmp_path: Pat
         writer.put(hit(ref, at), "x")
     assert spool._hits < 100
     await writer.stop()
+
+
+async def test_switched_off_nothing_is_written_down_for_this_application(database: Database) -> None:
+    (ref,), at = await delivered(database, "a@example.com")
+    with switched(ENGAGEMENT, Switch(None, {APPLICATION: OFF})):
+        assert await write(database, hit(ref, at), hit(ref, at, Kind.CLICK)) == Written(0, 0, 2)
+    assert (await events(database, ref), await counted(database)) == ([], {})
+    assert await write(database, hit(ref, at)) == Written(1, 0, 0)

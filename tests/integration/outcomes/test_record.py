@@ -7,6 +7,8 @@ import pytest
 
 from core.ids import uuid7
 from core.queues import Lane
+from flags.asking import OFF, ON, Switch
+from flags.declared import BOUNCE_SUPPRESSIONS
 from messages import claim
 from messages.model import MessageRef, NewEmail
 from messages.states import State
@@ -27,6 +29,7 @@ from tests.integration.messages.emails import (
     waiting,
 )
 from tests.integration.outcomes.facts import HARD_BOUNCE, WORKER, attempt, bounce, deferral, outcome
+from tests.switches import switched
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +207,17 @@ async def test_hard_bounce_suppresses_in_the_same_transaction(database: Database
     assert await rows(
         database, "SELECT address, scope, reason, source, detail, expires_at, owner_id FROM suppressions"
     ) == [("gone@example.com", "all", "hard_bounce", "smtp", HARD_BOUNCE.detail, None, APPLICATION)]
+
+
+async def test_switched_off_a_bounce_suppresses_nobody(database: Database) -> None:
+    one, two = await claimed(database, new_email("gone@example.com"), new_email("gone@example.com"))
+    with switched(BOUNCE_SUPPRESSIONS, Switch(OFF)):
+        await told(database, bounce(one, "gone@example.com"))
+    assert (await states(database))[one] == "bounced"
+    assert await rows(database, "SELECT count(*) FROM suppressions") == [(0,)]
+    with switched(BOUNCE_SUPPRESSIONS, Switch(OFF, {APPLICATION: ON})):
+        await told(database, bounce(two, "gone@example.com"))
+    assert await rows(database, "SELECT address, reason FROM suppressions") == [("gone@example.com", "hard_bounce")]
 
 
 async def test_same_address_bouncing_twice_is_one_entry(database: Database) -> None:

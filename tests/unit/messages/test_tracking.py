@@ -10,11 +10,14 @@ from accounts.senders import Sender
 from core.ids import uuid7
 from core.queues import Lane
 from core.secrets import InstanceSecret
+from flags.asking import OFF, ON, Switch
+from flags.declared import TRACKING
 from messages.link_tokens import Kind, LinkTokens
 from messages.model import Claimed, MessageRef, StoredContent, StoredEmail
 from messages.prepare import prepare_many
 from messages.tracking import SHARED_BYTES, Tracker
 from mta.model import Envelope
+from tests.switches import switched
 from tests.unit.messages.test_prepare import ACCEPTED, stored
 
 SECRET = InstanceSecret.from_text("5" * 64)
@@ -133,3 +136,17 @@ def test_mail_that_came_by_smtp_is_tracked_in_its_html() -> None:
 def test_the_same_mail_is_made_on_every_attempt() -> None:
     email = stored(id=uuid7(), open_tracking=True, click_tracking=True)
     assert html(email, sender()) == html(email, sender())
+
+
+def test_switched_off_no_mail_has_a_link_of_ours() -> None:
+    email, whose = stored(open_tracking=True), sender(clicks=True)
+    claimed = Claimed(
+        MessageRef(email.id, 0), "a@x.example", "a@x.example", "x.example", 0, None, None, None, False, ACCEPTED
+    )
+    with switched(TRACKING, Switch(OFF)):
+        assert Tracker(SECRET, PAGES).tracked(CONTENT, claimed, email, whose) is CONTENT
+    with switched(TRACKING, Switch(OFF, {email.application_id: ON})):
+        assert kinds(html(email, whose)) == "cot"
+    with switched(TRACKING, Switch(None, {email.application_id: OFF})):
+        assert kinds(html(email, whose)) == ""
+    assert kinds(html(email, whose)) == "cot"

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.queues import Lane
+from flags.asking import OFF, Switch
+from flags.declared import POOL_OVERFLOW
 from mta.model import EgressIp, RelayLimits
 from mta.providers import Providers, load_providers
 from pools.grants import Ask, Granted, Granter, deal
@@ -19,6 +21,7 @@ from pools.health import Rate
 from pools.model import Pool, PoolMember, Rest, Wait
 from pools.rates import RateRequest, Taken
 from store.database import DatabaseUnavailableError
+from tests.switches import switched
 from warmup.ledger import Reserved, Returned, Wanted, Warming
 from warmup.plan import Transactional
 
@@ -366,3 +369,15 @@ async def test_the_rate_of_a_relay_is_one_for_all_sites_and_its_owners() -> None
         RateRequest("vendor|*", 3, 2.0, 100, 2, 0),
         RateRequest("vendor|*", 1, 2.0, 100, 2, 0),
     ]
+
+
+async def test_without_overflow_mail_waits_for_its_own_pool() -> None:
+    spare = pool(9, name="spare", key=2)
+    world = World(spare)
+    world.rests["127.0.1.1"] = Rest(LATER, "throttled")
+    ask = Ask(pool(1, overflow=2), "gmail", "gmail", 3)
+    with switched(POOL_OVERFLOW, Switch(OFF)):
+        (waits,) = await world.ask(ask)
+    assert (waits.grants, waits.wait and waits.wait.until) == ([], LATER)
+    (granted,) = await world.ask(ask)
+    assert by_ip(granted) == {"127.0.1.9": 3}

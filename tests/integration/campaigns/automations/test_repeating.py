@@ -9,14 +9,17 @@ import pytest
 
 from campaigns import repository as campaigns
 from campaigns import steering, work
-from campaigns.automations import repeating
+from campaigns.automations import repeating, watching
 from campaigns.automations.model import Automation
 from campaigns.model import Campaign, Draft, Words
 from core.ids import uuid7
 from core.refusal import Refused
+from flags.asking import OFF, Switch
+from flags.declared import AUTOMATIONS
 from store.database import Database
 from tests.integration.campaigns.automations.world import SENDER, World, world_of
 from tests.integration.messages.emails import APPLICATION, execute, rows
+from tests.switches import switched
 
 SCHEDULE = "postlane:schedule"
 
@@ -165,3 +168,16 @@ async def test_what_is_repeated_is_not_deleted(world: World) -> None:
         await steering.remove(connection, known)
     with pytest.raises(Refused, match="Broadcast not found"):
         await world.act("enable", made)
+
+
+async def test_switched_off_no_campaign_of_a_rule_is_made_and_no_alarm_of_it(world: World) -> None:
+    await rule(world, (await draft(world)).id, minutes=20)
+    with switched(AUTOMATIONS, Switch(OFF)):
+        assert await repeating.make_due(world.database) == 0
+        await watching.judge(world.database)
+    assert await made_of(world) == []
+    assert await rows(world.database, "SELECT kind FROM alarms") == []
+    await watching.judge(world.database)
+    assert await rows(world.database, "SELECT kind FROM alarms") == [("automation",)]
+    await repeating.make_due(world.database)
+    assert len(await made_of(world)) == 1

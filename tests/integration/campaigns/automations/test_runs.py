@@ -13,6 +13,8 @@ from campaigns.automations.model import AutomationState
 from campaigns.automations.steering import Changes
 from core.paging import Window
 from core.refusal import Refused
+from flags.asking import OFF, ON, Switch
+from flags.declared import AUTOMATIONS
 from messages import choosing
 from store.database import Database
 from tests.integration.campaigns.automations.world import (
@@ -26,6 +28,7 @@ from tests.integration.campaigns.automations.world import (
     world_of,
 )  # fmt: skip
 from tests.integration.messages.emails import APPLICATION, execute, rows
+from tests.switches import switched
 
 ANN = "ann@one.example"
 
@@ -392,3 +395,17 @@ async def test_two_automations_at_once_keep_to_what_somebody_gets_in_a_week(worl
 
     assert sorted(await world.steps()) == [(0, "completed", None), (0, "skipped", "frequency_cap")]
     assert len(await world.mails()) == 1
+
+
+async def test_switched_off_people_enter_and_their_mail_waits(world: World) -> None:
+    await world.automation()
+    await world.person()
+    for off in (Switch(OFF), Switch(None, {APPLICATION: OFF})):
+        with switched(AUTOMATIONS, off):
+            await world.turn()
+        assert await world.mails() == []
+        assert await world.runs() == [("running", 0, None)]
+    with switched(AUTOMATIONS, Switch(OFF, {APPLICATION: ON})):
+        await world.turn()
+    assert [address for address, _ in await world.mails()] == [ANN]
+    assert await world.runs() == [("completed", 1, None)]

@@ -1,0 +1,1 @@
+"""Feature flags: declared in code, switched by operators while everything runs."""
