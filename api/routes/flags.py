@@ -50,7 +50,9 @@ async def set_flag(flag: str, body: SetFlag, who: Operator, given: With) -> Resp
     return json_answer(flag_face(state))
 
 
-@router.delete("/{flag}", summary="Clear a flag", response_model=FlagAnswer, responses=errors("not_found", "conflict"))
+@router.delete(
+    "/{flag}", summary="End the switch of a flag", response_model=FlagAnswer, responses=errors("not_found", "conflict")
+)
 async def clear_flag(
     flag: str,
     who: Operator,
