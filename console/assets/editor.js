@@ -117,8 +117,9 @@
   let held = "";
   document.addEventListener("htmx:before:request", (event) => {
     if (!ours(event)) return;
-    const { request } = event.detail.ctx;
-    const typed = event.target.id === "typed";
+    const { ctx } = event.detail;
+    const { request } = ctx;
+    const typed = ctx.typing = event.target.id === "typed"; // its form is another one behind an upload
     if (!typed && dirty && !window.confirm("What you typed last is not saved. Leave it?")) {
       event.preventDefault();
       return;
@@ -139,13 +140,14 @@
   document.addEventListener("htmx:finally:request", (event) => {
     const { ctx } = event.detail;
     find("#typed")?.removeAttribute("inert");
-    if (ctx.sourceElement?.id !== "typed") return;
+    if (!ctx.typing) return;
     under = Math.max(0, under - 1);
     if (!answered(ctx)) return;
     const repeated = pause !== RETRY_AFTER;
     unanswered = null;
     pause = RETRY_AFTER;
-    if (repeated && !stuck && ctx.sourceElement.isConnected) changed(ctx.sourceElement); // what was typed while nobody answered
+    const form = find("#typed");
+    if (repeated && !stuck && form) changed(form); // what was typed while nobody answered
   });
 
   // What went wrong, and what to do.
@@ -167,8 +169,8 @@
     const { ctx } = event.detail;
     if (!ctx?.sourceElement?.closest("#editor")) return;
     const status = answered(ctx) && ctx.response.status;
-    if (ctx.sourceElement.id === "typed") {
-      dirty = dirty || ctx.sourceElement;
+    if (ctx.typing) {
+      dirty = dirty || find("#typed");
       stuck = Boolean(status);
       if (ctx.hx) delete ctx.hx.redirect; // to the sign-in: away from what was typed
       say("bounced", stuck ? "Not saved" : "Not saved: no answer, trying again");

@@ -9,6 +9,7 @@ from accounts import sign_in_links, users
 from accounts.roles import Role
 from accounts.sign_in_links import Purpose
 from accounts.users import NewUser
+from core.settings import Settings
 from store.database import Database
 from templates import document, service
 from templates.build import Kind
@@ -16,11 +17,13 @@ from templates.model import DEFAULT, Edit, LanguageEdit
 from tests import browser
 from tests.browser import Page
 from tests.integration.console.reach import fill
+from tests.unit.templates.test_pictures import PNG
 
 pytestmark = [
     pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
     pytest.mark.timeout(240),
 ]
+
 
 SAVED = "document.querySelector('#state .state.delivered') !== null"
 TYPES = "[...document.querySelectorAll('#editor .blocks > li')].map(one => one.dataset.type).join(' ')"
@@ -37,6 +40,12 @@ PASTED = """
     new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));
 })()
 """
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With public pages, which serve pictures."""
+    return settings.model_copy(update={"public_url": "https://mail.acme.example"})
 
 
 async def test_a_mail_is_written_in_the_editor(address: str, database: Database, tmp_path: Path) -> None:
@@ -61,6 +70,7 @@ async def test_a_mail_is_written_in_the_editor(address: str, database: Database,
 
         await _text_is_typed(page)
         await _a_save_that_fails_loses_nothing(page, database, template)
+        await _a_picture_is_uploaded_and_described(page, database, template, tmp_path)
         await _blocks_are_arranged(page)
         await _it_is_looked_at_as_somebody(page, database, template)
         await page.click("button", "Publish", leads_on=False)
@@ -135,6 +145,27 @@ async def _a_save_that_fails_loses_nothing(page: Page, database: Database, templ
     await page.until(SAVED)
     assert (await _words(database, template, "button"))["text"] == "Have a look at tulips, please do"
     page.said.clear()  # the browser told that nobody answered
+    await page.click(".blocks a", "Text", leads_on=False)
+    await page.until("document.querySelector('#chosen .write:not([hidden])') !== null")
+
+
+async def _a_picture_is_uploaded_and_described(page: Page, database: Database, template: str, folder: Path) -> None:
+    """What is typed behind an upload is saved as well, into the form that came with its answer."""
+    (folder / "tulips.png").write_bytes(PNG)
+    await page.value("document.querySelector('#field-type').value = 'image'; 0")
+    await page.click(".add button", "Add", leads_on=False)
+    await page.until("document.querySelector('#chosen #field-src_file') !== null")
+    root = await page.call("DOM.getDocument")
+    field = await page.call("DOM.querySelector", nodeId=root["root"]["nodeId"], selector="#field-src_file")
+    await page.call("DOM.setFileInputFiles", files=[str(folder / "tulips.png")], nodeId=field["nodeId"])
+    await page.until("(document.querySelector('#field-src')?.value || '').startsWith('https://mail.acme.example/i/')")
+    await page.write("#field-alt", "A row of tulips")
+    await page.until(f"{SAVED} && document.querySelector('li[aria-current]').textContent.includes('A row of tulips')")
+    picture = await _words(database, template, "image")
+    assert (picture["alt"], picture["src"][:28]) == ("A row of tulips", "https://mail.acme.example/i/")
+    await page.click("[value^=delete]", leads_on=False)
+    await page.until(f"{TYPES} === 'heading text button footer'")
+    await page.value("document.querySelector('#field-type').value = 'text'; 0")
     await page.click(".blocks a", "Text", leads_on=False)
     await page.until("document.querySelector('#chosen .write:not([hidden])') !== null")
 
