@@ -25,8 +25,10 @@ from templates.faults import SourceError
 from templates.model import DEFAULT, Template, Version
 from templates.steps import Around
 
-_BREAKS: Final = re.compile(r">\s*<(?=/?mj-(?!raw))")
-"""Between elements of MJML, where a line may end."""
+_BREAKS: Final = re.compile(r">\s*<(?=mj-(?!raw)|/mj-(?:attributes|body|column|group|head|section|wrapper)>|/mjml>)")
+"""Between elements of MJML, where a line may end: not at the end of a text, which would have a line more."""
+_ELEMENT: Final = re.compile(r"<(/?)mj[\w-]*(?:\"[^\"]*\"|[^\">])*?(/?)>")
+"""A tag of MJML: whether it closes, and whether it is closed at once."""
 _HEIGHTS: Final[Mapping[str, int]] = {
     "heading": 72, "text": 160, "button": 80, "image": 320, "columns": 24, "divider": 32, "spacer": 48, "social": 56,
     "product": 440, "html": 280, "footer": 120,
@@ -151,7 +153,17 @@ def _rows(blocks: Sequence[Mapping[str, Any]], where: Path) -> list[Row]:
 def mjml_of(source: Source) -> str:
     """The MJML that a document of blocks becomes."""
     read = read_document(document.parsed(source.body))
-    return _BREAKS.sub(">\n<", whole(read, "\n".join(sections(read))))
+    return _indented(_BREAKS.sub(">\n<", whole(read, "\n".join(sections(read)))))
+
+
+def _indented(code: str) -> str:
+    """Elements of MJML by their depth; what stands in them is left as it is."""
+    depth, lines = 0, []
+    for line in code.split("\n"):
+        own = depth - line.startswith("</mj")
+        lines.append("  " * own + line if _ELEMENT.match(line) else line)
+        depth += sum(0 if tag[2] else -1 if tag[1] else 1 for tag in _ELEMENT.finditer(line))
+    return "\n".join(lines)
 
 
 def _chosen(written: Document | None, text: str) -> str:

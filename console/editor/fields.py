@@ -103,11 +103,11 @@ EVERY: Final = (
 LOOK: Final = (
     Field("preview_text", "Preview text", help="What mail programs show behind the subject."),
     Field("width", "Width in pixels", "number", placeholder="600"),
-    Field("background_color", "Around the mail", placeholder="#f2f2f2"),
-    Field("content_color", "Behind the text", placeholder="#ffffff"),
-    Field("text_color", "Text", placeholder="#222222"),
-    Field("link_color", "Links", placeholder="#1a5fb4"),
-    Field("button_color", "Buttons", placeholder="#1a5fb4"),
+    Field("background_color", "Colour around the mail", placeholder="#f2f2f2"),
+    Field("content_color", "Colour behind the text", placeholder="#ffffff"),
+    Field("text_color", "Colour of texts", placeholder="#222222"),
+    Field("link_color", "Colour of links", placeholder="#1a5fb4"),
+    Field("button_color", "Colour of buttons", placeholder="#1a5fb4"),
     Field("font_family", "Typeface", placeholder="Helvetica, Arial, sans-serif"),
 )
 """What holds for the whole mail."""

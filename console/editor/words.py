@@ -29,7 +29,7 @@ def excerpt(block: Mapping[str, Any]) -> str:
     """What tells a block from others of its type."""
     match block.get("type"):
         case "image":
-            return _short(block.get("alt") or str(block.get("src", "")).rpartition("/")[2] or "none chosen yet")
+            return _short(block.get("alt") or ("not described yet" if block.get("src") else "none chosen yet"))
         case "columns":
             return plural(len(block.get("columns", ())), "column")
         case "spacer":

@@ -5,6 +5,9 @@ from uuid import UUID
 import pytest
 
 from console.editor import fields, words
+from console.editor.desk import mjml_of
+from templates import document
+from templates.build import Kind, Source, build
 
 ADA, BEN = UUID(int=1), UUID(int=2)
 
@@ -38,3 +41,20 @@ def test_what_was_typed_for_another_block_is_found() -> None:
     assert fields.strays(form, "divider") == {"Words": "A headline", "Size": "1"}
     assert fields.strays({"code": ["<mjml>"]}, "text") == {"Code": "<mjml>"}
     assert fields.strays({"code": ["<mjml>"]}, "") == {}
+
+
+def test_blocks_as_code_are_the_same_mail_by_depth() -> None:
+    column = {"blocks": [{"type": "image", "src": "https://a.example/x.png", "alt": "x > y"}]}
+    made = {
+        "blocks": [
+            {"type": "heading", "text": "Hi {{ first_name | default('a > b') }}"},
+            {"type": "text", "html": "<p>One</p>\n<p>Two</p>", "show_if": 'country == "AT"'},
+            {"type": "columns", "columns": [column, column]}, {"type": "html", "html": "<b>x</b>\n<i>y</i>"},
+            {"type": "footer", "text": "Acme"},
+        ]
+    }  # fmt: skip
+    source = Source(Kind.BLOCKS, document.written(made))
+    code = mjml_of(source)
+    assert build(Source(Kind.MJML, code), []).html == build(source, []).html
+    assert '\n        <mj-image src="https://a.example/x.png"' in code
+    assert code.endswith("\n  </mj-body>\n</mjml>")
