@@ -1,8 +1,9 @@
 """Mail of campaigns: one content for many people, rendered for each of them when their mail leaves.
 
 A content never changes, so each process reads it once, finds its links once and compiles it once; of a person the batch
-loads the contact. What cannot be rendered for one person fails for that person alone. Who was erased meanwhile has no
-contact any more, and their mail ends unsent.
+loads the contact, and of their application the properties: one that was made a moment ago is known. What cannot be
+rendered for one person fails for that person alone. Who was erased meanwhile has no contact any more, and their mail
+ends unsent.
 
 `PersonalMail` loads, on the event loop; `Personal` renders, in a thread, and knows no database.
 """
@@ -16,12 +17,11 @@ from uuid import UUID
 from audience import contacts, properties
 from audience.properties import Definitions
 from audience.variables import variables_of
-from core.remembered import Remembered
 from messages.links import Marked, Tracking, marked
 from messages.model import StoredContent, StoredEmail
 from messages.unsubscribe_headers import PLACEHOLDERS
 from store import arrays
-from store.database import Connection, Database
+from store.database import Connection
 from templates.limits import MAX_OUTPUT, Bounds
 from templates.render import Compiled, RenderError, compile_text
 
@@ -34,7 +34,6 @@ LINE: Final = Bounds(seconds=0.01)
 """The same of a subject, which is rendered while the feed holds the campaign."""
 
 ERASED: Final = "its recipient was erased"
-_DEFINITIONS_SECONDS: Final = 60.0
 
 LATER: Final = {name.strip("{}"): name for name in PLACEHOLDERS}
 """Variables that each mail gets after it was rendered (`messages/unsubscribe_headers`)."""
@@ -110,10 +109,8 @@ Loaded = tuple[StoredEmail, "StoredContent | Personal | None"]
 class PersonalMail:
     """One per process that sends."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self) -> None:
         self._contents: dict[UUID, CampaignContent] = {}
-        self._definitions = Remembered(self._read_definitions, _DEFINITIONS_SECONDS)
-        self._database = database
 
     async def fill(
         self, connection: Connection, found: Mapping[UUID, tuple[StoredEmail, StoredContent | None]]
@@ -125,18 +122,14 @@ class PersonalMail:
             return filled
         contents = await self._known(connection, {email.content_id for email in ours})
         people = await contacts.by_ids(connection, [one.contact_id for one in ours if one.contact_id is not None])
+        owners = {email.application_id for email in ours}
+        definitions = {owner: await properties.known(connection, owner) for owner in owners}
         for email in ours:
-            filled[email.id] = email, await self._personal(email, contents.get(email.content_id), people)
+            contact = people.get(email.contact_id) if email.contact_id else None
+            content = contents.get(email.content_id)
+            known = contact and variables(contact, definitions[email.application_id])
+            filled[email.id] = email, Personal(content, known) if content and known else None
         return filled
-
-    async def _personal(
-        self, email: StoredEmail, content: CampaignContent | None, people: Mapping[UUID, contacts.Contact]
-    ) -> Personal | None:
-        contact = people.get(email.contact_id) if email.contact_id else None
-        if content is None or contact is None:
-            return None
-        definitions = await self._definitions.get(email.application_id)
-        return Personal(content, variables(contact, definitions or {}))
 
     async def _known(self, connection: Connection, wanted: set[UUID]) -> dict[UUID, CampaignContent]:
         """These contents. What is kept for the next call may be fewer: others learn too."""
@@ -146,10 +139,6 @@ class PersonalMail:
                 self._contents.pop(next(iter(self._contents)))
             self._contents[content.id] = found[content.id] = content
         return found
-
-    async def _read_definitions(self, application_id: UUID) -> Definitions:
-        async with self._database.connection() as connection:
-            return await properties.known(connection, application_id)
 
 
 async def read_contents(connection: Connection, wanted: Iterable[UUID]) -> Sequence[CampaignContent]:

@@ -99,7 +99,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
         claims=claims,
         signing=concurrent.futures.ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="sign"),
         limits=Limits(settings.claim_batch, lease, settings.batch_seconds),
-        personal=PersonalMail(database),
+        personal=PersonalMail(),
         flags=flags,
         simulated_domain=settings.sandbox_domain,
         public_url=settings.public_url,

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from audience import eligibility, tapering, topics
+from audience import contacts, eligibility, properties, tapering, topics
+from audience.contact_history import ContactAct, ContactSource
+from audience.contacts import Changes
+from audience.properties import PropertyType
 from audience.tapering import Policy
 from campaigns import feed, plan, repository, retrying, settle, snapshot, steering, work
 from campaigns.archive import Access, switched
@@ -334,6 +337,21 @@ async def test_a_slice_looks_up_whom_it_needs(world: World) -> None:
             connection.execute = ask  # type: ignore[method-assign]
     found = [plans[n + 1] for n, line in enumerate(plans) if "engaged_pkey" in line]
     assert len(found) == 1 and all("application_id" in line and "address" in line for line in found), plans
+
+
+async def test_a_property_that_was_made_a_moment_ago_is_known_when_mail_is_rendered(world: World) -> None:
+    """By a worker that has rendered mail of this application just before."""
+    ann = await world.person("ann@one.example", city="Berlin")
+    await world.started()
+    await world.send()
+    act = ContactAct(ContactSource.API)
+    async with world.database.transaction() as connection:
+        await properties.create(connection, world.lane.application_id, "shoe", PropertyType.STRING, "38")
+        await contacts.update(connection, world.lane.application_id, ann, Changes(properties={"shoe": "41"}), act)
+    await world.started(with_words(html="<p>Shoes of size {{ shoe }}</p>", text="Shoes of size {{ shoe }}"))
+    await world.send()
+
+    assert b"size 41" in world.lane.mails_to("ann@one.example")[-1].data
 
 
 async def test_workers_without_work_are_told_at_once(world: World) -> None:
