@@ -1,13 +1,14 @@
 """The history of contacts: every change, with its time and how it came to us. Rows are added and never changed.
 
-It names no address, so that erasing somebody is deleting their rows; what they *chose* (topics, pauses, leaving all
-mail) has a history of its own by address (`audience/choices`). A contact keeps `KEPT` rows, and beyond them the last of
-each kind: who changes somebody all day fills no disk, and the proof of a consent stays.
+It names no address, so that erasing somebody is deleting their rows; of a contact that was deleted the last row has the
+hash of it, by which they are found who are erased later. What they *chose* (topics, pauses, leaving all mail) has a
+history of its own by address (`audience/choices`). A contact keeps `KEPT` rows, and beyond them the last of each kind:
+who changes somebody all day fills no disk, and the proof of a consent stays.
 
 Works on the caller's connection and never commits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ from audience.choices import Act
 from core.paging import Page
 from store.database import Connection
 from suppression.reasons import Source
+from suppression.subjects import hashed
 
 KEPT: Final = 1000
 """Rows of one contact."""
@@ -78,6 +80,9 @@ class ContactAct:
     """The form, the import or the mail that it came by."""
 
 
+Deleted = tuple[UUID, UUID, str]
+"""Application, contact and folded address."""
+
 _DOORS: Final = {Source.API: ContactSource.API, Source.CLI: ContactSource.CLI, Source.CONSOLE: ContactSource.CONSOLE}
 
 
@@ -108,6 +113,14 @@ _NOTE: Final = """
 INSERT INTO contact_history (application_id, contact_id, what, source, ip, actor, source_id, detail)
 SELECT %(application)s, contact_id, %(what)s, %(source)s, %(ip)s, %(actor)s, %(source_id)s, %(detail)s
   FROM unnest(%(contacts)s::uuid[]) AS u(contact_id)
+"""
+
+_NOTE_DELETED: Final = f"""
+INSERT INTO contact_history (application_id, contact_id, what, source, ip, actor, source_id, detail)
+SELECT u.application_id, u.contact_id, '{Changed.DELETED}', %(source)s, %(ip)s, %(actor)s, %(source_id)s,
+       jsonb_build_object('address_hash', u.hash)
+  FROM unnest(%(applications)s::uuid[], %(contacts)s::uuid[], %(hashes)s::text[])
+       AS u(application_id, contact_id, hash)
 """
 
 _TRIM: Final = f"""
@@ -150,11 +163,26 @@ async def note_each(
         await newly_confirmed.note(connection, application_id, contacts, UUID(str(segment)) if segment else None)
 
 
+async def note_deleted(connection: Connection, gone: Iterable[Deleted], act: ContactAct) -> None:
+    """These contacts were deleted."""
+    applications, contacts, addresses = zip(*gone, strict=True)
+    names = {
+        "applications": list(applications), "contacts": list(contacts), "hashes": [hashed(one) for one in addresses],
+        "source": act.source.value, "ip": act.ip or None, "actor": act.actor, "source_id": act.source_id,
+    }  # fmt: skip
+    await connection.execute(_NOTE_DELETED, names)
+
+
 async def page(connection: Connection, contact_id: UUID, limit: int = KEPT) -> Page[ContactPast]:
     """What happened to a contact, newest first."""
+    return await page_of(connection, [contact_id], limit)
+
+
+async def page_of(connection: Connection, contacts: Sequence[UUID], limit: int = KEPT) -> Page[ContactPast]:
+    """The same of several that were one person's."""
     cursor = await connection.execute(
-        f"SELECT {_COLUMNS} FROM contact_history WHERE contact_id = %s ORDER BY id DESC LIMIT %s",
-        [contact_id, limit + 1],
+        f"SELECT {_COLUMNS} FROM contact_history WHERE contact_id = ANY(%s) ORDER BY id DESC LIMIT %s",
+        [list(contacts), limit + 1],
     )
     rows = await cursor.fetchall()
     return Page([_past(row) for row in rows[:limit]], len(rows) > limit)

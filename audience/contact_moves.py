@@ -1,7 +1,8 @@
 """A contact's mail goes to another address from now on, and where that one is a contact too, the two become one.
 
-The one at the new address keeps its id and what it has, and gets what it lacks. Of two places on a list the one that
-changed last stands, as with choices; consent that either gave is given. The histories become one.
+The one at the new address keeps its id and what it has, and gets what it lacks; applications hear that the other one is
+gone. Of two places on a list the one that changed last stands, as with choices; consent that either gave is given. The
+histories become one.
 
 Works on the caller's connection and never commits.
 """
@@ -9,17 +10,16 @@ Works on the caller's connection and never commits.
 from dataclasses import replace
 from typing import Final
 
-from psycopg.errors import UniqueViolation
-
-from audience import contact_history, contacts
+from audience import contact_history, contact_telling, contacts, newly_confirmed, properties
 from audience.choices import Person
 from audience.contact_fields import FIELDS, checked_email
 from audience.contact_history import Changed, ContactAct
 from audience.contacts import Contact, Status
+from audience.importing import merging
 from audience.membership import MemberStatus
 from core.addresses import Mailbox
-from core.refusal import conflict
 from store.database import Connection
+from webhooks.kinds import EventType
 
 _JOIN_LISTS: Final = """
 INSERT INTO segment_members AS m (segment_id, contact_id, status, added_at, changed_at)
@@ -39,25 +39,23 @@ async def move(
     connection: Connection, person: Person, email: str, act: ContactAct, *, trusted: bool = True
 ) -> Contact | None:
     """The contact as it is at the other address; None when the person is none. The caller holds both addresses
-    (`choices.alone`, in one order); imports hold none, so that one may bring the other address in at this moment. Not
+    (`choices.alone`, in one order); imports hold none, so none brings the other one in before this is over. Not
     `trusted`: it is nobody's word that the same person reads mail there, so consent stays behind."""
     mailbox = checked_email(email)
-    known = await contacts.locked(connection, person)
+    await merging.none_beside(connection, person.application_id)
+    # In the order in which imports lock contacts, and whoever else holds several: nobody waits in a circle.
+    there = {
+        address: await contacts.locked(connection, replace(person, address=address))
+        for address in sorted({person.address, mailbox.key})
+    }
+    known, other = there[person.address], there[mailbox.key]
     if known is None:
         return None
     if not trusted:
         known = replace(known, status=Status.UNCONFIRMED)
         await connection.execute(_UNPROVED, [known.id])
-    there = Person(person.application_id, mailbox.key)
-    other = await contacts.locked(connection, there)
     if other is None or other.id == known.id:
-        try:
-            async with connection.transaction():
-                return await _readdressed(connection, known, mailbox, act)
-        except UniqueViolation:
-            other = await contacts.locked(connection, there)
-    if other is None:
-        raise conflict("somebody else changes this contact right now", "Ask again.")
+        return await _readdressed(connection, known, mailbox, act)
     return await _merged(connection, known, other, act)
 
 
@@ -68,12 +66,16 @@ async def _readdressed(connection: Connection, known: Contact, mailbox: Mailbox,
 
 
 async def _merged(connection: Connection, known: Contact, other: Contact, act: ContactAct) -> Contact:
+    await contact_telling.tell(connection, EventType.CONTACT_DELETED, [known])
     await connection.execute(_JOIN_LISTS, {"from": known.id, "to": other.id})
     await contact_history.pass_on(connection, known.id, other.id)
+    await newly_confirmed.pass_on(connection, known.id, other.id)
     await contacts.remove(connection, [known.id])
     wanted: dict[str, object] = {name: getattr(other, name) or getattr(known, name) for name in FIELDS}
-    wanted["properties"] = {**known.properties, **other.properties}
-    wanted["status"] = contacts.status_of(confirmed=Status.CONFIRMED in (known.status, other.status)).value
+    wanted["properties"] = properties.joined(other.properties, known.properties)
+    given = [one.confirmed_at for one in (known, other) if one.status is Status.CONFIRMED]
+    wanted["status"] = contacts.status_of(confirmed=bool(given)).value
+    wanted["confirmed_at"] = max(filter(None, given), default=None)
     merged = await contacts.write(connection, other, wanted)
     detail = {"contact_id": str(known.id)}
     await contact_history.note(connection, other.id, other.application_id, Changed.MERGED, act, detail)

@@ -4,7 +4,6 @@ In steps of a transaction each, so that nobody waits for a million rows. Whether
 is looked at: an import's mails go out at a pace, and its last people may be asked after months.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -73,9 +72,6 @@ async def forget_history(database: Database, days: int) -> None:
 async def _forget(connection: Connection, found: list[Contact]) -> None:
     await contact_telling.tell(connection, EventType.CONTACT_DELETED, found)
     await contacts.remove(connection, [one.id for one in found])
-    whose: dict[UUID, list[UUID]] = defaultdict(list)
-    for one in found:
-        whose[one.application_id].append(one.id)
-    for application_id, ids in whose.items():
-        act = ContactAct(ContactSource.RETENTION)
-        await contact_history.note_each(connection, ids, application_id, Changed.DELETED, act)
+    if found:
+        gone = [(one.application_id, one.id, one.address) for one in found]
+        await contact_history.note_deleted(connection, gone, ContactAct(ContactSource.RETENTION))

@@ -106,7 +106,7 @@ _UPDATE: Final = f"""
 UPDATE contacts SET first_name = %(first_name)s, last_name = %(last_name)s, language = %(language)s,
   time_zone = %(time_zone)s, properties = %(properties)s, status = %(status)s, email = %(email)s,
   address = %(address)s, updated_at = now(),
-  confirmed_at = CASE WHEN %(status)s = '{Status.CONFIRMED}' THEN coalesce(confirmed_at, now()) END
+  confirmed_at = CASE WHEN %(status)s = '{Status.CONFIRMED}' THEN coalesce(%(confirmed_at)s::timestamptz, now()) END
  WHERE id = %(id)s RETURNING {_COLUMNS}
 """
 
@@ -253,7 +253,7 @@ async def delete(connection: Connection, application_id: UUID, wanted: UUID | st
     nobody, for its time. Raises Refused when there is none."""
     found = await held(connection, application_id, wanted)
     await remove(connection, [found.id])
-    await contact_history.note(connection, found.id, application_id, Changed.DELETED, act)
+    await contact_history.note_deleted(connection, [(application_id, found.id, found.address)], act)
     return found
 
 

@@ -29,6 +29,11 @@ DELETE FROM confirmed_contacts
 RETURNING application_id, contact_id, segment_id
 """
 
+# Whoever holds a row of them waits for the contact that is being changed here: nobody waits for him.
+_FREE: Final = (
+    "id = ANY(ARRAY(SELECT id FROM confirmed_contacts WHERE contact_id = ANY(%(contacts)s) FOR UPDATE SKIP LOCKED))"
+)
+
 
 class Confirmed(NamedTuple):
     """A contact who is confirmed now, or on a list now."""
@@ -49,6 +54,18 @@ async def take(connection: Connection, most: int) -> list[Confirmed]:
     """The oldest of them, for whoever does what follows in this transaction."""
     rows = await (await connection.execute(_TAKE, [most])).fetchall()
     return [Confirmed(*row) for row in rows]
+
+
+async def pass_on(connection: Connection, contact_id: UUID, to: UUID) -> None:
+    """Two contacts are one: the other is the one now."""
+    await connection.execute(
+        f"UPDATE confirmed_contacts SET contact_id = %(to)s WHERE {_FREE}", {"contacts": [contact_id], "to": to}
+    )
+
+
+async def forget(connection: Connection, contacts: Sequence[UUID]) -> None:
+    """Somebody is erased."""
+    await connection.execute(f"DELETE FROM confirmed_contacts WHERE {_FREE}", {"contacts": list(contacts)})
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:

@@ -81,12 +81,15 @@ _COLUMNS: Final = "id, application_id, key, type, fallback_value, created_at"
 
 _THERE: Final = "deleted_at IS NULL"
 
+# Locked in the order of addresses, as an import locks them: the two never wait for each other in a circle.
 _STRIP: Final = """
-WITH part AS (
+WITH part AS MATERIALIZED (
   SELECT id FROM contacts WHERE application_id = %(application)s AND id > %(after)s ORDER BY id LIMIT %(step)s),
+held AS MATERIALIZED (
+  SELECT c.id FROM contacts c JOIN part ON part.id = c.id WHERE c.properties ? %(key)s::text
+   ORDER BY c.address FOR UPDATE OF c),
 gone AS (
-  UPDATE contacts c SET properties = c.properties - %(key)s::text FROM part
-   WHERE c.id = part.id AND c.properties ? %(key)s::text RETURNING 1)
+  UPDATE contacts c SET properties = c.properties - %(key)s::text FROM held WHERE c.id = held.id RETURNING 1)
 SELECT max(id::text)::uuid, count(*), (SELECT count(*) FROM gone) FROM part
 """
 
@@ -237,6 +240,16 @@ def merged(
     if len(orjson.dumps(values)) > LARGEST:
         raise invalid(field, f"a contact's properties take at most {LARGEST:,} bytes together")
     return values
+
+
+def joined(stays: Mapping[str, Value], goes: Mapping[str, Value]) -> dict[str, Value]:
+    """What two contacts that become one have together: the values of the one that stays, and of the other's those that
+    it lacks, as far as there is room."""
+    found = dict(stays)
+    for key, value in goes.items():
+        if key not in found and len(orjson.dumps(found | {key: value})) <= LARGEST:
+            found[key] = value
+    return found
 
 
 def shaped_value(kind: PropertyType, value: object, field: str) -> Value:

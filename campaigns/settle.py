@@ -148,9 +148,10 @@ async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
 
 
 async def _theirs(connection: Connection, found: list[News]) -> tuple[list[News], dict[Person, Row]]:
-    """The news with the rows that it is about: of who became one with another contact the other's."""
+    """The news with the rows that it is about. Where two contacts became one it may name the one whose mail it was
+    then, whose row is the other's: the mail says whose it is now."""
     rows = await _rows(connection, found)
-    strays = {one.email_id for one in found if one.person not in rows}
+    strays = {one.email_id for one in found if one.person not in rows or rows[one.person].email_id != one.email_id}
     now_of = await news.people_of(connection, strays) if strays else {}
     if not now_of:
         return found, rows

@@ -1,12 +1,13 @@
 """Fixing the audience: one row for each person of the segment, made once, when the campaign begins.
 
 In slices by the person's id, each a statement and a transaction of its own, so that the first mail leaves while a
-million rows are still being made, and a kill costs one slice: what comes next is behind the last row there is. Whoever
-may not get the mail has a row that says so. Nobody is added once `fixed_at` is set.
+million rows are still being made, and a kill costs one slice: `fixed_to` says how far it is. Who has a row already, as
+somebody's whose address changed meanwhile (`readdressing`), gets no other. Whoever may not get the mail has a row that
+says so. Nobody is added once `fixed_at` is set.
 """
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -47,9 +48,11 @@ WITH slice AS MATERIALIZED (
     FROM placed j LEFT JOIN unnest(%(reasons)s::text[], %(outcomes)s::text[]) AS o(reason, state)
       ON o.reason = j.reason {zones}
    ORDER BY j.id
-  RETURNING state
+  ON CONFLICT DO NOTHING RETURNING state
 )
-SELECT state, count(*) FROM made GROUP BY state
+SELECT (SELECT count(*) FROM slice), (SELECT id FROM slice ORDER BY id DESC LIMIT 1),
+       (SELECT coalesce(jsonb_object_agg(state, n), '{{}}') FROM (
+         SELECT state, count(*) AS n FROM made GROUP BY state) counted)
 """
 
 _NOW: Final = "%(started)s::timestamptz"
@@ -60,9 +63,25 @@ _ZONES: Final = "LEFT JOIN (SELECT name FROM pg_timezone_names) z ON z.name = j.
 # compiled for each slice.
 _HASTE: Final = "SELECT set_config('synchronous_commit', 'off', true), set_config('jit', 'off', true)"
 
-_LAST: Final = """
-SELECT contact_id FROM campaign_recipients WHERE campaign_id = %s ORDER BY contact_id DESC LIMIT 1
+_REACHED: Final = """
+UPDATE campaigns SET fixed_to = coalesce(%(to)s, fixed_to), fixed_at = CASE WHEN NOT %(more)s THEN now() END
+ WHERE id = %(id)s AND fixed_at IS NULL
 """
+
+_BESIDE_OTHERS: Final = "SELECT pg_advisory_xact_lock_shared(hashtextextended('audiences of ' || %s::text, 0))"
+_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('audiences of ' || %s::text, 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What was made of an audience in one transaction."""
+
+    people: int
+    last: UUID | None
+    made: Counter[str]
+    """Rows by state: fewer, where some were there already."""
+    more: bool
+    """There may be."""
 
 
 async def fix(database: Database, campaign: Campaign) -> int:
@@ -74,20 +93,29 @@ async def fix(database: Database, campaign: Campaign) -> int:
             if not await _is_ours(connection, campaign.id):
                 break
             try:
-                made, more = await _fix_slice(connection, campaign)
+                done = await fix_slice(connection, campaign)
             except Refused as error:
                 await repository.stop(connection, campaign, f"nobody can be asked: {error}")
                 break
-            if not more:
-                await connection.execute(
-                    "UPDATE campaigns SET fixed_at = now() WHERE id = %s AND fixed_at IS NULL", [campaign.id]
-                )
-            # Behind the campaign's row, as in the feed: in the other order the two waited for each other.
-            await tallies.add(connection, {(campaign.id, state): n for state, n in made.items()})
-        total += made.total()
-        if not more:
+        total += done.made.total()
+        if not done.more:
             break
     return total
+
+
+async def fix_slice(connection: Connection, campaign: Campaign) -> Slice:
+    """The next slice, in the caller's transaction. Raises Refused: nobody can be asked."""
+    done = await _slice(connection, campaign)
+    await connection.execute(_REACHED, {"id": campaign.id, "to": done.last, "more": done.more})
+    # Behind the campaign's row, as in the feed: in the other order the two waited for each other.
+    await tallies.add(connection, {(campaign.id, state): n for state, n in done.made.items()})
+    return done
+
+
+async def none_beside(connection: Connection, application_id: UUID) -> None:
+    """Until the end of the transaction no audience of the application gets rows: what a slice made is seen here, and
+    the next one sees what was done. Waits for a slice, a second or two."""
+    await connection.execute(_ALONE, [application_id])
 
 
 async def _heard(database: Database, campaign: Campaign) -> Campaign:
@@ -111,11 +139,13 @@ async def _is_ours(connection: Connection, campaign_id: UUID) -> bool:
     return bool(row and row[0])
 
 
-async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[Counter[str], bool]:
-    """How many rows of which state were made, and whether there may be more."""
+async def _slice(connection: Connection, campaign: Campaign) -> Slice:
     await connection.execute(_HASTE)
-    last = await (await connection.execute(_LAST, [campaign.id])).fetchone()
-    most = SLICE if last else FIRST_SLICE
+    await connection.execute(_BESIDE_OTHERS, [campaign.application_id])
+    cursor = await connection.execute("SELECT fixed_to FROM campaigns WHERE id = %s", [campaign.id])
+    reached = await cursor.fetchone()
+    after = reached[0] if reached else None
+    most = SLICE if after else FIRST_SLICE
     if campaign.follow is not None:
         await repository.alone_with(connection, campaign.follow.campaign_id)
     holds = await people.rules_in_turn(connection, campaign, people.Moment.FIXING)
@@ -127,14 +157,15 @@ async def _fix_slice(connection: Connection, campaign: Campaign) -> tuple[Counte
     )  # fmt: skip
     outcomes = eligibility.OUTCOMES
     own: dict[str, Any] = {
-        "after": last[0] if last else _BEFORE_ALL, "most": most, "topic": campaign.topic_id,
+        "after": after or _BEFORE_ALL, "most": most, "topic": campaign.topic_id,
         "started": campaign.started_at, "campaign": campaign.id, "local": campaign.plan.local,
         "zone": campaign.plan.zone, "reasons": list(outcomes), "outcomes": list(outcomes.values()),
         "rest": experiment.REST, "held_out": experiment.HELD_OUT, "later": WINNER_LATER, **campaign.experiment.names(),
     }  # fmt: skip
-    cursor = await connection.execute(statement, names | rules | own)
-    made: Counter[str] = Counter(dict(await cursor.fetchall()))
-    return made, made.total() == most
+    row = await (await connection.execute(statement, names | rules | own)).fetchone()
+    assert row is not None, "figures are one row"
+    found, last, made = row
+    return Slice(found, last, Counter(made), more=found == most)
 
 
 def _variant(campaign: Campaign) -> dict[str, str]:

@@ -75,6 +75,16 @@ ON CONFLICT (application_id, address) DO UPDATE
        opens = g.opens + excluded.opens, clicks = g.clicks + excluded.clicks
 """
 
+# The greater figures: who moves to another address and back has not read everything twice.
+_BRING_ALONG: Final = """
+INSERT INTO engaged AS g (application_id, address, opened_at, clicked_at, active_at, opens, clicks)
+SELECT application_id, %(to)s, opened_at, clicked_at, active_at, opens, clicks FROM engaged
+ WHERE application_id = %(application)s AND address = %(address)s
+ON CONFLICT (application_id, address) DO UPDATE SET opened_at = greatest(g.opened_at, excluded.opened_at),
+  clicked_at = greatest(g.clicked_at, excluded.clicked_at), active_at = greatest(g.active_at, excluded.active_at),
+  opens = greatest(g.opens, excluded.opens), clicks = greatest(g.clicks, excluded.clicks)
+"""
+
 _LAST: Final = """
 SELECT g.application_id, g.address, greatest(g.opened_at, g.clicked_at, g.active_at)
   FROM unnest(%s::uuid[], %s::text[]) AS u(application_id, address) JOIN engaged g USING (application_id, address)
@@ -195,6 +205,12 @@ async def report_activity(connection: Connection, application_id: UUID, address:
         " ON CONFLICT (application_id, address) DO UPDATE SET active_at = greatest(g.active_at, excluded.active_at)",
         [application_id, address, at],
     )
+
+
+async def bring_along(connection: Connection, application_id: UUID, address: str, to: str) -> None:
+    """Somebody has another (folded) address from now on, and is no more silent there than before."""
+    names = {"application": application_id, "address": address, "to": to}
+    await connection.execute(_BRING_ALONG, names)
 
 
 async def forget_person(connection: Connection, application_id: UUID, address: str) -> None:

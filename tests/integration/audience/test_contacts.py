@@ -1,6 +1,7 @@
 """Contacts, their properties, their places on lists, and the history of it all."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from audience import (
 from audience.choices import Person
 from audience.contact_history import Changed, ContactAct, ContactSource
 from audience.contacts import Changes, Contact, Made, Status
+from audience.importing import merging
+from audience.importing.merging import Terms
+from audience.importing.rows import Row
 from audience.membership import MemberStatus, OnList
 from audience.properties import PropertyType
 from core.ids import uuid7
@@ -26,6 +30,7 @@ from core.paging import Window
 from core.refusal import Refused
 from messages import choosing
 from store.database import Connection, Database
+from suppression.subjects import hashed
 from tests.integration.audience.people import LINK
 from tests.integration.messages.emails import APPLICATION, execute, rows
 
@@ -87,7 +92,7 @@ async def test_a_contact_is_made_changed_and_deleted_with_its_history(database: 
             "updated",
             {"changed": {"first_name": ["Ann", None], "language": [None, "de"], "properties.plan": ["pro", None]}},
         ),
-        ("deleted", {}),
+        ("deleted", {"address_hash": hashed(first.address)}),
     ]
 
 
@@ -201,34 +206,87 @@ async def test_two_contacts_become_one(database: Database) -> None:
     assert (await told(database, new.id))[-1] == ("merged", {"contact_id": str(old.id)})
 
 
-async def test_an_address_that_is_brought_in_at_that_moment_is_the_other_one(database: Database) -> None:
-    """An import holds nobody: it commits the new address while the move waits for the same key."""
-    ann = (await made(database)).contact
-    async with database.connection() as importing:
-        async with importing.transaction():
-            await importing.execute(
-                "INSERT INTO contacts (id, application_id, address, email, status)"
-                " VALUES (%s, %s, 'new@example.com', 'new@example.com', 'unconfirmed')",
-                [uuid7(), APPLICATION],
-            )
-            moving = asyncio.create_task(moved(database, ann, "new@example.com"))
-            await waits(database)
-        found = await moving
+async def test_consent_is_as_old_as_the_later_yes_of_the_two(database: Database) -> None:
+    """And not as the moment at which they became one: silence counts from there."""
+    ann = (await made(database, confirm=True)).contact
+    await made(database, "new@example.com")
+    await execute(database, "UPDATE contacts SET confirmed_at = '2025-03-01Z' WHERE id = %s", [ann.id])
+    found = await moved(database, ann, "new@example.com")
 
     assert found is not None
-    assert found.id != ann.id
-    assert await rows(database, "SELECT address FROM contacts") == [("new@example.com",)]
+    assert (found.status, found.confirmed_at) == (Status.CONFIRMED, datetime(2025, 3, 1, tzinfo=UTC))
 
 
-async def waits(database: Database) -> None:
-    """Until a transaction waits for another."""
+async def test_two_contacts_together_have_no_more_than_one_may_have(database: Database) -> None:
+    """More could never be changed again: every change would be refused."""
+    for key in "abcdefghi":
+        await defined(database, key)
+    ann = (await made(database, properties=dict.fromkeys("abcde", "x" * 1900))).contact
+    await made(database, "new@example.com", properties=dict.fromkeys("fghi", "y" * 1900))
+    found = await moved(database, ann, "new@example.com")
+
+    assert found is not None
+    assert set("fghi") < set(found.properties) < set("abcdefghi")
+    assert (await changed(database, found.id, fields={"first_name": "Ann"})).first_name == "Ann"
+
+
+async def test_a_list_that_brings_the_address_in_waits(database: Database) -> None:
+    """It locks contacts in the order of their addresses, and this one holds the last: neither waits for the other in a
+    circle, whichever is first."""
+    zoe = (await made(database, "zoe@example.com")).contact
+    listed = [Row(n, one, one, ("Z", None, None, None), "{}") for n, one in enumerate(("ann@example.com", zoe.email))]
+    async with database.transaction() as holding:
+        await holding.execute("SELECT FROM contacts WHERE id = %s FOR UPDATE", [zoe.id])
+        moving = asyncio.create_task(moved(database, zoe, "ann@example.com"))
+        await waits(database)
+        bringing = asyncio.create_task(brought(database, listed))
+        await waits(database, 2)
+    found = await moving
+    await bringing
+
+    assert found is not None
+    assert (found.id, found.address) == (zoe.id, "ann@example.com")
+    assert sorted(await rows(database, "SELECT address, first_name FROM contacts")) == [
+        ("ann@example.com", "Z"), ("zoe@example.com", "Z"),
+    ]  # fmt: skip
+
+
+async def brought(database: Database, listed: list[Row]) -> None:
+    """A slice of an import that changes who is known."""
+    async with database.transaction() as connection:
+        terms = Terms(APPLICATION, "me", upsert=True, asks=False)
+        await merging.merge(connection, terms, uuid7(), listed, merging.copy_text(listed, asks=False))
+
+
+@pytest.mark.parametrize("what", ["move", "strip"])
+async def test_contacts_are_held_in_the_order_of_their_addresses(database: Database, what: str) -> None:
+    """As imports do, whoever is the older contact."""
+    await defined(database, "plan")
+    zoe = (await made(database, "zoe@example.com", properties={"plan": "pro"})).contact
+    ann = (await made(database, "ann@example.com", properties={"plan": "pro"})).contact
+    await undefined(database, "plan")
+    async with database.transaction() as holding:
+        await holding.execute("SELECT FROM contacts WHERE id = %s FOR UPDATE", [ann.id])
+        doing = asyncio.create_task(
+            properties.strip(database) if what == "strip" else moved(database, zoe, "ann@example.com")
+        )
+        await waits(database)
+        await holding.execute("SELECT FROM contacts WHERE id = %s FOR UPDATE", [zoe.id])
+    await doing
+
+    assert {one for one, in await rows(database, "SELECT id FROM contacts")} == {
+        ann.id, *([zoe.id] if what == "strip" else [])
+    }  # fmt: skip
+
+
+async def waits(database: Database, most: int = 1) -> None:
+    """Until so many transactions wait for others."""
     for _ in range(2000):
         ((waiting,),) = await rows(
             database,
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'transactionid'",
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
-        if waiting:
+        if waiting >= most:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("nobody waits")

@@ -332,7 +332,8 @@ async def test_a_slice_looks_up_whom_it_needs(world: World) -> None:
 
         connection.execute = explained  # type: ignore[method-assign]
         try:
-            assert await snapshot._fix_slice(connection, known) == (Counter(waiting=1), False)
+            done = await snapshot.fix_slice(connection, known)
+            assert (done.made, done.more) == (Counter(waiting=1), False)
         finally:
             connection.execute = ask  # type: ignore[method-assign]
     found = [plans[n + 1] for n, line in enumerate(plans) if "engaged_pkey" in line]

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -130,9 +130,14 @@ class World:
         return {name: n for name, n in tallies.items() if name in known}, dict(found)
 
 
-async def somebody_waits(database: Database) -> None:
-    """Until a transaction waits for a lock that another one holds."""
-    while not await rows(database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+WAITING: Final = """
+SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = %s
+"""
+
+
+async def somebody_waits(database: Database, lock: str = "advisory") -> None:
+    """Until a transaction waits for a lock that another one holds; of a row that is its `transactionid`."""
+    while not await rows(database, WAITING, [lock]):
         await asyncio.sleep(0.01)
 
 
