@@ -175,7 +175,8 @@ SELECT %(to)s, application_id, topic_id, what, until, source, ip, email_id,
  ORDER BY id
 """
 
-# What was said again since goes first. Wishes to move stay as long as one may be followed or is counted.
+# What was said again since goes first. Wishes to move stay as long as one may be followed or is counted, and every
+# address that mail moved to or from: who is erased is erased there, too (`audience/earlier`).
 _TRIM = f"""
 DELETE FROM choice_history h
  WHERE address = %(address)s AND application_id = %(application)s
@@ -183,7 +184,8 @@ DELETE FROM choice_history h
                ORDER BY id DESC OFFSET {KEPT} LIMIT 1)
    AND (what NOT IN ('{What.MOVE_ASKED}', '{What.MOVED_TO}') OR at < now() - interval '8 days')
    AND EXISTS (SELECT FROM choice_history n WHERE n.address = h.address AND n.application_id = h.application_id
-                  AND n.id > h.id AND n.what = h.what AND n.topic_id IS NOT DISTINCT FROM h.topic_id)
+                  AND n.id > h.id AND n.what = h.what AND n.topic_id IS NOT DISTINCT FROM h.topic_id
+                  AND (n.detail = h.detail OR h.what NOT IN ('{What.MOVED_TO}', '{What.MOVED_FROM}')))
 """
 
 _FORGET_PERSON: Final = (

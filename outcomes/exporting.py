@@ -1,8 +1,9 @@
-"""All that an application holds about a person, for the person: contact, lists, consent, choices, engagement, mail,
-and what was told of them for automations.
+"""All that an application holds about a person, for the person, under every address they had: contact, lists, consent,
+choices, engagement, mail, campaigns, and what was told of them for automations.
 
-Reads only. Mail is told with its timeline and, while it is stored, its text; of attachments the names. The newest
-`MOST_MAIL` mails, and of texts so many characters together: what was left out is said.
+Reads only. As what somebody is known says `known_as`. Mail is told with its timeline and, while it is stored, its text;
+of attachments the names. The newest `MOST_MAIL` mails, and of texts so many characters together: what was left out is
+said.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,18 @@ from uuid import UUID
 
 from psycopg.rows import TupleRow
 
-from audience import choices, confirmations, contact_history, contacts, membership, properties
+from audience import choices, confirmations, contact_history, membership, properties
 from audience.choices import Past, Person
+from audience.confirmations import Confirmation
 from audience.contact_history import ContactPast
 from audience.contacts import Contact
 from audience.membership import Place
 from audience.properties import Definitions
 from messages import choosing
 from messages.choosing import Standing
-from outcomes import engagement
+from outcomes import engagement, known_as
 from outcomes.engagement import Engagement
+from outcomes.known_as import KnownAs
 from store.database import Connection
 from suppression import history as suppression_history
 from suppression import repository as suppressions
@@ -36,10 +39,10 @@ MOST_TEXT: Final = 20_000_000
 
 _MAIL: Final = """
 WITH named AS MATERIALIZED (
-  SELECT email_id, position, state, updated_at FROM messages WHERE address = %(address)s
+  SELECT email_id, position, state, recipient FROM messages WHERE address = ANY(%(addresses)s)
    ORDER BY email_id DESC)
-SELECT m.email_id, m.position, m.state, e.created_at, e.sender, e.subject, e.lane, e.campaign_id, c.html, c.body,
-       ARRAY(SELECT filename FROM attachments WHERE content_id = e.content_id ORDER BY position)
+SELECT m.email_id, m.position, m.recipient, m.state, e.created_at, e.sender, e.subject, e.tags, e.lane, e.campaign_id,
+       c.html, c.body, ARRAY(SELECT filename FROM attachments WHERE content_id = e.content_id ORDER BY position)
   FROM named m
  CROSS JOIN LATERAL (SELECT * FROM emails WHERE id = m.email_id OFFSET 0) e
   LEFT JOIN LATERAL (SELECT html, body FROM contents WHERE id = e.content_id OFFSET 0) c ON true
@@ -54,13 +57,22 @@ SELECT v.email_id, v.position, v.kind, v.at, v.reply, v.detail, v.engagement
 """
 
 _TOLD: Final = """
-SELECT name, payload, at FROM application_events WHERE contact_id = %(contact)s ORDER BY id DESC LIMIT %(most)s
+SELECT name, payload, at FROM application_events WHERE contact_id = ANY(%(contacts)s) ORDER BY id DESC LIMIT %(most)s
 """
 
 _RUNS: Final = """
 SELECT a.name, r.state, r.reason, r.created_at, r.ended_at
   FROM automation_runs r JOIN automations a ON a.id = r.automation_id
- WHERE r.contact_id = %(contact)s ORDER BY r.id DESC LIMIT %(most)s
+ WHERE r.contact_id = ANY(%(contacts)s) ORDER BY r.id DESC LIMIT %(most)s
+"""
+
+_CAMPAIGNS: Final = """
+SELECT r.campaign_id, c.name, r.state, r.reason, r.queued_at, r.ended_at, r.opened_at, r.clicked_at, r.unsubscribed_at,
+       r.complained_at, ARRAY(
+         SELECT l.url FROM campaign_clicks k JOIN campaign_links l USING (campaign_id, number)
+          WHERE k.campaign_id = r.campaign_id AND k.contact_id = r.contact_id ORDER BY l.number)
+  FROM campaign_recipients r JOIN campaigns c ON c.id = r.campaign_id
+ WHERE r.contact_id = ANY(%(contacts)s) ORDER BY r.campaign_id DESC LIMIT %(most)s
 """
 
 
@@ -85,6 +97,24 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
+class InCampaign:
+    """A campaign that they were in, whether they got it or not."""
+
+    campaign_id: UUID
+    name: str
+    state: str
+    reason: str | None
+    queued_at: datetime | None
+    ended_at: datetime | None
+    opened_at: datetime | None
+    clicked_at: datetime | None
+    unsubscribed_at: datetime | None
+    complained_at: datetime | None
+    links: Sequence[str] = ()
+    """That they followed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Happened:
     """One thing that happened to a mail."""
 
@@ -101,16 +131,31 @@ class SentMail:
 
     email_id: UUID
     position: int
+    recipient: str
     state: str
     created_at: datetime
     sender: str
     subject: str
+    tags: Sequence[Sequence[str]]
     lane: str
     campaign_id: UUID | None
     html: str | None
     text: str | None
     attachments: tuple[str, ...]
     events: tuple[Happened, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AtAddress:
+    """What is held under one of their addresses."""
+
+    address: str
+    choices: Sequence[Past]
+    entries: Sequence[Suppression]
+    ended: Sequence[Ended]
+    signup: Confirmation | None
+    """That waits for a yes, or had it."""
+    engagement: Engagement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,58 +168,63 @@ class Held:
     places: Sequence[Place]
     history: Sequence[ContactPast]
     standing: Standing
-    choices: Sequence[Past]
-    entries: Sequence[Suppression]
-    ended: Sequence[Ended]
-    waiting: "confirmations.Confirmation | None"
-    """A sign-up that waits for a yes."""
-    engagement: Engagement | None
+    now: AtAddress
+    earlier: Sequence[AtAddress]
+    """Addresses that they had before."""
     mail: Sequence[SentMail]
     more_mail: bool
     """There is more than is told here."""
+    campaigns: Sequence[InCampaign] = ()
     told: Sequence[ToldOf] = ()
     entered: Sequence[Entered] = ()
 
 
 async def export(connection: Connection, person: Person) -> Held:
     """What the application of the person holds about them."""
-    owner = person.application_id
-    contact = await contacts.find(connection, owner, person.address)
-    asker = Asker("", owner)
-    mail = await _mail(connection, person)
+    known = await known_as.of(connection, person)
+    contact, theirs = known.contact, {"contacts": list(known.contacts), "most": MOST_MAIL}
+    mail = await _mail(connection, known)
     return Held(
         person,
         contact,
-        await properties.known(connection, owner),
+        await properties.known(connection, person.application_id),
         (await membership.places(connection, [contact.id]))[contact.id] if contact else [],
-        (await contact_history.page(connection, contact.id)).entries if contact else [],
+        (await contact_history.page_of(connection, known.contacts)).entries,
         await choosing.standing(connection, person),
-        (await choices.history(connection, person)).entries,
-        asker.sees(await suppressions.about(connection, person.address)),
-        asker.sees_ended(await suppression_history.of_subjects(connection, forms(person.address))),
-        await confirmations.of_person(connection, owner, person.address),
-        await engagement.engagement_of(connection, owner, person.address),
+        await _at(connection, person),
+        [await _at(connection, each) for each in known.people if each != person],
         mail[:MOST_MAIL],
         len(mail) > MOST_MAIL,
-        [ToldOf(*row) for row in await _of_contact(connection, _TOLD, contact)],
-        [Entered(*row) for row in await _of_contact(connection, _RUNS, contact)],
+        [InCampaign(*row) for row in await _rows(connection, _CAMPAIGNS, theirs)],
+        [ToldOf(*row) for row in await _rows(connection, _TOLD, theirs)],
+        [Entered(*row) for row in await _rows(connection, _RUNS, theirs)],
     )
 
 
-async def _of_contact(connection: Connection, statement: str, contact: Contact | None) -> list[TupleRow]:
-    if contact is None:
-        return []
-    names = {"contact": contact.id, "most": MOST_MAIL}
+async def _at(connection: Connection, person: Person) -> AtAddress:
+    asker = Asker("", person.application_id)
+    return AtAddress(
+        person.address,
+        (await choices.history(connection, person)).entries,
+        asker.sees(await suppressions.about(connection, person.address)),
+        asker.sees_ended(await suppression_history.of_subjects(connection, forms(person.address))),
+        await confirmations.of_person(connection, person.application_id, person.address),
+        await engagement.engagement_of(connection, person.application_id, person.address),
+    )
+
+
+async def _rows(connection: Connection, statement: str, names: Mapping[str, Any]) -> list[TupleRow]:
     return await (await connection.execute(statement, names)).fetchall()
 
 
-async def _mail(connection: Connection, person: Person) -> list[SentMail]:
-    names: dict[str, Any] = {"address": person.address, "application": person.application_id, "most": MOST_MAIL + 1}
-    rows = await (await connection.execute(_MAIL, names)).fetchall()
-    mails = [_sent(row) for row in rows]
+async def _mail(connection: Connection, known: KnownAs) -> list[SentMail]:
+    names: dict[str, Any] = {
+        "addresses": list(known.addresses), "application": known.person.application_id, "most": MOST_MAIL + 1
+    }  # fmt: skip
+    mails = [_sent(row) for row in await _rows(connection, _MAIL, names)]
     names = {"emails": [one.email_id for one in mails], "positions": [one.position for one in mails]}
     events: dict[tuple[UUID, int], list[Happened]] = {}
-    for email, position, *what in await (await connection.execute(_EVENTS, names)).fetchall():
+    for email, position, *what in await _rows(connection, _EVENTS, names):
         events.setdefault((email, position), []).append(Happened(*what))
     return bounded([replace(one, events=tuple(events.get((one.email_id, one.position), ()))) for one in mails])
 
@@ -189,5 +239,4 @@ def bounded(mails: Sequence[SentMail], most: int = MOST_TEXT) -> list[SentMail]:
 
 
 def _sent(row: TupleRow) -> SentMail:
-    email, position, state, at, sender, subject, lane, campaign, html, text, files = row
-    return SentMail(email, position, state, at, sender, subject, lane, campaign, html, text, tuple(files))
+    return SentMail(*row[:-1], attachments=tuple(row[-1]))

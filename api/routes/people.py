@@ -25,8 +25,8 @@ router = APIRouter(prefix="/contacts", tags=["Contacts"], route_class=Applicatio
     "/{contact:path}/export", summary="Export a person", response_model=PersonExported, responses=errors("not_found")
 )
 async def export_person(contact: str, who: FullAccess, given: With) -> Response:
-    """All that you hold about a person: contact, lists, consent, choices, engagement, and mail with its timeline and,
-    while it is stored, its text."""
+    """All that you hold about a person, under each address they had: contact, lists, consent, choices, engagement, mail
+    with its timeline and, while it is stored, its text, broadcasts, events and automations."""
     async with given.database.connection() as connection:
         person, _ = await person_meant(connection, who.application_id, contact)
         return json_answer(held_face(await exporting.export(connection, person)))
@@ -38,8 +38,9 @@ async def export_person(contact: str, who: FullAccess, given: With) -> Response:
 async def erase_person(
     contact: str, request: Request, who: FullAccess, given: With, body: Annotated[ErasePerson | None, Body()] = None
 ) -> Response:
-    """Forgets a person: contact, history, choices, engagement, and them in stored mail. What waits is not sent. The
-    hash of the address stays suppressed, so that they are not written to again when a list is brought in."""
+    """Forgets a person, under each address they had: contact, history, choices, engagement, and them in stored mail.
+    What waits is not sent. The hashes of the addresses stay suppressed, so that they are not written to again when a
+    list is brought in."""
     scope = SuppressionScope(body.suppress if body else "marketing")
     async with given.database.transaction() as connection:
         person, _ = await person_meant(connection, who.application_id, contact)

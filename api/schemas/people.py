@@ -28,8 +28,13 @@ class PersonExported(BaseModel):
     ended_suppressions: list[dict[str, Any]] = Field(description="What kept it from them before.")
     signup: dict[str, Any] | None = Field(description="A sign-up of theirs that is kept.")
     engagement: dict[str, Any] | None = Field(description="When they opened, clicked, were active last.")
+    earlier_addresses: list[dict[str, Any]] = Field(
+        description="Addresses that they had before: `email`, and `choices`, `suppressions`, `ended_suppressions`, "
+        "`signup` and `engagement` of each."
+    )
     emails: list[dict[str, Any]] = Field(description="Mail to them, newest first, with its timeline and its text.")
     more_emails: bool = Field(description="There is more mail than this.")
+    broadcasts: list[dict[str, Any]] = Field(description="Broadcasts that they were in, newest first.")
     events: list[dict[str, Any]] = Field(description="What you told of them for automations, newest first.")
     automations: list[dict[str, Any]] = Field(description="Automations that they went through, newest first.")
 
@@ -54,3 +59,4 @@ class PersonErased(BaseModel):
     cancelled: int = Field(description="Mails that waited, and are not sent.")
     emails: int = Field(description="Stored mails that no longer say to whom they went.")
     under_way: int = Field(description="Mails that were being sent at this moment: forgotten as they end.")
+    earlier_addresses: list[str] = Field(description="Addresses that they had before, forgotten with this one.")

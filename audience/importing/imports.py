@@ -82,6 +82,14 @@ UPDATE contact_imports SET status = 'in_progress', line = %(line)s, total = %(to
   reasons = %(reasons)s, faults = %(faults)s, updated_at = now() WHERE id = %(id)s AND completed_at IS NULL
 """
 
+# The text is as somebody wrote it.
+_UNNAME: Final = """
+UPDATE contact_imports SET faults = (
+  SELECT jsonb_agg(CASE WHEN strpos(lower(fault->>'text'), %(address)s) > 0 THEN fault || '{"text": ""}' ELSE fault END
+                   ORDER BY place) FROM jsonb_array_elements(faults) WITH ORDINALITY AS told(fault, place))
+ WHERE application_id = %(application)s AND strpos(lower(faults::text), %(address)s) > 0
+"""
+
 
 async def begin(
     connection: Connection, application_id: UUID, name: str, actor: str, terms: str, fingerprint: str = ""
@@ -208,6 +216,12 @@ async def page(
         names | {"application": application_id, "status": status},
     )
     return cut(await cursor.fetchall(), window).map(_import)
+
+
+async def unname(connection: Connection, application_id: UUID, addresses: Sequence[str]) -> None:
+    """Somebody is erased: lines of theirs that made no contact are told without their text. `addresses` are folded."""
+    for address in addresses:
+        await connection.execute(_UNNAME, {"application": application_id, "address": address})
 
 
 async def forget_application(connection: Connection, application_id: UUID) -> None:

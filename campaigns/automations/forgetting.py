@@ -5,11 +5,11 @@ deleted end, and lose their event. What is over is kept as long as mail; but tha
 nobody, is known for as long as there is the automation, or they would be welcomed again.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from audience.choices import Person
 from campaigns.automations import repository
 from campaigns.automations.letters import GONE
 from campaigns.automations.model import ONCE
@@ -17,15 +17,6 @@ from core.ids import lowest_at
 from store.database import Connection, Database
 
 SLICE: Final = 5_000
-
-# The contact may have been deleted before: mail that was kept knows whose it was.
-_MINE: Final = """
-SELECT e.contact_id FROM messages m CROSS JOIN LATERAL (
-  SELECT contact_id, application_id FROM emails WHERE id = m.email_id OFFSET 0) e
- WHERE m.address = %(address)s AND e.application_id = %(application)s AND e.contact_id IS NOT NULL
-   AND NOT EXISTS (SELECT FROM contacts c WHERE c.id = e.contact_id)
-UNION SELECT %(contact)s::uuid WHERE %(contact)s::uuid IS NOT NULL
-"""
 
 _RUNS: Final = "DELETE FROM automation_runs WHERE contact_id = ANY(%s) RETURNING id"
 _STEPS: Final = "DELETE FROM automation_steps WHERE run_id = ANY(%s)"
@@ -65,13 +56,11 @@ DELETE FROM application_events WHERE id IN (SELECT id FROM application_events e 
 """
 
 
-async def forget_person(connection: Connection, person: Person, contact_id: UUID | None) -> None:
+async def forget_people(connection: Connection, contacts: Sequence[UUID]) -> None:
     """Somebody is erased: runs, what was done in them, events. After the contact itself, so that none begins anew."""
-    names = {"address": person.address, "application": person.application_id, "contact": contact_id}
-    people = [row[0] for row in await (await connection.execute(_MINE, names)).fetchall()]
-    if people:
-        await _delete_runs(connection, _RUNS, people)
-        await connection.execute(_EVENTS, [people])
+    if contacts:
+        await _delete_runs(connection, _RUNS, list(contacts))
+        await connection.execute(_EVENTS, [list(contacts)])
 
 
 async def stop_all(connection: Connection, application_id: UUID) -> None:

@@ -290,7 +290,8 @@ def erase(
 ) -> None:
     """Forget a person: contact, history, choices, engagement, and them in stored mail. What waits is not sent.
 
-    The hash of the address stays suppressed for marketing mail, so that no list that is brought in writes to them.
+    So too under the addresses they had before. The hashes stay suppressed for marketing mail, so that no list that is
+    brought in writes to them.
     """
     confirm(f"Forget {contact}? Nothing of it comes back.", yes)
     scope = SuppressionScope.ALL if everything else SuppressionScope.MARKETING

@@ -31,6 +31,7 @@ from store.database import Connection, Database
 from suppression.reasons import SuppressionScope
 from suppression.subjects import hashed
 from tests.integration.audience.people import LINK, choose, topic
+from tests.integration.campaigns.leftovers import everywhere
 from tests.integration.campaigns.world import somebody_waits
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, recipient, rows, store
 from tests.integration.outcomes.facts import attempt, bounce, outcome
@@ -38,13 +39,6 @@ from tests.integration.outcomes.facts import attempt, bounce, outcome
 ANN, BOB = "ann@example.com", "bob@example.com"
 ACT = ContactAct(ContactSource.API, actor="API key 1")
 PERSON = Person(APPLICATION, ANN)
-
-TEXTS = """
-SELECT string_agg(t.line, E'\\n') FROM (
-  SELECT to_jsonb(x)::text AS line FROM {table} x) t
-"""
-KEPT = ("webhook_events", "webhook_attempts", "erasures")
-"""Told to the application, for a week; and the wish itself, for a quarter of an hour."""
 
 
 @pytest.fixture(autouse=True)
@@ -65,21 +59,6 @@ async def delivered(database: Database, email: UUID, reply: str = "250 ok") -> N
     """Its first recipient's server took it."""
     async with database.transaction() as connection:
         await record(connection, [outcome(MessageRef(email, 0), attempt=attempt(reply=reply))])
-
-
-async def everywhere(database: Database, text: str) -> list[str]:
-    """The tables that hold a text anywhere."""
-    tables = await rows(
-        database,
-        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = 'public' AND c.relkind = 'r'",
-    )
-    found = []
-    for (table,) in tables:
-        ((lines,),) = await rows(database, TEXTS.format(table=table))
-        if text in (lines or "").lower():
-            found.append(table)
-    return sorted(set(found) - set(KEPT))
 
 
 async def a_person(database: Database, about: str = "Newsletter") -> UUID:
@@ -123,9 +102,9 @@ async def test_all_of_a_person_is_told(database: Database) -> None:
 
     assert held.contact.id == contact
     assert [one.what.value for one in held.history] == ["confirmed", "created"]
-    assert [one.what.value for one in held.choices] == ["opt_out"]
-    assert [one.reason.value for one in held.entries] == ["manual"]
-    assert held.engagement.active_at is not None
+    assert [one.what.value for one in held.now.choices] == ["opt_out"]
+    assert [one.reason.value for one in held.now.entries] == ["manual"]
+    assert held.now.engagement.active_at is not None
     assert [(one.email_id, one.subject, one.state) for one in held.mail] == [(mail, "Hello Ann", "delivered")]
     assert held.mail[0].text == "Thank you."
     assert [one.kind for one in held.mail[0].events] == ["delivered"]
@@ -293,6 +272,30 @@ async def test_no_report_of_a_campaign_quotes_the_address(database: Database, de
     assert Counter(found) == {(contact, "bounced", None): 2, (other, "bounced", quoting): 1}
 
 
+async def test_reports_are_blanked_in_the_order_in_which_news_is_taken(database: Database) -> None:
+    """Whichever row stands first in the table: who settles news and who erases wait, and not in a circle."""
+    contact, campaigns = await a_person(database), sorted(uuid7() for _ in range(2))
+    for campaign in reversed(campaigns):
+        await execute(
+            database,
+            "INSERT INTO campaign_recipients (campaign_id, contact_id, state, reason, due_at, destination)"
+            " VALUES (%s, %s, 'bounced', %s, now(), 'example.com')",
+            [campaign, contact, f"550 <{ANN}>"],
+        )
+    async with database.transaction() as connection:
+        await _hold_row(connection, campaigns[0])
+        erasing_them = asyncio.create_task(erased(database))
+        await asyncio.wait_for(somebody_waits(database, "transactionid"), 20)
+        await _hold_row(connection, campaigns[1])
+    await erasing_them
+
+    assert await everywhere(database, ANN) == []
+
+
+async def _hold_row(connection: Connection, campaign: UUID) -> None:
+    await connection.execute("SELECT FROM campaign_recipients WHERE campaign_id = %s FOR UPDATE", [campaign])
+
+
 async def test_others_keep_what_they_know(database: Database) -> None:
     """What another application agreed with the same person is not this one's to erase."""
     other = UUID(int=99)
@@ -310,7 +313,7 @@ async def test_others_keep_what_they_know(database: Database) -> None:
 def test_texts_that_fit_are_told() -> None:
     mails = [
         exporting.SentMail(
-            UUID(int=n), 0, "delivered", datetime.now(UTC), "a", "b", Lane.MARKETING, None, "x" * 6, "y", ()
+            UUID(int=n), 0, "to", "delivered", datetime.now(UTC), "a", "b", (), Lane.MARKETING, None, "x" * 6, "y", ()
         )
         for n in range(3)
     ]
