@@ -239,4 +239,7 @@ def bounded(mails: Sequence[SentMail], most: int = MOST_TEXT) -> list[SentMail]:
 
 
 def _sent(row: TupleRow) -> SentMail:
-    return SentMail(*row[:-1], attachments=tuple(row[-1]))
+    email, position, recipient, state, at, sender, subject, tags, lane, campaign, html, text, files = row
+    return SentMail(
+        email, position, recipient, state, at, sender, subject, tags, lane, campaign, html, text, tuple(files)
+    )  # fmt: skip
