@@ -4,6 +4,11 @@ All statements of Postlane are SQL over psycopg 3; only the edge (a request, a b
 and so commits. No transaction may be open during SMTP.
 """
 
+import asyncio
+import contextlib
+import math
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -29,6 +34,9 @@ LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 WAIT_SECONDS = 5.0
 """How long to wait for a connection before PostgreSQL counts as away."""
 
+AGAIN_SECONDS = 0.5
+"""The same for another connection to a server that has just said nothing for so long."""
+
 RECONNECT_SECONDS = 4.0
 """How long the pool itself goes on trying, each time after twice the pause: whoever asks next begins anew. With half a
 minute a process noticed up to 16 s late that the server was back, and others took its mail for left behind."""
@@ -51,6 +59,7 @@ class Database:
 
     def __init__(self, url: str, size: int = 10, name: str = "postlane") -> None:
         self._trouble = ""
+        self._hung = -math.inf
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=self._connection_class(),
@@ -61,7 +70,7 @@ class Database:
             timeout=WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             name=name,
-            check=AsyncConnectionPool.check_connection,
+            check=self._check,
             kwargs={"application_name": name, "prepare_threshold": 1, "connect_timeout": 5, "autocommit": True},
         )
 
@@ -84,6 +93,23 @@ class Database:
             raise DatabaseConflictError(str(error).strip()) from error
         except LOST as error:
             raise DatabaseUnavailableError(str(error).strip() or type(error).__name__) from error
+
+    async def _check(self, connection: Connection) -> None:
+        """Whether it is good. One whose server says nothing is hung up, which alone ends psycopg's waiting; after it
+        the others get little time, for theirs is the same server."""
+        loop = asyncio.get_running_loop()
+        seconds = AGAIN_SECONDS if loop.time() - self._hung < WAIT_SECONDS else WAIT_SECONDS
+        timer = loop.call_later(seconds, self._hang_up, connection)
+        try:
+            await AsyncConnectionPool.check_connection(connection)
+        finally:
+            timer.cancel()
+
+    def _hang_up(self, connection: Connection) -> None:
+        self._hung = asyncio.get_running_loop().time()
+        self._trouble = "PostgreSQL does not answer: it takes connections, and says nothing"
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
 
     def _connection_class(self) -> type[Connection]:
         """Connections whose failure to connect is kept: the pool itself only says how long it waited."""

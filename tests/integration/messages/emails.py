@@ -99,3 +99,22 @@ async def suppress(database: Database, address: str, scope: str = "all", expires
         " VALUES (%s, %s, %s, 'manual', 'api', now() + %s)",
         [uuid7(), address, scope, expires_in],
     )
+
+
+async def fill_disk(database: Database, table: str) -> None:
+    """Rows of this table cannot be written: PostgreSQL's disk is full (SQLSTATE 53100)."""
+    await execute(
+        database,
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$",
+    )
+    await execute(
+        database,
+        f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION full_disk()",
+    )
+
+
+async def make_room(database: Database, table: str) -> None:
+    """They can again."""
+    await execute(database, f"DROP TRIGGER full_disk ON {table}")
+    await execute(database, "DROP FUNCTION full_disk")

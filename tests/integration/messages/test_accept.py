@@ -19,6 +19,8 @@ from mta.model import Attachment
 from store.database import Database, DatabaseUnavailableError
 from tests.integration.messages.emails import (
     execute,
+    fill_disk,
+    make_room,
     new_email,
     recipient,
     refs,
@@ -229,6 +231,19 @@ async def test_away_database_is_said_and_nothing_is_stored(database: Database, h
 
     assert [type(answer) for answer in answers] == [DatabaseUnavailableError] * 3
     assert hints.told == []
+
+
+async def test_a_full_disk_is_said_and_nothing_is_stored(acceptor: Acceptor, database: Database, hints: Hints) -> None:
+    await fill_disk(database, "messages")
+    answers = await asyncio.gather(*(acceptor.accept(submission()) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [DatabaseUnavailableError] * 3
+    assert await rows(database, "SELECT (SELECT count(*) FROM emails), (SELECT count(*) FROM delivery_queue)") == [
+        (0, 0)
+    ]
+    assert hints.told == []
+    await make_room(database, "messages")
+    await acceptor.accept(submission())
+    assert await rows(database, "SELECT count(*) FROM delivery_queue") == [(1,)]
 
 
 async def test_a_cut_connection_costs_one_answer_and_no_more(acceptor: Acceptor, database: Database) -> None:

@@ -17,7 +17,17 @@ from outcomes.kinds import Outcome
 from outcomes.record import Recorded
 from outcomes.recorder import Recorder
 from store.database import Database
-from tests.integration.messages.emails import execute, make_partitions, new_email, refs, rows, states, store
+from tests.integration.messages.emails import (
+    execute,
+    fill_disk,
+    make_partitions,
+    make_room,
+    new_email,
+    refs,
+    rows,
+    states,
+    store,
+)
 from tests.integration.outcomes.facts import WORKER, attempt, bounce, outcome
 
 NUL = attempt(reply="text with \x00")
@@ -259,6 +269,23 @@ async def test_a_broken_schema_keeps_outcomes_until_it_is_mended(
     await asyncio.sleep(0.3)
     assert (recorder.depth(), commits.batches) == (3, [])
     await execute(database, "ALTER TABLE elsewhere RENAME TO outcome_counts")
+    await committed(recorder)
+
+    assert set((await states(database)).values()) == {"delivered"}
+
+
+async def test_a_full_disk_keeps_outcomes_until_there_is_room(
+    recorder: Recorder, database: Database, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of PostgreSQL: it goes on answering, and refuses to write."""
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.05)
+    found = await queued(database, 3)
+    await fill_disk(database, "events")
+    for ref in found:
+        recorder.put(outcome(ref))
+    await asyncio.sleep(0.3)
+    assert (recorder.depth(), commits.batches) == (3, [])
+    await make_room(database, "events")
     await committed(recorder)
 
     assert set((await states(database)).values()) == {"delivered"}

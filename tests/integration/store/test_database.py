@@ -1,11 +1,16 @@
 """Connections: UTC, autocommit unless asked, and a reason when PostgreSQL does not answer."""
 
+import asyncio
+import contextlib
+import os
+import signal
 from datetime import UTC
 
 import psycopg
 import pytest
 
 from core.errors import UnavailableError
+from store import database as module
 from store.database import Database, DatabaseConflictError, DatabaseUnavailableError
 from tests.integration.messages.emails import execute, rows
 from tests.servers import with_database
@@ -79,6 +84,28 @@ async def test_lost_connections_are_replaced(database: Database) -> None:
     )
     for _ in range(5):
         assert await rows(database, "SELECT 1") == [(1,)]
+
+
+async def test_a_connection_whose_server_says_nothing_is_replaced(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.3)
+    pool = Database(database_url, size=1)
+    await pool.open()
+    ((frozen,),) = await rows(pool, "SELECT pg_backend_pid()")
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(DatabaseUnavailableError):
+                await rows(pool, "SELECT 1")
+            while True:
+                with contextlib.suppress(DatabaseUnavailableError):
+                    ((fresh,),) = await rows(pool, "SELECT pg_backend_pid()")
+                    break
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+        await pool.close()
+    assert fresh != frozen
 
 
 def test_trying_again_can_help() -> None:
