@@ -57,13 +57,15 @@ lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.settings_page --check
+	$(BIN)/python -m deploy.watching --check
 
 format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/dev.stamp ## Write docs/settings.md anew
+docs: $(VENV)/dev.stamp ## Write anew what follows from the code: settings, table of alerts, board
 	$(BIN)/python -m deploy.settings_page
+	$(BIN)/python -m deploy.watching
 
 bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
 	@mkdir -p build

@@ -18,6 +18,8 @@ CLAIMED = Counter("postlane_claimed_total", "Messages claimed", ["lane"])
 COMMITS = Histogram("postlane_outcome_commit_seconds", "Time of one commit of outcomes", buckets=STEP_BUCKETS)
 COMMITTED = Counter("postlane_outcomes_committed_total", "Outcomes committed, by what became of them", ["result"])
 """result: ended, deferred, repeat (told of a message that had ended before)."""
+for _result in ("ended", "deferred", "repeat"):
+    COMMITTED.labels(_result)  # from the start: one that begins with its first event shows Prometheus no increase
 REPLIES = Counter(
     "postlane_smtp_replies_total", "Final replies of attempts", ["lane", "provider", "ip", "code", "verdict", "class"]
 )
@@ -31,6 +33,9 @@ UNCERTAIN = Counter(
     "postlane_uncertain_total", "Attempts whose final dot was sent and whose reply was not read", ["lane"]
 )
 HELD = Counter("postlane_held_total", "Messages returned to the queue because no IP could take them", ["lane"])
+for _lane in Lane:
+    UNCERTAIN.labels(_lane.value)
+    HELD.labels(_lane.value)
 IN_FLIGHT = Gauge("postlane_in_flight", "Messages claimed by this process whose outcome is not committed")
 UNCOMMITTED = Gauge("postlane_outcomes_uncommitted", "Outcomes that wait for their commit in this process")
 SESSIONS = Gauge("postlane_smtp_sessions", "Open SMTP sessions of this process")
