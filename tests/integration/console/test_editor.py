@@ -303,7 +303,9 @@ async def test_code_says_its_lines_and_turns_from_blocks_and_back(admin: Person,
     await fill(database)
     editing = await begun(admin)
     assert "&lt;mj-section" in await editing.text("tab=code")
+    assert 'class="live"' in await editing.text()
     await editing.send("kind mjml")
+    assert 'class="live coded"' in await editing.text(), "in the part that a script takes: its columns are others"
     _, version = await written(database, editing.id)
     assert version.writing.sources[DEFAULT].kind is Kind.MJML
     wrong = "<mjml>\n  <mj-body>\n    <mj-nothing />\n  </mj-body>\n</mjml>"
