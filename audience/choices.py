@@ -8,7 +8,7 @@ client; acts that repeat what holds already leave none, so that a mail provider 
 Every function works on the caller's connection and never commits; once the caller has, the next claim sees it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
@@ -306,6 +306,12 @@ async def alone(connection: Connection, person: Person) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
 
+async def alone_at(connection: Connection, application_id: UUID, addresses: Iterable[str]) -> None:
+    """The same at several addresses: in one order, or two who hold them would each wait for the other."""
+    for address in sorted(set(addresses)):
+        await alone(connection, Person(application_id, address))
+
+
 class MoveStands(Enum):
     """How it stands with the wish to get the mail at another address."""
 
@@ -327,9 +333,8 @@ _APART: Final = timedelta(minutes=10)
 
 async def move_stands(connection: Connection, person: Person, to: str, since: datetime) -> MoveStands:
     """Whether the person who wished it then has moved to that (folded) address, and nobody else moves them now. Nobody
-    decides for either address from here on: in one order, or two who move across would each wait for the other."""
-    for address in sorted((person.address, to)):
-        await alone(connection, replace(person, address=address))
+    decides for either address from here on."""
+    await alone_at(connection, person.application_id, (person.address, to))
     names = _names(person) | {
         "moved": What.MOVED_TO.value, "asked": What.MOVE_ASKED.value, "to": to, "since": since, "apart": _APART
     }  # fmt: skip

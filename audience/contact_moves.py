@@ -39,7 +39,7 @@ async def move(
     connection: Connection, person: Person, email: str, act: ContactAct, *, trusted: bool = True
 ) -> Contact | None:
     """The contact as it is at the other address; None when the person is none. The caller holds both addresses
-    (`choices.alone`, in one order); imports hold none, so none brings the other one in before this is over. Not
+    (`choices.alone_at`); imports hold none, so none brings the other one in before this is over. Not
     `trusted`: it is nobody's word that the same person reads mail there, so consent stays behind."""
     mailbox = checked_email(email)
     await merging.none_beside(connection, person.application_id)

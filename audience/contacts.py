@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -319,23 +319,8 @@ def status_of(*, confirmed: bool) -> Status:
     return Status.CONFIRMED if confirmed else Status.UNCONFIRMED
 
 
-def _contact(row: Sequence[object]) -> Contact:
-    (
-        identifier,
-        application,
-        address,
-        email,
-        first,
-        last,
-        language,
-        zone,
-        values,
-        status,
-        confirmed,
-        created,
-        updated,
-    ) = row
+def _contact(row: Sequence[Any]) -> Contact:
+    identifier, application, address, email, first, last, language, zone, values, status, *times = row
     return Contact(
-        identifier, application, address, email, first, last, language, zone, values, Status(status),  # type: ignore[arg-type]
-        confirmed, created, updated,  # type: ignore[arg-type]  # psycopg's rows are untyped
+        identifier, application, address, email, first, last, language, zone, values, Status(status), *times
     )  # fmt: skip

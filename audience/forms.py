@@ -17,7 +17,7 @@ from uuid import UUID
 
 import orjson
 
-from audience import topics
+from audience import membership, properties, topics
 from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.ids import uuid7
 from core.paging import Page, Window, cut
@@ -257,22 +257,15 @@ async def _check_aims(connection: Connection, application_id: UUID, facts: FormF
 
 
 async def _check_list(connection: Connection, application_id: UUID, segment_id: UUID) -> None:
-    cursor = await connection.execute(
-        "SELECT filter IS NULL FROM segments WHERE id = %s AND application_id = %s AND deleted_at IS NULL",
-        [segment_id, application_id],
-    )
-    row = await cursor.fetchone()
-    if row is None:
+    is_list = (await membership.which_are_lists(connection, application_id, [segment_id])).get(segment_id)
+    if is_list is None:
         raise invalid("segment_id", "there is no such segment")
-    if not row[0]:
+    if not is_list:
         raise invalid("segment_id", "it is a segment with a filter: people are put on lists, which have none")
 
 
 async def _check_properties(connection: Connection, application_id: UUID, facts: FormFacts) -> None:
-    cursor = await connection.execute(
-        "SELECT key FROM contact_properties WHERE application_id = %s AND deleted_at IS NULL", [application_id]
-    )
-    known = {row[0] for row in await cursor.fetchall()} | set(NAMES)
+    known = {*await properties.known(connection, application_id), *NAMES}
     for number, asked in enumerate(facts.fields):
         if asked.key not in known:
             raise invalid(f"fields[{number}].key", f"there is no contact property {asked.key[:60]!r}")

@@ -84,6 +84,9 @@ SELECT m.contact_id, s.id, s.name, m.status, m.added_at, s.created_at
 """
 
 
+_A_FILTER: Final = "this segment is a filter: who fits it is in it, and nobody is put there"
+
+
 @dataclass(frozen=True, slots=True)
 class OnList:
     """Which list, of which application, and how it came to it."""
@@ -98,31 +101,30 @@ async def lists(
 ) -> None:
     """See that these are lists of the application. Raises Refused: there is none, or it is a filter, which nobody is
     put into."""
-    cursor = await connection.execute(
-        "SELECT id, filter IS NULL FROM segments WHERE id = ANY(%s) AND application_id = %s AND deleted_at IS NULL",
-        [list(segments), application_id],
-    )
-    known = {row[0]: row[1] for row in await cursor.fetchall()}
+    known = await which_are_lists(connection, application_id, segments)
     for number, segment in enumerate(segments):
         if segment not in known:
             raise invalid(f"{field}[{number}].id", "there is no such segment")
         if not known[segment]:
-            raise invalid(
-                f"{field}[{number}].id", "this segment is a filter: who fits it is in it, and nobody is put there"
-            )
+            raise invalid(f"{field}[{number}].id", _A_FILTER)
 
 
 async def list_named(connection: Connection, application_id: UUID, segment_id: UUID) -> None:
     """The same for one that stands in a path: raises Refused, not found where there is none."""
-    cursor = await connection.execute(
-        "SELECT filter IS NULL FROM segments WHERE id = %s AND application_id = %s AND deleted_at IS NULL",
-        [segment_id, application_id],
-    )
-    row = await cursor.fetchone()
-    if row is None:
+    is_list = (await which_are_lists(connection, application_id, [segment_id])).get(segment_id)
+    if is_list is None:
         raise not_found("Segment not found")
-    if not row[0]:
-        raise invalid("segment_id", "this segment is a filter: who fits it is in it, and nobody is put there")
+    if not is_list:
+        raise invalid("segment_id", _A_FILTER)
+
+
+async def which_are_lists(connection: Connection, application_id: UUID, segments: Sequence[UUID]) -> dict[UUID, bool]:
+    """Those of these segments that the application has, and of each whether it is a list."""
+    cursor = await connection.execute(
+        "SELECT id, filter IS NULL FROM segments WHERE id = ANY(%s) AND application_id = %s AND deleted_at IS NULL",
+        [list(segments), application_id],
+    )
+    return dict(await cursor.fetchall())
 
 
 async def put(connection: Connection, where: OnList, contacts: Sequence[UUID], status: MemberStatus) -> list[UUID]:

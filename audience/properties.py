@@ -22,6 +22,7 @@ from uuid import UUID
 import orjson
 from psycopg.types.json import Jsonb
 
+from audience.filters.values import YEARS
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, invalid, not_found
@@ -45,9 +46,6 @@ _OWN: Final = frozenset(
     {"email", "first_name", "last_name", "language", "time_zone", "contact", "id", "created_at", "unsubscribed"}
 )
 """Names that a template and a filter know already."""
-
-_YEARS: Final = range(1800, 2200)
-"""People have birthdays; and `core/clock.YEARS` begins where computers do."""
 
 Value = str | int | float | bool
 
@@ -300,11 +298,11 @@ def _date(value: object, field: str) -> str:
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
             day = date.fromisoformat(text)
-            if day.year in _YEARS:
+            if day.year in YEARS:
                 return day.isoformat()
         else:
             moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None and moment.year in _YEARS:
+            if moment.tzinfo is not None and moment.year in YEARS:
                 return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except ValueError:
         pass

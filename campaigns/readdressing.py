@@ -136,7 +136,7 @@ async def update(
 async def move(
     connection: Connection, person: Person, to: str, act: Act, written: str = "", *, trusted: bool = True
 ) -> None:
-    """As `choosing.move`. The caller holds both addresses (`choices.alone`, in one order)."""
+    """As `choosing.move`. The caller holds both addresses (`choices.alone_at`)."""
     before = await contacts.find(connection, person.application_id, person.address)
     after = await choosing.move(connection, person, to, act, written, trusted=trusted)
     if trusted:
@@ -193,8 +193,7 @@ async def _readdress(
     known = await contacts.get(connection, application_id, wanted)
     if known.address == mailbox.key:
         return known.id
-    for address in sorted((known.address, mailbox.key)):
-        await choices.alone(connection, Person(application_id, address))
+    await choices.alone_at(connection, application_id, (known.address, mailbox.key))
     if (await contacts.get(connection, application_id, known.id)).address != known.address:
         raise conflict("somebody else changes this contact right now", "Ask again.")
     await move(connection, known.person, mailbox.key, people.choice_of(act), mailbox.wire, trusted=wish.trusted)

@@ -69,9 +69,6 @@ _OWN_DOMAIN: Final = """
 SELECT name FROM domains WHERE application_id = %s AND status = 'verified' ORDER BY id DESC LIMIT 1
 """
 _ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('confirmations of imports', 0))"
-_LISTS: Final = """
-SELECT id FROM segments WHERE id = ANY(%s) AND application_id = %s AND deleted_at IS NULL AND filter IS NULL
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +304,9 @@ async def _store(connection: Connection, row: Confirmation, form: Form | None, y
         await contact_history.note(connection, made.contact.id, row.application_id, Changed.CONFIRMED, act, proof)
         await contacts.confirmed_anew(connection, made.contact.id)
     wanted = [*row.wanted.segments, *([form.facts.segment_id] if form and form.facts.segment_id else [])]
-    cursor = await connection.execute(_LISTS, [wanted, row.application_id])
-    for (segment_id,) in await cursor.fetchall():
-        await membership.confirm(connection, OnList(segment_id, row.application_id, act), [made.contact.id])
+    for segment_id, is_list in (await membership.which_are_lists(connection, row.application_id, wanted)).items():
+        if is_list:
+            await membership.confirm(connection, OnList(segment_id, row.application_id, act), [made.contact.id])
     kind = EventType.CONTACT_CREATED if made.created else EventType.CONTACT_UPDATED
     await contact_telling.tell(connection, kind, [made.contact])
 

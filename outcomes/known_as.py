@@ -72,12 +72,11 @@ async def of(connection: Connection, person: Person) -> KnownAs:
 async def held(connection: Connection, person: Person) -> KnownAs:
     """The same; until the end of the transaction nobody decides for any of these addresses, and no list brings one in.
     Raises Refused when somebody moves them at this moment."""
-    before = await earlier.of(connection, person)
-    for address in sorted({person.address, *before.addresses}):
-        await choices.alone(connection, Person(person.application_id, address))
+    before = {person.address, *(await earlier.of(connection, person)).addresses}
+    await choices.alone_at(connection, person.application_id, before)
     await merging.none_beside(connection, person.application_id)
     found = await of(connection, person)
-    if not set(found.addresses) <= {person.address, *before.addresses}:
+    if not before.issuperset(found.addresses):
         raise conflict("somebody else changes this contact right now", "Ask again.")
     return found
 

@@ -31,7 +31,6 @@ from core.addresses import AddressError, fold_address
 
 _MOMENT: Final = "moment"
 _FLAG: Final = "flag"
-_NAME: Final = "name"
 
 _EVERY: Final = frozenset({Operator.EQ, Operator.NEQ, Operator.EXISTS, Operator.IS_EMPTY})
 _ORDER: Final = frozenset({Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})
