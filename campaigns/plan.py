@@ -24,8 +24,9 @@ LATE_HOURS: Final = 1.0
 _BURST: Final = timedelta(seconds=10)
 _ROUNDED: Final = 1e-6
 """Of a mail: times are whole microseconds, and the last of a mail's may be missing."""
-_WEEK: Final = 8
-"""Days looked ahead for an open window: one more than there are."""
+_AHEAD: Final = 15
+"""Days looked ahead for an open window: two weeks and one, for on one day of the year its hours may be skipped."""
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ class Window:
 
     def _around(self, now: datetime) -> list[tuple[datetime, datetime]]:
         today = now.astimezone(ZoneInfo(self.zone)).date()
-        days = [today + timedelta(days=n) for n in range(-1, _WEEK)]
-        return [self._of(day) for day in days if DAYS[day.weekday()] in self.days]
+        days = [today + timedelta(days=n) for n in range(-1, _AHEAD)]
+        stretches = [self._of(day) for day in days if DAYS[day.weekday()] in self.days]
+        return [(start, end) for start, end in stretches if start < end]  # else the clocks skip all of it
 
     def _of(self, day: date) -> tuple[datetime, datetime]:
         last = day if self.until > self.since else day + timedelta(days=1)
@@ -111,14 +113,31 @@ def allowed(pace: float, since: datetime | None, now: datetime) -> int:
 
 
 def _instant(day: date, at: time, zone: str) -> datetime:
-    """What the clock of a zone shows, as an instant; of one it shows twice the first, of one it skips the moment after
-    (PEP 495)."""
-    return datetime.combine(day, at, ZoneInfo(zone)).astimezone(UTC)
+    """What the clock of a zone shows, as an instant; of one it shows twice the first, of one it skips the moment at
+    which it does so."""
+    local = datetime.combine(day, at, ZoneInfo(zone))
+    first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first if first <= second else _change_within(second, first, ZoneInfo(zone))  # PEP 495: skipped
+
+
+def _change_within(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The first second of the new time, where the clocks of a zone change between the two."""
+    old = before.astimezone(zone).utcoffset()
+    while after - before > _SECOND:
+        middle = before + (after - before) // (2 * _SECOND) * _SECOND
+        before, after = (middle, after) if middle.astimezone(zone).utcoffset() == old else (before, middle)
+    return after
 
 
 def due_locally(local: datetime, zone: str) -> datetime:
     """When it is that late in a zone."""
     return _instant(local.date(), local.time(), zone)
+
+
+@lru_cache(8)
+def due_everywhere(local: datetime) -> Mapping[str, datetime]:
+    """The same for each zone that somebody may live in."""
+    return {zone: due_locally(local, zone) for zone in sorted(_zones())}
 
 
 def to_json(plan: Plan) -> dict[str, object]:

@@ -35,7 +35,7 @@ WINDOWS = st.builds(
 def test_a_window_opens_within_a_week_and_is_open_then(window: Window, now: datetime) -> None:
     opens = window.opens(now)
 
-    assert now <= opens <= now + timedelta(days=8)
+    assert now <= opens <= now + timedelta(days=15)  # a week later where the clocks skip all of it
     assert window.is_open(opens)
     assert window.is_open(now) == (opens == now)
 
@@ -87,6 +87,32 @@ def test_the_day_of_23_hours_has_its_window() -> None:
 
     assert window.opens(datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 29, 0, tzinfo=UTC)
     assert not window.is_open(datetime(2026, 3, 29, 2, 0, tzinfo=UTC))  # 04:00 there: an hour was skipped
+
+
+def test_a_time_that_the_clocks_skip_is_when_they_do_and_of_one_they_show_twice_the_first() -> None:
+    def at(*moment: int) -> datetime:
+        return due_locally(naive(*moment), "Europe/Berlin")
+
+    change = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert [at(2026, 3, 29, *hour) for hour in ((2, 0), (2, 30), (3, 0))] == [change] * 3
+    assert at(2026, 10, 25, 2, 30) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    lord_howe = due_locally(naive(2026, 10, 4, 2, 15), "Australia/Lord_Howe")
+    assert lord_howe == datetime(2026, 10, 3, 15, 30, tzinfo=UTC), "half an hour is skipped there"
+
+
+def test_a_window_that_begins_in_a_skipped_hour_opens_when_the_clocks_change() -> None:
+    window, night = Window("Europe/Berlin", DAYS, time(2, 30), time(3, 15)), datetime(2026, 3, 29, tzinfo=UTC)
+
+    assert window.opens(night) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert window.is_open(window.opens(night))
+    assert window.closes(window.opens(night)) == datetime(2026, 3, 29, 1, 15, tzinfo=UTC)
+
+
+def test_a_window_of_which_nothing_is_left_opens_the_next_time() -> None:
+    skipped, saturday = Window("Europe/Berlin", ("sun",), time(2, 15), time(2, 45)), datetime(2026, 3, 28, tzinfo=UTC)
+
+    assert skipped.opens(saturday) == datetime(2026, 4, 5, 0, 15, tzinfo=UTC)
+    assert skipped.next_open(saturday)[1] == datetime(2026, 4, 5, 0, 45, tzinfo=UTC)
 
 
 def test_a_pace_is_the_slower_of_the_two() -> None:
