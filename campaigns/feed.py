@@ -5,11 +5,10 @@ writes emails, messages and queue rows, and moves the rows: a kill at any point 
 with its mail, never both. While it does, it holds the campaign's row, so that nothing is queued of a campaign once its
 pause is committed, and two processes feed two campaigns.
 
-`MOST_QUEUED` bounds what is due of one campaign: workers always have enough, and what is decided late (who left, what
-is paused) is decided late for nearly all. Mail that was put off by a server does not count: it waits for its own time.
+How many that are at one time says `campaigns/room`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -23,7 +22,7 @@ from accounts.capture_rules import CaptureRules
 from audience import contacts, properties, topics
 from audience.contacts import Contact
 from audience.properties import Definitions
-from campaigns import people, repository, tallies
+from campaigns import people, repository, room, tallies
 from campaigns.contents import Content, contents_of
 from campaigns.model import Campaign
 from campaigns.people import Rules
@@ -44,11 +43,11 @@ from templates.render import RenderError, compile_line
 
 _log = get_logger(__name__)
 
-MOST_QUEUED: Final = 10_000
-"""Mails of one campaign that are due: some seconds of work for all workers."""
 BATCH: Final = 1_000
+APART: Final = 100
+"""One by one, in one transaction: a pause waits for it."""
 MOST_ALIKE: Final = 5
-"""People in a row whose mail cannot be stored: with one more it is the campaign's fault, or ours."""
+"""With more people, none of whose mail can be stored, it is the campaign's fault, or ours."""
 NO_TOPIC: Final = "its topic was deleted"
 
 _TURN: Final = """
@@ -56,16 +55,10 @@ SELECT now(), paced_at FROM campaigns WHERE id = %(campaign)s AND state = 'sendi
    FOR NO KEY UPDATE SKIP LOCKED
 """
 
-# What is claimed has its lease ahead, and what was put off its own time: neither keeps others waiting.
-_ROOM: Final = """
-SELECT count(*) FROM (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)s AND due_at <= now()
-                       LIMIT %(most)s) due
-"""
-
 _TAKE: Final = """
 WITH next AS MATERIALIZED (
   SELECT contact_id, variant, engaged_at FROM campaign_recipients
-   WHERE campaign_id = %(campaign)s AND state = 'waiting' AND due_at <= now()
+   WHERE campaign_id = %(campaign)s AND state = 'waiting' AND due_at <= now() AND destination <> ALL(%(full)s)
    ORDER BY due_at, engaged_at DESC NULLS LAST LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), person AS MATERIALIZED (
   SELECT {columns} FROM contacts c WHERE c.id IN (SELECT contact_id FROM next)
@@ -115,6 +108,17 @@ class Fate(NamedTuple):
     email_id: UUID | None = None
 
 
+Queue = Callable[[Connection, "Press", Sequence[Next]], Awaitable[set[str]]]
+"""Makes the mail of these rows; returns where it goes."""
+
+
+class Way(NamedTuple):
+    """How rows become mail: so many in one transaction, and by which function."""
+
+    most: int
+    queue: Queue
+
+
 @dataclass(frozen=True, slots=True)
 class Press:
     """What the mails of one batch of one campaign are made with."""
@@ -137,56 +141,32 @@ async def feed_one(database: Database, campaign: Campaign, simulated_domain: str
     """A batch of one campaign; returns how many rows were taken. What cannot be stored fails alone. Workers that have
     nothing of it to do are told by `hint`, after the commit."""
     try:
-        return await _feed(database, campaign, simulated_domain, BATCH, hint)
+        return await _feed(database, campaign, simulated_domain, Way(BATCH, _queue), hint)
     except _REFUSED as error:
         _log.warning("feed_apart", campaign=str(campaign.id), error=str(error))
-    return await _feed_apart(database, campaign, simulated_domain)
+    return await _feed(database, campaign, simulated_domain, Way(APART, _queue_apart), hint)
 
 
-async def _feed_apart(database: Database, campaign: Campaign, simulated_domain: str) -> int:
-    """One row after the other; who cannot be stored fails. Raises what is said to some in a row: that is not about
-    them."""
-    alike = 0
-    for fed in range(BATCH):
-        try:
-            if not await _feed(database, campaign, simulated_domain, 1):
-                return fed
-            alike = 0
-        except _REFUSED as error:
-            alike += 1
-            if alike > MOST_ALIKE:
-                raise
-            await _fail_next(database, campaign, f"its mail cannot be stored: {error}")
-    return BATCH
-
-
-async def _fail_next(database: Database, campaign: Campaign, reason: str) -> None:
-    async with database.transaction() as connection:
-        rules = await people.rules_in_turn(connection, campaign, people.Moment.MAKING)
-        taken = await _take(connection, campaign, rules, 1)
-        await _settle(connection, campaign.id, [Fate(row.contact_id, RowState.FAILED, reason) for row in taken])
-
-
-async def _feed(
-    database: Database, campaign: Campaign, simulated_domain: str, most: int, hint: Hint = tell_nobody
-) -> int:
+async def _feed(database: Database, campaign: Campaign, simulated_domain: str, way: Way, hint: Hint) -> int:
     async with database.transaction() as connection:
         rules = await people.rules_in_turn(connection, campaign, people.Moment.MAKING)
         turn = await (await connection.execute(_TURN, {"campaign": campaign.id})).fetchone()
         if turn is None or not _is_open(campaign, turn[0]):
             return 0
-        room = await _room(connection, campaign)
-        most = min(most, room, _paced(campaign, *turn))
+        space = await room.of(connection, campaign.id)
+        most = min(way.most, space.mails, _paced(campaign, *turn))
         if most <= 0:
             return 0
         press = await _press(connection, campaign, simulated_domain, turn[0])
         if press is None:
             return 0
-        taken = await _take(connection, campaign, rules, most)
-        destinations = await _queue(connection, press, taken) if taken else set()
+        taken = await _take(connection, campaign, rules, most, space.full)
+        destinations = await way.queue(connection, press, taken) if taken else set()
         if taken:
             await _pace(connection, campaign, len(taken))
-    if destinations and room == MOST_QUEUED:
+    if len(taken) < most:
+        room.found_nobody(campaign.id, space)
+    if destinations and space.is_idle:
         hint(Lane.MARKETING, destinations)
     return len(taken)
 
@@ -263,12 +243,6 @@ def _is_open(campaign: Campaign, now: datetime) -> bool:
     return campaign.plan.window is None or campaign.plan.window.is_open(now)
 
 
-async def _room(connection: Connection, campaign: Campaign) -> int:
-    names = {"campaign": campaign.id, "most": MOST_QUEUED}
-    row = await (await connection.execute(_ROOM, names)).fetchone()
-    return MOST_QUEUED - (row[0] if row else 0)
-
-
 def _paced(campaign: Campaign, now: datetime, paced_at: datetime | None) -> int:
     """How many may leave now at its pace."""
     pace = campaign.plan.pace(tallies.people(campaign.tallies))
@@ -284,9 +258,10 @@ async def _pace(connection: Connection, campaign: Campaign, fed: int) -> None:
         )
 
 
-async def _take(connection: Connection, campaign: Campaign, rules: Rules, most: int) -> list[Next]:
+async def _take(connection: Connection, campaign: Campaign, rules: Rules, most: int, full: Iterable[str]) -> list[Next]:
+    """Rows whose turn it is, but for those of these destinations."""
     reason, names = people.eligible(rules, people.Moment.MAKING)
-    own = {"campaign": campaign.id, "topic": campaign.topic_id, "most": most}
+    own = {"campaign": campaign.id, "topic": campaign.topic_id, "most": most, "full": list(full)}
     statement = _TAKE.format(columns=people.COLUMNS, ineligible=reason)
     return [Next(*row) for row in await (await connection.execute(statement, names | own)).fetchall()]
 
@@ -299,6 +274,23 @@ async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) ->
         await write_emails(connection, emails)
     await _settle(connection, press.campaign.id, decided)
     return {recipient.destination for email in emails for recipient in email.recipients}
+
+
+async def _queue_apart(connection: Connection, press: Press, taken: Sequence[Next]) -> set[str]:
+    """One after the other: whose mail cannot be stored fails, and nobody else. Raises what was said to all of them when
+    they are more than a few: that is not about them."""
+    destinations: set[str] = set()
+    failed: list[Fate] = []
+    for row in taken:
+        try:
+            async with connection.transaction():
+                destinations |= await _queue(connection, press, [row])
+        except _REFUSED as error:
+            if len(failed) == len(taken) - 1 >= MOST_ALIKE:
+                raise
+            failed.append(Fate(row.contact_id, RowState.FAILED, f"its mail cannot be stored: {error}"))
+    await _settle(connection, press.campaign.id, failed)
+    return destinations
 
 
 async def _settle(connection: Connection, campaign_id: UUID, decided: Sequence[Fate]) -> None:
