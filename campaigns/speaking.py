@@ -1,8 +1,8 @@
 """The words of a campaign as they are sent: for each variant and language, with tags in the links. Pure.
 
-A language says again what is in words: subject, preview text, HTML and text; what it leaves out is as in the main one,
-but for the bodies and the preview text, which come from one language together. `""` is the main language, for everybody
-whose own is not there.
+A language says again what is in words: subject, preview text, HTML and text; what it leaves out, or says as "", is as
+in the main one, but for the bodies and the preview text, which come from one language together. `""` is the main
+language, for everybody whose own is not there.
 """
 
 from collections.abc import Mapping
@@ -32,10 +32,15 @@ def languages_from_json(given: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     if len(given) > MOST_LANGUAGES:
         raise invalid("languages", f"there are at most {MOST_LANGUAGES}")
     for tag, said in given.items():
-        good = isinstance(said, Mapping) and said and set(said) <= set(FIELDS)
-        if not good or not all(isinstance(text, str) for text in said.values()):
+        good = isinstance(said, Mapping) and set(said) <= set(FIELDS)
+        if not good or not all(isinstance(text, str) for text in said.values()) or not any(said.values()):
             raise invalid(f"languages.{tag}"[:80], f"each says {', '.join(FIELDS)}, or some of them")
-    return {language_tag(tag, "languages"): dict(said) for tag, said in given.items()}
+    return {language_tag(tag, "languages"): _without_blanks(said) for tag, said in given.items()}
+
+
+def _without_blanks(said: Mapping[str, str]) -> dict[str, str]:
+    """What is "" is left out; but a text beside HTML: there it wants none, as in the broadcast itself."""
+    return {name: text for name, text in said.items() if text or (name == "text" and said.get("html"))}
 
 
 def spoken(own: Words, languages: Mapping[str, Mapping[str, str]]) -> dict[str, Words]:
@@ -55,6 +60,7 @@ def _with_text(words: Words) -> Words:
 
 
 def _translated(own: Words, said: Mapping[str, str]) -> Words:
+    said = _without_blanks(said)
     whole = {"preview_text": "", "html": None, "text": None} if said.get("html") or said.get("text") else {}
     return replace(own, **{**whole, **said})  # type: ignore[arg-type]  # the names are those of its fields
 

@@ -31,5 +31,5 @@ def written(version: Version) -> Written:
     sender = "" if "{" in version.writing.sender else version.writing.sender
     return Written(
         own.subject, own.html, own.text, version.writing.reply_to, sender, version.template_id,
-        speaking.languages_from_json(said),
+        speaking.languages_from_json({tag: words for tag, words in said.items() if any(words.values())}),
     )  # fmt: skip

@@ -38,6 +38,7 @@ from api.schemas.broadcasts import (
 )
 from api.templating import broadcast_words
 from api.validation import missing
+from audience.contact_fields import language_tag
 from campaigns import experiment, plan, report, repository, speaking, steering, trying, utm
 from campaigns.archive import switched
 from campaigns.checking import checks
@@ -357,7 +358,7 @@ def _languages(body: BroadcastFacts, known: Draft) -> dict[str, dict[str, str]]:
     there are."""
     given, before = body.languages or {}, {} if body.template else known.languages
     said = speaking.languages_from_json({tag: words for tag, words in given.items() if words is not None})
-    gone = speaking.languages_from_json({tag: {"subject": ""} for tag, words in given.items() if words is None})
+    gone = {language_tag(tag, "languages") for tag, words in given.items() if words is None}
     return {tag: dict(words) for tag, words in {**before, **said}.items() if tag not in gone}
 
 
