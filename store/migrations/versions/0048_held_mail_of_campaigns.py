@@ -7,7 +7,7 @@ from alembic import op
 from store.online import index
 
 revision = "0048"
-down_revision = "0046"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 
