@@ -26,6 +26,7 @@ from mta.resolve import Resolver
 from pools import health, throttle_repository
 from pools.model import Pool
 from pools.repository import Pools, read_pools
+from store.clock import transaction_time
 from store.database import Connection, Database
 from warmup import repository as warmups
 from warmup import status
@@ -78,10 +79,9 @@ async def of_running(tools: Tools, campaign: Campaign, within: float = SECONDS) 
         name = parse_mailbox(campaign.words.sender).domain
         domain = await accounts.domain_named(connection, campaign.application_id, name)
         leaving = await sending(connection, tools.secret, campaign, domain.id if domain else None)
-        row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None, "it has a row"
+        now = await transaction_time(connection)
     people = await by_provider(tools.resolver, tools.providers, domains, within)
-    return await asyncio.to_thread(forecast, given(campaign, people, leaving.ips, tools.providers, row[0]))
+    return await asyncio.to_thread(forecast, given(campaign, people, leaving.ips, tools.providers, now))
 
 
 async def open_people(connection: Connection, campaign: Campaign) -> dict[str, int]:
@@ -129,10 +129,8 @@ async def sending(
     pool = pools.choose(Lane.MARKETING, campaign.pool_id, domain_id, campaign.application_id)
     if pool is None:
         return Sending("", ())
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None, "it has a row"
-    ramps = await _ramps(connection, row[0])
-    rests = await _rests(connection, row[0])
+    now = await transaction_time(connection)
+    ramps, rests = await _ramps(connection, now), await _rests(connection, now)
     members = {member.ip.address: member for one in _chain(pools, pool) for member in one.members}
     return Sending(
         pool.name,

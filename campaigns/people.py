@@ -45,6 +45,15 @@ async def question(connection: Connection, campaign: Campaign, more: Sequence[st
     return compiled(audiences.people(campaign.application_id, whom, campaign.started_at, more))
 
 
+def there(rules: Rules) -> str:
+    """An expression: whether the person in `p`, with `created_at`, was there when the campaign began, and on its list.
+    It names what `eligible` names. Shaped as one look at the list for each of a slice: joined, all of it is read."""
+    if rules.list_id is None:
+        return "p.created_at <= %(e_now)s"
+    return """p.created_at <= %(e_now)s AND (SELECT j.added_at <= %(e_now)s FROM segment_members j
+      WHERE j.segment_id = %(e_list)s AND j.contact_id = p.id) IS NOT FALSE"""
+
+
 def eligible(rules: Rules, moment: Moment, engaged_at: str = "") -> Part:
     """An expression: why the person in `p`, a row of `COLUMNS`, may not get the mail; NULL when they may. `engaged_at`
     as in `eligibility.ineligible`."""

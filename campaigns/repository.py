@@ -17,12 +17,15 @@ from campaigns.following import Follow, Whom
 from campaigns.model import Campaign, Draft, Words, texts
 from campaigns.states import Act, CampaignState, sources, target
 from core.ids import uuid7
+from core.logs import get_logger
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, not_found
 from messages import halted
 from store import arrays
 from store.database import Connection
 from store.paging import newest_first
+
+_log = get_logger(__name__)
 
 _COLUMNS: Final = (
     "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
@@ -135,15 +138,24 @@ async def named(connection: Connection, applications: Sequence[UUID], text: str,
 
 
 async def in_states(connection: Connection, states: Iterable[CampaignState]) -> list[Campaign]:
-    """All in one of these states, oldest first."""
+    """All in one of these states that can be read, oldest first."""
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM campaigns WHERE state = ANY(%s) AND state NOT IN ('draft', 'finished')"
         " AND deleted_at IS NULL ORDER BY id",
         [[state.value for state in states]],
     )
-    found = [_campaign(row) for row in await cursor.fetchall()]
+    found = [one for row in await cursor.fetchall() if (one := _readable(row)) is not None]
     counted = await tallies.of(connection, [one.id for one in found]) if found else {}
     return [replace(one, tallies=counted.get(one.id, {})) for one in found]
+
+
+def _readable(row: Sequence[Any]) -> Campaign | None:
+    """None for one whose plan, such as its time zone, this version does not know: it waits, and no other with it."""
+    try:
+        return _campaign(row)
+    except (Refused, ValueError) as error:
+        _log.error("campaign_unreadable", campaign=str(row[0]), error=str(error))
+        return None
 
 
 async def move(

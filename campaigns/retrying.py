@@ -6,6 +6,7 @@ is known at once from the tallies. Whoever gets the same by a campaign to those 
 person gets one mail.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -66,12 +67,15 @@ async def ask(connection: Connection, campaign_id: UUID) -> None:
     await connection.execute("UPDATE campaigns SET retried_at = now() WHERE id = %s", [campaign_id])
 
 
-async def go_on(database: Database, campaign: Campaign) -> None:
-    """Turn all of them to waiting. Ends early when the campaign is sending no more, and is done again later."""
+async def go_on(database: Database, campaign: Campaign, seconds: float) -> None:
+    """Turn them to waiting, for so long, and a slice at least. What is left is done by the next call."""
+    until = time.monotonic() + seconds
     after: UUID | None = _BEFORE_ALL
     while after is not None:
         async with database.transaction() as connection:
             after = await _slice(connection, campaign, after)
+        if time.monotonic() >= until:
+            return
 
 
 async def _slice(connection: Connection, campaign: Campaign, after: UUID) -> UUID | None:

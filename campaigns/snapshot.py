@@ -4,18 +4,25 @@ In slices by the person's id, each a statement and a transaction of its own, so 
 million rows are still being made, and a kill costs one slice: `fixed_to` says how far it is. Who has a row already, as
 somebody's whose address changed meanwhile (`readdressing`), gets no other. Whoever may not get the mail has a row that
 says so. Nobody is added once `fixed_at` is set.
+
+Slices take time, and people go on joining. Who is in are those who were there when it began, wherever the slices are:
+whose contact, and whose place on the list, a transaction made that had begun by then. The first slice waits for the
+end of such transactions, so that it sees what they made.
 """
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from audience import eligibility
 from campaigns import experiment, people, repository, tallies
 from campaigns.model import Campaign
+from campaigns.plan import Plan, due_everywhere, due_locally
 from core.refusal import Refused
+from store import arrays
 from store.database import Connection, Database
 
 FIRST_SLICE: Final = 1_000
@@ -25,12 +32,17 @@ SLICE: Final = 50_000
 WINNER_LATER: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """When those are due who wait for the winner: until there is one, never."""
 _BEFORE_ALL: Final = UUID(int=0)
+_PATIENCE: Final = timedelta(seconds=5)
+"""Nobody waits longer for somebody else's transaction: a backup takes hours."""
+_LOOKS: Final = 10
+_LOOK_SECONDS: Final = 0.02
+"""Most transactions end within a few of these looks; for others the next turn asks again."""
 
 # Who may not get it is asked here for the report, and again before the mail is made (`feed`). What is asked of a person
 # more than once is materialized.
 _FIX: Final = """
 WITH slice AS MATERIALIZED (
-  SELECT p.id FROM ({people}) p WHERE p.id > %(after)s ORDER BY p.id LIMIT %(most)s
+  SELECT p.id FROM ({people}) p WHERE p.id > %(after)s AND {there} ORDER BY p.id LIMIT %(most)s
 ), person AS MATERIALIZED (
   SELECT {columns}, {engaged} AS engaged_at FROM slice JOIN contacts c ON c.id = slice.id
 ), judged AS MATERIALIZED (
@@ -56,8 +68,8 @@ SELECT (SELECT count(*) FROM slice), (SELECT id FROM slice ORDER BY id DESC LIMI
 """
 
 _NOW: Final = "%(started)s::timestamptz"
-_LOCALLY: Final = "(%(local)s::timestamp AT TIME ZONE coalesce(z.name, %(zone)s))"
-_ZONES: Final = "LEFT JOIN (SELECT name FROM pg_timezone_names) z ON z.name = j.time_zone"
+_LOCALLY: Final = "coalesce(z.due, %(elsewhere)s::timestamptz)"
+_ZONES: Final = "LEFT JOIN unnest(%(zones)s::text[], %(dues)s::timestamptz[]) AS z(name, due) ON z.name = j.time_zone"
 
 # Rows that a crash takes with them are made again. Where PostgreSQL compiles what is costly, this statement would be
 # compiled for each slice.
@@ -84,23 +96,41 @@ class Slice:
     """There may be."""
 
 
-async def fix(database: Database, campaign: Campaign) -> int:
-    """Make the rows that are still missing; returns how many that were. Only one process at a time."""
-    total = 0
+# Times of rows are those at which their transactions began.
+_OTHERS: Final = """
+SELECT EXISTS (SELECT FROM pg_stat_activity
+                WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+                  AND xact_start <= %(started)s) AND now() < %(started)s + %(patience)s
+"""
+
+
+async def fix(database: Database, campaign: Campaign) -> Campaign | None:
+    """Make the next of the rows that are missing; returns the campaign when there may be more. Only one process at a
+    time."""
     campaign = await _heard(database, campaign)
-    while campaign.fixed_at is None:
-        async with database.transaction() as connection:
-            if not await _is_ours(connection, campaign.id):
-                break
-            try:
-                done = await fix_slice(connection, campaign)
-            except Refused as error:
-                await repository.stop(connection, campaign, f"nobody can be asked: {error}")
-                break
-        total += done.made.total()
-        if not done.more:
-            break
-    return total
+    if not await _all_is_seen(database, campaign):
+        return None
+    async with database.transaction() as connection:
+        if not await _is_ours(connection, campaign.id):
+            return None
+        try:
+            done = await fix_slice(connection, campaign)
+        except Refused as error:
+            await repository.stop(connection, campaign, f"nobody can be asked: {error}")
+            return None
+    return campaign if done.more else None
+
+
+async def _all_is_seen(database: Database, campaign: Campaign) -> bool:
+    """Whether nothing is under way any more that began before the campaign."""
+    names = {"started": campaign.started_at, "patience": _PATIENCE}
+    for _ in range(_LOOKS):
+        async with database.connection() as connection:  # within one transaction the answer would stay the same
+            row = await (await connection.execute(_OTHERS, names)).fetchone()
+        if row is None or not row[0]:
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    return False
 
 
 async def fix_slice(connection: Connection, campaign: Campaign) -> Slice:
@@ -149,18 +179,18 @@ async def _slice(connection: Connection, campaign: Campaign) -> Slice:
     if campaign.follow is not None:
         await repository.alone_with(connection, campaign.follow.campaign_id)
     holds = await people.rules_in_turn(connection, campaign, people.Moment.FIXING)
-    asked, names = await people.question(connection, campaign)
+    asked, names = await people.question(connection, campaign, ("created_at",))
     reason, rules = people.eligible(holds, people.Moment.FIXING, "p.engaged_at")
     statement = _FIX.format(
-        people=asked, columns=people.COLUMNS, ineligible=reason, engaged=eligibility.engaged_of("c"),
-        **_variant(campaign), **_due(campaign),
+        people=asked, there=people.there(holds), columns=people.COLUMNS, ineligible=reason,
+        engaged=eligibility.engaged_of("c"), **_variant(campaign), **_due(campaign),
     )  # fmt: skip
     outcomes = eligibility.OUTCOMES
     own: dict[str, Any] = {
         "after": after or _BEFORE_ALL, "most": most, "topic": campaign.topic_id,
-        "started": campaign.started_at, "campaign": campaign.id, "local": campaign.plan.local,
-        "zone": campaign.plan.zone, "reasons": list(outcomes), "outcomes": list(outcomes.values()),
-        "rest": experiment.REST, "held_out": experiment.HELD_OUT, "later": WINNER_LATER, **campaign.experiment.names(),
+        "started": campaign.started_at, "campaign": campaign.id, "reasons": list(outcomes),
+        "outcomes": list(outcomes.values()), "rest": experiment.REST, "held_out": experiment.HELD_OUT,
+        "later": WINNER_LATER, **campaign.experiment.names(), **_local_times(campaign.plan),
     }  # fmt: skip
     row = await (await connection.execute(statement, names | rules | own)).fetchone()
     assert row is not None, "figures are one row"
@@ -178,3 +208,14 @@ def _due(campaign: Campaign) -> dict[str, str]:
     if campaign.plan.local is None:
         return {"due": _NOW, "zones": ""}
     return {"due": _LOCALLY, "zones": _ZONES}
+
+
+def _local_times(plan: Plan) -> dict[str, Any]:
+    """When it is that late, by zone. Asked of our own zones: PostgreSQL takes the second of two equal hours."""
+    if plan.local is None:
+        return {}
+    everywhere = due_everywhere(plan.local)
+    return {
+        "zones": list(everywhere), "dues": arrays.moments(list(everywhere.values())),
+        "elsewhere": due_locally(plan.local, plan.zone),
+    }  # fmt: skip

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from audience import properties, segments, topics
 from campaigns import contents, feed, repository, retrying, showing, sources, speaking, tallies, windows
 from campaigns.archive import Archive
+from campaigns.experiment import Winner
 from campaigns.following import Follow, Whom, repeated
 from campaigns.model import MAX_NAME, Campaign, Draft, Words
 from campaigns.states import OPEN, Act, CampaignState
@@ -102,7 +103,6 @@ async def schedule(connection: Connection, known: Campaign, at: datetime | None,
     begins = known.plan.begins(at)
     if begins is not None and begins < now:
         raise invalid("scheduled_at", "it lies in the past" + (" where the day begins first" if at is None else ""))
-    await _zone(connection, known)
     await _fix_words(connection, known)
     return await repository.move(connection, known, Act.SCHEDULE, schedule=(at,))
 
@@ -179,7 +179,7 @@ async def again(connection: Connection, known: Campaign, whom: Whom, name: str |
     else: whoever that is when it begins."""
     if known.started_at is None:
         raise conflict(f"this broadcast is {known.state}: nobody has missed it yet", "Send it first.")
-    if whom is Whom.UNOPENED and not await _saw_opens(connection, known):
+    if whom is Whom.UNOPENED and not await _is_tracked(connection, known, "open_tracking"):
         raise conflict(
             "its opens were not tracked: nobody knows who did not open it",
             "Only a broadcast with `open_tracking`, its own or of the sender's domain, can say.",
@@ -195,12 +195,14 @@ async def again(connection: Connection, known: Campaign, whom: Whom, name: str |
     return made
 
 
-async def _saw_opens(connection: Connection, known: Campaign) -> bool:
-    if known.open_tracking is not None:
-        return known.open_tracking
-    name = _mailbox("from", known.words.sender)
+async def _is_tracked(connection: Connection, known: Campaign, switch: str) -> bool:
+    """Whether its `open_tracking` or `click_tracking` is on: its own, else that of the sender's domain."""
+    own: bool | None = getattr(known, switch)
+    if own is not None:
+        return own
     cursor = await connection.execute(
-        "SELECT open_tracking FROM domains WHERE application_id = %s AND name = %s", [known.application_id, name]
+        f"SELECT {switch} FROM domains WHERE application_id = %s AND name = %s",
+        [known.application_id, _mailbox("from", known.words.sender)],
     )
     row = await cursor.fetchone()
     return bool(row and row[0])
@@ -289,15 +291,6 @@ async def _fix_words(connection: Connection, known: Campaign) -> None:
     await contents.write(connection, known.id, await asyncio.to_thread(speaking.sent, known))
 
 
-async def _zone(connection: Connection, known: Campaign) -> None:
-    """The database computes when it is that late there, and may know fewer zones than we do."""
-    if known.plan.local is not None:
-        names = [known.plan.zone]
-        cursor = await connection.execute("SELECT FROM pg_timezone_names WHERE name = %s LIMIT 1", names)
-        if await cursor.fetchone() is None:
-            raise invalid("plan.zone", "the database does not know this time zone", "Choose one of the same hours.")
-
-
 async def obstacles(connection: Connection, known: Campaign) -> list[Refused]:
     """All that forbids a start, the first of which it is refused with."""
     nobody = known.segment_id is None and known.follow is None
@@ -306,9 +299,24 @@ async def obstacles(connection: Connection, known: Campaign) -> list[Refused]:
     try:
         await _check(connection, known.application_id, draft_of(known), capture=known.capture)
         await _check_page(connection, known)
+        await _refuse_blind_winner(connection, known)
     except Refused as error:
         found.append(error)
     return found
+
+
+async def _refuse_blind_winner(connection: Connection, known: Campaign) -> None:
+    """The first variant would win, whatever people do."""
+    decides = known.experiment.winner
+    switch = {Winner.OPENS: "open_tracking", Winner.CLICKS: "click_tracking"}.get(decides)
+    if known.experiment.waits and switch and not await _is_tracked(connection, known, switch):
+        raise Refused(
+            "invalid",
+            f"its {decides} are not tracked: nobody would know which variant won",
+            "experiment.winner",
+            f"Switch `{switch}` on, for it or for the sender's domain; or choose yourself: `winner` is `hand` then.",
+            f"{decides}_not_tracked",
+        )
 
 
 async def _check_page(connection: Connection, known: Campaign) -> None:

@@ -8,7 +8,6 @@ it is a test. To seed accounts it goes as a probe, and `postlane seeds` says whe
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -29,6 +28,7 @@ from messages.accept import write_emails
 from messages.capture import marked
 from messages.model import NewEmail, receivers
 from messages.personal import EACH, LINE, fault_of, variables
+from store.clock import transaction_time
 from store.database import Connection
 from templates.render import RenderError, compile_line, compile_text
 
@@ -146,7 +146,7 @@ async def _write(
 ) -> list[NewEmail]:
     await asyncio.to_thread(speaking.check_whole, campaign)
     domain, domain_id = await _domain(connection, campaign)
-    now = await _now(connection)
+    now = await transaction_time(connection)
     rules = CaptureRules.of(await capture_rules.patterns(connection, campaign.application_id))
     mails = []
     for box in boxes:
@@ -188,7 +188,7 @@ async def _somebody(connection: Connection, campaign: Campaign) -> list[UUID]:
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL statement_timeout = '{_PATIENCE}'")
-            now = await _now(connection)
+            now = await transaction_time(connection)
             asked, names = await people.question(connection, replace(campaign, started_at=campaign.started_at or now))
             cursor = await connection.execute(_SOMEBODY.format(people=asked), names | {"tried": _TRIED})
             return [row[0] for row in await cursor.fetchall()]
@@ -238,12 +238,6 @@ def _nobody(campaign: Campaign, address: str) -> Contact:
         UUID(int=0), campaign.application_id, address, address, None, None, None, None, {},
         contacts.Status.CONFIRMED, at, at, at,
     )  # fmt: skip
-
-
-async def _now(connection: Connection) -> datetime:
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None, "it has a row"
-    return row[0]  # type: ignore[no-any-return]  # psycopg's rows are untyped
 
 
 async def _domain(connection: Connection, campaign: Campaign) -> tuple[str, UUID]:

@@ -14,6 +14,7 @@ from campaigns.model import Campaign
 from campaigns.plan import Window
 from campaigns.states import CampaignState
 from messages import halted
+from store.clock import transaction_time
 from store.database import Connection, Database
 
 AHEAD: Final = timedelta(minutes=1)
@@ -35,7 +36,7 @@ async def keep(database: Database) -> None:
     async with database.connection() as connection:
         sending = await repository.in_states(connection, [CampaignState.SENDING])
         known = await halted.outside_of_window(connection)
-        now = await _now(connection) if known or any(one.plan.window for one in sending) else None
+        now = await transaction_time(connection) if known or any(one.plan.window for one in sending) else None
     if now is None:
         return
     for campaign in sending:
@@ -49,7 +50,7 @@ async def keep(database: Database) -> None:
 
 async def shut(connection: Connection, campaign: Campaign) -> None:
     """As its window wants it now. The caller holds the campaign, which is sending."""
-    at = shut_from(campaign.plan.window, await _now(connection))
+    at = shut_from(campaign.plan.window, await transaction_time(connection))
     if at is not None:
         await halted.halt_from(connection, campaign.id, at)
     elif await halted.open_window(connection, campaign.id):
@@ -58,11 +59,5 @@ async def shut(connection: Connection, campaign: Campaign) -> None:
 
 async def _forget(connection: Connection, ended: set[UUID]) -> None:
     for campaign_id in ended:
-        await halted.open_window(connection, campaign_id)
-
-
-async def _now(connection: Connection) -> datetime:
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None, "it has a row"
-    now: datetime = row[0]
-    return now
+        if not await repository.hold(connection, campaign_id, CampaignState.SENDING):  # else it could not be read
+            await halted.open_window(connection, campaign_id)

@@ -11,9 +11,10 @@ two processes at once, and after any kill.
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from alarms import rule_settings
@@ -28,9 +29,14 @@ from core.logs import get_logger
 from messages import halted
 from messages.states import TERMINAL
 from store import arrays
+from store.clock import transaction_time
 from store.database import Connection, Database
 
 _log = get_logger(__name__)
+
+T = TypeVar("T")
+Step = Callable[[Database, Campaign], Awaitable[Campaign | None]]
+"""A part of what is to be done for a campaign; gives it back when there is more."""
 
 TURN_SECONDS: Final = 1.0
 SLICE: Final = 5_000
@@ -58,6 +64,7 @@ UPDATE campaign_recipients r SET state = u.state, ended_at = u.at, reason = null
   FROM unnest(%(contacts)s::uuid[], %(before)s::text[], %(states)s::text[], %(times)s::timestamptz[],
               %(reasons)s::text[]) AS u(contact_id, before, state, at, reason)
  WHERE r.campaign_id = %(campaign)s AND r.contact_id = u.contact_id AND r.state = u.before
+RETURNING u.before, r.state
 """
 
 _CANCEL_WAITING: Final = """
@@ -114,36 +121,29 @@ class Lost(NamedTuple):
 
 
 async def begin(database: Database) -> None:
-    """Begin what is due, and make the rows of what has begun."""
-    async with database.connection() as connection:
-        found = await repository.in_states(connection, [CampaignState.SCHEDULED, CampaignState.SENDING])
-    for campaign in found:
-        async with _alone(database, campaign):
-            if campaign.state is CampaignState.SCHEDULED:
-                await _begin_if_due(database, campaign)
-            elif campaign.fixed_at is None:
-                await snapshot.fix(database, campaign)
-            elif campaign.retried_at is not None:
-                await retrying.go_on(database, campaign)
+    """Begin what is due, and make the rows of what has begun; whoever has the fewest first."""
+    found = await _found(database, CampaignState.SCHEDULED, CampaignState.SENDING)
+    await _each(database, sorted(found, key=lambda one: tallies.people(one.tallies)), _go_on)
+
+
+async def _go_on(database: Database, campaign: Campaign) -> Campaign | None:
+    if campaign.state is CampaignState.SCHEDULED:
+        await _begin_if_due(database, campaign)
+    elif campaign.fixed_at is None:
+        return await snapshot.fix(database, campaign)
+    elif campaign.retried_at is not None:
+        await retrying.go_on(database, campaign, TURN_SECONDS)
+    return None
 
 
 async def feed_all(database: Database, simulated_domain: str, hint: feed.Hint = feed.tell_nobody) -> None:
     """Put mail into the queue; `hint` as in `feed.feed_one`."""
-    async with database.connection() as connection:
-        sending = await repository.in_states(connection, [CampaignState.SENDING])
-    if sending:
-        await _feed(database, sending, simulated_domain, hint)
 
+    async def batch(database: Database, campaign: Campaign) -> Campaign | None:
+        fed = await feed.feed_one(database, campaign, simulated_domain, hint)
+        return campaign if fed == feed.BATCH else None
 
-async def _feed(database: Database, hungry: Sequence[Campaign], simulated_domain: str, hint: feed.Hint) -> None:
-    """A batch of each in turn, for so long: then other duties have their turn."""
-    until = time.monotonic() + TURN_SECONDS
-    while hungry and time.monotonic() < until:
-        fed: dict[UUID, int] = {}
-        for campaign in hungry:
-            async with _alone(database, campaign):
-                fed[campaign.id] = await feed.feed_one(database, campaign, simulated_domain, hint)
-        hungry = [campaign for campaign in hungry if fed.get(campaign.id) == feed.BATCH]
+    await _each(database, await _found(database, CampaignState.SENDING), batch)
 
 
 async def release(database: Database) -> None:
@@ -171,15 +171,38 @@ async def settle_all(database: Database) -> None:
 
 async def finish(database: Database) -> None:
     """Finish what has no open row, and end what is left of cancelled ones."""
-    async with database.connection() as connection:
-        sending = await repository.in_states(connection, [CampaignState.SENDING])
-        cancelled = await _ending(connection)
-    for campaign in sending:
+    for campaign in await _found(database, CampaignState.SENDING):
         if campaign.fixed_at is not None:
             async with _alone(database, campaign):
                 await _finish(database, campaign)
-    for campaign_id in cancelled:
-        await _end(database, campaign_id)
+    async with database.connection() as connection:
+        cancelled = await _ending(connection)
+    await _in_turn(cancelled, partial(_end, database))
+
+
+async def _found(database: Database, *states: CampaignState) -> list[Campaign]:
+    async with database.connection() as connection:
+        return await repository.in_states(connection, states)
+
+
+async def _in_turn(found: Sequence[T], step: Callable[[T], Awaitable[T | None]]) -> None:
+    """A step for each, and again for those that have another, for so long: a large one does not hold up a small one,
+    and who comes meanwhile waits for one turn at most."""
+    until = time.monotonic() + TURN_SECONDS
+    while found:
+        left = [await step(one) for one in found]
+        found = [one for one in left if one is not None] if time.monotonic() < until else []
+
+
+async def _each(database: Database, found: Sequence[Campaign], step: Step) -> None:
+    """The same for campaigns, of which none suffers from another."""
+
+    async def alone(campaign: Campaign) -> Campaign | None:
+        async with _alone(database, campaign):
+            return await step(database, campaign)
+        return None  # it is stopped
+
+    await _in_turn(found, alone)
 
 
 @contextlib.asynccontextmanager
@@ -197,38 +220,39 @@ async def _alone(database: Database, campaign: Campaign) -> AsyncIterator[None]:
 
 async def decide(database: Database) -> None:
     """Let variants win whose time has come, and give them to those who wait for it."""
-    async with database.connection() as connection:
-        found = await repository.in_states(connection, [CampaignState.SENDING])
-    for campaign in found:
-        if campaign.experiment.variants and campaign.experiment.test_share < 1 and campaign.fixed_at is not None:
-            async with _alone(database, campaign):
-                await _decide(database, campaign)
+    tested = [
+        one for one in await _found(database, CampaignState.SENDING)
+        if one.experiment.variants and one.experiment.test_share < 1 and one.fixed_at is not None
+    ]  # fmt: skip
+    await _each(database, tested, _decide)
 
 
-async def _decide(database: Database, campaign: Campaign) -> None:
+async def _decide(database: Database, campaign: Campaign) -> Campaign | None:
+    if campaign.experiment.chosen is not None:
+        return await _give(database, campaign)
+    if campaign.experiment.winner is not Winner.HAND:
+        await _choose(database, campaign)
+    return None
+
+
+async def _choose(database: Database, campaign: Campaign) -> None:
     tested = campaign.experiment
-    if tested.chosen is None:
-        if tested.winner is Winner.HAND:
-            return
-        names = {"campaign": campaign.id, "hours": timedelta(hours=tested.after_hours)}
-        async with database.transaction() as connection:
-            figures = await (await connection.execute(_TESTED, names)).fetchall()
-            if all(over for *_, over in figures):  # also when nobody is in the test: the others get the first then
-                await repository.choose(
-                    connection, campaign.id, best([tuple(row[:4]) for row in figures], tested.winner)
-                )
-        return
-    done = SLICE
-    while done == SLICE:
-        async with database.transaction() as connection:
-            names = {
-                "campaign": campaign.id,
-                "variant": tested.chosen,
-                "rest": REST,
-                "later": snapshot.WINNER_LATER,
-                "most": SLICE,
-            }
-            done = (await connection.execute(_GIVE, names)).rowcount
+    names = {"campaign": campaign.id, "hours": timedelta(hours=tested.after_hours)}
+    async with database.transaction() as connection:
+        figures = await (await connection.execute(_TESTED, names)).fetchall()
+        if all(over for *_, over in figures):  # also when nobody is in the test: the others get the first then
+            await repository.choose(connection, campaign.id, best([tuple(row[:4]) for row in figures], tested.winner))
+
+
+async def _give(database: Database, campaign: Campaign) -> Campaign | None:
+    """The winner, to some of those who wait for it; the campaign when there may be more of them."""
+    names = {
+        "campaign": campaign.id, "variant": campaign.experiment.chosen, "rest": REST, "most": SLICE,
+        "later": snapshot.WINNER_LATER,
+    }  # fmt: skip
+    async with database.transaction() as connection:
+        done = (await connection.execute(_GIVE, names)).rowcount
+    return campaign if done == SLICE else None
 
 
 async def _begin_if_due(database: Database, seen: Campaign) -> None:
@@ -237,9 +261,7 @@ async def _begin_if_due(database: Database, seen: Campaign) -> None:
         if not await repository.hold(connection, seen.id, CampaignState.SCHEDULED):
             return
         campaign = await repository.get(connection, None, seen.id)
-        row = await (await connection.execute("SELECT now()")).fetchone()
-        assert row is not None
-        now, begins = row[0], campaign.plan.begins(campaign.scheduled_at)
+        now, begins = await transaction_time(connection), campaign.plan.begins(campaign.scheduled_at)
         if begins is not None and now < begins:
             return
         if campaign.plan.is_late(campaign.scheduled_at, now):
@@ -280,8 +302,7 @@ async def _end_lost(connection: Connection, campaign_id: UUID, lost: Sequence[Lo
         "times": arrays.moments([one.at for one in lost]),
         "reasons": [reason for _, reason in outcomes],
     }
-    await connection.execute(_END_LOST, names)
-    moved = [(one.state, state.value) for one, (state, _) in zip(lost, outcomes, strict=True)]
+    moved = await (await connection.execute(_END_LOST, names)).fetchall()  # news may have come between
     await tallies.add(connection, tallies.moves(campaign_id, moved))
 
 
@@ -296,23 +317,28 @@ async def _ending(connection: Connection) -> list[UUID]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def _end(database: Database, campaign_id: UUID) -> None:
-    """Rows without mail, mail that nobody holds; what a worker holds ends with it, and is looked for again."""
-    names = {"campaign": campaign_id, "most": SLICE}
-    done = SLICE
-    while done == SLICE:
-        async with database.transaction() as connection:
-            done = (await connection.execute(_CANCEL_WAITING, names)).rowcount
-            moved = [(RowState.WAITING.value, RowState.CANCELLED.value)] * done
-            await tallies.add(connection, tallies.moves(campaign_id, moved))
-    done = SLICE
-    while done == SLICE:
-        async with database.transaction() as connection:
-            done = await halted.end_queued(connection, campaign_id, SLICE)
+async def _end(database: Database, campaign_id: UUID) -> UUID | None:
+    """Some rows without mail, else some mail that nobody holds; returns the campaign when there may be more. What a
+    worker holds ends with it, and is looked for again."""
+    if await _cancel_waiting(database, campaign_id) == SLICE:
+        return campaign_id
     async with database.transaction() as connection:
-        row = await (await connection.execute(_OPEN, names)).fetchone()
+        if await halted.end_queued(connection, campaign_id, SLICE) == SLICE:
+            return campaign_id
+    async with database.transaction() as connection:
+        row = await (await connection.execute(_OPEN, {"campaign": campaign_id})).fetchone()
         if row is not None and not row[0]:
             await halted.forget(connection, campaign_id)
+    return None
+
+
+async def _cancel_waiting(database: Database, campaign_id: UUID) -> int:
+    async with database.transaction() as connection:
+        names = {"campaign": campaign_id, "most": SLICE}
+        done = (await connection.execute(_CANCEL_WAITING, names)).rowcount
+        moved = [(RowState.WAITING.value, RowState.CANCELLED.value)] * done
+        await tallies.add(connection, tallies.moves(campaign_id, moved))
+    return done
 
 
 async def _judge(database: Database, campaign_id: UUID) -> None:

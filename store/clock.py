@@ -11,13 +11,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from core.tasks import end
-from store.database import Database, DatabaseUnavailableError
+from store.database import Connection, Database, DatabaseUnavailableError
 
 _AGAIN_SECONDS: Final = 30.0
 """A stopwatch drifts by microseconds in this time; this is for a server that was replaced by another."""
 _AWAY_SECONDS: Final = 1.0
 _START_SECONDS: Final = 2.0
 """How long a start waits for the first answer. It goes on without: the database need not be there yet."""
+
+
+async def transaction_time(connection: Connection) -> datetime:
+    """When the transaction began, as `now()` says in its statements."""
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    assert row is not None, "it has a row"
+    found: datetime = row[0]
+    return found
 
 
 class DatabaseClock:

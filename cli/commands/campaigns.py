@@ -31,6 +31,7 @@ from cli.output import CliError, Column, JsonOption, emit, print_json, print_tab
 from cli.sessions import with_database
 from core.paging import Window
 from messages.schedule_text import ScheduleError, parse_schedule
+from store.clock import transaction_time
 from store.database import Connection, Database
 from web.faces.broadcast_checks import checks_face
 from web.faces.broadcasts import broadcast_face, recipient_face, report_face
@@ -187,7 +188,7 @@ def schedule(
             known = await repository.get(connection, None, await named(connection, campaign, application))
             draft = replace(steering.draft_of(known), plan=plan.from_json(given))
             planned = await steering.update(connection, known, draft)
-            now = await _now(connection)
+            now = await transaction_time(connection)
             moment = _moment(at, now)
             if moment is None and planned.plan.local is None:
                 return await steering.start(connection, planned)
@@ -412,12 +413,6 @@ async def _topic(connection: Connection, application_id: UUID, text: str) -> UUI
         return None
     found = (await topics.page(connection, application_id, Window(MOST))).entries
     return the_one(text, "topic", [Candidate(one.id, one.name) for one in found], "postlane topics list")
-
-
-async def _now(connection: Connection) -> datetime:
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None, "it has a row"
-    return row[0]  # type: ignore[no-any-return]  # psycopg's rows are untyped
 
 
 def _moment(text: str, now: datetime) -> datetime | None:

@@ -27,7 +27,7 @@ async def world(database: Database, database_url: str, redis_url: str, tmp_path:
 
 async def test_everybody_gets_the_variant_of_their_place_and_the_others_the_winner(world: World) -> None:
     tested = Experiment(({"subject": "Two"},), 0.5, 0.2, Winner.CLICKS, 1.0)
-    campaign = await world.started(experiment=tested)
+    campaign = await world.started(experiment=tested, click_tracking=True)
     found = await rows(world.database, "SELECT contact_id, variant, state FROM campaign_recipients")
     assert len(found) == PEOPLE
     assert {contact: variant for contact, variant, _ in found} == {
@@ -58,7 +58,9 @@ async def test_an_empty_test_gives_the_others_the_first_variant(world: World) ->
         world.database,
         "UPDATE contacts SET status = 'unconfirmed' WHERE address <> 'u0@one.example' AND address <> 'u1@one.example'",
     )
-    campaign = await world.started(experiment=Experiment(({"subject": "Two"},), 0.5, after_hours=1.0))
+    campaign = await world.started(
+        experiment=Experiment(({"subject": "Two"},), 0.5, after_hours=1.0), click_tracking=True
+    )
     await execute(
         world.database,
         "UPDATE campaign_recipients SET variant = -1, due_at = %s WHERE state = 'waiting'",
@@ -73,7 +75,9 @@ async def test_an_empty_test_gives_the_others_the_first_variant(world: World) ->
 
 
 async def test_no_variant_wins_before_the_whole_test_was_out_for_its_time(world: World) -> None:
-    campaign = await world.started(experiment=Experiment(({"subject": "Two"},), 0.5, after_hours=1.0))
+    campaign = await world.started(
+        experiment=Experiment(({"subject": "Two"},), 0.5, after_hours=1.0), click_tracking=True
+    )
     await execute(world.database, "UPDATE campaigns SET started_at = started_at - interval '1 day'")
     await work.decide(world.database)
     assert (await world.campaign(campaign)).experiment.chosen is None, "nothing was made"
@@ -86,6 +90,25 @@ async def test_no_variant_wins_before_the_whole_test_was_out_for_its_time(world:
     await execute(world.database, "UPDATE campaign_recipients SET clicked_at = now() WHERE variant = 1")
     await work.decide(world.database)
     assert (await world.campaign(campaign)).experiment.chosen == 1
+
+
+@pytest.mark.parametrize(
+    ("winner", "switch"), [(Winner.OPENS, "open_tracking"), (Winner.CLICKS, "click_tracking")], ids=str
+)
+async def test_what_decides_is_tracked_or_it_does_not_begin(world: World, winner: Winner, switch: str) -> None:
+    tested = Experiment(({"subject": "Two"},), 0.5, winner=winner)
+    blind = await world.draft(experiment=tested)
+    with pytest.raises(Refused, match=f"its {winner} are not tracked") as refused:
+        await world.do("start", blind)
+    assert (refused.value.field, refused.value.code) == ("experiment.winner", f"{winner}_not_tracked")
+    assert f"`{switch}`" in refused.value.hint and "`hand`" in refused.value.hint
+
+    await execute(world.database, f"UPDATE domains SET {switch} = true")
+    await world.do("start", blind)
+    with pytest.raises(Refused, match="are not tracked"):
+        await world.do("start", await world.draft(experiment=tested, **{switch: False}))
+    everybody = Experiment(({"subject": "Two"},), winner=winner)
+    await world.do("start", await world.draft(experiment=everybody, **{switch: False}))
 
 
 async def test_a_winner_by_hand_wins_once(world: World) -> None:

@@ -454,6 +454,19 @@ async def test_a_bug_in_one_campaign_stops_that_one(world: World, monkeypatch: p
     assert await world.state(other) == "finished"
 
 
+async def test_a_campaign_that_cannot_be_read_holds_up_no_other(world: World) -> None:
+    await world.person("ann@one.example")
+    odd, other = await world.started(), await world.started()
+    await execute(
+        world.database,
+        "UPDATE campaigns SET plan = %s WHERE id = %s",
+        [Jsonb({"window": {"zone": "Mars/Olympus"}}), odd.id],
+    )
+    await world.send()
+    await work.release(world.database)
+    assert await world.state(other) == "finished"
+
+
 async def test_a_test_is_mail_as_its_person_would_get_it_and_counts_for_nothing(world: World) -> None:
     await world.person("ann@one.example", first_name="Ann")
     draft = await world.draft()
