@@ -1,6 +1,7 @@
 """What a campaign says: what it begins with (blocks, a template, code), then the editor; and how many would get it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -81,8 +82,11 @@ async def begun(connection: Connection, known: Campaign, chosen: str, code: str)
     """What a campaign is written from now: blocks, a template, or code; it says the same at once. Raises Refused."""
     if known.state.value != "draft":
         raise conflict(f"only a draft can be changed, and this campaign is {known.state}", "Duplicate it.")
-    made = await sources.begin(connection, known, await _writing(connection, known, chosen, code))
+    writing, template_id = await _writing(connection, known, chosen, code)
+    made = await sources.begin(connection, known, writing)
     await steering.follow(connection, made)
+    now = await repository.get(connection, known.application_id, known.id)
+    await steering.update(connection, now, replace(steering.draft_of(now), template_id=template_id))
     return made
 
 
@@ -97,16 +101,18 @@ async def published(connection: Connection, application_id: UUID) -> Sequence[tu
     return [(str(one.id), one.name) for one in found.entries if one.published_id]
 
 
-async def _writing(connection: Connection, known: Campaign, chosen: str, code: str) -> Writing:
+async def _writing(connection: Connection, known: Campaign, chosen: str, code: str) -> tuple[Writing, UUID | None]:
+    """What to begin with, and the template that this is."""
     if chosen == BLOCKS:
-        return Writing({DEFAULT: Source(*start("blocks"))})
+        return Writing({DEFAULT: Source(*start("blocks"))}), None
     if chosen:
-        return (await service.published(connection, known.application_id, chosen)).writing
+        version = await service.published(connection, known.application_id, chosen)
+        return version.writing, version.template_id
     if is_mjml(code):
-        return Writing({DEFAULT: Source(Kind.MJML, code)})
+        return Writing({DEFAULT: Source(Kind.MJML, code)}), None
     if not code.strip() and known.words.html:
-        return sources.as_it_stands(known)
-    return Writing({DEFAULT: Source(Kind.HTML, code)})
+        return sources.as_it_stands(known), known.template_id
+    return Writing({DEFAULT: Source(Kind.HTML, code)}), None
 
 
 async def _beginnings(visit: Visit, found: Campaign, error: Refused | None = None) -> Response:

@@ -242,8 +242,10 @@ async def _draft(connection: Connection, visit: Visit, owner: UUID, known: Draft
         given["from"], given["subject"], given["preview_text"], _addresses(given["reply_to"]),
         None if is_mjml(html or "") else html, text,
     )  # fmt: skip
+    is_new = (said.html, said.text) != (known.words.html, known.words.text)
     draft = replace(
-        known, words=said, name=given["name"], topic_id=_id("topic_id", given["topic_id"]),
+        known, words=said, template_id=None if is_new else known.template_id, name=given["name"],
+        topic_id=_id("topic_id", given["topic_id"]),
         segment_id=known.segment_id if known.follow else _id("segment_id", given["segment_id"]),
         open_tracking=_TRACKING.get(given["open_tracking"]), click_tracking=_TRACKING.get(given["click_tracking"]),
         plan=replace(known.plan, per_hour=_per_hour(given["per_hour"])),
@@ -268,7 +270,7 @@ async def _templated(connection: Connection, owner: UUID, draft: Draft, template
         draft.words, subject=draft.words.subject or made.subject, html=made.html, text=made.text,
         reply_to=draft.words.reply_to or made.reply_to,
     )  # fmt: skip
-    return replace(draft, words=said, languages=made.languages)
+    return replace(draft, words=said, languages=made.languages, template_id=made.template_id)
 
 
 def _lines(text: str) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from accounts.audit import Wanted, page
+from campaigns import repository
 from console.frames import POLICY
 from core.paging import Window
 from core.settings import Settings
@@ -439,3 +440,31 @@ async def test_a_campaign_begins_with_a_template(admin: Person, database: Databa
     assert [one["type"] for one in await blocks(database, own)] == ["heading", "text", "button", "footer"]
     await Editing(admin, own).send("block", "block=0", text="Mine")
     assert (await blocks(database, str(made.id)))[0]["text"] == "Hello {{ first_name | default('there') }}"
+    assert await made_of(database, at) == made.id, "also when it was written on"
+    await admin.post(f"{at}/content", f"{at}/content?anew=yes", template="blocks")
+    assert await made_of(database, at) is None
+
+
+async def made_of(database: Database, at: str) -> UUID | None:
+    """The template of the campaign at this address."""
+    async with database.connection() as connection:
+        return (await repository.get(connection, None, UUID(at.rpartition("/")[2]))).template_id
+
+
+async def test_a_campaign_made_of_a_template_in_the_form_says_of_which(admin: Person, database: Database) -> None:
+    reach = await fill(database)
+    async with database.transaction() as connection:
+        content = LanguageEdit((Kind.HTML, "<p>Tulips</p>"), "From the template")
+        made = await service.create(connection, reach.application_id, Edit(name="Plain", content=content))
+        await service.publish(connection, reach.application_id, str(made.id))
+    form = {
+        "application": str(reach.application_id), "name": "June", "from": "news@shop.example", "subject": "Hi",
+        "segment_id": str(reach.segment_id),
+    }  # fmt: skip
+    answer = await admin.post("/campaigns", "/campaigns/new", **form, template=str(made.id))
+    template, _ = await written(database, answer.headers["location"].split("/")[2])
+    at = f"/campaigns/{template.campaign_id}"
+    assert await made_of(database, at) == made.id
+
+    await admin.post(f"{at}/edit", f"{at}/edit", **form, html="<p>By hand</p>")
+    assert await made_of(database, at) is None
