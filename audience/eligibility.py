@@ -163,15 +163,17 @@ def _of_list(row: str) -> str:
 
 
 def _too_often(row: str) -> str:
-    """Mail of campaigns and of automations alike. The email of a step is looked up by its id, one by one: joined freely
-    the planner would read all of them."""
+    """Mail of campaigns and of automations alike, but for what never left. The email of a step is looked up by its id,
+    one by one: joined freely the planner would read all of them."""
     return f"""(SELECT CASE WHEN sum(n) >= %(e_most)s THEN '{Skip.FREQUENCY}' END FROM (
     SELECT count(*) AS n FROM campaign_recipients r JOIN campaigns k ON k.id = r.campaign_id
      WHERE r.contact_id = {row}.id AND k.topic_id = %(e_topic)s AND r.campaign_id <> %(e_campaign)s
-       AND r.queued_at > now() - interval '7 days' AND r.state <> 'cancelled'
+       AND r.queued_at > now() - interval '7 days' AND r.state IN ('queued', 'deferred', 'delivered', 'bounced')
     UNION ALL
     SELECT count(*) FROM automation_runs a JOIN automation_steps s ON s.run_id = a.id
-     CROSS JOIN LATERAL (SELECT topic_id FROM emails WHERE id = s.email_id OFFSET 0) m
+     CROSS JOIN LATERAL (SELECT topic_id FROM emails WHERE id = s.email_id AND NOT EXISTS (
+       SELECT FROM messages n WHERE n.email_id = s.email_id AND n.position = 0
+          AND n.state IN ('suppressed', 'expired', 'cancelled', 'failed')) OFFSET 0) m
      WHERE a.contact_id = {row}.id AND m.topic_id = %(e_topic)s AND s.at > now() - interval '7 days') week)"""
 
 

@@ -133,6 +133,7 @@ def test_how_many_a_week_are_counted_when_the_mail_is_made(connection: Connectio
     who = contact(connection, "ann")
     today = datetime.now(UTC)
     for days, topic, state in ((1, TOPIC, "delivered"), (6, TOPIC, "queued"), (2, TOPIC, "cancelled"),
+                               *((2, TOPIC, unsent) for unsent in ("suppressed", "unsubscribed", "failed", "expired")),
                                (8, TOPIC, "delivered"), (1, UUID(int=77), "delivered")):  # fmt: skip
         row(connection, campaign(connection, NOW, topic), who, state, queued_at=today - timedelta(days=days))
 

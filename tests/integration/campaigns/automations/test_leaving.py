@@ -65,7 +65,7 @@ async def test_it_leaves_with_a_way_out_and_not_to_who_left_a_moment_before(worl
 
 async def test_a_campaign_counts_it_for_how_much_somebody_gets_in_a_week(world: World) -> None:
     await welcome(world)
-    for address in ("welcomed@one.example", "long-ago@one.example"):
+    for address in ("welcomed@one.example", "long-ago@one.example", "unsent@one.example"):
         ann = await confirmed(world, address)
         await execute(
             world.database,
@@ -79,6 +79,9 @@ async def test_a_campaign_counts_it_for_how_much_somebody_gets_in_a_week(world: 
         "UPDATE automation_steps SET at = now() - interval '8 days' WHERE run_id IN (SELECT r.id FROM automation_runs r"
         " JOIN contacts c ON c.id = r.contact_id WHERE c.address LIKE 'long-ago%%')",
     )
+    await execute(
+        world.database, "UPDATE messages SET state = 'expired' WHERE position('unsent@one.example' in address) = 1"
+    )
     campaign = await world.campaign(await world.started())
     assert campaign.topic_id is not None
     async with world.database.transaction() as connection:
@@ -89,4 +92,5 @@ async def test_a_campaign_counts_it_for_how_much_somebody_gets_in_a_week(world: 
     assert await world.outcomes(campaign) == {
         "welcomed@one.example": ("tapered", "frequency_cap"),
         "long-ago@one.example": ("queued", None),
+        "unsent@one.example": ("queued", None),
     }
