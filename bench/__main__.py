@@ -37,6 +37,9 @@ def bench(
     quickly: Annotated[bool, typer.Option("--quick", help="Smaller sizes, one run: about three minutes.")] = False,
     marketing_workers: Annotated[int, typer.Option(min=1, help="Marketing worker processes.")] = 2,
     backlog: Annotated[int | None, typer.Option(min=20_000, help="Mails queued for backlog_ratio.")] = None,
+    campaign_people: Annotated[
+        int | None, typer.Option(min=1000, help="People of the campaign that is sent to its end.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Databases, queues, logs; about 15 GB for the default sizes.")] = Path(
         "build/bench"
     ),
@@ -53,6 +56,7 @@ def bench(
             runs=runs or options.runs,
             limits_runs=runs or options.limits_runs,
             backlog=backlog or options.backlog,
+            campaign_people=campaign_people or options.campaign_people,
             marketing_workers=marketing_workers,
         )
         try:

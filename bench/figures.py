@@ -81,6 +81,12 @@ KINDS: Mapping[str, Kind] = {
     "bytes_per_recipient": Kind(
         "bytes", "of the database for one person of a campaign", 0, Budget(600, 400, Better.LOWER)
     ),
+    "campaign_memory_ratio": Kind(
+        "x",
+        "memory of feed and workers behind a large campaign, against one to 10,000",
+        2,
+        Budget(1.25, 1.1, Better.LOWER),
+    ),
     "segment_count_ms": Kind("ms", "people of a segment counted among a million", 0, Budget(1000, 300, Better.LOWER)),
     "import_rows_per_s": Kind("line/s", "people of a foreign list brought in, one process", 0, Budget(20_000, 40_000)),
     "report_ms": Kind(

@@ -5,6 +5,8 @@ tracked (opens, clicks), the plain mail before and behind it is not: a campaign 
 sends. Then a campaign to all of the million begins, its first mail is waited for, and it is cancelled.
 
 A row is what PostgreSQL keeps of one person of a campaign that has ended, with indexes and what updates left behind.
+Memory is that of the processes that feed and send, behind a campaign to ten thousand and behind the large one: what is
+kept of each person of a campaign would be seen in it.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from bench import processor, rows
 from bench.campaign_mail import LINKS, VARIABLES, PlainMail, words
 from bench.cases.throughput import WARM_UP, Pass, deliver, full_shape
 from bench.databases import BenchDatabase
+from bench.options import Options
 from bench.session import Session, expect
 from bench.sink import wait_for_count
 from bench.world import Own, Running
@@ -28,13 +31,19 @@ from campaigns import repository, steering
 from campaigns.model import Campaign, Draft
 from store.database import Database
 
-KEYS = ("campaign_per_s", "campaign_ratio", "campaign_first_mail_ms", "bytes_per_recipient", "segment_count_ms")
+KEYS = (
+    "campaign_per_s", "campaign_ratio", "campaign_first_mail_ms", "bytes_per_recipient", "campaign_memory_ratio",
+    "segment_count_ms",
+)  # fmt: skip
 
 _SETTINGS: Final = {"POSTLANE_PUBLIC_URL": "http://127.0.0.1"}
 _FILTER: Final = 'city = "Berlin" and points > 500 and not plan = "free"'
 _COUNTS: Final = 5
 _PATIENCE: Final = 1800.0
 _SETTLED_SECONDS: Final = 120.0
+_FEW: Final = 10_000
+"""People of the campaign that memory is compared with; a part of the large one where that has few itself."""
+_FEED_AND_SEND: Final = ("background", "worker-marketing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class _Lists:
 
     everybody: UUID
     some: UUID
+    few: UUID
 
 
 async def measure(session: Session) -> None:
@@ -54,7 +64,7 @@ async def measure(session: Session) -> None:
         lists = await _fill(session, database, pool)
         await _count(session, pool)
         with world.stack(database, lambda port: full_shape(session, port), Own(_SETTINGS)) as running:
-            await _compare(session, running, pool, lists.some)
+            await _compare(session, running, pool, lists)
             await _first_mail(session, running, pool, lists.everybody)
     finally:
         await pool.close()
@@ -70,13 +80,14 @@ async def _fill(session: Session, database: BenchDatabase, pool: Database) -> _L
             ("points", PropertyType.NUMBER),
         ):
             await properties.create(connection, application, key, kind)
-        made = [await segments.create(connection, application, name) for name in ("everybody", "some")]
-    lists, options = _Lists(made[0].id, made[1].id), session.options
+        made = [await segments.create(connection, application, name) for name in ("everybody", "some", "few")]
+    lists, options = _Lists(*(one.id for one in made)), session.options
     with database.connect() as connection:
         for first, last in rows.chunks(options.contacts):
             session.say(f"campaign: {first - 1:,} of {options.contacts:,} contacts")
             rows.add_contacts(connection, database.rows, (first, last), lists.everybody)
         rows.put_on_list(connection, lists.everybody, lists.some, options.campaign_people)
+        rows.put_on_list(connection, lists.everybody, lists.few, _few(options))
         rows.settle(connection, "contacts", "segment_members")
     session.world.databases.checkpoint()
     return lists
@@ -100,14 +111,16 @@ async def _count(session: Session, pool: Database) -> None:
     )  # fmt: skip
 
 
-async def _compare(session: Session, running: Running, pool: Database, list_id: UUID) -> None:
+async def _compare(session: Session, running: Running, pool: Database, lists: _Lists) -> None:
     plain, options = PlainMail(words()), session.options
     await deliver(session, running, WARM_UP, "campaign-warm-up", plain)
+    before = await _memory_of_few(session, running, pool, lists.few)
     passes: list[Pass] = []
     for turn in range(2):
         if turn:
             session.say(f"campaign: {options.campaign_people:,} people")
-            rate, cpu = await _campaign(session, running, pool, list_id)
+            rate, cpu = await _campaign(session, running, pool, lists.some, options.campaign_people)
+            _add_memory(session, before, _memory(running))
         session.say(f"campaign: {options.told_messages:,} plain mails")
         passes.append(await deliver(session, running, options.told_messages, f"plain{turn}", plain))
     around = statistics.mean(one.per_second for one in passes)
@@ -121,13 +134,13 @@ async def _compare(session: Session, running: Running, pool: Database, list_id: 
         "campaign_ratio", [rate / around], plain_per_s=[one.per_second for one in passes],
         plain_messages=options.told_messages, note="plain mail of the same bytes by POST /emails/batch, not tracked",
     )  # fmt: skip
-    _add_bytes(session, running.database, options.campaign_people)
+    _add_bytes(session, running.database)
 
 
 async def _campaign(
-    session: Session, running: Running, pool: Database, list_id: UUID
+    session: Session, running: Running, pool: Database, list_id: UUID, people: int
 ) -> tuple[float, dict[str, float]]:
-    people, sink = session.options.campaign_people, session.world.sink
+    sink = session.world.sink
     draft = Draft(words(), "bench", list_id, open_tracking=True, click_tracking=True)
     before, pids = sink.count(), running.pids() | session.world.server_pids()
     cpu, begun = processor.sample(pids), time.monotonic()
@@ -160,17 +173,46 @@ async def _ended(running: Running, pool: Database, campaign: Campaign) -> None:
     expect(set(delivered) == {"delivered"}, "not everybody got the campaign", delivered)
 
 
-def _add_bytes(session: Session, database: BenchDatabase, people: int) -> None:
+async def _memory_of_few(session: Session, running: Running, pool: Database, list_id: UUID) -> dict[str, float]:
+    """Behind a campaign to few people; nothing when nobody asked."""
+    if not session.wants("campaign_memory_ratio"):
+        return {}
+    people = _few(session.options)
+    session.say(f"campaign: {people:,} people, for their memory")
+    await _campaign(session, running, pool, list_id, people)
+    return _memory(running)
+
+
+def _few(options: Options) -> int:
+    return min(_FEW, options.campaign_people // 4)
+
+
+def _memory(running: Running) -> dict[str, float]:
+    """Megabytes by process."""
+    return {name: processor.memory_mb(pid) for name, pid in running.pids().items() if name.startswith(_FEED_AND_SEND)}
+
+
+def _add_memory(session: Session, before: dict[str, float], after: dict[str, float]) -> None:
+    if before:
+        session.add(
+            "campaign_memory_ratio", [sum(after.values()) / sum(before.values())],
+            people=session.options.campaign_people, few=_few(session.options), behind_few_mb=before,
+            behind_all_mb=after,
+            note="resident memory of the background process and the marketing workers, of one stack",
+        )  # fmt: skip
+
+
+def _add_bytes(session: Session, database: BenchDatabase) -> None:
     with database.connect() as connection:
         row = connection.execute(
-            "SELECT pg_total_relation_size('campaign_recipients'),"
+            "SELECT pg_total_relation_size('campaign_recipients'), (SELECT count(*) FROM campaign_recipients),"
             " (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r'"
             "   AND c.relname ~ '^(emails|messages|events)_')"
         ).fetchone()
     assert row is not None
+    size, people, mail = (int(str(value or 0)) for value in row)
     session.add(
-        "bytes_per_recipient", [int(str(row[0])) / people], people=people,
-        mail_bytes_of_all_mail_so_far=int(str(row[1] or 0)),
+        "bytes_per_recipient", [size / people], people=people, mail_bytes_of_all_mail_so_far=mail,
         note="table and indexes of the campaign's people, right after its end, before any vacuum",
     )  # fmt: skip
 
