@@ -34,7 +34,7 @@ WINNER_LATER: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _BEFORE_ALL: Final = UUID(int=0)
 _PATIENCE: Final = timedelta(seconds=5)
 """Nobody waits longer for somebody else's transaction: a backup takes hours."""
-_LOOKS: Final = 10
+_LOOKS: Final = 25
 _LOOK_SECONDS: Final = 0.02
 """Most transactions end within a few of these looks; for others the next turn asks again."""
 
