@@ -43,7 +43,7 @@ _PATIENCE: Final = 1800.0
 _SETTLED_SECONDS: Final = 120.0
 _FEW: Final = 10_000
 """People of the campaign that memory is compared with; a part of the large one where that has few itself."""
-_FEED_AND_SEND: Final = ("background", "worker-marketing")
+_FEED_AND_SEND: Final = ("worker-background", "worker-marketing")
 
 
 @dataclass(frozen=True, slots=True)
