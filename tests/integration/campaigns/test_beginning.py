@@ -108,7 +108,7 @@ async def test_who_joins_while_the_rows_are_made_is_not_in(world: World, monkeyp
     known = await world.person("known@one.example")
     await execute(world.database, "DELETE FROM segment_members WHERE contact_id = %s", [known])
     campaign = await _sending(world)
-    slices = snapshot._fix_slice
+    slices = snapshot.fix_slice
 
     async def joined(*given: Any) -> Any:
         made = await slices(*given)
@@ -121,7 +121,7 @@ async def test_who_joins_while_the_rows_are_made_is_not_in(world: World, monkeyp
         )
         return made
 
-    monkeypatch.setattr(snapshot, "_fix_slice", joined)
+    monkeypatch.setattr(snapshot, "fix_slice", joined)
     assert await _fixed(world, campaign) == {"waiting": 2 * SLICE}
 
 
