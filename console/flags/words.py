@@ -54,9 +54,9 @@ def what_happens(state: State, percent: int | None, application: str, processes:
     flag = state.flag
     goal = percent if percent is not None else (state.percent if application else flag.declared)
     whose = f"for {application}" if application else "for everything"
-    back = "back to what is declared: " if percent is None and not application else ""
-    back = "back to what holds for everything: " if percent is None and application else back
-    told = f"{title(state)} goes {back}{words_of(flag, goal)}, {whose}. "
+    back = "back to what is declared, " if percent is None and not application else ""
+    back = "back to what holds for everything, " if percent is None and application else back
+    told = f"{title(state)}: {back}{words_of(flag, goal)}, {whose}. "
     if goal == ON:
         told += flag.meaning
     elif goal == OFF:

@@ -27,7 +27,7 @@ async def _as_declared(database: Database) -> AsyncIterator[None]:
 async def test_a_switch_is_told_before_it_is_made_and_noted_after(admin: Person, database: Database) -> None:
     assert "No: all 6 flags stand as declared." in (await admin.get("/flags")).text
     asked = await admin.get(f"/flags/tracking?percent=off&reason={HOSTILE}")
-    assert "Tracking goes off, for everything. Mail that is made from then on has the links" in asked.text
+    assert "Tracking: off, for everything. Mail that is made from then on has the links" in asked.text
     assert "within 2 seconds" in asked.text
     assert HOSTILE not in asked.text
     assert "Switch tracking off" in asked.text
@@ -50,10 +50,10 @@ async def test_a_switch_is_told_before_it_is_made_and_noted_after(admin: Person,
 
 async def test_an_application_and_a_share_and_back(admin: Person, database: Database) -> None:
     asked = await admin.get("/flags/tracking?percent=20")
-    assert "Tracking goes on for 20 % of mail, for everything." in asked.text
+    assert "Tracking: on for 20 % of mail, for everything." in asked.text
     assert "For the other 80 %" in asked.text
     asked = await admin.get("/flags/automations?percent=off&application=shop")
-    assert "Automations goes off, for shop." in asked.text
+    assert "Automations: off, for shop." in asked.text
     where = "/flags/automations?percent=off"
     assert (await admin.post("/flags/automations", where, percent="off", application="shop")).status_code == 303
     text = (await admin.get("/flags?open=automations")).text
@@ -62,7 +62,7 @@ async def test_an_application_and_a_share_and_back(admin: Person, database: Data
     asked = await admin.get("/flags/automations?percent=off")
     assert "1 application has a switch of its own that goes before: shop off." in asked.text
     asked = await admin.get("/flags/automations?percent=back&application=shop")
-    assert "goes back to what holds for everything: on, for shop." in asked.text
+    assert "Automations: back to what holds for everything, on, for shop." in asked.text
     assert (await admin.post("/flags/automations", where, percent="back", application="shop")).status_code == 303
     async with database.connection() as connection:
         assert (await service.state(connection, "automations")).as_declared
