@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from core import broker
 from core.addresses import AddressError, fold_domain
@@ -412,6 +412,18 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Settings of this process, from the environment and `.env`. Raises pydantic's ValidationError on a bad value."""
     return Settings()
+
+
+def given() -> tuple[dict[str, str], dict[str, str]]:
+    """What the environment gives, and what `.env` does: our variables, by name in capitals, settings or not. Raises
+    OSError and UnicodeDecodeError where `.env` cannot be read."""
+    prefix = str(Settings.model_config["env_prefix"])
+    sources = EnvSettingsSource(Settings).env_vars, DotEnvSettingsSource(Settings).env_vars
+    environment, file = (
+        {name.upper(): value or "" for name, value in source.items() if name.upper().startswith(prefix)}
+        for source in sources
+    )
+    return environment, file
 
 
 def worker_name() -> str:

@@ -8,10 +8,11 @@ once, without a turn of the event loop.
 """
 
 import asyncio
+import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -191,6 +192,44 @@ class DnsClient:
         ttl = min(max(chain.minimum_ttl, settings.min_ttl), settings.negative_ttl)
         missing = Outcome.NO_NAME if response.rcode() == dns.rcode.NXDOMAIN else Outcome.NO_DATA
         return Answer(missing, (), self._clock() + ttl)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whether a name server answers us, by either way: "" or why not."""
+
+    server: str
+    port: int
+    udp: str
+    tcp: str
+
+
+def reach(servers: Sequence[str], name: str, seconds: float = 3.0) -> list[Awaitable[Reach]]:
+    """Ask each of these, none for the system's, for the MX of a name: by UDP alone and by TCP alone. What they answer
+    does not matter. Raises ConfigurationError."""
+    found = [_server(text) for text in servers] or list(_system_servers())
+    return [_reach(server, name, seconds) for server in found]
+
+
+async def _reach(server: tuple[str, int], name: str, seconds: float) -> Reach:
+    address, port = server
+    query = dns.message.make_query(f"{name}.", dns.rdatatype.MX, use_edns=0, payload=UDP_PAYLOAD)
+    by_udp = dns.asyncquery.udp(query, address, seconds, port, ignore_unexpected=True, ignore_errors=True)
+    by_tcp = dns.asyncquery.tcp(query, address, seconds, port)
+    udp, tcp = await asyncio.gather(_trouble(by_udp), _trouble(by_tcp))
+    return Reach(address, port, udp, tcp)
+
+
+async def _trouble(asking: Awaitable[dns.message.Message]) -> str:
+    try:
+        await asking
+    except dns.exception.Timeout:
+        return SILENT
+    except OSError as error:
+        return os.strerror(error.errno).lower() if error.errno else UNREACHABLE
+    except (dns.exception.DNSException, EOFError) as error:
+        return f"answers nonsense ({type(error).__name__})"
+    return ""
 
 
 def _server(text: str) -> tuple[str, int]:

@@ -10,9 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -24,6 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from accounts.senders import Sender, key_context, verified_senders
 from accounts.verify import refused_now
 from cli import context
+from cli.checks.environment import environment
+from cli.checks.findings import Finding, Level
+from cli.checks.name_servers import name_servers
+from cli.checks.running import running
 from cli.output import Column, JsonOption, emit
 from cli.sessions import quiet_pools
 from core import valkey
@@ -31,7 +33,6 @@ from core.errors import PostlaneError, UnavailableError
 from core.secrets import InstanceSecret
 from core.settings import Settings
 from core.version import version
-from flags import service as flags
 from mta.from_settings import known_providers, make_resolver, own_servers
 from mta.model import EgressIp
 from mta.relay import relay_trouble
@@ -51,24 +52,6 @@ _DATABASE = "start the server, or correct POSTLANE_DATABASE_URL"
 _RESOLVER = "run a resolver here, such as unbound, and name it: POSTLANE_DNS_SERVERS='[\"127.0.0.1:53\"]'"
 
 
-class Level(StrEnum):
-    """How a check went."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, and what to do about it."""
-
-    check: str
-    level: Level
-    found: str
-    do: str = ""
-
-
 _MARKS = {Level.OK: "✓ ok", Level.WARNING: "! warning", Level.FAILED: "✗ failed"}
 _COLUMNS = (
     Column("check", style="bold"),
@@ -80,14 +63,14 @@ _COLUMNS = (
 
 def doctor(as_json: JsonOption = False) -> None:
     """Check servers, versions, clock, DNS, ports, keys and PTR, and say what to do."""
-    findings = [*_software()]
+    findings = [*_software(), *environment()]
     try:
         settings = context.complete(context.read())
     except PostlaneError as error:
         findings.append(Finding("settings", Level.FAILED, str(error), "correct it and run the doctor again"))
     else:
         findings += [*_secret(settings), *_database(settings), *_keys(settings), *_redis(settings), *_data(settings)]
-        findings += [*_public(settings), _console(settings), *asyncio.run(_flags(settings))]
+        findings += [*_public(settings), _console(settings), *asyncio.run(running(settings))]
         findings += asyncio.run(_network(settings))
     emit(findings, as_json=as_json, columns=_COLUMNS)
     if any(finding.level is Level.FAILED for finding in findings):
@@ -230,31 +213,13 @@ def _console(settings: Settings) -> Finding:
     return Finding("console", Level.OK, at)
 
 
-async def _flags(settings: Settings) -> list[Finding]:
-    """What operators have switched, and as of when processes know."""
-    if not settings.database_url:
-        return []  # the database check has said so already
-    try:
-        async with await psycopg.AsyncConnection.connect(settings.database_url, connect_timeout=3) as connection:
-            found = await flags.states(connection)
-    except psycopg.OperationalError:
-        what = "cannot be read: each process goes by what it read last, and one that starts now by what is declared"
-        return [Finding("flags", Level.WARNING, what, _DATABASE)]
-    except psycopg.Error:
-        return []  # no schema: said by the checks before
-    switched = [one for one in found if not one.as_declared]
-    told = "; ".join(f"{one.flag.name} {one.told_with_own}" for one in switched) or f"all {len(found)} as declared"
-    as_of = f"as of {datetime.now(UTC):%H:%M:%S} UTC: {told}"
-    do = "`postlane flags list` says who switched them, and what for" if switched else ""
-    return [Finding("flags", Level.WARNING if switched else Level.OK, as_of, do)]
-
-
 async def _network(settings: Settings) -> list[Finding]:
     try:
         resolver = make_resolver(settings, known_providers(settings))
     except PostlaneError as error:
         return [Finding("dns", Level.FAILED, str(error), "check POSTLANE_DNS_SERVERS and the providers file")]
     findings = [finding async for finding in _dns(settings, resolver)]
+    findings += await name_servers(settings)
     findings += [finding async for finding in _ips(settings, resolver)]
     findings += await _sending(settings, resolver)
     if not settings.simulator:

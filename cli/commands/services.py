@@ -13,8 +13,9 @@ import typer
 
 from cli import context
 from core import logs
+from core.misnamed import misnamed
 from core.queues import BACKGROUND, Lane
-from core.settings import Settings
+from core.settings import Settings, given
 
 
 class WorkerQueue(StrEnum):
@@ -28,6 +29,8 @@ class WorkerQueue(StrEnum):
 def _ready(service: str) -> Settings:
     settings = context.settings()
     logs.configure(settings.log_level, settings.log_mask_addresses, service)
+    for one in misnamed(name for names in given() for name in names):
+        logs.get_logger(__name__).warning("setting_unknown", name=one.name, meant=one.meant)
     return settings
 
 

@@ -22,7 +22,8 @@ from cli.running.processes import Process, Service
 from cli.running.stack import Shape, build
 from cli.running.supervisor import Supervisor
 from core.errors import ConfigurationError
-from core.settings import Settings
+from core.misnamed import misnamed
+from core.settings import Settings, given
 from store.ready import make_ready
 
 
@@ -55,6 +56,7 @@ def up(
             env["POSTLANE_PUBLIC_URL"] = f"http://127.0.0.1:{shape.public_port}"
         elif not settings.public_url:
             notes.append("POSTLANE_PUBLIC_URL is not set: marketing mail offers unsubscribing by mail only.")
+        notes += [f"{one.told}." for one in misnamed(name for names in given() for name in names)]
         tell(_to_know(practice.env if practice else {}, env, shape))
         stack = build(shape, env)
         first: list[Service | Process] = [*servers.processes] if servers else []

@@ -1,0 +1,1 @@
+"""What `postlane doctor` looks at, beside what stands in its own file."""
