@@ -29,8 +29,8 @@ Written by `python -m deploy.settings_page` from `core/settings.py`: change it t
 
 Every process reads its settings once, when it starts: from the environment, and from a file `.env` in its working
 directory, where the environment wins. Lists are JSON: `POSTLANE_DNS_SERVERS=["127.0.0.1:53"]`. A wrong value stops the
-process with a line that names the variable; a `POSTLANE_` name that is no setting does nothing, and each process says so when it
-starts (`setting_unknown`). `postlane init` writes a first `.env`, `postlane doctor` checks the result.
+process with a line that names the variable; a `POSTLANE_` name that is no setting does nothing, and each process says
+so when it starts (`setting_unknown`). `postlane init` writes a first `.env`, `postlane doctor` checks the result.
 """
 
 _COLUMNS = "| Variable | Type | Default | Meaning |\n| --- | --- | --- | --- |"
