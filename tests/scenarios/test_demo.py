@@ -3,15 +3,18 @@
 Path: the command in an empty folder, as a process of its own, without any setting.
 Expectation: within 60 seconds of a machine's own it has sent a receipt and a burst of 2,000; `demo.json` is right; the
 printed curl line and the printed SDK line work when they are run; of the people in the burst one bounces late, one
-complains, two unsubscribe and some click, and the application hears of it; Ctrl-C ends everything within 10 seconds and
-leaves no process; a second start goes on with the data, the key, the ports and the endpoint it had, and sends no second
-burst.
+complains, two unsubscribe and some click, and the application hears of it; the campaign that waits is started by the
+API, nothing of it leaves while it is paused, it goes on, and API and command line report the same of it; Ctrl-C ends
+everything within 10 seconds and leaves no process; a second start goes on with the data, the key, the ports, the
+endpoint and the campaign it had, and sends no second burst.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -41,22 +44,22 @@ def _facts(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / ".postlane" / "demo.json").read_text()))
 
 
-def _ended(folder: Path) -> dict[str, int]:
-    """Marketing messages by state."""
+def _ended(folder: Path, *, campaign: bool = False) -> dict[str, int]:
+    """Messages of the burst by state, or those of the campaign."""
     url = json.loads((folder / ".postlane" / "servers.json").read_text())["database_url"]
     with psycopg.connect(url) as connection:
         cursor = connection.execute(
             "SELECT m.state, count(*) FROM messages m JOIN emails e ON e.id = m.email_id"
-            " WHERE e.lane = 'marketing' GROUP BY 1"
+            " WHERE e.lane = 'marketing' AND (e.campaign_id IS NOT NULL) = %s GROUP BY 1",
+            [campaign],
         )
         return dict(cursor.fetchall())
 
 
-def _get(facts: dict[str, Any], path: str) -> dict[str, Any]:
-    request = urllib.request.Request(
-        f"{facts['api_url']}{path}", headers={"Authorization": f"Bearer {facts['api_key']}"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+def _get(facts: dict[str, Any], path: str, body: bytes | None = None) -> dict[str, Any]:
+    """What the API answers; to a POST where there is a body."""
+    head = {"Authorization": f"Bearer {facts['api_key']}", "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{facts['api_url']}{path}", body, head), timeout=10) as answer:
         return dict(json.load(answer))
 
 
@@ -97,6 +100,7 @@ def test_the_demo_sends_shows_stops_and_resumes() -> None:
             terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "curl line")
             sent = _try_lines(terminal, facts)
             terminal.until(lambda: _came_back(folder) >= _PEOPLE, PATIENCE_SECONDS, "what people do")
+            _hold_and_let_go(terminal, folder, facts)
             pids = descendants(terminal.process.pid)
             assert len(pids) > 8
             status, seconds = terminal.interrupt()
@@ -138,6 +142,57 @@ def _try_lines(terminal: Terminal, facts: dict[str, Any]) -> list[str]:
     return sent
 
 
+def _left(folder: Path) -> int:
+    """Mails of the campaign that are not in the queue any more."""
+    return sum(n for state, n in _ended(folder, campaign=True).items() if state not in ("queued", "scheduled"))
+
+
+def _hold_and_let_go(terminal: Terminal, folder: Path, facts: dict[str, Any]) -> None:
+    """Some hundreds of the campaign leave, then none, then more; and what is reported of it."""
+    (campaign,) = _get(facts, "/broadcasts")["data"]
+    at = f"/broadcasts/{campaign['id']}"
+    assert campaign["state"] == "draft"
+    _get(facts, f"{at}/send", b"{}")
+    terminal.until(lambda: _left(folder) > 300, PATIENCE_SECONDS, "mail of the campaign")
+    _get(facts, f"{at}/pause", b"")
+    time.sleep(1.0)  # what was on the wire
+    held = _left(folder)
+    time.sleep(2.0)  # at its pace 50 would leave
+    assert held == _left(folder) < 5000
+    assert _get(facts, at)["state"] == "paused"
+    _get(facts, f"{at}/resume", b"")
+    terminal.until(lambda: _left(folder) > held + 50, PATIENCE_SECONDS, "more of it")
+    _check_reports(terminal, folder, facts, at)
+
+
+def _check_reports(terminal: Terminal, folder: Path, facts: dict[str, Any], at: str) -> None:
+    """While it is paused, so that the figures stand still once they have caught up with the mail."""
+    _get(facts, f"{at}/pause", b"")
+    time.sleep(1.0)
+    delivered = _ended(folder, campaign=True)["delivered"]
+    terminal.until(
+        lambda: _get(facts, f"{at}/report")["people"]["delivered"] == delivered, PATIENCE_SECONDS, "all of its figures"
+    )
+    told, printed = _get(facts, f"{at}/report"), _command(folder, "campaigns", "report", "Spring news", "--json")
+    for name in ("total", "delivered", "bounced"):  # somebody may click that very moment
+        assert told["people"][name] == printed["people"][name]
+    assert told["people"]["total"] == 5000
+    assert 200 < told["people"]["delivered"] == told["whole"]["delivered"] == printed["whole"]["delivered"]
+    assert told["people"]["delivered"] == sum(one["delivered"] for one in told["by_provider"])
+    _get(facts, f"{at}/resume", b"")
+
+
+def _command(folder: Path, *words: str) -> dict[str, Any]:
+    """What `postlane` prints in the demo's folder."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "cli", *words], capture_output=True, text=True, timeout=60, cwd=folder,
+        env=clean | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return dict(json.loads(run.stdout))
+
+
 def _second_start(folder: Path, facts: dict[str, Any], sent: list[str]) -> None:
     ports = {f"POSTLANE_{name}_PORT": str(urlsplit(facts[f"{name.lower()}_url"]).port) for name in ("API", "PUBLIC")}
     with up(folder, "--demo", env=ports) as terminal:
@@ -147,5 +202,7 @@ def _second_start(folder: Path, facts: dict[str, Any], sent: list[str]) -> None:
         assert [_email(again, email_id)["last_event"] for email_id in sent] == ["delivered"] * len(sent)
         assert sum(_ended(folder).values()) == 2000, "a second burst was sent"
         assert len(_get(again, "/webhooks")["data"]) == 1
+        before = _left(folder)
+        terminal.until(lambda: _left(folder) > before, PATIENCE_SECONDS, "the campaign to go on")
         status, seconds = terminal.interrupt()
     assert (status, seconds <= STOP_SECONDS) == (0, True)
