@@ -5,9 +5,10 @@ PostgreSQL is asked by whoever calls; when it is away, they know already.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from alarms.doors import Doors, doors
 from alarms.evidence import overdue
 from core import valkey
 from core.errors import UnavailableError
@@ -67,6 +68,7 @@ class System:
     """Of the database."""
     newest_revision: str
     """That this version knows."""
+    doors: Doors = field(default_factory=Doors)
 
     @property
     def silent(self) -> Sequence[Process]:
@@ -117,8 +119,9 @@ async def system(database: Database, settings: Settings) -> System:
         row = await cursor.fetchone()
         assert row is not None
         found, waiting = await heartbeats.processes(connection), await queues(connection)
+        answering = await doors(connection)
     servers = [Server("PostgreSQL", row[0].partition(" ")[0]), await broker]
-    return System(found, waiting, servers, row[1] or "", await newest)
+    return System(found, waiting, servers, row[1] or "", await newest, answering)
 
 
 async def queues(connection: Connection) -> list[Queue]:

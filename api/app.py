@@ -72,6 +72,7 @@ from mta.from_settings import known_providers, make_resolver
 from requestlog.gathering import Gatherer
 from store.database import Database
 from store.heartbeats import Heartbeat
+from store.route_times import Times, TimesWriter
 from templates.book import TemplateBook
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
@@ -119,6 +120,7 @@ _TAGS: Final = [
     {"name": "Health", "description": "For machines that watch."},
 ]
 
+_TIMES: Final = Times("api")
 _MANNERS: Final = Manners(
     seconds=Histogram(
         "postlane_api_seconds",
@@ -130,6 +132,7 @@ _MANNERS: Final = Manners(
     expected=EXPECTED,
     answer=answer_to,
     answer_bug=answer_to_bug,
+    times=_TIMES,
 )
 
 _DOCUMENT: Final[dict[str, Any]] = {}
@@ -156,6 +159,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         requests = Gatherer(database, rates_of(settings))
         await requests.start()
         stack.push_async_callback(requests.stop)
+        times = TimesWriter(database, _TIMES)
+        await times.start()
+        stack.push_async_callback(times.stop)
         heartbeat = Heartbeat(database, "api")
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)

@@ -142,7 +142,27 @@ ROWS: Final[Sequence[tuple[str, Sequence[Panel]]]] = (
                 "Requests to the API", "Per second, by route.", "reqps",
                 [(_rate("postlane_api_seconds_count", "route"), "{{route}}")],
             ),
-            Panel("API: time to answer", "All routes together.", "s", _spread("postlane_api_seconds")),
+            Panel("Time to answer, by class", "All processes of API and public pages; what each class may take.", "s",
+                  [
+                      (_within(0.99, "postlane_route_seconds", "class"), "{{class}} p99"),
+                      (_within(0.5, "postlane_route_seconds", "class"), "{{class}} p50"),
+                      ("max by (class) (postlane_objective_seconds)", "{{class}} objective"),
+                  ]),
+            Panel("Error budget left", "Of 30 days: 1 is untouched, 0 spent.", "percentunit",
+                  [("min by (class) (postlane_error_budget_left)", "{{class}}")]),
+            Panel("Answers that missed their objective", "Late or failed, of all; against the share that may be.",
+                  "percentunit",
+                  [
+                      (f"{_rate('postlane_route_missed_total', 'class')}"
+                       f" / {_rate('postlane_route_seconds_count', 'class')}", "{{class}}"),
+                      ("1 - max by (class) (postlane_objective_share)", "{{class}} may"),
+                  ]),
+            Panel("Slowest routes, p95", "Of all processes.", "s",
+                  [(f"topk(10, {_within(0.95, 'postlane_route_seconds', 'method, route')})", "{{method}} {{route}}")]),
+            Panel("Routes that fail", "Answers of 500 and above, of all processes.", "reqps",
+                  [(_rate("postlane_route_failed_total", "method, route"), "{{method}} {{route}}")]),
+            Panel("API: time to answer", "All routes of the process that was scraped.", "s",
+                  _spread("postlane_api_seconds")),
             Panel(
                 "API: answers of 500 and above", "503 is PostgreSQL away, 500 a bug: the log has it.", "reqps",
                 [(_rate("postlane_api_answers_total", "route, status", '{status=~"5.."}'), "{{status}} {{route}}")],

@@ -34,6 +34,7 @@ from pages.tracking import Links
 from pages.work import Work
 from store.database import Database
 from store.heartbeats import Heartbeat
+from store.route_times import Times, TimesWriter
 from web.clients import Clients
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
@@ -51,6 +52,7 @@ _POLICY: Final = (
 )
 """No script runs here, and nothing is loaded from or sent to another host."""
 
+_TIMES: Final = Times("public")
 _MANNERS: Final = Manners(
     seconds=Histogram(
         "postlane_public_seconds",
@@ -62,6 +64,7 @@ _MANNERS: Final = Manners(
     expected=EXPECTED,
     answer=answer_to,
     answer_bug=answer_to_bug,
+    times=_TIMES,
 )
 
 
@@ -87,6 +90,9 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         engagement = EngagementWriter(database, HitSpool(settings.data_dir / "hits"))
         await engagement.start()
         stack.push_async_callback(engagement.stop)
+        times = TimesWriter(database, _TIMES)
+        await times.start()
+        stack.push_async_callback(times.stop)
         heartbeat = Heartbeat(database, "public")
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)

@@ -43,7 +43,19 @@ class Buckets:
         return [self._within(passed, share * passed[-1]) for share in shares]
 
     def _within(self, passed: Sequence[int], wanted: float) -> float:
-        at = bisect_left(passed, wanted)
-        before = passed[at - 1] if at else 0
-        lower, upper = self._bounds[at]
-        return round(lower + (upper - lower) * (wanted - before) / (passed[at] - before), 3)
+        return round(_interpolated(self._bounds, passed, wanted), 3)
+
+
+def within(bounds: Sequence[float], counts: Sequence[int], share: float) -> float:
+    """Seconds within which this share was done; 0 where nothing was. `counts` has a last one for what took longer than
+    every bound, which is told as that bound."""
+    passed = list(accumulate(counts))
+    spans = list(zip((0.0, *bounds), (*bounds, bounds[-1]), strict=True))
+    return round(_interpolated(spans, passed, share * passed[-1]), 4) if passed[-1] else 0.0
+
+
+def _interpolated(spans: Sequence[tuple[float, float]], passed: Sequence[int], wanted: float) -> float:
+    at = bisect_left(passed, wanted)
+    before = passed[at - 1] if at else 0
+    lower, upper = spans[at]
+    return lower + (upper - lower) * (wanted - before) / (passed[at] - before)

@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.ids import uuid7
 from core.logs import get_logger
+from store.route_times import Counts, Times
 from web.direct import Endpoint
+from web.objectives import objective_of
 
 _log = get_logger(__name__)
 
@@ -46,6 +48,8 @@ class Manners:
     """The answer to one of `expected`."""
     answer_bug: Callable[[str], Response]
     """The answer when something broke, with the request's number in the log."""
+    times: Times | None = None
+    """Where answers are counted against the objectives of their routes; None where nobody promises anything."""
 
 
 Note = Callable[[Scope, int, float, bytes], None]
@@ -71,6 +75,7 @@ class Edge:
         self._note = note
         self._seconds: dict[str, Histogram] = {}
         self._answers: dict[tuple[str, int], Counter] = {}
+        self._counts: dict[tuple[str, str], Counts | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -112,7 +117,10 @@ class Edge:
             if not status:
                 await self._manners.answer_bug(request_id(scope))(scope, receive, watched)
         seconds = 0.0 if scope.get(LASTS) else time.perf_counter() - started
-        self._count(scope["method"], _route(scope, endpoint), status, seconds)
+        route = _route(scope, endpoint)
+        self._count(scope["method"], route, status, seconds)
+        if self._manners.times is not None:
+            self._judge(self._manners.times, scope, route, endpoint, status, seconds)
         if self._note is not None:
             self._note(scope, status, seconds, answer or b"")
 
@@ -136,6 +144,26 @@ class Edge:
             _log.warning("request_failed", method=method, route=route, status=status, seconds=round(seconds, 3))
         elif seconds > SLOW_SECONDS:
             _log.warning("request_slow", method=method, route=route, status=status, seconds=round(seconds, 3))
+
+    def _judge(
+        self, times: Times, scope: Scope, route: str, endpoint: Endpoint | None, status: int, seconds: float
+    ) -> None:
+        key = scope["method"], route
+        if key not in self._counts and (found := _serving(scope, endpoint)) is not None:
+            objective = objective_of(scope["method"], found)
+            self._counts[key] = None if objective is None else times.of(scope["method"], route, objective)
+        counts = self._counts.get(key)
+        if counts is not None:
+            counts.note(seconds, failed=status >= 500)
+
+
+def _serving(scope: Scope, endpoint: Endpoint | None) -> Callable[..., Any] | None:
+    """What serves this method at this path. Whoever asks with a method of his own making is told so by no route."""
+    if endpoint is not None:
+        return endpoint
+    route = scope.get("route")
+    found: Callable[..., Any] | None = route.endpoint if scope["method"] in getattr(route, "methods", ()) else None
+    return found
 
 
 def request_id(scope: Scope) -> str:

@@ -27,12 +27,13 @@ from outcomes.inbound import forget_inbound
 from pools import standing, throttle_repository, upkeep
 from requestlog import repository as request_log
 from sandbox import mailbox
-from store import counters, folding, heartbeats, partitions
+from store import counters, folding, heartbeats, partitions, route_times
 from store.database import Connection, Database, DatabaseUnavailableError
 from store.locks import Lock
 from suppression import soft_bounces
 from suppression.removing import forget_expired
 from warmup.repository import forget_days
+from workers.door_metrics import ANSWERING
 from workers.duties import Duty, do_all
 
 _log = get_logger(__name__)
@@ -107,6 +108,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("hints for due mail", 1.0, lambda s: scan_due(s.database, s.hints)),
     Duty("figures of the queue", 15.0, _transaction(count_queue), share=0.01),
     Duty("figures of the pools", 15.0, lambda s: upkeep.show_pools(s.database)),
+    Duty("response times", 15.0, _transaction(ANSWERING.read), share=0.01),
     Duty("reply rules", 15.0, lambda s: upkeep.watch_rules(s.database, s.rules)),
     Duty("what is about nobody", 60.0, lambda s: upkeep.forget_gone(s.database)),
     Duty("warm-ups", 60.0, lambda s: upkeep.judge_warmups(s.database)),
@@ -116,6 +118,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("old counters", 600.0, Scheduler.old_counters),
     Duty("old idempotency keys", 600.0, _transaction(forget_keys)),
     Duty("old reports", 60.0, Scheduler.old_reports, share=0.05),
+    Duty("old response times", 3600.0, _transaction(route_times.forget)),
     Duty("old captured mail", 60.0, Scheduler.old_captured_mail, share=0.05),
     Duty("old requests", 60.0, Scheduler.old_requests, share=0.05),
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),

@@ -7,11 +7,13 @@ from api.operating import ApplicationRoute, With
 from api.schemas.addresses import MOST, CheckAddresses, CheckedList
 from audience import checks
 from audience.checks import Problem
+from core.objectives import REPORT
 from core.paging import Page
 from suppression.forbidden import marketing_forbidden
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.addresses import checked_face
+from web.objectives import serves
 from web.paging import listed
 
 router = APIRouter(prefix="/addresses", tags=["Contacts"], route_class=ApplicationRoute)
@@ -19,6 +21,7 @@ router = APIRouter(prefix="/addresses", tags=["Contacts"], route_class=Applicati
 
 @router.post("/check", summary="Check addresses", response_model=CheckedList)
 @largest_body(MOST * 2100)
+@serves(REPORT)
 async def check_addresses(body: CheckAddresses, who: FullAccess, given: With) -> Response:
     """Says of up to 100 addresses what speaks against writing to them: no address, a domain that takes no mail, a
     likely typo with what was meant, a mailbox for minutes, an office's address, one that is suppressed for your

@@ -47,6 +47,7 @@ from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Wanted
 from campaigns.trying import ANYBODY, To, Whose
 from core.addresses import AddressError, fold_address, parse_mailbox
+from core.objectives import REPORT
 from core.paging import Window
 from core.refusal import invalid
 from messages.schedule_text import ScheduleError, parse_schedule
@@ -60,6 +61,7 @@ from web.bodies import largest_body
 from web.faces.broadcast_checks import checks_face
 from web.faces.broadcasts import broadcast_answer, broadcast_face, link_face, preview_face, recipient_face, report_face
 from web.faces.references import deleted, reference
+from web.objectives import serves
 from web.paging import listed, page_of, window
 
 router = APIRouter(prefix="/broadcasts", tags=["Broadcasts"], route_class=ApplicationRoute)
@@ -183,6 +185,7 @@ async def try_broadcast(broadcast_id: UUID, body: TestBroadcast, who: FullAccess
 
 
 @router.post("/{broadcast_id}/checks", summary="Check a broadcast", response_model=BroadcastChecks, responses=_REFUSALS)
+@serves(REPORT)
 async def check_broadcast(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
     """Looks at everything that can be known before it begins, in at most half a minute: words, links (each is asked),
     the domain's records, its people, what they got before, and when it will be out. Nothing is sent or changed."""
@@ -300,6 +303,7 @@ async def list_links(broadcast_id: UUID, who: FullAccess, given: With, wanted: P
 
 
 @router.get("/{broadcast_id}/report", summary="Get its report", response_model=BroadcastReport, responses=_REFUSALS)
+@serves(REPORT)
 async def get_report(broadcast_id: UUID, who: FullAccess, given: With) -> Response:
     """Figures that count each person once: in all, by provider, IP, variant, hour, and link."""
     async with given.database.connection() as connection:

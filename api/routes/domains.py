@@ -29,10 +29,12 @@ from api.schemas.domains import (
     UpdateDomain,
 )
 from core.addresses import AddressError
+from core.objectives import REPORT
 from core.paging import Page, Window
 from web.answers import json_answer
 from web.faces.domains import advice_face, domain_detail, domain_face
 from web.faces.references import deleted, reference
+from web.objectives import serves
 from web.paging import listed, window
 
 router = APIRouter(prefix="/domains", tags=["Domains"], route_class=KeyedRoute)
@@ -115,6 +117,7 @@ async def update_domain(domain_id: UUID, body: UpdateDomain, who: FullAccess, gi
 @router.post(
     "/{domain_id}/verify", summary="Verify a domain", responses=errors("not_found"), response_model=DomainReference
 )
+@serves(REPORT)
 async def verify(domain_id: UUID, who: FullAccess, given: With) -> Response:
     """Checks the records now, in at most five seconds; read the result from the domain."""
     await _own(domain_id, who, given)

@@ -20,6 +20,7 @@ from api.idempotency import earlier_answer, idempotency_key, keyed, settled
 from api.intake import Intake, read_email, read_move, to_email
 from api.openapi import BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
 from api.schemas.emails import MAX_BATCH, EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
+from core.objectives import SEND
 from core.paging import Page, Window
 from messages import repository
 from messages.model import NewEmail, Submission
@@ -29,6 +30,7 @@ from web.bodies import read_body
 from web.direct import DirectRoute
 from web.faces.emails import email_detail, email_face, timeline, why_not
 from web.faces.references import reference
+from web.objectives import serves
 from web.paging import listed, window
 
 
@@ -50,6 +52,7 @@ _SENDING: Final = (
 )  # fmt: skip
 
 
+@serves(SEND)
 async def send_email(request: Request) -> Response:
     """Accepts one email. The answer means that it is stored, and will be sent or end with a reason you can read."""
     who = await caller(request)
@@ -63,6 +66,7 @@ async def send_email(request: Request) -> Response:
     return await _accept(request, raw, who, (email,), b'{"id":"%s"}' % str(email.id).encode())
 
 
+@serves(SEND)
 async def send_batch(request: Request) -> Response:
     """Accepts up to 1,000 emails in one transaction. By default one wrong email refuses all of them; with
     `x-batch-validation: permissive` the others are accepted, and `errors` tells which were not and why."""

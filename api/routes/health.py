@@ -12,6 +12,7 @@ from api.errors import ApiError
 from api.schemas.health import Health
 from store.database import DatabaseUnavailableError
 from web.answers import json_answer
+from web.objectives import unmeasured
 
 router = APIRouter(tags=["Health"])
 
@@ -20,6 +21,7 @@ _SECONDS: Final = 2.0
 
 
 @router.get("/healthz", response_model=Health, summary="Check the health of the server", openapi_extra={"security": []})
+@unmeasured
 async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
     """Asks PostgreSQL for a sign of life. Redis is not asked: without it mail is still accepted."""
     try:
@@ -39,6 +41,7 @@ async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
     responses={200: {"description": "Metrics as text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
     openapi_extra={"security": []},
 )
+@unmeasured
 async def metrics() -> Response:
     """What this process has counted."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from api.auth import FullAccess
 from api.operating import ReadingRoute, With
 from api.schemas.metrics import MetricsAnswer, MetricsQuery
+from core.objectives import REPORT
 from core.refusal import Refused, invalid
 from messages.email_figures import ask_emails
 from store import figures
@@ -19,6 +20,7 @@ from store.report_question import MOST_VALUES, Wanted, names_of, question
 from store.tally import Tally
 from web.answers import json_answer
 from web.faces.metrics import DIMENSIONS, GRANULARITIES, METRICS, MetricsAsked, metrics_face
+from web.objectives import serves
 
 router = APIRouter(tags=["Reports"], route_class=ReadingRoute)
 
@@ -26,6 +28,7 @@ _NAMES: Final = {"metrics": METRICS, "dimensions": DIMENSIONS, "granularity": GR
 
 
 @router.get("/emails/metrics", response_model=MetricsAnswer, summary="Get metrics of emails")
+@serves(REPORT)
 async def get_metrics(query: Annotated[MetricsQuery, Query()], who: FullAccess, given: With) -> Response:
     """Counts per recipient, and rates from 0 to 1. Figures are a few seconds behind; captured test mail is in none."""
     asked = _asked(query)

@@ -13,10 +13,12 @@ from api.openapi import errors
 from api.operating import ApplicationRoute, With
 from api.schemas.people import ErasePerson, PersonErased, PersonExported
 from campaigns import erasing
+from core.objectives import REPORT
 from outcomes import exporting
 from suppression.reasons import SuppressionScope
 from web.answers import json_answer
 from web.faces.people import erased_face, held_face
+from web.objectives import serves
 
 router = APIRouter(prefix="/contacts", tags=["Contacts"], route_class=ApplicationRoute)
 
@@ -24,6 +26,7 @@ router = APIRouter(prefix="/contacts", tags=["Contacts"], route_class=Applicatio
 @router.get(
     "/{contact:path}/export", summary="Export a person", response_model=PersonExported, responses=errors("not_found")
 )
+@serves(REPORT)
 async def export_person(contact: str, who: FullAccess, given: With) -> Response:
     """All that you hold about a person, under each address they had: contact, lists, consent, choices, engagement, mail
     with its timeline and, while it is stored, its text, broadcasts, events and automations."""

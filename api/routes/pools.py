@@ -26,6 +26,7 @@ from api.schemas.pools import (
     SetWeight,
     UpdatePool,
 )
+from core.objectives import REPORT
 from core.paging import Page
 from core.queues import Lane
 from pools import administration, assignments, reputation_repository
@@ -37,6 +38,7 @@ from store.database import Connection
 from web.answers import json_answer
 from web.faces.pools import assignment_face, assignment_id, assignment_path, pool_face
 from web.faces.references import deleted
+from web.objectives import serves
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/pools", tags=["Pools"], route_class=OperatorRoute)
@@ -64,6 +66,7 @@ async def list_pools(who: Operator, given: With, wanted: Part) -> Response:
 
 
 @router.get("/advice", summary="Get advice about pools", response_model=AdviceList)
+@serves(REPORT)
 async def pool_advice(
     who: Operator,
     given: With,

@@ -15,10 +15,12 @@ from api.auth import FullAccessOrOperator
 from api.openapi import errors
 from api.operating import SharedReadingRoute, With, only_known_parameters
 from api.schemas.reports import ReportAnswer
+from core.objectives import REPORT
 from store import figures
 from store.report_question import DIMENSIONS, NAMED, Wanted, names_of, question
 from web.answers import json_answer
 from web.faces.reports import place_of, report_face
+from web.objectives import serves
 
 # A filter that is misspelt would be answered with the figures of all mail.
 _DEPENDS: Final = [Depends(only_known_parameters)]
@@ -31,6 +33,7 @@ Text = Annotated[str | None, Query(max_length=_LONGEST)]
 
 
 @router.get("", response_model=ReportAnswer, summary="Get the figures of a report", responses=errors("not_found"))
+@serves(REPORT)
 async def get_report(
     who: FullAccessOrOperator,
     given: With,

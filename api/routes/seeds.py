@@ -12,10 +12,12 @@ from api.auth import Operator
 from api.openapi import errors
 from api.operating import OperatorRoute, Part, With, known_site
 from api.schemas.seeds import CreateSeed, SeedAnswer, SeedDeleted, SeedDetail, SeedList
+from core.objectives import REPORT
 from core.queues import Lane
 from web.answers import json_answer
 from web.faces.references import deleted
 from web.faces.seeds import seed_detail, seed_face
+from web.objectives import serves
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/seeds", tags=["Seeds"], route_class=OperatorRoute)
@@ -63,6 +65,7 @@ async def remove_seed(seed: str, who: Operator, given: With) -> Response:
     response_model=SeedAnswer,
     responses=errors("not_found", "conflict"),
 )
+@serves(REPORT)
 async def probe_seed(seed: str, who: Operator, given: With) -> Response:
     """Sends the next probe within a minute."""
     async with given.database.transaction() as connection:

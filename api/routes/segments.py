@@ -24,10 +24,12 @@ from api.schemas.segments import (
     UpdateSegment,
 )
 from audience import audiences, segments
+from core.objectives import REPORT
 from core.paging import Page, Window
 from web.answers import json_answer
 from web.faces.references import deleted, reference
 from web.faces.segments import found_face, segment_answer, segment_face
+from web.objectives import serves
 from web.paging import listed, window
 
 router = APIRouter(prefix="/segments", tags=["Segments"], route_class=ApplicationRoute)
@@ -52,6 +54,7 @@ async def list_segments(who: FullAccess, given: With, wanted: Annotated[Window[U
 
 
 @router.post("/preview", summary="Preview a filter", response_model=SegmentPreview)
+@serves(REPORT)
 async def preview_segment(body: PreviewSegment, who: FullAccess, given: With) -> Response:
     """How many contacts a filter finds, and some of them. Stores nothing."""
     async with given.database.connection() as connection:
@@ -79,6 +82,7 @@ async def get_segment(segment_id: UUID, who: FullAccess, given: With) -> Respons
     response_model=SegmentCount,
     responses=errors("not_found", "conflict"),
 )
+@serves(REPORT)
 async def count_segment(segment_id: UUID, who: FullAccess, given: With) -> Response:
     """How many contacts are in it now: confirmed or not, without those who left the list."""
     async with given.database.connection() as connection:

@@ -32,6 +32,7 @@ from api.schemas.warmup import (
     WarmupReason,
     WarmupStep,
 )
+from core.objectives import REPORT
 from core.paging import Page
 from mta.from_settings import providers_of
 from pools.ip_history import MOST
@@ -44,6 +45,7 @@ from warmup.simulate import Volume, simulate
 from web.answers import json_answer
 from web.faces.references import deleted
 from web.faces.warmup import plan_face, preset_face, simulation_face, warmup_face
+from web.objectives import serves
 from web.paging import listed, page_of
 
 router = APIRouter(prefix="/warmup", tags=["Warm-up"], route_class=OperatorRoute)
@@ -133,6 +135,7 @@ async def delete_plan(name: str, who: Operator, given: With) -> Response:
 
 
 @router.post("/simulate", summary="Simulate a warm-up plan", response_model=Simulated, responses=errors("not_found"))
+@serves(REPORT)
 async def simulate_plan(body: SimulateWarmup, who: Operator, given: With) -> Response:
     """What goes where, day by day and provider by provider, and when the plan ends."""
     for provider in body.mix:

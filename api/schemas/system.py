@@ -36,6 +36,35 @@ class ServerAnswer(BaseModel):
     trouble: str | None = Field(description="Why it does not answer; null for none.")
 
 
+class RouteAnswer(BaseModel):
+    """How a route answered in the last 24 hours, over all processes."""
+
+    face: str = Field(description="Who serves it: `api` or `public`.")
+    method: str = Field(description="GET, POST and so on.")
+    path: str = Field(description="As it is documented, with its parameters in braces.")
+    class_: str = Field(alias="class", description="Class of its objective.")
+    objective_seconds: float = Field(description="Within how many seconds an answer is a good one.")
+    answers: int = Field(description="How many there were.")
+    failed: int = Field(description="Of these, how many were 500 and above.")
+    missed: int = Field(description="How many failed or took longer than the objective.")
+    p50: float = Field(description="Seconds within which half of them came.")
+    p95: float = Field(description="Seconds within which 95 of 100 came.")
+    p99: float = Field(description="Seconds within which 99 of 100 came; at most 10.")
+    holds: bool = Field(description="As many were good as its class wants.")
+
+
+class ObjectiveAnswer(BaseModel):
+    """What a class of routes promises, and what is left of its error budget after 30 days."""
+
+    class_: str = Field(alias="class", description="`send`, `read`, `change`, `report` or `page`.")
+    sentence: str = Field(description="What such a route does.")
+    seconds: float = Field(description="Within how many seconds an answer is a good one.")
+    share: float = Field(description="Part of the answers that has to be good.")
+    answers: int = Field(description="How many there were in 30 days.")
+    missed: int = Field(description="How many failed or took longer.")
+    budget_left: float = Field(description="1 is untouched, 0 spent, below 0 overspent.")
+
+
 class SchemaAnswer(BaseModel):
     """The tables: what the database is at, and what this version knows."""
 
@@ -58,6 +87,8 @@ class SystemAnswer(BaseModel):
     processes: list[ProcessAnswer] = Field(description="Those that were heard of lately, by name.")
     queues: list[QueueAnswer] = Field(description="One for each stream.")
     servers: list[ServerAnswer] = Field(description="What Postlane stores in and sends its hints through.")
+    routes: list[RouteAnswer] = Field(description="How each answered in the last 24 hours, the busiest first.")
+    objectives: list[ObjectiveAnswer] = Field(description="Each class of routes, with its error budget.")
     schema_: SchemaAnswer = Field(alias="schema", description="The tables.")
     flags_as_of: datetime | None = Field(
         description="When the process that answers read its flags last; null for never: they are as declared."

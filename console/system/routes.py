@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from accounts.roles import Right
+from alarms.doors import seconds_shown
 from alarms.system import system
 from console.guard import ConsoleRoute, needs
 from console.menu import Entry
@@ -23,6 +24,7 @@ router = APIRouter(route_class=ConsoleRoute)
 NOUN = Noun(router, [Entry("Administer", 30, "System", "/system", "system", Right.SYSTEM_SEE)])
 
 _ALL: Final = "all"
+_ROUTES: Final = 20
 _LATE: Final = 60.0
 """Seconds that due mail may wait before it is worth a colour."""
 
@@ -38,6 +40,7 @@ async def show(visit: Visiting) -> Response:
     settings = in_force(visit.given.settings)
     return page(
         visit, "system/system.html", found=found, every=every, late=_LATE, version=version(),
-        switched=switched, flags_as_of=asking.as_of(),
+        switched=switched, flags_as_of=asking.as_of(), shown=seconds_shown,
+        routes_shown=_ROUTES,
         settings=[one for one in settings if one.given or every], more=sum(not one.given for one in settings),
     )  # fmt: skip

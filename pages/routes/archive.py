@@ -19,6 +19,7 @@ from campaigns import repository, showing, speaking
 from campaigns.archive import LIST_PATH, PATH, Access
 from campaigns.model import Campaign
 from campaigns.showing import Shown
+from core.objectives import PAGE
 from pages.answers import PageError
 from pages.brand import brand_by
 from pages.deps import deps
@@ -26,6 +27,7 @@ from pages.language import Catalogue, catalogue, wanted_languages
 from pages.limits import count, limits, strange
 from pages.rendering import page
 from templates.model import language_for
+from web.objectives import serves
 
 router = APIRouter()
 
@@ -40,6 +42,7 @@ _POLICY = (
 
 
 @router.get(f"{PATH}{{campaign}}")
+@serves(PAGE)
 async def show(request: Request, campaign: str, lang: str = "") -> Response:
     """The page. 410 once it was taken off, 404 for what never was there."""
     found = await _found(request, campaign)
@@ -54,6 +57,7 @@ async def show(request: Request, campaign: str, lang: str = "") -> Response:
 
 
 @router.get(f"{LIST_PATH}{{application}}")
+@serves(PAGE)
 async def show_list(request: Request, application: str, before: str = "") -> Response:
     """What an application has sent, by its campaigns' own switches. 404 where it shows none."""
     count(request, limits(request).views)

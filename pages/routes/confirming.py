@@ -7,6 +7,7 @@ from audience import confirmations, forms, topics
 from audience.confirmations import Confirmation
 from audience.forms import Form, Texts
 from audience.links import ConfirmLink
+from core.objectives import PAGE
 from messages import signing_up
 from messages.signing_up import Yes
 from pages.answers import PageError
@@ -17,11 +18,13 @@ from pages.limits import count, limits, strange
 from pages.rendering import page
 from store.database import Connection
 from web.forms import one, read_form
+from web.objectives import serves
 
 router = APIRouter()
 
 
 @router.get("/y/{link}")
+@serves(PAGE)
 async def ask(request: Request, link: str) -> Response:
     """What is wanted, and a button."""
     known = _read(request, link)
@@ -33,6 +36,7 @@ async def ask(request: Request, link: str) -> Response:
 
 
 @router.post("/y/{link}")
+@serves(PAGE)
 async def confirm(request: Request, link: str) -> Response:
     """Yes. Done once, however often it is posted."""
     known, form = _read(request, link), await read_form(request)

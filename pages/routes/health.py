@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pages.deps import Deps, deps
 from store.database import DatabaseUnavailableError
 from web.answers import json_answer
+from web.objectives import unmeasured
 
 router = APIRouter()
 
@@ -16,6 +17,7 @@ _SECONDS: Final = 2.0
 
 
 @router.get("/healthz")
+@unmeasured
 async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
     """Asks PostgreSQL for a sign of life."""
     try:
@@ -27,6 +29,7 @@ async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
 
 
 @router.get("/robots.txt")
+@unmeasured
 async def robots() -> Response:
     """Nothing here is for search engines."""
     return Response("User-agent: *\nDisallow: /\n", media_type="text/plain")

@@ -9,8 +9,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
+from core.objectives import PAGE
 from pages.deps import Deps, deps
 from templates.images import HASH_LENGTH, PATH
+from web.objectives import serves
 
 router = APIRouter()
 
@@ -23,6 +25,7 @@ _HEADERS: Final = {
 
 
 @router.api_route(f"{PATH}{{file}}", methods=["GET", "HEAD"])
+@serves(PAGE)
 async def image(file: str, request: Request, given: Annotated[Deps, Depends(deps)]) -> Response:
     """An image. 404 for what is not there, also under another ending."""
     digest, _, ending = file.partition(".")

@@ -7,6 +7,7 @@ from audience.choices import Act, MoveStands, Person, Source
 from audience.links import MoveLink
 from campaigns import readdressing
 from core.addresses import fold_address
+from core.objectives import PAGE
 from pages.answers import PageError
 from pages.brand import brand_of
 from pages.deps import deps
@@ -15,17 +16,20 @@ from pages.limits import count, limits, strange
 from pages.moving import VALID, tell_old
 from pages.rendering import page
 from web.forms import one, read_form
+from web.objectives import serves
 
 router = APIRouter()
 
 
 @router.get("/m/{link}")
+@serves(PAGE)
 async def ask(request: Request, link: str) -> Response:
     """Who wants what, and a button."""
     return await _page(request, _wish(request, link), catalogue(request), done=False)
 
 
 @router.post("/m/{link}")
+@serves(PAGE)
 async def confirm(request: Request, link: str) -> Response:
     """Move choices and history. Done once, however often it is posted."""
     wish, form = _wish(request, link), await read_form(request)

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from audience.choices import Preference, Source
 from audience.links import MailLink
 from audience.topics import Subscription
+from core.objectives import PAGE
 from core.queues import Lane
 from messages import choosing
 from messages.choosing import Standing
@@ -29,6 +30,7 @@ from pages.rendering import page
 from pages.visits import Said, Visit, said, title
 from store.database import Connection
 from web.forms import Form, one, read_form
+from web.objectives import serves
 
 router = APIRouter()
 
@@ -39,6 +41,7 @@ PAUSES: Final = (30, 90)
 
 
 @router.get(PATH)
+@serves(PAGE)
 async def show(request: Request, link: str) -> Response:
     """The page."""
     visit = _visit(request, _read(request, link), {})
@@ -47,6 +50,7 @@ async def show(request: Request, link: str) -> Response:
 
 
 @router.post(PATH)
+@serves(PAGE)
 async def act(request: Request, link: str) -> Response:
     """A one-click of a mail provider, or one of the page's forms."""
     known = _read(request, link)  # before the body: who has no link costs nothing more

@@ -12,6 +12,7 @@ from audience import topics
 from audience.choices import Preference
 from audience.topics import Subscription
 from core.ids import uuid7
+from core.objectives import PAGE
 from core.queues import Lane
 from messages.choosing import Standing
 from pages.brand import brand_of
@@ -21,6 +22,7 @@ from pages.limits import strange
 from pages.rendering import page
 from pages.routes import preferences, signup
 from pages.visits import title
+from web.objectives import serves
 from web.previews import PATH, Preview, What
 
 router = APIRouter()
@@ -33,6 +35,7 @@ _POLICY: Final = (
 
 
 @router.get(PATH)
+@serves(PAGE)
 async def show(request: Request, token: str) -> Response:
     """The page."""
     given = deps(request)

@@ -18,6 +18,7 @@ from audience.confirmations import Asked
 from audience.forms import Form
 from audience.properties import Definitions
 from audience.topics import Topic
+from core.objectives import PAGE
 from pages import filled
 from pages.answers import PageError, texts_of
 from pages.deps import deps
@@ -30,6 +31,7 @@ from web.answers import json_answer
 from web.bodies import read_body
 from web.forms import LARGEST, one, read_form
 from web.forms import Form as Fields
+from web.objectives import serves
 
 router = APIRouter()
 
@@ -65,6 +67,7 @@ class _Visit:
 
 
 @router.get(PATH)
+@serves(PAGE)
 async def show(request: Request, form: str) -> Response:
     """The page."""
     return _page(await _visit(request, form, {}))
@@ -76,6 +79,7 @@ async def previewed(request: Request, form: UUID) -> Response:
 
 
 @router.post(PATH)
+@serves(PAGE)
 async def sign_up(request: Request, form: str) -> Response:
     """Somebody signs up, by form or by JSON."""
     if not _is_json(request):
@@ -92,6 +96,7 @@ async def sign_up(request: Request, form: str) -> Response:
 
 
 @router.get(PATH + "/challenge")
+@serves(PAGE)
 async def challenge(request: Request, form: str) -> Response:
     """A puzzle, and how many bits its answer has to give."""
     count(request, limits(request).acts)
@@ -102,6 +107,7 @@ async def challenge(request: Request, form: str) -> Response:
 
 @router.options(PATH)
 @router.options(PATH + "/challenge")
+@serves(PAGE)
 async def preflight(request: Request, form: str) -> Response:
     """May a page of another origin do this?"""
     allowed = _cors(request, await _form(request, form))

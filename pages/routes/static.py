@@ -5,7 +5,9 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from core.objectives import PAGE
 from pages.rendering import SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH
+from web.objectives import serves
 
 router = APIRouter()
 
@@ -13,12 +15,14 @@ _KEPT: Final = {"cache-control": "public, max-age=31536000, immutable"}
 
 
 @router.get(STYLE_PATH)
+@serves(PAGE)
 async def style() -> Response:
     """The one style sheet."""
     return Response(STYLE, headers=_KEPT, media_type="text/css")
 
 
 @router.get(SCRIPT_PATH)
+@serves(PAGE)
 async def script(request: Request) -> Response:
     """What solves the puzzle of a sign-up form (`pages/work`)."""
     kept = _KEPT if "v" in request.query_params else {"cache-control": "public, max-age=3600"}

@@ -94,6 +94,7 @@ WRITER: Final = {
     "suppression_imports": "suppression",
     "signup_forms": "audience",
     "simulated_complaints": "sandbox",
+    "route_times": "store",
     "seed_probes": "alarms",
     "seeds": "alarms",
     "segment_members": "audience",

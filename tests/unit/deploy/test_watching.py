@@ -84,7 +84,23 @@ CASES = {
             'postlane_api_answers_total{route="/reports",status="500"}': "0+1x240",
         },
     ),
-    "PostlaneAcceptingIsSlow": _slow("postlane_api_seconds", 'route="/emails"', "0.25"),
+    "PostlaneAcceptingIsSlow": _slow("postlane_route_seconds", 'class="send"', "0.25"),
+    "PostlaneErrorBudgetBurns": Case(
+        {
+            'postlane_route_missed_total{class="report"}': "0+3x240",
+            'postlane_route_seconds_count{class="report"}': "0+20x240",
+            'postlane_objective_share{class="report"}': "0.99x240",
+        },
+        {
+            'postlane_route_missed_total{class="report"}': "0+1x240",
+            'postlane_route_seconds_count{class="report"}': "0+20x240",
+            'postlane_objective_share{class="report"}': "0.99x240",
+        },
+    ),
+    "PostlaneErrorBudgetIsSpent": Case(
+        {'postlane_error_budget_left{class="read"}': "-0.1x240"},
+        {'postlane_error_budget_left{class="read"}': "0.1x240"},
+    ),
     "PostlaneOutcomesWait": Case(
         {"postlane_outcomes_uncommitted": "1001x240"}, {"postlane_outcomes_uncommitted": "1000x240"}
     ),
