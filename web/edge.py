@@ -161,8 +161,10 @@ def _serving(scope: Scope, endpoint: Endpoint | None) -> Callable[..., Any] | No
     """What serves this method at this path. Whoever asks with a method of his own making is told so by no route."""
     if endpoint is not None:
         return endpoint
-    route = scope.get("route")
-    found: Callable[..., Any] | None = route.endpoint if scope["method"] in getattr(route, "methods", ()) else None
+    route: Any = scope.get("route")
+    if scope["method"] not in (getattr(route, "methods", None) or ()):
+        return None
+    found: Callable[..., Any] = route.endpoint
     return found
 
 
