@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from accounts import audit
 from accounts.audit import Actor, Entry
@@ -27,7 +28,8 @@ GRACE: Final = timedelta(days=7)
 ADVISED: Final = timedelta(days=180)
 """Age after which other keys are advised: M3AAWG's best practices for DKIM key rotation say twice a year at least."""
 
-_LOCK: Final = "SELECT FROM domains WHERE id = %s FOR UPDATE"
+# Not FOR UPDATE: mail that is accepted meanwhile refers to the domain.
+_LOCK: Final = "SELECT FROM domains WHERE id = %s FOR NO KEY UPDATE"
 _RETIRE: Final = "UPDATE dkim_keys SET state = 'retired', retired_at = now() WHERE domain_id = %s AND state = 'active'"
 _ACTIVATE: Final = """
 UPDATE dkim_keys SET state = 'active' WHERE domain_id = %s AND state = 'coming' AND selector = ANY(%s)
@@ -60,6 +62,7 @@ async def begin(connection: Connection, secret: InstanceSecret, found: Domain, k
 
 async def give_up(connection: Connection, found: Domain) -> Domain:
     """The domain without the coming keys; what signs is not touched. Raises Refused when none are coming."""
+    await connection.execute(_LOCK, [found.id])
     gone = await (await connection.execute(_GIVE_UP, [found.id])).fetchall()
     if not gone:
         raise conflict(f"no new keys of {found.name} are coming", "`postlane domains rotate DOMAIN` makes them.")
@@ -85,11 +88,13 @@ async def settle(
     connection: Connection, found: Domain, checks: Mapping[str, RecordCheck], by: Actor | None, gone: Sequence[str]
 ) -> Settled:
     """Switch if that can be, and forget retired keys whose records are `gone`. What the checks say of the new keys is
-    said of those that sign then. `by`: as in `accounts/verify`."""
+    said of those that sign then. `found`: `held`, with the keys that were looked at. `by`: as in `accounts/verify`."""
     if gone:
         await connection.execute(_FORGET, [found.id, list(gone)])
-    if not ready(found, checks) or not await _switch(connection, found):
+    if not ready(found, checks):
         return Settled(checks)
+    await connection.execute(_RETIRE, [found.id])
+    await connection.execute(_ACTIVATE, [found.id, _selectors(found.coming)])
     before, after = _selectors(found.keys), _selectors(found.coming)
     if by is not None:
         entry = Entry("domain.switch", found.name, {"signs": before}, {"signs": after}, found.application_id)
@@ -108,15 +113,10 @@ def removable(found: Domain, now: datetime) -> list[PublicKey]:
     return [key for key in found.retired if now >= keep_until(key)]
 
 
-async def _switch(connection: Connection, found: Domain) -> bool:
-    """False when the coming keys are others than those that were looked at, or the domain is gone."""
-    await connection.execute(_LOCK, [found.id])
-    now = await domain_by_id(connection, found.id)
-    if now is None or _selectors(now.coming) != _selectors(found.coming):
-        return False
-    await connection.execute(_RETIRE, [found.id])
-    await connection.execute(_ACTIVATE, [found.id, _selectors(found.coming)])
-    return True
+async def held(connection: Connection, domain_id: UUID) -> Domain | None:
+    """The domain as it is now, whose keys nobody else changes before the transaction ends; None when it is gone."""
+    await connection.execute(_LOCK, [domain_id])
+    return await domain_by_id(connection, domain_id)
 
 
 async def _again(connection: Connection, found: Domain) -> Domain:

@@ -1,6 +1,8 @@
 """New keys for a domain: beside the old ones, then in their place, and the old ones gone after a week."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from accounts.senders import load_sender
 from accounts.verify import fresh_resolver, verify_domain
 from core.paging import Window
 from core.refusal import Refused
+from mta.resolve import Resolver
 from store.database import Database
 from tests.dns_table import DnsTable
 from tests.integration.accounts.conftest import SECRET
@@ -80,7 +83,8 @@ async def test_new_keys_sign_only_when_their_records_are_found(database: Databas
     async with database.connection() as connection:
         [entry] = (await audit.page(connection, Wanted(action="domain.switch"), Window(2))).entries
     assert (entry.actor, entry.door, entry.subject) == ("postlane", "worker", "shop.test")
-    assert (set(entry.before["signs"]), set(entry.after["signs"])) == (old, new)  # type: ignore[index]
+    assert entry.before and entry.after
+    assert (set(entry.before["signs"]), set(entry.after["signs"])) == (old, new)
 
 
 async def test_a_wrong_record_of_a_new_key_changes_nothing(database: Database, shop: Application) -> None:
@@ -127,6 +131,64 @@ async def test_the_old_record_may_go_after_its_week_and_is_forgotten_then(
             await connection.execute("UPDATE dkim_keys SET retired_at = retired_at - interval '7 days'")
         late = await check(database, table, domain)
     assert late.retired == ()
+    assert late.status == "verified"
+
+
+class Slow:
+    """A resolver that answers after somebody else has looked, too."""
+
+    def __init__(self, resolver: Resolver, meanwhile: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._resolver = resolver
+        self._meanwhile = meanwhile
+        self._over: asyncio.Task[object] | None = None
+
+    async def _wait(self) -> None:
+        if self._over is None:
+            self._over = asyncio.create_task(self._meanwhile())
+        await self._over
+
+    async def txt(self, name: str) -> list[str]:
+        found = await self._resolver.txt(name)
+        await self._wait()
+        return found
+
+    async def mx(self, name: str) -> list[tuple[int, str]]:
+        return await self._resolver.mx(name)
+
+    async def cname(self, name: str) -> list[str]:
+        return await self._resolver.cname(name)
+
+    async def addresses(self, name: str) -> list[str]:
+        return await self._resolver.addresses(name)
+
+
+async def test_a_late_check_stores_nothing_of_keys_that_sign_no_more(database: Database, shop: Application) -> None:
+    domain = await new_domain(database, shop)
+    async with DnsTable(published(domain)) as table:
+        await check(database, table, domain)
+        coming = await begin(database, domain)
+        table.records.update(records(coming, coming.coming))
+        seen: list[Domain] = []
+
+        async def look() -> None:
+            seen.append(await check(database, table, coming))
+
+        slow = Slow(fresh_resolver(settings(table)), look)
+        late = await verify_domain(database, slow, OURS, domain.id)
+    assert late is not None
+    assert selectors(late.keys) == selectors(coming.coming), "the other one switched"
+    assert (late.status, late.checks, late.checked_at) == (seen[0].status, seen[0].checks, seen[0].checked_at)
+    assert set(late.checks) == {"dkim_rsa", "dkim_ed25519", "return_path_mx", "spf", "dmarc"}
+
+
+async def test_a_look_by_the_clock_is_no_news_after_one_that_was_asked_for(
+    database: Database, shop: Application
+) -> None:
+    domain = await new_domain(database, shop)
+    async with DnsTable({}) as nothing, DnsTable(published(domain)) as table:
+        slow = Slow(fresh_resolver(settings(nothing)), lambda: check(database, table, domain))
+        late = await verify_domain(database, slow, OURS, domain.id, asked=False)
+    assert late is not None
     assert late.status == "verified"
 
 
