@@ -1,12 +1,13 @@
 """How much mail an application may bring in: messages a day and a second. Off unless an operator sets one.
 
 What the API and SMTP submission accept is counted, in the transaction that accepts it (`messages/accept`): a message is
-one recipient. Mail of test keys does not count, since nothing leaves; nor do campaigns, which people start. The day is
-that of UTC. The second is a bucket that holds one second's worth: a request that is larger passes when the bucket is
-full, and what it took too much is waited for by those behind it.
+one recipient. Mail of test keys does not count, since nothing leaves; nor does that of campaigns and automations, which
+people start. The day is that of UTC. The second is a bucket that holds one second's worth: a request that is larger
+passes when the bucket is full, and what it took too much is waited for by those behind it. Another quota for the second
+begins with a full bucket.
 
-Exact over all processes: the row of an application is locked until the commit. Those without a quota have none, and
-cost nothing.
+Exact over all processes: the row of an application in `application_use` is locked until the commit, so only mail of
+that application waits for it. Without a quota there is no row to lock, and nothing is counted.
 """
 
 from collections.abc import Sequence
@@ -79,6 +80,11 @@ RETURNING application_id, day, accepted, tokens, at, clock_timestamp()
 """
 # Sorted, so that two groups of submissions never wait for each other in a circle.
 _WRITE: Final = "UPDATE application_use SET day = %s, accepted = %s, tokens = %s, at = %s WHERE application_id = %s"
+# What was owed was owed to the quota before.
+_FULL_BUCKET: Final = """
+UPDATE application_use u SET tokens = 0, at = NULL FROM applications a
+ WHERE a.id = u.application_id AND a.id = %(application)s AND a.messages_per_second IS DISTINCT FROM %(per_second)s
+"""
 _SET: Final = """
 UPDATE applications SET messages_per_day = %(per_day)s, messages_per_second = %(per_second)s WHERE id = %(application)s
 """
@@ -98,6 +104,7 @@ def quota_of(per_day: int | None, per_second: int | None) -> Quota:
 async def set_quota(connection: Connection, application_id: UUID, quota: Quota) -> None:
     """From now on; other processes know within `directory.KEEP_SECONDS`. Raises Refused."""
     names = {"per_day": quota.per_day, "per_second": quota.per_second, "application": application_id}
+    await connection.execute(_FULL_BUCKET, names)
     if not (await connection.execute(_SET, names)).rowcount:
         raise not_found(f"there is no application {application_id}")
 

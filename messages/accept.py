@@ -2,7 +2,8 @@
 
 One transaction makes message, body, queue row and idempotency key durable; only then is the caller answered, and
 only after that a hint is published. Requests that arrive while a commit is under way share the next one (group
-commit): a commit with fsync costs about 3 ms, COPY of one more email some 0.1 ms.
+commit): a commit with fsync costs about 3 ms, COPY of one more email some 0.1 ms. Requests of an application with a
+quota share theirs among themselves only: they wait for its counter, which other processes hold until their commit.
 
 It never checks who may send what: that is the caller's part (`api/`, `mta/inbound`). How much an application may bring
 in is counted here (`accounts/quotas`), in the transaction.
@@ -26,6 +27,7 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from core.tasks import end
+from messages.groups import Queue, Waiting
 from messages.model import NewEmail, Submission
 from messages.states import State
 from messages.telling import tell_scheduled
@@ -41,9 +43,7 @@ KEY_LIFETIME = timedelta(hours=24)
 _OF_TESTS = "\x1e"
 """Begins the idempotency keys of test mail; neither door takes a key with it."""
 
-_GROUP_EMAILS = 1000
-_GROUP_BYTES = 16 * 1024 * 1024
-_COMMITTERS = 2  # one prepares its rows while the other waits for the disk
+_COMMITTERS = 2  # of each queue: one prepares its rows while the other waits for the disk
 
 _FREE_KEY: Final = "DELETE FROM idempotency_keys WHERE application_id = %s AND key = %s"
 
@@ -77,15 +77,10 @@ class KeyInFlight:
 
 Acceptance = Accepted | Replay | KeyReused | KeyInFlight | OverQuota
 
+_Waiting = Waiting[Acceptance]
+
 OnAccepted = Callable[[Lane, set[str]], None]
 """Called after the commit with the lane and the destinations that are due now."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    submission: Submission
-    done: asyncio.Future[Acceptance]
-    size: int
 
 
 class Acceptor:
@@ -97,20 +92,22 @@ class Acceptor:
         self._database = database
         self._on_accepted = on_accepted
         self._default_topics = DefaultTopics(database)
-        self._waiting: list[_Waiting] = []
-        self._wake = asyncio.Event()
+        self._plain, self._with_quota = Queue[Acceptance](), Queue[Acceptance]()
         self._tasks: list[asyncio.Task[None]] = []
         self._keys_in_flight: set[tuple[UUID, str]] = set()
 
     async def start(self) -> None:
         await self.clock.start()
-        self._tasks = [asyncio.create_task(self._commit_groups(), name=f"accept-{n}") for n in range(_COMMITTERS)]
+        queues = [self._plain, self._with_quota] * _COMMITTERS
+        self._tasks = [
+            asyncio.create_task(self._commit_groups(one), name=f"accept-{n}") for n, one in enumerate(queues)
+        ]
 
     async def stop(self) -> None:
         """End the committers. Submissions still waiting fail with CancelledError: they were never answered."""
         await self.clock.stop()
         await end(self._tasks)
-        for waiting in self._waiting:
+        for waiting in self._take_all():
             waiting.done.cancel()
 
     async def accept(self, submission: Submission) -> Acceptance:
@@ -125,31 +122,19 @@ class Acceptor:
             waiting = _Waiting(
                 submission, asyncio.get_running_loop().create_future(), sum(email.size for email in submission.emails)
             )
-            self._waiting.append(waiting)
-            self._wake.set()
+            (self._with_quota if submission.quota else self._plain).put(waiting)
             return await waiting.done
         finally:
             if key:
                 self._keys_in_flight.discard(key)
 
-    async def _commit_groups(self) -> None:
+    async def _commit_groups(self, queue: Queue[Acceptance]) -> None:
         while True:
-            while not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-            group = self._next_group()
-            await self._commit_or_split(group)
+            async with queue.group() as group:
+                await self._commit_or_split(group)
 
-    def _next_group(self) -> list[_Waiting]:
-        emails = size = taken = 0
-        for waiting in self._waiting:
-            emails += len(waiting.submission.emails)
-            size += waiting.size
-            if taken and (emails > _GROUP_EMAILS or size > _GROUP_BYTES):
-                break
-            taken += 1
-        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        return group
+    def _take_all(self) -> list[_Waiting]:
+        return [*self._plain.take_all(), *self._with_quota.take_all()]
 
     async def _commit_or_split(self, group: list[_Waiting]) -> None:
         """Commit a group; when one submission in it is at fault, only that one may hear of it."""
@@ -157,8 +142,7 @@ class Acceptor:
             answers = await self._commit_settled([waiting.submission for waiting in group])
         except UnavailableError as error:
             # Whoever waits behind would wait out the same time-out, one group after the other.
-            behind, self._waiting = self._waiting, []
-            _fail([*group, *behind], error)
+            _fail([*group, *self._take_all()], error)
             return
         except Exception as error:
             # Whatever it was (text PostgreSQL cannot store, a broken constraint, a bug), it came with one of them.

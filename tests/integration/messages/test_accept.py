@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from accounts import applications
-from accounts.quotas import OverQuota, Quota
+from accounts.quotas import OverQuota, Quota, set_quota
 from core.queues import Lane
-from messages import accept
+from messages import groups
 from messages.accept import Accepted, Acceptor, KeyInFlight, KeyReused, Replay, settle_keys, write_emails
 from messages.model import Idempotency, Submission
 from mta.model import Attachment
@@ -277,7 +277,7 @@ async def test_stopping_answers_everybody(database: Database, hints: Hints, data
 async def test_large_requests_do_not_share_one_commit(
     acceptor: Acceptor, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accept, "_GROUP_BYTES", 10_000)
+    monkeypatch.setattr(groups, "GROUP_BYTES", 10_000)
     big = {"text": "x" * 9_000}
     await asyncio.gather(*(acceptor.accept(submission(new_email(**big))) for _ in range(6)))
 
@@ -368,10 +368,12 @@ async def test_rolled_back_transaction_leaves_nothing(database: Database) -> Non
 # Quotas
 
 
-async def shop(database: Database, per_day: int | None = None, per_second: int | None = None) -> UUID:
+async def shop(
+    database: Database, per_day: int | None = None, per_second: int | None = None, name: str = "shop"
+) -> UUID:
     """An application that may bring in so much."""
     async with database.transaction() as connection:
-        made = await applications.create(connection, "shop", Quota(per_day, per_second))
+        made = await applications.create(connection, name, Quota(per_day, per_second))
     return made.id
 
 
@@ -423,3 +425,38 @@ async def test_an_application_without_a_quota_is_not_counted(acceptor: Acceptor,
     application = await shop(database)
     assert await acceptor.accept(submission(new_email(application_id=application))) == Accepted()
     assert await rows(database, "SELECT * FROM application_use") == []
+
+
+async def test_only_mail_of_its_application_waits_for_a_counter(acceptor: Acceptor, database: Database) -> None:
+    quota = Quota(per_day=100)
+    held, other = await shop(database, per_day=100), await shop(database, per_day=100, name="other")
+    for application in (held, other):
+        assert await acceptor.accept(of_shop(application, quota=quota)) == Accepted()
+    asked = [
+        of_shop(held, quota=quota), submission(new_email()), of_shop(other, quota=quota),
+        of_shop(held, quota=quota), of_shop(held, quota=quota),
+    ]  # fmt: skip
+    async with database.transaction() as connection:  # what another process does until its commit
+        await connection.execute("SELECT FROM application_use WHERE application_id = %s FOR UPDATE", [held])
+        first, plain, counted, *behind = [asyncio.create_task(acceptor.accept(one)) for one in asked]
+        async with asyncio.timeout(5):
+            assert await asyncio.gather(plain, counted) == [Accepted()] * 2
+            assert await acceptor.accept(of_shop(other, quota=quota)) == Accepted(), "no second committer stands there"
+        assert not any(task.done() for task in (first, *behind))
+    assert await asyncio.gather(first, *behind) == [Accepted()] * 3
+
+
+async def test_what_was_owed_to_one_quota_is_not_owed_to_the_next(acceptor: Acceptor, database: Database) -> None:
+    application = await shop(database, per_second=2)
+    many = (f"{n}@x.test" for n in range(500))
+    assert await acceptor.accept(of_shop(application, *many, quota=Quota(per_second=2))) == Accepted()
+    one = of_shop(application, quota=Quota(per_second=50))
+    async with database.transaction() as connection:
+        await set_quota(connection, application, Quota(100_000, 2))
+    assert isinstance(await acceptor.accept(replace(one, quota=Quota(100_000, 2))), OverQuota), "the same second"
+
+    async with database.transaction() as connection:
+        await set_quota(connection, application, Quota(per_second=50))
+
+    assert await acceptor.accept(one) == Accepted()
+    assert await rows(database, "SELECT accepted, tokens FROM application_use") == [(501, 49)]
