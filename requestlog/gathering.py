@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import psycopg
 from prometheus_client import Counter
 
 from core.logs import get_logger
@@ -95,6 +96,8 @@ class Gatherer:
         """Those that were only counted, until one that is written stands for them."""
         self._waiting: list[Passed] = []
         self._bytes = 0
+        self._unsure = False
+        """Whether what waits may be written already: a commit that is cut off says nothing."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -136,13 +139,22 @@ class Gatherer:
             return
         over = self._taken_over({one.kind for one in taken})
         try:
-            async with self._database.transaction() as connection:
-                await repository.write(connection, list(_rows(taken, over)))
+            await self._write(list(_rows(taken, over)))
         except BaseException:
+            self._unsure = True
             self._over = {kind: self._over.get(kind, 0) + over.get(kind, 0) for kind in {*self._over, *over}}
             raise
+        self._unsure = False
         del self._waiting[: len(taken)]
         self._bytes = sum(one.held for one in self._waiting)
+
+    async def _write(self, rows: Sequence[LoggedDetail]) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await repository.write(connection, rows, again=self._unsure)
+        except psycopg.errors.UniqueViolation:  # the commit that was cut off has come through meanwhile
+            async with self._database.transaction() as connection:
+                await repository.write(connection, rows, again=True)
 
     def _next_second(self, second: int) -> None:
         self._add_over()

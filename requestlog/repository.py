@@ -1,7 +1,7 @@
 """The table `request_log`: written in batches, read newest first, forgotten after some days.
 
-Every function but `forget` works on the caller's connection and never commits. The id is a UUIDv7 of the moment of the
-answer, so ranges of time are ranges of ids.
+Every function but `forget` works on the caller's connection and never commits. The id is a UUIDv7 of when the answer
+was ready, which is what a range of time means here; `created_at` is when the request came.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ _FIELDS: Final = (
     "id, created_at, application_id, key_id, test, method, path, status, milliseconds, user_agent, error, stands_for"
 )
 _WRITE: Final = f"COPY request_log ({_FIELDS}, request_body, response_body) FROM STDIN"
+_TAKE_BACK: Final = "DELETE FROM request_log WHERE id = ANY(%s)"
 # A lost second of this log is no lost mail: its commit waits for no disk, and no commit of mail waits behind it.
 _LAZILY: Final = "SET LOCAL synchronous_commit = off"
 _FAILED: Final = "status >= 400"
@@ -108,9 +109,11 @@ class Figures:
     since: datetime | None = None
 
 
-async def write(connection: Connection, rows: Sequence[LoggedDetail]) -> None:
-    """Keep these. Within a transaction."""
+async def write(connection: Connection, rows: Sequence[LoggedDetail], *, again: bool = False) -> None:
+    """Keep these. Within a transaction. `again`: some of them may be there, with less that they stand for."""
     await connection.execute(_LAZILY)
+    if again:
+        await connection.execute(_TAKE_BACK, [[one.summary.id for one in rows]])
     async with connection.cursor() as cursor, cursor.copy(_WRITE) as copy:
         for one in rows:
             s = one.summary

@@ -1,5 +1,6 @@
 """Requests on their way into the log: how many are kept, what stands for the rest, what happens without a database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,20 @@ async def test_it_writes_by_itself_and_what_is_left_at_the_end(
     assert len(await kept(database)) == 1
 
 
+@pytest.mark.parametrize("cut_off", [DatabaseUnavailableError("gone"), asyncio.CancelledError()])
+async def test_a_commit_that_was_cut_off_leaves_no_request_twice(database: Database, cut_off: BaseException) -> None:
+    gatherer = Gatherer(twin := _Gone(database), Rates(2), Clock())  # type: ignore[arg-type]  # a twin of it
+    ask(gatherer, 3)
+    twin.away, twin.cut_off = False, cut_off
+    with pytest.raises(type(cut_off)):
+        await gatherer.flush()
+    assert len(await kept(database)) == 2, "it was written, and nobody knows"
+    gatherer.put(asked(SHOP))
+    twin.cut_off = None
+    await gatherer.stop()
+    assert sorted(one.stands_for for one in await kept(database)) == [1, 1, 2]
+
+
 async def test_old_requests_are_forgotten(database: Database) -> None:
     gatherer = Gatherer(database, Rates(10))
     gatherer.put(asked(SHOP))
@@ -159,6 +174,8 @@ class _Gone:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.away = True
+        self.cut_off: BaseException | None = None
+        """What comes of a commit that was done."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -166,3 +183,5 @@ class _Gone:
             raise DatabaseUnavailableError("it does not answer")
         async with self._database.transaction() as connection:
             yield connection
+        if self.cut_off is not None:
+            raise self.cut_off
