@@ -28,12 +28,11 @@ from messages.model import MessageRef
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
 from store.database import Connection
-from suppression import repository as suppressions
-from suppression import withdrawing
+from suppression import adding, finding, withdrawing
+from suppression.entries import Addition, Suppression
 from suppression.predicate import forbidding
 from suppression.reasons import Reason, SuppressionEntry, SuppressionScope
 from suppression.removing import Remover
-from suppression.repository import Addition, Suppression
 from suppression.subjects import hashed
 from webhooks.kinds import EventType
 
@@ -125,7 +124,7 @@ async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
     entry = SuppressionEntry(SuppressionScope.MARKETING, Reason.UNSUBSCRIBE, act.source, detail)
     owner, actor = person.application_id, "the recipient" if by_hand else act.detail
     addition = Addition(person.address, entry, owner, only_for=owner, source_id=act.email_id, actor=actor)
-    (added,) = await suppressions.add(connection, [addition])
+    (added,) = await adding.add(connection, [addition])
     fresh = added.created or added.changed or await withdrawing.stand_behind(connection, added.id, addition)
     if not fresh and (not by_hand or await choices.left_by_hand(connection, person)):
         return False
@@ -207,7 +206,7 @@ async def _forbidden(connection: Connection, person: Person) -> list[tuple[UUID,
 
 
 async def _about(connection: Connection, person: Person) -> list[Suppression]:
-    return await suppressions.about(connection, person.address)
+    return await finding.about(connection, person.address)
 
 
 def _leaves(entry: Suppression, person: Person) -> bool:

@@ -5,26 +5,13 @@ when its lease is over. While PostgreSQL was away leases ran out under workers t
 commit. So a restart of the server gives every older lease its time again, before anybody may take the mail, send it a
 second time, or say that it was cancelled. How long the lease was stands in the row.
 
-SQL fragments about a `delivery_queue` that the statement calls `q`; and the clock of mail that waited untried.
+SQL fragments about a `delivery_queue` that the statement calls `q`.
 """
 
-from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
-
-from store import arrays
-from store.database import Connection
 
 FREE: Final = """(q.claimed_by IS NULL OR (q.due_at <= now() AND (q.claimed_at > pg_postmaster_start_time()
             OR now() - pg_postmaster_start_time() > q.due_at - q.claimed_at)))"""
 
 NEXT_ATTEMPT: Final = f"CASE WHEN {FREE} THEN q.due_at END"
 """When it is due; NULL while somebody holds it, whose lease is no next attempt."""
-
-_ANEW: Final = "UPDATE emails SET scheduled_at = now() WHERE id = ANY(%s::uuid[])"
-
-
-async def begin_anew(connection: Connection, emails: Sequence[UUID]) -> None:
-    """The clocks of these emails begin now. Each is its recipient's alone."""
-    if emails:
-        await connection.execute(_ANEW, [arrays.uuids(emails)])

@@ -27,8 +27,8 @@ from outcomes import engagement, known_as
 from outcomes.engagement import Engagement
 from outcomes.known_as import KnownAs
 from store.database import Connection
+from suppression import finding
 from suppression import history as suppression_history
-from suppression import repository as suppressions
 from suppression.asking import Asker
 from suppression.entries import Ended, Suppression
 from suppression.subjects import forms
@@ -206,7 +206,7 @@ async def _at(connection: Connection, person: Person) -> AtAddress:
     return AtAddress(
         person.address,
         (await choices.history(connection, person)).entries,
-        asker.sees(await suppressions.about(connection, person.address)),
+        asker.sees(await finding.about(connection, person.address)),
         asker.sees_ended(await suppression_history.of_subjects(connection, forms(person.address))),
         await confirmations.of_person(connection, person.application_id, person.address),
         await engagement.engagement_of(connection, person.application_id, person.address),

@@ -26,7 +26,7 @@ from outcomes import engagement
 from outcomes.engagement import FORGET, Engagement
 from outcomes.obstacles import Obstacle
 from store.database import Connection
-from suppression import repository as suppressions
+from suppression import finding
 from suppression.entries import Suppression
 from suppression.predicate import forbidding
 
@@ -151,7 +151,7 @@ async def of_application(connection: Connection, person: Person) -> Recipient:
     """How it stands between a person and an application, as the application may see it."""
     whose = person.application_id
     stands = await choosing.standing(connection, person)
-    entries = await suppressions.about(connection, person.address)
+    entries = await finding.about(connection, person.address)
     known = [one.topic for one in stands.preferences]
     streams, topics = await _obstacles(connection, person, known)
     defaults = [_default(lane, known) for lane in Lane]
@@ -169,7 +169,7 @@ async def of_application(connection: Connection, person: Person) -> Recipient:
 
 async def everywhere(connection: Connection, address: str) -> Everywhere:
     """What is known of a (folded) address in the whole installation, for its operators."""
-    entries = await suppressions.about(connection, address)
+    entries = await finding.about(connection, address)
     owners = [str(one.only_for) for one in entries if one.only_for]
     rows = await (await connection.execute(_KNOWN_TO, {"address": address, "owners": owners})).fetchall()
     known = [KnownTo(found, name, await of_application(connection, Person(found, address))) for found, name in rows]

@@ -1,4 +1,4 @@
-"""The suppression list as it stands: entries by id, by address, by search. Reads only.
+"""The suppression list as it stands: entries by id, by address (`suppression/finding`), by search. Reads only.
 
 `suppression/adding` and `suppression/removing` change it; what others need of the former stands here too. Takes stored
 texts (`suppression/subjects`) and never folds, checks or decides: what an outcome suppresses is `suppression/rules`,
@@ -15,32 +15,11 @@ from store.database import Connection
 from store.tables import compiled
 from suppression.adding import LARGEST_BATCH, add
 from suppression.entries import Added, Addition, Removed, Suppression
-from suppression.predicate import IN_FORCE
+from suppression.finding import about, get
 from suppression.query import Question, Search, question, question_by_address
-from suppression.rows import columns, suppression
-from suppression.subjects import forms
+from suppression.rows import suppression
 
 __all__ = ["LARGEST_BATCH", "Added", "Addition", "Removed", "Suppression", "about", "add", "each_page", "get", "page"]
-
-
-async def get(connection: Connection, identifier: UUID) -> Suppression | None:
-    """The entry in force with this id."""
-    cursor = await connection.execute(
-        f"SELECT {columns('s')} FROM suppressions s WHERE s.id = %s AND {IN_FORCE}", [identifier]
-    )
-    row = await cursor.fetchone()
-    return suppression(row) if row else None
-
-
-async def about(connection: Connection, kept: str) -> list[Suppression]:
-    """The entries in force for a stored text, those of everybody's mail first; [] when there are none. An address is
-    found under its domain and its hash too."""
-    cursor = await connection.execute(
-        f"SELECT {columns('s')} FROM suppressions s WHERE s.address = ANY(%s) AND {IN_FORCE}"
-        " ORDER BY s.scope <> 'all', length(s.scope), s.scope, s.address <> %s, s.address",
-        [forms(kept), kept],
-    )
-    return [suppression(row) for row in await cursor.fetchall()]
 
 
 async def page(connection: Connection, search: Search, wanted: Window[UUID]) -> Page[Suppression] | None:

@@ -14,8 +14,8 @@ from uuid import UUID
 from core.logs import get_logger
 from messages import claim, retry, states
 from messages.claim import Held
+from messages.clocks import begin_anew
 from messages.entries import Words
-from messages.held import begin_anew
 from messages.model import Claimed, MessageRef, StoredEmail
 from messages.timeline import EventKind
 from mta.deliver import Delivery

@@ -5,7 +5,6 @@ from fastapi import APIRouter, Request, Response
 from audience import choices
 from audience.choices import Act, MoveStands, Person, Source
 from audience.links import MoveLink
-from campaigns import readdressing
 from core.addresses import fold_address
 from core.objectives import PAGE
 from pages.answers import PageError
@@ -36,6 +35,8 @@ async def confirm(request: Request, link: str) -> Response:
     if one(form, "action") != "confirm":
         raise PageError(400, "form")
     count(request, limits(request).acts)
+    from campaigns import readdressing  # loads what composes questions, and few people ever move
+
     given, words = deps(request), catalogue(request, one(form, "lang"))
     person, to = Person(wish.application_id, wish.address), fold_address(wish.to)
     act = Act(Source.LINK, given.clients.address(request), wish.email_id, wish.position)

@@ -119,8 +119,8 @@ def test_migrations_are_numbered_in_one_line() -> None:
     assert before == [None, *numbers[:-1]]
 
 
-@pytest.mark.parametrize("module", ["workers.app", "workers.scheduler", "workers.inbound"])
-def test_what_only_sends_does_not_load_what_composes_questions(module: str) -> None:
+@pytest.mark.parametrize("module", ["workers.app", "workers.scheduler", "workers.inbound", "pages.app"])
+def test_what_serves_mail_does_not_load_what_composes_questions(module: str) -> None:
     """A third of a second of each start, and of every worker's memory."""
     code = f"import sys, {module}; raise SystemExit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
