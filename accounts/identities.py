@@ -1,7 +1,8 @@
 """Who signs in by a provider: the table `console_identities`. One identity is one user, and a user has one at most.
 
 A provider's subject is for ever the same, an address is not: it decides the first time only, and only a verified one.
-Nobody is let in whom nobody added, unless the provider gives them a role: then it also takes it away.
+Nobody is let in whom nobody added, unless the provider gives them a role: then it also takes it away, by whichever
+identity they come (`made_by_provider` of `console_users`, which outlives an identity that is forgotten).
 """
 
 from collections.abc import Mapping
@@ -15,11 +16,18 @@ from accounts.users import NewUser, User
 from core.refusal import Refused, conflict, not_found
 from store.database import Connection
 
-_FIND: Final = "SELECT user_id, made FROM console_identities WHERE issuer = %s AND subject = %s"
+# `made` of the identity is what the version before this one looks at.
+_FIND: Final = """
+SELECT i.user_id, i.made OR u.made_by_provider FROM console_identities i JOIN console_users u ON u.id = i.user_id
+ WHERE i.issuer = %s AND i.subject = %s
+"""
 # Two sign-ins at once: the second one waits here, and then finds it.
 _TIE: Final = """
 INSERT INTO console_identities (issuer, subject, user_id, made) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
+_MADE: Final = "UPDATE console_users SET made_by_provider = true WHERE id = %s AND NOT made_by_provider"
+_WAS_MADE: Final = "SELECT made_by_provider FROM console_users WHERE id = %s"
+_FORGET: Final = "DELETE FROM console_identities WHERE user_id = %s RETURNING issuer, made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,9 @@ async def come_in(connection: Connection, issuer: str, identity: Identity, role:
         return CameIn(await _with_role(connection, known, role), known.user)
     user = await users.find(connection, identity.email) if identity.email else None
     if user is not None:
-        await tie(connection, user, issuer, identity.subject)
-        return CameIn(user, user, tied=True)
+        again = Known(user, await _was_made(connection, user))
+        await tie(connection, user, issuer, identity.subject, made=again.made)
+        return CameIn(await _with_role(connection, again, role), user, tied=True)
     if role is None or not identity.email:
         raise nobody(identity.email)
     made = await users.create(connection, NewUser(identity.email, role, identity.name[: users.LONGEST_NAME]))
@@ -96,6 +105,14 @@ async def tie(connection: Connection, user: User, issuer: str, subject: str, *, 
             hint=f"`postlane users unlink {user.email}` forgets it.",
             code="other_identity",
         )
+    if made:
+        await connection.execute(_MADE, [user.id])
+
+
+async def _was_made(connection: Connection, user: User) -> bool:
+    """Whether it was the provider who let them in, by an identity that is forgotten."""
+    row = await (await connection.execute(_WAS_MADE, [user.id])).fetchone()
+    return bool(row and row[0])
 
 
 async def issuer_of(connection: Connection, user_id: UUID) -> str:
@@ -106,11 +123,13 @@ async def issuer_of(connection: Connection, user_id: UUID) -> str:
 
 
 async def forget(connection: Connection, user: User) -> str:
-    """The next identity with their verified address is theirs; the issuer of the one before. Raises Refused."""
-    cursor = await connection.execute("DELETE FROM console_identities WHERE user_id = %s RETURNING issuer", [user.id])
-    row = await cursor.fetchone()
+    """The next identity with their verified address is theirs, and whom the provider let in it still gives their role;
+    the issuer of the one before. Raises Refused."""
+    row = await (await connection.execute(_FORGET, [user.id])).fetchone()
     if row is None:
         raise not_found(f"{user.email} does not sign in by a provider")
+    if row[1]:
+        await connection.execute(_MADE, [user.id])
     return str(row[0])
 
 

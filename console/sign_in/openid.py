@@ -20,6 +20,7 @@ from accounts.audit import Actor, Entry
 from accounts.identities import CameIn, Identity
 from accounts.openid import Asked, OpenIdError
 from accounts.roles import Role
+from accounts.users import User
 from console.guard import ConsoleRoute, local, open_to_all
 from console.sign_in import tickets, work
 from console.sign_in.pages import again, code_page
@@ -55,6 +56,14 @@ class Begun:
     asked: Asked
     back: str
     zone: str
+
+
+class _ShutOutError(Refused):
+    """Somebody known, who may not sign in: neither identity nor role of theirs is kept."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__("conflict", f"{user.email} may not sign in here any more")
+        self.user = user
 
 
 @router.get("/sign-in/openid")
@@ -104,21 +113,23 @@ async def _came_back(visit: Visit, provider: "OpenIdProvider") -> Response:
 
 
 async def _let_in(visit: Visit, issuer: str, found: Identity) -> Response:
-    """A session for whoever it is, or the question for their code. Raises Refused."""
-    async with visit.given.database.transaction() as connection:
-        came = await identities.come_in(connection, issuer, found, _role(visit, found))
-        secret = await users.secrets_of(connection, came.user.email)
-        password = secret[1] if secret else None
-        may = await users.hold(connection, came.user.id, password)
-        if may:
+    """A session for whoever it is, or the question for their code. Raises Refused: then nothing of them is changed."""
+    by = f"provider: {issuer}"
+    try:
+        async with visit.given.database.transaction() as connection:
+            came = await identities.come_in(connection, issuer, found, _role(visit, found))
+            secret = await users.secrets_of(connection, came.user.email)
+            password = secret[1] if secret else None
+            if not await users.hold(connection, came.user.id, password):
+                raise _ShutOutError(came.user)
             await _note(visit, connection, issuer, came)
-        if may and not came.user.has_totp:
-            token = await work.begin(visit, connection, came.user, f"provider: {issuer}")
-            return work.come_in(visit, came.user, token)
-    if not may:
-        await work.refused(visit, came.user, Why.DISABLED)
-        raise Refused("conflict", f"{came.user.email} may not sign in here any more")
-    return code_page(visit, tickets.ticket(visit, came.user.id, password))
+            if not came.user.has_totp:
+                token = await work.begin(visit, connection, came.user, by)
+                return work.come_in(visit, came.user, token)
+    except _ShutOutError as error:
+        await work.refused(visit, error.user, Why.DISABLED, by)
+        raise
+    return code_page(visit, tickets.ticket(visit, came.user.id, password, by))
 
 
 async def _note(visit: Visit, connection: Connection, issuer: str, came: CameIn) -> None:

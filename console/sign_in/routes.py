@@ -48,12 +48,12 @@ async def sign_in(visit: Visiting) -> Response:
     """Address and password."""
     if not visit.given.settings.console_passwords:
         return _again(visit, NO_PASSWORDS)
-    known = await work.check_password(visit, visit.field("email"), _password(visit))
+    known = await work.check_password(visit, visit.field("email"), visit.secret("password"))
     if isinstance(known, str):
         return _again(visit, known)
     if known.user.has_totp:
-        return code_page(visit, tickets.ticket(visit, known.user.id, known.password_hash))
-    return await _signed_in(visit, known, "password")
+        return code_page(visit, tickets.ticket(visit, known.user.id, known.password_hash, tickets.PASSWORD))
+    return await _signed_in(visit, known, tickets.PASSWORD)
 
 
 @router.post("/sign-in/code")
@@ -71,7 +71,7 @@ async def code(visit: Visiting) -> Response:
     known = await work.check_code(visit, ticket, visit.field("code"))
     if known is None:
         return code_page(visit, visit.field("ticket"), "That code is wrong, or was used already.")
-    return await _signed_in(visit, known, "password and code")
+    return await _signed_in(visit, known, f"{ticket.by} and code")
 
 
 @router.post("/sign-out")
@@ -104,6 +104,7 @@ async def use_link(visit: Visiting, token: str) -> Response:
         link = await sign_in_links.look(connection, token)
     if link is None:
         return _link_page(visit, token, None)
+    by = f"link: {link.purpose}"
     try:
         password = await _new_password(visit, link)
         async with visit.given.database.transaction() as connection:
@@ -117,8 +118,8 @@ async def use_link(visit: Visiting, token: str) -> Response:
                     connection, _as(visit, user), Entry("user.password", user.email, after={"by": "link"})
                 )
             if used.purpose is Purpose.PASSWORD and user.has_totp:  # the link stands for the password alone
-                return code_page(visit, tickets.ticket(visit, user.id, password))
-            token = await work.begin(visit, connection, user, f"link: {link.purpose}")
+                return code_page(visit, tickets.ticket(visit, user.id, password, by))
+            token = await work.begin(visit, connection, user, by)
     except Refused as error:
         return _link_page(visit, token, link, error)
     return work.come_in(visit, user, token)
@@ -138,9 +139,9 @@ async def _new_password(visit: Visit, link: Link) -> str:
     """The hash of the password that was chosen, "" where none is wanted. Raises Refused."""
     if link.purpose is Purpose.SIGN_IN:
         return ""
-    password = _password(visit)
+    password = visit.secret("password")
     passwords.check(password, link.user.email if link.user else visit.field("email"))
-    if password != (visit.form.get("again") or ("",))[0]:
+    if password != visit.secret("again"):
         raise invalid("again", "the two passwords differ")
     return await passwords.hashed(password)
 
@@ -164,8 +165,3 @@ async def _signed_in(visit: Visit, known: Known, how: str) -> Response:
             return _again(visit, work.WRONG)
         token = await work.begin(visit, connection, known.user, how)
     return work.come_in(visit, known.user, token)
-
-
-def _password(visit: Visit) -> str:
-    """As it was typed: blanks at its ends belong to it."""
-    return (visit.form.get("password") or ("",))[0]

@@ -1,7 +1,8 @@
 """What a browser carries from one step to the next, signed: good for a while, in this browser only. Pure.
 
-A ticket stands for a password while the code is asked for, and for that password only: one that is set meanwhile makes
-it worthless. A signed key of a second factor shows that we made it, for this session, after the password.
+A ticket stands for what somebody came by (a password, a link, a provider) while the code is asked for, and for the
+password they had then only: one that is set meanwhile makes it worthless. A signed key of a second factor shows that we
+made it, for this session, after the password.
 """
 
 import hmac
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from console.visit import Visit
 
+PASSWORD: Final = "password"  # what somebody came by, none of them
 _TICKET: Final = timedelta(minutes=5)
 """From the password to the code."""
 _KEY: Final = timedelta(minutes=15)
@@ -25,17 +27,20 @@ class Ticket:
     user_id: UUID
     password: str
     """A trace of the hash of their password."""
+    by: str
+    """What they came by, as the audit log says it."""
 
 
-def ticket(visit: Visit, user_id: UUID, password_hash: str | None) -> str:
-    """What stands for the password while the code is asked for."""
-    return _signed(visit, "console-code", f"{user_id}.{_trace(visit, password_hash)}", _TICKET)
+def ticket(visit: Visit, user_id: UUID, password_hash: str | None, by: str) -> str:
+    """What stands for the password, link or provider while the code is asked for."""
+    return _signed(visit, "console-code", f"{user_id}.{_trace(visit, password_hash)}.{by}", _TICKET)
 
 
 def read_ticket(visit: Visit, text: str) -> Ticket | None:
     """What it says; None when it is none, or too old."""
-    user_id, _, password = _read(visit, "console-code", text).partition(".")
-    return Ticket(UUID(user_id), password) if user_id else None
+    user_id, _, rest = _read(visit, "console-code", text).partition(".")
+    password, _, by = rest.partition(".")
+    return Ticket(UUID(user_id), password, by or PASSWORD) if user_id else None  # without: of the version before
 
 
 def stands_for(visit: Visit, ticket: Ticket, password_hash: str | None) -> bool:

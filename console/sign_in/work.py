@@ -31,8 +31,8 @@ class Why(StrEnum):
     """Why a sign-in was refused. The values are shown."""
 
     PASSWORD = "wrong password"  # a word, not one of them
-    CODE = "right password, wrong code"
-    DISABLED = "right password, disabled"
+    CODE = "wrong code"
+    DISABLED = "disabled"
     TOO_MANY = "too many attempts"
 
 
@@ -56,7 +56,7 @@ async def check_password(visit: Visit, email: str, password: str) -> Known | str
         return TOO_MANY
     right = await passwords.matches(stored, password)
     if not right or user is None or user.disabled_at is not None:
-        await refused(visit, user, Why.DISABLED if right and user else Why.PASSWORD)
+        await refused(visit, user, Why.DISABLED if right and user else Why.PASSWORD, tickets.PASSWORD)
         return WRONG
     return Known(user, stored)
 
@@ -72,20 +72,26 @@ async def check_code(visit: Visit, ticket: Ticket, code: str) -> Known | None:
         step = second_factor.step_of(key, code, visit.now)
         right = step is not None and await users.use_totp_step(connection, user.id, step)
     if not right:
-        await refused(visit, user, Why.CODE)
+        await refused(visit, user, Why.CODE, ticket.by)
         return None
     return Known(user, found[1])
 
 
-async def refused(visit: Visit, user: User | None, why: Why) -> None:
-    """Leave a trace. A wrong code stands in the audit log, too, for the password is known to somebody; so does the
-    first attempt in a while that was one too many for an account."""
+async def refused(visit: Visit, user: User | None, why: Why, by: str = "") -> None:
+    """Leave a trace. A wrong code stands in the audit log, too, for what comes before it (`by`) is known to somebody;
+    so does the first attempt in a while that was one too many for an account."""
     _log.warning("sign_in_refused", why=why, client=visit.ip, user_id=str(user.id) if user else "")
     if user is None or why is Why.PASSWORD or (why is Why.TOO_MANY and not visit.given.attempts.tell(str(user.id))):
         return
     async with visit.given.database.transaction() as connection:
-        entry = Entry("session.refused", user.email, after={"why": why.value})
+        entry = Entry("session.refused", user.email, after={"why": f"{_came(by)}{why}"})
         await audit.write(connection, Actor("unknown", "console", None, visit.ip), entry)
+
+
+def _came(by: str) -> str:
+    if not by:
+        return ""
+    return "right password, " if by == tickets.PASSWORD else f"came by {by}, "
 
 
 async def begin(visit: Visit, connection: Connection, user: User, how: str) -> str:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from store.online import change
+
 revision = "0040"
 down_revision = "0039"
 branch_labels = None
@@ -9,8 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute(
-        "CREATE TABLE console_identities (issuer text NOT NULL, subject text NOT NULL,"
+    change(
+        "CREATE TABLE IF NOT EXISTS console_identities (issuer text NOT NULL, subject text NOT NULL,"
         " user_id uuid NOT NULL UNIQUE REFERENCES console_users ON DELETE CASCADE, made boolean NOT NULL,"
         " created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (issuer, subject))"
     )

@@ -22,7 +22,7 @@ from core.settings import Settings
 from store.database import Database
 from tests.integration.console.conftest import HOME, PASSWORD, SECRET, Person
 from tests.integration.console.provider import CLIENT, CLIENT_SECRET, Provider, providing
-from tests.integration.console.test_sign_in import ADA, _field, _with_factor
+from tests.integration.console.test_sign_in import ADA, _came_by, _field, _with_factor
 from tests.integration.messages.emails import rows
 
 ROLES = ("postlane-admins=admin", "mail=operator")
@@ -286,7 +286,9 @@ async def test_what_the_provider_refuses_is_told(admin: Person, anybody: Person,
     assert "did not let you in: &lt;b&gt;access_denied" in answer.text
 
 
-async def test_who_is_disabled_stays_out(admin: Person, viewer: Person, anybody: Person, provider: Provider) -> None:
+async def test_who_is_disabled_stays_out(
+    admin: Person, viewer: Person, anybody: Person, provider: Provider, database: Database
+) -> None:
     assert viewer.user is not None
     assert (await admin.post(f"/users/{viewer.user.id}/disable")).status_code == 303
 
@@ -294,6 +296,9 @@ async def test_who_is_disabled_stays_out(admin: Person, viewer: Person, anybody:
 
     assert answer.status_code == 403
     assert not await _inside(anybody)
+    assert await rows(database, "SELECT count(*) FROM console_identities") == [(0,)], "refused, it is tied to nobody"
+    told = await rows(database, "SELECT after FROM audit_log WHERE action = 'session.refused'")
+    assert told == [({"why": f"came by provider: {provider.issuer}, disabled"},)]
 
 
 async def test_a_second_factor_is_asked_for_all_the_same(
@@ -312,6 +317,7 @@ async def test_a_second_factor_is_asked_for_all_the_same(
     )  # fmt: skip
     assert (done.status_code, done.headers["location"]) == (303, "/messages")
     assert await _inside(anybody)
+    assert await _came_by(database) == f"provider: {provider.issuer} and code"
 
 
 async def test_the_provider_gives_roles_only_where_a_setting_says_so(
@@ -399,6 +405,24 @@ async def test_an_identity_is_forgotten_for_the_next_one(
     anybody.http.cookies.clear()
 
     assert (await _come(anybody, provider, sub="user-2")).status_code == 303
+
+
+async def test_whom_the_provider_let_in_has_its_roles_by_another_identity_too(
+    admin: Person, anybody: Person, app: FastAPI, provider: Provider, database: Database
+) -> None:
+    _with(app, openid_role_claim="groups", openid_roles=ROLES)
+    eve = {"sub": "user-9", "email": "eve@acme.example", "name": "Eve"}
+    assert (await _come(anybody, provider, **eve, groups=["mail"])).status_code == 303
+    [(eves,)] = await rows(database, "SELECT id FROM console_users WHERE email = 'eve@acme.example'")
+    assert (await admin.post(f"/users/{eves}/unlink")).status_code == 303
+    anybody.http.cookies.clear()
+
+    eve |= {"sub": "user-10"}
+    gone = await _come(anybody, provider, **eve, groups=["staff"])
+    assert gone.status_code == 403
+    assert "gives you no role" in gone.text
+    assert (await _come(anybody, provider, **eve, groups=["postlane-admins"])).status_code == 303
+    assert await rows(database, "SELECT role FROM console_users WHERE id = %s", [eves]) == [("admin",)]
 
 
 async def _link(database: Database) -> str:

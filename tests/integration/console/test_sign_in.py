@@ -136,6 +136,13 @@ async def test_who_is_disabled_is_out_at_once(
     assert (await anybody.get(link)).status_code == 410
 
 
+async def _came_by(database: Database) -> str:
+    """What the newest sign-in was made with, as the audit log says."""
+    newest = "SELECT after FROM audit_log WHERE action = 'session.begin' ORDER BY id DESC LIMIT 1"
+    [(after,)] = await rows(database, newest)
+    return str(after["by"])
+
+
 async def test_a_second_factor_is_asked_for_and_each_code_counts_once(
     admin: Person, anybody: Person, database: Database
 ) -> None:
@@ -154,6 +161,7 @@ async def test_a_second_factor_is_asked_for_and_each_code_counts_once(
         answer = await anybody.post("/sign-in/code", "/sign-in", ticket=ticket, code=code)
         assert answer.status_code == status, code
     assert (await anybody.get("/")).status_code == 200
+    assert await _came_by(database) == "password and code"
     refused = await rows(database, "SELECT actor, after FROM audit_log WHERE action = 'session.refused'")
     assert refused == [("unknown", {"why": "right password, wrong code"})] * 2
     sealed = (await rows(database, "SELECT sealed_totp FROM console_users WHERE email = %s", [ADA]))[0][0]
@@ -197,6 +205,7 @@ async def test_a_link_for_a_password_leaves_the_second_factor_in_force(
     assert done.headers["location"] == "/"
     assert (await anybody.get("/")).status_code == 200
     assert (await anybody.get(other)).status_code == 410, "links that were on their way end with the password"
+    assert await _came_by(database) == "link: password and code"
 
 
 async def test_who_began_with_the_password_before_is_not_let_in(
