@@ -22,6 +22,7 @@ MEANING: Final[Mapping[AlarmKind, str]] = {
     AlarmKind.DNS_RECORD: "A DNS record is not what it has to be.",
     AlarmKind.AUTOMATION: "An automation does not do what it is for.",
     AlarmKind.DOMAIN_LOST: "A sender domain lost its records and may not send.",
+    AlarmKind.PROCESS_SILENT: "A process gives no sign of life: it was killed, hangs, or does not reach PostgreSQL.",
     AlarmKind.ALARM_MAIL: "Mail about alarms cannot be sent.",
 }
 
@@ -56,6 +57,9 @@ WHAT_TO_DO: Final[Mapping[AlarmKind, str]] = {
     "publish the template or verify the domain that is named; or disable it.",
     AlarmKind.DOMAIN_LOST: "`postlane domains verify DOMAIN` shows what has to be published; the domain sends again "
     "as soon as it is there.",
+    AlarmKind.PROCESS_SILENT: "Look at its log and whether it runs (`docker compose ps`, `systemctl status`); one that "
+    "hangs has to be killed, then its service starts it again. One that is gone on purpose is forgotten after a day; "
+    "`postlane alarms ack ID` is silent until then. `postlane status` shows all processes.",
     AlarmKind.ALARM_MAIL: "`postlane alarms mail test` tries it now and says what the server answers.",
 }
 

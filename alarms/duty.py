@@ -17,6 +17,7 @@ from alarms.public_host import PublicHost
 from alarms.repository import open_of, settle
 from alarms.rule_settings import rules
 from core.logs import get_logger
+from store import heartbeats
 from store.database import Connection, Database, DatabaseUnavailableError
 from store.locks import Lock
 
@@ -135,6 +136,11 @@ async def _domain_lost(b: Bench) -> None:
     await settle(b.connection, AlarmKind.DOMAIN_LOST, lost)
 
 
+async def _process_silent(b: Bench) -> None:
+    found = await heartbeats.processes(b.connection)
+    await settle(b.connection, AlarmKind.PROCESS_SILENT, judging.process_silent(found, b.values, datetime.now(UTC)))
+
+
 _JUDGES: Final[Mapping[AlarmKind, Callable[[Bench], Awaitable[None]]]] = {
     AlarmKind.COMPLAINTS: _complaints,
     AlarmKind.HARD_BOUNCES: _hard_bounces,
@@ -146,4 +152,5 @@ _JUDGES: Final[Mapping[AlarmKind, Callable[[Bench], Awaitable[None]]]] = {
     AlarmKind.CERTIFICATE: _certificate,
     AlarmKind.DNS_RECORD: _dns_record,
     AlarmKind.DOMAIN_LOST: _domain_lost,
+    AlarmKind.PROCESS_SILENT: _process_silent,
 }

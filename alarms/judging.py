@@ -4,13 +4,14 @@ A finding that is open already is kept until its figure is well below the limit 
 would else raise and clear its alarm in turn.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from alarms.model import Finding, Severity
 from alarms.rules import EASE
+from store.heartbeats import Process
 
 Values = Mapping[str, float]
 Open = Mapping[str, Severity]
@@ -167,6 +168,23 @@ def pool_resting(resting: Mapping[str, PoolRest], values: Values, open_: Open, n
             back = f"; the first returns at {rest.back_at:%H:%M} UTC" if rest.back_at else ""
             all_ = f"all {rest.ips} IPs rest" if rest.ips > 1 else "its only IP rests"
             findings.append(Finding(subject, Severity.WARNING, all_ + back))
+    return findings
+
+
+def process_silent(found: Sequence[Process], values: Values, now: datetime) -> list[Finding]:
+    """Processes that nothing was heard of, while others were: after an outage of all of them those that start take the
+    places of those that were, which takes half a minute."""
+    living = [one for one in found if not one.silent]
+    begun = min((one.started_at for one in living), default=now)
+    findings = []
+    for one in found:
+        if not one.silent or now - max(one.seen_at, begun) < timedelta(minutes=values["minutes"]):
+            continue
+        others = sum(other.name == one.name for other in living)
+        left = f"{others} more of its kind {'is' if others == 1 else 'are'} there" if others else "it was the only one"
+        detail = f"not heard of since {one.seen_at:%Y-%m-%d %H:%M} UTC; {left}"
+        bad = Severity.WARNING if others else Severity.CRITICAL
+        findings.append(Finding(f"{one.name} on {one.host}, process {one.pid}", bad, detail))
     return findings
 
 

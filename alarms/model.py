@@ -28,6 +28,9 @@ the clock, with limits that can be set (`alarms/rules`): raised at a limit, clea
     dns_record      domain               a record is broken              it is there again
     domain_lost     domain               it may not send: its records    it is verified again, or deleted
                                          are gone
+    process_silent  process and host     nothing is heard of it for       it is heard again, another one
+                                         minutes, and it did not end as   has taken its place, or after a day
+                                         it should
     automation      name and id          its steps cannot be read, its    none of it is so any more, or it is
                                          rule or most of its runs fail,   disabled or deleted
                                          mail of it is held up
@@ -64,6 +67,7 @@ class AlarmKind(StrEnum):
     CERTIFICATE = "certificate"
     DNS_RECORD = "dns_record"
     DOMAIN_LOST = "domain_lost"
+    PROCESS_SILENT = "process_silent"
     AUTOMATION = "automation"
     ALARM_MAIL = "alarm_mail"
 

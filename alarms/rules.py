@@ -111,6 +111,11 @@ RULES: Final[Mapping[AlarmKind, Rule]] = {
         ),
         Rule(AlarmKind.DNS_RECORD, "Records of verified domains", {}),
         Rule(AlarmKind.DOMAIN_LOST, "Sender domains whose records are gone", {}),
+        Rule(
+            AlarmKind.PROCESS_SILENT,
+            "A process that is not heard of any more and did not say that it ends",
+            {"minutes": Setting(2, "A warning after so many; critical when no other of its kind is there.", 1, 1000)},
+        ),
     )
 }
 """By the kind of alarm it raises."""

@@ -4,9 +4,12 @@ PostgreSQL is asked by whoever calls; when it is away, they know already.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
+
+import psycopg
 
 from alarms.doors import Doors, doors
 from alarms.evidence import overdue
@@ -27,7 +30,12 @@ _SAID: Final = 3
 _WAITING: Final = """
 SELECT count(*) FROM (SELECT FROM delivery_queue WHERE lane = %(lane)s LIMIT %(limit)s) AS counted
 """
-_POSTGRESQL: Final = "SELECT current_setting('server_version'), (SELECT version_num FROM alembic_version)"
+_VERSION: Final = "SELECT current_setting('server_version')"
+_REVISION: Final = "SELECT version_num FROM alembic_version"
+_NOT_YET: Final = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+"""What older tables answer."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,11 @@ class System:
     doors: Doors = field(default_factory=Doors)
 
     @property
+    def outdated(self) -> bool:
+        """The tables are not those of this version: what they do not tell is left out."""
+        return self.revision != self.newest_revision
+
+    @property
     def silent(self) -> Sequence[Process]:
         """Processes that should have been heard of."""
         return [one for one in self.processes if one.silent]
@@ -87,14 +100,17 @@ class System:
             for one in self.servers
             if one.trouble
         ]
-        if self.revision != self.newest_revision:
-            found.append(f"the tables are at {self.revision or 'none'}, this version needs {self.newest_revision}")
+        if self.outdated:
+            found.append(
+                f"the tables are at {self.revision or 'none'}, this version needs {self.newest_revision}:"
+                " `postlane migrate`"
+            )
         return found
 
     @property
     def sentence(self) -> str:
         """Whether everything runs."""
-        if not self.processes:
+        if not self.processes and not self.outdated:
             return "No process has been heard of. `postlane up` starts everything."
         many, hosts = len(self.processes), len({one.host for one in self.processes})
         where = f" on {hosts} hosts" if hosts > 1 else ""
@@ -115,13 +131,30 @@ async def system(database: Database, settings: Settings) -> System:
     broker = asyncio.create_task(asyncio.to_thread(_valkey, settings.redis_url))
     newest = asyncio.create_task(asyncio.to_thread(migrate.newest))
     async with database.connection() as connection:
-        cursor = await connection.execute(_POSTGRESQL)
-        row = await cursor.fetchone()
-        assert row is not None
-        found, waiting = await heartbeats.processes(connection), await queues(connection)
-        answering = await doors(connection)
-    servers = [Server("PostgreSQL", row[0].partition(" ")[0]), await broker]
-    return System(found, waiting, servers, row[1] or "", await newest, answering)
+        version = await _one(connection, _VERSION)
+        revision = await _known(connection, partial(_one, of=_REVISION), "", old=True)
+        old = revision != await newest
+        found = await _known(connection, heartbeats.processes, list[Process](), old=old)
+        waiting = await _known(connection, queues, list[Queue](), old=old)
+        answering = await _known(connection, doors, Doors(), old=old)
+    servers = [Server("PostgreSQL", version.partition(" ")[0]), await broker]
+    return System(found, waiting, servers, revision, await newest, answering)
+
+
+async def _one(connection: Connection, of: str) -> str:
+    row = await (await connection.execute(of)).fetchone()
+    return str(row[0]) if row else ""
+
+
+async def _known(connection: Connection, ask: Callable[[Connection], Awaitable[T]], otherwise: T, *, old: bool) -> T:
+    """What the tables tell; what old ones do not, is not known."""
+    try:
+        async with connection.transaction():
+            return await ask(connection)
+    except _NOT_YET:
+        if not old:
+            raise
+        return otherwise
 
 
 async def queues(connection: Connection) -> list[Queue]:

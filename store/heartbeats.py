@@ -1,16 +1,21 @@
 """Signs of life: one row for each running process, written by the process itself. Owns the table `heartbeats`.
 
-A process beats on its own event loop, so one whose loop hangs goes silent too. One that ends takes its row away. One
-that was killed stays to be seen until its successor on that host is there, or for `KEPT`. Times are the database's.
+A process beats on its own event loop, so one whose loop hangs goes silent too. One that ends says so. One that goes
+silent stays to be seen until another one has taken its place, or for `KEPT`.
+
+Who takes whose place: each process that starts succeeds one of its name that had ended by then, on its host rather than
+on another one (containers have a new host each time), and of several the one that ended last. So one that hangs is not
+taken for replaced when the one beside it restarts. Times are the database's.
 """
 
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from core.errors import UnavailableError
 from core.ids import uuid7
@@ -38,11 +43,22 @@ SELECT %(id)s, %(name)s, %(host)s, %(pid)s, %(version)s, %(trouble)s FROM unsync
 """
 _LIST: Final = """
 SELECT name, host, pid, version, started_at, seen_at, seen_at < now() - %(silent)s, trouble FROM heartbeats
- ORDER BY name, host, started_at
+ WHERE left_at IS NULL ORDER BY name, host, started_at
 """
-_FORGET: Final = """
-DELETE FROM heartbeats h WHERE seen_at < now() - %(kept)s OR (seen_at < now() - %(silent)s AND EXISTS (
-  SELECT FROM heartbeats n WHERE n.name = h.name AND n.host = h.host AND n.started_at > h.seen_at))
+_LEAVE: Final = "UPDATE heartbeats SET left_at = now() WHERE id = %s"
+_OLD: Final = "DELETE FROM heartbeats WHERE seen_at < now() - %(kept)s"
+# Who has just started waits: the one that it succeeds may not be silent for long enough yet.
+_LIVES: Final = """
+SELECT id, name, host, started_at, CASE WHEN left_at IS NOT NULL OR seen_at < now() - %(silent)s
+                                        THEN coalesce(left_at, seen_at) END,
+       succeeds IS NULL AND started_at < now() - %(silent)s
+  FROM heartbeats
+"""
+# It may have been heard of since.
+_SUCCEED: Final = """
+WITH gone AS (DELETE FROM heartbeats WHERE id = %(ended)s AND (left_at IS NOT NULL OR seen_at < now() - %(silent)s)
+              RETURNING id)
+UPDATE heartbeats h SET succeeds = gone.id FROM gone WHERE h.id = %(successor)s
 """
 
 
@@ -60,6 +76,20 @@ class Process:
     """It should have been heard since: killed, hanging, or cut off from the database."""
     trouble: str
     """What it says is wrong with it, "" for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One process, from when to when it was."""
+
+    id: UUID
+    name: str
+    host: str
+    started_at: datetime
+    ended_at: datetime | None
+    """When it left, or was heard of last; None: it is there."""
+    free: bool
+    """It may still take somebody's place."""
 
 
 class Heartbeat:
@@ -83,7 +113,7 @@ class Heartbeat:
             return
         with contextlib.suppress(TimeoutError, UnavailableError):
             async with asyncio.timeout(_PARTING_SECONDS), self._database.connection() as connection:
-                await connection.execute("DELETE FROM heartbeats WHERE id = %s", [self._facts["id"]])
+                await connection.execute(_LEAVE, [self._facts["id"]])
 
     async def _go_on(self) -> None:
         while True:
@@ -111,5 +141,25 @@ async def processes(connection: Connection) -> list[Process]:
 
 
 async def forget(connection: Connection) -> None:
-    """Retention: those that have a successor, and those that nobody misses any more."""
-    await connection.execute(_FORGET, {"silent": SILENT, "kept": KEPT})
+    """Retention: those whose place is taken, and those that nobody misses any more."""
+    await connection.execute(_OLD, {"kept": KEPT})
+    rows = await (await connection.execute(_LIVES, {"silent": SILENT})).fetchall()
+    for ended, successor in successors(Life(*row) for row in rows):
+        names = {"ended": ended, "successor": successor, "silent": SILENT}
+        await connection.execute(_SUCCEED, names)
+
+
+def successors(lives: Iterable[Life]) -> list[tuple[UUID, UUID]]:
+    """(who ended, who took their place). Pure."""
+    known = list(lives)
+    possible = [
+        (one.host != other.host, other.started_at - one.ended_at, one.id, other.id)
+        for one in known
+        for other in known
+        if one.ended_at is not None and other.free and other.name == one.name and one.ended_at < other.started_at
+    ]
+    found: dict[UUID, UUID] = {}
+    for _, _, ended, successor in sorted(possible):
+        if ended not in found and successor not in found.values():
+            found[ended] = successor
+    return list(found.items())

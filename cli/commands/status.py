@@ -103,7 +103,8 @@ def status(
 def _show(found: System) -> None:
     now = datetime.now(UTC)
     tell(found.sentence, style="bold")
-    print_table([_cells(one, now) for one in found.processes], _PROCESSES, empty="No process has been heard of.")
+    nobody = "These tables say nothing of processes." if found.outdated else "No process has been heard of."
+    print_table([_cells(one, now) for one in found.processes], _PROCESSES, empty=nobody)
     print_table(
         [queue_face(one) | {"waiting": one.told, "oldest": _late(one.oldest_due)} for one in found.queues], _QUEUES
     )

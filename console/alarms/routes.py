@@ -148,7 +148,7 @@ async def _alarms(visit: Visit, open_id: str, error: Refused | None = None) -> R
         story=story, error=error, meaning=meaning, what_to_do=what_to_do, snoozes=SNOOZES, applications=names,
         answered=words.needs_me(found, stopped, past, visit.now), lanes=[lane.value for lane in Lane],
         providers=[*sorted(providers_of(visit.given.settings).names), OTHER], past_days=_PAST_DAYS,
-        at=partial(_at, visit),
+        at=partial(opened, visit),
     )  # fmt: skip
 
 
@@ -158,13 +158,6 @@ async def _story(connection: Connection, open_id: str) -> Story | None:
     except ValueError:
         return None
     return Story(await repository.find_alarm(connection, identifier), await repository.story(connection, identifier))
-
-
-def _at(visit: Visit, identifier: object) -> str:
-    """The page with this alarm open, "" for none, whatever form it answers."""
-    if visit.path == "/alarms":
-        return opened(visit, identifier)
-    return f"/alarms?open={identifier}" if identifier else "/alarms"
 
 
 def _hours(visit: Visit) -> float:

@@ -58,6 +58,8 @@ def remedy(alarm: Alarm) -> tuple[str, str] | None:
             return "The IP", f"/ips/{quote(alarm.subject, safe='')}"
         case AlarmKind.POOL_RESTING:
             return "The map of IPs", "/ips"
+        case AlarmKind.PROCESS_SILENT:
+            return "All processes", "/system"
         case AlarmKind.WARMUP_STALLED:
             return "Plan against actual", f"/warmup/{quote(alarm.subject.partition(' ')[0], safe='')}"
         case AlarmKind.COMPLAINTS | AlarmKind.DELIVERED_SHARE:

@@ -16,6 +16,7 @@ from core.queues import Lane
 from mta.model import EgressIp
 from mta.server_certificate import self_signed
 from pools.repository import ensure_pool
+from store import heartbeats
 from store.database import Database
 from store.locks import Lock
 from tests.integration.messages.emails import APPLICATION, execute, rows
@@ -163,3 +164,20 @@ async def test_one_judge_at_a_time(database: Database, tmp_path: Path) -> None:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [Lock.JUDGING_ALARMS])
         assert await judged(database, tmp_path) == {}
     assert len(await judged(database, tmp_path)) == 1
+
+
+async def test_a_process_that_went_silent_is_an_alarm_until_another_has_its_place(
+    database: Database, tmp_path: Path
+) -> None:
+    heard = (
+        "INSERT INTO heartbeats (id, name, host, pid, version, seen_at, started_at) VALUES (gen_random_uuid(), %s,"
+        " 'one', 7, '1', now() - make_interval(secs => %s), now() - make_interval(secs => %s))"
+    )
+    await execute(database, heard, ["scheduler", 1, 9000])
+    await execute(database, heard, ["api", 300, 9000])
+    alarm = {("process_silent", "api on one, process 7"): "critical"}
+    assert await judged(database, tmp_path) == alarm
+    await execute(database, heard, ["api", 1, 30])
+    async with database.transaction() as connection:
+        await heartbeats.forget(connection)
+    assert await judged(database, tmp_path) == {}

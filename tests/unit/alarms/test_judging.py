@@ -1,5 +1,6 @@
 """Judges: limits with their small-sample guards, and no flapping around a limit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from alarms.judging import Counts, Shares, Stream
 from alarms.model import AlarmKind, Severity
 from alarms.rules import EASE, RULES, checked, in_force
 from core.refusal import Refused
+from store.heartbeats import Process
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 YAHOO = Stream(UUID(int=1), "shop", "marketing", "yahoo")
@@ -97,6 +99,23 @@ def test_a_rate_around_the_limit_does_not_flap(rates: list[float], warn: float) 
             assert rate < warn * EASE
         if before is Severity.CRITICAL and now is Severity.WARNING:
             assert rate < 3 * warn * EASE
+
+
+def test_a_silent_process_is_an_alarm_after_some_minutes() -> None:
+    given = values(AlarmKind.PROCESS_SILENT)
+    api = Process("api", "one", 7, "1.0", NOW - timedelta(hours=3), NOW, silent=False, trouble="")
+    gone = replace(api, host="two", pid=9, seen_at=NOW - timedelta(seconds=121), silent=True)
+
+    def judged(*found: Process) -> list[tuple[str, Severity, str]]:
+        return [(one.subject, one.severity, one.detail) for one in judging.process_silent(found, given, NOW)]
+
+    subject, detail = "api on two, process 9", "not heard of since 2026-11-28 11:57 UTC; "
+    assert judged(api, gone) == [(subject, Severity.WARNING, f"{detail}1 more of its kind is there")]
+    assert judged(replace(api, name="scheduler"), gone) == [
+        (subject, Severity.CRITICAL, f"{detail}it was the only one")
+    ]
+    assert judged(api, replace(gone, seen_at=NOW - timedelta(seconds=119))) == []
+    assert judged(replace(api, started_at=NOW - timedelta(seconds=119)), gone) == [], "all of them were away"
 
 
 def test_settings_are_checked_and_unknown_ones_of_a_newer_version_left_out() -> None:

@@ -27,7 +27,7 @@ def test_what_is_wrong_is_said_first() -> None:
 
     assert found.troubles == [
         "scheduler on one is silent", "inbound on one: stopping", "Valkey does not answer: connection refused",
-        "the tables are at 0040, this version needs 0041",
+        "the tables are at 0040, this version needs 0041: `postlane migrate`",
     ]  # fmt: skip
     assert found.sentence == (
         "Not everything runs: scheduler on one is silent; inbound on one: stopping; Valkey does not answer: connection"
@@ -38,6 +38,9 @@ def test_what_is_wrong_is_said_first() -> None:
         "worker-0 on one, worker-1 on one, worker-2 on one and 2 more are silent"
     ]
     assert replace(FINE, processes=[]).sentence.startswith("No process has been heard of.")
+    assert replace(FINE, processes=[], revision="").sentence == (
+        "Not everything runs: the tables are at none, this version needs 0041: `postlane migrate`."
+    )
 
 
 def test_a_long_queue_is_not_counted_to_its_end() -> None:
