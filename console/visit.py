@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -84,6 +84,11 @@ class Visit:
         """The only ones they see; () for all. For questions over several applications."""
         return self.me.applications
 
+    @property
+    def kept(self) -> timedelta:
+        """For how long figures are kept by the hour: what questions to `store/figures` want to know."""
+        return timedelta(days=self.given.settings.event_days)
+
     def sees(self, application_id: UUID) -> None:
         """Raise Refused for what belongs to an application they do not see: as if it were not there."""
         if self.applications and application_id not in self.applications:
@@ -92,6 +97,10 @@ class Visit:
     def field(self, name: str) -> str:
         """A field of the form that was sent, "" for none."""
         return one(self.form, name)
+
+    def secret(self, name: str) -> str:
+        """A field of the form as it was typed: blanks at the ends of a password belong to it."""
+        return (self.form.get(name) or ("",))[0]
 
     def asked(self, name: str, longest: int = 400) -> str:
         """A parameter of the address, "" for none. What PostgreSQL would break off over is taken out."""

@@ -52,11 +52,11 @@ async def profile(visit: Visiting) -> Response:
 @signed_in
 async def password(visit: Visiting) -> Response:
     """Another password: every other browser is signed out, this one goes on with a new session."""
-    fresh = (visit.form.get("password") or ("",))[0]
+    fresh = visit.secret("password")
     try:
         await _known_password(visit)
         passwords.check(fresh, visit.me.email)
-        if fresh != (visit.form.get("again") or ("",))[0]:
+        if fresh != visit.secret("again"):
             raise invalid("again", "the two passwords differ")
         hashed = await passwords.hashed(fresh)
     except Refused as error:
@@ -141,7 +141,7 @@ async def _known_password(visit: Visit) -> None:
         raise Refused("conflict", TOO_MANY)
     async with visit.given.database.connection() as connection:
         found = await users.secrets_of(connection, visit.me.email)
-    given = (visit.form.get("current") or ("",))[0]
+    given = visit.secret("current")
     if found is None or not await passwords.matches(found[1], given):
         await refused(visit, visit.me, Why.PASSWORD)
         raise invalid("current", "that is not your password")

@@ -23,6 +23,7 @@ from console.noun import Noun
 from console.rendering import page
 from console.seeds import words
 from console.sites import shown_site
+from console.typed import whole_number
 from console.visit import Visit, Visiting
 from core.queues import Lane
 from core.refusal import Refused, invalid
@@ -37,6 +38,7 @@ _STRIP = 10
 """Probes of each account in the list."""
 _LONGEST_PASSWORD = 1000
 _USUAL_MINUTES = 360
+_LARGEST = 999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +133,8 @@ async def _list(visit: Visit, open_id: str, error: Refused | None = None) -> Res
         panel = Panel(chosen, await seeds.probes(connection, chosen.id)) if chosen else None
     return page(
         visit, "seeds/seeds.html", 422 if error else 200, found=found, newest=newest, panel=panel, words=words,
-        error=error, answered=words.where_it_lands(found), shown_site=shown_site, at=partial(_at, visit),
+        error=error, answered=words.where_it_lands(found), shown_site=shown_site, at=partial(opened, visit),
     )  # fmt: skip
-
-
-def _at(visit: Visit, identifier: object) -> str:
-    """The list with this account open, "" for none, whatever form this page answers."""
-    if visit.path == "/seeds":
-        return opened(visit, identifier)
-    return f"/seeds?open={identifier}" if identifier else "/seeds"
 
 
 def _new(visit: Visit, error: Refused | None = None) -> Response:
@@ -153,7 +148,7 @@ def _new(visit: Visit, error: Refused | None = None) -> Response:
 def _wanted(visit: Visit) -> NewSeed:
     """What the form asks for. Raises Refused naming the field."""
     provider = site_named(providers_of(visit.given.settings), visit.field("provider"))
-    address, tls, password = visit.field("address"), visit.field("tls") or "tls", visit.field("password")
+    address, tls, password = visit.field("address"), visit.field("tls") or "tls", visit.secret("password")
     if tls not in TLS:
         raise invalid("tls", f"it must be one of {', '.join(TLS)}")
     if not 1 <= len(password) <= _LONGEST_PASSWORD:
@@ -167,9 +162,10 @@ def _wanted(visit: Visit) -> NewSeed:
 def _number(visit: Visit, name: str) -> int:
     """0 where nothing is given."""
     text = visit.field(name)
-    if text and not (text.isascii() and text.isdigit() and len(text) <= 6):
+    found = whole_number(text or "0")
+    if found is None or found > _LARGEST:
         raise invalid(name, "it must be a whole number")
-    return int(text or 0)
+    return found
 
 
 def _lane(visit: Visit) -> Lane:

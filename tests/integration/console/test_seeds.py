@@ -1,6 +1,7 @@
 """Seed accounts: where probes landed, and what is done to an account."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from accounts.audit import Wanted, page
 from alarms import seeds
@@ -52,10 +53,14 @@ async def test_an_account_is_added_probed_paused_and_forgotten(admin: Person, da
         assert f'id="error-{field}"' in wrong.text, field
         assert PASSWORD not in wrong.text, "a password comes back to no page"
 
-    made = await admin.post("/seeds", "/seeds/new", **GIVEN)
+    made = await admin.post("/seeds", "/seeds/new", **GIVEN | {"password": f" {PASSWORD} "})
     assert made.status_code == 303
     at = made.headers["location"]
     identifier = at.partition("open=")[2]
+    async with database.connection() as connection:
+        account = await seeds.account_of(connection, UUID(identifier), InstanceSecret.from_text(SECRET))
+    assert account is not None
+    assert account.password == f" {PASSWORD} ", "as it was typed"
     text = (await admin.get(at)).text
     assert "port 993, TLS" in text
     assert PASSWORD not in text
