@@ -1,10 +1,11 @@
 """Changes by a command leave a line in the audit log: which command, and whose account of the machine it was.
 
 `cli/sessions` gives every command a database that notes what its transactions changed (`accounts/audited`): commands
-say nothing about it. What is left out stands in `UNAUDITED`, with the reason.
+say nothing about it. What is left out stands in `UNAUDITED`, with the reason. Commands of `READING` change nothing:
+noted, each would hold a transaction open for as long as somebody reads what it writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from accounts.audit import Actor
@@ -33,6 +34,42 @@ UNAUDITED: Final[Mapping[str, str]] = {
     "webhooks listen": "a listener is gone when its command ends",
 }
 """Command → why it leaves no line. A test holds it against the commands there are."""
+
+READING: Final[Mapping[str, Sequence[str]]] = {
+    "addresses": ["check"],
+    "alarms": ["list", "show", "rules list", "breakers list", "mail show"],
+    "applications": ["list"],
+    "automations": ["list", "show", "runs"],
+    "campaigns": ["list", "show", "check", "report", "recipients", "preview"],
+    "contact-properties": ["list"],
+    "contacts": ["list", "show", "history", "export", "imports", "show-import"],
+    "domains": ["list", "get", "advice"],
+    "events": ["list"],
+    "forms": ["list", "show"],
+    "images": ["list"],
+    "inbound": ["list", "show"],
+    "ips": ["list", "show", "why", "reputation"],
+    "keys": ["list"],
+    "logs": ["list", "show"],
+    "messages": ["list", "show", "why"],
+    "pools": ["list", "show", "assignments", "advice"],
+    "queue": ["list"],
+    "recipients": ["show"],
+    "reports": [""],
+    "sandbox": ["list", "show", "rules list"],
+    "seeds": ["list", "show"],
+    "segments": ["list", "show", "count", "people"],
+    "standing": ["list"],
+    "status": [""],
+    "suppressions": ["get", "history", "list", "imports", "export"],
+    "templates": ["list", "show", "preview", "versions"],
+    "throttles": ["list"],
+    "topics": ["list", "choices"],
+    "users": ["list"],
+    "warmup": ["list", "show", "history", "simulate", "rehearse", "plans list", "plans show"],
+    "webhooks": ["list", "show", "events"],
+}
+"""Noun → what of it only reads. Tests run them where nothing can be written."""
 
 _ACTIONS: Final[Mapping[str, str]] = {
     "alarms ack": "alarm.acknowledge",
@@ -66,9 +103,14 @@ def action_of(words: tuple[str, ...]) -> str:
 def audited(database: Database) -> Database:
     """The database that the command which runs works with."""
     called = CALLED.get()
-    if called is None or " ".join(called.words) in UNAUDITED:
+    if called is None or " ".join(called.words) in UNAUDITED or reads(called.words):
         return database
     return AuditedDatabase(database, Act(action_of(called.words), _who, called.named))
+
+
+def reads(words: tuple[str, ...]) -> bool:
+    """Whether the command only reads."""
+    return " ".join(words[1:]) in READING.get(words[0], ())
 
 
 async def _who(_connection: Connection) -> Actor:

@@ -100,7 +100,7 @@ def list_keys(
     """Keys of an application, or of the operators; newest first."""
 
     async def work(database: Database) -> list[ApiKey]:
-        async with database.transaction() as connection:
+        async with database.connection() as connection:
             owner = await (repository.operators(connection) if operators else chosen(connection, application))
             return [*(await repository.keys(connection, owner.id)).entries]
 

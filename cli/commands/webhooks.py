@@ -120,7 +120,7 @@ def list_webhooks(
     async def work(connection: Connection, owner: UUID | None) -> Sequence[Endpoint]:
         return (await endpoints.page(connection, owner, Window())).entries
 
-    found = _owned(work, application, operators)
+    found = _owned(work, application, operators, alone=True)
     emit(found, webhook_face, cells=webhook_face, as_json=as_json, columns=_ENDPOINTS, empty="No webhooks yet.")
 
 
@@ -138,7 +138,7 @@ def show(
         found = await _named(connection, owner, webhook)
         return webhook_detail(found, (await endpoints.secrets_of(connection, secret, found.id))[0])
 
-    emit(_owned(work, application, operators), as_json=as_json, columns=_DETAIL)
+    emit(_owned(work, application, operators, alone=True), as_json=as_json, columns=_DETAIL)
 
 
 @app.command("update")
@@ -228,7 +228,7 @@ def list_events(
         page = await events.page(connection, found.id, Window(limit), status)
         emit(page.entries, event_face, cells=event_face, as_json=as_json, columns=_EVENTS, empty="No such events.")
 
-    _owned(work, application, operators)
+    _owned(work, application, operators, alone=True)
 
 
 @app.command("replay")

@@ -2,15 +2,17 @@
 
 import getpass
 import importlib
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from accounts import audit
 from accounts.audit import Logged, Wanted
+from accounts.audited import AuditedDatabase
 from cli import main
-from cli.auditing import UNAUDITED, action_of
-from cli.called import CALLED
+from cli.auditing import READING, UNAUDITED, action_of, audited
+from cli.called import CALLED, Called
 from core.paging import Window
 from store.database import Database
 from tests.integration.cli.commands import Postlane, in_database
@@ -45,6 +47,21 @@ def test_every_command_says_that_it_runs_or_has_a_reason_not_to_be_noted() -> No
     assert {name for name, one in commands.items() if not hasattr(one.callback, "__wrapped__")} == set()
     assert UNAUDITED.keys() - commands.keys() == set(), "what is gone needs no reason"
     assert all(action_of(tuple(name.split())).count(".") == 1 for name in commands)
+
+
+def test_what_only_reads_holds_no_transaction_open() -> None:
+    commands = _every()
+    names = [f"{noun} {verb}".strip() for noun, verbs in READING.items() for verb in verbs]
+
+    assert set(names) - commands.keys() == set()
+    assert set(names) & UNAUDITED.keys() == set()
+    holding = [name for name in names if ".transaction(" in inspect.getsource(inspect.unwrap(commands[name].callback))]
+    assert holding == []
+    plain = Database("postgresql://nobody@127.0.0.1:1/none")
+    for words, noted in ((("messages", "list"), False), (("reports",), False), (("pools", "create"), True)):
+        token = CALLED.set(Called(words))
+        assert isinstance(audited(plain), AuditedDatabase) is noted, words
+        CALLED.reset(token)
 
 
 def test_commands_get_at_the_database_in_one_way() -> None:

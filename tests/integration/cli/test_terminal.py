@@ -76,8 +76,11 @@ def test_every_list_is_looked_at() -> None:
 
 
 def test_tables_fit_and_nothing_steers_the_terminal(
-    postlane: Postlane, furnished: NewEmail, monkeypatch: pytest.MonkeyPatch
+    postlane: Postlane, furnished: NewEmail, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    read_only = f"ALTER DATABASE {name} SET default_transaction_read_only = on"
+    in_database(database_url, lambda database: execute(database, read_only))  # what prints a table changes nothing
     ids = {words: {row["id"] for row in postlane(*words.split()).out} for words in WITH_IDS}
     assert [words for words, found in ids.items() if not found] == []
     monkeypatch.setattr(CaptureIO, "isatty", lambda _self: True)
