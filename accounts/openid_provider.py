@@ -17,6 +17,8 @@ from accounts.openid import Asked, Client, OpenIdError, Provider
 from accounts.openid_tokens import Keys
 from core.errors import UnavailableError
 from core.remembered import Remembered
+from core.settings import Settings
+from mta.from_settings import own_servers
 from mta.guard import Guard
 from mta.guarded import GuardedNetwork, Lookup
 
@@ -40,6 +42,18 @@ class OpenIdProvider:
         self._provider: Remembered[str, Provider] = Remembered(self._ask_provider, KEEP_SECONDS, pause=5.0)
         self._keys: Remembered[str, Keys] = Remembered(self._ask_keys, KEEP_SECONDS, pause=5.0)
         self._fresh: Remembered[str, Keys] = Remembered(self._ask_keys, FRESH_SECONDS, pause=5.0)
+
+    @classmethod
+    def of(cls, settings: Settings, lookup: Lookup) -> "OpenIdProvider":
+        """That of these settings, which name one."""
+        own = settings.console_url or f"http://127.0.0.1:{settings.console_port}"
+        secret = settings.openid_client_secret.get_secret_value()
+        client = Client(settings.openid_issuer, settings.openid_client_id, secret, f"{own}/sign-in/openid/done")
+        return cls(client, lookup, own_servers(settings))
+
+    async def look(self) -> None:
+        """Whether it is there, is who it should be, and shows keys. Raises OpenIdError, UnavailableError."""
+        await self._ask_keys((await self._ask_provider(self.client.issuer)).keys)
 
     async def sign_in_url(self, asked: Asked) -> str:
         """Where the browser goes. Raises OpenIdError, UnavailableError."""

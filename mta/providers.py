@@ -34,7 +34,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.errors import ConfigurationError
-from core.refusal import Refused
+from core.refusal import Refused, not_found
 
 OTHER = "other"
 """Name of everybody who is in no file: small domains, each with servers of its own."""
@@ -135,9 +135,20 @@ def site_named(providers: Providers, text: str, field: str = "provider", also: C
         return text
     if text.startswith(_SERVER) and len(_SERVER) < len(text) <= _LONGEST_SITE and _is_plain(text):
         return text.lower()
-    known = ", ".join([*sorted(providers.names), OTHER, *also])
-    reason = f"there is no provider {text[:60]!r}; there are {known} and {_SERVER}<server>"
+    reason = f"{_no_provider(providers, text, also)} and {_SERVER}<server>"
     raise Refused("invalid", reason, field, code="unknown_provider")
+
+
+def provider_named(providers: Providers, text: str) -> str:
+    """The provider, or `OTHER`, that somebody looks for. Raises Refused with what there is."""
+    if text in providers.names or text == OTHER:
+        return text
+    raise not_found(_no_provider(providers, text, ()), code="unknown_provider")
+
+
+def _no_provider(providers: Providers, text: str, also: Collection[str]) -> str:
+    known = ", ".join([*sorted(providers.names), OTHER, *also])
+    return f"there is no provider {text[:60]!r}; there are {known}"
 
 
 def _is_plain(text: str) -> bool:

@@ -14,7 +14,7 @@ from api.operating import OperatorRoute, Part, With, known_site
 from api.schemas.providers import Explained, ExplainReply, ProviderAnswer, ProviderList
 from core.errors import ConfigurationError
 from mta.from_settings import providers_of, rules_in_force
-from mta.providers import OTHER
+from mta.providers import OTHER, provider_named
 from mta.replies import RuleTable
 from mta.reply_parser import written
 from web.answers import json_answer
@@ -36,9 +36,7 @@ async def list_providers(who: Operator, given: With, wanted: Part) -> Response:
 async def get_provider(name: str, who: Operator, given: With) -> Response:
     """A provider by its name."""
     providers = providers_of(given.settings)
-    if name != OTHER and name not in providers.names:
-        raise ApiError("not_found", f"There is no provider {name[:60]!r}.")
-    return json_answer(provider_face(providers, name))
+    return json_answer(provider_face(providers, provider_named(providers, name)))
 
 
 @router.post("/explain", summary="Explain a reply", response_model=Explained, responses=errors("conflict"))

@@ -19,6 +19,7 @@ import psycopg
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from accounts.openid import OpenIdError
 from accounts.senders import Sender, key_context, verified_senders
 from accounts.verify import refused_now
 from cli import context
@@ -220,11 +221,34 @@ async def _network(settings: Settings) -> list[Finding]:
         return [Finding("dns", Level.FAILED, str(error), "check POSTLANE_DNS_SERVERS and the providers file")]
     findings = [finding async for finding in _dns(settings, resolver)]
     findings += await name_servers(settings)
+    findings += [finding async for finding in _openid(settings, resolver)]
     findings += [finding async for finding in _ips(settings, resolver)]
     findings += await _sending(settings, resolver)
     if not settings.simulator:
         findings.append(await asyncio.to_thread(_port_25, settings))
     return findings
+
+
+async def _openid(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]:
+    """Whether people can sign in by the provider that is named; nothing where none is."""
+    if not settings.openid_issuer:
+        return
+    from accounts.openid_provider import OpenIdProvider  # with its libraries, a fifth of a second
+
+    if not settings.openid_client_id:
+        do = "register the console there, and set what it calls us: docs/console.md"
+        yield Finding("openid", Level.FAILED, "POSTLANE_OPENID_CLIENT_ID is not set", do)
+        return
+    try:
+        await OpenIdProvider.of(settings, resolver).look()
+    except OpenIdError as error:
+        do = "set POSTLANE_OPENID_ISSUER exactly as the provider calls itself: docs/console.md"
+        yield Finding("openid", Level.FAILED, str(error), do)
+    except UnavailableError as error:
+        do = "is it up, may we go there (POSTLANE_SERVER_NETWORKS)? `postlane console link` lets people in meanwhile"
+        yield Finding("openid", Level.FAILED, str(error), do)
+    else:
+        yield Finding("openid", Level.OK, f"{settings.openid_issuer} answers and shows its keys")
 
 
 async def _dns(settings: Settings, resolver: Resolver) -> AsyncIterator[Finding]:

@@ -23,7 +23,7 @@ from core.settings import Settings
 from mta import verdict_words
 from mta.from_settings import known_providers, rules_in_force
 from mta.model import Phase, Response
-from mta.providers import OTHER, Providers
+from mta.providers import OTHER, Providers, site_named
 from mta.reply_parser import written
 from mta.rule_book import RuleBook
 from mta.rules import CLASSES
@@ -78,7 +78,7 @@ def rules(
     """Show the reply rules in the order they are asked."""
     book, known = _book()
     if provider:
-        _check_name(provider, known)
+        site_named(known, provider)
     own = [rule for rule in book.table.rules if provider in rule.providers]
     asked = [*own, *(rule for rule in book.table.rules if not rule.providers)] if provider else book.table.rules
     columns = (
@@ -104,7 +104,7 @@ def explain(
 ) -> None:
     """Say which rule decides a reply, and what happens to the message, the address and the IP."""
     book, known = _book()
-    _check_name(provider, known)
+    provider = site_named(known, provider)
     response = written(reply, phase)
     if response is None:
         raise CliError("no_code", "A reply begins with its code.", 'Such as "421 4.7.0 Try again later".')
@@ -194,13 +194,6 @@ def _book() -> tuple[RuleBook, Providers]:
     """The rules in force and the providers, by the settings. Raises ConfigurationError for a wrong file."""
     settings: Settings = context.complete(context.read())
     return rules_in_force(settings), known_providers(settings)
-
-
-def _check_name(provider: str, known: Providers) -> None:
-    if provider != OTHER and provider not in known.names:
-        raise CliError(
-            "unknown_provider", f"No provider is called {provider!r}.", "`postlane providers list` has them."
-        )
 
 
 def _rule(rule: Rule) -> dict[str, object]:

@@ -13,11 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli import context
-from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption, read_mix, read_plan, weighted
+from cli.commands.warmup_plans import FirstOption, MixOption, TargetOption, providers, read_mix, read_plan, weighted
 from cli.output import CliError, Column, JsonOption, print_json, print_table, say, wants_json
 from cli.sessions import with_database
-from mta.providers import load_providers
 from simulator.rehearsal import rehearse as run
 from simulator.rehearsal_model import DEFAULT_MIX, OTHER, DayResult, Result, Scenario, Tally, Way
 from simulator.rehearsal_senders import STEP
@@ -69,8 +67,7 @@ def rehearse(
     scenario = Scenario(found, per_day, shares, ips, warm_ips, days, seed, strictness, blocks, complaints / 100)
     if not wants_json(as_json):
         say(f"Rehearsing {days} days of {per_day:,} mails in {len(Way)} ways …", style="dim")
-    file = context.complete(context.read()).providers_file
-    results = run(scenario, load_providers(*([file] if file else [])))
+    results = run(scenario, providers())
     if wants_json(as_json):
         print_json(record(scenario, results))
         return

@@ -14,8 +14,9 @@ import typer
 from cli import context
 from cli.output import Column, JsonOption, print_json, print_table, say, wants_json
 from cli.sessions import with_database
+from core.refusal import Refused
 from mta.from_settings import known_providers
-from mta.providers import OTHER
+from mta.providers import site_named
 from store import figures
 from store.database import Database
 from store.figures import PERIODS, Answer, Question
@@ -72,10 +73,12 @@ def reports(
 
 def _doubt(providers: Values) -> None:
     """A name that no provider has is said and not refused: there may be figures of one that had it once."""
-    names = {*known_providers(context.settings()).names, OTHER}
+    known = known_providers(context.settings())
     for name in providers:
-        if name not in names and not name.startswith("mx:"):
-            say(f"No provider is called {name} now. There are {', '.join(sorted(names))}.", style="yellow")
+        try:
+            site_named(known, name)
+        except Refused as error:
+            say(f"{error.reason[:1].upper()}{error.reason[1:]}.", style="yellow")
 
 
 async def _ask(wanted: Wanted, kept: timedelta, database: Database) -> _Found:

@@ -19,7 +19,8 @@ from cli import context
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, wants_json
 from cli.sessions import with_database
 from core.refusal import Refused
-from mta.providers import load_providers
+from mta import from_settings
+from mta.providers import Providers
 from store.database import Database
 from warmup import library
 from warmup.plan import REST, Plan, as_dict, invalid_plan, parse, weights_of_mix
@@ -44,8 +45,12 @@ FirstOption = Annotated[int | None, typer.Option("--first", min=1, help="Mails o
 
 def known_providers() -> Collection[str]:
     """Names that plans and mixes may use: the shipped providers and those of the operator's file."""
-    file = context.complete(context.read()).providers_file
-    return load_providers(*([file] if file else [])).names
+    return providers().names
+
+
+def providers() -> Providers:
+    """The shipped providers and the operator's own file, without a database. Raises ConfigurationError."""
+    return from_settings.known_providers(context.complete(context.read()))
 
 
 def read_mix(text: str) -> dict[str, float]:

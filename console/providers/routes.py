@@ -12,6 +12,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from accounts.roles import Right
+from console.answers import sentence
 from console.guard import ConsoleRoute, needs
 from console.ips.board import cell, columns
 from console.ips.words import DOES
@@ -24,11 +25,11 @@ from console.rendering import page
 from console.sites import shown_site
 from console.visit import Visit, Visiting
 from core.errors import ConfigurationError
-from core.refusal import not_found
+from core.refusal import Refused
 from mta import verdict_words
 from mta.from_settings import providers_of, rules_in_force
 from mta.model import Phase
-from mta.providers import OTHER
+from mta.providers import OTHER, provider_named, site_named
 from mta.reply_parser import MAX_TEXT, written
 from mta.rules import CLASSES
 from pools import standing, throttle_administration
@@ -88,8 +89,7 @@ async def show(visit: Visiting) -> Response:
 async def show_one(name: str, visit: Visiting) -> Response:
     """One of them."""
     known = providers_of(visit.given.settings)
-    if name != OTHER and name not in known.names:
-        raise not_found(f"there is no provider {name[:60]!r}", "no_provider")
+    name = provider_named(known, name)
     async with visit.given.database.connection() as connection:
         counted = await _by_provider(connection, visit, name)
         held = await throttle_administration.found(connection, "ip", "", name)
@@ -131,7 +131,7 @@ async def _by_provider(connection: Connection, visit: Visit, name: str = "") -> 
         ((until - _RECENT).replace(minute=0, second=0, microsecond=0), until),
     ):
         names = (name,) if name else ()
-        asked = Question(start, end, visit.zone, group=("provider",), providers=names, now=until)
+        asked = Question(start, end, visit.zone, group=("provider",), providers=names, hours_kept=visit.kept, now=until)
         rows = (await figures.ask(connection, asked)).rows
         found.append({row.keys[0]: row.tally for row in rows if row.keys[0]})
     return found
@@ -140,7 +140,7 @@ async def _by_provider(connection: Connection, visit: Visit, name: str = "") -> 
 async def _hours(connection: Connection, visit: Visit, name: str) -> list[tuple[datetime, Tally]]:
     """Every hour of the last two days, those without mail too."""
     since = (visit.now - timedelta(hours=_HOURS - 1)).replace(minute=0, second=0, microsecond=0)
-    asked = Question(since, visit.now, visit.zone, "hour", providers=(name,), now=visit.now)
+    asked = Question(since, visit.now, visit.zone, "hour", providers=(name,), hours_kept=visit.kept, now=visit.now)
     known = {row.period: row.tally for row in (await figures.ask(connection, asked)).rows}
     hours = [(since + timedelta(hours=n)).astimezone(visit.zone) for n in range(_HOURS)]
     return [(hour, known.get(hour, Tally())) for hour in hours]
@@ -158,6 +158,10 @@ def _explained(visit: Visit, provider: str) -> Meaning | None:
         book = rules_in_force(visit.given.settings)
     except ConfigurationError as error:
         return Meaning(text, trouble=f"The rules cannot be read, so those loaded before are in force: {error}")
+    try:
+        provider = site_named(providers_of(visit.given.settings), provider)
+    except Refused as error:
+        return Meaning(text, trouble=sentence(error))
     verdict, rule = book.classify(response, provider), book.deciding_rule(response, provider)
     return Meaning(
         text,

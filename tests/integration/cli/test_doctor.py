@@ -1,7 +1,11 @@
 """`postlane doctor`: finds what is wrong, says what to do, and is stopped by nothing."""
 
+import json
 import logging
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import psycopg
@@ -70,6 +74,7 @@ def test_fit_installation(doctor: Any, database_url: str) -> None:
         found[name] for name in ("version", "secret", "clock", "schema", "keys", "valkey", "dns", "data folder")
     } == {"ok"}
     assert found["console"] == "ok"
+    assert "openid" not in found
     assert told(answer, "keys").startswith("2 DKIM keys can be opened")
     assert (found["ip 127.0.1.1"], found["ip 192.0.2.1"]) == ("ok", "warning")
     # The test server runs without fsync, and the doctor must not let that pass.
@@ -184,3 +189,52 @@ def test_a_relay_that_does_not_let_us_in_is_told_without_its_password(doctor: An
 @pytest.mark.parametrize(("url", "level"), [("", "warning"), ("http://127.0.0.1:1", "failed")])
 def test_public_pages_are_there_or_it_is_said(doctor: Any, url: str, level: str) -> None:
     assert levels(doctor(public_url=url))["public pages"] == level
+
+
+@contextmanager
+def told_by(document: dict[str, object]) -> Iterator[str]:
+    """A provider of OpenID Connect that says this of itself; its issuer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            issuer = f"http://127.0.0.1:{server.server_port}"
+            keys = {"keys": []}
+            known = {
+                "issuer": issuer, "authorization_endpoint": f"{issuer}/in", "token_endpoint": f"{issuer}/token",
+                "jwks_uri": f"{issuer}/keys",
+            }  # fmt: skip
+            found = keys if self.path == "/keys" else known | document
+            body = json.dumps(found).encode()
+            self.send_response(200 if self.path in ("/keys", "/.well-known/openid-configuration") else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("document", "changes", "level", "says"),
+    [
+        ({}, {}, "ok", "answers and shows its keys"),
+        ({"issuer": "https://other.example"}, {}, "failed", "calls itself 'https://other.example'"),
+        ({"jwks_uri": "http://keys.example"}, {}, "failed", "jwks_uri is no https address"),
+        ({}, {"openid_client_id": ""}, "failed", "POSTLANE_OPENID_CLIENT_ID is not set"),
+        ({}, {"openid_issuer": "http://127.0.0.1:1"}, "failed", "does not answer"),
+        ({}, {"server_networks": "[]"}, "failed", "POSTLANE_SERVER_NETWORKS"),
+    ],
+)
+def test_a_provider_that_lets_nobody_in_is_said(
+    doctor: Any, document: dict[str, object], changes: dict[str, str], level: str, says: str
+) -> None:
+    with told_by(document) as issuer:
+        given = {"openid_issuer": issuer, "openid_client_id": "postlane", "server_networks": '["127.0.0.0/8"]'}
+        answer = doctor(**given | changes)
+    assert levels(answer)["openid"] == level
+    assert says in told(answer, "openid")

@@ -41,7 +41,7 @@ def test_reports(told: Postlane) -> None:
     ]
     assert found["group_by"] == ["day", "stream", "provider"]
     assert told("reports", "--domain", "nope.example").code == "not_found"
-    assert "No provider is called nope" in told("reports", "--provider", "nope").said
+    assert "There is no provider 'nope'; there are " in told("reports", "--provider", "nope").said
     assert told("reports", "--by", "ip,domain").code == "invalid"
 
 

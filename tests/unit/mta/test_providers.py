@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from core.refusal import Refused
-from mta.providers import OTHER, SHIPPED, Limits, Tls, load_providers, site_named
+from mta.providers import OTHER, SHIPPED, Limits, Tls, load_providers, provider_named, site_named
 from simulator.world import PROVIDERS_FILE as PRACTICE
 
 
@@ -205,6 +205,18 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.toml", tmp_path, binary):
         with pytest.raises(ConfigurationError, match=str(path)):
             load_providers(path)
+
+
+def test_a_provider_that_is_looked_for_is_found_or_said_with_those_there_are() -> None:
+    providers = load_providers()
+
+    assert [provider_named(providers, name) for name in ("gmail", "other")] == ["gmail", "other"]
+    for text in ("", "gmial", "mx:mx.shop.example", "*"):
+        with pytest.raises(Refused, match="there is no provider") as error:
+            provider_named(providers, text)
+        assert (error.value.kind, error.value.code, "gmail" in error.value.reason) == (
+            "not_found", "unknown_provider", True,
+        )  # fmt: skip
 
 
 def test_a_site_is_named_the_same_at_every_door() -> None:
