@@ -115,6 +115,16 @@ async def page(connection: Connection, application_id: UUID, window: Window[UUID
     return cut(await cursor.fetchall(), window).map(_segment)
 
 
+async def counts(connection: Connection, application_id: UUID) -> tuple[int, int]:
+    """How many fill themselves by a filter, and how many are lists."""
+    cursor = await connection.execute(
+        "SELECT count(filter), count(*) - count(filter) FROM segments WHERE application_id = %s AND deleted_at IS NULL",
+        [application_id],
+    )
+    row = await cursor.fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
 async def named(connection: Connection, applications: Sequence[UUID], text: str, limit: int) -> list[tuple[UUID, str]]:
     """Id and name of segments whose name holds a text, in any case, newest first; of no application named: of all."""
     cursor = await connection.execute(

@@ -41,6 +41,16 @@ _WHOSE: Final = """
  (cardinality(%(applications)s::uuid[]) = 0 OR w.application_id = ANY(%(applications)s::uuid[]))
  AND (%(operators)s OR w.application_id IS NOT NULL)
 """
+# Of an endpoint, and together, no more are looked at than are counted.
+_EVENTS: Final = """
+SELECT count(*), count(DISTINCT endpoint_id)
+  FROM (SELECT e.endpoint_id FROM webhook_endpoints w
+         CROSS JOIN LATERAL (SELECT e.endpoint_id FROM webhook_events e
+                              WHERE e.endpoint_id = w.id AND e.state = '{state}' LIMIT %(most)s) e
+         WHERE w.url <> '' AND {whose} LIMIT %(most)s) counted
+"""
+_FAILED: Final = _EVENTS.format(state="failed", whose=_WHOSE)
+_PENDING: Final = _EVENTS.format(state="pending", whose=_WHOSE)
 _TALLY: Final = f"""
 SELECT count(*), count(*) FILTER (WHERE w.status = 'disabled'),
        count(*) FILTER (WHERE w.status = 'disabled' AND w.disabled_reason <> ''),
@@ -83,6 +93,12 @@ class Tally:
     """Of those that are off: by us."""
     failing: int
     """On, and nothing is taken."""
+    failed: int = 0
+    """Events that were given up, up to `MOST`."""
+    missing: int = 0
+    """Endpoints that they were for."""
+    waiting: int = 0
+    """Events that are not taken yet and will be tried, up to `MOST`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +130,13 @@ async def get(connection: Connection, endpoint_id: UUID) -> Standing:
 
 
 async def tally(connection: Connection, whose: Whose) -> Tally:
-    """How many of these owners' endpoints stand how."""
-    row = await (await connection.execute(_TALLY, _names(whose))).fetchone()
-    assert row is not None
-    return Tally(*row)
+    """How many of these owners' endpoints stand how, and how many events."""
+    names = _names(whose) | {"most": MOST + 1}
+    row = await (await connection.execute(_TALLY, names)).fetchone()
+    failed = await (await connection.execute(_FAILED, names)).fetchone()
+    waiting = await (await connection.execute(_PENDING, names)).fetchone()
+    assert row and failed and waiting
+    return Tally(row[0], row[1], row[2], row[3], failed[0], failed[1], waiting[0])
 
 
 async def signing(connection: Connection, endpoint_id: UUID) -> Sequence[SigningSecret]:

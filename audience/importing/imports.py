@@ -132,6 +132,17 @@ async def uploaded(connection: Connection) -> list[Import]:
     return sorted((_import(row) for row in await cursor.fetchall()), key=lambda one: one.id)
 
 
+async def under_way(connection: Connection, application_id: UUID) -> tuple[int, int]:
+    """How many lists of the application are being read, and how many lines of them were."""
+    cursor = await connection.execute(
+        "SELECT count(*), coalesce(sum(line), 0)::bigint FROM contact_imports"
+        " WHERE application_id = %s AND completed_at IS NULL",
+        [application_id],
+    )
+    row = await cursor.fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
 async def refuse_more(connection: Connection, application_id: UUID) -> None:
     """Raises Refused while `MOST_OPEN` uploads of the application wait; until the end of the transaction nobody else
     adds one."""

@@ -7,7 +7,7 @@ keeps, `mta/bounces` reads, as for the API and the command line.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -101,14 +101,15 @@ async def show(visit: Visiting) -> Response:
 
 
 async def _counted(connection: Connection, visit: Visit) -> Counted:
-    one, mine = span(visit.asked("span"), visit.now, visit.zone), visit.applications
-    now = visit.now
-    by_step = await figures.ask(
-        connection, Question(one.since, one.until, one.zone, one.period, applications=mine, now=now)
+    one = span(visit.asked("span"), visit.now, visit.zone)
+    whole = Question(
+        one.since, one.until, one.zone, applications=visit.applications, hours_kept=visit.kept, now=visit.now
     )
-    before = await figures.ask(connection, Question(one.before, one.since, one.zone, applications=mine, now=now))
-    group = Question(one.since, one.until, one.zone, group=("provider",), applications=mine, now=now)
-    providers = [row for row in (await figures.ask(connection, group)).rows if row.keys[0]]
+    by_step = await figures.ask(connection, replace(whole, period=one.period))
+    before = await figures.ask(connection, replace(whole, since=one.before, until=one.since))
+    providers = [
+        row for row in (await figures.ask(connection, replace(whole, group=("provider",)))).rows if row.keys[0]
+    ]
     providers.sort(key=lambda row: -(row.tally.measures()["bounced"] + row.tally.measures()["complained"]))
     return Counted(one, steps(one, by_step), by_step.totals, before.totals, providers[:_MOST_PROVIDERS])
 

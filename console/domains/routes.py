@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from accounts import advice, finding, registering, repository, rotation
+from accounts import advice, counting, finding, registering, repository, rotation
 from accounts.advice import Advice
 from accounts.audit import Entry
 from accounts.domain import Domain, DomainTracking, domain_audit
@@ -180,13 +180,15 @@ async def _list(visit: Visit, error: Refused | None = None) -> Response:
     async with visit.given.database.connection() as connection:
         names = await owners.owners(connection, visit)
         chosen = owners.asked_for(visit, names)
-        found = await repository.domains_of(connection, chosen or list(names), wanted) if names else None
+        mine = chosen or list(names)
+        found = await repository.domains_of(connection, mine, wanted) if names else None
+        counted = await counting.domains(connection, mine)
     rows = listed(visit, found, wanted, lambda one: one.id) if found else None
     lacks = {
         one.id: words.lacks(one, records_of(one, settings.hostname, settings.public_name))
         for one in (rows.rows if rows else ())
     }
-    answered = words.may_send(rows.rows) if rows else "From none yet: there is no application."
+    answered = words.may_send(counted) if rows else "From none yet: there is no application."
     return page(
         visit, "domains/list.html", 422 if error else 200, list=rows, names=names, options=owners.options_of(names),
         chosen=str(chosen[0]) if chosen else "", lacks=lacks, answered=answered, error=error,
@@ -228,7 +230,9 @@ def _gone() -> Refused:
 
 async def _delivered(connection: Connection, visit: Visit, domain: Domain) -> int:
     since = (visit.now - timedelta(days=_DAYS)).replace(minute=0, second=0, microsecond=0)
-    asked = Question(since, visit.now, visit.zone, by="domain", keys=(str(domain.id),), now=visit.now)
+    asked = Question(
+        since, visit.now, visit.zone, by="domain", keys=(str(domain.id),), hours_kept=visit.kept, now=visit.now
+    )
     return (await figures.ask(connection, asked)).totals.measures()["delivered"]
 
 

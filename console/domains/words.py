@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from accounts.counting import DomainTally
 from accounts.domain import Domain
 from accounts.records import COMING, DnsRecord, RecordKind
 from console.shown import plural
@@ -126,6 +127,17 @@ def _keys(domain: Domain) -> str:
     return " New keys wait for their records." if domain.coming else ""
 
 
+def until_found(domain: Domain) -> str:
+    """When new keys would take over (`accounts/rotation.ready`)."""
+    old = domain.checks.get(_K.DKIM_ED25519)
+    if old is None or old.status in ("pending", "failed"):
+        return (
+            "Mail is signed as before until the RSA one is found. It does not wait for Ed25519, whose record"
+            f" {'nobody has looked for yet' if old is None else 'is not there today either'}."
+        )
+    return "Mail is signed as before until both are found."
+
+
 def lacks(domain: Domain, records: Sequence[DnsRecord]) -> str:
     """What is missing, for one line of a list."""
     if domain.checked_at is None:
@@ -134,17 +146,16 @@ def lacks(domain: Domain, records: Sequence[DnsRecord]) -> str:
     return ", ".join(f"{NAMES[record.kind]}: {STANDS[status_of(record, domain)]}" for record in wrong) or "nothing"
 
 
-def may_send(domains: Sequence[Domain]) -> str:
+def may_send(found: DomainTally) -> str:
     """The answer of the list."""
-    if not domains:
+    if not found.all:
         return "From none yet: add the domain behind the @ of your senders."
-    good = sum(domain.status == "verified" for domain in domains)
-    if good == len(domains):
-        return "From the one there is." if good == 1 else f"From all {good} of them."
-    waiting = [domain.name for domain in domains if domain.status != "verified"]
-    more = f" and {len(waiting) - 3:,} more" if len(waiting) > 3 else ""
-    lack = "lacks" if len(waiting) == 1 else "lack"
-    return f"From {good} of {len(domains)}. {', '.join(waiting[:3])}{more} {lack} records."
+    lacking = found.all - found.good
+    if not lacking:
+        return "From the one there is." if found.all == 1 else f"From all {found.all:,} of them."
+    more = f" and {lacking - len(found.waiting):,} more" if lacking > len(found.waiting) else ""
+    lack = "lacks" if lacking == 1 else "lack"
+    return f"From {found.good:,} of {found.all:,}. {', '.join(found.waiting)}{more} {lack} records."
 
 
 def follows(waiting: int, keys: int, delivered: int, most: int, name: str) -> list[str]:

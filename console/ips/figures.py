@@ -101,7 +101,9 @@ async def one_ip(connection: Connection, address: str, visit: Visit) -> OneIp:
 async def _hours(connection: Connection, address: str, visit: Visit) -> list[tuple[datetime, Tally]]:
     """Every hour of the last two days, those without mail too."""
     since = (visit.now - timedelta(hours=_HOURS - 1)).replace(minute=0, second=0, microsecond=0)
-    asked = Question(since, visit.now, visit.zone, "hour", by="ip", keys=(address,), now=visit.now)
+    asked = Question(
+        since, visit.now, visit.zone, "hour", by="ip", keys=(address,), hours_kept=visit.kept, now=visit.now
+    )
     known = {row.period: row.tally for row in (await figures.ask(connection, asked)).rows}
     hours = [(since + timedelta(hours=n)).astimezone(visit.zone) for n in range(_HOURS)]
     return [(hour, known.get(hour, Tally())) for hour in hours]

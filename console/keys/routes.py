@@ -4,12 +4,13 @@ Thin: `accounts/repository`. Keys of operators are made and seen on the command 
 revoked key within `accounts.directory.KEEP_SECONDS`.
 """
 
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from accounts import repository
+from accounts import counting, repository
 from accounts.audit import Entry
 from accounts.repository import ApiKey, KeyRequest
 from accounts.roles import Right
@@ -89,7 +90,9 @@ async def _list(
     async with visit.given.database.connection() as connection:
         names = await owners.owners(connection, visit)
         chosen = owners.asked_for(visit, names)
-        found = await repository.keys_of(connection, chosen or list(names), wanted) if names else None
+        mine = chosen or list(names)
+        found = await repository.keys_of(connection, mine, wanted) if names else None
+        counted = await counting.keys(connection, mine)
         shown = await _open(visit, connection, open_id)
         domains = (await repository.domains_of(connection, list(names))).entries if names else []
     rows = listed(visit, found, wanted, lambda one: one.id) if found else None
@@ -97,8 +100,8 @@ async def _list(
         visit, "keys/list.html", 422 if error else 200, list=rows, names=names, options=owners.options_of(names),
         chosen=str(chosen[0]) if chosen else "", error=error, made=made, token=token, shown=shown, words=words,
         options_of_domains=[(str(one.id), one.name) for one in domains], called={one.id: one.name for one in domains},
-        answered=words.who_may_send(rows.rows if rows else [], bool(rows and (rows.older or rows.newer))),
-        at=lambda identifier: opened(visit, identifier) if visit.path == "/keys" else f"/keys?open={identifier}",
+        answered=words.who_may_send(counted),
+        at=partial(opened, visit),
     )  # fmt: skip
 
 

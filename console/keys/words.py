@@ -1,9 +1,9 @@
 """What pages say of API keys. Pure."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from accounts.counting import KeyTally
 from accounts.repository import ApiKey
 from console.shown import plural, relative
 
@@ -15,14 +15,12 @@ PERMISSIONS: Final = [("full_access", "Everything of its application"), ("sendin
 MODES: Final = [("live", "Live: mail leaves"), ("test", "Test: mail is captured in the sandbox, nothing leaves")]
 
 
-def who_may_send(keys: Sequence[ApiKey], more: bool) -> str:
+def who_may_send(found: KeyTally) -> str:
     """The answer of the list."""
-    if not keys:
+    if not found.all:
         return "None yet: a program needs a key to send."
-    live, tests = sum(not key.test for key in keys), sum(key.test for key in keys)
-    unused = sum(key.last_used_at is None for key in keys)
-    told = f"{'The newest ' if more else ''}{plural(len(keys), 'key')}: {live} live, {tests} for tests."
-    return f"{told} {_unused(unused, len(keys))}"
+    told = f"{plural(found.all, 'key')}: {found.all - found.tests:,} live, {found.tests:,} for tests."
+    return f"{told} {_unused(found.unused, found.all)}"
 
 
 def _unused(unused: int, of: int) -> str:
@@ -30,7 +28,7 @@ def _unused(unused: int, of: int) -> str:
         return "Each was used."
     if unused == of:
         return "None was ever used."
-    return f"{unused} {'was' if unused == 1 else 'were'} never used."
+    return f"{unused:,} {'was' if unused == 1 else 'were'} never used."
 
 
 def revoked(key: ApiKey, now: datetime) -> str:

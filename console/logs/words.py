@@ -36,12 +36,14 @@ def overall(figures: Figures, last: Logged | None, now: datetime) -> str:
         share = percent(figures.failed / figures.asked)
         asked = plural(figures.asked, "request")
         begin = f"{asked} in the last {span}, {figures.failed:,} of them refused or failed ({share})."
-    return f"{begin} {_last(last, now)}" if last else begin
+    return f"{begin} {_last(last, now, among=figures.failed > 0)}" if last else begin
 
 
-def _last(last: Logged, now: datetime) -> str:
+def _last(last: Logged, now: datetime, *, among: bool) -> str:
+    """`among`: it is one of those that were just told of; else it is older than they are."""
     why = f" {last.error}" if last.error else ""
-    return f"The last of those: {last.status}{why} at {last.method} {last.path}, {relative(last.created_at, now)}."
+    which = "The last of those" if among else "The last that was refused or failed"
+    return f"{which}: {last.status}{why} at {last.method} {last.path}, {relative(last.created_at, now)}."
 
 
 def one(found: Logged) -> str:

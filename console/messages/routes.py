@@ -173,7 +173,10 @@ async def _totals(connection: Connection, visit: Visit, form: Asked) -> Tally:
     lasting = asked.PERIODS[form.period][1]
     since = visit.now - (lasting or _YEAR)
     streams = (form.lane,) if form.lane else ()
-    wanted = Question(since, visit.now, visit.zone, applications=visit.applications, streams=streams, now=visit.now)
+    wanted = Question(
+        since, visit.now, visit.zone, applications=visit.applications, streams=streams, hours_kept=visit.kept,
+        now=visit.now,
+    )  # fmt: skip
     return (await figures.ask(connection, wanted)).totals
 
 

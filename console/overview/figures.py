@@ -4,7 +4,7 @@ Reads maintained counters and small tables; the queue is asked for its oldest ma
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -41,12 +41,21 @@ class View:
     machine: bool = False
     mail: bool = False
     campaigns: bool = False
+    kept: timedelta = timedelta(days=90)
+    """For how long figures are kept by the hour."""
 
 
 def view_of(visit: Visit) -> View:
     """That of who visits."""
     may = visit.may
-    return View(visit.zone, visit.applications, may(Right.MACHINE_SEE), may(Right.MAIL_SEE), may(Right.CAMPAIGNS_SEE))
+    return View(
+        visit.zone,
+        visit.applications,
+        may(Right.MACHINE_SEE),
+        may(Right.MAIL_SEE),
+        may(Right.CAMPAIGNS_SEE),
+        visit.kept,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +99,10 @@ async def overview(connection: Connection, view: View, until: datetime) -> Overv
     """What belongs to this view of it."""
     since = (until - timedelta(hours=HOURS - 1)).replace(minute=0, second=0, microsecond=0)
     mine = view.applications
-    by_hour = await figures.ask(connection, Question(since, until, view.zone, "hour", applications=mine, now=until))
-    before = await figures.ask(
-        connection, Question(since - timedelta(hours=HOURS), since, view.zone, applications=mine, now=until)
-    )
-    lanes = await figures.ask(
-        connection, Question(since, until, view.zone, group=("stream",), applications=mine, now=until)
-    )
+    whole = Question(since, until, view.zone, applications=mine, hours_kept=view.kept, now=until)
+    by_hour = await figures.ask(connection, replace(whole, period="hour"))
+    before = await figures.ask(connection, replace(whole, since=since - timedelta(hours=HOURS), until=since))
+    lanes = await figures.ask(connection, replace(whole, group=("stream",)))
     return Overview(
         view=view,
         since=since,

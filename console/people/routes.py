@@ -93,12 +93,17 @@ async def list_imports(visit: Visiting) -> Response:
     async with visit.given.database.connection() as connection:
         owners, part = await chosen(connection, visit), window(visit)
         found = await imports.page(connection, owners.chosen, part)
+        newest = next(iter((await imports.page(connection, owners.chosen, Window(1))).entries), None)
+        under, lines = await imports.under_way(connection, owners.chosen)
         wanted, shown, asking = _uuid(visit.asked("open")), None, None
         if wanted is not None:
             shown = next((one for one in found.entries if one.id == wanted), None)
             asking = await confirmations.asking(connection, wanted) if shown else None
     rows = listed(visit, found, part, lambda one: one.id)
-    return page(visit, "people/imports.html", list=rows, owners=owners, shown=shown, asking=asking)
+    return page(
+        visit, "people/imports.html", list=rows, owners=owners, shown=shown, asking=asking, newest=newest, under=under,
+        lines=lines,
+    )  # fmt: skip
 
 
 @router.post("/people/imports/{import_id}/stop")

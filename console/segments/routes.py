@@ -36,8 +36,11 @@ async def list_segments(visit: Visiting) -> Response:
         owners, part = await chosen(connection, visit), window(visit)
         found = await segments.page(connection, owners.chosen, part)
         explained = await segments.explained(connection, owners.chosen, found.entries)
+        filters, lists = await segments.counts(connection, owners.chosen)
     rows = listed(visit, found, part, lambda one: one.id)
-    return page(visit, "segments/list.html", list=rows, explained=explained, owners=owners)
+    return page(
+        visit, "segments/list.html", list=rows, explained=explained, owners=owners, filters=filters, lists=lists
+    )
 
 
 @router.get("/segments/new")

@@ -142,15 +142,8 @@ async def _list(visit: Visit, open_id: str, error: Refused | None = None) -> Res
         answered=answered, error=error, trouble=trouble, text=text, reasons=list(words.BECAUSE.items()),
         scopes=[scope.value for scope in SuppressionScope], mine=_mine(visit, names), chosen=str(who.application or ""),
         narrowed=bool(text or visit.asked("reason") or visit.asked("scope")),
-        at=partial(_at, visit),
+        at=partial(opened, visit),
     )  # fmt: skip
-
-
-def _at(visit: Visit, identifier: object) -> str:
-    """The list with this entry open ("": none), whatever form this page answers."""
-    if visit.path == "/suppressions":
-        return opened(visit, identifier)
-    return f"/suppressions?open={identifier}" if identifier else "/suppressions"
 
 
 async def _panel(connection: Connection, open_id: str, who: Asker) -> Panel | None:
@@ -183,7 +176,9 @@ async def _new(visit: Visit, error: Refused | None = None) -> Response:
 
 async def _day(connection: Connection, visit: Visit) -> Tally:
     since = (visit.now - timedelta(hours=24)).replace(minute=0, second=0, microsecond=0)
-    asked = Question(since, visit.now, visit.zone, applications=visit.applications, now=visit.now)
+    asked = Question(
+        since, visit.now, visit.zone, applications=visit.applications, hours_kept=visit.kept, now=visit.now
+    )
     return (await figures.ask(connection, asked)).totals
 
 

@@ -74,7 +74,7 @@ async def list_webhooks(visit: Visiting) -> Response:
     options = [("", "all applications"), *((str(owner), name) for owner, name in names.items())]
     return page(
         visit, "webhooks/list.html", list=rows, names=names, words=words, options=options,
-        chosen=visit.asked("application"), answered=words.overall(tally, found.entries),
+        chosen=visit.asked("application"), answered=words.overall(tally),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What the pages of webhooks say in words. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -74,19 +74,18 @@ def stands(one: Standing) -> tuple[str, str]:
     return ("delivered", "takes all") if one.last_taken else ("queued", "not told yet")
 
 
-def overall(tally: Tally, shown: Sequence[Standing]) -> str:
+def overall(tally: Tally) -> str:
     """Whether everybody hears everything: for the list."""
     if not tally.all:
         return "Nobody is told yet: no endpoint was made."
-    told = [*_troubles(tally), *_missed(shown)]
+    told = [*_troubles(tally), *_missed(tally)]
     if told:
         return f"Not everything. {' '.join(told)}"
-    waiting = sum(one.waiting for one in shown)
     on = tally.all - tally.off
     if not on:
         return f"{_off(tally.off)}, so nothing is told to anybody."
     said = f"Yes: {plural(on, 'endpoint takes', 'endpoints take')} what happens"
-    rest = f"; {events(waiting)} on the way" if waiting else ", and nothing waits"
+    rest = f"; {events(tally.waiting)} on the way" if tally.waiting else ", and nothing waits"
     return f"{said}{rest}.{f' {_off(tally.off)}.' if tally.off else ''}"
 
 
@@ -101,13 +100,12 @@ def _troubles(tally: Tally) -> list[str]:
     return found
 
 
-def _missed(shown: Sequence[Standing]) -> list[str]:
-    missed = [one for one in shown if one.failed]
-    if not missed:
+def _missed(tally: Tally) -> list[str]:
+    if not tally.failed:
         return []
-    count = sum(one.failed for one in missed)
-    where = "one endpoint" if len(missed) == 1 else f"{len(missed)} endpoints"
-    return [f"{events(count)} of {where} {'was' if count == 1 else 'were'} given up, and can be sent again."]
+    where = "one endpoint" if tally.missing == 1 else f"{tally.missing:,} endpoints"
+    was = "was" if tally.failed == 1 else "were"
+    return [f"{events(tally.failed)} of {where} {was} given up, and can be sent again."]
 
 
 def _take(count: int) -> str:

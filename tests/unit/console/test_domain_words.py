@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accounts import rotation
+from accounts.counting import DomainTally, KeyTally
 from accounts.domain import Domain, RecordCheck
 from accounts.quotas import Quota
 from accounts.records import PublicKey
@@ -20,6 +22,7 @@ from core.ids import uuid7
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 KEYS = (PublicKey("s1", "rsa", "QUJD"), PublicKey("s2", "ed25519", "REVG"))
 KINDS = ("dkim_rsa", "dkim_ed25519", "return_path_mx", "spf", "dmarc")
+RSA_ALONE = "until the RSA one is found. It does not wait for Ed25519, whose record"
 SHOP = Domain(uuid7(), uuid7(), "shop.test", "bounce.shop.test", "verified", {}, AT, AT, KEYS)
 
 
@@ -66,6 +69,30 @@ def test_silence_stops_nobody_who_was_verified() -> None:
     assert said("pending", **silent).endswith("is refused until the required ones are found.")
 
 
+@pytest.mark.parametrize(
+    ("ed25519", "told"),
+    [
+        ("verified", "until both are found."),
+        ("temporary_failure", "until both are found."),
+        (
+            "pending",
+            "until the RSA one is found. It does not wait for Ed25519, whose record is not there today either.",
+        ),
+        ("failed", "until the RSA one is found. It does not wait for Ed25519, whose record is not there today either."),
+        ("", "until the RSA one is found. It does not wait for Ed25519, whose record nobody has looked for yet."),
+    ],
+)
+def test_new_keys_say_for_what_they_wait(ed25519: str, told: str) -> None:
+    checks = {"dkim_rsa": RecordCheck("verified", "")}
+    if ed25519:
+        checks["dkim_ed25519"] = RecordCheck(ed25519, "")
+    domain = replace(SHOP, checks=checks)
+    found = {"dkim_rsa_coming": RecordCheck("verified", ""), **checks}
+
+    assert words.until_found(domain) == f"Mail is signed as before {told}"
+    assert rotation.ready(replace(domain, coming=KEYS), found) is told.startswith("until the RSA"), "as it is done"
+
+
 def test_what_is_to_be_done_stands_first() -> None:
     domain = replace(SHOP, checks={kind: RecordCheck("verified", "") for kind in KINDS if kind != "spf"})
     assert words.wrong_first(records_of(domain, "mail.test", ""), domain)[0].kind == "spf"
@@ -74,10 +101,26 @@ def test_what_is_to_be_done_stands_first() -> None:
 def test_keys_say_who_uses_them() -> None:
     used = ApiKey(uuid7(), uuid7(), "web", "pl_abc", "full_access", None, AT, AT, test=False)
     fresh = replace(used, last_used_at=None, test=True)
-    assert keys.who_may_send([used, fresh], more=False) == "2 keys: 1 live, 1 for tests. 1 was never used."
-    assert keys.who_may_send([used], more=False) == "1 key: 1 live, 0 for tests. Each was used."
+    assert keys.who_may_send(KeyTally(2, 1, 1)) == "2 keys: 1 live, 1 for tests. 1 was never used."
+    assert keys.who_may_send(KeyTally(1, 0, 0)) == "1 key: 1 live, 0 for tests. Each was used."
+    assert keys.who_may_send(KeyTally(0, 0, 0)).startswith("None yet")
     assert "last used 3 min ago" in keys.revoked(used, AT + timedelta(minutes=3))
     assert keys.revoked(fresh, AT).startswith("It was never used.")
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (DomainTally(0, 0), "From none yet: add the domain behind the @ of your senders."),
+        (DomainTally(1, 1), "From the one there is."),
+        (DomainTally(1200, 1200), "From all 1,200 of them."),
+        (DomainTally(3, 2, ["a.test"]), "From 2 of 3. a.test lacks records."),
+        (DomainTally(60, 55, ["a.test", "b.test", "c.test"]),
+         "From 55 of 60. a.test, b.test, c.test and 2 more lack records."),
+    ],
+)  # fmt: skip
+def test_the_list_of_domains_says_how_many_may_send(found: DomainTally, told: str) -> None:
+    assert words.may_send(found) == told
 
 
 def test_quotas_in_few_words() -> None:

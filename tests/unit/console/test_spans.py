@@ -1,14 +1,17 @@
 """Stretches of time in steps, each there whether something was counted or not."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+import console
 from console.spans import CHOICES, Span, places, span, steps
 from store.figures import Answer, Row
 from store.tally import Tally
 
+CONSOLE = Path(console.__path__[0])
 VIENNA = ZoneInfo("Europe/Vienna")
 NOW = datetime(2026, 11, 28, 22, 30, tzinfo=UTC)
 """23:30 in Vienna."""
@@ -51,3 +54,11 @@ def test_a_step_without_mail_is_there() -> None:
 
     assert [(step.label, step.tally.measures()["delivered"]) for step in found] == [("27 Nov", 0), ("28 Nov", 3)]
     assert dict(CHOICES)["7d"] == "Last 7 days"
+
+
+def test_every_question_to_figures_says_how_long_hours_are_kept() -> None:
+    asking = {file: file.read_text() for file in CONSOLE.rglob("*.py") if "store.figures import" in file.read_text()}
+    silent = [str(file) for file, text in asking.items() if text.count(" Question(") != text.count("hours_kept=")]
+
+    assert sum(" Question(" in text for text in asking.values()) > 5
+    assert silent == []
