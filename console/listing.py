@@ -53,15 +53,20 @@ def here(visit: Visit, **changes: object) -> str:
     known: Mapping[str, Any] = visit.request.query_params
     kept = {name: value for name, value in known.items() if name not in ("after", "before", "open")}
     merged = {**kept, **{name: str(value) for name, value in changes.items()}}
-    query = urlencode({name: value for name, value in merged.items() if value})
-    return f"{visit.path}?{query}" if query else visit.path
+    return _at(visit, {name: value for name, value in merged.items() if value})
 
 
 def opened(visit: Visit, identifier: object) -> str:
     """The address of this page, rows and all, with one entry open in its panel ("" closes it)."""
     kept = {name: value for name, value in visit.request.query_params.items() if value and name != "open"}
-    query = urlencode({**kept, **({"open": str(identifier)} if identifier else {})})
-    return f"{visit.path}?{query}" if query else visit.path
+    return _at(visit, {**kept, **({"open": str(identifier)} if identifier else {})})
+
+
+def _at(visit: Visit, parameters: Mapping[str, str]) -> str:
+    """This page with these; where it answers a form that was refused, whose address takes none but forms, the list of
+    the noun."""
+    path = visit.path if visit.request.method == "GET" else f"/{visit.path.split('/')[1]}"
+    return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
 def _id(text: str) -> UUID | None:

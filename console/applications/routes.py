@@ -6,6 +6,7 @@ none.
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -23,6 +24,7 @@ from console.guard import ConsoleRoute, needs
 from console.listing import opened
 from console.noun import Noun
 from console.rendering import page
+from console.typed import whole_number
 from console.visit import Visit, Visiting
 from core.refusal import Refused, invalid
 from store import figures
@@ -110,7 +112,7 @@ async def _list(visit: Visit, error: Refused | None = None, open_id: str = "") -
     return page(
         visit, "applications/list.html", 422 if error else 200, rows=found, accepted=accepted, shown=shown, words=words,
         answered=words.who_sends(found, total), error=error,
-        at=lambda one: opened(visit, one) if visit.path == "/applications" else f"/applications?open={one}",
+        at=partial(opened, visit),
     )  # fmt: skip
 
 
@@ -125,8 +127,9 @@ async def _accepted(connection: Connection, visit: Visit) -> Mapping[str, int]:
     """Messages of the last 24 hours by application."""
     since = (visit.now - timedelta(hours=24)).replace(minute=0, second=0, microsecond=0)
     asked = Question(
-        since, visit.now, visit.zone, group=("application",), applications=visit.applications, now=visit.now
-    )
+        since, visit.now, visit.zone, group=("application",), applications=visit.applications, hours_kept=visit.kept,
+        now=visit.now,
+    )  # fmt: skip
     rows = (await figures.ask(connection, asked)).rows
     return {row.keys[0]: row.tally.measures()["accepted"] for row in rows}
 
@@ -137,9 +140,10 @@ def _quota(visit: Visit) -> Quota:
 
 
 def _number(visit: Visit, name: str) -> int | None:
-    text = visit.field(name).replace(",", "").replace(" ", "")
+    text = visit.field(name)
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
+    found = whole_number(text)
+    if found is None:
         raise invalid(name, "it must be a whole number, or empty for no quota")
-    return int(text)
+    return found

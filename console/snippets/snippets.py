@@ -3,6 +3,8 @@
 The key is not in them: programs take it from the environment, and so it does not end up in a repository.
 """
 
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +14,7 @@ HERE: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is put in. Addresses and names of hosts: nothing that needs quoting."""
+    """What is put in, quoted as each language wants it: an address may hold an apostrophe."""
 
     api: str
     """Where the API is, without a slash at the end."""
@@ -44,17 +46,28 @@ def snippets(values: Values) -> Sequence[Snippet]:
     return (_curl(values), _python(values), _node(values), _smtp(values))
 
 
+def _quoted(text: str) -> str:
+    """A text as JSON, Python and JavaScript write it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _in_shell(text: str) -> str:
+    """A text as a shell passes it on; within single quotes only these mean something."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def _curl(values: Values) -> Snippet:
-    text = f"""\
-curl {values.api}/emails \\
-  -H "Authorization: Bearer $POSTLANE_API_KEY" \\
-  -H "Content-Type: application/json" \\
-  -d '{{
-    "from": "{values.sender}",
-    "to": "{values.recipient}",
+    body = f"""{{
+    "from": {_quoted(values.sender)},
+    "to": {_quoted(values.recipient)},
     "subject": "Your receipt",
     "text": "Thank you."
-  }}'
+  }}"""
+    text = f"""\
+curl {shlex.quote(f"{values.api}/emails")} \\
+  -H "Authorization: Bearer $POSTLANE_API_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d {_in_shell(body)}
 """
     return Snippet("curl", "curl", "The answer holds the id of the email, and comes after it is stored.", text)
 
@@ -66,10 +79,10 @@ import os
 import resend
 
 resend.api_key = os.environ["POSTLANE_API_KEY"]
-resend.api_url = "{values.api}"
+resend.api_url = {_quoted(values.api)}
 resend.Emails.send({{
-    "from": "{values.sender}",
-    "to": "{values.recipient}",
+    "from": {_quoted(values.sender)},
+    "to": {_quoted(values.recipient)},
     "subject": "Your receipt",
     "text": "Thank you.",
 }})
@@ -80,13 +93,13 @@ resend.Emails.send({{
 
 def _node(values: Values) -> Snippet:
     text = f"""\
-process.env.RESEND_BASE_URL = "{values.api}";
+process.env.RESEND_BASE_URL = {_quoted(values.api)};
 const {{ Resend }} = await import("resend");
 
 const resend = new Resend(process.env.POSTLANE_API_KEY);
 const {{ data, error }} = await resend.emails.send({{
-  from: "{values.sender}",
-  to: "{values.recipient}",
+  from: {_quoted(values.sender)},
+  to: {_quoted(values.recipient)},
   subject: "Your receipt",
   text: "Thank you.",
 }});
@@ -104,12 +117,12 @@ import smtplib
 {"" if values.local else "import ssl" + chr(10)}from email.message import EmailMessage
 
 mail = EmailMessage()
-mail["From"] = "{values.sender}"
-mail["To"] = "{values.recipient}"
+mail["From"] = {_quoted(values.sender)}
+mail["To"] = {_quoted(values.recipient)}
 mail["Subject"] = "Your receipt"
 mail.set_content("Thank you.")
 
-with smtplib.SMTP("{values.smtp_host}", {values.smtp_port}) as server:
+with smtplib.SMTP({_quoted(values.smtp_host)}, {values.smtp_port}) as server:
 {tls}    server.login("postlane", os.environ["POSTLANE_API_KEY"])
     server.send_message(mail)
 """

@@ -55,10 +55,15 @@ async def create(visit: Visiting) -> Response:
 @needs(Right.USERS_CHANGE)
 async def change(visit: Visiting, user_id: UUID) -> Response:
     """Another role, from their next request on."""
-    async with visit.given.database.transaction() as connection:
-        before = await _user(connection, user_id)
-        await users.set_role(connection, before, _role(visit), await _limits(connection, visit))
-        await _noted(visit, connection, before, "user.change")
+    try:
+        async with visit.given.database.transaction() as connection:
+            before = await _user(connection, user_id)
+            await users.set_role(connection, before, _role(visit), await _limits(connection, visit))
+            await _noted(visit, connection, before, "user.change")
+    except Refused as error:
+        if error.kind == "not_found":
+            raise
+        return await _page(visit, error, opened=str(user_id))
     return visit.go(f"/users?open={user_id}", f"{before.shown} is changed.")
 
 

@@ -16,7 +16,7 @@ from console.rendering import page
 from console.visit import Visit, Visiting
 from console.webhooks import words
 from console.webhooks.door import choices, owner_named, the_one, values
-from console.webhooks.routes import range_of
+from console.webhooks.routes import range_of, show_one
 from core.refusal import Refused, invalid
 from mta.guard import networks
 from store.database import Connection
@@ -100,9 +100,15 @@ async def rotate(visit: Visiting, webhook_id: UUID) -> Response:
 @needs(Right.SENDING_CHANGE)
 async def replay(visit: Visiting, webhook_id: UUID) -> Response:
     """Events of a range of time again, with the same ids and bodies."""
-    wanted = range_of(visit, visit.field("since"), visit.field("until"), visit.field("which"))
+    try:
+        wanted = range_of(visit, visit.field("since"), visit.field("until"), visit.field("which"))
+        async with visit.given.database.connection() as connection:
+            one = await _on(connection, visit, webhook_id)
+    except Refused as error:
+        if error.kind == "not_found":
+            raise
+        return await show_one(visit, webhook_id, error)
     async with visit.given.database.connection() as connection:  # in steps: what is due again leaves meanwhile
-        one = await _on(connection, visit, webhook_id)
         count = await events.replay_some(connection, webhook_id, wanted.since, wanted.until, wanted.which)
     async with visit.given.database.transaction() as connection:
         after = {"events": count, "which": wanted.which, "since": wanted.since, "until": wanted.until}

@@ -78,13 +78,13 @@ class Person:
         """A page."""
         return await self.http.get(path, headers={"sec-fetch-site": "none"})
 
-    async def post(self, path: str, page: str = "/", **fields: str) -> httpx.Response:
+    async def post(self, path: str, page: str = "/", **fields: str | list[str]) -> httpx.Response:
         """A form, with the key that a page of the console gives."""
         found = KEY.search((await self.get(page)).text)
         assert found is not None, f"{page} has no form"
         return await self.raw_post(path, form_key=found[1], **fields)
 
-    async def raw_post(self, path: str, site: str = "same-origin", **fields: str) -> httpx.Response:
+    async def raw_post(self, path: str, site: str = "same-origin", **fields: str | list[str]) -> httpx.Response:
         """A form as it is given."""
         return await self.http.post(path, data=fields, headers={"sec-fetch-site": site} if site else {})
 

@@ -20,7 +20,7 @@ from core.settings import Settings
 from store.database import Database
 from tests.dns_table import DnsTable
 from tests.integration.console.conftest import SECRET, Person
-from tests.integration.messages.emails import make_partitions, new_email, rows, store
+from tests.integration.messages.emails import execute, make_partitions, new_email, rows, store
 
 HOSTILE = "<script>alert(1)</script>"
 HOST = "mail.acme.example"
@@ -150,6 +150,9 @@ async def test_tracking_and_what_receivers_look_up_besides(
     path = f"/domains/{shop.domain.id}"
     wrong = await admin.post(f"{path}/tracking", path, tracking_subdomain="bounce")
     assert (wrong.status_code, "is the return path" in wrong.text) == (422, True)
+    ticked = await admin.post(f"{path}/tracking", path, clicks="on", tracking_subdomain="bounce")
+    assert 'name="clicks" checked' in ticked.text, "what was ticked is ticked still"
+    assert 'name="opens" checked' not in ticked.text
     await admin.post(f"{path}/tracking", path, opens="on", tracking_subdomain="Links")
     shown = (await admin.get(path)).text
     assert "links.shop.example" in shown
@@ -271,9 +274,52 @@ async def test_mail_under_way_keeps_an_application_unless_it_is_cancelled(
     assert "<script>alert" not in page
     kept = await admin.post(asked, asked)
     assert (kept.status_code, "is under way" in kept.text) == (422, True)
+    assert 'name="cancel" checked' not in kept.text
     assert (await admin.post(asked, asked, cancel="on")).status_code == 303
     assert await rows(database, "SELECT state FROM messages") == [("cancelled",)]
     assert await actions(database) == ["application.delete"]
+
+
+async def test_answers_over_lists_count_what_no_page_shows(admin: Person, shop: Shop, database: Database) -> None:
+    await execute(
+        database,
+        "INSERT INTO domains (id, application_id, name, return_path_domain, status)"
+        " SELECT gen_random_uuid(), %s, 'd' || n || '.example', 'b.d' || n || '.example', 'verified'"
+        " FROM generate_series(1, 60) n",
+        [shop.id],
+    )
+    await execute(
+        database,
+        "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission, test)"
+        " SELECT gen_random_uuid(), %s, 'k' || n, sha256(n::text::bytea), 'pl_', 'full_access', true"
+        " FROM generate_series(1, 60) n",
+        [shop.id],
+    )
+    answers = {"/domains": "From 60 of 61. shop.example lacks records.", "/keys": "61 keys: 1 live, 60 for tests."}
+    for page, told in answers.items():
+        text = (await admin.get(page)).text
+        older = unescape(re.findall(rf'href="({page}\?after=[^"]+)"', text)[0])
+        assert told in text
+        assert told in (await admin.get(older)).text
+
+
+async def test_a_list_below_a_refused_form_leads_to_pages_that_are_there(
+    admin: Person, shop: Shop, database: Database
+) -> None:
+    await execute(
+        database,
+        "INSERT INTO api_keys (id, application_id, name, token_hash, hint, permission)"
+        " SELECT gen_random_uuid(), %s, 'k' || n, sha256(n::text::bytea), 'pl_', 'full_access'"
+        " FROM generate_series(1, 60) n",
+        [shop.id],
+    )
+
+    refused = await admin.post(f"/keys/{shop.key}/rename", "/keys", name=" ")
+
+    assert refused.status_code == 422
+    links = {unescape(one) for one in re.findall(r'href="(/keys[?/][^"]+)"', refused.text)}
+    assert any("after=" in one for one in links)
+    assert {(await admin.get(one)).status_code for one in links} == {200}
 
 
 # Snippets

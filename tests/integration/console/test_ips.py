@@ -102,7 +102,8 @@ async def test_an_ip_is_moved_and_its_share_set(admin: Person, database: Databas
 
 async def test_pools_are_made_changed_and_kept_while_something_needs_them(admin: Person, filled: None) -> None:
     made = await admin.post("/pools", "/pools", name="<i>backup</i>", lane="marketing")
-    again = await admin.post("/pools", "/pools", name="marketing", lane="marketing")
+    again = await admin.post("/pools", "/pools", name="marketing", lane="marketing", reserved="on")
+    assert 'name="reserved" checked' in again.text, "what was ticked is ticked still"
     text = (await admin.get("/pools")).text
 
     assert made.status_code == 422  # a slash in the name

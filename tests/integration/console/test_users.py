@@ -26,9 +26,11 @@ async def test_a_user_is_added_with_a_link_for_their_password(
     assert await rows(
         database, "SELECT role, cardinality(applications) FROM console_users WHERE role = 'marketer'"
     ) == [("marketer", 1)]
-    again = await admin.post("/users", "/users", **fields)
+    again = await admin.post("/users", "/users", **fields, limits="some")
     assert again.status_code == 422
     assert "already" in again.text
+    assert f'value="{account.application_id}" checked' in again.text, "what was ticked is ticked still"
+    assert 'value="some" checked' in again.text
     chosen = await anybody.post(link[1], link[1], password="a sentence of Bob's", again="a sentence of Bob's")
     assert chosen.status_code == 303
     menu = (await anybody.get("/")).text
@@ -42,6 +44,10 @@ async def test_a_role_is_felt_at_the_next_request_and_logged_with_before_and_aft
     assert viewer.user is not None
     assert (await viewer.get("/users")).status_code == 403
 
+    wrong = await admin.post(f"/users/{viewer.user.id}/change", role="operator", limits="some")
+    assert wrong.status_code == 422
+    assert "tick one application at least" in wrong.text
+    assert '<option value="operator" selected>' in wrong.text
     changed = await admin.post(f"/users/{viewer.user.id}/change", role="admin")
 
     assert changed.status_code == 303

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import pytest
@@ -157,7 +158,29 @@ async def test_a_range_that_is_none_is_refused_with_its_field(admin: Person, sho
     ):
         answer = await admin.get(f"{path}/replay?{asked}")
         assert (answer.status_code, said in answer.text.lower()) == (422, True), asked
+        fields = dict(parse_qsl(asked))
+        again = await admin.post(f"{path}/replay", path, **fields)
+        assert (again.status_code, said in again.text.lower()) == (422, True), asked
+        assert f'action="{path}/replay"' in again.text, "the form is there to be corrected"
     assert "Nothing like that" in (await admin.get(f"{path}/replay?which=all")).text
+
+
+async def test_the_answer_over_endpoints_counts_those_that_no_page_shows(
+    admin: Person, database: Database, shop: UUID
+) -> None:
+    first = await _made(admin, shop, "https://shop.example/h")
+    await _tell(database, shop)
+    await execute(database, "UPDATE webhook_events SET state = 'failed'")
+    [(lost,)] = await rows(database, "SELECT count(*) FROM webhook_events")
+    await execute(
+        database,
+        "INSERT INTO webhook_endpoints (id, application_id, url, status)"
+        " SELECT gen_random_uuid(), %s, 'https://shop.example/' || n, 'enabled' FROM generate_series(1, 60) n",
+        [shop],
+    )
+    text = (await admin.get("/webhooks")).text
+    assert f"{lost} event{'s' * (lost != 1)} of one endpoint" in text
+    assert first not in text
 
 
 async def test_it_is_changed_switched_rotated_and_deleted(admin: Person, database: Database, shop: UUID) -> None:
@@ -177,7 +200,7 @@ async def test_it_is_changed_switched_rotated_and_deleted(admin: Person, databas
     assert (await admin.post(f"{path}/switch", path)).status_code == 303
     assert "it is switched off" in (await admin.get(path)).text
     refused = await admin.post(f"{path}/replay", path, which="all")
-    assert (refused.status_code, "Enable it first" in refused.text) == (409, True)
+    assert (refused.status_code, "Enable it first" in refused.text) == (422, True)
     assert (await admin.post(f"{path}/switch", path, on="1")).status_code == 303
     assert (await admin.post(f"{path}/delete", path)).headers["location"] == "/webhooks"
     assert (await admin.get(path)).status_code == 404

@@ -1,5 +1,8 @@
 """What pages of webhooks, the sandbox and the request log say: pure words about what is."""
 
+import ast
+import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +11,7 @@ import pytest
 from accounts.capture_rules import CaptureRule
 from console.logs import words as logs
 from console.sandbox import words as sandbox
+from console.snippets.snippets import Values, snippets
 from console.webhooks import words as webhooks
 from core.ids import uuid7
 from messages.simulated import Behaviour
@@ -44,10 +48,11 @@ def test_an_endpoint_heard_everything_or_it_is_said_why_not(one: Standing, last:
 
 
 def test_the_list_of_endpoints_says_who_does_not_hear() -> None:
-    assert webhooks.overall(Tally(0, 0, 0, 0), []).startswith("Nobody is told yet")
-    assert webhooks.overall(Tally(2, 0, 0, 0), [FINE]) == "Yes: 2 endpoints take what happens, and nothing waits."
-    assert webhooks.overall(Tally(1, 1, 0, 0), [OFF]).startswith("1 endpoint is switched off, so nothing is told")
-    told = webhooks.overall(Tally(4, 1, 1, 1), [FAILING, replace(FINE, failed=3)])
+    assert webhooks.overall(Tally(0, 0, 0, 0)).startswith("Nobody is told yet")
+    assert webhooks.overall(Tally(2, 0, 0, 0)) == "Yes: 2 endpoints take what happens, and nothing waits."
+    assert webhooks.overall(Tally(2, 0, 0, 0, waiting=4)).endswith("; 4 events on the way.")
+    assert webhooks.overall(Tally(1, 1, 0, 0)).startswith("1 endpoint is switched off, so nothing is told")
+    told = webhooks.overall(Tally(4, 1, 1, 1, failed=3, missing=1))
     assert told == (
         "Not everything. 1 of 4 endpoints takes nothing at the moment. 1 was switched off by us, because nothing was"
         " taken for days. 3 events of one endpoint were given up, and can be sent again."
@@ -91,6 +96,32 @@ def test_the_log_says_what_was_refused() -> None:
         "400 requests in the last hour, 2 of them refused or failed (0.50 %). The last of those: 422 invalid_x at POST"
         " /emails, 3 min ago."
     )
+    assert logs.overall(Figures(3, 0), last, NOW) == (
+        "3 requests in the last hour, all of them done. The last that was refused or failed: 422 invalid_x at POST"
+        " /emails, 3 min ago."
+    )
+    assert "hour. The last that was refused" in logs.overall(Figures(0, 0), last, NOW)
     busy = Figures(90_000, 0, NOW - timedelta(minutes=23))
     assert logs.overall(busy, None, NOW) == "90,000 requests in the last 23 min, all of them done."
     assert [logs.tone(status) for status in (200, 422, 503)] == ["delivered", "deferred", "failed"]
+
+
+@pytest.mark.parametrize("who", ["ada@shop.example", "o'brien@shop.example", '"o\'b\\\\rien$(id)"@shop.example'])
+def test_snippets_say_the_same_in_every_language(who: str) -> None:
+    found = {
+        one.name: one.text for one in snippets(Values("http://127.0.0.1:9", "127.0.0.1", 25, who, "me'@x.example"))
+    }
+
+    told = 'curl() { printf "%s\\0" "$@"; }\n'
+    out = subprocess.run(["bash", "-c", told + found["curl"]], check=True, capture_output=True, text=True).stdout
+    url, *_, body, _ = out.split("\0")
+    assert (url, json.loads(body)["from"], json.loads(body)["to"]) == (
+        "http://127.0.0.1:9/emails",
+        who,
+        "me'@x.example",
+    )
+    for name in ("python", "smtp"):
+        texts = [one.value for one in ast.walk(ast.parse(found[name])) if isinstance(one, ast.Constant)]
+        assert who in texts
+        assert "me'@x.example" in texts
+    assert f"  from: {json.dumps(who)},\n" in found["node"]
