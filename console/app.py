@@ -12,13 +12,13 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp
 
-from accounts.openid import Client
 from campaigns.forecasting import Tools
 from console.answers import EXPECTED, answer_to, answer_to_bug
 from console.deps import Deps
 from console.live import Live
 from console.nouns import NOUNS
 from console.overview.picture import live_html
+from console.rehearsing import Rehearsals
 from console.rendering import BASE_POLICY
 from console.routes import router as own_routes
 from console.throttling import Attempts
@@ -28,7 +28,6 @@ from core.secrets import InstanceSecret
 from core.settings import Settings
 from flags.watch import FlagWatch
 from mta.from_settings import known_providers, make_resolver
-from mta.guard import Guard, networks
 from mta.resolve import Resolver
 from store.database import Database
 from store.heartbeats import Heartbeat
@@ -66,6 +65,8 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
         stack.push_async_callback(heartbeat.stop)
         live = Live(database, live_html)
         stack.push_async_callback(live.stop)
+        rehearsals = Rehearsals()
+        stack.push_async_callback(rehearsals.stop)
         secret, providers = InstanceSecret.from_text(settings.secret.get_secret_value()), known_providers(settings)
         resolver = make_resolver(settings, providers)
         yield Deps(
@@ -77,6 +78,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             attempts=Attempts(),
             live=live,
             tools=Tools(settings, secret, database, resolver, providers),
+            rehearsals=rehearsals,
             openid=_openid(settings, resolver),
         )
 
@@ -87,10 +89,7 @@ def _openid(settings: Settings, resolver: Resolver) -> "OpenIdProvider | None":
         return None
     from accounts.openid_provider import OpenIdProvider
 
-    own = settings.console_url or f"http://127.0.0.1:{settings.console_port}"
-    secret = settings.openid_client_secret.get_secret_value()
-    client = Client(settings.openid_issuer, settings.openid_client_id, secret, f"{own}/sign-in/openid/done")
-    return OpenIdProvider(client, resolver, Guard(networks(settings.server_networks)))
+    return OpenIdProvider.of(settings, resolver)
 
 
 class Application(FastAPI):

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from campaigns.forecasting import Tools
 from console.live import Live
+from console.rehearsing import Rehearsals
 from console.throttling import Attempts
 from core.clock import Clock
 from core.secrets import InstanceSecret
@@ -31,6 +32,8 @@ class Deps:
     live: Live
     tools: Tools
     """What checks and forecasts of campaigns ask with."""
+    rehearsals: Rehearsals
+    """Plans of warm-ups that are being rehearsed."""
     openid: "OpenIdProvider | None" = None
     """Who vouches for users, if somebody does."""
 

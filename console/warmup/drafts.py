@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from console.typed import whole_number
 from core.refusal import Refused
 from warmup.plan import REST, Plan, as_dict, invalid_plan
 
@@ -14,7 +15,7 @@ RATES: Final = (
     ("complaint", "Unhealthy above", "complaints of mail delivered"),
 )
 """Thresholds that people set: name, what stands before the percentage, and behind it."""
-_SIMPLE: Final = ("name", "zone", "from", "to", "advance", "stages")
+_SIMPLE: Final = ("name", "zone", "from", "to", "advance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Draft:
     """What stands in the fields."""
 
     texts: Mapping[str, str]
+    stages: Sequence[str]
+    """Mails a day, stage by stage; what is "" is being typed."""
     weights: Mapping[str, str]
     """Percent by provider; "" for those that are counted with all others."""
 
@@ -33,17 +36,18 @@ def of_plan(plan: Plan, providers: Sequence[str], name: str) -> Draft:
     """The fields of a plan."""
     thresholds = as_dict(plan)["thresholds"]
     texts = {
-        "name": name, "stages": "\n".join(str(cap) for cap in plan.stages), "zone": plan.zone,
-        "from": str(plan.first_hour), "to": str(plan.last_hour), "advance": plan.advance.value,
+        "name": name, "zone": plan.zone, "from": str(plan.first_hour), "to": str(plan.last_hour),
+        "advance": plan.advance.value,
     } | {rate: _percent(thresholds[rate]) for rate, _, _ in RATES}  # fmt: skip
     weights = {provider: _percent(plan.weights.get(provider, 0.0)) for provider in providers}
-    return Draft(texts, weights)
+    return Draft(texts, [f"{cap:,}" for cap in plan.stages], weights)
 
 
-def of_form(asked: Callable[[str], str], providers: Sequence[str]) -> Draft:
+def of_form(asked: Callable[[str], str], stages: Sequence[str], providers: Sequence[str]) -> Draft:
     """The fields as they were sent."""
     names = (*_SIMPLE, *(rate for rate, _, _ in RATES))
-    return Draft({name: asked(name) for name in names}, {one: asked(f"weight-{one}") for one in providers})
+    weights = {one: asked(f"weight-{one}") for one in providers}
+    return Draft({name: asked(name) for name in names}, [text.strip() for text in stages], weights)
 
 
 def definition(draft: Draft, base: Plan) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def definition(draft: Draft, base: Plan) -> dict[str, Any]:
     given = as_dict(base)
     return given | {
         "name": draft["name"],
-        "stages": [_whole(f"stages[{n}]", line) for n, line in enumerate(_lines(draft["stages"]), 1)],
+        "stages": [_whole(f"stages[{n}]", text) for n, text in enumerate(filter(None, draft.stages), 1)],
         "weights": _weights(draft),
         "zone": draft["zone"] or base.zone,
         "hours": [_whole("hours", draft["from"] or "0"), _whole("hours", draft["to"] or "24")],
@@ -67,8 +71,32 @@ def at_its_field(error: Refused) -> Refused:
     field = {"weights": f"weight-{below}" if below else "weights", "thresholds": below, "hours": "to"}.get(name, name)
     stage = name.removeprefix("stages[").removesuffix("]")
     if stage != name:
-        return Refused(error.kind, f"line {stage}: {error.reason}", "stages", error.hint, error.code)
+        return Refused(error.kind, f"stage {stage}: {error.reason}", f"stage-{stage}", error.hint, error.code)
     return Refused(error.kind, error.reason, field, error.hint, error.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table."""
+
+    number: int
+    """Of the stage; 0 while nothing is typed."""
+    text: str
+    caps: Sequence[int]
+    """Of each track, where the plan can be as it is; 0 for one that is counted with all others."""
+
+
+def rows(draft: Draft, plan: Plan | None, tracks: Sequence[str]) -> list[Row]:
+    """The stages as they stand, and one to be added."""
+    found, number = [], 0
+    texts = [*draft.stages]
+    while texts and not texts[-1]:
+        texts.pop()
+    for text in [*texts, ""]:
+        number += bool(text)
+        caps = [plan.cap(number, one) if one in plan.weights else 0 for one in tracks] if plan and text else []
+        found.append(Row(number if text else 0, text, caps))
+    return found
 
 
 def _weights(draft: Draft) -> dict[str, float]:
@@ -76,15 +104,11 @@ def _weights(draft: Draft) -> dict[str, float]:
     return found or {REST: 1.0}
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.replace("\r", "").split("\n") if line.strip()]
-
-
 def _whole(where: str, text: str) -> int:
-    plain = text.replace(",", "").replace(" ", "")
-    if not plain.isascii() or not plain.isdigit() or len(plain) > 12:
+    found = whole_number(text)
+    if found is None:
         raise invalid_plan(where, f"{text[:40]!r} must be a whole number")
-    return int(plain)
+    return found
 
 
 def percentage(text: str) -> float:

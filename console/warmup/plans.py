@@ -16,25 +16,26 @@ from accounts.audit import Values
 from accounts.roles import Right
 from console.charts import Lines
 from console.guard import ConsoleRoute, needs
+from console.rehearsing import REHEARSED, WAYS, Wanted
 from console.rendering import page
+from console.typed import whole_number
 from console.visit import Visit, Visiting
-from console.warmup import drafts, words
+from console.warmup import drafts, outcome, words
 from console.warmup.drafts import Draft
 from console.warmup.trying import DAYS, projected, shares
-from core.refusal import Refused
+from core.refusal import Refused, invalid, not_found
 from mta.from_settings import providers_of
 from pools import ips
 from store.database import Connection
 from warmup import library, status
-from warmup.plan import REST, Advance, Plan, as_dict, parse
+from warmup.plan import MOST_STAGES, REST, Advance, Plan, as_dict, parse
 from warmup.presets import PRESETS
 from warmup.simulate import Row, Simulation, Volume, simulate
 
 router = APIRouter(route_class=ConsoleRoute)
 
 _PRESET_NAMES: Final = frozenset(one.name for one in PRESETS)
-_LONGEST: Final = 8_000
-"""Characters of the stages in an address."""
+_MOST_REHEARSED: Final = 50_000_000
 _GUESS: Final = 10_000
 """Mails a day, where too little was delivered to say."""
 ADVANCES: Final = (
@@ -109,6 +110,31 @@ async def change(name: str, visit: Visiting) -> Response:
     return visit.go(f"/warmup/plans/{now.name}", "Saved. Warm-ups that follow it go on as they began.")
 
 
+@router.post("/warmup/rehearsals")
+@needs(Right.MACHINE_CHANGE)
+async def rehearse(visit: Visiting) -> Response:
+    """Weeks of our mail against providers that judge IPs, by the plan as it stands in the form."""
+    name = visit.field("of")
+    try:
+        made = visit.given.rehearsals.begin(await _wanted(visit), visit.now)
+    except Refused as error:
+        return await _editor(visit, name, error)
+    return visit.go(f"/warmup/rehearsals/{made.id}")
+
+
+@router.get("/warmup/rehearsals/{identifier}")
+@needs(Right.MACHINE_SEE)
+async def show_rehearsal(identifier: str, visit: Visiting) -> Response:
+    """How far one is, and what came of it."""
+    one = visit.given.rehearsals.get(identifier)
+    if one is None:
+        raise not_found("this rehearsal is not kept any more", "Rehearse the plan again: it is a minute's work.")
+    return page(
+        visit, "warmup/rehearsal.html", one=one, outcome=outcome, days=outcome.days(one.results), ways=WAYS,
+        chart=outcome.chart(one.results),
+    )  # fmt: skip
+
+
 @router.post("/warmup/plans/{name}/delete")
 @needs(Right.MACHINE_CHANGE)
 async def delete(name: str, visit: Visiting) -> Response:
@@ -125,25 +151,42 @@ async def delete(name: str, visit: Visiting) -> Response:
 
 async def _editor(visit: Visit, name: str, error: Refused | None = None) -> Response:
     """The form of a plan, or of a new one (`name` is ""), and what its values would do."""
-    given = visit.form or visit.request.query_params
+    typed = "stage" in (visit.form or visit.request.query_params)
     async with visit.given.database.connection() as connection:
         base = await library.find(connection, name or _field(visit, "base") or _field(visit, "copy") or PRESETS[0].name)
         providers = sorted(providers_of(visit.given.settings).names)
         known = name if name and name not in _PRESET_NAMES else _another(base.name)
         draft = drafts.of_plan(base, providers, known)
-        if "stages" in given:
-            draft = drafts.of_form(lambda one: _field(visit, one), providers)
+        if typed:
+            draft = _typed(visit, providers)
         per_day, warm = await _flow(connection, visit)
         outlook, refused = await _outlook(connection, visit, draft, base, (per_day, warm))
         going = [one for one in await status.status(connection, visit.now) if one.plan == name]
+    columns = _columns(visit, providers, draft)
     wrong = error or refused
     error = drafts.at_its_field(wrong) if wrong else None
     return page(
         visit, "warmup/plan.html", 422 if error and visit.form else 200, name=name, base=base, draft=draft, error=error,
-        own=bool(name) and name not in _PRESET_NAMES, presets=PRESETS, providers=_shown(providers, draft),
-        others=_hidden(providers, draft), per_day=per_day, warm=warm, outlook=outlook, going=going, words=words,
-        whom=words.whom, rates=drafts.RATES, advances=ADVANCES, table=_table(outlook.plan) if outlook else (),
+        own=bool(name) and name not in _PRESET_NAMES, presets=PRESETS, columns=columns,
+        others=[one for one in providers if one not in columns], per_day=per_day, warm=warm, outlook=outlook,
+        going=going, words=words, whom=words.whom, rates=drafts.RATES, advances=ADVANCES,
+        rows=drafts.rows(draft, outlook.plan if outlook else None, [*columns, REST]), days=REHEARSED,
+        typed_volume=whole_number(per_day) or _GUESS,
     )  # fmt: skip
+
+
+async def _wanted(visit: Visit) -> Wanted:
+    """What the form asks to be rehearsed. Raises Refused."""
+    async with visit.given.database.connection() as connection:
+        base = await library.find(connection, visit.field("base") or PRESETS[0].name)
+        plan = parse(_definition(visit, base), providers_of(visit.given.settings).names)
+        per_day, warm = await _flow(connection, visit)
+        measured = await library.measured_mix(connection)
+    volume = words.whole("per_day", per_day)
+    if not 1 <= volume <= _MOST_REHEARSED:
+        raise invalid("per_day", f"a rehearsal takes 1 to {_MOST_REHEARSED:,} mails a day")
+    mix = shares(measured) if measured else _own_mix(plan)
+    return Wanted(as_dict(plan), volume, mix, warm, visit.given.settings.providers_file)
 
 
 def _another(name: str) -> str:
@@ -188,28 +231,24 @@ def _own_mix(plan: Plan) -> dict[str, float]:
 
 
 def _definition(visit: Visit, base: Plan) -> dict[str, Any]:
-    providers = sorted(providers_of(visit.given.settings).names)
-    return drafts.definition(drafts.of_form(lambda one: _field(visit, one), providers), base)
+    return drafts.definition(_typed(visit, sorted(providers_of(visit.given.settings).names)), base)
+
+
+def _typed(visit: Visit, providers: Sequence[str]) -> Draft:
+    stages = visit.form.get("stage") or visit.request.query_params.getlist("stage")
+    return drafts.of_form(lambda one: _field(visit, one), stages[:MOST_STAGES], providers)
 
 
 def _field(visit: Visit, name: str) -> str:
     """A field of the form, else of the address."""
-    return visit.field(name) or visit.asked(name, _LONGEST)
+    return visit.field(name) or visit.asked(name)
 
 
-def _table(plan: Plan) -> list[tuple[int, int, list[int]]]:
-    """Stage, its cap, and that of each track, the largest first and all others last."""
-    tracks = words.tracks(plan)
-    return [(n, cap, [plan.cap(n, track) for track in tracks]) for n, cap in enumerate(plan.stages, 1)]
-
-
-def _shown(providers: Sequence[str], draft: Draft) -> list[str]:
-    """Providers with a share, the largest first; of a plan without any, those that most have."""
-    mine = [one for one in providers if draft.weights.get(one)]
+def _columns(visit: Visit, providers: Sequence[str], draft: Draft) -> list[str]:
+    """Providers that have a column: those that had one, for whoever empties a field may be about to fill it, then those
+    with a share, the largest first; of a plan without any, those that most have."""
+    had = visit.form.get("column") or visit.request.query_params.getlist("column")
+    kept = [one for one in dict.fromkeys(had) if one in providers]
+    mine = [one for one in providers if draft.weights.get(one) and one not in kept]
     mine.sort(key=lambda one: -drafts.percentage(draft.weights[one]))
-    return mine or [one for one in ("gmail", "microsoft", "yahoo", "apple") if one in providers]
-
-
-def _hidden(providers: Sequence[str], draft: Draft) -> list[str]:
-    shown = _shown(providers, draft)
-    return [one for one in providers if one not in shown]
+    return [*kept, *mine] or [one for one in ("gmail", "microsoft", "yahoo", "apple") if one in providers]

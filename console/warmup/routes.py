@@ -15,6 +15,7 @@ from accounts.roles import Right
 from console.charts import Lines, lines
 from console.guard import ConsoleRoute, needs
 from console.rendering import page
+from console.typed import whole_number
 from console.visit import Visit, Visiting
 from console.warmup import grid, words
 from console.warmup.trying import DAYS, projected, shares
@@ -143,7 +144,8 @@ async def _new(visit: Visit, error: Refused | None = None) -> Response:
         mix = await library.measured_mix(connection)
         measured = await library.measured_days(connection)
         per_day = asked["per_day"] or str(sum(mix.values()) // measured or 10_000)
-        share = max(PRESETS[0].start, _number(per_day) // max(1, len(known)))
+        mails = whole_number(per_day) or 0  # what cannot be read is said where it is used
+        share = max(PRESETS[0].start, mails // max(1, len(known)))
         name, target = asked["plan"] or PRESETS[0].name, asked["target"] or str(share)
         plan, found, shorter = None, None, ""
         try:
@@ -155,6 +157,7 @@ async def _new(visit: Visit, error: Refused | None = None) -> Response:
             error = error or refusal
     return page(
         visit, "warmup/new.html", 422 if error and visit.form else 200, error=error, asked=asked, per_day=per_day,
+        mails=mails,
         known=known, share=share, measured=measured if mix else 0, plans=_plans(own), plan=plan, shorter=shorter,
         found=found, words=words, chart=projected(found) if found else None, whom=words.whom,
     )  # fmt: skip
@@ -169,11 +172,6 @@ async def _plan(connection: Connection, name: str, target: str) -> Plan:
 def _plans(own: Sequence[library.StoredPlan]) -> list[tuple[str, str]]:
     """Presets and own plans, to choose from."""
     return [*((one.name, one.title) for one in PRESETS), *((one.name, f"{one.name} (your own)") for one in own)]
-
-
-def _number(text: str) -> int:
-    """For a beginning only: what cannot be read is said when it is used."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _actual(days: Sequence[tuple[Any, int, int]]) -> Lines:

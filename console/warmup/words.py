@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from console.shown import plural, short
+from console.typed import whole_number
 from console.warmup.grid import behind
 from core.refusal import invalid
 from warmup.model import IpToday, WarmupState
@@ -85,10 +86,10 @@ def tracks(plan: Plan) -> list[str]:
 
 def whole(name: str, text: str) -> int:
     """A number of mails a day that somebody typed. Raises Refused."""
-    try:
-        return int(text.replace(",", "").replace(" ", ""))
-    except ValueError:
-        raise invalid(name, "it must be a whole number of mails a day") from None
+    found = whole_number(text)
+    if found is None:
+        raise invalid(name, "it must be a whole number of mails a day")
+    return found
 
 
 def shorter(plan: Plan, whole: Plan, target: str) -> str:

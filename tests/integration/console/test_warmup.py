@@ -1,6 +1,10 @@
 """Warm-up: plan against actual, what an operator does about it, and a plan tried before it starts."""
 
+import asyncio
+import re
+
 import pytest
+from fastapi import FastAPI
 
 from accounts.audit import Wanted, page
 from core.paging import Window
@@ -39,8 +43,10 @@ async def test_a_warm_up_is_read_held_moved_and_started(admin: Person, viewer: P
         "warmup.skip", {"gmail": "4 active"}, {"gmail": "5 active"},
     )  # fmt: skip
 
-    tried = await admin.get(f"/warmup/new?ip={COLD}&plan=linear-45&target=9000&per_day=40000")
+    tried = await admin.get(f"/warmup/new?ip={COLD}&plan=linear-45&target=9000&per_day=40%20000")
     assert "45 stages" in tried.text
+    assert "With 40 k mails a day it is" in tried.text
+    assert 'hx-select-oob="#told"' in tried.text
     assert f"Warm up {COLD} by this plan" in tried.text
     wrong = await admin.get("/warmup/new?plan=linear-45&target=many")
     assert "whole number of mails a day" in wrong.text
@@ -60,14 +66,22 @@ async def test_a_plan_is_made_looked_at_changed_copied_and_deleted(
     assert "postlane warmup plans create" in plans
     copied = (await admin.get("/warmup/plans/new?copy=linear-45")).text
     assert 'name="name" type="text" value="my-linear-45"' in copied
-    assert copied.partition('class="scroll stages"')[2].count('<tr><th scope="row">') == 45
+    assert copied.count('<input name="stage" value="') == 46, "each stage, and one to be added"
     assert "Keep this plan" not in (await viewer.get("/warmup/plans/new")).text
 
-    at, fields = "/warmup/plans", {"name": "careful", "stages": "200\n1,000\r\n 5000\n\n", "weight-gmail": "50 %"}
-    looked = (await admin.get("/warmup/plans/new?stages=200%0A1000%0A5000&weight-gmail=50&per_day=20000&day=2")).text
+    at = "/warmup/plans"
+    fields: dict[str, str | list[str]] = {
+        "name": "careful",
+        "stage": ["200", "1,000", "", " 5 000", ""],
+        "weight-gmail": "50 %",
+    }
+    looked = (
+        await admin.get("/warmup/plans/new?stage=200&stage=1%20000&stage=5000&weight-gmail=50&per_day=20%20000&day=2")
+    ).text
     assert "Begun today with 20 k mails a day, it ends on" in looked
     assert "On day 2 it sends" in looked
-    assert '<td class="right">1,000</td><td class="right">500</td><td class="right">500</td>' in looked
+    assert 'value="1 000"' in looked, "what is typed stays as it is"
+    assert '</td><td class="right">500</td><td class="right">500</td></tr>' in looked, "and its parts stand beside it"
     made = await admin.post(at, "/warmup/plans/new", **fields, advance="clock", complaint="0,2")
     assert made.headers["location"] == "/warmup/plans/careful"
     async with database.connection() as connection:
@@ -77,7 +91,9 @@ async def test_a_plan_is_made_looked_at_changed_copied_and_deleted(
     assert (plan.advance.value, plan.thresholds.complaint, plan.thresholds.deferral) == ("clock", 0.002, 0.1)
     assert (newest.action, newest.subject, newest.before) == ("plan.create", "careful", None)
 
-    saved = await admin.post(f"{at}/careful", f"{at}/careful", **fields | {"stages": "300\n900"}, zone="Europe/Berlin")
+    saved = await admin.post(
+        f"{at}/careful", f"{at}/careful", **fields | {"stage": ["300", "900"]}, zone="Europe/Berlin"
+    )
     assert saved.headers["location"] == "/warmup/plans/careful"
     async with database.connection() as connection:
         changed = await library.find(connection, "careful")
@@ -92,10 +108,10 @@ async def test_a_plan_is_made_looked_at_changed_copied_and_deleted(
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"stages": "500\n200"}, "Line 2: 200 a day falls below stage 1"),
-        ({"stages": "many"}, "Line 1: &#39;many&#39; must be a whole number"),
-        ({"stages": ""}, "ust be a list of 1 to 400 daily caps"),
-        ({"weight-gmail": "80", "weight-yahoo": "30"}, "their sum is 1.1"),
+        ({"stage": ["500", "", "200"]}, "Stage 2: 200 a day falls below stage 1"),
+        ({"stage": "many"}, "Stage 1: &#39;many&#39; must be a whole number"),
+        ({"stage": ""}, "ust be a list of 1 to 400 daily caps"),
+        ({"weight-gmail": "80", "weight-yahoo": "30"}, "heir sum is 1.1"),
         ({"weight-gmail": "half"}, "must be a percentage"),
         ({"weight-gmail": "0.1"}, "less than one mail a day"),
         ({"from": "9", "to": "9"}, "has no hour in it"),
@@ -106,9 +122,9 @@ async def test_a_plan_is_made_looked_at_changed_copied_and_deleted(
     ],
 )
 async def test_a_plan_that_cannot_be_says_where(
-    admin: Person, database: Database, fields: dict[str, str], told: str
+    admin: Person, database: Database, fields: dict[str, str | list[str]], told: str
 ) -> None:
-    right = {"name": "careful", "stages": "200\n500", "weight-gmail": "50"}
+    right: dict[str, str | list[str]] = {"name": "careful", "stage": ["200", "500"], "weight-gmail": "50"}
 
     answer = await admin.post("/warmup/plans", "/warmup/plans/new", **right | fields)
 
@@ -116,3 +132,39 @@ async def test_a_plan_that_cannot_be_says_where(
     assert told in answer.text
     assert 'value="careful"' in answer.text or "name" in fields, "what was typed is there still"
     assert await rows(database, "SELECT count(*) FROM warmup_plans") == [(0,)]
+
+
+async def test_no_key_of_a_form_stands_in_an_address(admin: Person, database: Database) -> None:
+    await fill(database)
+    for path in ("/warmup/plans/new", "/segments/new", "/warmup/new"):
+        text = (await admin.get(path)).text
+        forms = re.findall(r"<form.*?</form>", text, re.S)
+        looked_at = [one for one in forms if "hx-get" in one or 'formmethod="get"' in one]
+        assert looked_at, path
+        assert not [one for one in looked_at if re.search(r'<input[^>]*name="form_key"', one)], path
+
+
+async def test_a_plan_is_rehearsed_day_by_day(admin: Person, viewer: Person, database: Database, app: FastAPI) -> None:
+    await fill(database)
+    fields: dict[str, str | list[str]] = {
+        "name": "careful", "stage": ["200", "1 000"], "weight-gmail": "100", "per_day": "3 000", "base": "stages-29",
+    }  # fmt: skip
+    assert (await viewer.post("/warmup/rehearsals", "/", **fields)).status_code == 403
+    wrong = await admin.post("/warmup/rehearsals", "/warmup/plans/new", **fields | {"per_day": "0"})
+    assert (wrong.status_code, "rehearsal takes 1 to" in wrong.text) == (422, True)
+    asked = await admin.post("/warmup/rehearsals", "/warmup/plans/new", **fields)
+    at = asked.headers["location"]
+    assert at.startswith("/warmup/rehearsals/")
+    one = app.state.deps.rehearsals.get(at.rpartition("/")[2])
+    async with asyncio.timeout(60):
+        while not one.over:
+            assert 'hx-trigger="every 2s"' in (await admin.get(at)).text
+            await asyncio.sleep(0.2)
+    text = (await viewer.get(at)).text
+    assert one.trouble == ""
+    assert "In 30 days with 3 k mails a day" in text
+    assert "A blast of the same mail:" in text
+    assert text.count('<tr><th scope="row">') == 30
+    assert "hx-trigger" not in text.partition('id="progress"')[2].partition(">")[0], "it is through, and asks no more"
+    assert one.wanted.plan["stages"] == [200, 1000]
+    assert (await admin.get("/warmup/rehearsals/none")).status_code == 404
