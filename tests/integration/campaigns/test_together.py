@@ -319,12 +319,12 @@ async def test_a_slice_looks_up_whom_it_needs(world: World) -> None:
                 plans.extend(line for (line,) in await (await ask(f"EXPLAIN {statement}", *given)).fetchall())
             return await ask(statement, *given)
 
-        connection.execute = explained  # type: ignore[method-assign]
+        connection.execute = explained  # type: ignore[method-assign]  # to be looked at on its way
         try:
             done = await snapshot.fix_slice(connection, known)
             assert (done.made, done.more) == (Counter(waiting=1), False)
         finally:
-            connection.execute = ask  # type: ignore[method-assign]
+            connection.execute = ask  # type: ignore[method-assign]  # as it was
     found = [plans[n + 1] for n, line in enumerate(plans) if "engaged_pkey" in line]
     assert len(found) == 1 and all("application_id" in line and "address" in line for line in found), plans
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -27,8 +28,8 @@ async def account(database: Database) -> Account:
 
 
 async def _stored(database: Database, account: Account, *recipients: str, **changes: object) -> NewEmail:
-    known = {"application_id": account.application_id, "domain_id": account.domain_id, **changes}
-    email = new_email(*recipients, **known)  # type: ignore[arg-type]
+    known: dict[str, Any] = {"application_id": account.application_id, "domain_id": account.domain_id, **changes}
+    email = new_email(*recipients, **known)
     await store(database, email)
     return email
 

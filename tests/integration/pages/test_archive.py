@@ -1,5 +1,6 @@
 """A campaign on the web: what it says and nothing of a person, in a sandbox, for as long as its sender wants."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -19,10 +20,10 @@ HOSTILE = (
 )
 
 
-async def made(reader: Reader, access: Access, **facts: object) -> Campaign:
+async def made(reader: Reader, access: Access, **facts: Any) -> Campaign:
     words = Words("Acme <hello@acme.example>", "Spring", html=HOSTILE)
     page = switched(access, "https://mail.acme.example")
-    draft = Draft(words, segment_id=await segment(reader), archive=page, **facts)  # type: ignore[arg-type]
+    draft = Draft(words, segment_id=await segment(reader), archive=page, **facts)
     async with reader.database.transaction() as connection:
         return await steering.create(connection, reader.account.application_id, draft)
 

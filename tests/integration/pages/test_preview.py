@@ -1,6 +1,7 @@
 """Looks at public pages: what the console asks for is shown, in its frame alone, and nothing can be done there."""
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 
@@ -18,9 +19,14 @@ SEAL = PreviewSeal(InstanceSecret.from_text(SECRET))
 
 
 def _look(what: What, identifier: object, reader: Reader, **changes: object) -> str:
-    facts = {"what": what, "id": identifier, "application_id": reader.account.application_id, "framed_by": HOME}
+    facts: dict[str, Any] = {
+        "what": what,
+        "id": identifier,
+        "application_id": reader.account.application_id,
+        "framed_by": HOME,
+    }
     facts |= {"until": SystemClock().now() + GOOD_FOR} | changes
-    return SEAL.address(Preview(**facts))  # type: ignore[arg-type]
+    return SEAL.address(Preview(**facts))
 
 
 async def test_a_form_is_shown_as_it_would_look(client: httpx.AsyncClient, reader: Reader, database: Database) -> None:

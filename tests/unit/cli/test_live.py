@@ -1,6 +1,7 @@
 """The live terminal: what is drawn from counters and services."""
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -23,14 +24,14 @@ ROWS = [
 
 def state(name: str, status: Status = Status.RUNNING, restarts: int = 0) -> ServiceState:
     fields = {"name": name, "status": status, "restarts": restarts}
-    known = {field: fields.get(field) for field in ServiceState.__dataclass_fields__}
-    return ServiceState(**known)  # type: ignore[arg-type]
+    known: dict[str, Any] = {field: fields.get(field) for field in ServiceState.__dataclass_fields__}
+    return ServiceState(**known)
 
 
 def reader(rows: list[tuple[str, str, str, str, int]]) -> FigureReader:
     made = FigureReader("postgresql://nobody@127.0.0.1:1/nowhere")
     made.figures = Figures(rows)
-    made.read = lambda: None  # type: ignore[method-assign]
+    made.read = lambda: None  # type: ignore[method-assign]  # a twin
     return made
 
 
@@ -38,7 +39,7 @@ def drawn(rows: list[tuple[str, str, str, str, int]], *states: ServiceState, wid
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None)
     with LiveTerminal(console, reader(rows), "demo") as terminal:
         terminal.tick(states)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # a file in memory
     return text
 
 
@@ -116,7 +117,7 @@ def test_without_a_terminal_a_line_is_printed_when_figures_change(monkeypatch: p
         figures.figures = Figures([*ROWS, ("transactional", "", "", "accepted", 1)])
         terminal.tick([state("api", Status.RESTARTING)])
         terminal.say("a long line " * 30)
-    first, second, said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    first, second, said = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a file in memory
 
     assert "marketing delivered 1200" in first
     assert "transactional accepted 6" in second

@@ -1,6 +1,7 @@
 """The answer and the timeline of a message, as sentences."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -22,18 +23,18 @@ EMAIL = EmailDetail(
 )  # fmt: skip
 
 
-def _row(state: State, **changes: object) -> MessageRow:
-    facts = {"next_attempt_at": None, "attempts": 1, **changes}
-    return MessageRow("1/0", AT, "transactional", "a@acme.example", ANN, "Hello", state.value, **facts)  # type: ignore[arg-type]
+def _row(state: State, **changes: Any) -> MessageRow:
+    facts: dict[str, Any] = {"next_attempt_at": None, "attempts": 1, **changes}
+    return MessageRow("1/0", AT, "transactional", "a@acme.example", ANN, "Hello", state.value, **facts)
 
 
-def _event(kind: str, seconds: float, **facts: object) -> EventView:
+def _event(kind: str, seconds: float, **facts: Any) -> EventView:
     names = (
         "attempt", "ip", "provider", "mx", "tls", "phase", "code", "enhanced", "reply", "action", "klass", "scope",
         "rule", "detail", "next_attempt_at", "duration_ms",
     )  # fmt: skip
-    known = dict.fromkeys(names) | {"recipient": ANN, **facts}
-    return EventView(kind=kind, at=AT + timedelta(seconds=seconds), **known)  # type: ignore[arg-type]
+    known: dict[str, Any] = dict.fromkeys(names) | {"recipient": ANN, **facts}
+    return EventView(kind=kind, at=AT + timedelta(seconds=seconds), **known)
 
 
 GMAIL = {"provider": "gmail", "mx": "mx.gmail.example", "ip": "203.0.113.5", "attempt": 1}

@@ -1,6 +1,7 @@
 """Settings in force as people see them: no secret, no password, whatever it is made of."""
 
 import pytest
+from pydantic import SecretStr
 
 from core.in_force import HIDDEN, in_force
 from core.settings import Settings
@@ -25,7 +26,12 @@ def test_no_password_is_shown(password: str) -> None:
 
 
 def test_values_are_shown_with_who_chose_them() -> None:
-    given = Settings(_env_file=None, secret="5" * 64, api_port=9000, dns_servers=("127.0.0.1:53", "[::1]:53"))  # type: ignore[call-arg]
+    given = Settings(
+        _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
+        secret=SecretStr("5" * 64),
+        api_port=9000,
+        dns_servers=("127.0.0.1:53", "[::1]:53"),
+    )
     shown = {one.name: (one.value, one.given) for one in in_force(given)}
 
     assert shown["POSTLANE_SECRET"] == (HIDDEN, True)
