@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from messages.held import FREE, begin_anew
+from messages.clocks import begin_anew
+from messages.held import FREE
 from messages.withdrawing import cancel_rows
 from store.database import Connection
 

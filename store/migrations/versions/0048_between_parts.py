@@ -1,13 +1,13 @@
 """Whom a provider of OpenID Connect let in, kept when their identity is forgotten; processes that ended, and whom a new
-one succeeds, so that one that hangs is not taken for replaced. Follows 0046.
+one succeeds, so that one that hangs is not taken for replaced. Follows 0047.
 """
 
 from alembic import op
 
 from store.online import change
 
-revision = "0047"
-down_revision = "0046"
+revision = "0048"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 
