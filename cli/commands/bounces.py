@@ -28,7 +28,7 @@ def parse(
 ) -> None:
     """Print as JSON what would be understood of each mail, and which rule decides. Asks no server. `report` is null
     where nothing is understood."""
-    rules = rules_in_force(context.settings())
+    rules = rules_in_force(context.complete(context.read()))
     answers = []
     for name in files:
         report = parse_bounce(_read(name))

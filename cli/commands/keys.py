@@ -101,8 +101,11 @@ def list_keys(
 
     async def work(database: Database) -> list[ApiKey]:
         async with database.connection() as connection:
-            owner = await (repository.operators(connection) if operators else chosen(connection, application))
-            return [*(await repository.keys(connection, owner.id)).entries]
+            if operators:
+                owner = await repository.application(connection, repository.OPERATORS)
+            else:
+                owner = await chosen(connection, application)
+            return [*(await repository.keys(connection, owner.id)).entries] if owner else []
 
     emit(with_database(work), key_face, cells=_cells, as_json=as_json, columns=_COLUMNS, empty="No keys yet.")
 

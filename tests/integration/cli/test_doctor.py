@@ -191,6 +191,9 @@ def test_public_pages_are_there_or_it_is_said(doctor: Any, url: str, level: str)
     assert levels(doctor(public_url=url))["public pages"] == level
 
 
+KEY = {"kty": "oct", "k": "c2hvd24", "kid": "one"}
+
+
 @contextmanager
 def told_by(document: dict[str, object]) -> Iterator[str]:
     """A provider of OpenID Connect that says this of itself; its issuer."""
@@ -198,7 +201,7 @@ def told_by(document: dict[str, object]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer = f"http://127.0.0.1:{server.server_port}"
-            keys = {"keys": []}
+            keys = {"keys": [KEY]}
             known = {
                 "issuer": issuer, "authorization_endpoint": f"{issuer}/in", "token_endpoint": f"{issuer}/token",
                 "jwks_uri": f"{issuer}/keys",

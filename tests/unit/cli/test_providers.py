@@ -12,6 +12,7 @@ from cli.commands.providers import app
 from cli.output import CliError
 from core import settings as core_settings
 from core.errors import ConfigurationError
+from core.refusal import Refused
 from mta.providers import OTHER, load_providers
 from mta.replies import shipped_rules
 
@@ -100,7 +101,7 @@ def test_explain_says_what_happens(words: tuple[str, ...], rule: str, message: s
 
 def test_explain_wants_a_code_and_a_known_provider() -> None:
     assert isinstance(run("explain", "User unknown").exception, CliError)
-    assert isinstance(run("explain", "550 no", "--provider", "gmial").exception, CliError)
+    assert isinstance(run("explain", "550 no", "--provider", "gmial").exception, Refused)
 
 
 def test_classify_answers_line_by_line_and_goes_on_after_a_bad_one() -> None:
