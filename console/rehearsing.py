@@ -22,7 +22,8 @@ from core.tasks import end
 _log = get_logger(__name__)
 
 REHEARSED: Final = 30
-"""Days."""
+"""Days, unless somebody says how many."""
+MOST_DAYS: Final = 60
 WAYS: Final = 3
 """The plan, a blast, and a blast with fail-over: in this order, as `simulator.rehearsal_model.Way` has them."""
 KEPT: Final = 20

@@ -16,7 +16,7 @@ from accounts.audit import Values
 from accounts.roles import Right
 from console.charts import Lines
 from console.guard import ConsoleRoute, needs
-from console.rehearsing import REHEARSED, WAYS, Wanted
+from console.rehearsing import MOST_DAYS, REHEARSED, WAYS, Wanted
 from console.rendering import page
 from console.typed import whole_number
 from console.visit import Visit, Visiting
@@ -170,7 +170,8 @@ async def _editor(visit: Visit, name: str, error: Refused | None = None) -> Resp
         own=bool(name) and name not in _PRESET_NAMES, presets=PRESETS, columns=columns,
         others=[one for one in providers if one not in columns], per_day=per_day, warm=warm, outlook=outlook,
         going=going, words=words, whom=words.whom, rates=drafts.RATES, advances=ADVANCES,
-        rows=drafts.rows(draft, outlook.plan if outlook else None, [*columns, REST]), days=REHEARSED,
+        rows=drafts.rows(draft, outlook.plan if outlook else None, [*columns, REST]),
+        days=_field(visit, "days") or str(REHEARSED),
         typed_volume=whole_number(per_day) or _GUESS,
     )  # fmt: skip
 
@@ -185,8 +186,11 @@ async def _wanted(visit: Visit) -> Wanted:
     volume = words.whole("per_day", per_day)
     if not 1 <= volume <= _MOST_REHEARSED:
         raise invalid("per_day", f"a rehearsal takes 1 to {_MOST_REHEARSED:,} mails a day")
+    days = whole_number(visit.field("days") or str(REHEARSED)) or 0
+    if not 1 <= days <= MOST_DAYS:
+        raise invalid("days", f"a rehearsal takes 1 to {MOST_DAYS} days")
     mix = shares(measured) if measured else _own_mix(plan)
-    return Wanted(as_dict(plan), volume, mix, warm, visit.given.settings.providers_file)
+    return Wanted(as_dict(plan), volume, mix, warm, visit.given.settings.providers_file, days)
 
 
 def _another(name: str) -> str:
