@@ -191,7 +191,7 @@ def test_public_pages_are_there_or_it_is_said(doctor: Any, url: str, level: str)
     assert levels(doctor(public_url=url))["public pages"] == level
 
 
-KEY = {"kty": "oct", "k": "c2hvd24", "kid": "one"}
+KEY = {"kty": "oct", "k": "c2hvd24gYnkgYSB0ZXN0LCBhbmQgbG9uZyBlbm91Z2g", "kid": "one"}
 
 
 @contextmanager

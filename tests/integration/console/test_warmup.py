@@ -164,7 +164,7 @@ async def test_a_plan_is_rehearsed_day_by_day(admin: Person, viewer: Person, dat
             await asyncio.sleep(0.1)
     text = (await viewer.get(at)).text
     assert one.trouble == ""
-    assert "In 2 days with 3 k mails a day" in text
+    assert "In 2 days with 3,000 mails a day" in text
     assert "A blast of the same mail:" in text
     assert text.count('<tr><th scope="row">') == 2
     assert "hx-trigger" not in text.partition('id="progress"')[2].partition(">")[0], "it is through, and asks no more"

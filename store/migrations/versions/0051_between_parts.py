@@ -1,13 +1,13 @@
 """Whom a provider of OpenID Connect let in, kept when their identity is forgotten; processes that ended, and whom a new
-one succeeds, so that one that hangs is not taken for replaced. Follows 0049.
+one succeeds, so that one that hangs is not taken for replaced. Follows 0050.
 """
 
 from alembic import op
 
 from store.online import change
 
-revision = "0050"
-down_revision = "0049"
+revision = "0051"
+down_revision = "0050"
 branch_labels = None
 depends_on = None
 
