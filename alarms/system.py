@@ -136,7 +136,7 @@ async def system(database: Database, settings: Settings) -> System:
         old = revision != await newest
         found = await _known(connection, heartbeats.processes, list[Process](), old=old)
         waiting = await _known(connection, queues, list[Queue](), old=old)
-        answering = await _known(connection, doors, Doors(), old=old)
+        answering = await doors(connection)
     servers = [Server("PostgreSQL", version.partition(" ")[0]), await broker]
     return System(found, waiting, servers, revision, await newest, answering)
 
