@@ -1,13 +1,13 @@
 """Whom a provider of OpenID Connect let in, kept when their identity is forgotten; processes that ended, and whom a new
-one succeeds, so that one that hangs is not taken for replaced. Follows 0050.
+one succeeds, so that one that hangs is not taken for replaced. Follows 0051.
 """
 
 from alembic import op
 
 from store.online import change
 
-revision = "0051"
-down_revision = "0050"
+revision = "0052"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
 
