@@ -42,7 +42,7 @@ UNAUDITED: Final = {
          "campaign_tallies", "count_deltas", "engagement_segments", "heartbeats",
          "outcome_counts", "provider_figures", "report_days", "report_hours",
          "report_keys", "report_kinds", "report_lines", "report_marks", "report_series", "report_tags",
-         "report_totals", "reputation_imports", "warmup_days"),
+         "report_totals", "reputation_imports", "route_times", "warmup_days"),
         _FIGURES,
     ),
     **dict.fromkeys(
