@@ -1,14 +1,11 @@
 """The API on a database of its own: in the test's own event loop (`client`), and as a real server (`server`)."""
 
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
@@ -16,7 +13,7 @@ from api.serve import service_of
 from core.settings import Settings
 from store.database import Database
 from tests.integration.api.account import Account, make_account
-from web.server import config_of
+from tests.served import served
 
 
 @pytest.fixture
@@ -74,17 +71,5 @@ def server(settings: Settings, account: Account) -> Iterator[Server]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[Server]:
     """The application behind a real socket."""
-    local = settings.model_copy(update={"api_host": "127.0.0.1", "api_port": 0})
-    config = config_of(service_of(local), create_app(local))
-    config.host, config.port = "127.0.0.1", 0
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, name="api")
-    thread.start()
-    while not running.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    port = running.servers[0].sockets[0].getsockname()[1]
-    yield Server(f"http://127.0.0.1:{port}")
-    running.should_exit = True
-    thread.join(timeout=10)
-    assert not thread.is_alive()
+    with served(service_of(settings)) as url:
+        yield Server(url)

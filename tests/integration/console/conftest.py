@@ -1,15 +1,12 @@
 """The console on a database of its own, in the test's own event loop, and people who are signed in."""
 
 import re
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from accounts import passwords, sessions, users
@@ -20,7 +17,7 @@ from console.app import create_app
 from console.serve import service_of
 from core.settings import Settings
 from store.database import Database
-from web.server import config_of
+from tests.served import served
 
 SECRET = "5" * 64  # of the test instance
 HOME = "https://console.acme.example"
@@ -54,17 +51,8 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 def address(settings: Settings) -> Iterator[str]:
     """The console behind a real socket; its URL."""
-    config = config_of(service_of(settings), service_of(settings.model_copy(update={"console_url": ""})).make())
-    config.host, config.port = "127.0.0.1", 0
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="console")
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=10)
+    with served(service_of(settings.model_copy(update={"console_url": ""}))) as url:
+        yield url
 
 
 @dataclass(slots=True)

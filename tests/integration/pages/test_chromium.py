@@ -1,12 +1,9 @@
 """Public pages in a real browser, on a small phone, with the mouse: a person's choices, and a campaign on the web."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from campaigns import steering
 from campaigns.archive import Access, switched
@@ -16,7 +13,7 @@ from pages.serve import service_of
 from tests import browser
 from tests.browser import WIDTH, Page
 from tests.integration.pages.conftest import Reader
-from web.server import config_of
+from tests.served import served
 
 pytestmark = [
     pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
@@ -27,17 +24,8 @@ pytestmark = [
 @pytest.fixture
 def address(settings: Settings) -> Iterator[str]:
     """The pages behind a real socket; their URL."""
-    config = config_of(service_of(settings), service_of(settings).make())
-    config.host, config.port = "127.0.0.1", 0
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="public")
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=10)
+    with served(service_of(settings)) as url:
+        yield url
 
 
 async def test_a_person_unsubscribes_chooses_and_pauses_with_the_mouse(
