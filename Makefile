@@ -58,14 +58,16 @@ lint: $(VENV)/dev.stamp ## Style, types and import rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.settings_page --check
 	$(BIN)/python -m deploy.watching --check
+	$(BIN)/python -m deploy.console_texts --check
 
 format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/dev.stamp ## Write anew what follows from the code: settings, table of alerts, board
+docs: $(VENV)/dev.stamp ## Write anew what follows from the code: settings, table of alerts, board, texts of the console
 	$(BIN)/python -m deploy.settings_page
 	$(BIN)/python -m deploy.watching
+	$(BIN)/python -m deploy.console_texts
 
 bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
 	@mkdir -p build
