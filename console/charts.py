@@ -72,6 +72,16 @@ class Stacked:
         """Nothing was counted."""
         return not any(self.totals.values())
 
+    @property
+    def shapes(self) -> Mapping[str, str]:
+        """By tone: its bars as one path of a box of 100 by 100. As elements they would be half of a page."""
+        found: dict[str, list[str]] = {}
+        for stack in self.stacks:
+            for bar in stack.bars:
+                box = f"M{stack.x:g} {bar.y:g}h{stack.width:g}v{bar.height:g}h-{stack.width:g}z"
+                found.setdefault(bar.tone, []).append(box)
+        return {tone: "".join(boxes) for tone, boxes in found.items()}
+
 
 def stacked(columns: Sequence[Column], tones: Sequence[tuple[str, str]]) -> Stacked:
     """Columns over time; `tones` from the bottom, each with its name."""
@@ -144,7 +154,7 @@ def scale(most: float, *, percent: bool = False) -> tuple[float, list[Tick]]:
         step = max(1.0, step)
     count = math.ceil(most / step - 1e-9)
     top = step * count
-    return top, [Tick(100 - n * step / top * 100, _figure(n * step, percent)) for n in range(1, count + 1)]
+    return top, [Tick(round(100 - n * step / top * 100, 1), _figure(n * step, percent)) for n in range(1, count + 1)]
 
 
 def _figure(value: float, percent: bool) -> str:
@@ -167,9 +177,9 @@ def _stack(column: Column, names: Sequence[str], top: float, place: tuple[float,
     for name in names:
         height = column.counts.get(name, 0) / top * 100
         if height:
-            bars.append(Bar(name, round(100 - below - height, 3), round(height, 3)))
+            bars.append(Bar(name, round(100 - below - height, 1), round(height, 1)))
         below += height
-    return Stack(round(x + width * _GAP / 2, 3), round(width * (1 - _GAP), 3), bars, column.title or column.label)
+    return Stack(round(x + width * _GAP / 2, 2), round(width * (1 - _GAP), 2), bars, column.title or column.label)
 
 
 def _labels(texts: Sequence[str]) -> list[Tick]:

@@ -13,7 +13,7 @@ from uuid import UUID
 from console.visit import Visit
 from core.paging import Page, Window
 
-ROWS: Final = 50
+ROWS: Final = 40
 T = TypeVar("T")
 
 
@@ -54,6 +54,12 @@ def here(visit: Visit, **changes: object) -> str:
     kept = {name: value for name, value in known.items() if name not in ("after", "before", "open")}
     merged = {**kept, **{name: str(value) for name, value in changes.items()}}
     return _at(visit, {name: value for name, value in merged.items() if value})
+
+
+def with_more(visit: Visit, **changes: str) -> str:
+    """The address of this very part of the list, with other parameters."""
+    known = {name: value for name, value in visit.request.query_params.items() if value}
+    return f"{visit.path}?{urlencode({**known, **changes})}"
 
 
 def opened(visit: Visit, identifier: object) -> str:

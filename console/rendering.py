@@ -5,6 +5,7 @@ its nonce, the menu, and the filters of `console/shown`. A page may run scripts 
 from another host.
 """
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
 
 from accounts.roles import Right
 from console import assets, charts, shown
@@ -21,7 +23,20 @@ from console.guard import KEY_FIELD
 from console.menu import menu_of
 from console.visit import Visit
 
+_INDENTS: Final = re.compile(r"\n[ \t]+")
+
+
+class _WithoutIndents(Extension):
+    """Templates are indented to be read; pages are not, for a part of a long list would be blanks. So no template may
+    have text in `pre` whose lines begin with blanks; values may."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Called by Jinja before it reads a template."""
+        return _INDENTS.sub("\n", source)
+
+
 _templates: Final = Environment(
+    extensions=[_WithoutIndents],
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
     undefined=StrictUndefined,

@@ -6,7 +6,7 @@ shape.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -113,7 +113,8 @@ def day(context: Context, moment: datetime | date) -> str:
 
 
 def _time(moment: datetime, text: str, title: str, kind: str) -> Markup:
-    return Markup('<time datetime="{}" title="{}" class="{}">{}</time>').format(moment.isoformat(), title, kind, text)
+    known = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}" title="{}" class="{}">{}</time>').format(known, title, kind, text)
 
 
 def since(moment: datetime, start: datetime) -> str:
@@ -123,12 +124,10 @@ def since(moment: datetime, start: datetime) -> str:
 
 
 def state(name: str, text: str = "") -> Markup:
-    """A state by colour, shape and word."""
+    """A state by colour, shape and word. The shape is the style sheet's: it would be most of a long list."""
     found = tone(name)
     label = text or name.replace("_", " ")
-    return Markup('<span class="state {}"><svg aria-hidden="true"><use href="{}#state-{}"/></svg>{}</span>').format(
-        found, _icons(), found, label
-    )
+    return Markup('<span class="state {}">{}</span>').format(found, label)
 
 
 def sign(name: str) -> Markup:

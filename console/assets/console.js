@@ -29,10 +29,10 @@
       navigator.clipboard.writeText(copy.dataset.copy).then(() => {
         const label = copy.getAttribute("aria-label");
         copy.setAttribute("aria-label", "Copied");
-        copy.classList.add("delivered", "state");
+        copy.classList.add("delivered");
         setTimeout(() => {
           copy.setAttribute("aria-label", label);
-          copy.classList.remove("delivered", "state");
+          copy.classList.remove("delivered");
         }, 1500);
       });
     }

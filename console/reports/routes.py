@@ -33,7 +33,7 @@ from store.tally import RATES, SUMS
 router = APIRouter(route_class=ConsoleRoute)
 NOUN = Noun(router, [Entry("Operate", 70, "Reports", "/reports", "reports", Right.REPORTS_SEE)])
 
-_MOST_ROWS: Final = 100
+_MOST_ROWS: Final = 25
 """Of the table; the file has all."""
 _MEASURES: Final = (*SUMS, "unique_opened", "unique_clicked")
 
