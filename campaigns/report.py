@@ -58,6 +58,15 @@ SELECT r.contact_id, c.email, r.state, r.reason, r.email_id, r.variant, r.provid
  WHERE r.campaign_id = %(campaign)s
 """
 
+LOOKED: Final = 10_000
+"""People that a quick look goes through."""
+_COUNTED: Final = frozenset(state.value for state in RowState) - frozenset(_CONDITIONS)
+"""Kinds that the tallies know: where they say that there is none, nobody looks."""
+_REACH: Final = """
+SELECT r.contact_id FROM campaign_recipients r WHERE r.campaign_id = %(campaign)s AND {forth}
+ ORDER BY r.contact_id {order} OFFSET %(most)s LIMIT 1
+"""
+
 _CLICKS: Final = """
 SELECT c.contact_id, l.url, c.clicks FROM campaign_clicks c
   JOIN campaign_links l ON l.campaign_id = c.campaign_id AND l.number = c.number
@@ -170,11 +179,12 @@ class Wanted:
 
 
 async def recipients(
-    connection: Connection, campaign_id: UUID, wanted: Wanted, window: Window[UUID]
+    connection: Connection, campaign_id: UUID, wanted: Wanted, window: Window[UUID], until: UUID | None = None
 ) -> Page[Recipient]:
-    """Rows in the order of their contacts. A row's id is its contact's."""
+    """Rows in the order of their contacts, as far as `until`. A row's id is its contact's."""
     conditions = [_condition(wanted.kind)] if wanted.kind else []
     conditions += ["c.address = %(email)s"] if wanted.email is not None else []
+    conditions += [f"r.contact_id {'>=' if window.before else '<='} %(until)s"] if until else []
     conditions += ["r.state = 'bounced' AND r.class = ANY(%(classes)s)"] if wanted.bounce else []
     conditions += ["r.contact_id > %(after)s"] if window.after else []
     conditions += ["r.contact_id < %(before)s"] if window.before else []
@@ -182,11 +192,27 @@ async def recipients(
     statement = " AND ".join([_RECIPIENTS, *conditions])
     names = {
         "campaign": campaign_id, "email": wanted.email, "classes": await _classes(connection, campaign_id, wanted),
-        "after": window.after, "before": window.before, "limit": window.limit and window.limit + 1,
+        "after": window.after, "before": window.before, "limit": window.limit and window.limit + 1, "until": until,
     }  # fmt: skip
     cursor = await connection.execute(f"{statement} ORDER BY r.contact_id {order} LIMIT %(limit)s", names)
     page = cut([_recipient(row) for row in await cursor.fetchall()], window)
     return Page(await _with_counts(connection, campaign_id, page.entries), page.has_more)
+
+
+async def look(
+    connection: Connection, campaign: Campaign, wanted: Wanted, window: Window[UUID], most: int = LOOKED
+) -> tuple[Page[Recipient], bool]:
+    """The same, but through `most` people; and whether there may be more of them behind those."""
+    if wanted.kind is None or wanted.email is not None:
+        return await recipients(connection, campaign.id, wanted, window), False
+    if wanted.kind.value in _COUNTED and not campaign.tallies.get(wanted.kind.value):
+        return Page([]), False
+    forth = "r.contact_id < %(from)s" if window.before else "r.contact_id > %(from)s"
+    names = {"campaign": campaign.id, "from": window.before or window.after or UUID(int=0), "most": most}
+    order = "DESC" if window.before else "ASC"
+    row = await (await connection.execute(_REACH.format(forth=forth, order=order), names)).fetchone()
+    found = await recipients(connection, campaign.id, wanted, window, row[0] if row else None)
+    return found, row is not None and not found.has_more
 
 
 async def every(

@@ -39,6 +39,11 @@ def uuid7_texts(count: int) -> list[str]:
     return [f"{_layout(first + n, int.from_bytes(random[8 * n : 8 * n + 8], 'big')):032x}" for n in range(count)]
 
 
+def moment_of(identifier: UUID) -> datetime:
+    """When an id was made, to the millisecond."""
+    return _EPOCH + (identifier.int >> 80) * _MILLISECOND
+
+
 def _layout(stamp: int, random: int) -> int:
     """60 bits of time and sequence, version 7, variant 10, 62 random bits."""
     high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)

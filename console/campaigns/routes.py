@@ -24,7 +24,7 @@ from campaigns.states import CampaignState
 from console.campaigns import asked, words
 from console.campaigns.door import the_one
 from console.guard import ConsoleRoute, needs
-from console.listing import listed, window
+from console.listing import listed, window, with_more
 from console.owners import owners
 from console.rendering import page
 from console.visit import Visit, Visiting
@@ -35,6 +35,8 @@ from store.database import Database
 router = APIRouter(route_class=ConsoleRoute)
 
 _BEGUN: Final = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.STOPPED)
+_ALL: Final = "all"
+"""How the address says that a search goes through all people."""
 _BEFORE: Final = (CampaignState.DRAFT, CampaignState.SCHEDULED)
 
 
@@ -82,17 +84,22 @@ async def check(visit: Visiting, campaign_id: UUID) -> Response:
 async def recipients(visit: Visiting, campaign_id: UUID) -> Response:
     """Its people with what became of their mail, and why."""
     form = {"type": visit.asked("type"), "q": visit.asked("q")}
-    part, error = window(visit), None
+    part, error, more = window(visit), None, False
     async with visit.given.database.connection() as connection:
         one = await the_one(connection, visit, campaign_id)
         try:
-            found = await report.recipients(connection, one.id, _wanted(form["type"], form["q"]), part)
+            wanted = _wanted(form["type"], form["q"])
+            if visit.asked("look") == _ALL:
+                found = await report.recipients(connection, one.id, wanted, part)
+            else:
+                found, more = await report.look(connection, one, wanted, part)
         except Refused as refusal:
             error, found = refusal, await report.recipients(connection, one.id, Wanted(), part)
     rows = listed(visit, found, part, lambda row: row.contact_id)
     return page(
         visit, "campaigns/recipients.html", 422 if error else 200, one=one, list=rows, form=form, kinds=list(Kind),
-        words=words, counts=words.Counts.of(one), error=error,
+        words=words, counts=words.Counts.of(one), error=error, more=more, looked=report.LOOKED,
+        further=with_more(visit, look=_ALL),
     )  # fmt: skip
 
 

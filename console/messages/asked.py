@@ -28,6 +28,8 @@ PERIODS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
 DEFAULT: Final = "7d"
 CHOICES: Final = [(name, title) for name, (title, _) in PERIODS.items()]
 """For the form."""
+EVERYTHING: Final = "all"
+"""How the address says that a search goes through all there is."""
 _ID: Final = re.compile(r"([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})(?:/(\d{1,5}))?", re.I)
 
 
@@ -42,6 +44,8 @@ class Asked:
     subject: str
     tag: str
     provider: str
+    everything: bool
+    """Not a quick look, but through all there is."""
 
     @property
     def narrowed(self) -> bool:
@@ -65,6 +69,7 @@ def asked(visit: Visit) -> Asked:
         subject=visit.asked("subject"),
         tag=visit.asked("tag"),
         provider=visit.asked("provider"),
+        everything=visit.asked("look") == EVERYTHING,
     )
 
 

@@ -18,7 +18,7 @@ from accounts.roles import Right
 from console import menu
 from console.frames import framed
 from console.guard import ConsoleRoute, needs
-from console.listing import ROWS, Listed, listed, opened, text_window
+from console.listing import ROWS, Listed, listed, opened, text_window, with_more
 from console.messages import asked, found
 from console.messages.asked import Asked
 from console.messages.found import Found
@@ -26,10 +26,11 @@ from console.noun import Noun
 from console.rendering import page
 from console.visit import Visit, Visiting
 from core.addresses import fold_address
-from core.paging import Page
+from core.ids import moment_of
+from core.paging import Page, Window
 from core.refusal import Refused, conflict
 from messages import repository, search
-from messages.search import MessageRow
+from messages.search import Filter, Look, MessageRow
 from messages.source import source
 from sandbox.reading import parsed
 from store import figures
@@ -60,15 +61,18 @@ async def list_messages(visit: Visiting) -> Response:
         return visit.go(_path(*known))
     async with visit.given.database.connection() as connection:
         totals = await _totals(connection, visit, form)
-        rows, error = await _rows(connection, visit, form)
+        rows, look, error = await _rows(connection, visit, form)
         shown = await _open(connection, visit)
     return page(
         visit,
         "messages/messages.html",
-        200 if error is None else 422,
+        422 if error is not None and error.field else 200,
         form=form,
         totals=totals,
         list=rows,
+        reached=moment_of(look.reached) if look.reached else None,
+        looked=look.through,
+        further=with_more(visit, look=asked.EVERYTHING),
         error=error,
         shown=shown,
         opened=opened,
@@ -151,21 +155,27 @@ async def suppress(visit: Visiting, email_id: UUID, position: int) -> Response:
     return visit.go(one.path, f"{one.row.recipient} gets no more mail.")
 
 
-async def _rows(connection: Connection, visit: Visit, form: Asked) -> tuple[Listed[MessageRow], Refused | None]:
-    part = text_window(visit, ROWS)
+async def _rows(connection: Connection, visit: Visit, form: Asked) -> tuple[Listed[MessageRow], Look, Refused | None]:
+    """The rows, how far was looked for them, and why there are none."""
+    part, seek = text_window(visit, ROWS), _everywhere if form.everything else search.look
+    found, refused = Look(Page([])), None
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
-            rows = await search.page(connection, asked.wanted(visit, form), part)
+            found = await seek(connection, asked.wanted(visit, form), part)
     except psycopg.errors.QueryCanceled:
-        return listed(visit, Page([]), part, str), conflict(
+        refused = conflict(
             f"this search took longer than {_SECONDS} s and was given up", "Name an address, or a shorter time."
         )
     except ValueError as error:  # a place in the list that is none, or Refused: what was typed is no address
-        return listed(visit, Page([]), part, str), error if isinstance(error, Refused) else None
+        refused = error if isinstance(error, Refused) else None
     except Refused as error:
-        return listed(visit, Page([]), part, str), error
-    return listed(visit, rows, part, lambda row: row.message), None
+        refused = error
+    return listed(visit, found.page, part, lambda row: row.message), found, refused
+
+
+async def _everywhere(connection: Connection, wanted: Filter, part: Window[str]) -> Look:
+    return Look(await search.page(connection, wanted, part))
 
 
 async def _totals(connection: Connection, visit: Visit, form: Asked) -> Tally:

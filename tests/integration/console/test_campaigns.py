@@ -3,10 +3,12 @@
 import re
 
 from accounts.audit import Wanted, page
+from campaigns import report, repository
+from campaigns.report import Kind
 from core.paging import Window
 from store.database import Database
 from templates import service
-from templates.build import Kind
+from templates.build import Kind as Written
 from templates.model import Edit, LanguageEdit
 from tests.integration.console.conftest import Person
 from tests.integration.console.reach import HOSTILE, fill
@@ -55,6 +57,22 @@ async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
     assert (newest.action, newest.before, newest.after) == (
         "campaign.cancel", {"state": "sending"}, {"state": "cancelled"},
     )  # fmt: skip
+
+
+async def test_a_quick_look_at_the_people_says_where_it_ends(database: Database) -> None:
+    reach = await fill(database)
+    async with database.connection() as connection:
+        campaign = await repository.get(connection, None, reach.campaign_id)
+
+        async def look(kind: Kind, most: int) -> tuple[list[str | None], bool]:
+            found, more = await report.look(connection, campaign, report.Wanted(kind), Window(50), most)
+            return [one.email for one in found.entries], more
+
+        assert await look(Kind.FAILED, 3) == ([], True)
+        assert await look(Kind.FAILED, 5) == (["ann4@people.example"], True)
+        assert await look(Kind.FAILED, 6) == (["ann4@people.example"], False)
+        assert await look(Kind.EXPIRED, 1) == ([], False), "the tallies know that there is none"
+        assert await look(Kind.CLICKED, 1) == ([], True)
 
 
 async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
@@ -109,7 +127,7 @@ async def test_a_template_is_looked_at_and_published(admin: Person, viewer: Pers
     reach = await fill(database)
     assert "postlane templates create" in (await admin.get("/templates")).text
     html = f"<p>Hello {{{{ first_name | default('you') }}}}</p>{HOSTILE}"
-    written = LanguageEdit((Kind.HTML, html), f"Hi {HOSTILE}")
+    written = LanguageEdit((Written.HTML, html), f"Hi {HOSTILE}")
     async with database.transaction() as connection:
         made = await service.create(connection, reach.application_id, Edit(name=f"Hi {HOSTILE}", content=written))
     at = f"/templates/{made.id}"

@@ -1,10 +1,12 @@
 """Questions of operators: which messages, what happened to this one, what waits."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from core.ids import uuid7
+from core.paging import Window
 from core.queues import Lane
 from messages import repository, search
 from messages.search import Filter
@@ -57,6 +59,33 @@ async def test_filters(database: Database, wanted: Filter, found: list[str]) -> 
     await execute(database, "UPDATE messages SET state = 'delivered' WHERE email_id = %s", [two.id])
 
     assert [row.recipient for row in await find(database, wanted)] == found
+
+
+async def test_a_quick_look_goes_as_far_as_it_may_and_says_so(database: Database) -> None:
+    mails = [new_email(f"r{n}@x.example", subject="Needle" if n in (0, 4) else "Hay") for n in range(6)]
+    await store(database, *mails)
+    oldest, newest = mails[0].id, mails[-1].id
+    async with database.connection() as connection:
+
+        async def look(wanted: Filter, most: int, **where: str) -> tuple[list[str], UUID | None]:
+            found = await search.look(connection, wanted, Window(50, **where), most)
+            return [row.recipient for row in found.page.entries], found.reached
+
+        needle = Filter(subject="needle")
+        assert await look(needle, 3) == (["r4@x.example"], mails[2].id), "through the newest three and one"
+        assert await look(needle, 5) == (["r4@x.example", "r0@x.example"], oldest), "there might be more behind it"
+        assert await look(needle, 6) == (["r4@x.example", "r0@x.example"], None)
+        assert await look(needle, 2, after=f"{mails[4].id}/0") == ([], mails[2].id)
+        assert await look(needle, 2, before=f"{oldest}/0") == ([], mails[2].id)
+        assert await look(Filter(subject="needle", applications=(APPLICATION,)), 3) == (["r4@x.example"], mails[2].id)
+        provider = await search.look(connection, Filter(provider="gmail"), Window(50), 8)
+        assert (provider.reached, provider.through) == (mails[3].id, 2), "timelines take longer"
+        assert await look(Filter(address="r0@x.example", subject="needle"), 1) == (["r0@x.example"], None)
+        assert (await look(Filter(), 1))[1] is None, "whatever comes first is found at once"
+        full = await search.look(connection, Filter(subject="hay"), Window(1), 4)
+        assert ([row.message for row in full.page.entries], full.page.has_more, full.reached) == (
+            [f"{newest}/0"], True, None,
+        )  # fmt: skip
 
 
 async def test_next_attempt_is_shown_unless_a_worker_holds_it(database: Database) -> None:
