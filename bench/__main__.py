@@ -40,6 +40,7 @@ def bench(
     campaign_people: Annotated[
         int | None, typer.Option(min=1000, help="People of the campaign that is sent to its end.")
     ] = None,
+    messages_stored: Annotated[int | None, typer.Option(min=20_000, help="Messages stored for page_ms.")] = None,
     folder: Annotated[Path, typer.Option(help="Databases, queues, logs; about 15 GB for the default sizes.")] = Path(
         "build/bench"
     ),
@@ -57,6 +58,7 @@ def bench(
             limits_runs=runs or options.limits_runs,
             backlog=backlog or options.backlog,
             campaign_people=campaign_people or options.campaign_people,
+            messages_stored=messages_stored or options.messages_stored,
             marketing_workers=marketing_workers,
         )
         try:
@@ -111,6 +113,8 @@ async def _measure(options: Options, keys: frozenset[str], console: Console) -> 
                 except BenchError as error:
                     console.print(f"[red]{error}[/]", soft_wrap=True)
                     session.omitted |= {key: str(error) for key in figures if session.wants(key)}
+                while session.tables:
+                    console.print(session.tables.pop(0))
                 for key in session.found.keys() - shown:
                     console.print(f"{key} = {report.number(session.found[key].value, KINDS[key].digits + 1)}")
         return session, facts

@@ -13,8 +13,6 @@ from bench.rows import Connection
 from store.durations import BOUNDS
 from store.totals import EVERY_APPLICATION, FEW
 
-DAYS: Final = 31
-
 _ONCE: Final = [
     ("accepted", ""), ("suppressed", ""), ("expired", ""), ("failed", ""), ("complained", ""), ("unsubscribed", ""),
     ("rerouted", ""), ("late_bounced", "invalid_recipient"),
@@ -34,12 +32,12 @@ SELECT k.by, k.key, a.id, lane, provider
   FROM (SELECT 'application' AS by, '' AS key
         UNION ALL SELECT 'domain', md5('domain' || n)::uuid::text FROM generate_series(1, %(domains)s) n
         UNION ALL SELECT 'topic', md5('topic' || n)::uuid::text FROM generate_series(1, 20) n
-        UNION ALL SELECT 'tag', 'campaign=' || n FROM generate_series(1, 100) n
+        UNION ALL SELECT 'tag', 'campaign=' || n FROM generate_series(1, %(tags)s) n
         UNION ALL SELECT 'pool', md5('pool' || n)::uuid::text FROM generate_series(1, 2) n
-        UNION ALL SELECT 'ip', '192.0.2.' || n FROM generate_series(1, 8) n) k
+        UNION ALL SELECT 'ip', '127.0.1.' || n FROM generate_series(1, 8) n) k
  CROSS JOIN unnest(ARRAY[%(application)s, %(every)s]::uuid[]) a(id)
  CROSS JOIN unnest('{transactional, marketing}'::text[]) lane
- CROSS JOIN (SELECT 'provider' || n AS provider FROM generate_series(1, 9) n UNION ALL VALUES (''), ('*')) p
+ CROSS JOIN unnest('{gmail,microsoft,microsoft365,yahoo,gmx,apple,comcast,orange,other,"",*}'::text[]) p(provider)
  WHERE a.id <> %(every)s OR k.by = ANY(%(few)s)
 """
 
@@ -73,12 +71,14 @@ class Counted:
     messages: int
     domains: int
     application: UUID
+    days: int = 31
+    tags: int = 100
 
 
 def fill(connection: Connection, counted: Counted) -> None:
     """Make the counters."""
     connection.execute(_ADD_KINDS, [[outcome for outcome, _ in _KINDS], [part for _, part in _KINDS]])
     named = {"few": list(FEW), "every": EVERY_APPLICATION, "application": counted.application}
-    connection.execute(_ADD_LINES, {**named, "domains": counted.domains})
-    connection.execute(_ADD_TOTALS, {**named, "messages": counted.messages, "kinds": len(_KINDS), "days": DAYS})
+    connection.execute(_ADD_LINES, {**named, "domains": counted.domains, "tags": counted.tags})
+    connection.execute(_ADD_TOTALS, {**named, "messages": counted.messages, "kinds": len(_KINDS), "days": counted.days})
     connection.execute("VACUUM ANALYZE report_lines, report_totals")

@@ -91,11 +91,11 @@ class Databases:
             async with database.connection() as connection:
                 await partitions.ensure(connection, datetime.now(UTC).date())
             async with database.transaction() as connection:
-                self._tenant = await _seed(connection, InstanceSecret.from_text(secret))
+                self._tenant = await seed(connection, InstanceSecret.from_text(secret))
         finally:
             await database.close()
         with psycopg.connect(url, autocommit=True) as connection:
-            self._contents = _add_contents(connection)
+            self._contents = add_contents(connection)
             fill(connection)
 
     def copy(self, name: str) -> BenchDatabase:
@@ -146,7 +146,7 @@ def pool_addresses(lane: Lane) -> list[str]:
     return [f"127.0.1.{first + n}" for n in range(POOL_IPS)]
 
 
-async def _seed(connection: psycopg.AsyncConnection[tuple[object, ...]], secret: InstanceSecret) -> Tenant:
+async def seed(connection: psycopg.AsyncConnection[tuple[object, ...]], secret: InstanceSecret) -> Tenant:
     """Application, key, a verified sender domain that signs with RSA only, a pool for each lane."""
     application = await accounts.create_application(connection, "bench")
     if application is None:
@@ -174,7 +174,7 @@ async def _seed(connection: psycopg.AsyncConnection[tuple[object, ...]], secret:
     )
 
 
-def _add_contents(connection: Connection) -> list[UUID]:
+def add_contents(connection: Connection) -> list[UUID]:
     """Ten bodies for the waiting mails of a backlog, the same kind that the API is given."""
     made = []
     for number in range(10):

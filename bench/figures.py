@@ -95,6 +95,9 @@ KINDS: Mapping[str, Kind] = {
         0,
         Budget(100, 50, Better.LOWER),
     ),
+    "page_ms": Kind(
+        "ms", "the slowest page of the console, its median, with millions of messages", 1, Budget(50, 25, Better.LOWER)
+    ),
     "tx_idle_p50_ms": Kind("ms", "API answer to remote 250, nothing else to do", 1, Budget(8, 5, Better.LOWER)),
     "tx_idle_p99_ms": Kind("ms", "the same, 99th percentile", 1, Budget(13, 10, Better.LOWER)),
     "tx_loaded_p50_ms": Kind("ms", "the same beside a marketing backlog at full speed", 1, Budget(14, 6, Better.LOWER)),

@@ -52,6 +52,10 @@ class Options:
     """Sender domains of them."""
     report_asks: int = 7
     """Of each report of `report_ms`."""
+    messages_stored: int = 2_000_000
+    """Whose pages `page_ms` asks for."""
+    page_asks: int = 20
+    """Of each page."""
     latency_seconds: float = 15.0
     """Length of one run of the transactional latency."""
     window_seconds: float = 8.0
@@ -113,6 +117,8 @@ def quick(folder: Path) -> Options:
         import_lines=50_000,
         counted_domains=100,
         report_asks=3,
+        messages_stored=100_000,
+        page_asks=3,
         latency_seconds=6.0,
         window_seconds=4.0,
         backlog=200_000,

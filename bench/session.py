@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rich.table import Table
+
 from bench import rows
 from bench.databases import BenchDatabase
 from bench.errors import BenchError
@@ -22,6 +24,8 @@ class Session:
     found: dict[str, Figure] = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
     """Figures that could not be measured, each with the reason."""
+    tables: list[Table] = field(default_factory=list)
+    """What a case has to show besides, once it is done."""
     deep: BenchDatabase | None = None
     """The database with the long queue, once it is made."""
 
