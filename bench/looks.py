@@ -66,7 +66,7 @@ def _messages(connection: Connection) -> Iterator[Look]:
         for period, when in (("7d", ""), ("all", " of all time")):
             path = f"/messages?{urlencode({**asked, 'period': period})}"
             yield Look(f"messages {name}{when}", path, _PAGE)
-        yield Look(f"messages {name}{when}, looked through all", f"{path}&look=all", part=True)
+        yield Look(f"messages {name}{when}, looked through all", f"{path}&look=all", _PAGE, part=True)
     yield Look("a message", f"/messages/{email}/0", str(recipient).partition("@")[0])
     yield Look("a message, its source", f"/messages/{email}/0?tab=source", "Source")
 
@@ -148,7 +148,7 @@ def _developers(connection: Connection, beside: Beside) -> Iterator[Look]:
     domain = _one(connection, "SELECT id FROM domains WHERE name = 'brand1.example'")[0]
     request = _one(connection, "SELECT max(id::text) FROM request_log")[0]
     yield Look("applications", "/applications", "small")
-    yield Look("domains", "/domains", "brand1.example")
+    yield Look("domains", "/domains")
     yield Look("a domain", f"/domains/{domain}", "brand1.example")
     yield Look("API keys", "/keys", _PAGE)
     yield Look("snippets", "/snippets", _PAGE)
