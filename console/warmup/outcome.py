@@ -72,16 +72,20 @@ def told(results: Sequence[Result], per_day: int) -> str:
         return f"{short(per_day)} mails a day: no way is through yet."
     plan, others = results[0], {one["way"]: one for one in results[1:]}
     total, many = plan["total"], len(plan["days"])
-    full = f"carries its share from day {plan['full_rate_day']} on" if plan["full_rate_day"] else "does not get so far"
+    full = (
+        f"carries its share from day {plan['full_rate_day']} on"
+        if plan["full_rate_day"]
+        else "does not reach its share"
+    )
     said = (
         f"In {plural(many, 'day')} with {short(per_day)} mails a day {_part(total, 'delivered')} arrive by this plan,"
-        f" {_part(total, 'same_day')} within 24 hours; the new IP {full}, refused {_times(_refused(total))} on the way."
+        f" {_part(total, 'same_day')} within 24 hours; the new IP {full}, and is {_times(_refused(total))}."
     )
     blast = others.get(BLAST)
     if blast is None:
         return said
     against = blast["total"]
-    return f"{said} A blast of the same mail: {_part(against, 'delivered')}, refused {_times(_refused(against))}."
+    return f"{said} A blast of the same mail: {_part(against, 'delivered')}, {_times(_refused(against))}."
 
 
 def _part(total: Mapping[str, int], what: str) -> str:
@@ -89,7 +93,7 @@ def _part(total: Mapping[str, int], what: str) -> str:
 
 
 def _times(n: int) -> str:
-    return "never" if not n else "once" if n == 1 else f"{n:,} times"
+    return "never refused" if not n else "refused once" if n == 1 else f"refused {n:,} times"
 
 
 def chart(results: Sequence[Result]) -> Lines:

@@ -58,7 +58,7 @@ def test_what_came_of_it_is_told_with_its_figures() -> None:
     assert outcome.told([], 300_000) == "300 k mails a day: no way is through yet."
     assert outcome.told([plan, blast], 300_000) == (
         "In 1 day with 300 k mails a day 99.0 % arrive by this plan, 98.0 % within 24 hours; the new IP carries its"
-        " share from day 24 on, refused once on the way. A blast of the same mail: 50.0 %, refused 9,000 times."
+        " share from day 24 on, and is refused once. A blast of the same mail: 50.0 %, refused 9,000 times."
     )
     (found,) = outcome.days([plan, blast])
     assert (found.stage, found.mails, found.cells[0].refused, found.cells[1].refused) == (2, 1000, 1, 1)
