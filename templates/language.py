@@ -34,6 +34,10 @@ class OverBudget(Exception):
     """Rendering would take more than a template has."""
 
 
+class OverTime(OverBudget):
+    """It took too much of the processor."""
+
+
 class Budget:
     """What one rendering may still use."""
 
@@ -45,9 +49,9 @@ class Budget:
         self._end = time.thread_time() + seconds
 
     def check(self) -> None:
-        """Raises OverBudget when the time is up."""
+        """Raises OverTime when the time is up."""
         if time.thread_time() > self._end:
-            raise OverBudget(f"rendering takes more than {self._seconds:g} s of processor time")
+            raise OverTime(f"rendering takes more than {self._seconds:g} s of processor time")
 
     def rounds(self, entries: Sequence[Any] | Iterator[Any]) -> Iterator[Any]:
         """The entries, each of which costs a step."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from jinja2 import TemplateError, UndefinedError
 
-from templates.language import OverBudget, Program, program
+from templates.language import OverBudget, OverTime, Program, program
 from templates.limits import FULL, MAX_SOURCE, Bounds
 from templates.reading import LanguageError
 from templates.resend_notation import as_jinja
@@ -66,7 +66,7 @@ class Compiled:
 
     def _rendered(self, made: Program, variables: Mapping[str, object], bounds: Bounds) -> str:
         try:
-            return made.run(variables, bounds)
+            return _run(made, variables, bounds)
         except UndefinedError as error:
             line = made.line_of(error)
             path = self._path(made, line, error.message or "")
@@ -82,6 +82,15 @@ class Compiled:
         """The whole path of a key: on its line where it is there, else anywhere."""
         paths = sorted(made.reading.places, key=lambda place: place[0] != line)
         return next((path for _, path in paths if path == name or path.endswith(f".{name}")), name)
+
+
+def _run(made: Program, variables: Mapping[str, object], bounds: Bounds) -> str:
+    """A second time when the first takes too long: the interpreter collects its garbage in whichever thread comes
+    along, and that is nobody's fault."""
+    try:
+        return made.run(variables, bounds)
+    except OverTime:
+        return made.run(variables, bounds)
 
 
 def compile_text(source: str, *, html: bool) -> Compiled:

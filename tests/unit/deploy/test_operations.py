@@ -25,6 +25,7 @@ CLIENT_VARIABLES = {"POSTLANE_API_KEY", "POSTLANE_API_URL"}
 
 
 _LEFT_OUT = {
+    "domains rotate": ["shop.example"],
     "domains verify": ["shop.example"],
     "messages cancel": ["018f0000-0000-7000-8000-000000000000"],
     "suppressions remove": ["anna@example.com"],

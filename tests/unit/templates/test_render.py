@@ -278,3 +278,12 @@ def test_whatever_is_written_ends_in_a_text_or_a_reason(source: str) -> None:
         ended = error.reason or "no reason"
 
     assert ended != "no reason"
+
+
+def test_what_falls_into_a_rendering_once_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that jumps by seconds at its second reading, as it does when garbage is collected, and then by none."""
+    readings = iter([0.0, 5.0])
+    monkeypatch.setattr("time.thread_time", lambda: next(readings, 5.0))
+    made = compile_text("{% for n in numbers %}{{ n }}{% endfor %}", html=False)
+    numbers = list(range(100))
+    assert made.render({"numbers": numbers}, Bounds(0.1, 10_000)) == "".join(map(str, numbers))
