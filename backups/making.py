@@ -51,8 +51,7 @@ def back_up(
     if folder.exists():
         raise ConfigurationError(f"{folder} is there already: a backup is never written over another.")
     state = _state(database_url)
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(mode=0o700, parents=True)
         made = _write(partial, database_url, secret, state, with_content, meanwhile)

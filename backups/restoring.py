@@ -7,10 +7,10 @@ automations do not go on with what was due. What is to happen at a time still ah
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
 
@@ -21,13 +21,18 @@ from campaigns.restored import PutAside
 from core.errors import ConfigurationError
 from core.secrets import InstanceSecret
 from messages import restored as messages
-from store.database import Database, DatabaseUnavailableError
+from store import migrate
+from store.database import Connection, Database, DatabaseUnavailableError
 from store.ready import make_ready
 
 _EMPTY: Final = """
 SELECT NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')),
-       current_setting('server_version_num')::int / 10000
+       current_database(), current_setting('server_version_num')::int / 10000,
+       (SELECT string_agg(DISTINCT application_name, ', ') FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'postlane-%' AND pid <> pg_backend_pid())
 """
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,47 +70,57 @@ def restore(database_url: str, secret: str, folder: Path, meanwhile: Callable[[]
     and UnavailableError; an interrupted one leaves a database that must be made anew."""
     backup = manifest.read(folder)
     check_secret(backup, secret)
-    major = _check_empty(database_url)
+    migrate.missing(backup.revision)  # of a later version it would be refused when all is loaded
+    name, major = _check_empty(database_url)
     manifest.check(folder, backup)
-    jobs = max(1, min(4, os.cpu_count() or 1))
-    programs.run(
-        [
-            *(programs.program("pg_restore", major), "--no-owner", "--no-privileges", "--no-comments"),
-            *("--exit-on-error", f"--jobs={jobs}", f"--dbname={_name(database_url)}", folder / DUMP),
-        ],
-        database_url,
-        meanwhile,
-    )
-    held, aside = asyncio.run(_put_aside(database_url))
+    program = programs.program("pg_restore", major)
+
+    def run(section: str) -> None:
+        jobs = max(1, min(4, os.cpu_count() or 1))
+        words = "--no-owner", "--no-privileges", "--no-comments", "--exit-on-error", f"--jobs={jobs}"
+        programs.run(
+            [program, *words, f"--dbname={name}", f"--section={section}", folder / DUMP], database_url, meanwhile
+        )
+
+    run("pre-data")
+    asyncio.run(_do(database_url, messages.watch))
+    run("data")
+    run("post-data")
+    held, aside = asyncio.run(_do(database_url, _put_aside))
     return Restored(backup, make_ready(database_url), held, aside)
 
 
-def _name(database_url: str) -> str:
-    return programs.environment(database_url).get("PGDATABASE", "postgres")
-
-
-def _check_empty(database_url: str) -> int:
+def _check_empty(database_url: str) -> tuple[str, int]:
+    """Its name, and the server's version."""
     try:
         with psycopg.connect(database_url, connect_timeout=5) as connection:
             row = connection.execute(_EMPTY).fetchone()
     except psycopg.OperationalError as error:
         raise DatabaseUnavailableError(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
     assert row is not None
-    empty, major = row
+    empty, name, major, running = row
+    if running:
+        raise ConfigurationError(
+            f"processes of Postlane use this database ({running}): stop them first, or they find half of it."
+        )
     if not empty:
         raise ConfigurationError(
             "the database is not empty, and a backup is restored into an empty one only. Make a new one"
             " (createdb --owner postlane NAME) and name it in POSTLANE_DATABASE_URL, or begin in an empty data folder."
         )
-    return int(major)
+    return str(name), int(major)
 
 
-async def _put_aside(database_url: str) -> tuple[int, PutAside]:
-    """All of it or nothing: no process finds mail that is due before that which may have left is held."""
+async def _put_aside(connection: Connection) -> tuple[int, PutAside]:
+    return await messages.watched(connection), await campaigns.put_aside(connection)
+
+
+async def _do(database_url: str, what: Callable[[Connection], Awaitable[T]]) -> T:
+    """In one transaction."""
     database = Database(database_url, size=1, name="postlane-restore")
     await database.open()
     try:
         async with database.transaction() as connection:
-            return await messages.hold(connection), await campaigns.put_aside(connection)
+            return await what(connection)
     finally:
         await database.close()

@@ -1,8 +1,8 @@
 """Mail that a restored backup brought back, and that may have left since the backup was made.
 
-What was due, held, or in a worker's hands then may have been sent a moment later; the copy does not know. `hold` puts
-it aside until a person decides: `release` sends it, `cancel` ends it. What was to leave at a time that is still ahead
-cannot have left, and goes on by itself. Owns the mark on such mail.
+What was due, held, or in a worker's hands then may have been sent a moment later; the copy does not know. Between
+`watch` and `watched` such mail is put aside as it comes, until a person decides: `release` sends it, `cancel` ends it.
+What was to leave at a time that is still ahead cannot have left, and goes on by itself. Owns the mark on such mail.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,21 @@ HELD: Final = "restored from a backup: it may have left since"
 _LASTING: Final = timedelta(days=3650)
 """For ever, as far as the queue is concerned; a time that every client can read."""
 
-_HOLD: Final = f"""
-UPDATE delivery_queue SET due_at = now() + %s, hold = '{HELD}', breaker = NULL, claimed_by = NULL, claimed_at = NULL
- WHERE due_at <= now() OR claimed_by IS NOT NULL OR hold IS NOT NULL
-"""
+# A trigger, so that a row that may have left is held in the statement that brings it back: a process that runs, or a
+# restore that is interrupted, finds none that is due.
+_WATCH: Final = (
+    f"""
+CREATE FUNCTION restored_mail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.due_at <= now() OR NEW.claimed_by IS NOT NULL OR NEW.hold IS NOT NULL THEN
+    NEW.due_at := now() + interval '{_LASTING.days} days'; NEW.hold := '{HELD}';
+    NEW.breaker := NULL; NEW.claimed_by := NULL; NEW.claimed_at := NULL;
+  END IF;
+  RETURN NEW;
+END $$
+""",
+    "CREATE TRIGGER restored_mail BEFORE INSERT ON delivery_queue FOR EACH ROW EXECUTE FUNCTION restored_mail()",
+)
+_WATCHED: Final = ("DROP TRIGGER restored_mail ON delivery_queue", "DROP FUNCTION restored_mail")
 _WHICH: Final = f"""
  FROM delivery_queue q WHERE q.hold = '{HELD}' AND (%(application)s::uuid IS NULL OR q.application_id = %(application)s)
 """
@@ -33,9 +44,12 @@ SELECT a.name, h.application_id, h.lane, h.n, h.first, h.last
           FROM delivery_queue q JOIN emails e ON e.id = q.email_id WHERE q.hold = '{HELD}' GROUP BY 1, 2) h
   LEFT JOIN applications a ON a.id = h.application_id ORDER BY h.n DESC, h.application_id, h.lane
 """
+# Two at once take different rows: what the other has released may be in a worker's hands already. Materialized, or
+# the planner may choose anew for each row.
 _RELEASE: Final = f"""
+WITH mine AS MATERIALIZED (SELECT q.email_id, q.position {_WHICH} LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 UPDATE delivery_queue q SET due_at = now(), hold = NULL
- WHERE (q.email_id, q.position) IN (SELECT q.email_id, q.position {_WHICH} LIMIT %(most)s)
+  FROM mine WHERE q.email_id = mine.email_id AND q.position = mine.position AND q.hold = '{HELD}'
 RETURNING q.email_id
 """
 _ROWS: Final = f"""
@@ -58,9 +72,19 @@ class HeldMail:
     last: datetime
 
 
-async def hold(connection: Connection) -> int:
-    """Put aside whatever may have left; how many messages that are. Nothing else may use the database yet."""
-    return (await connection.execute(_HOLD, [_LASTING])).rowcount
+async def watch(connection: Connection) -> None:
+    """From the caller's commit on, what comes into the queue and may have left is held."""
+    for statement in _WATCH:
+        await connection.execute(statement)
+
+
+async def watched(connection: Connection) -> int:
+    """All of it is there: what comes now is new. How many messages are held."""
+    for statement in _WATCHED:
+        await connection.execute(statement)
+    row = await (await connection.execute(f"SELECT count(*) FROM delivery_queue WHERE hold = '{HELD}'")).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def held(connection: Connection) -> list[HeldMail]:

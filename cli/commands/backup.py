@@ -17,7 +17,7 @@ _NOT_COPIED: Final = "Not in it: inbound.pem, Valkey's hints and the workers' jo
 
 def backup(
     folder: Annotated[
-        Path | None, typer.Argument(help="A folder to make, such as /backup/monday. By default one named by the time.")
+        Path | None, typer.Argument(help="A folder to make, such as monday.backup. By default one named by the time.")
     ] = None,
     with_secret: Annotated[
         bool, typer.Option("--with-secret", help="Put the instance secret into it: whoever has both can sign as you.")

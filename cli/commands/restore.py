@@ -20,8 +20,11 @@ from core.errors import ConfigurationError
 from core.settings import Settings
 from pools.ip_status import ago
 
+_BESIDE: Final = """\
+If the installation that was copied is gone, start the processes. While it still works, what is put off or
+scheduled leaves there: look at this one with `postlane up --marketing 0 --transactional 0`, which sends nothing."""
 _NEXT: Final = """\
-Start the processes when you like: nothing of this leaves before you decide.
+Nothing of this leaves before you decide.
   postlane restored list               what is held, by application and stream
   postlane restored release --all      send it; who had it already gets it twice
   postlane restored cancel --all       end it; who had not got it will not
@@ -79,7 +82,8 @@ def _tell(made: Restored) -> None:
     tell(f"What came after that is not in it. Tables of revision {made.revision}.")
     aside = made.aside
     if not (made.held or aside.campaigns or aside.automations or aside.runs):
-        tell("Nothing was under way that may have left since. Start the processes.")
+        tell("Nothing was under way that may have left since.")
+        typer.echo(_BESIDE)
         return
     for number, what in (
         (made.held, "messages may have left since, and are held"),
@@ -90,6 +94,7 @@ def _tell(made: Restored) -> None:
         if number:
             tell(f"  {number:>9,} {what}")
     typer.echo(_NEXT)
+    typer.echo(_BESIDE)
 
 
 def _face(made: Restored) -> dict[str, object]:

@@ -8,7 +8,7 @@ from core.ids import uuid7
 from core.queues import Lane
 from messages import claim, restored
 from messages.model import NewEmail
-from store.database import Database
+from store.database import Connection, Database
 from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, rows, store
 
 LATER = "now() + interval '1 hour'"
@@ -35,7 +35,7 @@ async def mails(database: Database) -> list[NewEmail]:
 
 async def test_what_may_have_left_is_held_and_nothing_else(database: Database, mails: list[NewEmail]) -> None:
     async with database.transaction() as connection:
-        assert await restored.hold(connection) == 3
+        assert await _restored(connection) == 3
         (found,) = await restored.held(connection)
     assert (found.messages, found.stream, found.application_id) == (3, "transactional", APPLICATION)
     await execute(database, "UPDATE delivery_queue SET due_at = now() WHERE hold IS NULL")
@@ -46,7 +46,7 @@ async def test_what_may_have_left_is_held_and_nothing_else(database: Database, m
 
 async def test_released_it_is_due_with_a_clock_of_its_own(database: Database, mails: list[NewEmail]) -> None:
     async with database.transaction() as connection:
-        await restored.hold(connection)
+        await _restored(connection)
         assert await restored.release(connection, uuid7(), 10) == 0
         assert await restored.release(connection, APPLICATION, 2) == 2
         assert await restored.release(connection, None, 10) == 1
@@ -59,9 +59,28 @@ async def test_released_it_is_due_with_a_clock_of_its_own(database: Database, ma
 
 async def test_cancelled_it_ends_and_its_timeline_says_why(database: Database, mails: list[NewEmail]) -> None:
     async with database.transaction() as connection:
-        await restored.hold(connection)
+        await _restored(connection)
         assert await restored.cancel(connection, None, 10) == 3
     assert await rows(database, "SELECT email_id FROM delivery_queue") == [(mails[3].id,)]
     told = await rows(database, "SELECT DISTINCT kind, left(detail, 22) FROM events")
     assert told == [("cancelled", "restored from a backup")]
     assert await rows(database, "SELECT count(*) FROM messages WHERE state = 'cancelled'") == [(3,)]
+
+
+async def test_two_who_release_at_once_take_different_rows(database: Database, mails: list[NewEmail]) -> None:
+    async with database.transaction() as connection:
+        await _restored(connection)
+    async with database.transaction() as first:
+        assert await restored.release(first, None, 2) == 2
+        async with database.transaction() as second:
+            assert await restored.release(second, None, 10) == 1
+    assert await rows(database, "SELECT count(*) FROM delivery_queue WHERE hold IS NOT NULL") == [(0,)]
+
+
+async def _restored(connection: Connection) -> int:
+    """The queue comes out of a backup; how much of it is held."""
+    await connection.execute("CREATE TEMP TABLE copied ON COMMIT DROP AS TABLE delivery_queue")
+    await connection.execute("DELETE FROM delivery_queue")
+    await restored.watch(connection)
+    await connection.execute("INSERT INTO delivery_queue SELECT * FROM copied")
+    return await restored.watched(connection)
