@@ -313,7 +313,7 @@ class Show:
             "smtp_url": self._stack.smtp_url,
             "public_url": self._public_url,
             "inbound_port": self._practice.ports.inbound,
-            "console_url": f"{self._stack.api_url}/",
+            "console_url": self._settings.console_url or self._stack.console_url,
         }
         file = self._data_dir / "demo.json"
         fresh = file.with_suffix(".fresh")

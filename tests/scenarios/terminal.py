@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +21,8 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 PATIENCE_SECONDS = 240.0
 """How long a busy machine may take for what is promised."""
+_STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What colours text and moves the cursor."""
 
 
 class Stopwatch:
@@ -64,7 +69,7 @@ class Terminal:
     output: Path
 
     def printed(self) -> str:
-        return self.output.read_text("utf-8", "replace")
+        return _STEERING.sub("", self.output.read_text("utf-8", "replace"))
 
     def until(self, condition: Callable[[], object], seconds: float, what: str) -> float:
         """Poll until true; the seconds it took. Fails when the time is over or the process has ended."""
@@ -91,14 +96,17 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def up(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
-    """`postlane up` in this folder. Whatever happens, it has been told to end when the block is left."""
+def up(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, looked_at: bool = False
+) -> Iterator[Terminal]:
+    """`postlane up` in this folder, `looked_at` by somebody or written to a file. Whatever happens, it has been told to
+    end when the block is left."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
     ports = map(str, free_ports.take(3))  # the usual ones another test would take at the same moment
     names = ("POSTLANE_API_PORT", "POSTLANE_PUBLIC_PORT", "POSTLANE_CONSOLE_PORT")
     own = {"PYTHONPATH": str(ROOT), **dict(zip(names, ports, strict=True))}
     output = folder / f"terminal-{time.monotonic_ns()}"
-    with output.open("wb") as out:
+    with _screen(output) if looked_at else output.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "up", *arguments], cwd=folder, stdout=out, stderr=subprocess.STDOUT,
             env=clean | own | dict(env or {}), start_new_session=True,
@@ -109,6 +117,25 @@ def up(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> I
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(STOP_SECONDS + 20)
+
+
+@contextlib.contextmanager
+def _screen(output: Path) -> Iterator[int]:
+    """The end of a terminal that a program writes to; what it shows is kept until the last one has let go of it."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (40, 100))
+    threading.Thread(target=_kept, args=(ours, output), name="screen", daemon=True).start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+
+
+def _kept(terminal: int, output: Path) -> None:
+    with output.open("wb", buffering=0) as out, contextlib.suppress(OSError):  # EIO: nobody writes there any more
+        while data := os.read(terminal, 65536):
+            out.write(data)
+    os.close(terminal)
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -2,15 +2,17 @@
 
 Path: the command in an empty folder, as a process of its own, without any setting.
 Expectation: within 60 seconds of a machine's own it has sent a receipt and a burst of 2,000; `demo.json` is right; the
-printed curl line and the printed SDK line work when they are run; of the people in the burst one bounces late, one
-complains, two unsubscribe and some click, and the application hears of it; the campaign that waits is started by the
-API, nothing of it leaves while it is paused, it goes on, and API and command line report the same of it; Ctrl-C ends
-everything within 10 seconds and leaves no process; a second start goes on with the data, the key, the ports, the
-endpoint and the campaign it had, and sends no second burst.
+printed curl line and the printed SDK line work when they are run; a terminal that somebody looks at opens with a link
+into the console, a log with how to make one; of the people in the burst one bounces late, one complains, two
+unsubscribe and some click, and the application hears of it; the campaign that waits is started by the API, nothing of
+it leaves while it is paused, it goes on, and API and command line report the same of it; Ctrl-C ends everything within
+10 seconds and leaves no process; a second start goes on with the data, the key, the ports, the endpoint and the
+campaign it had, and sends no second burst.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -95,8 +97,11 @@ def test_the_demo_sends_shows_stops_and_resumes() -> None:
             assert ended["delivered"] > 1800
             assert ended["bounced"] in (20, 21), "21 with the one whose report comes later"
             assert ended["deferred"] == 40
+            (console,) = terminal.lines("Console ")
+            assert console.endswith("(to come in: postlane console link demo@postlane.example)"), "no secret in a log"
             facts = _facts(folder)
             _check_facts(facts)
+            assert console.startswith(f"Console {facts['console_url']}  ")
             terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "curl line")
             sent = _try_lines(terminal, facts)
             terminal.until(lambda: _came_back(folder) >= _PEOPLE, PATIENCE_SECONDS, "what people do")
@@ -109,6 +114,15 @@ def test_the_demo_sends_shows_stops_and_resumes() -> None:
             assert alive(pids) == {}
         print(f"ready and burst sent after {took:.1f} s; stopped in {seconds:.1f} s; {len(pids)} processes")
         _second_start(folder, facts, sent)
+
+
+def _console_opens(terminal: Terminal, url: str) -> None:
+    """Whoever looks at the terminal is shown its address with a link, which wants one press."""
+    (line,) = terminal.lines("Console ")
+    link = re.fullmatch(rf"Console ({re.escape(url)}/link/[\w-]{{32}})  \(works once\)\s*", line)
+    assert link is not None, line
+    with urllib.request.urlopen(link[1], timeout=10) as answer:
+        assert "Sign in as demo@postlane.example" in answer.read().decode()
 
 
 def _check_facts(facts: dict[str, Any]) -> None:
@@ -195,9 +209,10 @@ def _command(folder: Path, *words: str) -> dict[str, Any]:
 
 def _second_start(folder: Path, facts: dict[str, Any], sent: list[str]) -> None:
     ports = {f"POSTLANE_{name}_PORT": str(urlsplit(facts[f"{name.lower()}_url"]).port) for name in ("API", "PUBLIC")}
-    with up(folder, "--demo", env=ports) as terminal:
-        terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "second start")
+    with up(folder, "--demo", env=ports, looked_at=True) as terminal:
+        terminal.until(lambda: "curl -s" in terminal.printed(), PATIENCE_SECONDS, "second start")
         again = _facts(folder)
+        _console_opens(terminal, again["console_url"])
         assert (again["api_key"], again["api_url"]) == (facts["api_key"], facts["api_url"])
         assert [_email(again, email_id)["last_event"] for email_id in sent] == ["delivered"] * len(sent)
         assert sum(_ended(folder).values()) == 2000, "a second burst was sent"
