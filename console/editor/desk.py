@@ -27,8 +27,10 @@ from templates.steps import Around
 
 _BREAKS: Final = re.compile(r">\s*<(?=mj-(?!raw)|/mj-(?:attributes|body|column|group|head|section|wrapper)>|/mjml>)")
 """Between elements of MJML, where a line may end: not at the end of a text, which would have a line more."""
-_ELEMENT: Final = re.compile(r"<(/?)mj[\w-]*(?:\"[^\"]*\"|[^\">])*?(/?)>")
-"""A tag of MJML: whether it closes, and whether it is closed at once."""
+_ELEMENT: Final = re.compile(r"<(/?)mj[\w-]*+(?:\"[^\"]*+\"|/(?!>)|[^<>\"/])*+(/?)>")
+"""A tag of MJML: whether it closes, and whether it is closed at once. No text is looked at more than twice."""
+_DEEPEST: Final = 20
+"""Levels that are shown: HTML within can look as if it opened any number."""
 _HEIGHTS: Final[Mapping[str, int]] = {
     "heading": 72, "text": 160, "button": 80, "image": 320, "columns": 24, "divider": 32, "spacer": 48, "social": 56,
     "product": 440, "html": 280, "footer": 120,
@@ -161,7 +163,7 @@ def _indented(code: str) -> str:
     depth, lines = 0, []
     for line in code.split("\n"):
         own = depth - line.startswith("</mj")
-        lines.append("  " * own + line if _ELEMENT.match(line) else line)
+        lines.append("  " * min(own, _DEEPEST) + line if _ELEMENT.match(line) else line)
         depth += sum(0 if tag[2] else -1 if tag[1] else 1 for tag in _ELEMENT.finditer(line))
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """What the editor of mails calls places and changes."""
 
+import time
 from uuid import UUID
 
 import pytest
@@ -58,3 +59,19 @@ def test_blocks_as_code_are_the_same_mail_by_depth() -> None:
     assert build(Source(Kind.MJML, code), []).html == build(source, []).html
     assert '\n        <mj-image src="https://a.example/x.png"' in code
     assert code.endswith("\n  </mj-body>\n</mjml>")
+
+
+@pytest.mark.parametrize("part", ["a", "/", '"" ', "<mj", "<mj ", '<mj "', "<mj/", "> \t"])
+def test_no_html_keeps_the_code_waiting(part: str) -> None:
+    """The console's loop writes it, and everybody waits."""
+    html = f"<p>Hi</p><!--<mj{part * (19_000 // len(part))}\n-->"
+    source = Source(Kind.BLOCKS, document.written({"blocks": [{"type": "html", "html": html}]}))
+    before = time.process_time()
+    mjml_of(source)
+    assert time.process_time() - before < 0.25
+
+
+def test_html_that_looks_like_elements_does_not_grow_with_its_depth() -> None:
+    html = "<!--" + "<mj>\n" * 2_000 + "-->"
+    source = Source(Kind.BLOCKS, document.written({"blocks": [{"type": "html", "html": html}]}))
+    assert len(mjml_of(source)) < 50 * 2_000
