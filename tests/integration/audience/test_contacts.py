@@ -162,11 +162,11 @@ async def test_a_page_goes_both_ways(database: Database) -> None:
 # Another address
 
 
-async def moved(database: Database, contact: Contact, to: str) -> Contact | None:
+async def moved(database: Database, contact: Contact, to: str, *, trusted: bool = True) -> Contact | None:
     async with database.transaction() as connection:
         for address in sorted((contact.address, to.lower())):
             await choices.alone(connection, Person(APPLICATION, address))
-        return await contact_moves.move(connection, contact.person, to, ACT)
+        return await contact_moves.move(connection, contact.person, to, ACT, trusted=trusted)
 
 
 async def test_a_contact_keeps_its_id_at_another_address(database: Database) -> None:
@@ -204,6 +204,39 @@ async def test_two_contacts_become_one(database: Database) -> None:
     assert places[old.id] == []
     assert [what for what, _ in await told(database, new.id)].count("created") == 2
     assert (await told(database, new.id))[-1] == ("merged", {"contact_id": str(old.id)})
+
+
+@pytest.mark.parametrize("status", [MemberStatus.CONFIRMED, MemberStatus.UNSUBSCRIBED])
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_place_that_nobody_confirmed_takes_nobody_s_word_away(
+    database: Database, status: MemberStatus, trusted: bool
+) -> None:
+    """What they said at the other address is theirs, whoever says later that both are one person."""
+    news = await a_list(database)
+    old, new = (await made(database)).contact, (await made(database, "new@example.com")).contact
+    await _placed(database, news, new, status)
+    await _placed(database, news, old, MemberStatus.UNCONFIRMED if trusted else MemberStatus.CONFIRMED)
+    await moved(database, old, "new@example.com", trusted=trusted)
+
+    assert await rows(database, "SELECT contact_id, status FROM segment_members") == [(new.id, status.value)]
+
+
+async def _placed(database: Database, segment: UUID, contact: Contact, status: MemberStatus) -> None:
+    await execute(
+        database,
+        "INSERT INTO segment_members (segment_id, contact_id, status) VALUES (%s, %s, %s)",
+        [segment, contact.id, status.value],
+    )
+
+
+async def test_who_left_at_the_old_address_has_left_at_the_new_one_whoever_says_so(database: Database) -> None:
+    news = await a_list(database)
+    old, new = (await made(database)).contact, (await made(database, "new@example.com")).contact
+    await _placed(database, news, new, MemberStatus.CONFIRMED)
+    await _placed(database, news, old, MemberStatus.UNSUBSCRIBED)
+    await moved(database, old, "new@example.com", trusted=False)
+
+    assert await rows(database, "SELECT contact_id, status FROM segment_members") == [(new.id, "unsubscribed")]
 
 
 async def test_consent_is_as_old_as_the_later_yes_of_the_two(database: Database) -> None:
