@@ -57,6 +57,28 @@ Note = Callable[[Scope, int, float, bytes], None]
 may neither wait nor fail."""
 
 
+class _Asked:
+    """`receive` of a request, and how long its client kept us waiting for the rest of it."""
+
+    __slots__ = ("_receive", "is_over", "waited")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.waited = 0.0
+        self.is_over = False
+        """It is whole, or its answer has begun: what passes from here on is our time."""
+
+    async def __call__(self) -> Message:
+        if self.is_over:
+            return await self._receive()
+        since = time.perf_counter()
+        message = await self._receive()
+        if not self.is_over:
+            self.waited += time.perf_counter() - since
+            self.is_over = not message.get("more_body", False)
+        return message
+
+
 class Edge:
     """ASGI application around another one. `app` is the FastAPI application that direct endpoints belong to."""
 
@@ -82,6 +104,7 @@ class Edge:
             await self._inner(scope, receive, send)
             return
         started = time.perf_counter()
+        asked = _Asked(receive)
         status = 0
         answer: bytes | None = None
 
@@ -89,6 +112,7 @@ class Edge:
             nonlocal status, answer
             if message["type"] == "http.response.start":
                 status = message["status"]
+                asked.is_over = True
                 added = scope.get(ADDED_HEADERS)
                 if added is not None:
                     message["headers"] = [*message["headers"], *added]
@@ -106,10 +130,10 @@ class Edge:
         endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
             if endpoint is None:
-                await self._inner(scope, receive, watched)
+                await self._inner(scope, asked, watched)
             else:
                 scope["app"] = self._app
-                await self._run(endpoint, Request(scope, receive, watched), watched)
+                await self._run(endpoint, Request(scope, asked, watched), watched)
         except ClientDisconnect:
             status = status or GONE
         except Exception as error:  # the last net: a bug ends one request with a number to look for, not the process
@@ -120,7 +144,7 @@ class Edge:
         route = _route(scope, endpoint)
         self._count(scope["method"], route, status, seconds)
         if self._manners.times is not None:
-            self._judge(self._manners.times, scope, route, endpoint, status, seconds)
+            self._judge(self._manners.times, scope, route, endpoint, status, max(0.0, seconds - asked.waited))
         if self._note is not None:
             self._note(scope, status, seconds, answer or b"")
 
