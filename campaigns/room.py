@@ -1,7 +1,8 @@
 """How many mails of a campaign may be put into the queue now, and for which destinations no more.
 
 `MOST_QUEUED` bounds what is due: workers always have enough, and what is decided late (who left, what is paused) is
-decided late for nearly all. Mail that was put off by a server does not count: it waits for its own time.
+decided late for nearly all. Mail that was put off by a server does not count: it waits for its own time. Nor does what
+waits for a person or its campaign: no IP is short of room for it.
 
 What waits for an IP, of a ramp or of a provider that slows all of them down, is bounded too, at each destination and in
 all. Whoever else goes there stays a row, so that the most engaged are taken first still in days to come; people of
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from messages import halted, restored
 from store.database import Connection
 
 MOST_QUEUED: Final = 10_000
@@ -35,9 +37,10 @@ SELECT count(*) FROM (SELECT FROM delivery_queue WHERE campaign_id = %(campaign)
 """
 
 # A claim takes the reason away, so this is mail that nobody could take when it was tried. By an index of such mail.
-_HELD: Final = """
+_HELD: Final = f"""
 SELECT destination, count(*) FROM delivery_queue
- WHERE campaign_id = %(campaign)s AND hold IS NOT NULL AND due_at > now() GROUP BY 1
+ WHERE campaign_id = %(campaign)s AND hold IS NOT NULL AND due_at > now()
+   AND hold NOT IN ('{halted.HELD}', '{restored.HELD}') GROUP BY 1
 """
 
 

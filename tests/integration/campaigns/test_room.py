@@ -11,6 +11,7 @@ import pytest
 from campaigns import feed, room
 from campaigns.model import Campaign
 from campaigns.states import CampaignState
+from messages import halted, restored
 from store.database import Database
 from tests.integration.campaigns.world import World, with_words, world_test
 from tests.integration.messages.emails import execute, rows
@@ -67,6 +68,18 @@ async def test_what_a_ramp_holds_is_bounded_and_keeps_nobody_else_waiting(world:
         await _hold(world)
         await world.feed()
     assert await _queued(world) == {"u0", "u1", "u2", "u3", "v0", "v1"}
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("hold", [halted.HELD, restored.HELD])
+async def test_what_waits_for_a_person_or_its_campaign_keeps_nobody_waiting(world: World, hold: str) -> None:
+    campaign = await _ramped(world)
+    await world.feed()
+    await execute(world.database, "UPDATE delivery_queue SET hold = %s, due_at = now() + interval '1 hour'", [hold])
+    async with world.database.connection() as connection:
+        assert await room.of(connection, campaign.id) == room.Room(NARROW, is_idle=True)
+    await world.feed()
+    assert len(await _queued(world)) == 2 * NARROW
 
 
 @pytest.mark.usefixtures("narrow")
