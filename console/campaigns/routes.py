@@ -69,7 +69,9 @@ async def show_end(visit: Visiting, campaign_id: UUID) -> Response:
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
     outlook = await asked.end(visit, found) if found.state in _BEGUN else None
-    return page(visit, "campaigns/end.html", one=found, outlook=outlook, held=HELD, called=words.called(found))
+    return page(
+        visit, "campaigns/end.html", one=found, outlook=outlook, held=HELD, called=words.called(found), words=words
+    )
 
 
 @router.get("/campaigns/{campaign_id}/checks")

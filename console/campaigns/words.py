@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 from audience.eligibility import TEXTS
 from campaigns import retrying, tallies
+from campaigns.forecast import Forecast
 from campaigns.model import Campaign
 from campaigns.states import OPEN, SKIPPED, CampaignState, RowState
-from console.shown import percent, plural
+from console.shown import lasting, percent, plural
 
 MEANING: Final[Mapping[RowState, str]] = {
     RowState.DELIVERED: "Their server took it.",
-    RowState.QUEUED: "Its mail is on its way.",
+    RowState.QUEUED: "Its mail waits in the queue.",
     RowState.DEFERRED: "Their server said later; it is tried again.",
     RowState.WAITING: "No mail was made for them yet.",
     RowState.BOUNCED: "Their server refused it for good.",
@@ -124,6 +127,8 @@ def standing(found: Campaign) -> str:
         case CampaignState.PAUSED | CampaignState.STOPPED:
             why = f": {found.reason}" if found.reason else ""
             by = "It stopped by itself" if found.state is CampaignState.STOPPED else "It is paused"
+            if not counts.total:
+                return f"{by}{why}. Nobody got it yet: its people are not put together."
             return f"{by}{why}. {_got(counts)}; {plural(counts.open, 'waits', 'wait')} until it goes on."
         case CampaignState.CANCELLED:
             why = f" ({found.reason})" if found.reason else ""
@@ -145,11 +150,40 @@ def _not(counts: Counts) -> str:
     return f"; {counts.missed:,} did not: {', '.join(told[:3])}{' and others' if told[3:] else ''}"
 
 
+def after(found: Forecast, moment: datetime | None) -> str:
+    """How long after its beginning something ends, which stays true while the page is open."""
+    if moment is None:
+        return "not within 90 days"
+    return f"{_whole(moment - found.starts_at)} after it begins"
+
+
+def within(moment: datetime | None, now: datetime) -> str:
+    """The same from now on, of one that is under way. Never "just now": somebody is still to come."""
+    return f"in {_whole(moment - now)}" if moment is not None else "not within 90 days"
+
+
+def _whole(away: timedelta) -> str:
+    seconds = max(1, ceil(away.total_seconds()))
+    return f"{seconds} s" if seconds < 10 else lasting(seconds)
+
+
+def if_paused(counts: Counts) -> str:
+    """What a pause would do; its people may not be put together yet."""
+    if not counts.total:
+        return "Its people are still being put together; nobody gets it until you resume it."
+    return (
+        f"{plural(counts.open, 'person waits', 'people wait')} until you resume it; {counts.got:,} already"
+        f" {'has' if counts.got == 1 else 'have'} it. What is on the wire at this moment still arrives."
+    )
+
+
 def if_cancelled(found: Campaign) -> str:
     """What a cancel would do."""
     if found.state is CampaignState.SCHEDULED:
         return "It is a draft again, and does not begin by itself."
     counts = Counts.of(found)
+    if not counts.total:
+        return "Nobody gets it: its people are not put together yet. It cannot be taken up again."
     return (
         f"{plural(counts.open, 'person', 'people')} will not get it; {counts.got:,} already have it. What is on the"
         " wire at this moment still arrives. It cannot be taken up again."
