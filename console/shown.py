@@ -117,6 +117,15 @@ def _time(moment: datetime, text: str, title: str, kind: str) -> Markup:
     return Markup('<time datetime="{}" title="{}" class="{}">{}</time>').format(known, title, kind, text)
 
 
+def coded(text: str) -> Markup:
+    """A sentence with what is typed in it, `so`, set as code."""
+    parts = visible(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(visible(text))
+    marked = (Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
+    return Markup("").join(marked)
+
+
 def since(moment: datetime, start: datetime) -> str:
     """+1.2 s: how long after the start of a story."""
     away = max(timedelta(), moment - start).total_seconds()
@@ -201,4 +210,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "browser": browser,
     "plural": plural,
     "visible": visible,
+    "coded": coded,
 }

@@ -8,7 +8,7 @@ the network or the database (domain, dead links, how many people lack a variable
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -96,12 +96,13 @@ def _images(seen: "_Seen") -> list[Remark]:
     found = []
     without = [src for src, alt in seen.images if alt is None]
     if without:
-        message = f"{len(without)} images have no `alt`, such as {_shown(without[0])}."
+        message = f"{_some(without, 'image has', 'images have')} no `alt`{_such(without)}."
         advice = 'Describe each for who does not see it; alt="" for mere decoration.'
         found.append(Remark("alt", "warning", message, advice))
     broken = [src for src, _ in seen.images if not src.lower().startswith(("http://", "https://", "cid:", "data:"))]
     if broken:
-        message = f"{len(broken)} images have an address that no mail program can fetch, such as {_shown(broken[0])}."
+        told = _some(broken, "image has", "images have")
+        message = f"{told} an address that no mail program can fetch{_such(broken)}."
         found.append(Remark("images", "error", message, "Give the whole address, with https:// in front."))
     if any(_FOREIGN_ICONS in src for src, _ in seen.images):
         message = "Icons of <mj-social-element> come from mailjet.com, which learns who opens the mail."
@@ -110,14 +111,15 @@ def _images(seen: "_Seen") -> list[Remark]:
 
 
 def _links(seen: "_Seen") -> list[Remark]:
-    wrong = [href for href, _ in seen.links if not _leads_somewhere(href)]
+    wrong = [href for href, _ in seen.links if not leads_somewhere(href)]
     if not wrong:
         return []
-    message = f"{len(wrong)} links lead nowhere, such as {_shown(wrong[0])}."
+    message = f"{_some(wrong, 'link leads', 'links lead')} nowhere{_such(wrong)}."
     return [Remark("links", "error", message, "A link begins with https://, http:// or mailto:.")]
 
 
-def _leads_somewhere(href: str) -> bool:
+def leads_somewhere(href: str) -> bool:
+    """Whether a link is one at all: an address, a place in the mail, or what is put in later."""
     href = href.strip()
     if href in UNSUBSCRIBE.values() or href.startswith("{{"):
         return True
@@ -134,6 +136,14 @@ def _unknown(content: Content, known: frozenset[str]) -> list[Remark]:
         return []
     message = f"Nobody has {', '.join(strange[:10])}."
     return [Remark("variables", "error", message, 'Mend the name, or give a fallback: {{ name | default("there") }}.')]
+
+
+def _some(found: Sequence[str], one: str, many: str) -> str:
+    return f"{len(found)} {one if len(found) == 1 else many}"
+
+
+def _such(found: Sequence[str]) -> str:
+    return f"{':' if len(found) == 1 else ', such as'} {_shown(found[0])}"
 
 
 def _shown(text: str) -> str:

@@ -40,11 +40,11 @@ def fill(version: Version, given: Mapping[str, object], language: str | None = N
     values = with_fallbacks(version, given)
     content = content_of(version, language)
     return Filled(
-        _rendered(content.subject, values),
-        _rendered(content.html, values),
-        _rendered(content.text, values),
-        _rendered(_line(version.writing.sender), values),
-        tuple(_rendered(_line(text), values) for text in version.writing.reply_to),
+        _rendered("the subject", content.subject, values),
+        _rendered("the HTML", content.html, values),
+        _rendered("the text", content.text, values),
+        _rendered("the sender", _line(version.writing.sender), values),
+        tuple(_rendered("a reply address", _line(text), values) for text in version.writing.reply_to),
         version.template_id,
     )
 
@@ -61,12 +61,12 @@ def with_fallbacks(version: Version, given: Mapping[str, object]) -> dict[str, o
     return values
 
 
-def _rendered(text: Compiled, values: Mapping[str, object]) -> str:
+def _rendered(part: str, text: Compiled, values: Mapping[str, object]) -> str:
     try:
         return text.render(values)
     except RenderError as error:
         field = f"template.variables.{error.variable}" if error.variable else "template"
-        reason = "the template needs it, and it has no fallback" if error.variable else str(error)
+        reason = f"{part} needs `{error.variable}`, and it has no fallback" if error.variable else str(error)
         raise invalid(field, reason) from None
 
 

@@ -107,7 +107,7 @@ async def _read(connection: Connection, tools: Tools, campaign: Campaign) -> _Re
     begun, now = await _begun(connection, campaign)
     findings = [_refusing(one) for one in await _obstacles(connection, campaign)]
     if campaign.topic_id is None:
-        findings.append(_no_topic())
+        findings.append(_no_topic(await _default_topic(connection, campaign.application_id)))
     found, more = await _of_people(connection, begun, before=campaign.state in _BEFORE)
     domain_id = await _domain_id(connection, campaign)
     local = campaign.plan.local is not None and found.total > 0
@@ -119,6 +119,15 @@ async def _read(connection: Connection, tools: Tools, campaign: Campaign) -> _Re
 
 
 _NOW_AND_TOPIC: Final = "SELECT now(), (SELECT id FROM topics WHERE application_id = %s AND is_default)"
+
+
+_DEFAULT_TOPIC: Final = "SELECT name FROM topics WHERE application_id = %s AND is_default"
+"""Made with the first mail that needs it: until then it has the name that it will get."""
+
+
+async def _default_topic(connection: Connection, application_id: UUID) -> str:
+    row = await (await connection.execute(_DEFAULT_TOPIC, [application_id])).fetchone()
+    return row[0] if row is not None else DEFAULT_NAME
 
 
 async def _obstacles(connection: Connection, campaign: Campaign) -> list[Refused]:
@@ -237,8 +246,8 @@ def _refusing(error: Refused) -> Finding:
     return Finding(code, Severity.REFUSES, f"It cannot begin: {told.rstrip('.')}.", error.hint or "Mend that first.")
 
 
-def _no_topic() -> Finding:
-    told = f"It has no topic, so it counts as the application's default topic, {DEFAULT_NAME!r} unless renamed."
+def _no_topic(name: str) -> Finding:
+    told = f"It has no topic, so it counts as the application's default topic, “{name}”."
     return warns(Code.TOPIC, told, "Give it one: people can leave a type of mail then, instead of all of it.")
 
 

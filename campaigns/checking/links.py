@@ -22,7 +22,7 @@ import httpcore
 from core.errors import UnavailableError
 from mta.guard import Guard, Network
 from mta.guarded import GuardedNetwork, Lookup
-from templates.checks import links_of
+from templates.checks import leads_somewhere, links_of
 from webhooks.targets import is_address
 
 MOST: Final = 100
@@ -44,10 +44,11 @@ _PATH: Final = "%/:=&?~#+!$,;'@()*[]-._"
 
 
 def asked_links(html: str, text: str) -> list[str]:
-    """The links and images of a content that can be asked: each once, in their order."""
+    """The links and images of a content that can be asked: each once, in their order. What is no link at all is a
+    remark on the words already (`templates/checks`)."""
     hrefs, images = links_of(html)
     plain = [url.rstrip(".,;:!?)") for url in _IN_TEXT.findall(text)]
-    every = (url.strip().partition("#")[0] for url in (*hrefs, *images, *plain))
+    every = (url.strip().partition("#")[0] for url in (*hrefs, *images, *plain) if leads_somewhere(url))
     return list(
         dict.fromkeys(url for url in every if url.lower().startswith(("http://", "https://")) and "{" not in url)
     )

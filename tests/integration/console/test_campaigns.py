@@ -110,6 +110,7 @@ async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
 
     checked = (await admin.get(f"{at}/checks")).text
     assert "It goes to 6 of 6 people" in checked
+    assert "default topic, “News and offers”." in checked
     assert "6 people get “Hi” from news@shop.example" in checked
     late = await admin.post(f"{at}/start", preview, when="at", at="2020-01-01T09:00")
     assert late.status_code == 422
@@ -155,7 +156,7 @@ async def test_a_template_is_looked_at_and_published(admin: Person, viewer: Pers
     looked_at = re.search(r'name="revision" value="(\d+)"', one)
     assert looked_at is not None
     async with database.transaction() as connection:
-        other = Edit(content=LanguageEdit((Kind.HTML, "<p>Other words</p>")))
+        other = Edit(content=LanguageEdit((Written.HTML, "<p>Other words</p>")))
         await service.update(connection, reach.application_id, str(made.id), other)
     late = await admin.post(f"{at}/publish", at, revision=looked_at[1])
     assert (late.status_code, "It was changed elsewhere since you loaded it" in late.text) == (409, True)

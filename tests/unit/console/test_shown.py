@@ -101,3 +101,8 @@ def test_a_bar_is_never_fuller_than_full() -> None:
 )  # fmt: skip
 def test_a_sign_in_leads_to_pages_of_ours_only(path: str, led: str) -> None:
     assert local(path) == led
+
+
+def test_what_is_typed_is_set_as_code() -> None:
+    assert shown.coded("Look at `a <b>`, then go.") == "Look at <code>a &lt;b&gt;</code>, then go."
+    assert shown.coded("one ` alone <") == "one ` alone &lt;"

@@ -71,6 +71,14 @@ def test_placeholders_that_nobody_has_are_named() -> None:
     assert [one.message for one in found] == ["Nobody has frist_name."]
 
 
+def test_one_link_is_not_several() -> None:
+    (one,) = remarks_on("Hi", f'{LINK}<a href="#">x</a>', GOOD_TEXT)
+    (two,) = remarks_on("Hi", f'{LINK}<a href="#">x</a><a href="https://">y</a>', GOOD_TEXT)
+
+    assert one.message == "1 link leads nowhere: `#`."
+    assert two.message == "2 links lead nowhere, such as `#`."
+
+
 def test_the_same_content_is_known_again() -> None:
     sentences = [f"Our offer number {name} is cheaper than ever, come and see it soon" for name in "abcdefghijklmnop"]
     first = shingles("Hello {{ first_name }}. " + ". ".join(sentences))
