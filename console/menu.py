@@ -43,12 +43,14 @@ def add(entry: Entry) -> None:
     _entries.sort(key=lambda one: (GROUPS.index(one.group), one.place))
 
 
-def menu_of(visit: Visit) -> Sequence[tuple[str, list[Line]]]:
-    """Groups with what this person may open; groups without any are left out."""
+def menu_of(visit: Visit, path: str = "") -> Sequence[tuple[str, list[Line]]]:
+    """Groups with what this person may open; groups without any are left out. `path`: where they are, if not
+    where the address says."""
     if visit.user is None:
         return []
     mine = [one for one in _entries if one.right is None or visit.may(one.right)]
-    groups = ((group, [Line(one, _is_here(one, visit.path)) for one in mine if one.group == group]) for group in GROUPS)
+    path = path or visit.path
+    groups = ((group, [Line(one, _is_here(one, path)) for one in mine if one.group == group]) for group in GROUPS)
     return [(group, lines) for group, lines in groups if lines]
 
 

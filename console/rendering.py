@@ -63,7 +63,7 @@ _POLICY: Final = (
 def html(visit: Visit, template: str, **values: object) -> str:
     """The text of a page."""
     seen = {"v": visit, "nonce": visit.nonce, "now": visit.now, "zone": visit.zone, "menu": menu_of(visit)}
-    return _templates.get_template(template).render(seen, said=visit.said(), **values)
+    return _templates.get_template(template).render(seen | {"said": visit.said()} | values)
 
 
 def part(template: str, now: datetime, zone: ZoneInfo, **values: object) -> str:

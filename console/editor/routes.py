@@ -19,6 +19,7 @@ from console.editor.asked import Asked
 from console.editor.desk import desk, faults
 from console.editor.door import the_one, values
 from console.guard import ConsoleRoute, largest_form, needs
+from console.menu import menu_of
 from console.owners import chosen
 from console.rendering import page
 from console.visit import Visit, Visiting
@@ -112,7 +113,13 @@ async def save(visit: Visiting, template_id: UUID) -> Response:
         return await _page(visit, template_id, asked, error)
     if visit.request.headers.get("hx-request"):
         return await _page(visit, template_id, asked)
-    return visit.go(f"/templates/{template_id}/edit?{asked.query()}", "Saved.")
+    return visit.go(f"/templates/{template_id}/edit?{asked.query()}", _told(one, now, version))
+
+
+def _told(was: Template, now: Template, version: Version) -> str:
+    """What a change without a script came to."""
+    published = now.published_id is not None and now.published_id != was.published_id
+    return f"Version {version.number} is in force." if published else "Saved."
 
 
 async def _note(connection: Connection, visit: Visit, was: tuple[Template, Version], now: Template) -> None:
@@ -147,10 +154,15 @@ async def _page(visit: Visit, template_id: UUID, asked: Asked, error: Refused | 
         found = await desk(connection, visit, known, asked)
     return page(
         visit, "editor/parts.html" if by_script else "editor/edit.html", status, trusted=POLICIES, desk=found,
-        asked=found.asked, one=found.one, at=f"/templates/{template_id}", error=error,
-        faults=faults(error) if error else (), words=words, fields=fields, rich=rich,
+        asked=found.asked, one=found.one, menu=menu_of(visit, _place(found.one)), at=f"/templates/{template_id}",
+        error=error, faults=faults(error) if error else (), words=words, fields=fields, rich=rich,
         uploaded=by_script and any(file.body for file in visit.files.values()),
     )  # fmt: skip
+
+
+def _place(one: Template) -> str:
+    """Where in the menu one is: words of a campaign are the campaign's."""
+    return "/templates" if one.campaign_id is None else "/campaigns"
 
 
 async def _new(visit: Visit, error: Refused | None = None) -> Response:

@@ -357,6 +357,9 @@ async def test_layout_languages_versions_and_what_is_in_force(
     assert {tag: source.subject for tag, source in version.writing.sources.items()} == {"": "Hi", "de": "Hallo"}
 
     assert (await editing.send("publish")).status_code == 303
+    shown = await editing.text()
+    assert "Version 1 is in force." in shown
+    assert 'href="/templates" title="Templates" aria-current="page"' in shown
     await editing.send("block", "block=0", text="Later")
     assert "Bring back" in await editing.text("tab=versions")
     await editing.send("version 1")
@@ -397,7 +400,9 @@ async def test_a_campaign_is_written_in_the_editor(admin: Person, database: Data
     at = f"/campaigns/{one.campaign_id}"
     framed = await admin.get(f"{at}/frame?as=ann1@people.example")
     assert "Tulips for Ann 1 &lt;script&gt;" in framed.text
-    assert f"{at}/frame?" in await editing.text(), "the frame shows what the campaign sends"
+    shown = await editing.text()
+    assert f"{at}/frame?" in shown, "the frame shows what the campaign sends"
+    assert 'href="/campaigns" title="Campaigns" aria-current="page"' in shown
     assert editing.id not in (await admin.get("/templates")).text, "in no list"
     assert (await admin.get(f"{at}/content")).headers["location"] == f"/templates/{editing.id}/edit"
     assert (await admin.get(f"/templates/{editing.id}")).headers["location"] == at
