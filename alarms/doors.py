@@ -17,6 +17,8 @@ from store.route_times import Answered
 
 LOOKED_AT: Final = timedelta(hours=24)
 """What routes are shown for, in whole hours."""
+ENOUGH: Final = 100
+"""Answers of a class from which its error budget is spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Standing:
     missed: int
 
     @property
+    def judged(self) -> bool:
+        """Whether they are enough to say that a budget is spent: one slow answer of nine is none."""
+        return self.answers >= ENOUGH
+
+    @property
     def left(self) -> float:
         """Of its error budget: 1 untouched, 0 spent, below 0 overspent."""
         allowed = self.answers * (1 - self.objective.share)
@@ -59,10 +66,13 @@ class Doors:
         """Whether what is promised is kept."""
         if not any(one.answers for one in self.classes):
             return "Nothing was asked yet."
-        over = [one.objective.name for one in self.classes if one.left < 0]
+        over = [one.objective.name for one in self.classes if one.left < 0 and one.judged]
         if over:
             return f"The error budget of {' and '.join(over)} is spent: see which routes miss their objective."
-        least = min((one for one in self.classes if one.answers), key=lambda one: one.left)
+        judged = [one for one in self.classes if one.judged]
+        if not judged:
+            return f"Fewer than {ENOUGH} answers of each class: too few to say whether the objectives are kept."
+        least = min(judged, key=lambda one: one.left)
         return (
             f"Every class keeps its objective; {least.left:.0%} of the error budget of {least.objective.name} is left."
         )

@@ -125,7 +125,7 @@ def _class(one: Standing) -> dict[str, object]:
     good = f"{1 - one.missed / one.answers:.2%} of {one.answers:,}" if one.answers else "none asked"
     return objective_face(one) | {
         "within": seconds_shown(one.objective.seconds), "wanted": f"{one.objective.share:.1%}", "good": good,
-        "left": f"{one.left:.0%}",
+        "left": "too few" if not one.judged else "spent" if one.left < 0 else f"{one.left:.0%}",
     }  # fmt: skip
 
 

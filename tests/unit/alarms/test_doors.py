@@ -31,5 +31,16 @@ def test_the_worst_is_said_first() -> None:
     )
 
 
+def test_of_few_answers_no_budget_is_said_to_be_spent() -> None:
+    fine, few = Standing(READ, 1000, 0), Standing(SEND, 99, 99)
+    assert few.left < 0
+    assert Doors((), (few, fine)).sentence == (
+        "Every class keeps its objective; 100% of the error budget of read is left."
+    )
+    assert Doors((), (few,)).sentence == (
+        "Fewer than 100 answers of each class: too few to say whether the objectives are kept."
+    )
+
+
 def test_times_are_told_as_people_read_them() -> None:
     assert [seconds_shown(one) for one in (0.0004, 0.25, 2.5, 10)] == ["0.4 ms", "250 ms", "2.5 s", "10 s"]
