@@ -27,9 +27,9 @@ from cli.campaign_checks import ends_in_words, show_checks, tools, zone_of
 from cli.campaign_content import MOST, CampaignArgument, named, preview, put_on_web, tags_of, templated
 from cli.campaign_shown import COLUMNS, called, cells, progress, show_campaign, watch_campaign
 from cli.ids import Candidate, the_one
-from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
-from core.paging import Window
+from core.paging import Page, Window
 from messages.schedule_text import ScheduleError, parse_schedule
 from store.clock import transaction_time
 from store.database import Connection, Database
@@ -337,13 +337,15 @@ def recipients(
         with_database(lambda database: _write_csv(database, campaign, application, kind))
         return
 
-    async def work(database: Database) -> Sequence[Recipient]:
+    async def work(database: Database) -> Page[Recipient]:
         async with database.connection() as connection:
             identifier = await named(connection, campaign, application)
-            return (await report.recipients(connection, identifier, Wanted(kind), Window(limit))).entries
+            return await report.recipients(connection, identifier, Wanted(kind), Window(limit))
 
     found = with_database(work)
-    emit(found, recipient_face, cells=recipient_face, as_json=as_json, columns=_RECIPIENTS, empty="Nobody.")
+    emit(found.entries, recipient_face, cells=recipient_face, as_json=as_json, columns=_RECIPIENTS, empty="Nobody.")
+    if found.has_more:
+        say("There are more: --limit shows them, --csv everybody.", style="dim")
 
 
 async def _write_csv(database: Database, campaign: str, application: str, kind: Kind | None) -> None:

@@ -11,7 +11,7 @@ from audience.audiences import Found
 from audience.segments import MOST, Explained, Preview, Segment
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
-from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, tell, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
 from core.clock import SystemClock
 from core.paging import Window
@@ -162,21 +162,28 @@ def people(
     if bool(segment) == bool(filter_text):
         raise CliError("usage", "Name a segment, or give a --filter: one of the two.")
 
-    async def work(database: Database) -> Sequence[Found]:
+    async def work(database: Database) -> tuple[Sequence[Found], int]:
         async with database.connection() as connection:
             if filter_text:
-                return (await _preview(connection, application, filter_text, limit)).some
+                tried = await _preview(connection, application, filter_text, limit)
+                return tried.some, tried.count
             found = await _named(connection, application, segment)
             meant = await segments.audience(connection, found)
             window: Window[UUID] = Window(limit)
             now = SystemClock().now()
-            return (await audiences.page(connection, found.application_id, meant, now, window)).entries
+            some = (await audiences.page(connection, found.application_id, meant, now, window)).entries
+            if len(some) < limit:
+                return some, len(some)
+            return some, await audiences.count(connection, found.application_id, meant, now)
 
-    shown = [found_face(one) for one in with_database(work)]
+    some, of = with_database(work)
+    shown = [found_face(one) for one in some]
     if wants_json(as_json):
         print_json(shown)
         return
     print_table(shown, _PEOPLE, empty="Nobody is in it now.")
+    if of > len(shown):
+        say(f"{len(shown):,} of {of:,}: --limit shows more.", style="dim")
 
 
 async def _preview(connection: Connection, application: str, text: str, limit: int) -> Preview:
