@@ -18,7 +18,8 @@ from psycopg import sql
 
 from tests.servers import copy_template, disconnect_all, drop_database
 
-# What DDL changes: relations, their columns and types, constraints, functions, triggers.
+# What DDL changes: relations, their columns and types, constraints, functions, triggers, and settings of this database:
+# that table is shared by all of the server.
 _SCHEMA: Final = """
 SELECT concat_ws('/',
   (SELECT sum(hashtextextended(concat(c.oid, c.relname, c.relkind, c.reloptions), 0))
@@ -27,7 +28,9 @@ SELECT concat_ws('/',
      FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind <> 'i' AND a.attnum > 0),
   (SELECT sum(hashtextextended(concat(oid, conname), 0)) FROM pg_constraint),
-  (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_trigger), (SELECT count(*) FROM pg_db_role_setting))
+  (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_trigger),
+  (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE d.datname = current_database()))
 """
 
 # Emptied tables have no page left: `_EMPTIED` sees to that, and the order of rows in a page is as in a new one.

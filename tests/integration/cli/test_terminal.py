@@ -5,6 +5,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from _pytest.capture import CaptureIO
 
@@ -78,9 +79,7 @@ def test_every_list_is_looked_at() -> None:
 def test_tables_fit_and_nothing_steers_the_terminal(
     postlane: Postlane, furnished: NewEmail, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = database_url.rpartition("/")[2].partition("?")[0]
-    read_only = f"ALTER DATABASE {name} SET default_transaction_read_only = on"
-    in_database(database_url, lambda database: execute(database, read_only))  # what prints a table changes nothing
+    _read_only(database_url, "SET default_transaction_read_only = on")  # what prints a table changes nothing
     ids = {words: {row["id"] for row in postlane(*words.split()).out} for words in WITH_IDS}
     assert [words for words, found in ids.items() if not found] == []
     monkeypatch.setattr(CaptureIO, "isatty", lambda _self: True)
@@ -93,7 +92,14 @@ def test_tables_fit_and_nothing_steers_the_terminal(
             out = _OURS.sub("", str(answer.out))
             fault = "fails" if answer.status else _fault(out, _OURS.sub("", answer.said), width, ids.get(words, ()))
             wrong += [f"{words} at {width} {fault}:\n{out}{answer.said}"] if fault else []
+    _read_only(database_url, "RESET default_transaction_read_only")
     assert wrong == [], "\n\n".join(wrong)
+
+
+def _read_only(database_url: str, what: str) -> None:
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    with psycopg.connect(database_url, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+        connection.execute(f"ALTER DATABASE {name} {what}".encode())
 
 
 def _fault(out: str, said: str, width: int, ids: Collection[str]) -> str:
