@@ -5,6 +5,7 @@ careful people have them; a click is one of the mouse at a place of the screen.
 """
 
 import asyncio
+import base64
 import json
 import os
 import shutil
@@ -32,6 +33,16 @@ _PLACE = """
   return [r.x + r.width / 2, r.y + r.height / 2];
 }})()
 """
+_CHOOSE = """
+(() => {{
+  const list = document.querySelector({selector});
+  const option = list && [...list.options].find(one => one.textContent.includes({text}));
+  if (!option) return false;
+  list.value = option.value;
+  for (const kind of ['input', 'change']) list.dispatchEvent(new Event(kind, {{bubbles: true}}));
+  return true;
+}})()
+"""
 
 
 class Page:
@@ -53,12 +64,23 @@ class Page:
         self._session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))[
             "sessionId"
         ]
-        for what in ("Page", "Log", "Runtime"):
+        for what in ("Page", "Log", "Runtime", "Audits"):
             await self.call(f"{what}.enable")
-        await self.call(
-            "Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=2, mobile=True
-        )
+        await self.size(WIDTH, HEIGHT, scale=2)
         await self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
+
+    async def size(self, width: int, height: int, *, scale: int = 1) -> None:
+        """A screen of so many CSS pixels; a narrow one is a phone."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
+            mobile=width < 500,
+        )  # fmt: skip
+
+    async def look(self, mode: str) -> None:
+        """What somebody prefers who has set `light` or `dark`, and wants nothing to move."""
+        wishes = {"prefers-color-scheme": mode, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        await self.call("Emulation.setEmulatedMedia", features=features)
 
     async def open(self, url: str) -> None:
         """Follow a link to the end of its loading."""
@@ -76,6 +98,16 @@ class Page:
         await self.click(selector, leads_on=False)
         await self.call("Input.insertText", text=text)
 
+    async def fill(self, selector: str, text: str) -> None:
+        """Write over what stands in the first field of this kind."""
+        await self.value(f"(one => {{ one.focus(); one.select(); }})(document.querySelector({json.dumps(selector)}))")
+        await self.call("Input.insertText", text=text)
+
+    async def choose(self, selector: str, text: str) -> None:
+        """Take the first option with this text, as a hand would."""
+        done = await self.value(_CHOOSE.format(selector=json.dumps(selector), text=json.dumps(text)))
+        assert done, f"no {text!r} in {selector} on {await self.text()}"
+
     async def text(self) -> str:
         """What a person reads."""
         return str(await self.value("document.body.innerText"))
@@ -91,11 +123,26 @@ class Page:
         stroke = self._stroke(key)
         await (self._and_load(stroke) if leads_on else stroke)
 
-    async def value(self, expression: str) -> Any:
-        """The value of an expression, for looking only."""
-        answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+    async def value(self, expression: str, *, world: int | None = None) -> Any:
+        """The value of an expression, for looking only; what it promises is waited for. `world`: of `own_world`."""
+        where = {} if world is None else {"contextId": world}
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, **where
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    async def own_world(self) -> int:
+        """Where scripts of ours see the page that is shown now, and neither it nor its policy sees them."""
+        frame = (await self.call("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        return int(
+            (await self.call("Page.createIsolatedWorld", frameId=frame, worldName="tests"))["executionContextId"]
+        )
+
+    async def picture(self, *, whole: bool = False) -> bytes:
+        """A PNG of what is seen; `whole`: also of what is below."""
+        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        return base64.b64decode(found["data"])
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One command of the protocol."""
@@ -140,6 +187,10 @@ class Page:
                 self.said.append(str(message["params"]["exceptionDetails"]))
             elif message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] == "error":
                 self.said.append(str([one.get("value") for one in message["params"]["args"]]))
+            elif message.get("method") == "Audits.issueAdded":
+                issue = message["params"]["issue"]
+                if issue["code"] == "ContentSecurityPolicyIssue":
+                    self.said.append(str(issue["details"]["contentSecurityPolicyIssueDetails"]))
 
 
 @asynccontextmanager

@@ -11,9 +11,15 @@ from campaigns.model import Draft, Words
 from core.settings import Settings
 from pages.serve import service_of
 from tests import browser
+from tests.accessibility import judged
 from tests.browser import WIDTH, Page
 from tests.integration.pages.conftest import Reader
+from tests.integration.pages.signups import Signup, signup
+from tests.integration.pages.test_moving import asked as moving_link
+from tests.integration.pages.test_signup import asked as signed_up
 from tests.served import served
+
+__all__ = ["signup"]
 
 pytestmark = [
     pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
@@ -62,6 +68,34 @@ async def looks_well(page: Page) -> None:
     controls = [one for one in tree if one.get("role", {}).get("value") in ("button", "checkbox", "textbox")]
     assert controls
     assert [one["role"]["value"] for one in controls if not one.get("name", {}).get("value")] == []
+
+
+async def test_everybody_can_use_every_page(reader: Reader, signup: Signup, address: str, tmp_path: Path) -> None:
+    """Forms, questions, lists and refusals, on a desk and a phone, in light and dark, with scripts as most people."""
+    await signed_up(signup)
+    listed = switched(Access.INDEXED, address)
+    async with reader.database.transaction() as connection:
+        draft = Draft(Words("Acme <hello@acme.example>", "Spring", html="<p>Spring</p>"), archive=listed)
+        await steering.create(connection, reader.account.application_id, draft)
+        await connection.execute("UPDATE campaigns SET state = 'finished', started_at = now(), ended_at = now()")
+    asked = await moving_link(reader)
+    archive = f"/archive/{reader.account.application_id}"
+    wrong = []
+    async with browser.browsing(tmp_path / "profile", scripts=True) as page:
+        for path in (signup.path, reader.link(), reader.link(None), await signup.link(), asked, archive):
+            await page.open(address + path)
+            wrong += [f"{path} {one}" for one in (*await judged(page, every_look=True), *page.said)]
+            page.said.clear()
+        for path in ("/u/nothing", "/y/nothing", "/s/nothing"):
+            await page.open(address + path)
+            wrong += [f"{path} {one}" for one in await judged(page)]
+        await page.open(address + signup.path)
+        await page.write("input[name=email]", "ann")
+        await page.value("document.querySelector('form').noValidate = true")
+        await page.click("button", "Sign up")
+        assert await page.value("document.querySelectorAll('[aria-invalid]').length") == 1
+        wrong += await judged(page, every_look=True)
+    assert not wrong, "\n".join(wrong)
 
 
 async def test_nothing_that_a_campaign_s_author_wrote_runs_on_its_page(
