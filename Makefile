@@ -24,7 +24,7 @@ ifneq ($(CURDIR)$(wildcard $(BIN)/python),$(shell cat $(VENV)/base.stamp 2>/dev/
 $(shell rm -f $(VENV)/*.stamp)
 endif
 
-.PHONY: help setup setup-run run test test-small test-whole lint format docs bench dist lock clean distclean
+.PHONY: help setup setup-run run test test-small test-whole lint format docs bench screenshots dist lock clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,9 @@ docs: $(VENV)/dev.stamp ## Write anew what follows from the code: settings, tabl
 bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
 	@mkdir -p build
 	$(BIN)/python -m bench $(ARGS)
+
+screenshots: $(VENV)/dev.stamp ## Pictures of every page with the demo's data, into build/screenshots/ (needs Chromium)
+	$(BIN)/python -m tests.pictures
 
 dist: $(VENV)/dev.stamp ## Build wheel, source archive and the list of what a server runs (SBOM) into dist/
 	rm -rf dist
