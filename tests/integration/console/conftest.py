@@ -80,21 +80,21 @@ class Person:
 @pytest.fixture
 async def anybody(app: FastAPI) -> AsyncIterator[Person]:
     """A browser in which nobody is signed in."""
-    async with _browser(app) as http:
+    async with browser_of(app) as http:
         yield Person(http)
 
 
 @pytest.fixture
 async def admin(app: FastAPI, database: Database) -> AsyncIterator[Person]:
     """Ada, who may do everything."""
-    async with _browser(app) as http:
+    async with browser_of(app) as http:
         yield await signed_in(http, database, "ada@acme.example", Role.ADMIN)
 
 
 @pytest.fixture
 async def viewer(app: FastAPI, database: Database) -> AsyncIterator[Person]:
     """Vic, who only looks."""
-    async with _browser(app) as http:
+    async with browser_of(app) as http:
         yield await signed_in(http, database, "vic@acme.example", Role.VIEWER)
 
 
@@ -108,6 +108,7 @@ async def signed_in(http: httpx.AsyncClient, database: Database, email: str, rol
     return Person(http, user)
 
 
-def _browser(app: FastAPI) -> httpx.AsyncClient:
+def browser_of(app: FastAPI) -> httpx.AsyncClient:
+    """One in which nobody is signed in."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=("203.0.113.9", 4711))
     return httpx.AsyncClient(transport=transport, base_url=HOME)

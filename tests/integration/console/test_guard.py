@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from structlog.testing import capture_logs
 
-from accounts.roles import RIGHTS, Right, Role
+from accounts import repository as accounts
+from accounts import users
+from accounts.roles import OF_THE_INSTALLATION, RIGHTS, Right, Role
 from console import guard, rendering
 from console.cookies import Cookies
 from console.guard import ConsoleRoute, needed_by, needs
@@ -16,7 +18,8 @@ from console.nouns import NOUNS
 from console.routes import router as own_routes
 from core.errors import UnavailableError
 from core.secrets import InstanceSecret
-from tests.integration.console.conftest import SECRET, Person
+from store.database import Database
+from tests.integration.console.conftest import HOME, SECRET, Person
 
 ROUTES = [route for noun in NOUNS for route in noun.router.routes if isinstance(route, APIRoute)]
 CHANGING = [route for route in ROUTES if route.methods and route.methods - {"GET", "HEAD"}]
@@ -59,16 +62,49 @@ async def test_without_a_session_every_route_leads_to_the_sign_in(anybody: Perso
             assert answer.headers["location"].startswith("/sign-in"), _name(route)
 
 
-async def test_without_its_right_every_route_refuses(viewer: Person) -> None:
-    """A viewer has the fewest rights; whatever asks for more is refused before anything is read."""
-    refused = [one for one in ROUTES if isinstance(one.endpoint and needed_by(one.endpoint), Right)]
+@pytest.mark.parametrize(
+    ("role", "limited"),
+    [*((role, False) for role in Role if role is not Role.ADMIN), (Role.OPERATOR, True), (Role.MARKETER, True)],
+)
+async def test_without_its_right_every_route_refuses(
+    viewer: Person, database: Database, role: Role, limited: bool
+) -> None:
+    """Whatever a role may not is refused before anything is read; and what is the installation's to whom is limited."""
+    assert viewer.user is not None
+    async with database.transaction() as connection:
+        shop = await accounts.create_application(connection, "shop")
+        assert shop is not None
+        await users.set_role(connection, viewer.user, role, (shop.id,) if limited else ())
+    may = RIGHTS[role] - (OF_THE_INSTALLATION if limited else frozenset())
+    refused = [one for one in ROUTES if isinstance(wanted := needed_by(one.endpoint), Right) and wanted not in may]
+    assert refused
     for route in refused:
-        if needed_by(route.endpoint) in RIGHTS[Role.VIEWER]:
-            continue
         for method in route.methods or ():
             answer = await viewer.http.request(method, _path(route), headers={"sec-fetch-site": "same-origin"})
             assert answer.status_code == 403, _name(route)
             assert "Your role does not allow this" in answer.text, _name(route)
+
+
+ELSEWHERE = (
+    "//evil.example/", "//evil.example/%2e%2e", "/\\evil.example/", "/messages//evil.example/", "/messages/",
+    "/%2f/evil.example/",
+    "/sign-in?next=//evil.example", "/sign-in?next=/%5Cevil.example", "/sign-in?next=https:evil.example",
+    "/find?q=//evil.example", "/find?q=https://evil.example/", "/find?q=/\\evil.example",
+    "/sign-in/openid?next=//evil.example", "/sign-in/openid/done?next=//evil.example",
+)  # fmt: skip
+
+
+async def test_no_address_of_ours_leads_elsewhere(admin: Person, anybody: Person) -> None:
+    led = 0
+    for person in (admin, anybody):
+        for address in ELSEWHERE:
+            for host in ("console.acme.example", "evil.example"):
+                answer = await person.http.get(HOME + address, headers={"sec-fetch-site": "none", "host": host})
+                to = answer.headers.get("location", "/")
+                led += "location" in answer.headers
+                assert to[:1] == "/", (address, host, to)
+                assert to[1:2] not in ("/", "\\"), (address, host, to)
+    assert led >= 10, "some of them lead somewhere"
 
 
 async def test_what_changes_something_wants_a_form_of_ours(admin: Person) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pyotp
 import pytest
+from fastapi import FastAPI
 
 from accounts import second_factor, sessions, sign_in_links, users
 from accounts.roles import Role
@@ -16,7 +17,7 @@ from console.guard import local
 from core.clock import SystemClock
 from core.secrets import InstanceSecret
 from store.database import Database
-from tests.integration.console.conftest import PASSWORD, SECRET, Person
+from tests.integration.console.conftest import HASHED, PASSWORD, SECRET, Person, browser_of
 from tests.integration.messages.emails import rows
 
 SESSION = "__Host-postlane_session"
@@ -84,6 +85,54 @@ async def test_a_sign_in_makes_a_new_session_and_leads_to_where_one_wanted_to_go
     assert all(word in cookie for word in ("HttpOnly", "Secure", "SameSite=lax", "Path=/"))
     away = await admin.http.get("/sign-in?next=https://evil.example", headers={"sec-fetch-site": "none"})
     assert away.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("door", ["password", "code", *Purpose])
+async def test_whoever_plants_a_session_gets_none_by_it(
+    anybody: Person, app: FastAPI, database: Database, door: Purpose | str
+) -> None:
+    """Through each door: the token that was there before is nobody's, and forms made for it are refused."""
+    planted = "planted-by-eve-planted-by-eve-planted-by-eve"
+    anybody.http.cookies.set(SESSION, planted)
+    if door is not Purpose.FIRST:
+        async with database.transaction() as connection:
+            ada = await users.create(connection, NewUser(ADA, Role.ADMIN))
+            await users.set_password(connection, ada.id, HASHED)
+    eve = Person(browser_of(app))
+    eve.http.cookies.set(SESSION, planted)
+    key = _field(await eve.get("/sign-in"), "form_key")
+
+    answer = await _through(door, anybody, database)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    fresh = re.search(rf"{SESSION}=([^;]+)", answer.headers["set-cookie"])
+    assert fresh is not None
+    assert len(fresh[1]) > 30
+    assert planted not in fresh[1]
+    assert (await eve.get("/account")).status_code == 303
+    mine = Person(browser_of(app))
+    mine.http.cookies.set(SESSION, fresh[1])
+    assert (await mine.get("/account")).status_code == 200
+    assert (await mine.raw_post("/sign-out", form_key=key)).status_code == 403, "a form of the planted session"
+    await eve.http.aclose()
+    await mine.http.aclose()
+
+
+async def _through(door: Purpose | str, person: Person, database: Database) -> httpx.Response:
+    chosen = {"password": "another good sentence", "again": "another good sentence"}
+    if isinstance(door, Purpose):
+        link = await _link(database, door, ADA if door is not Purpose.FIRST else "")
+        fields = {} if door is Purpose.SIGN_IN else chosen | ({"email": ADA} if door is Purpose.FIRST else {})
+        return await person.post(link, link, **fields)
+    totp = None
+    if door == "code":
+        async with database.connection() as connection:
+            totp = await _with_factor(database, Person(person.http, await users.get(connection, ADA)))
+    answer = await person.post("/sign-in", "/sign-in", email=ADA, password=PASSWORD)
+    if totp is None:
+        return answer
+    code = totp.at(int(SystemClock().now().timestamp()))
+    return await person.post("/sign-in/code", "/sign-in", ticket=_field(answer, "ticket"), code=code)
 
 
 async def test_a_wrong_password_and_an_unknown_address_are_told_alike(admin: Person, anybody: Person) -> None:
