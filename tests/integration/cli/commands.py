@@ -2,14 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from cli.main import app
 from cli.main import run as run_command
+from core import settings
 from store.database import Database
 
 T = TypeVar("T")
@@ -45,6 +48,18 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Postlane:
             return Answer(status, printed.out, printed.err)
 
     return call
+
+
+@contextmanager
+def configured(monkeypatch: pytest.MonkeyPatch, folder: Path, **given: str) -> Iterator[None]:
+    """Commands run in this folder with these settings, while the block runs."""
+    (folder / "data").mkdir()
+    monkeypatch.chdir(folder)
+    for name, value in {"DATA_DIR": str(folder / "data"), "SIMULATOR": "true", **given}.items():
+        monkeypatch.setenv(f"POSTLANE_{name}", value)
+    settings.load.cache_clear()
+    yield
+    settings.load.cache_clear()
 
 
 def in_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:

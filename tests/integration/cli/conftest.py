@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.running import embedded_postgres
-from core import settings
 from tests.integration.cli.clusters import copying
-from tests.integration.cli.commands import Postlane, runner
+from tests.integration.cli.commands import Postlane, configured, runner
 
 
 @pytest.fixture
@@ -21,19 +20,8 @@ def postlane(
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Postlane]:
     """Runs a command with the test's servers and an empty data folder."""
-    (tmp_path / "data").mkdir()
-    monkeypatch.chdir(tmp_path)
-    for name, value in (
-        ("DATABASE_URL", database_url),
-        ("REDIS_URL", redis_url),
-        ("DATA_DIR", str(tmp_path / "data")),
-        ("SECRET", "5e" * 32),
-        ("SIMULATOR", "true"),
-    ):
-        monkeypatch.setenv(f"POSTLANE_{name}", value)
-    settings.load.cache_clear()
-    yield runner(capsys)
-    settings.load.cache_clear()
+    with configured(monkeypatch, tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url, SECRET="5e" * 32):
+        yield runner(capsys)
 
 
 @pytest.fixture

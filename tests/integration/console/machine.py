@@ -32,11 +32,11 @@ VALUES (%s, %s, 'ip', %s, %s, %s, %s, %s, %s, %s, %s, %s, '')
 """
 
 
-async def fill(database: Database, hours: int = 2, volume: int = 40) -> UUID:
+async def fill(database: Database, hours: int = 2, volume: int = 40, *, name: str = "shop") -> UUID:
     """Everything; returns the application's id. `hours` of figures before now, so many mails an hour and provider."""
     now = datetime.now(UTC)
     async with database.transaction() as connection:
-        made = await accounts.create_application(connection, "shop")
+        made = await accounts.create_application(connection, name)
         assert made is not None
         await _pools(connection)
         await ips.pause_ip(connection, PAUSED, "the rack is being moved", "ada@acme.example")

@@ -32,19 +32,21 @@ class Reach:
     people: tuple[UUID, ...]
 
 
-async def fill(database: Database) -> Reach:
+async def fill(database: Database, name: str = "shop") -> Reach:
     """All of it; the campaign has one person for each of `OUTCOMES`, and was started."""
     async with database.transaction() as connection:
-        made = await accounts.create_application(connection, "shop")
+        made = await accounts.create_application(connection, name)
         assert made is not None
         await connection.execute(
             "INSERT INTO domains (id, application_id, name, status, return_path_domain)"
-            " VALUES (%s, %s, 'shop.example', 'verified', 'bounce.shop.example')",
-            [uuid7(), made.id],
+            " VALUES (%s, %s, %s, 'verified', %s)",
+            [uuid7(), made.id, f"{name}.example", f"bounce.{name}.example"],
         )
         segment = await segments.create(connection, made.id, f"News {HOSTILE}")
         people = [await _person(connection, made.id, segment.id, n) for n in range(len(OUTCOMES))]
-        draft = Draft(Words("Shop <news@shop.example>", f"Spring {HOSTILE}", html=HTML, text="Hello"), "", segment.id)
+        draft = Draft(
+            Words(f"Shop <news@{name}.example>", f"Spring {HOSTILE}", html=HTML, text="Hello"), "", segment.id
+        )
         begun = await steering.create(connection, made.id, draft)
         written = await steering.create(connection, made.id, draft)
         await steering.start(connection, await repository.get(connection, None, begun.id))
