@@ -21,6 +21,7 @@ OURS: Final = (
     "state", "status", "kind", "lane", "role", "scope", "class", "outcome", "part", "phase", "site", "track", "became",
     "was", "key", "by", "type", "severity", "entry", "door", "purpose", "placement", "result", "tls", "provider",
     "follows_whom", "algorithm", "change", "version", "method", "events.action", "ended", "what", "reason", "source",
+    "flags.name",
     # read strictly wherever it comes in: an IP, a zone, a language, a list of types, a hash, what was encoded
     "ip", "last_ip", "egress_ips.address", "egress_ips.bind_address", "warmups.moved_from", "zone", "time_zone",
     "language", "webhook_endpoints.events", "password_hash", "fingerprint", "hash", "selector", "public_key",
