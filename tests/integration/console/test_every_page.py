@@ -32,13 +32,16 @@ class _Page(HTMLParser):
         self.forms: list[dict[str, str]] = []
         self.ids: list[str] = []
         self.headlines = 0
+        self._inert = 0
+        """Inside how many `<template>`s: what stands in one is no part of the page yet."""
         self._open: dict[str, str] | None = None
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         self.headlines += tag == "h1"
-        self.ids += [given["id"]] if "id" in given else []
+        self._inert += tag == "template"
+        self.ids += [given["id"]] if "id" in given and (tag == "template" or not self._inert) else []
         for name, value in given.items():
             if name in ("href", "src", "action", "formaction", "hx-get", "hx-post") and not _is_here(value):
                 self.wrong.append(f"{tag} {name}={value}")
@@ -55,6 +58,7 @@ class _Page(HTMLParser):
             )
 
     def handle_endtag(self, tag: str) -> None:
+        self._inert -= tag == "template"
         if tag == "form":
             self._open = None
 
