@@ -8,6 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
 from api.auth import Operator
 from api.openapi import errors
@@ -58,7 +59,9 @@ async def clear_flag(
     who: Operator,
     given: With,
     application: Annotated[
-        str | None, Absent, Query(max_length=300, description="Name or id of the application to clear it for.")
+        Annotated[str, Field(max_length=300)] | None,
+        Absent,
+        Query(description="Name or id of the application to clear it for."),
     ] = None,
 ) -> Response:
     """Takes the switch back: the flag is as it is declared again, or for an application as it is for everything."""
