@@ -59,11 +59,3 @@ async def tour(look: Look, begin: Sequence[str] = ("/",)) -> list[str]:
         seen.append(at)
         waiting += await look(at)
     return seen
-
-
-def one_of_each(addresses: Iterable[str]) -> list[str]:
-    """The first page of each route, and the first with a panel."""
-    found: dict[tuple[str, bool], str] = {}
-    for at in addresses:
-        found.setdefault((route_of(at).path, "open=" in at), at)
-    return list(found.values())

@@ -82,7 +82,7 @@ async def _spoil(connection: Connection, table: str, column: str, kind: str) -> 
                 change = f"UPDATE {{table}} SET {{column}} = {value} WHERE cardinality({{column}}) > 0"
             else:
                 change = "UPDATE {table} SET {column} = {column} || %(markup)s WHERE {column} <> ''"
-            return (await connection.execute(sql.SQL(change).format(**names), {"markup": HOSTILE})).rowcount  # type: ignore[arg-type]
+            return (await connection.execute(sql.SQL(change).format(**names), {"markup": HOSTILE})).rowcount  # type: ignore[arg-type]  # composed
     except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
         return 0
 
