@@ -192,11 +192,17 @@ ROWS: Final[Sequence[tuple[str, Sequence[Panel]]]] = (
     (
         "Where does the time go?",
         (
-            Panel("Steps of the delivery, p99", "For a batch, but `send`: that is one mail.", "s",
+            Panel("Steps of the delivery, p99", "For a batch or a part of it, but `send`: that is one mail.", "s",
                   [(_within(0.99, "postlane_step_seconds", "lane, step"), "{{lane}} {{step}}")]),
             Panel("Time spent in steps", "Seconds a second, all workers together.", "short",
                   [(_rate("postlane_step_seconds_sum", "step"), "{{step}}")]),
             Panel("Commits of outcomes", "Many outcomes each.", "s", _spread("postlane_outcome_commit_seconds")),
+            Panel("Slowest statements, p99", "PostgreSQL, by what a statement is for.", "s",
+                  [(f"topk(10, {_within(0.99, 'postlane_statement_seconds', 'family')})", "{{family}}")]),
+            Panel("Time spent in statements", "Seconds a second, all processes together.", "short",
+                  [(f"topk(10, {_rate('postlane_statement_seconds_sum', 'family')})", "{{family}}")]),
+            Panel("Statements", "Per second; `commit` and `connection` (waiting for one) are counted, too.", "short",
+                  [(f"topk(10, {_rate('postlane_statement_seconds_count', 'family')})", "{{family}}")]),
             Panel("Claimed", "Mails a second that workers took up.", "short",
                   [(_rate("postlane_claimed_total", "lane"), "{{lane}}")]),
             Panel(

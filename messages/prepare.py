@@ -9,6 +9,7 @@ campaign is rendered for its person first (`messages/personal`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import perf_counter
 from uuid import UUID
 
 from accounts.senders import Sender
@@ -54,10 +55,28 @@ class Press:
     now: datetime
 
 
+@dataclass(slots=True)
+class Spent:
+    """When the work was done, by `time.perf_counter`, and what signing took of it."""
+
+    began: float = 0.0
+    ended: float = 0.0
+    signing: float = 0.0
+    """Seconds, together with the headers that are each recipient's own."""
+
+    @property
+    def composing(self) -> float:
+        """Seconds of all else."""
+        return self.ended - self.began - self.signing
+
+
 def prepare_many(
-    work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = ""
-) -> list[Envelope | str]:
+    work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = "",
+    spent: Spent | None = None,
+) -> list[Envelope | str]:  # fmt: skip
     """An envelope for each message, or the reason why there is none."""
+    spent = spent or Spent()
+    spent.began = perf_counter()
     press = Press(lane, secret, Unsubscribing(secret, public_url), tracker_of(secret, public_url), now)
     composed: dict[UUID, _Mail | str] = {}
     prepared: list[Envelope | str] = []
@@ -75,7 +94,10 @@ def prepare_many(
             mail = _compose(email, own, sender, lane)
             if own is content:
                 composed[email.id] = mail
+        composed_at = perf_counter()
         prepared.append(mail if isinstance(mail, str) else _addressed(mail, (claimed, email, sender), token, press))
+        spent.signing += perf_counter() - composed_at
+    spent.ended = perf_counter()
     return prepared
 
 

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any, Self
 
 import orjson
@@ -21,6 +22,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core.errors import UnavailableError
+from store.statements import COMMIT, CONNECTION, TimedCursor
 
 set_json_loads(orjson.loads)
 set_json_dumps(orjson.dumps)
@@ -71,8 +73,11 @@ class Database:
             reconnect_timeout=RECONNECT_SECONDS,
             name=name,
             check=self._check,
-            kwargs={"application_name": name, "prepare_threshold": 1, "connect_timeout": 5, "autocommit": True},
-        )
+            kwargs={
+                "application_name": name, "prepare_threshold": 1, "connect_timeout": 5, "autocommit": True,
+                "cursor_factory": TimedCursor,
+            },
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Start the pool; connections come when they are first needed, so a server that is away does not stop us."""
@@ -84,8 +89,10 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, for single statements. Raises DatabaseUnavailableError."""
+        asked = perf_counter()
         try:
             async with self._pool.connection() as connection:
+                CONNECTION.note(perf_counter() - asked)
                 yield connection
         except PoolTimeout as error:
             raise DatabaseUnavailableError(self._trouble or str(error)) from error
@@ -131,8 +138,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction that commits at the end of the block."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            async with connection.transaction():
+                yield connection
+                done = perf_counter()
+            COMMIT.note(perf_counter() - done)
 
 
 async def _in_utc(connection: Connection) -> None:

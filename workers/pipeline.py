@@ -79,9 +79,8 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
     c.rules.refresh()
     await _admit(c)
     try:
-        with watch.step(lane, "claim"):
-            asked = time.monotonic()
-            claimed, emails, more = await _claim(lane, destinations, c)
+        asked = time.monotonic()
+        claimed, emails, more = await _claim(lane, destinations, c)
     finally:
         c.admission.claiming -= 1
     watch.CLAIMED.labels(lane.value).inc(len(claimed))
@@ -108,21 +107,25 @@ async def _claim(
     lane: Lane, destinations: Sequence[str], c: Collaborators
 ) -> tuple[list[Claimed], dict[UUID, Loaded], list[str]]:
     async with c.database.connection() as connection:
-        claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
+        with watch.step(lane, "claim"):
+            claimed, more = await claim.claim(connection, lane, destinations, c.worker, c.limits.batch, c.limits.lease)
         fresh = c.claims.hold(message.ref for message in claimed)
         claimed = [message for message in claimed if message.ref in fresh]
         try:
-            return claimed, await _emails(connection, claimed, c), more
+            return claimed, await _emails(connection, lane, claimed, c), more
         except BaseException:
             c.claims.let_go(fresh)  # nobody will work on them: let their leases run out
             raise
 
 
-async def _emails(connection: Connection, claimed: Sequence[Claimed], c: Collaborators) -> dict[UUID, Loaded]:
+async def _emails(
+    connection: Connection, lane: Lane, claimed: Sequence[Claimed], c: Collaborators
+) -> dict[UUID, Loaded]:
     if not claimed:
         return {}
-    found = await claim.load(connection, {message.ref.email_id for message in claimed})
-    return await c.personal.fill(connection, found)
+    with watch.step(lane, "load"):
+        found = await claim.load(connection, {message.ref.email_id for message in claimed})
+        return await c.personal.fill(connection, found)
 
 
 async def _admit(c: Collaborators) -> None:

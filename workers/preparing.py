@@ -6,6 +6,7 @@ before, it would lie in memory for as long as its server is slow to take connect
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TypeVar
@@ -42,17 +43,18 @@ async def prepare_chunk(batch: Batch, jobs: Sequence[Mail], c: Collaborators) ->
     """Compose and sign in a thread: RSA releases the interpreter lock, so sending goes on meanwhile. Returns those that
     got an envelope; the others are concluded."""
     work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
+    spent, asked = prepare.Spent(), time.perf_counter()
     try:
-        with watch.step(batch.lane, "prepare"):
-            prepared = await asyncio.get_running_loop().run_in_executor(
-                c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now(), c.public_url
-            )
+        prepared = await asyncio.get_running_loop().run_in_executor(
+            c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now(), c.public_url, spent
+        )
     except Exception as error:
         # A bug that one mail brings to light must not hold up the others.
         if len(jobs) > 1:
             return [ready for job in jobs for ready in await prepare_chunk(batch, [job], c)]
         stumble(batch, jobs[0].claimed, error, c)
         return []
+    watch.prepared(batch.lane, spent, asked)
     ready = []
     for job, envelope in zip(jobs, prepared, strict=True):
         if isinstance(envelope, str):

@@ -9,11 +9,20 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from core.metrics import DELIVERY_BUCKETS, STEP_BUCKETS
 from core.queues import Lane
+from messages.prepare import Spent
 from outcomes.kinds import AttemptFacts
 
 STEPS = Histogram("postlane_step_seconds", "Time of one pipeline step", ["lane", "step"], buckets=STEP_BUCKETS)
-SEND = {lane: STEPS.labels(lane.value, "send") for lane in Lane}
-"""From a ready session to the reply; kept as children because it moves for every mail."""
+"""step: claim, load, route, choose (of a batch), wait (for a thread), compose, sign (of a part of it), send (of one
+mail, from a ready session to the reply), record (one commit of outcomes)."""
+_STEPS = {
+    (lane, name): STEPS.labels(lane.value, name)
+    for lane in Lane
+    for name in ("claim", "load", "route", "choose", "wait", "compose", "sign", "send", "record")
+}
+"""Finding a child by its labels costs more than moving it."""
+SEND = {lane: _STEPS[lane, "send"] for lane in Lane}
+RECORD = {lane: _STEPS[lane, "record"] for lane in Lane}
 CLAIMED = Counter("postlane_claimed_total", "Messages claimed", ["lane"])
 COMMITS = Histogram("postlane_outcome_commit_seconds", "Time of one commit of outcomes", buckets=STEP_BUCKETS)
 COMMITTED = Counter("postlane_outcomes_committed_total", "Outcomes committed, by what became of them", ["result"])
@@ -48,7 +57,14 @@ def step(lane: Lane, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        STEPS.labels(lane.value, name).observe(time.monotonic() - started)
+        _STEPS[lane, name].observe(time.monotonic() - started)
+
+
+def prepared(lane: Lane, spent: Spent, asked: float) -> None:
+    """Observe the composing and signing of a chunk that was asked for at `asked`."""
+    _STEPS[lane, "wait"].observe(spent.began - asked)
+    _STEPS[lane, "compose"].observe(spent.composing)
+    _STEPS[lane, "sign"].observe(spent.signing)
 
 
 def attempt(lane: Lane, facts: AttemptFacts, delivered_after: float | None) -> None:
@@ -60,5 +76,4 @@ def attempt(lane: Lane, facts: AttemptFacts, delivered_after: float | None) -> N
 
 @lru_cache(maxsize=4096)
 def _replies(lane: str, provider: str, ip: str, code: int, verdict: str, klass: str) -> Counter:
-    """Finding a child by its labels costs more than moving it."""
     return REPLIES.labels(lane, provider, ip, str(code), verdict, klass)

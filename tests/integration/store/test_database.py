@@ -11,7 +11,8 @@ import pytest
 
 from core.errors import UnavailableError
 from store import database as module
-from store.database import Database, DatabaseConflictError, DatabaseUnavailableError
+from store.database import Connection, Database, DatabaseConflictError, DatabaseUnavailableError
+from store.statements import COMMIT, CONNECTION, Timing, timing
 from tests.integration.messages.emails import execute, rows
 from tests.servers import with_database
 
@@ -111,3 +112,33 @@ async def test_a_connection_whose_server_says_nothing_is_replaced(
 def test_trying_again_can_help() -> None:
     assert issubclass(DatabaseUnavailableError, UnavailableError)
     assert DatabaseUnavailableError.retryable
+
+
+def _noted(family: Timing) -> int:
+    return sum(family.counts)
+
+
+async def test_statements_are_timed_by_whoever_runs_them(database: Database) -> None:
+    """Whichever way they go to psycopg. This module is no folder of ours, so its statements are others."""
+    other, ping = timing("other"), timing("ping")
+    before = [_noted(one) for one in (other, COMMIT, CONNECTION, ping)]
+    seconds = other.seconds
+    async with database.transaction() as connection:
+        await connection.execute("SELECT pg_sleep(0.03)")
+        await asyncio.create_task(_asked(connection))
+        async with connection.cursor() as cursor:
+            await cursor.execute("CREATE TEMP TABLE t (n int) ON COMMIT DROP")
+            await cursor.executemany("INSERT INTO t VALUES (%s)", [[1], [2]])
+            async with cursor.copy("COPY t FROM STDIN") as copy:
+                await copy.write_row([3])
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            async with connection.transaction():
+                await connection.execute("SELECT FROM nowhere")
+    after = [_noted(one) for one in (other, COMMIT, CONNECTION, ping)]
+
+    assert [b - a for a, b in zip(before, after, strict=True)] == [6, 1, 1, 1]
+    assert 0.03 <= other.seconds - seconds < 5
+
+
+async def _asked(connection: Connection) -> None:
+    await connection.execute("SELECT 1")

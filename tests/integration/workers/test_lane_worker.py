@@ -181,8 +181,11 @@ async def test_hint_is_delivered_measured_logged_and_the_process_ends_in_order(
     figures = worker.get("/metrics")[1]
     for name in (
         'postlane_claimed_total{lane="transactional"} 2.0',
-        'postlane_step_seconds_count{lane="transactional",step="claim"}',
-        'postlane_step_seconds_count{lane="transactional",step="send"} 2.0',
+        *(
+            f'postlane_step_seconds_count{{lane="transactional",step="{step}"}} {count}'
+            for step, count in {"load": 1.0, "wait": 1.0, "compose": 1.0, "sign": 1.0, "send": 2.0}.items()
+        ),
+        'postlane_statement_seconds_count{family="load"} 1.0',
         'postlane_accepted_to_delivered_seconds_count{lane="transactional"} 2.0',
         "postlane_outcome_commit_seconds_count",
         "postlane_in_flight 0.0",

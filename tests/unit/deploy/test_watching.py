@@ -105,6 +105,7 @@ CASES = {
         {"postlane_outcomes_uncommitted": "1001x240"}, {"postlane_outcomes_uncommitted": "1000x240"}
     ),
     "PostlaneCommitsAreSlow": _slow("postlane_outcome_commit_seconds", "", "0.5"),
+    "PostlaneStatementsAreSlow": _slow("postlane_statement_seconds", 'family="claim"', "0.5"),
     "PostlaneTransactionalMailIsSlow": _slow(
         "postlane_accepted_to_delivered_seconds", 'lane="transactional"', "30"
     ),
