@@ -87,7 +87,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 lock: ## Write requirements/*.lock anew from pyproject.toml (needs uv)
 	$(LOCK) --extra embedded -o requirements/run.lock
 	$(LOCK) -c requirements/run.lock -o requirements/server.lock
-	$(LOCK) --extra embedded --extra dev -c requirements/run.lock -o requirements/dev.lock
+	$(LOCK) --extra traces -c requirements/run.lock -o requirements/traces.lock
+	$(LOCK) --extra embedded --extra dev --extra traces -c requirements/run.lock -o requirements/dev.lock
 
 clean: ## Remove build products and caches; data and .venv stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

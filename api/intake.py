@@ -26,9 +26,10 @@ from api.templating import written
 from api.validation import api_error, missing
 from audience.topics import Topic, TopicBook, of_mail
 from core.addresses import AddressError, Mailbox, parse_mailbox
-from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import Refused
+from core.tracing import Caller as CallersTrace
+from core.tracing import mail_id
 from messages import tags
 from messages.capture import marked
 from messages.limits import MAX_RECIPIENTS, MAX_SUBJECT
@@ -54,6 +55,8 @@ class Intake:
     templates: TemplateReading
     tracks: bool
     """This server has public pages, which tracked links lead to."""
+    trace: CallersTrace | None = None
+    """The caller's own, which says whether this mail is traced, too."""
 
 
 def read_email(raw: bytes) -> SendEmail:
@@ -98,7 +101,7 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
     scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at else None
     topic = await _topic(sent, intake)
     stream = sent.stream or (topic.lane if topic else Lane.TRANSACTIONAL)
-    email_id, directory = uuid7(), intake.directory
+    email_id, directory = mail_id(intake.trace), intake.directory
     rules = await directory.capture_rules(intake.caller.application_id)
     email = NewEmail(
         id=email_id,

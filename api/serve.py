@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from core import settings as core_settings
+from core import tracing
 from core.logs import configure
 from core.settings import Settings
 from web.connections import ConnectionLimits
@@ -38,4 +39,5 @@ def from_environment() -> FastAPI:
     """The application of one of several processes: they start empty and read the settings themselves."""
     settings = core_settings.load()
     configure(settings.log_level, settings.log_mask_addresses, "api")
+    tracing.start(settings, "api")
     return create_app(settings)

@@ -8,6 +8,7 @@ pause is committed, and two processes feed two campaigns.
 How many that are at one time says `campaigns/room`.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,14 +30,15 @@ from campaigns.people import Rules
 from campaigns.plan import allowed, burst
 from campaigns.states import RowState
 from core.addresses import parse_mailbox
-from core.ids import uuid7
 from core.logs import get_logger
 from core.queues import Lane
 from core.refusal import Refused
+from core.tracing import mail_id
 from messages.accept import write_emails
 from messages.capture import marked
 from messages.model import NewEmail, Recipient
 from messages.personal import ERASED, LINE, fault_of, variables
+from messages.traced import accepted
 from store import arrays
 from store.database import Connection, Database
 from templates.render import RenderError, compile_line
@@ -202,7 +204,7 @@ def _email(press: Press, row: Next, contact: Contact | None) -> NewEmail | Fate:
         )
     except Refused as error:
         return Fate(row.contact_id, RowState.FAILED, str(error))
-    identifier, c = uuid7(), press.campaign
+    identifier, c = mail_id(), press.campaign
     return NewEmail(
         id=identifier,
         application_id=c.application_id,
@@ -271,7 +273,9 @@ async def _queue(connection: Connection, press: Press, taken: Sequence[Next]) ->
     known = await contacts.by_ids(connection, [row.contact_id for row in taken])
     decided, emails = fates(press, taken, known)
     if emails:
+        begun = time.time_ns()
         await write_emails(connection, emails)
+        accepted(emails, begun)
     await _settle(connection, press.campaign.id, decided)
     return {recipient.destination for email in emails for recipient in email.recipients}
 

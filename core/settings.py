@@ -307,6 +307,14 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of `/metrics` and `/healthz` of this process; 0 takes a free one."
     )
+    traces_url: str = Field(
+        "",
+        description="Collector that takes traces by OTLP over HTTP, as `http://127.0.0.1:4318`; `/v1/traces` is put "
+        "behind it. What it wants in headers stands in `OTEL_EXPORTER_OTLP_HEADERS`. Empty: no traces.",
+    )
+    traces_share: float = Field(
+        0.01, ge=0, le=1, description="Share of mail that is traced, where its caller says nothing of it."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
     log_mask_addresses: bool = Field(True, description="Mask the local part of addresses in logs (`b***@example.com`).")
 
@@ -360,6 +368,14 @@ class Settings(BaseSettings):
         if value and not _ORIGIN.fullmatch(value):
             raise ValueError("must be like https://mail.example.com, without a path")
         return value.rstrip("/").lower()
+
+    @field_validator("traces_url")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
+            raise ValueError("must be like http://127.0.0.1:4318")
+        return value.rstrip("/").removesuffix("/v1/traces")
 
     @field_validator("public_proxies", "console_proxies", "webhook_networks", "server_networks")
     @classmethod

@@ -251,6 +251,8 @@ ROWS: Final[Sequence[tuple[str, Sequence[Panel]]]] = (
                   [("min by (flag) (postlane_flag_percent)", "{{flag}}")]),
             Panel("Age of what is known of flags", "Processes read the switches every two seconds.", "s",
                   [("max by (process) (time() - postlane_flags_read_timestamp_seconds)", "{{process}}")]),
+            Panel("Traces", "Spans per second; `dropped` and `failed` cost no mail.", "short",
+                  [(_rate("postlane_trace_spans_total", "result"), "{{result}}")]),
             Panel("Request log", "Requests a second that it had no room for.", "short",
                   [("sum(rate(postlane_request_log_dropped_total[$__rate_interval]))", "dropped")]),
         ),

@@ -6,6 +6,7 @@ through.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -18,9 +19,9 @@ from accounts.permission import NOT_ALLOWED
 from accounts.quotas import OverQuota
 from audience.topics import Topic, TopicBook, of_mail
 from core.clock import Clock
-from core.ids import uuid7
 from core.queues import Lane
 from core.refusal import Refused, invalid
+from core.tracing import mail_id
 from messages.accept import Acceptance, Accepted, Acceptor, KeyInFlight, KeyReused, Replay
 from messages.capture import marked
 from messages.model import Submission
@@ -32,6 +33,7 @@ from messages.submission import (
     new_email,
     read_submission,
 )
+from messages.traced import accepted
 from mta.inbound import SubmittedMail
 
 _AT_ONCE: Final = 64 * 1024
@@ -81,7 +83,11 @@ class SubmissionDoor:
             return refusal(error)
         email = new_email(read, facts)
         submission = Submission(caller.application_id, (email,), idempotency_of(read, facts), caller.quota)
-        return _reply(await self._acceptor.accept(submission), facts.id)
+        begun = time.time_ns()
+        acceptance = await self._acceptor.accept(submission)
+        if isinstance(acceptance, Accepted):
+            accepted([email], begun)
+        return _reply(acceptance, facts.id)
 
     async def _facts(self, caller: Caller, mail: SubmittedEmail) -> SubmissionFacts:
         directory = self._directory
@@ -94,7 +100,7 @@ class SubmissionDoor:
         pool_id = await permission.pool(directory, mail.pool, lane) if mail.pool else None
         rules = await directory.capture_rules(caller.application_id)
         return SubmissionFacts(
-            id=uuid7(),
+            id=mail_id(),
             application_id=caller.application_id,
             domain_id=domain.id,
             lane=lane,

@@ -14,6 +14,7 @@ Whoever has a mail of ours can write reports about it for ever: of each kind so 
 more.
 """
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,9 @@ from uuid import UUID
 
 from psycopg.rows import TupleRow
 
+from core import tracing
 from core.queues import Lane
+from core.tracing import Span
 from messages import moves, timeline
 from messages.model import MessageRef
 from messages.states import TERMINAL, State
@@ -195,6 +198,7 @@ async def record_news(
 ) -> set[MessageRef]:
     """Write events, counters and suppressions of these, in their order; returns which messages moved to `bounced`.
     `rule` says when soft bounces suppress."""
+    begun = time.time_ns()
     bounces = [(message, news) for message, news in told if news.kind is EventKind.BOUNCED]
     moved = await moves.bounce_late(connection, {message.ref: news.at for message, news in bounces})
     await timeline.write(connection, [_entry(m, news, changes=_changes(m, news, moved)) for m, news in told])
@@ -208,7 +212,28 @@ async def record_news(
     withdrawn = EventKind.COMPLAINT_WITHDRAWN
     await withdraw(connection, [(m.address, m.ref.email_id) for m, news in lasting if news.kind is withdrawn])
     await _uncount(connection, [m for m, news in told if news.kind is withdrawn])
+    _trace(told, begun)
     return moved
+
+
+def _trace(told: Sequence[Told], begun: int) -> None:
+    if not tracing.on():
+        return
+    for message, news in told:
+        email_id = message.ref.email_id
+        if not tracing.is_traced(email_id):
+            continue
+        place = tracing.of_moment(email_id, news.at.isoformat())
+        about = tracing.known(
+            {
+                "postlane.message_id": str(message.ref),
+                "postlane.event": news.kind.value,
+                "postlane.ip": message.ip,
+                "postlane.provider": message.provider,
+                "postlane.code": news.response.code if news.response else "",
+            }
+        )
+        tracing.note(Span("report", place, tracing.root(email_id).span, begun, time.time_ns(), about, "consumer"))
 
 
 async def _uncount(connection: Connection, messages: Sequence[KnownMessage]) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.ids import uuid7
 from core.logs import get_logger
 from store.route_times import Counts, Times
+from web import traced
 from web.direct import Endpoint
 from web.objectives import objective_of
 
@@ -145,6 +146,8 @@ class Edge:
         self._count(scope["method"], route, status, seconds)
         if self._manners.times is not None:
             self._judge(self._manners.times, scope, route, endpoint, status, max(0.0, seconds - asked.waited))
+        if traced.TRACED in scope:
+            traced.answered(scope[traced.TRACED], scope, route, status, started)
         if self._note is not None:
             self._note(scope, status, seconds, answer or b"")
 

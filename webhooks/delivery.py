@@ -27,7 +27,7 @@ from core.metrics import DELIVERY_BUCKETS
 from core.secrets import InstanceSecret
 from core.tasks import end
 from store.database import Connection, Database, DatabaseUnavailableError
-from webhooks import endpoints, queue, signing
+from webhooks import endpoints, queue, signing, traced
 from webhooks.budgets import Budget
 from webhooks.health import GONE, Answer, Health, after, next_try, said
 from webhooks.presence import Presence
@@ -226,6 +226,7 @@ class _Turn:
             headers = signing.headers(self._secrets, str(event.id), int(sent_at.timestamp()), body)
             answer = await self._sender.post(self._target, headers, body)
         SECONDS.observe(answer.milliseconds / 1000)
+        traced.told(event, self._target.host, answer)
         (_TAKEN if answer.good else ATTEMPTS.labels(said(answer) if answer.status else "no answer")).inc()
         self._trouble = self._trouble or answer.trouble or answer.status == GONE
         self.tried.append(Tried(event, sent_at, answer, _again(event, sent_at, answer)))

@@ -32,6 +32,7 @@ from store.database import Database
 from warmup.ledger import Ledger
 from workers.budget import ByteBudget
 from workers.claims import ClaimKeeper, Permit
+from workers.trail import Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ class Batch:
     """Destinations of which some mail waits for an IP: they are not claimed again at once."""
     tickets: Counter[Ticket] = field(default_factory=Counter)
     """Allowances of warming IPs that were drawn for this batch and not used so far."""
+    trail: Trail | None = None
+    """Of its traced mail."""
     sending: set["asyncio.Task[None]"] = field(default_factory=set)
     """Everything that may have mail on the wire; the batch ends after the last of them."""
 

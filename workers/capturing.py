@@ -8,6 +8,7 @@ The mail and its outcome are written in one transaction. So a worker that is kil
 whoever does it again finds the message ended. No journal is needed: nothing has left the machine.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +27,7 @@ from outcomes.kinds import AttemptFacts, Outcome
 from outcomes.record import record
 from sandbox import complaints, mailbox
 from sandbox.mailbox import CapturedMail
-from workers import watch
+from workers import trail, watch
 from workers.assigning import sender_of
 from workers.batch import Batch, Collaborators, Composable
 from workers.concluding import end, stumble
@@ -156,6 +157,7 @@ async def _commit(batch: Batch, done: Sequence[_Done], c: Collaborators) -> None
     """All together; when one cannot be stored, each by itself, and that one waits by the retry clock."""
     if not done:
         return
+    started = time.monotonic()
     try:
         await _record(done, c)
     except _REFUSED as error:
@@ -166,8 +168,12 @@ async def _commit(batch: Batch, done: Sequence[_Done], c: Collaborators) -> None
             await _commit(batch, [one], c)
         return
     refs = [one.outcome.ref for one in done]
+    if batch.trail is not None:
+        for one in done:
+            batch.trail.decided(one.outcome)
     for ref in refs:
         batch.permit.done(ref)
+    trail.recorded([one.outcome for one in done], time.monotonic() - started)
     c.claims.let_go(refs)
     watch.CAPTURED.labels(batch.lane.value).inc(len(refs))
     _log.info("captured", lane=batch.lane.value, messages=len(refs))

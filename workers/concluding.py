@@ -282,6 +282,8 @@ def _begins_anew(message: Claimed, email: StoredEmail) -> bool:
 
 def _put(batch: Batch, outcome: Outcome, c: Collaborators) -> None:
     c.recorder.put(outcome)
+    if batch.trail is not None:
+        batch.trail.decided(outcome)
     batch.permit.done(outcome.ref)  # its lease is kept until the outcome is committed
 
 

@@ -41,7 +41,7 @@ from pools.health import Evidence
 from pools.model import EVERYWHERE, Wait
 from pools.throttle_repository import Kind
 from store.database import Connection
-from workers import watch
+from workers import trail, watch
 from workers.assigning import Ready, another_ip, assign, paced
 from workers.batch import Batch, Collaborators, Job
 from workers.capturing import capture
@@ -91,6 +91,7 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
     batch = Batch(lane, permit, emails, claimed[0].claimed_at, asked)
     c.permits.add(batch.permit)
     try:
+        batch.trail = trail.begin(lane, claimed, asked)
         await _deliver(batch, claimed, c)
     except BaseException:
         batch.failed = True
@@ -100,6 +101,8 @@ async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators)
             await give_back(batch, c)
         finally:
             c.permits.discard(batch.permit)
+            if batch.trail is not None:
+                batch.trail.close()
     return [destination for destination in more if destination not in batch.limited]
 
 
@@ -150,9 +153,9 @@ async def _deliver(batch: Batch, claimed: Sequence[Claimed], c: Collaborators) -
     if captured := [message for message in sendable if _stays(batch, message)]:
         batch.start(capture(batch, captured, c))
         sendable = [message for message in sendable if not _stays(batch, message)]
-    with watch.step(batch.lane, "route"):
+    with watch.step(batch.lane, "route", batch.trail):
         routes = await _routes(sendable, c)
-    with watch.step(batch.lane, "choose"):
+    with watch.step(batch.lane, "choose", batch.trail):
         jobs, slow = await assign(batch, sendable, routes, c)
     if slow:
         batch.start(_pace(batch, slow, c))
@@ -266,6 +269,8 @@ async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
             if not rested:
                 replied = batch.now()
                 verdict = c.rules.classify(delivery.response, delivery.provider)
+                if batch.trail is not None:
+                    batch.trail.sent(job.claimed.ref, job.ip.address, delivery, verdict)
                 if not await _blames_us(batch, job, delivery, verdict, c):
                     facts = facts_of(job, delivery, verdict)
                     conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)

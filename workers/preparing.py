@@ -55,6 +55,8 @@ async def prepare_chunk(batch: Batch, jobs: Sequence[Mail], c: Collaborators) ->
         stumble(batch, jobs[0].claimed, error, c)
         return []
     watch.prepared(batch.lane, spent, asked)
+    if batch.trail is not None:
+        batch.trail.prepared((job.claimed.ref for job in jobs), spent, asked)
     ready = []
     for job, envelope in zip(jobs, prepared, strict=True):
         if isinstance(envelope, str):

@@ -11,6 +11,7 @@ from core.metrics import DELIVERY_BUCKETS, STEP_BUCKETS
 from core.queues import Lane
 from messages.prepare import Spent
 from outcomes.kinds import AttemptFacts
+from workers.trail import Trail
 
 STEPS = Histogram("postlane_step_seconds", "Time of one pipeline step", ["lane", "step"], buckets=STEP_BUCKETS)
 """step: claim, load, route, choose (of a batch), wait (for a thread), compose, sign (of a part of it), send (of one
@@ -51,13 +52,15 @@ SESSIONS = Gauge("postlane_smtp_sessions", "Open SMTP sessions of this process")
 
 
 @contextmanager
-def step(lane: Lane, name: str) -> Iterator[None]:
-    """Observe the time a step takes."""
+def step(lane: Lane, name: str, trail: Trail | None = None) -> Iterator[None]:
+    """Observe the time a step takes, also of the traced mail that goes through it."""
     started = time.monotonic()
     try:
         yield
     finally:
         _STEPS[lane, name].observe(time.monotonic() - started)
+        if trail is not None:
+            trail.step(name, started)
 
 
 def prepared(lane: Lane, spent: Spent, asked: float) -> None:

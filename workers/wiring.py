@@ -36,7 +36,7 @@ from pools.throttle import ThrottleBook
 from store.database import Database
 from suppression.from_settings import soft_bounce_rule
 from warmup.ledger import Ledger
-from workers import watch
+from workers import trail, watch
 from workers.batch import Collaborators, Limits, Shared
 from workers.claims import ClaimKeeper
 
@@ -197,3 +197,4 @@ def _committed(claims: ClaimKeeper, outcomes: Sequence[Outcome], recorded: Recor
     watch.COMMITTED.labels("ended").inc(recorded.ended)
     watch.COMMITTED.labels("deferred").inc(recorded.deferred)
     watch.COMMITTED.labels("repeat").inc(recorded.repeats)
+    trail.recorded(outcomes, seconds)

@@ -4,6 +4,7 @@ The two POSTs that send are the hot path (`api/direct`): body → pydantic → `
 parse, one commit shared with whoever else is sending, and an answer written by hand, which leaves after the commit.
 """
 
+import time
 from dataclasses import replace
 from typing import Annotated, Final
 from uuid import UUID
@@ -22,9 +23,12 @@ from api.openapi import BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
 from api.schemas.emails import MAX_BATCH, EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
 from core.objectives import SEND
 from core.paging import Page, Window
+from core.tracing import caller_of, traced
 from messages import repository
+from messages.accept import Accepted
 from messages.model import NewEmail, Submission
 from messages.states import State
+from messages.traced import accepted
 from web.answers import JsonBytes, json_answer
 from web.bodies import read_body
 from web.direct import DirectRoute
@@ -32,6 +36,7 @@ from web.faces.emails import email_detail, email_face, timeline, why_not
 from web.faces.references import reference
 from web.objectives import serves
 from web.paging import listed, window
+from web.traced import TRACED, asked_for
 
 
 class _Route(KeyedRoute):
@@ -60,7 +65,7 @@ async def send_email(request: Request) -> Response:
     idempotency_key(request)
     raw = await read_body(request, request.app.state.body_limit)
     try:
-        email = await to_email(read_email(raw), _intake(collaborators, who))
+        email = await to_email(read_email(raw), _intake(collaborators, who, request))
     except ApiError as error:
         return await _answer_before(request, raw, who, error)
     return await _accept(request, raw, who, (email,), b'{"id":"%s"}' % str(email.id).encode())
@@ -75,7 +80,8 @@ async def send_batch(request: Request) -> Response:
     idempotency_key(request)
     raw = await read_body(request, request.app.state.body_limit)
     try:
-        batch = await read_batch(raw, request.headers.get("x-batch-validation"), _intake(collaborators, who))
+        intake = _intake(collaborators, who, request)
+        batch = await read_batch(raw, request.headers.get("x-batch-validation"), intake)
     except ApiError as error:
         return await _answer_before(request, raw, who, error)
     answer = orjson.dumps(batch.answer())
@@ -83,18 +89,24 @@ async def send_batch(request: Request) -> Response:
     return await _accept(request, raw, who, batch.emails, answer) if batch.emails else JsonBytes(answer)
 
 
-def _intake(collaborators: Deps, who: Caller) -> Intake:
+def _intake(collaborators: Deps, who: Caller, request: Request) -> Intake:
     settings = collaborators.settings
     return Intake(
         who, collaborators.directory, collaborators.clock.now(), settings.max_message_bytes, settings.sandbox_domain,
         collaborators.topics, collaborators.templates.reading(who.application_id), bool(settings.public_url),
+        caller_of(request.headers),
     )  # fmt: skip
 
 
 async def _accept(request: Request, raw: bytes, who: Caller, emails: tuple[NewEmail, ...], answer: bytes) -> Response:
     key = keyed(request, who, raw)
     submission = Submission(who.application_id, emails, key.with_answer(answer) if key else None, who.quota)
-    return JsonBytes(settled(await deps(request).acceptor.accept(submission), answer))
+    begun = time.time_ns()
+    acceptance = await deps(request).acceptor.accept(submission)
+    if mails := traced(email.id for email in emails if isinstance(acceptance, Accepted)):
+        asked = request.scope[TRACED] = asked_for(mails, caller_of(request.headers))
+        accepted(emails, begun, asked.place)
+    return JsonBytes(settled(acceptance, answer))
 
 
 async def _answer_before(request: Request, raw: bytes, who: Caller, error: ApiError) -> Response:

@@ -22,8 +22,8 @@ from campaigns.automations.model import Automation, Run, RunState, SendEmail, St
 from campaigns.automations.runs import Settled
 from campaigns.automations.workflow import next_mail, resolved
 from core.addresses import AddressError, parse_mailbox
-from core.ids import uuid7
 from core.refusal import Refused
+from core.tracing import mail_id
 from messages.capture import marked
 from messages.model import NewEmail, Recipient
 from messages.personal import fault_of, variables
@@ -150,7 +150,7 @@ def _written(
     desk: Desk, contact: Contact, topic: Topic, domain: tuple[UUID, str], sender: str, subject: str, filled: Filled,
     step: SendEmail,
 ) -> NewEmail:  # fmt: skip
-    identifier = uuid7()
+    identifier = mail_id()
     to = Recipient(contact.email, contact.address, contact.address.rpartition("@")[2], "to")
     return NewEmail(
         id=identifier,

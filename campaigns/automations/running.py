@@ -19,6 +19,7 @@ from campaigns.automations.loading import desk_for
 from core.errors import UnavailableError
 from core.logs import get_logger
 from messages.accept import write_emails
+from messages.traced import accepted
 from store.database import Database
 
 _log = get_logger(__name__)
@@ -92,6 +93,8 @@ async def _batch(database: Database, simulated_domain: str, most: int) -> tuple[
         desk = await desk_for(connection, taken, simulated_domain)
         settled, emails = await asyncio.to_thread(letters.turns, desk, taken)
         if emails:
+            begun = time.time_ns()
             await write_emails(connection, emails)
+            accepted(emails, begun)
         await runs.settle(connection, settled)
     return len(settled), len(settled) == BATCH or bool(desk.later)

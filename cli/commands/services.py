@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from cli import context
-from core import logs
+from core import logs, tracing
 from core.misnamed import misnamed
 from core.queues import BACKGROUND, Lane
 from core.settings import Settings, given
@@ -31,6 +31,7 @@ def _ready(service: str) -> Settings:
     logs.configure(settings.log_level, settings.log_mask_addresses, service)
     for one in misnamed(name for names in given() for name in names):
         logs.get_logger(__name__).warning("setting_unknown", name=one.name, meant=one.meant)
+    tracing.start(settings, service)
     return settings
 
 

@@ -49,6 +49,7 @@ NOT_RUN = {
     ("docs/operations.md", "git clone"): "makes users and units of the machine",
     ("docs/operations.md", "sudo -u postgres"): "starts units of the machine",
     ("docs/operations.md", "systemd-run"): "starts units of the machine",
+    ("docs/traces.md", "docker run"): "needs Docker",
     ("docs/warmup-rehearsal.md", "postlane warmup rehearse"): "minutes of work; test_rehearsal compares the tables",
 }
 
@@ -64,6 +65,7 @@ SHOWN = {
     ("docs/operating-pools.md", "score ="): "a formula; test_reputation computes it",
     ("docs/providers.md", "internal:"): "the configuration of another program",
     ("docs/throttles.md", "                    throttle"): "a drawing; a test holds the moves",
+    ("docs/traces.md", "POST /emails"): "a drawing; test_traces holds it",
     ("docs/warmup-rehearsal.md", "Day by day"): "tables that test_rehearsal compares",
 }
 
