@@ -80,7 +80,8 @@ class Trail:
                 "postlane.connecting_ms": round(delivery.ready_milliseconds),
             }
         )
-        trouble = "" if 200 <= response.code < 300 else str(response.code or response.trouble or "no answer")
+        said = str(response.code) if response.code else response.trouble.value if response.trouble else "no answer"
+        trouble = "" if 200 <= response.code < 300 else said
         self._note("send", mail, tracing.when(delivery.started), tracing.when(delivery.ended), about, trouble)
 
     def decided(self, outcome: Outcome) -> None:
