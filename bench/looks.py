@@ -94,6 +94,7 @@ def _people(connection: Connection, beside: Beside) -> Iterator[Look]:
     yield Look("imports", f"/people/imports?{whose}", "imports")
     yield Look("segments", f"/segments?{whose}")
     yield Look("a segment with a filter", f"/segments/{beside.filtered}", "filtered")
+    yield Look("a segment, whom it finds", f"/segments/{beside.filtered}?look=yes", "this filter now", part=True)
     yield Look("a list", f"/segments/{beside.segment}", "everybody")
     yield Look("a list, counted", f"/segments/{beside.segment}/count", "", part=True)
     yield Look("a filter, counted", f"/segments/{beside.filtered}/count", "", part=True)

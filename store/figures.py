@@ -123,12 +123,14 @@ async def ask(connection: Connection, question: Question) -> Answer:
     """All figures. Raises Refused when the answer would be too long to be one."""
     answer = await ask_page(connection, question, MOST_ROWS)
     if answer.last:
-        raise Refused(
-            "invalid",
-            f"the answer would have more than {MOST_ROWS:,} rows",
-            hint="Ask for a shorter time, longer periods or less of it.",
-        )
+        raise too_long()
     return answer
+
+
+def too_long() -> Refused:
+    """For an answer with more than `MOST_ROWS`."""
+    hint = "Ask for a shorter time, longer periods or less of it."
+    return Refused("invalid", f"the answer would have more than {MOST_ROWS:,} rows", hint=hint)
 
 
 async def ask_page(connection: Connection, question: Question, limit: int, after: Place | None = None) -> Answer:
@@ -143,6 +145,30 @@ async def ask_page(connection: Connection, question: Question, limit: int, after
         whole = await _whole(connection, question, field)
     kinds = await totals.kinds(connection)
     return _answer(question, field, kinds, found, whole, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The rows with most mail, and how many rows there are."""
+
+    rows: Sequence[Row]
+    count: int
+
+
+async def largest(connection: Connection, question: Question, limit: int) -> Largest:
+    """Rows of the whole time: most delivered and refused mail first, then most accepted. Accepted mail has no provider,
+    pool or IP yet, so what has no key counts only when something was decided."""
+    field = await _field(connection, question)
+    since, until = field.bounds
+    measures = (await totals.kinds(connection)).measures
+    decided = [*measures["delivered"], *measures["bounced"]]
+    weighed = await totals.heaviest(connection, field.groups, since, until, [decided, measures["accepted"]])
+    places = [place for place, weight in weighed if weight or all(field.groups[place].keys)]
+    groups = [field.groups[place] for place in places[:limit]]
+    [counted] = await totals.between(connection, groups, field.bounds)
+    kinds = await totals.kinds(connection)
+    rows = [Row(None, group.keys, Tally(kinds, counts)) for group, counts in zip(groups, counted, strict=True)]
+    return Largest(rows, len(places))
 
 
 def _answer(

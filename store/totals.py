@@ -46,6 +46,19 @@ SELECT l.place::integer, b.place::integer, t.upto
    SELECT upto FROM report_totals WHERE line_id = l.id AND before <= b.at ORDER BY before DESC LIMIT 1) t
 """
 
+# Only what rows are ordered by leaves the database: of a thousand domains a page shows a few.
+_WEIGHTS = """
+SELECT l.place::integer, bool_or(e.upto IS DISTINCT FROM b.upto),
+       sum((SELECT coalesce(sum(e.upto[k]), 0) - coalesce(sum(b.upto[k]), 0) FROM unnest(%(first)s::integer[]) k)),
+       sum((SELECT coalesce(sum(e.upto[k]), 0) - coalesce(sum(b.upto[k]), 0) FROM unnest(%(second)s::integer[]) k))
+  FROM unnest(%(lines)s::integer[], %(places)s::integer[]) AS l(id, place)
+ CROSS JOIN LATERAL (
+   SELECT upto FROM report_totals WHERE line_id = l.id AND before <= %(until)s ORDER BY before DESC LIMIT 1) e
+  LEFT JOIN LATERAL (
+   SELECT upto FROM report_totals WHERE line_id = l.id AND before <= %(since)s ORDER BY before DESC LIMIT 1) b ON true
+ GROUP BY 1 ORDER BY 3 DESC, 4 DESC, 1
+"""
+
 # Of each day its last total stays. A month back: what was thinned out before that is not looked at every time.
 _THIN = """
 DELETE FROM report_totals t USING report_lines l
@@ -99,10 +112,7 @@ async def between(
     connection: Connection, groups: Sequence[Group], bounds: Sequence[datetime]
 ) -> Sequence[Sequence[Counts]]:
     """What each group counted from each bound to the next: by period, then by group."""
-    named: dict[str, Any] = {
-        "lines": arrays.integers([line for group in groups for line in group.lines]), "bounds": list(bounds),
-        "places": arrays.integers([place for place, group in enumerate(groups) for _ in group.lines]),
-    }  # fmt: skip
+    named: dict[str, Any] = {**_placed(groups), "bounds": list(bounds)}
     cursor = connection.cursor(binary=True)
     await cursor.execute(_UPTO, named, prepare=False)
     upto: dict[tuple[int, int], Counts] = {}
@@ -116,6 +126,25 @@ async def between(
         ]
         for bound in range(len(bounds) - 1)
     ]
+
+
+async def heaviest(
+    connection: Connection, groups: Sequence[Group], since: datetime, until: datetime, by: Sequence[Sequence[int]]
+) -> list[tuple[int, int]]:
+    """Places of the groups for which something was counted between the two, the heaviest first: by the sum of the first
+    places of counts, which is given too, then by that of the second."""
+    first, second = (arrays.integers([place + 1 for place in places]) for places in by)
+    named = {**_placed(groups), "since": since, "until": until, "first": first, "second": second}
+    cursor = await connection.execute(_WEIGHTS, named, prepare=False)
+    return [(place, int(weight)) for place, anything, weight, _ in await cursor.fetchall() if anything]
+
+
+def _placed(groups: Sequence[Group]) -> dict[str, str]:
+    """Lines, each with the place of its group."""
+    return {
+        "lines": arrays.integers([line for group in groups for line in group.lines]),
+        "places": arrays.integers([place for place, group in enumerate(groups) for _ in group.lines]),
+    }
 
 
 async def kinds(connection: Connection) -> Kinds:

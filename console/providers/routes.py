@@ -100,7 +100,8 @@ async def show_one(name: str, visit: Visiting) -> Response:
     one = _treatment(name, counted, held)
     since = worse_since(hours, deferral(one.before)) if one.worse else None
     meant = await asyncio.to_thread(_explained, visit, name)
-    cells = [(status, cell(status, name, columns(statuses))) for status in statuses]
+    sites = columns(statuses)
+    cells = [(status, cell(status, name, sites)) for status in statuses]
     return page(
         visit, "providers/one.html", one=one, words=words, deferral=deferral, answered=words.how(one, since, visit.now),
         chart=by_hour(hours), deferrals=words.deferrals(hours), times=words.times(hours), fired=rules, cells=cells,

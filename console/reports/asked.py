@@ -52,7 +52,9 @@ class Found:
     totals: Tally
     before: Tally
     rows: Sequence[Row]
-    """By what was asked, the largest first."""
+    """By what was asked, the largest first; as many as were wanted."""
+    count: int
+    """Of all rows."""
     lines: Sequence[tuple[str, Sequence[Tally]]]
     """The largest rows step by step: name, and what was counted in each step."""
     names: Mapping[str, str]
@@ -85,19 +87,18 @@ def _mine(visit: Visit, known: Mapping[UUID, str]) -> UUID | None:
     return next((one for one in known if str(one) == said), next(iter(known)))
 
 
-async def find(connection: Connection, visit: Visit, wanted: Asked) -> Found:
+async def find(connection: Connection, visit: Visit, wanted: Asked, most: int = figures.MOST_ROWS) -> Found:
     """The answers. Raises Refused for what does not combine, is not there, or is too long."""
     meant = await _question(connection, visit, wanted)
     whole = replace(meant, group=(), by=meant.by if meant.keys else "application")
     by_step = await figures.ask(connection, replace(whole, period=wanted.span.period))
     before = await figures.ask(connection, replace(whole, since=wanted.span.before, until=wanted.span.since))
-    rows = sorted((await figures.ask(connection, meant)).rows, key=_size, reverse=True)
-    rows = [row for row in rows if row.keys[0] or _size(row)[0]]  # accepted mail has no provider, pool or IP yet
+    found = await figures.largest(connection, meant, most)
     names = await names_of(connection, wanted.by, wanted.application_id)
-    largest = [row.keys[0] for row in rows if row.keys[0]][:SERIES]
+    largest = [row.keys[0] for row in found.rows if row.keys[0]][:SERIES]
     lines = await _lines(connection, meant, wanted, largest) if largest else {}
     return Found(
-        steps(wanted.span, by_step), by_step.totals, before.totals, rows,
+        steps(wanted.span, by_step), by_step.totals, before.totals, found.rows, found.count,
         [(shown(wanted.by, key, names), lines[key]) for key in largest], names,
     )  # fmt: skip
 
@@ -136,11 +137,6 @@ def _only(meant: Question, by: str, values: Sequence[str]) -> Question:
     if by == "application":
         return replace(meant, applications=tuple(UUID(key) for key in keys))
     return replace(meant, streams=keys) if by == "stream" else replace(meant, providers=keys)
-
-
-def _size(row: Row) -> tuple[int, int]:
-    found = row.tally.measures()
-    return found["delivered"] + found["bounced"], found["accepted"]
 
 
 def shown(by: str, key: str, names: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ from core import csv_lines
 from core.queues import Lane
 from core.refusal import Refused
 from store.database import Connection
-from store.figures import APART, Row
+from store.figures import APART, Row, too_long
 from store.report_question import names_of
 from store.tally import RATES, SUMS
 
@@ -46,7 +46,7 @@ async def show(visit: Visiting) -> Response:
     async with visit.given.database.connection() as connection:
         wanted = await asked(connection, visit)
         try:
-            found = await find(connection, visit, wanted)
+            found = await find(connection, visit, wanted, _MOST_ROWS)
         except Refused as refused:
             error = refused
         chips = [(name, value, await _value(connection, wanted, name, value)) for name, value in wanted.filters.items()]
@@ -71,6 +71,8 @@ async def download(visit: Visiting) -> Response:
             names: Mapping[str, str] = await names_of(connection, wanted.by, wanted.application_id)
         else:
             found = await find(connection, visit, wanted)
+            if found.count > len(found.rows):
+                raise too_long()
             rows, names = found.rows, found.names
     headers = {"content-disposition": f'attachment; filename="report-by-{wanted.by}.csv"'}
     return Response("".join(_lines(wanted, rows, names, each=each)), headers=headers, media_type="text/csv")

@@ -1,7 +1,7 @@
 """`/segments`: who is in which, a filter tried while it is written, and what it finds right now.
 
-Thin: `audience/segments`. A count asks all contacts of an application, so it comes behind the page, one after the
-other, and ends after 20 seconds at the latest.
+Thin: `audience/segments`. A count asks all contacts of an application, so it comes behind the page (`look`), one
+after the other, and ends after 20 seconds at the latest.
 """
 
 from typing import Final
@@ -132,8 +132,10 @@ async def _one(visit: Visit, segment_id: UUID, error: Refused | None = None) -> 
     async with visit.given.database.connection() as connection:
         known = await _the_one(connection, visit, segment_id)
         (told,) = await segments.explained(connection, known.application_id, [known])
-        text = visit.field("filter") or visit.asked("filter", 20_000) or told.text or ""
-        found, refused = await _tried(connection, visit, known.application_id, text)
+        tried = visit.field("filter") or visit.asked("filter", 20_000)
+        text = tried or told.text or ""
+        looked = text if tried or visit.asked("look") else ""
+        found, refused = await _tried(connection, visit, known.application_id, looked)
     return _page(visit, told, None, (text, found, error or refused))
 
 
@@ -145,6 +147,7 @@ def _page(
     return page(
         visit, "segments/one.html", 422 if error and visit.form else 200, told=told, one=told.segment if told else None,
         owners=owners, name=name, text=text, found=found, error=error,
+        later=told is not None and told.segment.filter is not None and not (found or error or told.problem),
     )  # fmt: skip
 
 

@@ -73,7 +73,8 @@ async def test_a_segment_is_tried_kept_changed_and_deleted(admin: Person, databa
     at = made.headers["location"]
     assert reach.people[1].hex in (await admin.get(f"/people?segment={at.rpartition('/')[2]}")).text.replace("-", "")
     assert (await admin.post(at, at, name="Anns", filter='email contains "ann"')).status_code == 303
-    assert "6 people fit this filter now." in (await admin.get(at)).text
+    assert f'hx-get="{at}?look=yes"' in (await admin.get(at)).text, "found behind the page"
+    assert "6 people fit this filter now." in (await admin.get(f"{at}?look=yes")).text
     assert (await admin.post(f"{at}/delete", at)).status_code == 303
     assert (await admin.get(at)).status_code == 404
 

@@ -154,3 +154,26 @@ async def test_an_answer_has_an_end(database: Database, monkeypatch: pytest.Monk
     since, until = NOW - timedelta(days=1), NOW
     async with database.connection() as connection:
         assert (await figures.ask(connection, Question(since, until, by="ip"))).totals.sum("delivered") == 3
+
+
+async def test_the_largest_rows_are_those_of_the_whole_answer(database: Database) -> None:
+    for n in range(1, 9):
+        outcome = "bounced" if n % 2 else "delivered"
+        await counted(database, NOW, n % 5, "domain", key=f"d{n}", outcome=outcome)
+        await counted(database, NOW, 10 - n, "domain", key=f"d{n}", outcome="accepted")
+        await counted(database, NOW - timedelta(days=9), 99, "domain", key=f"d{n}")
+    await counted(database, NOW, 500, "domain", key="", outcome="accepted")
+    every = (await asked(database, group_by=("domain",))).rows
+    expected = sorted(
+        [row for row in every if row.keys[0]],
+        key=lambda row: (-row.tally.sum("delivered", "bounced"), -row.tally.sum("accepted")),
+    )
+    async with database.connection() as connection:
+        meant = await question(connection, Wanted(group_by=("domain",)), NOW, timedelta(days=90))
+        found = await figures.largest(connection, meant, 3)
+
+    assert found.count == 8, "mail that was only accepted has no domain's row"
+    assert [(row.keys, row.tally.counts()) for row in found.rows] == [
+        (row.keys, row.tally.counts()) for row in expected[:3]
+    ]
+    assert [row.keys[0] for row in found.rows] == ["d4", "d3", "d8"]
