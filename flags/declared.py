@@ -74,7 +74,18 @@ REQUEST_LOG: Final = Flag(
     until=date(2027, 11, 30),
 )
 
-FLAGS: Final = (TRACKING, ENGAGEMENT, AUTOMATIONS, BOUNCE_SUPPRESSIONS, POOL_OVERFLOW, REQUEST_LOG)
+CHUNKING: Final = Flag(
+    name="chunking",
+    meaning="Mail goes by BDAT to servers that offer CHUNKING: one round trip a mail, several under way at a time.",
+    off="All mail goes by DATA, one at a time through each connection.",
+    owner="mta",
+    default=True,
+    by=By.MAIL,
+    introduced=date(2026, 11, 29),
+    until=date(2027, 11, 30),
+)
+
+FLAGS: Final = (TRACKING, ENGAGEMENT, AUTOMATIONS, BOUNCE_SUPPRESSIONS, POOL_OVERFLOW, REQUEST_LOG, CHUNKING)
 """In the order they are shown."""
 
 

@@ -16,6 +16,7 @@ from accounts.senders import Sender
 from core.addresses import AddressError
 from core.queues import Lane
 from core.secrets import InstanceSecret
+from flags import declared
 from messages.feedback_id import feedback_id
 from messages.model import Claimed, StoredContent, StoredEmail
 from messages.personal import Personal, fault_of
@@ -124,7 +125,8 @@ def _addressed(mail: _Mail, whose: tuple[Claimed, StoredEmail, Sender], token: s
     front = sign_head(head + mail.head, mail.body_hash, sender.keys, press.now) + head
     smtputf8 = mail.smtputf8 or not claimed.recipient.isascii()
     sender_path = return_path.address_of(token, sender.return_path_domain)
-    return Envelope(sender_path, claimed.recipient, mail.data, smtputf8, front)
+    chunked = declared.CHUNKING.on(email.application_id, email.id)
+    return Envelope(sender_path, claimed.recipient, mail.data, smtputf8, front, chunked)
 
 
 def _compose(email: StoredEmail, content: StoredContent | None, sender: Sender, lane: Lane) -> _Mail | str:

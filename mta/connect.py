@@ -50,6 +50,10 @@ class Session:
     """It is in plain text although the server offers STARTTLS."""
     carried: int = 0
     """Mails it has carried so far, refused ones included."""
+    users: int = 1
+    """Mails that have it now: several where they go one behind the other by BDAT."""
+    spent: bool = False
+    """Whoever has it may finish; nobody else gets it."""
     idle_since: float = 0.0
     """Loop time in seconds at which it was last given back."""
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.logs import get_logger
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
 from mta.guard import PUBLIC, Guard
@@ -22,12 +23,17 @@ from mta.session_replies import ended_by_count, ended_the_session, wants_tls
 from mta.smtp_client import Timeouts
 from mta.tls import TlsPolicy
 
+_log = get_logger(__name__)
+
 HOSTS_TRIED = 5
 
 SHUN_SECONDS = 60.0
 """How long an unreachable server is tried last: otherwise each mail would wait for its connect time-out again."""
 
 HOSTS_KEPT = 10_000
+
+CHUNKLESS_SECONDS = 86_400.0
+"""How long a server that did badly by BDAT gets mail without it."""
 
 Gate = Callable[[str], Awaitable[bool]]
 """Asked with the provider of the server whose session is ready: a set of servers may have several."""
@@ -120,6 +126,7 @@ class Courier:
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
         self._known_terms: dict[str, tuple[str, Ceiling]] = {}
         self._shunned: Memory[tuple[str, str], bool] = Memory(HOSTS_KEPT)
+        self._chunkless: Memory[tuple[str, str], bool] = Memory(HOSTS_KEPT)
 
     async def deliver(
         self, route: Route, source: EgressIp, envelope: Envelope | Load, gate: Gate | None = None
@@ -161,11 +168,13 @@ class Courier:
     async def _try(self, host: Host, mail: _Mail) -> Delivery:
         """One host. Where only the session stood in the way, the mail goes on through a new one at once."""
         provider, ceiling = self._terms(host, mail.source.limits)
-        session = await self._session(host, ceiling, mail.source)
+        session = await self._session(host, ceiling, mail)
         ended_after = 0
         while isinstance(session, Session):
             delivery = await self._send(session, host, provider, mail)
-            if delivery.reuse_count and ended_the_session(delivery.response):
+            if session.client.misbehaved and self._gave_up_bdat(session, host, delivery):
+                pass
+            elif delivery.reuse_count and ended_the_session(delivery.response):
                 ended_after = delivery.reuse_count if ended_by_count(delivery.response) else 0
                 if not ended_after:
                     self._pool.drop_idle(mail.source, host)  # it probably restarted
@@ -179,12 +188,25 @@ class Courier:
         ended = time.monotonic()
         return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
 
-    async def _session(self, host: Host, ceiling: Ceiling, source: EgressIp) -> Session | Response:
-        session = await self._pool.take(source, host, ceiling)
+    async def _session(self, host: Host, ceiling: Ceiling, mail: _Mail) -> Session | Response:
+        behind = isinstance(mail.envelope, Envelope) and self._may_chunk(host, mail.envelope)
+        session = await self._pool.take(mail.source, host, ceiling, behind=behind)
         while isinstance(session, Session) and self._is_too_plain(session, host):
             self._pool.discard(session)
-            session = await self._pool.take(source, host, ceiling)
+            session = await self._pool.take(mail.source, host, ceiling)
         return session
+
+    def _may_chunk(self, host: Host, envelope: Envelope) -> bool:
+        """Whether a mail may go by BDAT, as far as we are concerned."""
+        return envelope.chunked and not (self._chunkless and self._chunkless.get((host.name, host.address)))
+
+    def _gave_up_bdat(self, session: Session, host: Host, delivery: Delivery) -> bool:
+        """The server did badly by BDAT and gets no more of it for a day. Whether that alone is why this mail was not
+        taken: then it goes again at once."""
+        if not self._chunkless.get((host.name, host.address)):
+            _log.warning("bdat_given_up", host=host.name, address=host.address, why=session.client.misbehaved)
+            self._chunkless.note((host.name, host.address), True, CHUNKLESS_SECONDS)
+        return delivery.response.phase is Phase.DATA and delivery.response.code // 100 in (4, 5)
 
     def _learn(self, host: Host, mail: _Mail, delivery: Delivery, ended_after: int) -> None:
         """A session was ready, so the host can be reached; and one that was ended after so many mails, while the next
@@ -213,7 +235,10 @@ class Courier:
                 response = Response(Phase.MAIL)
             else:
                 session.carried += 1
-                response = await session.client.send(envelope)
+                chunked = self._may_chunk(host, envelope)
+                response = await session.client.send(envelope, chunked=chunked)
+                if chunked and self._chunkless and session.client.window > 1 and response.code // 100 == 2:
+                    self._chunkless.forget((host.name, host.address))  # it was noted meanwhile, by another session
         except BaseException:
             self._pool.discard(session)
             raise

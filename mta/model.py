@@ -154,6 +154,8 @@ class Envelope:
     """The envelope or the headers carry non-ASCII addresses (RFC 6531)."""
     front: bytes = b""
     """Headers of this recipient alone, in front of `data`: signature and token. ASCII, whole lines."""
+    chunked: bool = False
+    """It may go by BDAT where the server offers CHUNKING (RFC 3030)."""
 
     @property
     def size(self) -> int:

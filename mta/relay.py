@@ -60,14 +60,25 @@ class RelayClient:
         """True while another mail can go through this connection."""
         return self._smtp.is_connected and not self._spoiled
 
+    @property
+    def lost(self) -> bool:
+        """The connection is over."""
+        return not self._smtp.is_connected
+
+    window = 1
+    """One mail at a time."""
+    misbehaved = ""
+    """BDAT is never tried."""
+
     def rest(self, on_lost: Callable[[], None]) -> None:
         """Nobody uses the connection for now. A server that ends it is seen at the next use."""
 
     def resume(self) -> None:
         """Somebody uses the connection again."""
 
-    async def send(self, envelope: Envelope) -> Response:
-        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot."""
+    async def send(self, envelope: Envelope, *, chunked: bool = False) -> Response:
+        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot. aiosmtplib
+        knows no BDAT."""
         lines = opening(envelope, self._features())
         if isinstance(lines, Response):
             return lines

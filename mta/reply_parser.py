@@ -100,14 +100,16 @@ class Features:
     smtputf8: bool = False
     starttls: bool = False
     size: bool = False
+    chunking: bool = False
 
 
 def features_of(reply: Reply) -> Features:
     """Read the keywords of an EHLO answer (RFC 5321 section 4.1.1.1). The first line is the greeting, not a keyword."""
     words = {line.split(None, 1)[0].upper() for line in reply.lines[1:] if line.strip()}
     return Features(
-        b"PIPELINING" in words, b"8BITMIME" in words, b"SMTPUTF8" in words, b"STARTTLS" in words, b"SIZE" in words
-    )
+        b"PIPELINING" in words, b"8BITMIME" in words, b"SMTPUTF8" in words, b"STARTTLS" in words, b"SIZE" in words,
+        b"CHUNKING" in words,
+    )  # fmt: skip
 
 
 def printable(lines: list[bytes]) -> str:

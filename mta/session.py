@@ -106,6 +106,7 @@ class SessionPool:
         self._used: dict[Key, int] = {}
         self._total = 0
         self._slots: dict[Session, _Slot] = {}
+        self._by_key: dict[Key, list[Session]] = {}
         self._idle: OrderedDict[Session, None] = OrderedDict()  # longest idle first
         self._idle_by_key: dict[Key, list[Session]] = {}
         self._waiting: dict[Key, deque[_Waiter]] = {}
@@ -116,8 +117,9 @@ class SessionPool:
         self._opened_total = self._reused_total = self._waited_total = 0
         self._closed = False
 
-    async def take(self, source: EgressIp, host: Host, ceiling: Ceiling) -> Session | Response:
-        """A session ready for MAIL, kept or new; waits for room. A Response when it could not be opened.
+    async def take(self, source: EgressIp, host: Host, ceiling: Ceiling, *, behind: bool = False) -> Session | Response:
+        """A session ready for MAIL, kept or new; waits for room. A Response when it could not be opened. `behind`:
+        rather than to wait, one that others use, behind their mails.
 
         UnavailableError once `close` was called.
         """
@@ -132,7 +134,7 @@ class SessionPool:
         if self._room(slot):
             self._occupy(slot)  # nobody who waits has room, so nobody is overtaken
         else:
-            session = await self._wait(slot)
+            session = (self._shared(slot) if behind else None) or await self._wait(slot)
             if session is not None:
                 return session
         if self._line is not None:
@@ -144,11 +146,16 @@ class SessionPool:
     def give_back(self, session: Session) -> None:
         """The mail is through, whatever the answer was. A session that can carry another one is kept."""
         slot = self._slots[session]
-        if not session.client.usable:
-            self.discard(session)
-        elif self._closed or session.carried >= self._most(session, slot) or self._should_end(slot):
+        session.users -= 1
+        if session.users:
+            self._share(session, slot)
+        elif not session.client.usable:
+            self._cut(session)
+        elif session.spent or self._closed or session.carried >= self._most(session, slot) or self._should_end(slot):
             self._end(session)
-        elif not self._hand_over(session, slot):
+        elif self._hand_over(session, slot):
+            self._share(session, slot)
+        else:
             session.idle_since = asyncio.get_running_loop().time()
             self._idle[session] = None
             self._idle_by_key.setdefault(slot.key, []).append(session)
@@ -156,20 +163,26 @@ class SessionPool:
             self._sweep_later()
 
     def discard(self, session: Session) -> None:
-        """The session is of no more use, or in an unknown state: cut it off."""
+        """The session is of no more use, or in an unknown state: cut it off. Whoever else has it gives it back."""
+        session.users -= 1
         session.client.abort()
-        self._free(self._slots.pop(session))
+        if session.users <= 0:
+            self._cut(session)
 
     async def replace(self, session: Session, source: EgressIp, host: Host) -> Session | Response:
         """A new connection at once, in the place and with the lease of one that its server has ended or has had enough
-        of. The old one is out of use in any case."""
+        of. The old one is out of use in any case; while others still wait for replies there, a place of its own."""
+        if session.users > 1:
+            session.users -= 1
+            session.spent = True
+            return await self.take(source, host, self._slots[session].ceiling)
         try:
             await session.client.quit()
         except BaseException:
             self.discard(session)
             raise
         session.client.abort()
-        slot = self._slots.pop(session)
+        slot = self._forget(session)
         if self._closed:
             self._free(slot)
             raise UnavailableError(CLOSED)
@@ -224,7 +237,46 @@ class SessionPool:
         for session in self._slots:
             session.client.abort()
 
+    # Several mails on one session
+
+    def _shared(self, slot: _Slot) -> Session | None:
+        """A session to the same server that has room behind the mails it carries, the one with fewest first."""
+        found = [one for one in self._by_key.get(slot.key, ()) if self._has_room(one, self._slots[one])]
+        if not found:
+            return None
+        session = min(found, key=lambda one: one.users)
+        session.users += 1
+        self._reused_total += 1
+        return session
+
+    def _has_room(self, session: Session, slot: _Slot) -> bool:
+        if self._closed or session.spent or session.client.lost or not 0 < session.users < session.client.window:
+            return False
+        return session.carried + session.users < self._most(session, slot)
+
+    def _share(self, session: Session, slot: _Slot) -> None:
+        """Let those who wait for this server go behind the mails that the session carries."""
+        while self._has_room(session, slot):
+            if self._should_end(slot):
+                session.spent = True
+            elif not self._hand_over(session, slot):
+                return
+
     # Opening and ending
+
+    def _cut(self, session: Session) -> None:
+        """At once."""
+        session.client.abort()
+        self._free(self._forget(session))
+
+    def _forget(self, session: Session) -> _Slot:
+        """It is open no more; its slot is."""
+        slot = self._slots.pop(session)
+        sessions = self._by_key[slot.key]
+        sessions.remove(session)
+        if not sessions:
+            del self._by_key[slot.key]
+        return slot
 
     def _most(self, session: Session, slot: _Slot) -> int:
         """Mails that this session may carry."""
@@ -247,6 +299,7 @@ class SessionPool:
             self._free(slot)
             return session
         self._slots[session] = slot
+        self._by_key.setdefault(slot.key, []).append(session)
         self._opened_total += 1
         return session
 
@@ -277,6 +330,7 @@ class SessionPool:
             session = sessions[-1]
             self._unrest(session)
             if session.client.usable:
+                session.users = 1
                 self._reused_total += 1
                 return session
             self.discard(session)
@@ -388,6 +442,7 @@ class SessionPool:
     def _hand_over(self, session: Session, slot: _Slot) -> bool:
         """Give the session straight to who waits for the same server."""
         if self._line is not None and self._line.hand_over(slot.key, session):
+            session.users += 1
             self._reused_total += 1
             return True
         head = self._head(slot.key)
@@ -395,6 +450,7 @@ class SessionPool:
             return False
         self._waiting[slot.key].popleft()
         self._tidy(slot.key)
+        session.users += 1
         self._reused_total += 1
         head.future.set_result(session)
         return True

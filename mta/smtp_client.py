@@ -1,13 +1,16 @@
-"""One SMTP connection as a client: commands out, replies in, one mail at a time.
+"""One SMTP connection as a client: commands out, replies in, mail after mail.
 
-Owns the conversation of RFC 5321 with PIPELINING (RFC 2920), 8BITMIME (RFC 6152), SIZE (RFC 1870), SMTPUTF8 (RFC
-6531) and STARTTLS (RFC 3207), and its time-outs. It opens no connection (`mta/connect`), keeps none (`mta/session`),
-chooses no host (`mta/deliver`) and judges no reply (`mta/replies`).
+Owns the conversation of RFC 5321 with PIPELINING (RFC 2920), CHUNKING (RFC 3030), 8BITMIME (RFC 6152), SIZE (RFC 1870),
+SMTPUTF8 (RFC 6531) and STARTTLS (RFC 3207), and its time-outs. It opens no connection (`mta/connect`), keeps none
+(`mta/session`), chooses no host (`mta/deliver`) and judges no reply (`mta/replies`).
 
 With PIPELINING a mail costs two round trips: MAIL, RCPT and DATA in one write, then body and final dot in one write.
-Without it the same steps go out one by one. What went wrong comes back as a value; exceptions are bugs of the caller.
-A trouble in `Phase.DOT` always means that the mail may have been taken (RFC 1047); in any earlier phase it was not.
-A caller that cancels `send` does not learn which of the two it was, and has to drop the connection.
+Without it the same steps go out one by one. With CHUNKING as well it costs one: MAIL, RCPT and `BDAT n LAST` with the
+body in one write, and up to `WINDOW` mails may be under way, each behind the one before (docs/decisions/0026).
+
+What went wrong comes back as a value; exceptions are bugs of the caller. A trouble in `Phase.DOT` always means that the
+mail may have been taken (RFC 1047); in any earlier phase it was not. A caller that cancels `send` does not learn which
+of the two it was, and has to drop the connection.
 """
 
 import asyncio
@@ -19,11 +22,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import PostlaneError
+from mta.line import Line, Place
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
 
 BLOCK = 128 * 1024
 """Bytes of a body written at once; larger ones wait for the peer between blocks."""
+
+WINDOW = 4
+"""Mails of one connection under way by BDAT: what a kill may repeat, for each connection."""
+
+FRESH_SECONDS = 5.0
+"""A connection that was silent for longer may have been closed by its server without our knowing. There a mail goes by
+DATA, so that it is known not to be taken when nobody answers. Servers grant minutes; Postfix under stress 10 s."""
+
+_UNKNOWN = frozenset({500, 501, 502, 503, 504, 555})
+"""Said to BDAT after the recipient was taken: what was offered does not work."""
 
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>\ud800-\udfff]*")
 _EHLO_NAME = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]+")
@@ -78,21 +92,27 @@ class Upgrade(StrEnum):
 
 
 class SmtpClient(asyncio.Protocol):
-    """The client's end of one connection. Give it to `loop.create_connection`; await one method at a time."""
+    """The client's end of one connection. Give it to `loop.create_connection`; await one method at a time, but for
+    `send`, which as many may await as `window` says."""
 
     __slots__ = (
         "_busy",
         "_can_write",
         "_deadline",
+        "_line",
         "_loop",
         "_lost",
         "_needs_reset",
         "_on_lost",
         "_parser",
+        "_proved",
+        "_spoke",
         "_timeouts",
         "_transport",
         "_waiter",
+        "_walked_out",
         "features",
+        "misbehaved",
         "tls_version",
     )
 
@@ -100,6 +120,8 @@ class SmtpClient(asyncio.Protocol):
         self.features = Features()
         self.tls_version = ""
         """Such as "TLSv1.3", "" in plain text."""
+        self.misbehaved = ""
+        """What the server did to a mail by BDAT that it had offered to take so. "": nothing wrong."""
         self._loop = loop
         self._timeouts = timeouts
         self._parser = ReplyParser()
@@ -110,6 +132,10 @@ class SmtpClient(asyncio.Protocol):
         self._busy = True
         self._can_write = True
         self._needs_reset = False
+        self._line = Line(loop)
+        self._proved = False
+        self._walked_out = False
+        self._spoke = loop.time()
         self._deadline = loop.time() + timeouts.opening
 
     # What asyncio calls
@@ -119,6 +145,7 @@ class SmtpClient(asyncio.Protocol):
         transport.set_write_buffer_limits(high=BLOCK)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
+        self._spoke = self._loop.time()
         self._parser.feed(data)
         if not self._busy:
             # Nobody asked: usually "421 idle for too long". Whatever it is, it may not answer the next command.
@@ -146,6 +173,17 @@ class SmtpClient(asyncio.Protocol):
     def usable(self) -> bool:
         """True while another mail can go through this connection."""
         return not self._lost and self._parser.clean()
+
+    @property
+    def window(self) -> int:
+        """How many may await `send` at a time. More than one once a mail went alone by BDAT, and had as many replies as
+        it should: else the reply to one could be read as that to another."""
+        return WINDOW if self._proved and not self.misbehaved else 1
+
+    @property
+    def lost(self) -> bool:
+        """The connection is over, or about to be."""
+        return self._lost
 
     def rest(self, on_lost: Callable[[], None]) -> None:
         """Nobody uses the connection from now on. `on_lost` is called once when the peer ends it or speaks unasked."""
@@ -194,28 +232,26 @@ class SmtpClient(asyncio.Protocol):
             return Upgrade.BROKEN, "data after the answer to STARTTLS"
         return await self._handshake(context, server_hostname)
 
-    async def send(self, envelope: Envelope) -> Response:
-        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot.
+    async def send(self, envelope: Envelope, *, chunked: bool = False) -> Response:
+        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the whole of it.
 
-        In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never answered. UnsendableError for an address
-        that could smuggle a command, and for data that does not end in CRLF.
+        With `chunked` it may go by BDAT. In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never
+        answered; in `Phase.DATA` a refusal with `misbehaved` says that this mail has to go without BDAT.
+        UnsendableError for an address that could smuggle a command, and for data that does not end in CRLF.
         """
         commands = opening(envelope, self.features)
         if isinstance(commands, Response):
             return commands
-        timeouts = self._timeouts
-        self._deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
-        phase, reply = await self._open(commands)
-        if phase is not Phase.DATA or reply.code != 354:
-            return self._refusal(phase, reply)
-        early = await self._write_body(envelope.front, envelope.data)
-        if early is not None:
-            # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
-            self.abort()
-            return self._refusal(Phase.DATA, early)
-        self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time-out
-        reply = await self._reply(timeouts.dot)
-        return response_of(Phase.DOT, reply) if reply.code // 100 == 2 else self._refusal(Phase.DOT, reply)
+        chunk = chunked and self._chunks(envelope)
+        place = self._line.enter()
+        try:
+            if not (chunk and place.free):
+                await place.turn()
+            if not chunk:
+                return await self._by_data(envelope, commands)
+            return await self._by_chunk(envelope, commands, place)
+        finally:
+            place.leave()
 
     async def quit(self) -> None:
         """Say QUIT, wait a moment for the answer, close. Never fails."""
@@ -237,6 +273,94 @@ class SmtpClient(asyncio.Protocol):
             self._transport.abort()
 
     # The parts
+
+    def _chunks(self, envelope: Envelope) -> bool:
+        """Whether BDAT is offered and worth it: larger mails hardly notice another round trip."""
+        features = self.features
+        if not (features.chunking and features.pipelining) or envelope.size > BLOCK or self.misbehaved:
+            return False
+        return self._line.length > 0 or self._loop.time() - self._spoke < FRESH_SECONDS
+
+    async def _by_data(self, envelope: Envelope, commands: tuple[bytes, bytes]) -> Response:
+        timeouts = self._timeouts
+        self._deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
+        phase, reply = await self._open(commands)
+        if phase is not Phase.DATA or reply.code != 354:
+            return self._refusal(phase, reply)
+        early = await self._write_body(envelope.front, envelope.data)
+        if early is not None:
+            # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
+            self.abort()
+            return self._refusal(Phase.DATA, early)
+        self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time-out
+        reply = await self._reply(timeouts.dot)
+        return response_of(Phase.DOT, reply) if reply.code // 100 == 2 else self._refusal(Phase.DOT, reply)
+
+    async def _by_chunk(self, envelope: Envelope, commands: tuple[bytes, bytes], place: Place) -> Response:
+        """Everything in one write (RFC 3030 section 4.2)."""
+        lost = self._lost
+        reset = self._write_chunk(envelope, commands, behind=not place.first)
+        place.wrote()
+        try:
+            await place.turn()
+            if lost or self._walked_out:
+                return Response(Phase.MAIL, trouble=Trouble.CLOSED)  # nothing was written, or nobody left to read it
+            phase, reply = await self._answers(reset=reset)
+        except BaseException:
+            self.abort()  # cancelled: its replies would be read as those to the next
+            raise
+        return self._outcome_of_chunk(phase, reply)
+
+    def _write_chunk(self, envelope: Envelope, commands: tuple[bytes, bytes], *, behind: bool) -> bool:
+        """Whether RSET came first: what the mail ahead leaves open is not known yet."""
+        reset, self._needs_reset = behind or self._needs_reset, False
+        mail, rcpt = commands
+        chunk = b"BDAT %d LAST\r\n" % envelope.size
+        self._write(b"".join((b"RSET\r\n" if reset else b"", mail, rcpt, chunk, envelope.front, envelope.data)))
+        return reset
+
+    async def _answers(self, *, reset: bool) -> tuple[Phase, Reply]:
+        """The replies to all of it: the first refusal, else the last one. Once all is written, only a refusal says that
+        the mail was not taken; anything else in place of a reply leaves it open."""
+        timeouts = self._timeouts
+        self._deadline = self._loop.time() + timeouts.whole
+        steps = [(Phase.MAIL, timeouts.mail), (Phase.RCPT, timeouts.rcpt), (Phase.DOT, timeouts.dot)]
+        refused: tuple[Phase, Reply] | None = None
+        in_step = True
+        if reset:
+            reply = await self._reply(timeouts.mail)
+            in_step = reply.code // 100 == 2  # if not, refusals after it say nothing about the mail
+            if reply.code == 421:
+                self._walked_out = True
+                return Phase.MAIL, reply
+        for phase, seconds in steps:
+            if phase is Phase.DOT:
+                self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047)
+            reply = await self._reply(seconds)
+            if refused is None and reply.code // 100 != 2:
+                refused = (phase, reply) if reply.code // 100 in (4, 5) else (Phase.DOT, reply)
+            if reply.code // 100 not in (2, 4, 5) or reply.code == 421:
+                break
+        self._walked_out = reply.code == 421
+        if refused is None:
+            return Phase.DOT, reply
+        if reply.code // 100 not in (2, 4, 5) or self._walked_out:
+            self.close()
+        return refused if in_step or refused[0] is Phase.DOT else (Phase.MAIL, Reply(0, [], Trouble.CLOSED))
+
+    def _outcome_of_chunk(self, phase: Phase, reply: Reply) -> Response:
+        """The Response, and what it says about BDAT here."""
+        if phase is Phase.DOT and reply.code // 100 == 2:
+            self._proved = self._proved or (self._line.length == 1 and self._parser.clean())
+            return response_of(Phase.DOT, reply)
+        self._needs_reset = True  # RFC 3030 section 2: what is open after a refused BDAT is not known
+        if phase is Phase.DOT and reply.code in _UNKNOWN:
+            self.misbehaved = f"answered BDAT with {reply.code} {printable(reply.lines)}"
+            self.abort()  # it may read the mail for commands
+            return response_of(Phase.DATA, reply)
+        if phase is Phase.DOT and reply.code // 100 not in (4, 5) and not self._proved:
+            self.misbehaved = f"answered BDAT with {reply.trouble or reply.code}"
+        return self._refusal(phase, reply)
 
     async def _open(self, commands: tuple[bytes, bytes]) -> tuple[Phase, Reply]:
         """RSET if one is owed, then MAIL, RCPT, DATA. The first refusal with its phase, or DATA's 354."""

@@ -1,4 +1,5 @@
-"""One SMTP conversation from the server's side, without sockets (RFC 5321, 2920, 1870, 6152, 6531, 2034, 3207).
+"""One SMTP conversation from the server's side, without sockets (RFC 5321, 2920, 1870, 6152, 6531, 2034, 3030,
+3207).
 
 Bytes go in by `receive`, bytes come out by `take_output`, and `next` says what the socket has to do then. Takes
 pipelined commands in one piece or in single octets. Commands and mail must use CRLF: a bare CR or LF in a mail refuses
@@ -48,6 +49,18 @@ class _Transaction:
     mail_from: str
     smtputf8: bool
     recipients: list[Recipient] = field(default_factory=list)
+    chunks: bytearray | None = None
+    """What BDAT brought so far."""
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """A BDAT whose octets are still coming."""
+
+    left: int
+    last: bool
+    refusal: bytes = b""
+    """What it is answered with when they are there: its octets are passed over (RFC 3030 2)."""
 
 
 class SmtpSession:
@@ -56,6 +69,7 @@ class SmtpSession:
     __slots__ = (
         "_body",
         "_buffer",
+        "_chunk",
         "_errors",
         "_greeted",
         "_later",
@@ -81,6 +95,7 @@ class SmtpSession:
         self._transaction: _Transaction | None = None
         self._later: Verdict | None = None
         self._body = False
+        self._chunk: _Chunk | None = None
         self._scanned = 0
         self._oversize = False
 
@@ -125,7 +140,8 @@ class SmtpSession:
 
     def _run(self) -> None:
         while self.next is Next.READ and self._buffer:
-            if not (self._take_body() if self._body else self._take_line()):
+            take = self._take_body if self._body else self._take_chunk if self._chunk else self._take_line
+            if not take():
                 return
 
     def _take_line(self) -> bool:
@@ -187,6 +203,8 @@ class SmtpSession:
             lines.append("STARTTLS")
         if STYLES[door.style].enhanced:
             lines.append("ENHANCEDSTATUSCODES")
+        if STYLES[door.style].chunking:
+            lines.append("CHUNKING")
         lines += ["PIPELINING", "SMTPUTF8"]
         return ("".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}\r\n").encode()
 
@@ -258,6 +276,8 @@ class SmtpSession:
             self._fail(b"503 5.5.1 No valid recipients\r\n")
         elif argument:
             self._fail(b"501 5.5.4 DATA takes no argument\r\n")
+        elif self._transaction.chunks is not None:
+            self._fail(b"503 5.5.1 DATA and BDAT do not mix (RFC 3030 2)\r\n")
         else:
             self._output.append(b"354 Go ahead, end with a dot\r\n")
             self._body, self._scanned, self._oversize = True, 0, False
@@ -288,7 +308,51 @@ class SmtpSession:
             del self._buffer[:-4]
         self._scanned = max(0, len(self._buffer) - 4)
 
-    def _finish(self, transaction: _Transaction, body: bytes) -> None:
+    def _bdat(self, argument: str) -> None:
+        words = argument.upper().split()
+        size = words[0] if words else ""
+        if not STYLES[self.visit.door.style].chunking:
+            self._not_offered(argument)
+        elif not (size.isascii() and size.isdigit() and len(size) <= 12 and words[1:] in ([], ["LAST"])):
+            self._fail(b"501 5.5.4 Syntax: BDAT size [LAST]\r\n")
+            self.next = Next.LINGER  # nobody knows where its octets end
+        else:
+            self._chunk = _Chunk(int(size), bool(words[1:]), self._refused_chunk(int(size)))
+            self._take_chunk()
+
+    def _refused_chunk(self, size: int) -> bytes:
+        transaction = self._transaction
+        if transaction is None or not transaction.recipients:
+            return b"503 5.5.1 No valid recipients\r\n"
+        if len(transaction.chunks or b"") + size > MAX_SIZE:
+            return b"552 5.3.4 Message is larger than the limit\r\n"
+        return b""
+
+    def _take_chunk(self) -> bool:
+        """Take of a chunk what is there; False when more of it has to come."""
+        chunk, transaction = self._chunk, self._transaction
+        assert chunk is not None
+        taken = self._buffer[: chunk.left]
+        del self._buffer[: len(taken)]
+        chunk.left -= len(taken)
+        if transaction is not None and not chunk.refusal:
+            transaction.chunks = (transaction.chunks or bytearray()) + taken
+        if chunk.left:
+            return False
+        self._chunk = None
+        if chunk.refusal:
+            self._transaction = None
+            self._output.append(chunk.refusal)
+        elif not chunk.last:
+            self._output.append(b"250 2.0.0 OK, more of it\r\n")
+        else:
+            self._transaction = None
+            assert transaction is not None
+            self._oversize = False
+            self._finish(transaction, bytes(transaction.chunks or b""), chunked=True)
+        return True
+
+    def _finish(self, transaction: _Transaction, body: bytes, *, chunked: bool = False) -> None:
         if self._oversize or len(body) > MAX_SIZE:
             self._output.append(b"552 5.3.4 Message is larger than the limit\r\n")
             return
@@ -300,9 +364,9 @@ class SmtpSession:
         if not self.visit.door.eight_bit and not body.isascii():
             self._output.append(b"554 5.6.1 8-bit data, and 8BITMIME is not offered here (RFC 6152 3)\r\n")
             return
-        if body.startswith(b"."):
+        if not chunked and body.startswith(b"."):
             body = body[1:]
-        if b"\r\n." in body:
+        if not chunked and b"\r\n." in body:
             body = body.replace(b"\r\n.", b"\r\n")
         self._say(self._mailroom.on_dot(self.visit, transaction.mail_from, transaction.recipients, body))
 
@@ -370,7 +434,7 @@ _COMMANDS: dict[bytes, Callable[[SmtpSession, str], None]] = {
     b"HELP": SmtpSession._help,
     b"QUIT": SmtpSession._quit,
     b"AUTH": SmtpSession._not_offered,
-    b"BDAT": SmtpSession._not_offered,
+    b"BDAT": SmtpSession._bdat,
     b"EXPN": SmtpSession._not_offered,
     b"ETRN": SmtpSession._not_offered,
     b"TURN": SmtpSession._not_offered,

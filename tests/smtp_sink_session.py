@@ -24,7 +24,8 @@ class Rule:
     """The first rule that matches decides. Fields left None match everything."""
 
     phase: str
-    """connect, ehlo, helo, starttls, mail, rcpt, data, body (each block read), dot, rset, quit."""
+    """connect, ehlo, helo, starttls, mail, rcpt, data, bdat (before its octets are looked at: they are read as commands
+    then), body (each block read), dot, rset, quit."""
     reply: str | bytes
     """"550 5.1.1 no", several lines joined by "\\n" (sent as one multi-line reply), raw bytes, DROP or SILENCE."""
     local: str | None = None
@@ -51,6 +52,7 @@ class Offer:
     smtputf8: bool = False
     size: int | None = 50_000_000
     starttls: str = ""
+    chunking: bool = False
     esmtp: bool = True
     """False: EHLO gets 502, only HELO is known."""
 
@@ -110,6 +112,7 @@ class SinkSession(asyncio.Protocol):
         self._buffer = b""
         self._in_data = False
         self._held = False
+        self._chunk: int | None = None
         self._ehlo = self._tls = self._mail_from = self._parameters = ""
         self._rcpts: list[str] = []
         self._source = ""
@@ -121,6 +124,7 @@ class SinkSession(asyncio.Protocol):
             "MAIL": self._on_mail,
             "RCPT": self._on_rcpt,
             "DATA": self._on_data,
+            "BDAT": self._on_bdat,
             "RSET": self._on_rset,
             "QUIT": self._on_quit,
         }
@@ -172,8 +176,8 @@ class SinkSession(asyncio.Protocol):
 
     def _work(self) -> None:
         while not self._held:
-            if self._in_data:
-                if not self._take_body():
+            if self._in_data or self._chunk is not None:
+                if not (self._take_body() if self._in_data else self._take_chunk()):
                     return
                 continue
             line, found, rest = self._buffer.partition(b"\r\n")
@@ -245,6 +249,7 @@ class SinkSession(asyncio.Protocol):
         lines = ["sink"]
         lines += ["PIPELINING"] * offer.pipelining + ["8BITMIME"] * offer.eight_bit + ["SMTPUTF8"] * offer.smtputf8
         lines += [f"SIZE {offer.size}"] if offer.size is not None else []
+        lines += ["CHUNKING"] * offer.chunking
         lines += ["STARTTLS"] if offer.starttls and not self._tls else []
         return "\n".join(f"250 {line}" for line in lines)
 
@@ -268,6 +273,24 @@ class SinkSession(asyncio.Protocol):
         else:
             self._in_data = self._answer("data", self._local(), "354 go on")
 
+    def _on_bdat(self, rest: str) -> None:
+        size, last = rest.split()
+        assert last == "LAST", "one chunk for each mail"
+        rule = self._sink.rule_for("bdat", self._local(), self._source, self._ehlo)
+        if rule is None:
+            self._chunk = int(size)
+        else:
+            self._say(rule, "")
+
+    def _take_chunk(self) -> bool:
+        assert self._chunk is not None
+        if len(self._buffer) < self._chunk:
+            return False
+        body, self._buffer = self._buffer[: self._chunk], self._buffer[self._chunk :]
+        self._chunk = None
+        self._accept(body, stuffed=False)
+        return True
+
     def _take_body(self) -> bool:
         if self._sink.rule_for("body", self._local(), self._source, self._ehlo) is not None:
             self.end()
@@ -283,11 +306,11 @@ class SinkSession(asyncio.Protocol):
         self._accept(body)
         return True
 
-    def _accept(self, body: bytes) -> None:
+    def _accept(self, body: bytes, *, stuffed: bool = True) -> None:
         rule = self._sink.rule_for("dot", self._local(), self._source, self._ehlo)
         refused = rule is not None and rule.reply not in (DROP, SILENCE) and _wire(rule.reply)[:1] != b"2"
         if self._rcpts and not refused:
-            data = body.replace(b"\r\n.", b"\r\n").removeprefix(b".")
+            data = body.replace(b"\r\n.", b"\r\n").removeprefix(b".") if stuffed else body
             mail_from = self._mail_from.removeprefix("<>")
             mail = Mail(
                 self._source,

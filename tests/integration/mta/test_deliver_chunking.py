@@ -1,0 +1,148 @@
+"""Mail by BDAT through the courier: several on a connection, each once, and servers that cannot do what they offer."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from mta.deliver import Delivery
+from mta.model import Envelope, Host, Phase, Route, Trouble
+from mta.smtp_client import WINDOW, Timeouts
+from tests.integration.mta.couriers import FIRST, courier, mail, providers
+from tests.integration.mta.test_deliver_limits import COUNTED, TO, Counting, counting
+from tests.smtp_sink import DROP, Offer, Rule, SmtpSink
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+
+CHUNKING = Offer(chunking=True)
+LARGE = b"Subject: large\r\n\r\n" + b"x" * 76 * 4000 + b"\r\n"
+
+
+def chunked(n: int, data: bytes | None = None) -> Envelope:
+    made = mail(f"r{n}@x.test")
+    return replace(made, chunked=True, data=data or made.data)
+
+
+def arrived(sink: SmtpSink) -> list[str]:
+    return sorted(got.rcpt_to[0] for got in sink.mails)
+
+
+def everybody(n: int) -> list[str]:
+    return sorted(f"r{one}@x.test" for one in range(n))
+
+
+def by_bdat(sink: SmtpSink) -> int:
+    return sum(line.startswith("BDAT") for _, line in sink.journal.commands)
+
+
+async def test_one_connection_carries_several_at_a_time() -> None:
+    slow = Rule("dot", "250 2.0.0 taken", delay=0.02)
+    limits = providers(connections=1)
+    async with SmtpSink(slow, offer=CHUNKING, keep_writes=True) as sink, courier(sink.port, limits) as out:
+        found = await asyncio.gather(*(out.deliver(TO, FIRST, chunked(n)) for n in range(40)))
+        assert out.stats().open == 1
+    assert {one.response.code for one in found} == {250}
+    assert arrived(sink) == everybody(40)
+    assert sink.journal.connections == 1
+    assert by_bdat(sink) == 40
+    # The first goes alone; after that one is handed over to as many as fit behind each other.
+    behind = sum(line == "RSET" for _, line in sink.journal.commands)
+    assert behind > 25, "most of them went behind another"
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_large_and_small_by_bdat_and_by_data_arrive_whole(seed: int) -> None:
+    draw = random.Random(seed)
+    sent = {}
+    for n in range(60):
+        one = chunked(
+            n, LARGE if draw.random() < 0.1 else b"Subject: %d\r\n\r\n%b\r\n" % (n, b".x" * draw.randint(1, 99))
+        )
+        sent[one.rcpt_to] = replace(one, chunked=draw.random() < 0.8)
+    rules = [Rule("rcpt", "550 5.1.1 no", local="r7"), Rule("dot", "250 2.0.0 taken", delay=0.005)]
+    limits = providers(connections=2)
+    async with SmtpSink(*rules, offer=CHUNKING) as sink, courier(sink.port, limits, timeouts=Timeouts()) as out:
+
+        async def later(envelope: Envelope) -> Delivery:
+            await asyncio.sleep(draw.random() * 0.1)
+            return await out.deliver(TO, FIRST, envelope)
+
+        found = await asyncio.gather(*map(later, sent.values()))
+    assert Counter(one.response.code for one in found) == {250: 59, 550: 1}
+    assert {got.rcpt_to[0]: got.data for got in sink.mails} == {
+        address: one.data for address, one in sent.items() if address != "r7@x.test"
+    }
+    assert len(sink.mails) == 59
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt"])
+@pytest.mark.parametrize("reply", COUNTED)
+async def test_all_mails_arrive_once_whatever_ends_a_session(reply: str, phase: str) -> None:
+    limits = providers(connections=2)
+    async with counting(reply, phase, CHUNKING) as sink, courier(sink.port, limits, timeouts=Timeouts()) as out:
+        deliveries = await asyncio.gather(*(out.deliver(TO, FIRST, chunked(n)) for n in range(60)))
+    assert {str(one.response) for one in deliveries if one.response.code != 250} == set()
+    assert arrived(sink) == everybody(60)
+    assert sink.journal.most_open["127.0.1.1"] == 2
+
+
+async def test_a_server_that_hangs_up_without_a_word_leaves_a_window_in_doubt() -> None:
+    limits = providers(connections=1)
+    async with counting(DROP, "mail", CHUNKING) as sink, courier(sink.port, limits, timeouts=Timeouts()) as out:
+        deliveries = await asyncio.gather(*(out.deliver(TO, FIRST, chunked(n)) for n in range(30)))
+        doubtful = [one for one in deliveries if one.response.code != 250]
+        ended = Counting.most
+    assert {(one.response.phase, one.response.trouble) for one in doubtful} == {(Phase.DOT, Trouble.CLOSED)}
+    assert len(sink.mails) == 30 - len(doubtful) == len(set(arrived(sink)))
+    assert len(doubtful) <= WINDOW * (30 // ended + 1)
+
+
+@pytest.mark.parametrize("reply", ["502 5.5.1 what?", "500 no"])
+async def test_a_server_that_cannot_do_what_it_offers_gets_mail_by_data(reply: str) -> None:
+    async with SmtpSink(Rule("bdat", reply), offer=CHUNKING) as sink, courier(sink.port) as out:
+        for n in range(3):
+            found = await out.deliver(TO, FIRST, chunked(n))
+            assert found.response.code == 250
+            assert found.tls == "none"
+    assert arrived(sink) == everybody(3)
+    assert by_bdat(sink) == 1, "remembered"
+
+
+async def test_what_is_remembered_is_of_one_server() -> None:
+    other = Route("y.test", "other", (Host("mx9.test", "127.0.0.2", 10),))
+    async with (
+        SmtpSink(Rule("bdat", "502 no", times=1), offer=CHUNKING, address="0.0.0.0") as sink,
+        courier(sink.port) as out,
+    ):
+        for route, expected in ((TO, 1), (TO, 1), (other, 2), (other, 3)):
+            assert (await out.deliver(route, FIRST, chunked(1))).response.code == 250
+            assert by_bdat(sink) == expected
+
+
+async def test_a_mail_under_way_that_was_taken_shows_the_contrary() -> None:
+    rules = [Rule("bdat", "502 no", local="r1"), Rule("dot", "250 2.0.0 taken", local="r0", delay=0.1)]
+    async with SmtpSink(*rules, offer=CHUNKING) as sink, courier(sink.port) as out:
+        first = asyncio.create_task(out.deliver(TO, FIRST, chunked(0)))
+        await asyncio.sleep(0.03)
+        assert (await out.deliver(TO, FIRST, chunked(1))).response.code == 250
+        await first
+        before = by_bdat(sink)
+        assert (await out.deliver(TO, FIRST, chunked(2))).response.code == 250
+        assert by_bdat(sink) == before + 1
+
+
+async def test_those_who_are_cancelled_hold_no_place() -> None:
+    slow = Rule("dot", "250 2.0.0 taken", delay=0.05)
+    limits = providers(connections=1)
+    async with SmtpSink(slow, offer=CHUNKING) as sink, courier(sink.port, limits) as out:
+        assert (await out.deliver(TO, FIRST, chunked(0))).response.code == 250
+        tasks = [asyncio.create_task(out.deliver(TO, FIRST, chunked(n))) for n in range(1, 12)]
+        await asyncio.sleep(0.02)
+        for task in tasks[6:9]:
+            task.cancel()  # they wait for their turn
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(one, Delivery) and one.response.code == 250 for one in found) == 8
+        assert out.stats().waiting == 0
+    assert len(sink.mails) == 9
