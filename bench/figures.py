@@ -60,6 +60,9 @@ KINDS: Mapping[str, Kind] = {
         "ms", "throttle reply to 250 through another IP, same mail", 1, Budget(20, 10, Better.LOWER)
     ),
     "reroute_ms_p99": Kind("ms", "the same, 99th percentile", 1, Budget(150, 60, Better.LOWER)),
+    "data_50ms_per_s": Kind("msg/s", "one connection, 50 ms of round trip: by DATA with PIPELINING"),
+    "bdat_50ms_per_s": Kind("msg/s", "the same by BDAT, one mail at a time", 1, Budget(18, None)),
+    "bdat_window_50ms_per_s": Kind("msg/s", "the same by BDAT, up to four mails under way", 1, Budget(60, None)),
     "api_single_per_s": Kind("req/s", "POST /emails, one API process, 32 clients", 0, Budget(3000, 4000)),
     "api_batch_per_s": Kind("msg/s", "POST /emails/batch, one API process", 0, Budget(12_000, 20_000)),
     "click_redirect_ms": Kind(

@@ -38,7 +38,7 @@ class Place:
             self.line.held -= 1
 
     def leave(self) -> None:
-        """It has its replies, or will read none. Whoever gives up with others ahead keeps nobody from waiting for those."""
+        """It has its replies, or will read none. Those behind one that gives up still wait for those ahead of it."""
         self.wrote()
         self.line.length -= 1
         if self.line.last is self.done:

@@ -80,6 +80,8 @@ class MxHost:
     """IPv6 address beside the other one, or "". `address` may be an IPv6 one too."""
     eight_bit: bool = True
     """Whether 8BITMIME is offered; without it mail with 8-bit octets is refused."""
+    chunking: bool = False
+    """Whether CHUNKING is offered, and BDAT taken (RFC 3030)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Door:
     domains: frozenset[str]
     tls: TlsKind = TlsKind.SIGNED
     eight_bit: bool = True
+    chunking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

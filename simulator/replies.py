@@ -29,8 +29,6 @@ class Style:
     throttle_stage: Stage = Stage.RCPT
     enhanced: bool = True
     """Whether replies carry RFC 3463 codes and EHLO says so (RFC 2034)."""
-    chunking: bool = False
-    """Whether BDAT is offered (RFC 3030). Gmail and Outlook do: the EHLO answers of their MX hosts."""
 
 
 _GMAIL = Style(
@@ -54,7 +52,6 @@ _GMAIL = Style(
     block="554-5.7.1 [{ip}] The IP address has a very low reputation and is on our blocklist.|"
     "554 5.7.1 https://support.google.sim/mail/?p=BlockedIp {id} - gsmtp",
     throttle_stage=Stage.DOT,
-    chunking=True,
 )
 
 _MICROSOFT = Style(
@@ -71,7 +68,6 @@ _MICROSOFT = Style(
     block="554 5.7.1 Unfortunately, messages from [{ip}] were refused, since part of their network is on our "
     "block list (S3150). See https://postmaster.outlook-mx.sim [{id}.{host}]",
     throttle_stage=Stage.MAIL,
-    chunking=True,
 )
 
 _YAHOO = Style(

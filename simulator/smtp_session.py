@@ -203,7 +203,7 @@ class SmtpSession:
             lines.append("STARTTLS")
         if STYLES[door.style].enhanced:
             lines.append("ENHANCEDSTATUSCODES")
-        if STYLES[door.style].chunking:
+        if door.chunking:
             lines.append("CHUNKING")
         lines += ["PIPELINING", "SMTPUTF8"]
         return ("".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}\r\n").encode()
@@ -311,7 +311,7 @@ class SmtpSession:
     def _bdat(self, argument: str) -> None:
         words = argument.upper().split()
         size = words[0] if words else ""
-        if not STYLES[self.visit.door.style].chunking:
+        if not self.visit.door.chunking:
             self._not_offered(argument)
         elif not (size.isascii() and size.isdigit() and len(size) <= 12 and words[1:] in ([], ["LAST"])):
             self._fail(b"501 5.5.4 Syntax: BDAT size [LAST]\r\n")

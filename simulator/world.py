@@ -27,10 +27,10 @@ Records = dict[str, dict[str, list[str]]]
 """Name without closing dot → record type → values in presentation form; TXT values are the bare text."""
 
 _BIG_HOSTS = (
-    MxHost("mx1.google.sim", "127.0.0.11", "gmail", "gmail"),
-    MxHost("mx2.google.sim", "127.0.0.12", "gmail", "gmail"),
-    MxHost("mx1.outlook-mx.sim", "127.0.0.13", "microsoft", "microsoft"),
-    MxHost("corp.outlook-mx.sim", "127.0.0.14", "microsoft", "microsoft"),
+    MxHost("mx1.google.sim", "127.0.0.11", "gmail", "gmail", chunking=True),
+    MxHost("mx2.google.sim", "127.0.0.12", "gmail", "gmail", chunking=True),
+    MxHost("mx1.outlook-mx.sim", "127.0.0.13", "microsoft", "microsoft", chunking=True),
+    MxHost("corp.outlook-mx.sim", "127.0.0.14", "microsoft", "microsoft", chunking=True),
     MxHost("mx1.yahoodns.sim", "127.0.0.15", "yahoo", "yahoo"),
     MxHost("mx2.yahoodns.sim", "127.0.0.16", "yahoo", "yahoo"),
     MxHost("mx1.apple-mx.sim", "127.0.0.17", "apple", "apple"),
@@ -144,9 +144,10 @@ def _everything(*, ipv6: bool) -> tuple[list[MxHost], list[MailDomain]]:
 
 
 def _small_host(number: int) -> MxHost:
-    """The mail host of small domain `number`, counted from 1."""
+    """The mail host of small domain `number`, counted from 1. Every second one offers CHUNKING."""
     if number <= SMALL_OWN_HOSTS:
-        return MxHost(f"mail.small-{number:03}.sim", f"127.0.2.{number}", "small", "small")
+        name, address = f"mail.small-{number:03}.sim", f"127.0.2.{number}"
+        return MxHost(name, address, "small", "small", chunking=number % 2 == 0)
     shared = (number - SMALL_OWN_HOSTS - 1) // 10 + 1
     return MxHost(f"mx.hosting-{shared}.sim", f"127.0.2.{SMALL_OWN_HOSTS + shared}", "small", "small")
 
@@ -164,7 +165,8 @@ def _doors(hosts: list[MxHost], domains: list[MailDomain]) -> tuple[Door, ...]:
     for address, sharing in at.items():
         names = frozenset[str]().union(*(served.get(host.name, set()) for host in sharing))
         first = sharing[0]
-        doors.append(Door(address, first.name, first.style, first.provider, names, first.tls, first.eight_bit))
+        offered = (first.tls, first.eight_bit, first.chunking)
+        doors.append(Door(address, first.name, first.style, first.provider, names, *offered))
     return tuple(doors)
 
 

@@ -38,6 +38,7 @@ from cli.running.stack import Shape, Stack, build
 from cli.running.supervisor import TICK_SECONDS, ServiceState, Status, Supervisor
 from core.ids import uuid7
 from core.settings import Settings
+from mta.smtp_client import WINDOW
 from simulator import client as simulator
 from simulator.ledger import LedgerEntry, read_ledger
 from store.database import Database
@@ -194,6 +195,10 @@ class RunningStack:
         """SMTP connections the process of a service has open at this moment (Linux: from /proc, else from nothing)."""
         assert self.simulator is not None
         return _connections(self.pid(service), self.simulator.smtp_port)
+
+    def on_wire(self, service: str) -> int:
+        """Mails that it can have under way at this moment, at most: a window for each connection."""
+        return self.sessions(service) * WINDOW
 
     # The store
 

@@ -21,7 +21,7 @@ class Killer:
     def __init__(self, stack: RunningStack) -> None:
         self.killed: Counter[str] = Counter()
         self.on_wire = 0
-        """SMTP sessions that killed workers had open."""
+        """Mails that killed workers can have had under way."""
         self._stack = stack
 
     def await_running(self, victim: str) -> None:
@@ -35,7 +35,7 @@ class Killer:
         self.await_running(victim)
         if victim in (TRANSACTIONAL, MARKETING):
             stack.send_signal(victim, signal.SIGSTOP)
-            self.on_wire += stack.sessions(victim)
+            self.on_wire += stack.on_wire(victim)
         stack.kill(victim)
         self.killed[victim] += 1
         if victim == BACKGROUND:

@@ -91,7 +91,7 @@ def test_a_kill_repeats_little_when_the_disk_is_full_and_postgresql_is_away(stac
     suppressed = suppress_blocked(stack, batch)
     acknowledged = stack.enqueue(batch)
     until_delivered(stack, COUNT // 4)
-    on_wire = stack.sessions(MARKETING)
+    on_wire = stack.on_wire(MARKETING)
     os.kill(stack.pid("postgres"), signal.SIGKILL)
     time.sleep(3)  # the supervisor does nothing meanwhile, so PostgreSQL stays away
     sent = delivered_so_far(stack)
@@ -101,7 +101,7 @@ def test_a_kill_repeats_little_when_the_disk_is_full_and_postgresql_is_away(stac
     stack.until(lambda: stack.waiting() > 0, 60, "mail that is left to send")
     stack.until_all_ended(120)
     proof = prove(stack, acknowledged, suppressed, most_repeats=on_wire + EXPOSED_AT)
-    print(f"{proof}; {on_wire} sessions were open when PostgreSQL went")
+    print(f"{proof}; {on_wire} mails at most were under way when PostgreSQL went")
 
 
 def _log(stack: RunningStack) -> list[dict[str, object]]:

@@ -39,7 +39,7 @@ def _sleep_longer_than_the_lease(stack: RunningStack, shared: bool) -> None:
     stack.send_signal(MARKETING, signal.SIGSTOP)
     try:
         stopped = time.time()
-        sessions = stack.sessions(MARKETING)
+        on_wire = stack.on_wire(MARKETING)
         claims = _claimed_by(stack, _identity(stack))
         assert claims, "the stop comes too late to prove anything"
         late = set(random.sample(sorted(claims), len(claims) // 2))
@@ -52,7 +52,7 @@ def _sleep_longer_than_the_lease(stack: RunningStack, shared: bool) -> None:
     ledger = stack.ledger()
     # Claims also hold mail that had left before the stop and whose outcome had not been committed.
     reached = {entry.recipient for entry in ledger if entry.at > continued} & late
-    assert len(reached) <= sessions, f"{len(reached)} suppressed addresses reached, {sessions} sessions were open"
+    assert len(reached) <= on_wire, f"{len(reached)} suppressed addresses reached, {on_wire} mails were under way"
     left_before = {entry.recipient for entry in ledger if entry.at < stopped + LEASE_SECONDS / 2} & claims
     spared = late - {entry.recipient for entry in ledger}
     assert spared, "every sampled mail had left before: nothing was proven"
@@ -63,7 +63,7 @@ def _sleep_longer_than_the_lease(stack: RunningStack, shared: bool) -> None:
     )
     assert stack.states()[MARKETING].restarts == restarts
     print(
-        f"{proof}; {sessions} sessions open at the stop; {len(late)} addresses suppressed meanwhile, "
+        f"{proof}; {on_wire} mails at most under way at the stop; {len(late)} addresses suppressed meanwhile, "
         f"{len(reached)} of them reached; all ended {took:.0f} s later"
     )
 

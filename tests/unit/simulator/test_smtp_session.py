@@ -63,7 +63,7 @@ def test_a_whole_mail_in_pieces_of_any_size_gives_the_same() -> None:
 
 
 @given(st.data())
-def test_chunking_does_not_matter(data: st.DataObject) -> None:
+def test_pieces_of_the_stream_do_not_matter(data: st.DataObject) -> None:
     lines = data.draw(st.lists(st.sampled_from([b"", b".", b"..", b"x", b".x", b"a b"]), max_size=6))
     body = b"".join(line + b"\r\n" for line in lines)
     stuffed = b"".join((b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines)
@@ -75,6 +75,46 @@ def test_chunking_does_not_matter(data: st.DataObject) -> None:
         said += talk.say(stream[start:end])
     assert said == [250, 250, 354, 250] * 2 + [250]
     assert [mail.data for mail in talk.mailroom.mailboxes.of("joe@gmail.sim")] == [body, body]
+
+
+_BDAT = b"MAIL FROM:<b@demo.sim>\r\nRCPT TO:<joe@gmail.sim>\r\n"
+
+
+@given(st.data())
+def test_chunks_come_out_as_they_went_in(data: st.DataObject) -> None:
+    lines = data.draw(st.lists(st.sampled_from([b"", b".", b"..", b"x", b"BDAT 3 LAST"]), max_size=6))
+    body = b"".join(line + b"\r\n" for line in lines)
+    first = data.draw(st.integers(0, len(body)))
+    one = _BDAT + b"BDAT %d LAST\r\n%b" % (len(body), body)
+    two = _BDAT + b"BDAT %d\r\n%bBDAT %d LAST\r\n%b" % (first, body[:first], len(body) - first, body[first:])
+    stream = one + two + b"NOOP\r\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    talk = Talk()
+    said: list[int] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        said += talk.say(stream[start:end])
+    assert said == [250, 250, 250, 250, 250, 250, 250, 250]
+    assert [mail.data for mail in talk.mailroom.mailboxes.of("joe@gmail.sim")] == [body, body]
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"BDAT 5 LAST\r\nx\r\nyzNOOP\r\n", [503, 250]),
+        (
+            b"MAIL FROM:<b@demo.sim>\r\nRCPT TO:<nobody@elsewhere.test>\r\nBDAT 5 LAST\r\nx\r\nyzNOOP\r\n",
+            [250, 550, 503, 250],
+        ),
+        (_BDAT + b"BDAT 3\r\nx\r\nDATA\r\nRSET\r\n", [250, 250, 250, 503, 250]),
+        (_BDAT + b"BDAT five LAST\r\n", [250, 250, 501]),
+        (_BDAT + b"BDAT 0 LAST\r\nNOOP\r\n", [250, 250, 250, 250]),
+        (_BDAT + b"BDAT 40000000 LAST\r\n" + b"x" * 40_000_000 + b"NOOP\r\n", [250, 250, 552, 250]),
+    ],
+    ids=["no mail", "nobody", "mixed", "no number", "empty", "too large"],
+)
+def test_a_chunk_that_is_refused_is_passed_over(stream: bytes, expected: list[int]) -> None:
+    talk = Talk()
+    assert talk.say(stream) == expected
 
 
 _FRAGMENTS = st.sampled_from(
@@ -89,6 +129,8 @@ _FRAGMENTS = st.sampled_from(
         b"RCPT TO:<drop@gmail.sim>\r\n",
         "RCPT TO:<jö|rg@gmail.sim>\r\n".encode(),
         b"DATA\r\n",
+        b"BDAT 9\r\n",
+        b"BDAT 0 LAST\r\n",
         b".\r\n",
         b"\r\n.\r\n",
         b".",
@@ -152,7 +194,7 @@ def test_after_any_command_line_it_still_answers(lines: list[bytes]) -> None:
         (b"RCPT TO:<joe@gmail.sim>\r\n", 503),
         (b"DATA\r\n", 503),
         (b"AUTH PLAIN\r\n", 502),
-        (b"BDAT 5 LAST\r\n", 502),
+        (b"BDAT five\r\n", 501),
         (b"VRFY joe\r\n", 252),
         (b"HELP\r\n", 214),
         (b"x" * 3000 + b"\r\n", 500),
