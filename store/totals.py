@@ -48,9 +48,7 @@ SELECT l.place::integer, b.place::integer, t.upto
 
 # Only what rows are ordered by leaves the database: of a thousand domains a page shows a few.
 _WEIGHTS = """
-SELECT l.place::integer, bool_or(e.upto IS DISTINCT FROM b.upto),
-       sum((SELECT coalesce(sum(e.upto[k]), 0) - coalesce(sum(b.upto[k]), 0) FROM unnest(%(first)s::integer[]) k)),
-       sum((SELECT coalesce(sum(e.upto[k]), 0) - coalesce(sum(b.upto[k]), 0) FROM unnest(%(second)s::integer[]) k))
+SELECT l.place::integer, bool_or(e.upto IS DISTINCT FROM b.upto), sum({first})::bigint, sum({second})::bigint
   FROM unnest(%(lines)s::integer[], %(places)s::integer[]) AS l(id, place)
  CROSS JOIN LATERAL (
    SELECT upto FROM report_totals WHERE line_id = l.id AND before <= %(until)s ORDER BY before DESC LIMIT 1) e
@@ -133,10 +131,16 @@ async def heaviest(
 ) -> list[tuple[int, int]]:
     """Places of the groups for which something was counted between the two, the heaviest first: by the sum of the first
     places of counts, which is given too, then by that of the second."""
-    first, second = (arrays.integers([place + 1 for place in places]) for places in by)
-    named = {**_placed(groups), "since": since, "until": until, "first": first, "second": second}
-    cursor = await connection.execute(_WEIGHTS, named, prepare=False)
-    return [(place, int(weight)) for place, anything, weight, _ in await cursor.fetchall() if anything]
+    first, second = map(_weight, by)
+    statement = _WEIGHTS.replace("{first}", first).replace("{second}", second)
+    cursor = await connection.execute(statement, {**_placed(groups), "since": since, "until": until}, prepare=False)
+    return [(place, weight) for place, anything, weight, _ in await cursor.fetchall() if anything]
+
+
+def _weight(places: Sequence[int]) -> str:
+    """The sum of these places, as an expression: a sub-query for each line takes three times as long."""
+    sums = [f"coalesce(e.upto[{place + 1}], 0) - coalesce(b.upto[{place + 1}], 0)" for place in map(int, places)]
+    return " + ".join(sums) or "0"
 
 
 def _placed(groups: Sequence[Group]) -> dict[str, str]:
