@@ -17,7 +17,8 @@ from core.errors import UnavailableError
 from mta.model import IPV6, EgressIp, Host, Phase, Response, Trouble
 from mta.providers import Tls
 from mta.relay import RelayClient, Relays
-from mta.smtp_client import SmtpClient, Timeouts, Upgrade
+from mta.smtp_client import SmtpClient, Upgrade
+from mta.smtp_timeouts import Timeouts
 from mta.socks import ASK_SECONDS, EXHAUSTED, connect_through, greeting
 from mta.tls import TlsMode, TlsPolicy
 from mta.via import LOCAL, parse_via

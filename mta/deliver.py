@@ -18,9 +18,10 @@ from mta.memory import Memory
 from mta.model import EgressIp, Envelope, Host, Phase, RelayLimits, Response, Route, Trouble
 from mta.providers import OTHER, Limits, Providers, Tls
 from mta.relay import Relays, relay_route
-from mta.session import Ceiling, PoolStats, SessionPool
+from mta.session import SessionPool
 from mta.session_replies import ended_by_count, ended_the_session, wants_tls
-from mta.smtp_client import Timeouts
+from mta.session_slots import Ceiling, PoolStats
+from mta.smtp_timeouts import Timeouts
 from mta.tls import TlsPolicy
 
 _log = get_logger(__name__)

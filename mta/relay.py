@@ -24,7 +24,8 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutEr
 from mta.guard import PUBLIC, Guard, reach
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
 from mta.reply_parser import Features, Reply, printable, response_of
-from mta.smtp_client import Timeouts, opening
+from mta.smtp_commands import opening
+from mta.smtp_timeouts import Timeouts
 from mta.via import Via, parse_via
 
 PREFERENCE: Final = 0

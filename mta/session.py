@@ -15,13 +15,13 @@ comes first.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from core.errors import UnavailableError
 from mta.connect import Session
 from mta.connection_leases import ConnectionLeases, Key, LeaseLine
 from mta.memory import Memory
 from mta.model import EgressIp, Host, Response
+from mta.session_slots import Ceiling, PoolStats, Slot, Waiter
 
 Opener = Callable[[EgressIp, Host], Awaitable[Session | Response]]
 
@@ -34,61 +34,6 @@ LENGTH_SECONDS = 600.0
 LENGTHS = 10_000
 
 CLOSED = "the session pool is closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Ceiling:
-    """The limits that hold for one use of the pool."""
-
-    connections: int
-    """Connections from one source IP to one server address."""
-    messages: int
-    """Mails through one connection; then it is ended with QUIT and a new one opened."""
-    provider: str = ""
-    """Set when `provider_connections` counts all servers of this provider together."""
-    provider_connections: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """Figures for metrics. `open` counts every used slot: idle, in use, being opened or being closed."""
-
-    open: int
-    idle: int
-    waiting: int
-    opened_total: int
-    reused_total: int
-    waited_total: int
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """The right to one connection; held from before it is opened until after it is closed."""
-
-    key: Key
-    group: Key | None
-    ceiling: Ceiling
-    leased: bool = False
-
-    @property
-    def lease(self) -> Key:
-        """What the limit shared with other processes counts by."""
-        return self.group or self.key
-
-    @property
-    def lease_limit(self) -> int:
-        return self.ceiling.provider_connections if self.group else self.ceiling.connections
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    slot: _Slot
-    number: int
-    """Grows with every waiter: the smallest has waited longest."""
-    future: "asyncio.Future[Session | None]"
-    """Resolves to a session to use, or to None: the slot is yours, open one."""
-    promised: bool = False
-    """A connection is being ended to make room for this one."""
 
 
 class SessionPool:
@@ -105,11 +50,11 @@ class SessionPool:
         self._limit = limit
         self._used: dict[Key, int] = {}
         self._total = 0
-        self._slots: dict[Session, _Slot] = {}
+        self._slots: dict[Session, Slot] = {}
         self._by_key: dict[Key, list[Session]] = {}
         self._idle: OrderedDict[Session, None] = OrderedDict()  # longest idle first
         self._idle_by_key: dict[Key, list[Session]] = {}
-        self._waiting: dict[Key, deque[_Waiter]] = {}
+        self._waiting: dict[Key, deque[Waiter]] = {}
         self._line = LeaseLine(leases, self._give_up, self.give_back) if leases is not None else None
         self._lengths: Memory[Key, int] = Memory(LENGTHS)
         self._closing: set[asyncio.Task[None]] = set()
@@ -130,7 +75,7 @@ class SessionPool:
         if session is not None:
             return session
         group = (source.address, ceiling.provider) if ceiling.provider else None
-        slot = _Slot(key, group, ceiling)
+        slot = Slot(key, group, ceiling)
         if self._room(slot):
             self._occupy(slot)  # nobody who waits has room, so nobody is overtaken
         else:
@@ -239,7 +184,7 @@ class SessionPool:
 
     # Several mails on one session
 
-    def _shared(self, slot: _Slot) -> Session | None:
+    def _shared(self, slot: Slot) -> Session | None:
         """A session to the same server that has room behind the mails it carries, the one with fewest first."""
         found = [one for one in self._by_key.get(slot.key, ()) if self._has_room(one, self._slots[one])]
         if not found:
@@ -249,12 +194,12 @@ class SessionPool:
         self._reused_total += 1
         return session
 
-    def _has_room(self, session: Session, slot: _Slot) -> bool:
+    def _has_room(self, session: Session, slot: Slot) -> bool:
         if self._closed or session.spent or session.client.lost or not 0 < session.users < session.client.window:
             return False
         return session.carried + session.users < self._most(session, slot)
 
-    def _share(self, session: Session, slot: _Slot) -> None:
+    def _share(self, session: Session, slot: Slot) -> None:
         """Let those who wait for this server go behind the mails that the session carries."""
         while self._has_room(session, slot):
             if self._should_end(slot):
@@ -269,7 +214,7 @@ class SessionPool:
         session.client.abort()
         self._free(self._forget(session))
 
-    def _forget(self, session: Session) -> _Slot:
+    def _forget(self, session: Session) -> Slot:
         """It is open no more; its slot is."""
         slot = self._slots.pop(session)
         sessions = self._by_key[slot.key]
@@ -278,7 +223,7 @@ class SessionPool:
             del self._by_key[slot.key]
         return slot
 
-    def _most(self, session: Session, slot: _Slot) -> int:
+    def _most(self, session: Session, slot: Slot) -> int:
         """Mails that this session may carry."""
         if not self._lengths:
             return slot.ceiling.messages
@@ -289,7 +234,7 @@ class SessionPool:
             self._lengths.amend(slot.key, session.carried)  # it is still open: so many are welcome after all
         return min(learned, slot.ceiling.messages)
 
-    async def _open(self, slot: _Slot, source: EgressIp, host: Host) -> Session | Response:
+    async def _open(self, slot: Slot, source: EgressIp, host: Host) -> Session | Response:
         try:
             session = await self._opener(source, host)
         except BaseException:
@@ -365,7 +310,7 @@ class SessionPool:
 
     # Room and waiting
 
-    def _room(self, slot: _Slot, without: _Slot | None = None) -> bool:
+    def _room(self, slot: Slot, without: Slot | None = None) -> bool:
         """True when the limits let `slot` be used now, or once `without` is free."""
         gone = 0 if without is None else 1
         if self._total - gone >= self._limit:
@@ -377,13 +322,13 @@ class SessionPool:
                     return False
         return True
 
-    def _occupy(self, slot: _Slot) -> None:
+    def _occupy(self, slot: Slot) -> None:
         self._total += 1
         self._used[slot.key] = self._used.get(slot.key, 0) + 1
         if slot.group is not None:
             self._used[slot.group] = self._used.get(slot.group, 0) + 1
 
-    def _free(self, slot: _Slot) -> None:
+    def _free(self, slot: Slot) -> None:
         self._total -= 1
         for key in (slot.key, slot.group):
             if key is not None:
@@ -395,10 +340,10 @@ class SessionPool:
             self._line.release(slot.lease)
         self._admit()
 
-    async def _wait(self, slot: _Slot) -> Session | None:
+    async def _wait(self, slot: Slot) -> Session | None:
         """Queue up. A session handed over by another user, or None when the slot was granted."""
         self._waited_total += 1
-        waiter = _Waiter(slot, self._waited_total, asyncio.get_running_loop().create_future())
+        waiter = Waiter(slot, self._waited_total, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(slot.key, deque()).append(waiter)
         waiter.promised = self._evict_for(slot)
         try:
@@ -407,7 +352,7 @@ class SessionPool:
             self._withdraw(waiter)
             raise
 
-    def _withdraw(self, waiter: _Waiter) -> None:
+    def _withdraw(self, waiter: Waiter) -> None:
         """The waiting caller was cancelled, perhaps after it had already been served."""
         key, future = waiter.slot.key, waiter.future
         if not future.done() or future.cancelled():
@@ -422,7 +367,7 @@ class SessionPool:
             else:
                 self.give_back(session)
 
-    def _head(self, key: Key) -> _Waiter | None:
+    def _head(self, key: Key) -> Waiter | None:
         """Who has waited longest for this server."""
         queue = self._waiting.get(key)
         while queue and queue[0].future.done():
@@ -434,12 +379,12 @@ class SessionPool:
         if key in self._waiting and not self._waiting[key]:
             del self._waiting[key]
 
-    def _heads(self) -> list[_Waiter]:
+    def _heads(self) -> list[Waiter]:
         """The longest waiting of each server, longest first."""
         heads = [head for key in list(self._waiting) if (head := self._head(key)) is not None]
         return sorted(heads, key=lambda waiter: waiter.number)
 
-    def _hand_over(self, session: Session, slot: _Slot) -> bool:
+    def _hand_over(self, session: Session, slot: Slot) -> bool:
         """Give the session straight to who waits for the same server."""
         if self._line is not None and self._line.hand_over(slot.key, session):
             session.users += 1
@@ -455,7 +400,7 @@ class SessionPool:
         head.future.set_result(session)
         return True
 
-    def _should_yield(self, slot: _Slot) -> bool:
+    def _should_yield(self, slot: Slot) -> bool:
         """True when somebody who has waited longer, for another server, needs just this slot."""
         if not self._waiting:
             return False
@@ -468,7 +413,7 @@ class SessionPool:
                 return True
         return False
 
-    def _evict_for(self, slot: _Slot) -> bool:
+    def _evict_for(self, slot: Slot) -> bool:
         """End the longest unused session whose place `slot` could take."""
         for session in self._idle:
             if self._room(slot, without=self._slots[session]):
@@ -493,7 +438,7 @@ class SessionPool:
 
     # Leases
 
-    async def _lease(self, slot: _Slot, line: LeaseLine) -> Session | None:
+    async def _lease(self, slot: Slot, line: LeaseLine) -> Session | None:
         """Wait for the lease of a slot. A session when one was handed over first; the slot is free again then."""
         try:
             session = await line.wait(slot.key, slot.lease, slot.lease_limit)
@@ -506,7 +451,7 @@ class SessionPool:
             slot.leased = True
         return session
 
-    def _should_end(self, slot: _Slot) -> bool:
+    def _should_end(self, slot: Slot) -> bool:
         """True when the place or the lease of a session that comes back is more needed elsewhere."""
         if self._line is not None and self._line.wants_end(slot.key, slot.lease):
             return True

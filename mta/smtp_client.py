@@ -18,13 +18,13 @@ import math
 import re
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
-from core.errors import PostlaneError
 from mta.line import Line, Place
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
+from mta.smtp_commands import opening, require
+from mta.smtp_timeouts import Timeouts
 
 BLOCK = 128 * 1024
 """Bytes of a body written at once; larger ones wait for the peer between blocks."""
@@ -39,41 +39,7 @@ DATA, so that it is known not to be taken when nobody answers. Servers grant min
 _UNKNOWN = frozenset({500, 501, 502, 503, 504, 555})
 """Said to BDAT after the recipient was taken: what was offered does not work."""
 
-_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>\ud800-\udfff]*")
 _EHLO_NAME = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]+")
-
-
-class UnsendableError(PostlaneError):
-    """No server can be given this envelope: an address that would smuggle a command, data without an end. Whatever made
-    it is at fault, and trying again cannot help."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds to wait in each phase. RFC 5321 section 4.5.3.2 where it has a figure; `dot` is its 10 minutes, because a
-    shorter one doubles mail at slow receivers (RFC 1047)."""
-
-    connect: float = 30.0
-    """Not in the RFC: a SYN unanswered for 30 s is a dead host, and there are others to try."""
-    banner: float = 300.0
-    ehlo: float = 300.0
-    tls: float = 30.0
-    """STARTTLS and the handshake: machines talk to each other here, no queue is searched."""
-    mail: float = 300.0
-    rcpt: float = 300.0
-    data: float = 120.0
-    block: float = 180.0
-    dot: float = 600.0
-    quit: float = 2.0
-    """Nothing depends on the answer."""
-    opening: float = 300.0
-    """From the connection until the server is ready for mail, all steps together: RFC 5321 grants that much to the
-    banner alone, and a server that uses up each step's time would hold a mail for half an hour."""
-    whole: float = 600.0
-    """From MAIL to the end of the body, all steps together, plus the time that `slowest` grants to the size."""
-    slowest: int = 16 * 1024
-    """Bytes a second that a server must take on the average (Postfix's `smtp_min_data_rate` is 500): at this rate 40 MB
-    take 43 minutes."""
 
 
 class Upgrade(StrEnum):
@@ -197,7 +163,7 @@ class SmtpClient(asyncio.Protocol):
 
     async def greet(self, ehlo_name: str) -> Response | None:
         """Read the banner and say EHLO. None when the server is ready for mail, else what stands against it."""
-        _require(_EHLO_NAME, ehlo_name, "EHLO name")
+        require(_EHLO_NAME, ehlo_name, "EHLO name")
         banner = await self._reply(self._timeouts.banner)
         if banner.code != 220:
             return self._refusal(Phase.BANNER, banner)
@@ -529,29 +495,6 @@ class SmtpClient(asyncio.Protocol):
             self._transport.write(data)
 
 
-def opening(envelope: Envelope, features: Features) -> tuple[bytes, bytes] | Response:
-    """The MAIL and RCPT lines, with the parameters that are needed and offered. UnsendableError as for `send`."""
-    _require(_ADDRESS, envelope.mail_from, "return path")
-    _require(_ADDRESS, envelope.rcpt_to or "<>", "recipient")
-    if not envelope.data.endswith(b"\r\n"):
-        raise UnsendableError("the data of an envelope must end in CRLF")
-    mail = f"MAIL FROM:<{envelope.mail_from}>"
-    if features.size:
-        mail += f" SIZE={envelope.size}"
-    if features.eight_bit and not envelope.data.isascii():
-        mail += " BODY=8BITMIME"
-    if envelope.smtputf8 or not (envelope.mail_from.isascii() and envelope.rcpt_to.isascii()):
-        if not features.smtputf8:
-            return Response(Phase.MAIL, text="the server does not offer SMTPUTF8", trouble=Trouble.NO_SMTPUTF8)
-        mail += " SMTPUTF8"
-    return f"{mail}\r\n".encode(), f"RCPT TO:<{envelope.rcpt_to}>\r\n".encode()
-
-
 def _settle(waiter: "asyncio.Future[bool]", value: bool) -> None:
     if not waiter.done():
         waiter.set_result(value)
-
-
-def _require(allowed: re.Pattern[str], value: str, what: str) -> None:
-    if allowed.fullmatch(value) is None:
-        raise UnsendableError(f"{what} {value!r} may not stand in an SMTP command")

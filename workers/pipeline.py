@@ -36,7 +36,7 @@ from messages.timeline import EventKind
 from mta.deliver import Delivery, Load
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
 from mta.providers import OTHER
-from mta.smtp_client import UnsendableError
+from mta.smtp_commands import UnsendableError
 from pools.health import Evidence
 from pools.model import EVERYWHERE, Wait
 from pools.throttle_repository import Kind

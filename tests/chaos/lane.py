@@ -28,7 +28,7 @@ from messages.accept import write_emails
 from messages.model import NewEmail, Recipient
 from mta.deliver import Courier, Delivery, Gate
 from mta.model import EgressIp, Envelope, Route
-from mta.session import PoolStats
+from mta.session_slots import PoolStats
 from simulator.ledger import read_ledger
 from simulator.main import SimulatorConfig, running
 from store import partitions

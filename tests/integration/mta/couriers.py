@@ -8,7 +8,7 @@ from dataclasses import replace
 from mta.deliver import Courier, CourierSettings
 from mta.model import EgressIp, Envelope, Host, Route
 from mta.providers import Limits, Providers, Tls
-from mta.smtp_client import Timeouts
+from mta.smtp_timeouts import Timeouts
 
 QUICK = Timeouts(0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3)
 FIRST = EgressIp("127.0.1.1", "127.0.1.1", "out1.test")

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
-from mta.smtp_client import UnsendableError
+from mta.smtp_commands import UnsendableError
 from tests.integration.mta.couriers import FIRST, SECOND, courier, mail, providers, route
 from tests.smtp_sink import DROP, SILENCE, Offer, Rule, SmtpSink
 

@@ -9,7 +9,8 @@ import pytest
 
 from mta.deliver import Delivery
 from mta.model import Envelope, Host, Phase, Route, Trouble
-from mta.smtp_client import WINDOW, Timeouts
+from mta.smtp_client import WINDOW
+from mta.smtp_timeouts import Timeouts
 from tests.integration.mta.couriers import FIRST, courier, mail, providers
 from tests.integration.mta.test_deliver_limits import COUNTED, TO, Counting, counting
 from tests.smtp_sink import DROP, Offer, Rule, SmtpSink

@@ -6,7 +6,7 @@ import pytest
 
 from mta.model import Host, Phase, Route, Trouble
 from mta.providers import Limits, Providers
-from mta.smtp_client import Timeouts
+from mta.smtp_timeouts import Timeouts
 from tests.integration.mta.couriers import FIRST, courier, mail, providers
 from tests.smtp_sink import DROP, Offer, Rule, SmtpSink
 

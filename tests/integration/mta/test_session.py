@@ -10,7 +10,8 @@ import pytest
 from core.errors import UnavailableError
 from mta.connect import Connector, Session
 from mta.model import EgressIp, Host, Response
-from mta.session import Ceiling, SessionPool
+from mta.session import SessionPool
+from mta.session_slots import Ceiling
 from mta.tls import TlsPolicy
 from tests.integration.mta.couriers import FIRST, QUICK, SECOND, courier, mail, providers, route
 from tests.smtp_sink import SILENCE, Rule, SmtpSink

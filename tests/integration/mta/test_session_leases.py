@@ -11,7 +11,8 @@ from core.errors import UnavailableError
 from mta.connect import Connector, Session
 from mta.connection_leases import GiveUp, Key
 from mta.model import Host
-from mta.session import Ceiling, SessionPool
+from mta.session import SessionPool
+from mta.session_slots import Ceiling
 from mta.tls import TlsPolicy
 from tests.integration.mta.couriers import FIRST, QUICK
 from tests.smtp_sink import Rule, SmtpSink

@@ -13,8 +13,9 @@ import time
 
 from mta.connect import Connector, Session
 from mta.model import Host
-from mta.session import Ceiling, SessionPool
-from mta.smtp_client import Timeouts
+from mta.session import SessionPool
+from mta.session_slots import Ceiling
+from mta.smtp_timeouts import Timeouts
 from mta.tls import TlsPolicy
 from pools.connections import SharedConnections
 from pools.rates import RateRequest, Rates

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from mta.connect import Connector, Session
-from mta.session import Ceiling, SessionPool
+from mta.session import SessionPool
+from mta.session_slots import Ceiling
 from mta.tls import TlsPolicy
 from pools.connections import SharedConnections
 from pools.scripts import CLOCK_KEY

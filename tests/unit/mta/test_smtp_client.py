@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from mta.model import Envelope, Phase, Response, Trouble
-from mta.smtp_client import BLOCK, SmtpClient, Timeouts, UnsendableError
+from mta.smtp_client import BLOCK, SmtpClient
+from mta.smtp_commands import UnsendableError
+from mta.smtp_timeouts import Timeouts
 from tests.smtp_sink import DROP, SILENCE, Offer, Rule, SmtpSink
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(20)]
