@@ -9,6 +9,7 @@ from accounts.audit import Wanted
 from core.ids import uuid7
 from core.paging import Window
 from flags import asking, service
+from flags.declared import FLAGS
 from flags.service import Change
 from store.database import Database
 from tests.integration.console.conftest import Person
@@ -25,7 +26,7 @@ async def _as_declared(database: Database) -> AsyncIterator[None]:
 
 
 async def test_a_switch_is_told_before_it_is_made_and_noted_after(admin: Person, database: Database) -> None:
-    assert "No: all 6 flags stand as declared." in (await admin.get("/flags")).text
+    assert f"No: all {len(FLAGS)} flags stand as declared." in (await admin.get("/flags")).text
     asked = await admin.get(f"/flags/tracking?percent=off&reason={HOSTILE}")
     assert "Tracking: off, for everything. Mail that is made from then on has the links" in asked.text
     assert "within 2 seconds" in asked.text
