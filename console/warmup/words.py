@@ -96,10 +96,10 @@ def shorter(plan: Plan, whole: Plan, target: str) -> str:
     """Why a plan has fewer stages than its name says; "" when it has them all."""
     if plan.last_stage >= whole.last_stage:
         return ""
-    told = f"{plural(plan.last_stage, 'stage')} of {whole.last_stage}"
+    told, normal = f"{plural(plan.last_stage, 'stage')} of {whole.last_stage}", f"{whole_number(target) or 0:,}"
     if plan.last_stage == 1:
-        return f"{told}: a normal volume of {target} mails a day needs no warm-up by this plan, which begins with it."
-    return f"{told}: those above this IP's normal volume of {target} mails a day are left out."
+        return f"{told}: a normal volume of {normal} mails a day needs no warm-up by this plan, which begins with it."
+    return f"{told}: those above this IP's normal volume of {normal} mails a day are left out."
 
 
 def whom(track: str) -> str:

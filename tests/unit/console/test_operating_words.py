@@ -81,7 +81,7 @@ def test_a_plan_says_why_it_is_shorter() -> None:
     whole = preset("stages-29")
     assert shorter(whole, whole, "10000000") == ""
     assert "needs no warm-up by this plan" in shorter(preset("stages-29", target=whole.stages[0]), whole, "200")
-    assert "normal volume of 20000 mails a day are left out" in shorter(
+    assert "normal volume of 20,000 mails a day are left out" in shorter(
         preset("stages-29", target=20_000), whole, "20000"
     )
 
