@@ -1,20 +1,55 @@
 """`/metrics` (Prometheus) and `/healthz` of one process, and the buckets shared by its histograms.
 
-Each process has one registry and one port; metrics themselves are declared beside the code that moves them.
+Each process has one registry and one port; metrics themselves are declared beside the code that moves them. Processes
+that share one port (`web/server`) share their figures as well: which of them is asked is chance.
 """
 
+import contextlib
+import os
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
 
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
 
 STEP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 """Seconds; for steps inside a process."""
 
 DELIVERY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 14400)
 """Seconds; from acceptance to delivery."""
+
+
+_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The client library's own name: a process that finds it when it starts keeps its figures in files there."""
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Processes that are started in this block count together. What one has counted that ends stays, so that counters
+    only grow."""
+    before = os.environ.get(_FOLDER)
+    with tempfile.TemporaryDirectory(prefix="postlane-metrics-") as folder:
+        os.environ[_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_FOLDER]
+            if before is not None:
+                os.environ[_FOLDER] = before
+
+
+def told() -> bytes:
+    """What `/metrics` answers: of this process, or of all that count together."""
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
+        return generate_latest(REGISTRY)
+    together = CollectorRegistry()
+    MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
 
 
 def serve(host: str, port: int, healthy: Callable[[], str]) -> ThreadingHTTPServer:
@@ -27,7 +62,7 @@ def serve(host: str, port: int, healthy: Callable[[], str]) -> ThreadingHTTPServ
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._answer(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
+                self._answer(200, told(), CONTENT_TYPE_LATEST)
             elif path == "/healthz":
                 trouble = healthy()
                 self._answer(503 if trouble else 200, (trouble or "ok").encode() + b"\n", "text/plain")

@@ -28,10 +28,15 @@ _ANSWER_SECONDS: Final = 5.0
 _START_SECONDS: Final = 1.0
 """How long a start waits for the first reading. It goes on without: the database need not be there yet."""
 
+# Where several processes tell together (`core/metrics`), what was read last.
 IN_FORCE: Final = Gauge(
-    "postlane_flag_percent", "The share that a flag is on for in this process, by flag, applications apart", ["flag"]
-)
-READ_AT: Final = Gauge("postlane_flags_read_timestamp_seconds", "When this process read the switches of flags last")
+    "postlane_flag_percent", "The share that a flag is on for in this process, by flag, applications apart", ["flag"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+READ_AT: Final = Gauge(
+    "postlane_flags_read_timestamp_seconds", "When this process read the switches of flags last",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 
 
 class FlagWatch:

@@ -40,6 +40,12 @@ async def scan_due(database: Database, hints: HintPublisher) -> dict[Lane, int]:
     return found
 
 
+def forget_figures() -> None:
+    """Show none: whoever leads now shows them."""
+    for gauge in (DUE, DEPTH, OLDEST):
+        gauge.clear()
+
+
 async def count_queue(connection: Connection) -> None:
     """Exact figures of the queue."""
     cursor = await connection.execute("SELECT lane, count(*) FROM delivery_queue GROUP BY lane")

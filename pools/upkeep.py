@@ -48,8 +48,7 @@ async def show_pools(database: Database) -> None:
         figures = await throttle_repository.figures(connection)
         warming = await status.status(connection, datetime.now(UTC))
         opened = await open_alarms(connection)
-    for gauge in (HEALTH, RATE, WARMUP_CAP, WARMUP_USED, WARMUP_STAGE, ALARMS):
-        gauge.clear()
+    forget_figures()
     for figure in figures:
         HEALTH.labels(figure.kind, figure.subject, figure.site, figure.state.value).set(figure.severity)
         RATE.labels(figure.kind, figure.subject, figure.site).set(figure.rate)
@@ -61,6 +60,12 @@ async def show_pools(database: Database) -> None:
                 WARMUP_STAGE.labels(ip.ip, track.track).set(track.stage)
     for kind in {alarm.kind for alarm in opened}:
         ALARMS.labels(kind).set(sum(alarm.kind == kind for alarm in opened))
+
+
+def forget_figures() -> None:
+    """Show none: they are looked at anew, or by whoever leads now."""
+    for gauge in (HEALTH, RATE, WARMUP_CAP, WARMUP_USED, WARMUP_STAGE, ALARMS):
+        gauge.clear()
 
 
 async def watch_rules(database: Database, rules: RuleBook) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
+from core import metrics
 from core.errors import ConfigurationError
 from core.logs import get_logger
 from web.connections import ConnectionLimits
@@ -54,7 +55,8 @@ def serve(service: Service, ready: Callable[[str, int], None] | None = None) -> 
     if ready is not None:
         ready(host, port)
     if service.processes > 1:
-        Multiprocess(config_of(service, service.factory), sockets=[listener]).run()
+        with metrics.shared():
+            Multiprocess(config_of(service, service.factory), sockets=[listener]).run()
     else:
         _swallow_signals()
         uvicorn.Server(config_of(service, service.make())).run(sockets=[listener])

@@ -1,7 +1,7 @@
 """Response times of all processes that serve, as metrics of the scheduler: one process speaks for all of them.
 
-What a process of the API counts is its own, begins anew with it, and behind one port each scrape meets another one. The
-table (`store/route_times`) knows all of them; its sums since the beginning only grow, as Prometheus wants counters.
+What a process counts is its own, and begins anew with it. The table (`store/route_times`) knows all of them;
+its sums since the beginning only grow, as Prometheus wants counters.
 """
 
 from collections.abc import Iterator, Sequence

@@ -19,6 +19,7 @@ from campaigns.automations import forgetting as automations
 from core.clock import Clock
 from core.logs import get_logger
 from core.publish import HintPublisher
+from messages import due
 from messages.accept import forget_keys
 from messages.due import count_queue, scan_due
 from mta.rule_book import RuleBook
@@ -147,11 +148,19 @@ async def lead(scheduler: Scheduler, duties: Sequence[Duty[Scheduler]] = DUTIES)
                     try:
                         await do_all([*duties, _holding(connection)], scheduler)
                     finally:
+                        _forget_figures()
                         # The lock is the connection's: back in the pool it would keep everybody from leading.
                         await connection.close()
         except* DatabaseUnavailableError as errors:
             _log.warning("scheduler_waits_for_database", error=str(errors.exceptions[0]))
         await asyncio.sleep(LEAD_SECONDS)
+
+
+def _forget_figures() -> None:
+    """What this one saw last is no figure of now; the next leader shows its own, and a sum would count both."""
+    due.forget_figures()
+    upkeep.forget_figures()
+    ANSWERING.show((), ())
 
 
 async def _locked(connection: Connection) -> bool:

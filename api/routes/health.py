@@ -4,12 +4,12 @@ import asyncio
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
-from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from api.deps import Deps, deps
 from api.errors import ApiError
 from api.schemas.health import Health
+from core.metrics import told
 from store.database import DatabaseUnavailableError
 from web.answers import json_answer
 from web.objectives import unmeasured
@@ -43,5 +43,5 @@ async def healthz(collaborators: Annotated[Deps, Depends(deps)]) -> Response:
 )
 @unmeasured
 async def metrics() -> Response:
-    """What this process has counted."""
-    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    """What this process has counted, with all others behind its port."""
+    return Response(told(), media_type=CONTENT_TYPE_LATEST)

@@ -1,5 +1,6 @@
 """The server as a process: it says where it listens, serves, and ends in order and in time."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -80,6 +82,45 @@ def test_it_serves_and_ends_on_sigterm(process: tuple[subprocess.Popen[str], str
     rest = running.stdout.read()
     assert rest.rstrip().endswith("end"), "run() returns, so that its caller can tidy up"
     assert not any("/emails" in json.loads(line).get("event", "") for line in rest.splitlines() if line.startswith("{"))
+
+
+@pytest.mark.parametrize("process", [2], indirect=True)
+def test_processes_behind_one_port_count_together(process: tuple[subprocess.Popen[str], str], account: Account) -> None:
+    running, url = process
+    until_ready(url)
+    serving = _serving(running.pid)
+    told = {_asked(url, account) for _ in range(60)}
+    assert len(serving) == 2
+    assert told == set(map(float, range(1, 61))), "whichever answers tells of all"
+    os.kill(serving[0], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while serving[0] in _serving(running.pid) or len(_serving(running.pid)) < 2:
+        assert time.monotonic() < deadline, "the one that was killed is replaced"
+        time.sleep(0.05)
+    until_ready(url)
+    assert {_asked(url, account) for _ in range(20)} == set(map(float, range(61, 81))), "a counter never falls"
+    text = httpx.get(f"{url}/metrics").text
+    assert "pid=" not in text
+    assert text.count("\npostlane_flags_read_timestamp_seconds ") == 1
+
+
+def _serving(parent: int) -> list[int]:
+    """The server processes of the one that watches over them; Python's own helper of theirs listens to no request."""
+    found = []
+    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
+
+
+def _asked(url: str, account: Account) -> float:
+    """Ask once on a connection of its own, and then how often anybody was asked."""
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {account.full}"}) as client:
+        assert client.get("/domains").status_code == 200
+    text = httpx.get(f"{url}/metrics").text
+    (line,) = (one for one in text.splitlines() if one.startswith('postlane_api_answers_total{route="/domains"'))
+    return float(line.rpartition(" ")[2])
 
 
 def test_an_address_that_is_taken_is_said_clearly(settings: Settings) -> None:

@@ -21,9 +21,11 @@ from messages.accept import settle_keys
 from messages.due import scan_due
 from messages.model import Idempotency
 from mta.rule_book import RuleBook
+from pools import upkeep
 from store.database import Database
 from store.locks import Lock
 from store.partitions import retention
+from store.route_times import Counts, Route
 from tests.integration.messages.emails import (
     execute,
     make_partitions,
@@ -281,6 +283,35 @@ async def test_of_two_schedulers_one_works_and_the_other_takes_over(
             assert len(await lock_holders(database)) == 1
     one.stop()
     two.stop()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_one_that_leads_no_more_shows_no_figures(
+    database: Database, hints: HintPublisher, client: redis.Redis
+) -> None:
+    """They are of a moment that has passed, and whoever leads now shows the same by its own."""
+    await store(database, new_email("a@due.example"))
+    async with leading(scheduler_of(database, hints)):
+        await hinted_again(database, client)
+        await until(lambda: _shown("postlane_queue_messages") == 1 and _shown("postlane_objective_seconds") > 0)
+        assert _shown("postlane_queue_destinations_due") == 1
+        periodic.ANSWERING.show([(Route("api", "GET", "/x", "read"), Counts(0.25))], [])
+        upkeep.ALARMS.labels("no_pool").set(1)
+    held = [metric for metric in REGISTRY.collect() if metric.name in OF_THE_LEADER]
+    assert len(held) == len(OF_THE_LEADER)
+    assert [metric.name for metric in held if metric.samples] == []
+
+
+OF_THE_LEADER = {
+    "postlane_queue_messages", "postlane_queue_destinations_due", "postlane_queue_oldest_due_seconds",
+    "postlane_ip_health", "postlane_rate_in_force", "postlane_warmup_cap", "postlane_warmup_used",
+    "postlane_warmup_stage", "postlane_alarms_open", "postlane_route_seconds", "postlane_route_failed",
+    "postlane_route_missed", "postlane_error_budget_left",
+}  # fmt: skip
+
+
+def _shown(name: str) -> float:
+    return sum(sample.value for metric in REGISTRY.collect() if metric.name == name for sample in metric.samples)
 
 
 @pytest.mark.usefixtures("quick")
