@@ -53,6 +53,11 @@ KINDS: Mapping[str, Kind] = {
     "postfix_opendkim_inet_per_s": Kind("msg/s", "the same pair, OpenDKIM on a TCP socket"),
     "ratio_inet": Kind("x", "the first against that, run by run", 2),
     "rsa_limit_share": Kind("", "share of the RSA-2048 signatures all cores can make", 3, Budget(0.28, 0.40)),
+    "wal_bytes_per_message": Kind("bytes", "WAL of one mail of a batch, accepted to recorded"),
+    "rows_per_message": Kind("rows", "inserted, updated and deleted for it", 1),
+    "stored_bytes_per_message": Kind("bytes", "by which tables and indexes grow for it, content included"),
+    "valkey_commands_per_message": Kind("commands", "asked of Valkey for it", 2),
+    "loopback_bytes_per_message": Kind("bytes", "of HTTP, SMTP, DNS and Valkey for it"),
     "limits_ratio": Kind(
         "x", "throughput with provider limits and a warming IP in force, against without", 2, Budget(0.9, None)
     ),

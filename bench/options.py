@@ -18,6 +18,8 @@ class Options:
     """Postfix with OpenDKIM is slower: fewer messages give the same seconds."""
     postfix_inet_messages: int = 3_000
     """The same with OpenDKIM on a TCP socket, which is slower again."""
+    cost_messages: int = 20_000
+    """Whose cost is counted; a quarter of them one by one."""
     limits_messages: int = 7_000
     """Of one side of one pair of `limits_ratio`."""
     limits_runs: int = 5
@@ -101,6 +103,7 @@ def quick(folder: Path) -> Options:
         runs=1,
         postfix_messages=2_000,
         postfix_inet_messages=1_000,
+        cost_messages=6_000,
         limits_messages=6_000,
         limits_runs=1,
         reroute_messages=1_000,

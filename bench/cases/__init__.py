@@ -14,6 +14,7 @@ from bench.cases import (
     campaign,
     clicks,
     contacts,
+    cost,
     latency,
     limits,
     pages,
@@ -29,6 +30,7 @@ from bench.session import Session
 
 ALL: Mapping[str, tuple[tuple[str, ...], Callable[[Session], Awaitable[None]]]] = {
     "throughput": (throughput.KEYS, throughput.measure),
+    "cost": (cost.KEYS, cost.measure),
     "limits": (limits.KEYS, limits.measure),
     "reroute": (reroute.KEYS, reroute.measure),
     "round trips": (round_trips.KEYS, round_trips.measure),
