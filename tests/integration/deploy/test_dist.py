@@ -1,14 +1,10 @@
 """`make dist`: what it builds is installed and works where there is no checkout.
 
-The wheel is built from the source archive, as pip would build it, so both are whole. It is installed into an
-environment of its own, far from the checkout; what it depends on is lent by ours.
+It is installed into an environment of its own, far from the checkout (`tests/dist`).
 """
 
 import json
 import subprocess
-import sys
-import sysconfig
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,25 +16,15 @@ from cli.running.processes import Process, Service, wait_until
 from cli.running.supervisor import http_ready
 from deploy import sbom
 from store import migrate
+from tests import dist
 from tests.servers import TestServers, drop_database
-
-ROOT = Path(__file__).parent.parent.parent.parent
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its `bin`."""
-    folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True, timeout=120)
-    (wheel,) = folder.glob("*.whl")
-    assert list(folder.glob("*.tar.gz"))
-    venv.create(folder / "env", with_pip=False)
-    site = folder / "env" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "env"), "install", "--no-deps", "--quiet", str(wheel)]
-    subprocess.run(pip, check=True, capture_output=True, timeout=120)
-    (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "env" / "bin"
+    assert list(dist.built().glob("*.tar.gz"))
+    return dist.environment(tmp_path_factory.mktemp("dist") / "env").bin
 
 
 @pytest.fixture
