@@ -76,10 +76,11 @@ bench: $(VENV)/dev.stamp ## Measure, print a table, write build/bench.json
 screenshots: $(VENV)/dev.stamp ## Pictures of every page with the demo's data, into build/screenshots/ (needs Chromium)
 	$(BIN)/python -m tests.pictures
 
-dist: $(VENV)/dev.stamp ## Build wheel, source archive and the list of what a server runs (SBOM) into dist/
+dist: $(VENV)/dev.stamp ## Build wheel, source archive, lock file and the list of what a server runs (SBOM) into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/python -m deploy.sbom dist/sbom.cdx.json
+	cp requirements/server.lock dist/
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --no-annotate pyproject.toml

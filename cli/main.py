@@ -45,6 +45,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("inbound", "cli.commands.inbound:app", "Run the listener for bounces and submission; list, show.", _RUN),
     Entry("simulator", "simulator.cli:app", "The practice internet: simulated mailbox providers.", _RUN),
     Entry("init", "cli.commands.init:init", "Make .env with fresh secrets for docker compose.", _SET_UP),
+    Entry("install", "cli.commands.install:install", "Lay out a server: user, settings, systemd units.", _SET_UP),
     Entry("migrate", "cli.commands.services:migrate", "Bring the database to this version's tables.", _SET_UP),
     Entry("version", "cli.commands.version:show_version", "Which version this is; what a migration would do.", _SET_UP),
     Entry("domains", "cli.commands.domains:app", "Sender domains, their DNS records and keys.", _SET_UP),

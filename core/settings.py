@@ -442,6 +442,14 @@ def given() -> tuple[dict[str, str], dict[str, str]]:
     return environment, file
 
 
+def given_by(file: Path) -> dict[str, str]:
+    """What a file says that is written as `.env` is: our variables by name in capitals. Raises OSError and
+    UnicodeDecodeError."""
+    prefix = str(Settings.model_config["env_prefix"])
+    found = DotEnvSettingsSource(Settings, env_file=file).env_vars
+    return {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(prefix)}
+
+
 def worker_name() -> str:
     """Identity of this worker across restarts (journal and leases): `POSTLANE_WORKER_NAME`, else the host name."""
     return os.environ.get("POSTLANE_WORKER_NAME", os.uname().nodename)
