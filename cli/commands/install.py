@@ -50,10 +50,10 @@ def install(
 def _name(hostname: str) -> str:
     try:
         folded = fold_domain(hostname) if hostname else ""
-    except AddressError as error:
-        raise CliError("invalid", f"--hostname {hostname}: {error.reason}") from None
+    except AddressError:
+        folded = "?"
     if folded and "." not in folded:
-        raise CliError("invalid", f"--hostname {hostname}: a whole name is wanted, such as mail.example.com")
+        raise CliError("invalid", f"--hostname {hostname}: a whole name is wanted, such as mail.example.com.")
     return folded
 
 

@@ -141,7 +141,7 @@ def _of_the_machine(asked: Asked) -> Iterator[str]:
         yield f"{asked.root} is no folder."
     elif asked.root == Path("/") and os.geteuid() != 0:
         yield "Users and units are for root to make: sudo, or --root DIR to look at it elsewhere."
-    if shutil.which(_SYSUSERS, path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin") is None:
+    if shutil.which(_SYSUSERS) is None:
         yield "There is no systemd here (apt install systemd). Without it: docker compose, or any supervisor of yours."
     if not any(asked.units.glob("*.service")):
         yield f"{asked.units} has no units: a container image brings none."
