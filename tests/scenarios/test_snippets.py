@@ -39,6 +39,7 @@ FIRST = ("README.md", "docs/operations.md", "docs/operating-pools.md", "docs/war
 
 NOT_RUN = {
     ("README.md", "make run"): "starts the demo that all the others run against; test_demo does it",
+    ("README.md", "apt install"): "makes users and units of the machine; test_install walks through it",
     ("README.md", ".venv/bin/postlane init"): "needs Docker",
     ("README.md", "make test"): "runs this very suite",
     ("CONTRIBUTING.md", "make setup"): "installs packages and runs this very suite",
@@ -46,9 +47,11 @@ NOT_RUN = {
     ("docs/operations.md", "cat privkey.pem"): "needs Docker",
     ("docs/operations.md", "docker compose exec"): "needs Docker",
     ("docs/operations.md", "set -a; . ./.env"): "needs the servers that Docker starts",
-    ("docs/operations.md", "git clone"): "makes users and units of the machine",
-    ("docs/operations.md", "sudo -u postgres"): "starts units of the machine",
-    ("docs/operations.md", "systemd-run"): "starts units of the machine",
+    ("docs/operations.md", "apt install"): "makes users and units of the machine; test_install walks through it",
+    ("docs/operations.md", "runuser"): "what `postlane install` prints; test_install does it, but for systemd",
+    ("docs/operations.md", "python3 -m venv"): "wants `make dist`; test_install does it",
+    ("docs/operations.md", "systemctl"): "starts units of the machine",
+    ("docs/scale.md", "make bench"): "measures for minutes; its figures are counted by bench/cases/cost",
     ("docs/traces.md", "docker run"): "needs Docker",
     ("docs/warmup-rehearsal.md", "postlane warmup rehearse"): "minutes of work; test_rehearsal compares the tables",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.installing import files
 from core import settings
 from core.queues import Lane
 from core.secrets import InstanceSecret
@@ -105,10 +106,17 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_units_it_installs_exist() -> None:
-    assert "cp deploy/systemd/* /etc/systemd/system/" in PAGE
     named = set(re.findall(r"postlane(?:-\w+@?)?(?=\d* ?`|\.target)", PAGE))
 
     assert {path.stem for path in Path(ROOT / "deploy" / "systemd").iterdir()} >= named - {"postlane"}
+
+
+def test_what_install_prints_stands_there() -> None:
+    given = {"POSTLANE_DATABASE_URL": "postgresql://127.0.0.1/postlane", "POSTLANE_REDIS_URL": "redis://127.0.0.1/0"}
+    printed = "\n".join(files.next_steps(given, "/etc/redis/redis.conf"))
+    assert f"{printed}\n" in _blocks("sh")
+    for file in (files.SETTINGS, files.SQL, files.VALKEY, files.COMMAND, files.DATA):
+        assert f"`{file}`" in PAGE
 
 
 def test_its_commands_make_pools_that_workers_find(
