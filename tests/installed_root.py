@@ -74,6 +74,6 @@ class InstalledRoot:
             text = text.replace("--reuid=postlane --regid=postlane", f"--reuid={account.uid} --regid={account.gid}")
         return subprocess.run(
             ["sh", "-c", text, "postlane", *words],
-            env={"PATH": os.environ["PATH"]} | dict(env or {}), cwd="/", capture_output=True, text=True, check=check,
-            timeout=60,
+            env={"PATH": os.environ["PATH"]} | dict(env or {}), capture_output=True, text=True, check=check, timeout=60,
+            cwd=self.path / "etc/postlane",  # as closed to others as root's home
         )  # fmt: skip

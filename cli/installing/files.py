@@ -38,7 +38,7 @@ u {USER} - "Postlane" {DATA} /usr/sbin/nologin
 
 _COMMAND: Final = """\
 #!/bin/sh
-# The command with the settings of the services, as their user: files have to be that user's to read or to write.
+# The command with the settings of the services, as their user and in their folder: root's own is closed to that user.
 settings={settings}
 if [ ! -r "$settings" ]; then
   echo "postlane: $settings is for root to read: sudo postlane ..." >&2
@@ -54,6 +54,7 @@ while IFS= read -r line || [ -n "$line" ]; do
 done < "$settings"
 export POSTLANE_DATA_DIR={data}
 if [ "$(id -u)" = 0 ]; then
+  cd {data} || exit
   exec setpriv --reuid={user} --regid={user} --clear-groups -- {program} "$@"
 fi
 exec {program} "$@"
