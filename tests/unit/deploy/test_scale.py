@@ -13,8 +13,8 @@ SECONDS = 0.25
 
 
 def _first(row: str) -> float:
-    """The first figure of a row of a table."""
-    (found,) = re.findall(rf"^\| {re.escape(row)}[^|]* \| ([\d,.]+) \|", PAGE, re.M)
+    """The first figure of a row; what one mail costs stands before what a rate needs."""
+    found, *_ = re.findall(rf"^\| {re.escape(row)}[^|]* \| ([\d,.]+) \|", PAGE, re.M)
     return float(found.replace(",", ""))
 
 
