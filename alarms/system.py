@@ -17,7 +17,7 @@ from core import valkey
 from core.errors import UnavailableError
 from core.queues import Lane
 from core.settings import Settings
-from store import heartbeats, migrate
+from store import heartbeats, revisions
 from store.database import Connection, Database
 from store.heartbeats import Process
 
@@ -80,8 +80,13 @@ class System:
 
     @property
     def outdated(self) -> bool:
-        """The tables are not those of this version: what they do not tell is left out."""
-        return self.revision != self.newest_revision
+        """The tables are older than this version's: what they do not tell is left out."""
+        return self.revision < self.newest_revision
+
+    @property
+    def tables(self) -> str:
+        """How the tables differ from those of this version, and what to do: half a sentence, "" where they do not."""
+        return revisions.told(self.revision)
 
     @property
     def silent(self) -> Sequence[Process]:
@@ -100,12 +105,7 @@ class System:
             for one in self.servers
             if one.trouble
         ]
-        if self.outdated:
-            found.append(
-                f"the tables are at {self.revision or 'none'}, this version needs {self.newest_revision}:"
-                " `postlane migrate`"
-            )
-        return found
+        return found + ([self.tables] if self.outdated else [])
 
     @property
     def sentence(self) -> str:
@@ -115,7 +115,8 @@ class System:
         many, hosts = len(self.processes), len({one.host for one in self.processes})
         where = f" on {hosts} hosts" if hosts > 1 else ""
         if not self.troubles:
-            return f"{many} {'process runs' if many == 1 else 'processes run'}{where}, and every server answers."
+            ahead = f" {self.tables[0].upper()}{self.tables[1:]}." if self.tables else ""
+            return f"{many} {'process runs' if many == 1 else 'processes run'}{where}, and every server answers.{ahead}"
         said = "; ".join(self.troubles[:_SAID])
         more = f"; {len(self.troubles) - _SAID} more" if len(self.troubles) > _SAID else ""
         return f"Not everything runs: {said}{more}."
@@ -129,16 +130,15 @@ class System:
 async def system(database: Database, settings: Settings) -> System:
     """Look at everything. Raises DatabaseUnavailableError."""
     broker = asyncio.create_task(asyncio.to_thread(_valkey, settings.redis_url))
-    newest = asyncio.create_task(asyncio.to_thread(migrate.newest))
     async with database.connection() as connection:
         version = await _one(connection, _VERSION)
         revision = await _known(connection, partial(_one, of=_REVISION), "", old=True)
-        old = revision != await newest
+        old = revision < revisions.newest()
         found = await _known(connection, heartbeats.processes, list[Process](), old=old)
         waiting = await _known(connection, queues, list[Queue](), old=old)
         answering = await doors(connection)
     servers = [Server("PostgreSQL", version.partition(" ")[0]), await broker]
-    return System(found, waiting, servers, revision, await newest, answering)
+    return System(found, waiting, servers, revision, revisions.newest(), answering)
 
 
 async def _one(connection: Connection, of: str) -> str:

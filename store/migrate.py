@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from sqlalchemy.exc import OperationalError, PendingRollbackError
 from core.errors import ConfigurationError
 from store.database import DatabaseUnavailableError
 from store.locks import Lock
+from store.revisions import Tables, compare, newest
 
 _TURN_SECONDS: Final = 0.1
 
@@ -33,6 +33,10 @@ def upgrade(database_url: str, to: str = "head") -> str:
     """
     with _connected(database_url) as connection:
         _take_turn(connection)
+        revision = MigrationContext.configure(connection).get_current_revision() or ""
+        connection.commit()
+        if compare(revision) is Tables.NEWER:
+            raise ConfigurationError(_newer(revision) + " Nothing was changed.")
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, to)
@@ -55,12 +59,6 @@ def current(database_url: str) -> str:
         return MigrationContext.configure(connection).get_current_revision() or ""
 
 
-@cache
-def newest() -> str:
-    """The newest revision this version of Postlane knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
-
-
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One step from a revision to the next."""
@@ -77,10 +75,15 @@ def missing(revision: str) -> list[Migration]:
     try:
         steps = list(script.iterate_revisions("head", revision or "base"))
     except (CommandError, RevisionError) as error:
-        raise ConfigurationError(
-            f"the tables are of revision {revision}, which this version does not know: they are of a newer one"
-        ) from error
+        raise ConfigurationError(_newer(revision)) from error
     return [Migration(step.revision, _first_sentence(step.doc)) for step in reversed(steps)]
+
+
+def _newer(revision: str) -> str:
+    return (
+        f"the tables are of revision {revision}, and this version knows {newest()}: they are of a newer version of"
+        " Postlane. Use that one."
+    )
 
 
 def _first_sentence(text: str) -> str:

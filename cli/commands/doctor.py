@@ -39,8 +39,9 @@ from mta.model import EgressIp
 from mta.relay import relay_trouble
 from mta.resolve import DnsUnavailableError, Resolver
 from pools.ips import ip_rows
-from store import migrate
+from store import migrate, revisions
 from store.database import Database
+from store.revisions import Tables
 
 CLOCK_SECONDS = 2.0
 """Clocks of servers may differ by this much; more and mail for now looks like mail for later."""
@@ -123,11 +124,16 @@ def _server(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _schema(settings: Settings) -> Iterator[Finding]:
-    current, newest = migrate.current(settings.database_url), migrate.newest()
-    if current == newest:
-        yield Finding("schema", Level.OK, f"revision {current}")
-    else:
-        yield Finding("schema", Level.FAILED, f"revision {current or 'none'}, needs {newest}", "`postlane migrate`")
+    current = migrate.current(settings.database_url)
+    match revisions.compare(current):
+        case Tables.SAME:
+            yield Finding("schema", Level.OK, f"revision {current}")
+        case Tables.NEWER:
+            told = f"revision {current}, and this version knows {revisions.newest()}: a newer one has migrated"
+            yield Finding("schema", Level.WARNING, told, "works on; upgrade this host's Postlane next")
+        case _:
+            told = f"revision {current or 'none'}, needs {revisions.newest()}"
+            yield Finding("schema", Level.FAILED, told, "`postlane migrate`")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from core import logs, tracing
 from core.misnamed import misnamed
 from core.queues import BACKGROUND, Lane
 from core.settings import Settings, given
+from store import revisions
 
 
 class WorkerQueue(StrEnum):
@@ -31,6 +32,8 @@ def _ready(service: str) -> Settings:
     logs.configure(settings.log_level, settings.log_mask_addresses, service)
     for one in misnamed(name for names in given() for name in names):
         logs.get_logger(__name__).warning("setting_unknown", name=one.name, meant=one.meant)
+    if newer := revisions.check(settings.database_url):
+        logs.get_logger(__name__).warning("tables_newer", what=newer)
     tracing.start(settings, service)
     return settings
 

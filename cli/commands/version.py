@@ -7,7 +7,8 @@ import typer
 from cli import context
 from cli.output import Column, JsonOption, emit, print_table, tell, wants_json
 from core.version import version
-from store import migrate
+from store import migrate, revisions
+from store.revisions import Tables
 
 _COLUMNS: Final = (Column("revision", style="bold"), Column("what", "what it does", wrap=True, drop=0))
 
@@ -19,17 +20,18 @@ def show_version(
     as_json: JsonOption = False,
 ) -> None:
     """Which version this is; with --check, what a migration would do. Changes nothing."""
-    told: dict[str, object] = {"version": version(), "newest_revision": migrate.newest()}
+    told: dict[str, object] = {"version": version(), "newest_revision": revisions.newest()}
     if not check:
         if wants_json(as_json):
             emit(told, as_json=True)
         else:
-            tell(f"Postlane {version()}, with tables of revision {migrate.newest()}.")
+            tell(f"Postlane {version()}, with tables of revision {revisions.newest()}.")
         return
     revision = migrate.current(context.settings().database_url)
-    steps = migrate.missing(revision)
+    tables = revisions.compare(revision)
+    steps = [] if tables is Tables.NEWER else migrate.missing(revision)
     if wants_json(as_json):
-        emit(told | {"revision": revision, "missing": steps}, as_json=True)
+        emit(told | {"revision": revision, "tables": tables.value, "missing": steps}, as_json=True)
         return
     tell(_sentence(revision, len(steps)), "bold")
     if steps:
@@ -38,6 +40,11 @@ def show_version(
 
 
 def _sentence(revision: str, steps: int) -> str:
+    if revisions.compare(revision) is Tables.NEWER:
+        return (
+            f"The database has revision {revision}, and Postlane {version()} knows {revisions.newest()}: a newer"
+            " version has migrated it. This one has nothing to migrate; its processes work on. Upgrade them next."
+        )
     if not revision:
         return f"The database is empty: postlane migrate makes the tables of Postlane {version()}."
     if not steps:

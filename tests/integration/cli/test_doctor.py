@@ -145,6 +145,16 @@ def test_old_schema_is_found(doctor: Any, database_url: str) -> None:
     assert "postlane migrate" in told(answer, "schema")
 
 
+def test_newer_tables_are_no_reason_to_migrate(doctor: Any, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    answer = doctor()
+
+    assert levels(answer)["schema"] == "warning"
+    assert "upgrade this host's Postlane" in told(answer, "schema")
+    assert "postlane migrate" not in told(answer, "schema")
+
+
 def test_schema_that_may_not_be_read_is_a_finding(doctor: Any, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("ALTER TABLE alembic_version RENAME COLUMN version_num TO other")

@@ -15,7 +15,7 @@ from cli.running import free_ports
 from cli.running.processes import Process, Service, wait_until
 from cli.running.supervisor import http_ready
 from deploy import sbom
-from store import migrate
+from store import revisions
 from tests import dist
 from tests.servers import TestServers, drop_database
 
@@ -61,7 +61,7 @@ def test_it_migrates_and_serves_far_from_the_checkout(
     assert (before["revision"], before["missing"][0]["revision"]) == ("", "0001")
     run("migrate")
     after = json.loads(run("version", "--check"))
-    assert (after["revision"], after["missing"]) == (migrate.newest(), [])
+    assert (after["revision"], after["missing"]) == (revisions.newest(), [])
     port, metrics = free_ports.take(2)
     console = Service(
         "console", (str(installed / "postlane"), "console"),

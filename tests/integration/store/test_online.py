@@ -16,7 +16,7 @@ from psycopg import sql
 
 from core.errors import UnavailableError
 from core.ids import uuid7
-from store import migrate, online
+from store import migrate, online, revisions
 from store.database import DatabaseUnavailableError
 from tests.servers import TestServers, drop_database, with_database
 
@@ -180,7 +180,7 @@ def test_mail_goes_on_while_the_upgrade_waits_for_a_long_transaction(url: str) -
             backup.rollback()
         version_before.goes_on()
 
-    assert upgrade.result() == migrate.newest()
+    assert upgrade.result() == revisions.newest()
     assert version_before.failed == []
     assert invalid_indexes(url) == 0
 
@@ -199,7 +199,7 @@ def test_who_holds_one_table_and_wants_the_others_meets_no_deadlock(url: str) ->
                 connection.execute(f"SELECT FROM {other} LIMIT 1")
             connection.commit()
 
-        assert upgrade.result(60) == migrate.newest()
+        assert upgrade.result(60) == revisions.newest()
 
 
 def test_an_index_whose_making_was_interrupted_is_made_anew(url: str) -> None:
@@ -213,7 +213,7 @@ def test_an_index_whose_making_was_interrupted_is_made_anew(url: str) -> None:
     assert migrate.current(url) == "0012"
     assert invalid_indexes(url) in (1, 2), "it drops its own before each try, and may have been about to try again"
 
-    assert migrate.upgrade(url) == migrate.newest()
+    assert migrate.upgrade(url) == revisions.newest()
     assert invalid_indexes(url) == 0
 
 
@@ -224,4 +224,4 @@ def test_a_table_that_is_never_free_is_said_with_who_holds_it(url: str, monkeypa
         with pytest.raises(UnavailableError, match=rf"process {backup.info.backend_pid} \(dump\) since .*SELECT FROM"):
             migrate.upgrade(url)
 
-    assert migrate.upgrade(url) == migrate.newest()
+    assert migrate.upgrade(url) == revisions.newest()
