@@ -83,11 +83,12 @@ def restore(database_url: str, secret: str, folder: Path, meanwhile: Callable[[]
         )
 
     run("pre-data")
-    asyncio.run(_do(database_url, messages.watch))
+    asyncio.run(_do(database_url, _watch))
     run("data")
     run("post-data")
+    revision = make_ready(database_url)  # first: what follows is written for this version's tables
     held, aside = asyncio.run(_do(database_url, _put_aside))
-    return Restored(backup, make_ready(database_url), held, aside)
+    return Restored(backup, revision, held, aside)
 
 
 def _check_empty(database_url: str) -> tuple[str, int]:
@@ -109,6 +110,11 @@ def _check_empty(database_url: str) -> tuple[str, int]:
             " (createdb --owner postlane NAME) and name it in POSTLANE_DATABASE_URL, or begin in an empty data folder."
         )
     return str(name), int(major)
+
+
+async def _watch(connection: Connection) -> None:
+    await messages.watch(connection)
+    await campaigns.watch(connection)
 
 
 async def _put_aside(connection: Connection) -> tuple[int, PutAside]:
