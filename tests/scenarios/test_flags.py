@@ -1,10 +1,12 @@
 """Tracking is switched off at three in the morning, with mail under way; then PostgreSQL dies.
 
-Path: applications post tracked mail all the time; an operator switches the flag `tracking`; every process says on its
-/metrics what it goes by; PostgreSQL is killed and stays away for some seconds.
+Path: an application posts tracked mail all the time; an operator switches the flag `tracking`; every process says on
+its /metrics what it goes by; PostgreSQL is killed and stays away for some seconds. Then the flag is switched for
+another application, and for this one alone.
 Expectation: two seconds after the commit every process obeys, mail accepted from then on carries no link of ours, and
-goes on carrying none while PostgreSQL is away and when it is back; switched on, it carries them again. Every mail that
-was accepted arrives, once.
+goes on carrying none while PostgreSQL is away and when it is back; switched on, it carries them again. The switch of
+another application changes nothing, one's own does. Each mail has all of its links and its pixel, or none, also of
+those that were made while a switch was on its way. Every mail that was accepted arrives, once.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from accounts import repository as accounts
+from cli.running import demo
 from flags import service
 from flags.service import IN_FORCE_SECONDS, Change
 from simulator import client as simulator
@@ -34,7 +38,9 @@ pytestmark = pytest.mark.scenario
 AT_ONCE = 10
 EVERY_SECONDS = 0.1
 DOMAINS = 10
-HTML = '<p>Three for two: <a href="https://shop.example/offer">the offer</a>.</p>'
+HTML = '<p>Three for two: <a href="https://shop.example/offer">the offer</a>, <a href="https://shop.example/more">more</a>.</p>'
+OF_OURS = 3
+"""Two links, and the pixel."""
 
 
 @dataclass
@@ -87,17 +93,28 @@ def flow(stack: RunningStack) -> Iterator[Flow]:
         thread.join(30)
 
 
-def switch(stack: RunningStack, percent: int | None) -> float:
-    """The moment of its commit."""
+def switch(stack: RunningStack, percent: int | None, application: str = "") -> float:
+    """The moment of its commit. For everything, or for an application, which is made where there is none."""
 
     async def work() -> None:
         database = Database(stack.database_url, size=2, name="postlane-test")
         await database.open()
         async with database.transaction() as connection:
-            await service.switch(connection, "tracking", Change(percent, None, "links lead nowhere"), "a test")
+            known = await accounts.application(connection, application) if application else None
+            if application and known is None:
+                known = await accounts.create_application(connection, application)
+            change = Change(percent, known.id if known else None, "links lead nowhere")
+            await service.switch(connection, "tracking", change, "a test")
         await database.close()
 
     asyncio.run(work())
+    return time.monotonic()
+
+
+def until_obeyed(stack: RunningStack, committed: float) -> float:
+    """When every process has to go by it: what holds for an application is on no /metrics."""
+    over = committed + IN_FORCE_SECONDS * _share()
+    stack.until(lambda: time.monotonic() > over, 60, "the switch to be in force")
     return time.monotonic()
 
 
@@ -117,10 +134,15 @@ def until_in_force(stack: RunningStack, percent: float, committed: float) -> flo
     """When every process went by it: within two seconds, or as many times that as others want the processor too."""
     stack.until(lambda: in_force(stack) == {percent}, 30, f"every process to go by {percent} %")
     moment = time.monotonic()
-    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    share = _share()
     print(f"{percent:g} % in force {moment - committed:.2f} s after the commit, {share:.1f} want each processor")
     assert moment - committed < IN_FORCE_SECONDS * share
     return moment
+
+
+def _share() -> float:
+    """How many want each processor: all of it then takes as many times as long."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def links(stack: RunningStack, address: str) -> int:
@@ -158,12 +180,23 @@ def test_tracking_is_switched_off_under_way_and_stays_off_without_postgresql(sta
         on = switch(stack, None)
         last = until_in_force(stack, 100, on)
         stack.until(lambda: len(mails.since(last)) >= 50, 20, "tracked mail again")
+
+        until_obeyed(stack, switch(stack, 0, "Somebody else"))
+        bystanders = mails.since(last)
+        own = until_obeyed(stack, switch(stack, 0, demo.APPLICATION))
+        assert in_force(stack) == {100}
+        stack.until(lambda: len(mails.since(own)) >= 50, 20, "mail of an application without tracking")
     stack.until_all_ended(60)
+    for application in ("Somebody else", demo.APPLICATION):
+        switch(stack, None, application)
 
     arrived = Counter(entry.recipient for entry in stack.ledger() if entry.recipient.startswith("reader"))
     assert arrived == Counter(address for _, address, _ in mails.accepted)
-    assert {links(stack, address) > 0 for address in before} == {True}
-    assert {links(stack, address) for address in untracked} == {0}
-    assert {links(stack, address) > 0 for address in mails.since(last)} == {True}
+    found = {address: links(stack, address) for address in arrived}
+    assert set(found.values()) == {0, OF_OURS}, "a mail is neither the one nor the other"
+    assert {found[address] for address in before} == {OF_OURS}
+    assert {found[address] for address in untracked} == {0}
+    assert {found[address] for address in bystanders} == {OF_OURS}
+    assert {found[address] for address in mails.since(own)} == {0}
     took = time.monotonic() - started
     print(f"{len(mails.accepted)} mails in {took:.0f} s, {len(untracked)} of them seen without links of ours")

@@ -13,6 +13,7 @@ from psycopg import sql
 from backups import making, restoring
 from campaigns.restored import WHY
 from store import migrate, revisions
+from store.ready import make_ready
 from tests import older
 from tests.servers import TestServers, drop_database, with_database
 
@@ -106,7 +107,7 @@ def test_an_old_backup_is_restored_and_nothing_of_it_is_at_work_meanwhile(
     assert made.revision == older.REVISION
     due = one(old, "SELECT due_at FROM automation_runs WHERE state = 'running'")
     at_work: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(restoring, "make_ready", _looking(at_work, restoring.make_ready))
+    monkeypatch.setattr(restoring, "make_ready", _looking(at_work, make_ready))
 
     restored = restoring.restore(empty, older.SECRET, copy, lambda: None)
 
@@ -141,7 +142,7 @@ def test_automations_that_had_something_due_do_not_go_on_from_an_old_backup(
     assert one(empty, "SELECT state FROM automations") == "disabled"
 
 
-def _looking(at_work: list[tuple[Any, ...]], make_ready: Callable[[str], str]) -> Callable[[str], str]:
+def _looking(at_work: list[tuple[Any, ...]], then: Callable[[str], str]) -> Callable[[str], str]:
     """Looks at what is there right before the tables are migrated."""
 
     def look(url: str) -> str:
@@ -155,6 +156,6 @@ def _looking(at_work: list[tuple[Any, ...]], make_ready: Callable[[str], str]) -
                 " (SELECT count(*) FROM delivery_queue WHERE due_at <= now())",
             )
         )
-        return make_ready(url)
+        return then(url)
 
     return look
