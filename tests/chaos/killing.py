@@ -33,7 +33,7 @@ class Killer:
         """End a service once it runs. The supervisor starts it again with the next waits."""
         stack = self._stack
         self.await_running(victim)
-        if victim in (TRANSACTIONAL, MARKETING):
+        if victim.startswith((TRANSACTIONAL, MARKETING)):
             stack.send_signal(victim, signal.SIGSTOP)
             self.on_wire += stack.on_wire(victim)
         stack.kill(victim)

@@ -90,9 +90,9 @@ def test_every_mail_ends_once_whoever_is_killed_whenever(stack: RunningStack, mo
         under_way = 0
         for victim, portion in zip(_victims(chance), portions, strict=False):
             submissions.append(stack.submit(portion, batch=100))
-            _pause(stack, chance.uniform(*PAUSE))
+            pause(stack, chance.uniform(*PAUSE))
             killer.await_running(victim)
-            under_way += not submissions[-1].done or _waiting(stack) > 0
+            under_way += not submissions[-1].done or waiting(stack) > 0
             killer.kill(victim)
         client.stop()
         stack.until(lambda: not client.is_alive(), 120, "the last mail by SMTP")
@@ -127,12 +127,13 @@ def _victims(chance: random.Random) -> Iterator[str]:
         left -= len(KINDS)
 
 
-def _pause(stack: RunningStack, seconds: float) -> None:
+def pause(stack: RunningStack, seconds: float) -> None:
+    """Let that time pass, the supervisor working meanwhile."""
     end = time.monotonic() + seconds
     stack.until(lambda: time.monotonic() >= end, seconds + 60, "a moment")
 
 
-def _waiting(stack: RunningStack) -> int:
+def waiting(stack: RunningStack) -> int:
     """Messages on their way; one, when PostgreSQL is just being started again."""
     found = 1
 
