@@ -72,6 +72,8 @@ class Options:
     """`POSTLANE_…` variables for every process."""
     rework: Callable[[Service], Service] = lambda service: service
     """Changes a service before it is started."""
+    more: Callable[[Stack], Sequence[Service]] = lambda _: ()
+    """Further services."""
     greylist_seconds: float = 1.0
     secret: str = field(default_factory=lambda: os.urandom(32).hex())
 
@@ -186,6 +188,21 @@ class RunningStack:
         process = self.pid(service)
         os.kill(process, number)
         self.until(lambda: self.states()[service].pid != process, 10, f"the end of {service}")
+
+    def replace(self, service: str, rework: Callable[[Service], Service]) -> float:
+        """End a service as one does who upgrades it (SIGTERM), and let its successor be another; the seconds its end
+        took. Fails when it did not end by itself, or not well."""
+        assert self.supervisor is not None
+        process = self.supervisor.process(service)
+        process.service = rework(process.service)
+        old, began = self.pid(service), time.monotonic()
+        os.kill(old, signal.SIGTERM)
+        self.until(lambda: self.states()[service].pid != old, 60, f"the end of {service}")
+        took = time.monotonic() - began
+        self.tick()
+        status = self.states()[service].exit_code
+        assert status == 0, f"{service} ended with status {status}"
+        return took
 
     def all_running(self) -> bool:
         """Whether every service is up."""
@@ -395,7 +412,8 @@ def running_stack(options: Options | None = None, start: StartServers = _embedde
             shape = _with_ports(options.shape, practice)
             public = {"POSTLANE_PUBLIC_URL": f"http://127.0.0.1:{shape.public_port}"} if shape.public else {}
             stack = build(shape, _environment(settings) | dict(practice.env) | public | dict(options.env))
-            services = [options.rework(service) for service in (_eager(practice.service, options), *stack.services)]
+            every = (_eager(practice.service, options), *stack.services, *options.more(stack))
+            services = [options.rework(service) for service in every]
             running = RunningStack(data_dir, settings, practice, stack)
             running.supervisor = Supervisor([*servers.processes, *services], data_dir / "logs")
             try:

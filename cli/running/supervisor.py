@@ -156,6 +156,10 @@ class Supervisor:
         """What each service is doing, in the order of the start."""
         return tuple(unit.state() for unit in self._units)
 
+    def process(self, name: str) -> Process:
+        """The process of a service. Its `service` may be changed: the next start is of the changed one."""
+        return next(unit.process for unit in self._units if unit.service.name == name)
+
     def request_stop(self) -> None:
         """Make `run` stop. A second call makes a stop under way hurry: what still runs is forced at once."""
         self._stop_requests += 1
