@@ -71,6 +71,8 @@ def pair(folder: Path) -> tuple[Version, Version]:
 
 def _history() -> bytes | None:
     """The code of the version before; None where the history is not at hand."""
+    if shutil.which("git") is None:
+        return None
     names = [f":(exclude){name}" for name in ("tests", "docs", "bench")]
     done = subprocess.run(
         ["git", "archive", "--format=tar", BEFORE, "--", ".", *names], cwd=CHECKOUT, capture_output=True, check=False

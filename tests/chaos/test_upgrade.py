@@ -107,10 +107,9 @@ class Application:
 
 @contextmanager
 def sending(stack: RunningStack, ports: Sequence[int]) -> Iterator[Application]:
-    every = (
-        mail | {"stream": "marketing" if at % 2 else "transactional"} for at, mail in enumerate(mails(stack, 40_000, 0))
-    )
-    found = Application(Proxy(ports, stack.key), every)
+    every = mails(stack, 40_001, 0)[1:]  # the first would be to somebody who blocks our IPs
+    both = (mail | {"stream": "marketing" if at % 2 else "transactional"} for at, mail in enumerate(every))
+    found = Application(Proxy(ports, stack.key), both)
     thread = threading.Thread(target=found.run, name="application")
     thread.start()
     try:
@@ -121,7 +120,6 @@ def sending(stack: RunningStack, ports: Sequence[int]) -> Iterator[Application]:
 
 
 def test_mail_flows_while_everything_is_upgraded(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
     before, after = pair(tmp_path)
     (second,) = free_ports.take(1)
 
