@@ -189,21 +189,6 @@ class RunningStack:
         os.kill(process, number)
         self.until(lambda: self.states()[service].pid != process, 10, f"the end of {service}")
 
-    def replace(self, service: str, rework: Callable[[Service], Service]) -> float:
-        """End a service as one does who upgrades it (SIGTERM), and let its successor be another; the seconds its end
-        took. Fails when it did not end by itself, or not well."""
-        assert self.supervisor is not None
-        process = self.supervisor.process(service)
-        process.service = rework(process.service)
-        old, began = self.pid(service), time.monotonic()
-        os.kill(old, signal.SIGTERM)
-        self.until(lambda: self.states()[service].pid != old, 60, f"the end of {service}")
-        took = time.monotonic() - began
-        self.tick()
-        status = self.states()[service].exit_code
-        assert status == 0, f"{service} ended with status {status}"
-        return took
-
     def all_running(self) -> bool:
         """Whether every service is up."""
         return all(state.status is Status.RUNNING for state in self.states().values())

@@ -6,9 +6,12 @@ a copy of it under another version with one more migration of the kind that is a
 largest tables. Either way tables are migrated, and every process replaced, while mail flows.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import tarfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,6 +22,7 @@ from cli.context import CHECKOUT
 from cli.running.processes import Service
 from store import revisions
 from tests import older
+from tests.stack import RunningStack
 
 BEFORE: Final = "f7678a0d42bcf9e71d1a667d969789706a5a6e33"
 """The last commit of `older.REVISION`. There is no release yet; the first one takes its place."""
@@ -90,3 +94,19 @@ def _to_come(root: Path) -> Version:
     text = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
     (root / "pyproject.toml").write_text(text.replace('version = "', 'version = "1', 1))
     return Version("to come", root, number)
+
+
+def upgrade(stack: RunningStack, service: str, to: Version) -> float:
+    """End a process as whoever upgrades it does (SIGTERM), and let its successor be of that version; the seconds its end
+    took. Fails when it did not end by itself, or not well."""
+    assert stack.supervisor is not None
+    process = stack.supervisor.process(service)
+    process.service = to.runs(process.service)
+    old, began = stack.pid(service), time.monotonic()
+    os.kill(old, signal.SIGTERM)
+    stack.until(lambda: stack.states()[service].pid != old, 60, f"the end of {service}")
+    took = time.monotonic() - began
+    stack.tick()
+    status = stack.states()[service].exit_code
+    assert status == 0, f"{service} ended with status {status}"
+    return took

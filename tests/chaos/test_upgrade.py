@@ -34,7 +34,7 @@ from store import migrate
 from tests.chaos.conftest import quick_env
 from tests.chaos.proof import ENDED_SECONDS, mails, prove
 from tests.stack import MARKETING, TRANSACTIONAL, Options, RunningStack, running_stack
-from tests.versions import Version, pair
+from tests.versions import Version, pair, upgrade
 
 ORDER = (("scheduler", "worker-background"), (TRANSACTIONAL, MARKETING), ("inbound", "public"), ("api",), ("api-2",))
 """Of processes named together the first is ended while the others still run, and all are awaited together."""
@@ -196,7 +196,7 @@ def _replace_all(stack: RunningStack, version: Version, application: Application
     ends = {}
     for names in ORDER:
         for name in names:
-            ends[name] = round(stack.replace(name, version.runs), 1)
+            ends[name] = round(upgrade(stack, name, version), 1)
         stack.until(stack.all_running, 60, f"{names} of the new version")
         assert not application.failed
         for name in names:
