@@ -97,7 +97,7 @@ def _to_come(root: Path) -> Version:
 
 
 def upgrade(stack: RunningStack, service: str, to: Version) -> float:
-    """End a process as whoever upgrades it does (SIGTERM), and let its successor be of that version; the seconds its end
+    """End a process as whoever upgrades it does (SIGTERM); its successor is of that version. The seconds its end
     took. Fails when it did not end by itself, or not well."""
     assert stack.supervisor is not None
     process = stack.supervisor.process(service)
