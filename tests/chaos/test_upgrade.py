@@ -178,9 +178,8 @@ def _migrate(stack: RunningStack, version: Version) -> str:
     given = {"DATABASE_URL": stack.database_url, "REDIS_URL": stack.redis_url, "DATA_DIR": str(stack.data_dir)}
     given["SECRET"] = stack.settings.secret.get_secret_value()
     env = version.env(os.environ | {f"POSTLANE_{name}": value for name, value in given.items()})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "migrate"], cwd=version.root, env=env, stdout=subprocess.PIPE, text=True
-    )
+    line = [sys.executable, "-m", "cli", "migrate"]
+    process = subprocess.Popen(line, cwd=version.root, env=env, stdout=subprocess.DEVNULL)
     stack.until(lambda: process.poll() is not None, 60, "the migration")
     assert process.returncode == 0
     return migrate.current(stack.database_url)
