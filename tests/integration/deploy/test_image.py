@@ -21,7 +21,7 @@ from cli.main import COMMANDS
 from cli.running import free_ports
 from cli.running.processes import Process, Service, wait_until
 from cli.running.supervisor import http_ready
-from store import migrate
+from store import revisions
 from tests.integration.deploy.test_dist import empty_database
 from tests.servers import TestServers
 from tests.stack import reachable_folder
@@ -124,7 +124,7 @@ def test_it_migrates_serves_and_is_found_healthy(
     }
     before = _tree(image)
     done = _run(image, "postlane", "migrate", **given)
-    assert (done.returncode, done.stdout) == (0, f"database is at revision {migrate.newest()}\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"database is at revision {revisions.newest()}\n"), done.stderr
     (port,) = free_ports.take(1)
     env = _environment(image, **given, POSTLANE_API_PORT=str(port))
     words = [*json.loads(_last("ENTRYPOINT")), *json.loads(_last("CMD"))]
