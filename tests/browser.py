@@ -67,7 +67,11 @@ class Page:
         for what in ("Page", "Log", "Runtime", "Audits"):
             await self.call(f"{what}.enable")
         await self.size(WIDTH, HEIGHT, scale=2)
-        await self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
+        await self.scripts(on=scripts)
+
+    async def scripts(self, *, on: bool) -> None:
+        """Whether pages that are opened from now on run theirs."""
+        await self.call("Emulation.setScriptExecutionDisabled", value=not on)
 
     async def size(self, width: int, height: int, *, scale: int = 1) -> None:
         """A screen of so many CSS pixels; a narrow one is a phone."""

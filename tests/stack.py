@@ -122,6 +122,7 @@ class RunningStack:
         self.settings = practice.settings
         self.api_url = stack.api_url
         self.public_url = stack.public_url
+        self.console_url = stack.console_url
         self.metrics = stack.metrics
         self.key = practice.api_key
         self.inbound_port = practice.ports.inbound

@@ -23,7 +23,7 @@ def collector() -> Iterator[Collector | None]:
 @pytest.fixture(scope="session")
 def whole_stack(collector: Collector | None) -> Iterator[RunningStack]:
     """Started with the first story that wants it."""
-    shape = Shape(background=1, inbound=True, public=True)
+    shape = Shape(background=1, inbound=True, public=True, console=True)
     env = {
         "POSTLANE_CONNECTIONS_PER_HOST": "4",
         "POSTLANE_LOG_LEVEL": "warning",

@@ -2,12 +2,12 @@
 
 Path: the command in an empty folder, as a process of its own, without any setting.
 Expectation: within 60 seconds of a machine's own it has sent a receipt and a burst of 2,000; `demo.json` is right; the
-printed curl line and the printed SDK line work when they are run; a terminal that somebody looks at opens with a link
-into the console, a log with how to make one; of the people in the burst one bounces late, one complains, two
-unsubscribe and some click, and the application hears of it; the campaign that waits is started by the API, nothing of
-it leaves while it is paused, it goes on, and API and command line report the same of it; Ctrl-C ends everything within
-10 seconds and leaves no process; a second start goes on with the data, the key, the ports, the endpoint and the
-campaign it had, and sends no second burst.
+printed curl line and the printed SDK line work when they are run, and from a link into the console the timeline of what
+they sent is two clicks away; a terminal that somebody looks at opens with such a link, a log with how to make one; of
+the people in the burst one bounces late, one complains, two unsubscribe and some click, and the application hears of
+it; the campaign that waits is started by the API, nothing of it leaves while it is paused, it goes on, and API and
+command line report the same of it; Ctrl-C ends everything within 10 seconds and leaves no process; a second start goes
+on with the data, the key, the ports, the endpoint and the campaign it had, and sends no second burst.
 """
 
 import json
@@ -20,11 +20,12 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import psycopg
 import pytest
 
+from cli.running.console_link import console_link
 from simulator import client as simulator
 from tests.scenarios.terminal import (
     PATIENCE_SECONDS,
@@ -104,6 +105,7 @@ def test_the_demo_sends_shows_stops_and_resumes() -> None:
             assert console.startswith(f"Console {facts['console_url']}  ")
             terminal.until(lambda: terminal.lines("curl"), PATIENCE_SECONDS, "curl line")
             sent = _try_lines(terminal, facts)
+            _two_clicks_to_its_timeline(folder, facts["console_url"])
             terminal.until(lambda: _came_back(folder) >= _PEOPLE, PATIENCE_SECONDS, "what people do")
             _hold_and_let_go(terminal, folder, facts)
             pids = descendants(terminal.process.pid)
@@ -123,6 +125,21 @@ def _console_opens(terminal: Terminal, url: str) -> None:
     assert link is not None, line
     with urllib.request.urlopen(link[1], timeout=10) as answer:
         assert "Sign in as demo@postlane.example" in answer.read().decode()
+
+
+def _two_clicks_to_its_timeline(folder: Path, url: str) -> None:
+    """The button of the link, and the mail that was just sent: it stands first on the overview."""
+    database = json.loads((folder / ".postlane" / "servers.json").read_text())["database_url"]
+    link = console_link(database, url, demo=True, seen=True).split()[0]
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    key = re.search(r'name="form_key" value="(\w+)"', browser.open(link, timeout=10).read().decode())
+    assert key is not None
+    press = urllib.request.Request(link, urlencode({"form_key": key[1]}).encode(), {"Sec-Fetch-Site": "same-origin"})
+    mail = re.search(r'class="whole" href="(/messages/[^"]+)">you@', browser.open(press, timeout=10).read().decode())
+    assert mail is not None
+    said = browser.open(url + mail[1], timeout=10).read().decode()
+    assert "Where is it, and why?" in said
+    assert "Delivered to gmail" in said
 
 
 def _check_facts(facts: dict[str, Any]) -> None:

@@ -6,18 +6,14 @@ Expectation: they are a contact only after their own yes, get what they chose, a
 but that they are not written to: no contact, no address in stored mail, and their old links are over.
 """
 
-import asyncio
 import re
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import browser
-from tests.browser import Page
+from tests.scenarios.hand import hand
 from tests.scenarios.hearing import SECONDS, mail_of
 from tests.stack import SENDER, RunningStack
 
@@ -27,48 +23,6 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 EMMA = "emma@small-037.sim"
-BROWSING = 3 * browser.SECONDS
-"""Seconds for a few steps on a busy machine."""
-
-
-class Hand:
-    """A browser in a thread of its own, so that the services are looked after while it loads."""
-
-    def __init__(self, stack: RunningStack, loop: asyncio.AbstractEventLoop, page: Page) -> None:
-        self.stack, self.loop, self.page = stack, loop, page
-
-    def does(self, *steps: Callable[[Page], Awaitable[Any]]) -> str:
-        """One step after the other; what stands there in the end."""
-
-        async def work() -> str:
-            for step in steps:
-                await step(self.page)
-            return await self.page.text()
-
-        return str(self.stack.wait_for(asyncio.run_coroutine_threadsafe(work(), self.loop), BROWSING, "the browser"))
-
-
-@contextmanager
-def hand(stack: RunningStack, folder: Path) -> Iterator[Hand]:
-    """A browser, while the block runs."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="browser")
-    thread.start()
-    tab = browser.browsing(folder)
-
-    def run(step: Awaitable[Any]) -> Any:
-        return stack.wait_for(asyncio.run_coroutine_threadsafe(step, loop), BROWSING, "the browser")  # type: ignore[arg-type]
-
-    try:
-        page = run(tab.__aenter__())
-        try:
-            yield Hand(stack, loop, page)
-        finally:
-            run(tab.__aexit__(None, None, None))
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(SECONDS)
-        loop.close()
 
 
 def _link(stack: RunningStack, subject: str, path: str) -> str:

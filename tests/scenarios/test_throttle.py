@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from pools.throttle_repository import CHANNEL, Key
 from simulator import client as simulator
-from tests.stack import SENDER, RunningStack
+from tests.scenarios.throttling import TEXT, comes_back, mails, rest_passes
+from tests.stack import RunningStack
 
 COUNT = 1500
 """Each IP sends a hundred a second to this provider."""
@@ -27,17 +27,6 @@ IPS = ("127.0.1.11", "127.0.1.12", "127.0.1.13")
 THROTTLED = IPS[1]
 REST_SECONDS = 30.0
 """No IP rests shorter."""
-TEXT = (
-    "421 4.7.28 Gmail has detected an unusual rate of mail originating from your IP address."
-    " Try again in 30 seconds - gsmtp"
-)
-
-
-def mails(count: int, host: str, name: str) -> list[dict[str, object]]:
-    return [
-        {"from": SENDER, "to": f"{name}{n}@{host}", "subject": "x", "text": "x", "stream": "marketing"}
-        for n in range(count)
-    ]
 
 
 @pytest.mark.scenario
@@ -72,33 +61,10 @@ def test_one_throttled_ip_keeps_no_mail_waiting_and_comes_back(stack: RunningSta
     assert late == 0, "the resting IP was used"
 
     simulator.clear_rules(sim, "slow-down")
-    _rest_passes(stack)
-    _comes_back(stack)
+    rest_passes(stack)
+    comes_back(stack, THROTTLED)
     _full_share(stack)
     _story(stack)
-
-
-def _rest_passes(stack: RunningStack) -> None:
-    """The half minute that every IP rests at least: what is stored moves into the past, and the workers hear of it."""
-    moved = stack.sql(
-        "UPDATE throttles SET since = since - interval '30 seconds', rest_until = rest_until - interval '30 seconds',"
-        " stepped_at = stepped_at - interval '30 seconds' WHERE site = 'gmail' RETURNING kind, subject, site"
-    )
-    assert moved
-    for kind, subject, site in moved:
-        stack.sql("SELECT pg_notify(%s, %s)", [CHANNEL, Key(kind, subject, site).text])
-    stack.sql("UPDATE delivery_queue SET due_at = due_at - interval '30 seconds' WHERE claimed_by IS NULL")
-
-
-def _comes_back(stack: RunningStack) -> None:
-    """The probes and the steps of its rate, with a little mail all the time."""
-    deadline = time.monotonic() + 120
-    number = 0
-    while stack.one("SELECT count(*) FROM throttles WHERE subject = %s", [THROTTLED]):
-        assert time.monotonic() < deadline, stack.sql("SELECT * FROM throttles")
-        number += 1
-        ids = stack.enqueue(mails(30, "gmail.sim", f"later{number}."))
-        stack.until_ended(ids, 30)
 
 
 def _full_share(stack: RunningStack) -> None:
@@ -134,7 +100,7 @@ def test_when_all_are_throttled_the_mail_waits_and_nothing_bounces(stack: Runnin
     stack.until(lambda: _waiting_with_reason(stack, ids) == 300, 30, "all mail to wait and to say why")
     assert set(_states(stack, ids)) <= {"deferred", "queued"}
     simulator.clear_rules(sim, "nobody")
-    _rest_passes(stack)
+    rest_passes(stack)
     stack.until_ended(ids, 120)
     assert _states(stack, ids) == {"delivered": 300}
 
