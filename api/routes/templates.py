@@ -22,6 +22,7 @@ from api.operating import ApplicationRoute, With
 from api.schemas.templates import (
     CreateTemplate,
     PreviewTemplate,
+    SeenTemplate,
     TemplateAnswer,
     TemplateDeleted,
     TemplateList,
@@ -103,9 +104,9 @@ async def update_template(template: str, body: UpdateTemplate, who: FullAccess, 
     response_model=TemplateReference,
     responses=errors("not_found", "conflict"),
 )
-async def publish_template(template: str, who: FullAccess, given: With) -> Response:
+async def publish_template(template: str, who: FullAccess, given: With, body: SeenTemplate | None = None) -> Response:
     """Makes mail of the draft from now on, within its layout as that is now. A published version never changes."""
-    return await _change(service.publish, template, who, given)
+    return await _change(partial(service.publish, seen=_seen(body)), template, who, given)
 
 
 @router.post(
@@ -114,9 +115,9 @@ async def publish_template(template: str, who: FullAccess, given: With) -> Respo
     response_model=TemplateReference,
     responses=errors("not_found", "conflict"),
 )
-async def undo_change(template: str, who: FullAccess, given: With) -> Response:
+async def undo_change(template: str, who: FullAccess, given: With, body: SeenTemplate | None = None) -> Response:
     """Makes the draft what it was before the last change. The last 50 are kept; 409 when there is none left."""
-    return await _change(service.undo, template, who, given)
+    return await _change(partial(service.undo, seen=_seen(body)), template, who, given)
 
 
 @router.post(
@@ -125,9 +126,9 @@ async def undo_change(template: str, who: FullAccess, given: With) -> Response:
     response_model=TemplateReference,
     responses=errors("not_found", "conflict"),
 )
-async def redo_change(template: str, who: FullAccess, given: With) -> Response:
+async def redo_change(template: str, who: FullAccess, given: With, body: SeenTemplate | None = None) -> Response:
     """Makes the change again that was undone last. 409 when there is none, or when the draft was changed since."""
-    return await _change(service.redo, template, who, given)
+    return await _change(partial(service.redo, seen=_seen(body)), template, who, given)
 
 
 @router.get(
@@ -150,10 +151,14 @@ async def list_versions(template: str, who: FullAccess, given: With) -> Response
     responses=errors("not_found", "conflict"),
 )
 async def restore_version(
-    template: str, number: Annotated[int, Path(ge=1, le=2**31 - 1)], who: FullAccess, given: With
+    template: str,
+    number: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    who: FullAccess,
+    given: With,
+    body: SeenTemplate | None = None,
 ) -> Response:
     """Makes the draft what this version said. Mail is made of it once you publish."""
-    return await _change(partial(service.bring_back, number=number), template, who, given)
+    return await _change(partial(service.bring_back, number=number, seen=_seen(body)), template, who, given)
 
 
 @router.post(
@@ -217,6 +222,10 @@ async def delete_template(template: str, who: FullAccess, given: With) -> Respon
     async with given.database.transaction() as connection:
         found = await service.delete(connection, who.application_id, template)
     return json_answer(deleted("template", found.id))
+
+
+def _seen(body: SeenTemplate | None) -> int | None:
+    return body.revision if body else None
 
 
 async def _change(

@@ -5,6 +5,7 @@ the beginning of that.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -28,7 +29,19 @@ from store.database import Connection, Database
 from templates import service
 from templates.build import Kind
 from templates.limits import MAX_SOURCE
-from templates.model import DEFAULT, UNSAID, Body, Edit, LanguageEdit, Template, Unsaid, Variable, VariableType, Version
+from templates.model import (
+    DEFAULT,
+    UNSAID,
+    Body,
+    Change,
+    Edit,
+    LanguageEdit,
+    Template,
+    Unsaid,
+    Variable,
+    VariableType,
+    Version,
+)
 from templates.versions import Listed
 from web.faces.references import deleted, reference
 from web.faces.templates import preview_face, template_answer, template_face, version_face
@@ -50,6 +63,10 @@ LanguageOption = Annotated[str, typer.Option("--language", help="File, subject a
 VariableOption = Annotated[
     list[str] | None,
     typer.Option("--variable", "-v", metavar="KEY[:TYPE][=FALLBACK]", help="Declares one. Often. All replace all."),
+]
+RevisionOption = Annotated[
+    int | None,
+    typer.Option("--revision", min=0, help="As `show` tells it: refused when somebody changed it since."),
 ]
 GivenOption = Annotated[
     list[str] | None, typer.Option("--variable", "-v", metavar="KEY=VALUE", help="Often. JSON, or a text.")
@@ -74,6 +91,7 @@ _SHOWN: Final = (
     Column("uses"),
     Column("needs"),
     Column("has_unpublished_versions", "changed since"),
+    Column("revision"),
     Column("id", style="dim"),
 )
 _VERSIONS: Final = (
@@ -145,6 +163,7 @@ def update(
     reply_to: ReplyOption = None,
     layout: LayoutOption = None,
     variable: VariableOption = None,
+    revision: RevisionOption = None,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -163,7 +182,9 @@ def update(
     async def work(database: Database) -> tuple[Template, Version]:
         async with database.transaction() as connection:
             found = await _named(connection, application, template)
-            await service.update(connection, found.application_id, str(found.id), edit)
+            await service.update(
+                connection, found.application_id, str(found.id), edit, Change(revision, "by the command line")
+            )
             return await service.get(connection, found.application_id, str(found.id))
 
     _show(with_database(work), as_json=as_json)
@@ -259,28 +280,41 @@ def send_test(
 
 @app.command("publish")
 def publish_template(
-    template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False
+    template: TemplateArgument,
+    revision: RevisionOption = None,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Make mail of the draft from now on."""
 
     async def work(database: Database) -> Template:
         async with database.transaction() as connection:
             found = await _named(connection, application, template)
-            return await service.publish(connection, found.application_id, str(found.id))
+            return await service.publish(connection, found.application_id, str(found.id), revision)
 
     emit(reference("template", with_database(work).id), as_json=as_json)
 
 
 @app.command("undo")
-def undo(template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+def undo(
+    template: TemplateArgument,
+    revision: RevisionOption = None,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
     """Make the draft what it was before the last change. The last 50 are kept."""
-    _changed(service.undo, template, application, as_json=as_json)
+    _changed(partial(service.undo, seen=revision), template, application, as_json=as_json)
 
 
 @app.command("redo")
-def redo(template: TemplateArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+def redo(
+    template: TemplateArgument,
+    revision: RevisionOption = None,
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
     """Make the change again that was undone last."""
-    _changed(service.redo, template, application, as_json=as_json)
+    _changed(partial(service.redo, seen=revision), template, application, as_json=as_json)
 
 
 @app.command("versions")
@@ -299,15 +333,12 @@ def versions(template: TemplateArgument, application: ApplicationOption = "", as
 def restore(
     template: TemplateArgument,
     number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="As `versions` tells them.")],
+    revision: RevisionOption = None,
     application: ApplicationOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make the draft what an earlier version said. Mail is made of it once you publish."""
-
-    async def bring_back(connection: Connection, owner: UUID, name: str) -> Template:
-        return await service.bring_back(connection, owner, name, number)
-
-    _changed(bring_back, template, application, as_json=as_json)
+    _changed(partial(service.bring_back, number=number, seen=revision), template, application, as_json=as_json)
 
 
 @app.command("duplicate")

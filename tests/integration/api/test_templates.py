@@ -279,6 +279,27 @@ async def test_a_draft_is_undone_and_a_version_brought_back(client: httpx.AsyncC
     assert (await client.post(f"{at}/versions/7/restore")).status_code == 404
 
 
+async def test_nobody_publishes_undoes_or_restores_what_somebody_else_changed_since(client: httpx.AsyncClient) -> None:
+    at = f"/templates/{await made(client)}"
+    seen = (await client.get(at)).json()["revision"]
+    await client.patch(at, json={"html": "second"})
+    now = (await client.get(at)).json()["revision"]
+
+    assert now > seen
+    for step in ("publish", "undo", "redo", "versions/1/restore"):
+        late = await client.post(f"{at}/{step}", json={"revision": seen})
+        assert (late.status_code, late.json()["name"]) == (409, "conflict"), step
+        assert "changed elsewhere" in late.json()["message"]
+    assert (await client.get(at)).json()["html"] == "second"
+    assert (await client.post(f"{at}/undo", json={"revision": now})).status_code == 200
+    now = (await client.get(at)).json()["revision"]
+    assert (await client.post(f"{at}/redo", json={"revision": now})).status_code == 200
+    now = (await client.get(at)).json()["revision"]
+    assert (await client.post(f"{at}/publish", json={"revision": now})).status_code == 200
+    assert (await client.get(at)).json()["has_unpublished_versions"] is False
+    assert (await client.post(f"{at}/publish", json={"revision": -1})).status_code == 422
+
+
 async def test_a_test_is_sent_of_the_draft(client: httpx.AsyncClient) -> None:
     template = await made(client, publish=False)
     contact = {"email": "ann@one.example", "first_name": "Ann"}

@@ -28,7 +28,15 @@ def test_templates_and_images_from_first_to_last(postlane: Postlane, tmp_path: P
     assert postlane("templates", "create", "x", str(tmp_path / "none.html")).code == "unreadable"
     assert postlane("templates", "create", "x", str(tmp_path)).code == "unknown_kind"
 
-    assert postlane("templates", "publish", "hello").out["id"] == made["id"]
+    for step in (
+        ["publish", "hello"],
+        ["undo", "hello"],
+        ["restore", "hello", "1"],
+        ["update", "hello", "--name", "x"],
+    ):
+        late = postlane("templates", *step, "--revision", str(made["revision"]))
+        assert (late.code, "changed elsewhere" in late.said) == ("changed_meanwhile", True), step
+    assert postlane("templates", "publish", "hello", "--revision", str(changed.out["revision"])).out["id"] == made["id"]
     shown = postlane("templates", "preview", "hello", "-v", "NAME=Bob", "-v", "COUNT=5").out
     assert (shown["subject"], shown["text"]) == ("Hi Bob", "Hello Bob, 5 points\n")
     assert "unsubscribe" in [one["check"] for one in shown["remarks"]]
