@@ -156,6 +156,7 @@ async def look(
     records = records_of(domain, ours.hostname, ours.public_name)
     answers = await collect(lookup, [*records, *_retired(domain)], ours.hostname, within)
     checks = {record.kind.value: judged(record, answers, ours.hostname, addresses) for record in records}
+    checks |= unsigned(domain.name, records)
     checks |= proved(records, checks, answers, domain.name, keys)
     if alias is not None and checks[RecordKind.TRACKING].status == CheckStatus.VERIFIED:
         checks |= await _certified(alias, ours.public_url, within)
@@ -258,6 +259,14 @@ def proved(
         for r in right
         if r.name in refused
     }
+
+
+def unsigned(domain: str, records: Sequence[DnsRecord]) -> dict[str, RecordCheck]:
+    """The check of the record that cannot be there, since there is no key for it; nothing for a domain that signs."""
+    if any(record.kind is RecordKind.DKIM_RSA for record in records):
+        return {}
+    told = f"{domain} has no RSA key, so its mail cannot be signed. Make new keys, publish their records, check again."
+    return {RecordKind.DKIM_RSA.value: _failed(told)}
 
 
 async def collect(lookup: Lookup, records: Sequence[DnsRecord], hostname: str, within: float) -> DnsAnswers:

@@ -281,6 +281,8 @@ def _show(domain: Domain, settings: Settings, as_json: bool) -> None:
 
 def _about_keys(domain: Domain) -> Iterator[str]:
     """What stands around those that sign."""
+    if not domain.keys and not domain.coming:
+        yield f"It has no keys, so its mail cannot be signed: `postlane domains rotate {domain.name}` makes new ones."
     if domain.coming:
         yield (
             "New keys are coming. Publish the records that end in _coming and leave the others: mail is signed with"

@@ -73,6 +73,8 @@ def wrong_first(records: Sequence[DnsRecord], domain: Domain) -> list[DnsRecord]
 def what_to_publish(domain: Domain, records: Sequence[DnsRecord]) -> str:
     """The answer of the page: what is missing in DNS, and what that means for mail."""
     asked = [record for record in records if not is_coming(record)]
+    if not _signs(domain):
+        return _without_keys(domain)
     wrong = [record for record in asked if status_of(record, domain) not in ("verified", "temporary_failure")]
     silent = sum(1 for record in asked if status_of(record, domain) == "temporary_failure")
     if domain.checked_at is None:
@@ -85,6 +87,17 @@ def what_to_publish(domain: Domain, records: Sequence[DnsRecord]) -> str:
         return f"{_silence(domain, silent, len(asked))}{_keys(domain)}"
     told = f" No name server answered for {silent}." if silent else ""
     return f"{_standing(domain, asked, wrong)}{told}{_keys(domain)}"
+
+
+def _signs(domain: Domain) -> bool:
+    return any(key.algorithm == "rsa" for key in domain.keys)
+
+
+def _without_keys(domain: Domain) -> str:
+    needed = (
+        "Publish the records of the new ones" if domain.coming else "Make new ones under Keys, publish their records"
+    )
+    return f"{domain.name} has no RSA key: its mail cannot be signed, and is refused. {needed}, then have it checked."
 
 
 def _silence(domain: Domain, silent: int, of: int) -> str:
@@ -140,6 +153,8 @@ def until_found(domain: Domain) -> str:
 
 def lacks(domain: Domain, records: Sequence[DnsRecord]) -> str:
     """What is missing, for one line of a list."""
+    if not _signs(domain):
+        return "keys to sign with"
     if domain.checked_at is None:
         return "nobody has looked yet"
     wrong = [record for record in records if status_of(record, domain) != "verified" and not is_coming(record)]

@@ -2,8 +2,9 @@
 
 import time
 import uuid
+from dataclasses import replace
 
-from accounts import repository
+from accounts import repository, rotation
 from accounts.domain import Domain
 from accounts.records import domain_records, operator_spf
 from accounts.repository import Application, DomainRequest
@@ -104,6 +105,29 @@ async def test_a_new_address_that_spf_does_not_cover_is_found(database: Database
     assert found is not None
     assert found.status == "failed"
     assert "203.0.113.99" in found.checks["spf"].reason
+
+
+async def test_a_domain_without_keys_is_told_what_it_lacks_and_comes_back_with_new_ones(
+    database: Database, shop: Application
+) -> None:
+    domain = await new_domain(database, shop)
+    async with database.transaction() as connection:
+        await connection.execute("DELETE FROM dkim_keys WHERE domain_id = %s", [domain.id])
+    async with DnsTable(published(domain)) as table:
+        bare = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
+        assert bare is not None
+        async with database.transaction() as connection:
+            coming = await rotation.begin(connection, SECRET, bare, await repository.make_keys())
+        table.records.update(published(replace(coming, keys=coming.coming)))
+        again = await verify_domain(database, fresh_resolver(settings(table)), OURS, domain.id)
+
+    assert bare.status == "failed"
+    assert bare.checks["dkim_rsa"].reason == (
+        "shop.test has no RSA key, so its mail cannot be signed. Make new keys, publish their records, check again."
+    )
+    assert again is not None
+    assert again.status == "verified"
+    assert {check.status for check in again.checks.values()} == {"verified"}
 
 
 async def test_a_domain_that_is_gone(database: Database) -> None:

@@ -63,6 +63,20 @@ def test_a_domain_says_what_it_lacks_and_what_becomes_of_its_mail(
     assert said(status, **states).startswith(begins), said(status, **states)
 
 
+def test_a_domain_without_keys_says_what_to_make() -> None:
+    bare = replace(SHOP, status="failed", keys=(), checks={"dkim_rsa": RecordCheck("failed", "no key")})
+    records = records_of(bare, "mail.test", "")
+
+    assert words.what_to_publish(bare, records) == (
+        "shop.test has no RSA key: its mail cannot be signed, and is refused. Make new ones under Keys, publish their"
+        " records, then have it checked."
+    )
+    assert words.what_to_publish(replace(bare, coming=KEYS), records).endswith(
+        "Publish the records of the new ones, then have it checked."
+    )
+    assert words.lacks(bare, records) == "keys to sign with"
+
+
 def test_silence_stops_nobody_who_was_verified() -> None:
     silent = dict.fromkeys(KINDS, "temporary_failure")
     assert said("verified", **silent).endswith("Mail from shop.test leaves as before.")
