@@ -206,6 +206,17 @@ async def page(connection: Connection, application_id: UUID, window: Window[UUID
     return cut(await cursor.fetchall(), window).map(_contact)
 
 
+async def beginning_with(connection: Connection, application_id: UUID, text: str, most: int) -> list[str]:
+    """Addresses of contacts that begin with a folded text, in their order."""
+    cursor = await connection.execute(
+        # Bounds of the index on addresses, whose order is that of bytes: nothing that begins so comes after the second.
+        "SELECT email FROM contacts WHERE application_id = %s AND address >= %s AND address < %s"
+        " ORDER BY address LIMIT %s",
+        [application_id, text, f"{text}\U0010ffff", most],
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def page_of_list(connection: Connection, segment_id: UUID, window: Window[UUID]) -> Page[Contact]:
     """Contacts on a list, newest first; without those who left it. Walks the list's own index."""
     condition, order, names = newest_first(window, "contact_id")

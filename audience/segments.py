@@ -25,7 +25,6 @@ from audience.properties import PropertyType
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, invalid, not_found
-from store import arrays
 from store.database import Connection
 from store.paging import newest_first
 
@@ -123,17 +122,6 @@ async def counts(connection: Connection, application_id: UUID) -> tuple[int, int
     )
     row = await cursor.fetchone()
     return (row[0], row[1]) if row else (0, 0)
-
-
-async def named(connection: Connection, applications: Sequence[UUID], text: str, limit: int) -> list[tuple[UUID, str]]:
-    """Id and name of segments whose name holds a text, in any case, newest first; of no application named: of all."""
-    cursor = await connection.execute(
-        "SELECT id, name FROM segments WHERE strpos(lower(name), lower(%s)) > 0 AND deleted_at IS NULL"
-        " AND (%s::uuid[] = '{}' OR application_id = ANY(%s::uuid[]))"
-        " ORDER BY lower(name) <> lower(%s), id DESC LIMIT %s",
-        [text, arrays.uuids(applications), arrays.uuids(applications), text, limit],
-    )
-    return await cursor.fetchall()
 
 
 async def update(

@@ -126,17 +126,6 @@ async def page_of(connection: Connection, applications: Sequence[UUID], window: 
     return found.map(lambda one: replace(one, tallies=counted.get(one.id, {})))
 
 
-async def named(connection: Connection, applications: Sequence[UUID], text: str, limit: int) -> list[tuple[UUID, str]]:
-    """Id and name of campaigns whose name holds a text, in any case, newest first; of no application named: of all."""
-    cursor = await connection.execute(
-        "SELECT id, name FROM campaigns WHERE strpos(lower(name), lower(%s)) > 0 AND deleted_at IS NULL"
-        " AND (%s::uuid[] = '{}' OR application_id = ANY(%s::uuid[]))"
-        " ORDER BY lower(name) <> lower(%s), id DESC LIMIT %s",
-        [text, arrays.uuids(applications), arrays.uuids(applications), text, limit],
-    )
-    return await cursor.fetchall()
-
-
 async def in_states(connection: Connection, states: Iterable[CampaignState]) -> list[Campaign]:
     """All in one of these states that can be read, oldest first."""
     cursor = await connection.execute(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from accounts import repository as accounts
+from console import choosing
 from console.visit import Visit
 from core.refusal import conflict, invalid
 from store.database import Connection
@@ -35,8 +36,9 @@ def options_of(names: Mapping[UUID, str]) -> Sequence[tuple[str, str]]:
 
 
 def asked_for(visit: Visit, names: Mapping[UUID, str]) -> list[UUID]:
-    """The one that a list over several is narrowed to; none for all of them."""
-    return [one for one in names if str(one) == visit.asked("application")]
+    """The one that a list over several is narrowed to, by id or name; none for all of them."""
+    said = choosing.pick(options_of(names), visit.asked("application"))
+    return [one for one in names if str(one) == said]
 
 
 async def chosen(connection: Connection, visit: Visit) -> Owners:
@@ -49,8 +51,8 @@ async def chosen(connection: Connection, visit: Visit) -> Owners:
         raise conflict(
             "there is no application yet", "Make one under Applications, or `postlane keys create NAME` makes one."
         )
-    named = visit.field("application")
-    if named and named not in map(str, names):
-        raise invalid("application", "it is gone, or none of yours any more; load the page again")
-    said = named or visit.asked("application")
+    options, named = options_of(names), visit.field("application")
+    if named and choosing.pick(options, named) is None:
+        raise invalid("application", choosing.trouble(options, named))
+    said = choosing.pick(options, named or visit.asked("application"))
     return Owners(names, next((one for one in names if str(one) == said), list(names)[-1]))

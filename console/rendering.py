@@ -17,8 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 
 from accounts.roles import Right
-from console import assets, charts, shown
+from console import assets, charts, choosing, shown
 from console.cookies import SESSION
+from console.frames import height_of
 from console.guard import KEY_FIELD
 from console.menu import menu_of
 from console.visit import Visit
@@ -45,7 +46,15 @@ _templates: Final = Environment(
     auto_reload=False,
     cache_size=-1,
 )
-_templates.globals.update(asset=assets.url, Right=Right, KEY_FIELD=KEY_FIELD, charts=charts, query=urlencode)
+_templates.globals.update(
+    asset=assets.url,
+    Right=Right,
+    KEY_FIELD=KEY_FIELD,
+    charts=charts,
+    choosing=choosing,
+    height_of=height_of,
+    query=urlencode,
+)
 _templates.filters.update(shown.FILTERS)
 # All of them now: an upgrade puts other files here while this process goes on, and they want its next version.
 for _name in _templates.list_templates(extensions=["html"]):

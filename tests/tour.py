@@ -17,6 +17,7 @@ NOT_LED_TO: Final = {
     "/sign-in/openid/done": "where the provider leads back to",
     "/link/{token}": "stands in a mail or a terminal",
     "/overview/stream": "never ends",
+    "/find/names": "fills a field while somebody types",
     "/warmup/rehearsals/{identifier}": "what a form answers with",
 }
 _EACH: Final = 2

@@ -205,15 +205,21 @@ async def ended(connection: Connection, identifier: UUID, failure: str = "") -> 
     await connection.execute("DELETE FROM contact_import_parts WHERE import_id = %s", [identifier])
 
 
-async def get(connection: Connection, application_id: UUID, identifier: UUID) -> Import:
-    """One of the application. Raises Refused when there is none."""
+async def find(connection: Connection, application_id: UUID, identifier: UUID) -> Import | None:
+    """One of the application, if there is one."""
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM contact_imports WHERE id = %s AND application_id = %s", [identifier, application_id]
     )
     row = await cursor.fetchone()
-    if row is None:
+    return _import(row) if row else None
+
+
+async def get(connection: Connection, application_id: UUID, identifier: UUID) -> Import:
+    """One of the application. Raises Refused when there is none."""
+    found = await find(connection, application_id, identifier)
+    if found is None:
         raise not_found("Import not found")
-    return _import(row)
+    return found
 
 
 async def page(

@@ -4,7 +4,7 @@ Thin: `accounts/applications` and `campaigns/withdrawal`. Who is limited to some
 none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -15,17 +15,18 @@ from accounts import applications, repository
 from accounts.applications import Changes, application_audit
 from accounts.audit import Entry
 from accounts.quotas import Quota, quota_of
-from accounts.repository import Application
+from accounts.repository import Application, Tenant
 from accounts.roles import Right
 from campaigns import withdrawal
 from console import menu
 from console.applications import words
 from console.guard import ConsoleRoute, needs
-from console.listing import opened
+from console.listing import ROWS, listed, opened, window
 from console.noun import Noun
 from console.rendering import page
 from console.typed import whole_number
 from console.visit import Visit, Visiting
+from core.paging import Page, Window
 from core.refusal import Refused, invalid
 from store import figures
 from store.database import Connection
@@ -108,12 +109,24 @@ async def _list(visit: Visit, error: Refused | None = None, open_id: str = "") -
         found = [one for one in await repository.tenants(connection) if not mine or one.application.id in mine]
         accepted = await _accepted(connection, visit)
     shown = next((one for one in found if str(one.application.id) == open_id), None)
+    wanted = window(visit)
+    rows = listed(visit, _part(found, wanted), wanted, lambda one: one.application.id)
     total = sum(accepted.get(str(one.application.id), 0) for one in found)
     return page(
-        visit, "applications/list.html", 422 if error else 200, rows=found, accepted=accepted, shown=shown, words=words,
+        visit, "applications/list.html", 422 if error else 200, list=rows, accepted=accepted, shown=shown, words=words,
         answered=words.who_sends(found, total), error=error,
         at=partial(opened, visit),
     )  # fmt: skip
+
+
+def _part(found: Sequence[Tenant], wanted: Window[UUID]) -> Page[Tenant]:
+    """What a page shows of them, in their order. Pure."""
+    ids = [one.application.id for one in found]
+    if wanted.before in ids:
+        end = ids.index(wanted.before)
+        return Page(found[max(0, end - ROWS) : end], end > ROWS)
+    begin = ids.index(wanted.after) + 1 if wanted.after in ids else 0
+    return Page(found[begin : begin + ROWS], len(found) > begin + ROWS)
 
 
 async def _ask(visit: Visit, application_id: UUID, error: Refused | None = None) -> Response:

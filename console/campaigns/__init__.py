@@ -6,7 +6,6 @@ from fastapi import APIRouter
 
 from accounts.roles import Right
 from console.campaigns import acts, content, editor, routes
-from console.campaigns.door import jump
 from console.guard import ConsoleRoute
 from console.menu import Entry
 from console.noun import Noun
@@ -15,6 +14,6 @@ _router = APIRouter(route_class=ConsoleRoute)
 for _part in (editor, content, acts, routes):  # `/new` before `/{campaign_id}`, `/content` before `/{act}`
     _router.routes.extend(_part.router.routes)
 
-NOUN: Final = Noun(_router, [Entry("Reach", 10, "Campaigns", "/campaigns", "campaigns", Right.CAMPAIGNS_SEE)], jump)
+NOUN: Final = Noun(_router, [Entry("Reach", 10, "Campaigns", "/campaigns", "campaigns", Right.CAMPAIGNS_SEE)])
 
 __all__ = ["NOUN"]

@@ -14,6 +14,7 @@ from campaigns.checking import checks
 from campaigns.model import Campaign
 from console.campaigns import words
 from console.campaigns.door import the_one, values
+from console.choosing import chosen_id
 from console.editor.routes import start
 from console.guard import ConsoleRoute, largest_form, needs
 from console.rendering import page
@@ -55,7 +56,7 @@ async def begin(visit: Visiting, campaign_id: UUID) -> Response:
     try:
         async with visit.given.database.transaction() as connection:
             code = (visit.form.get("code") or ("",))[0].replace("\r\n", "\n")
-            made = await begun(connection, known, visit.field("template"), code)
+            made = await begun(connection, known, await _chosen(connection, visit, known), code)
             now = await repository.get(connection, known.application_id, known.id)
             entry = Entry("campaign.update", str(known.id), values(known), values(now), known.application_id)
             await visit.note(connection, entry)
@@ -88,6 +89,13 @@ async def begun(connection: Connection, known: Campaign, chosen: str, code: str)
     now = await repository.get(connection, known.application_id, known.id)
     await steering.update(connection, now, replace(steering.draft_of(now), template_id=template_id))
     return made
+
+
+async def _chosen(connection: Connection, visit: Visit, known: Campaign) -> str:
+    """Blocks, the id of a template, or "" for code. Raises Refused."""
+    if visit.field("template") == BLOCKS:
+        return BLOCKS
+    return await chosen_id(connection, visit, "template", "Template", known.application_id)
 
 
 def is_mjml(code: str) -> bool:

@@ -4,11 +4,9 @@ import hashlib
 from uuid import UUID
 
 from accounts.audit import Values
-from accounts.roles import Right
 from campaigns import repository
 from campaigns.model import Campaign
 from console.visit import Visit
-from core.refusal import Refused
 from store.database import Connection
 
 
@@ -27,15 +25,3 @@ def values(found: Campaign) -> Values:
         "from": found.words.sender, "subject": found.words.subject, "content": content,
         "scheduled_at": found.scheduled_at,
     }  # fmt: skip
-
-
-async def jump(visit: Visit, text: str) -> str | None:
-    """An id leads to its campaign."""
-    if not visit.may(Right.CAMPAIGNS_SEE):
-        return None
-    try:
-        async with visit.given.database.connection() as connection:
-            found = await the_one(connection, visit, UUID(text.strip()))
-    except (ValueError, Refused):
-        return None
-    return f"/campaigns/{found.id}"

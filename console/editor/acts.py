@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
+from console.choosing import chosen_id
 from console.editor import door, fields, words
 from console.editor.asked import Asked
 from console.editor.desk import mjml_of
@@ -144,6 +145,10 @@ async def _look(act: Act, _rest: list[str]) -> Done:
     return await act.write("the mail as a whole", typing=True, **changes), act.asked
 
 
+async def _layout(act: Act) -> str | None:
+    return await chosen_id(act.connection, act.visit, "layout", "Template", act.one.application_id) or None
+
+
 async def _facts(act: Act, _rest: list[str]) -> Done:
     """What is no content."""
     form = act.visit.form
@@ -153,7 +158,7 @@ async def _facts(act: Act, _rest: list[str]) -> Done:
         alias=(act.visit.field("alias") or None) if "alias" in form else UNSAID,
         sender=act.visit.field("from") if "from" in form else UNSAID,
         reply_to=addresses if "reply_to" in form else UNSAID,
-        layout=(act.visit.field("layout") or None) if "layout" in form else UNSAID,
+        layout=(await _layout(act)) if "layout" in form else UNSAID,
     )
     return await act.save(edit, "name, sender, layout", typing=True), act.asked
 

@@ -37,8 +37,9 @@ def languages_of(known: FormFacts) -> list[tuple[str, str]]:
     return [*LANGUAGES, *((code, code) for code in sorted(others))]
 
 
-def facts(visit: Visit, known: FormFacts | None, language: str) -> FormFacts:
-    """All that the form says; labels and texts of other languages stay as they are."""
+def facts(visit: Visit, known: FormFacts | None, language: str, segment: str) -> FormFacts:
+    """All that the form says; labels and texts of other languages stay as they are. `segment`: the id of the one that
+    it names, "" for none."""
     own = _language(visit.field("language") or "en")
     before = known or FormFacts("", "")
     labels = {one.key: one.labels for one in before.fields}
@@ -48,7 +49,7 @@ def facts(visit: Visit, known: FormFacts | None, language: str) -> FormFacts:
         before,
         name=_line(visit, "name", _LONGEST, needed=True),
         sender=_line(visit, "from", _LONGEST, needed=True),
-        segment_id=_id(visit.field("segment_id"), "segment_id"),
+        segment_id=_id(segment, "segment_id"),
         topics=tuple(_ids(visit.form.get("topic", ()))),
         fields=tuple(Field(key, labels.get(key, {}), key in visit.form.get("required", ())) for key in _keys(visit)),
         language=own,

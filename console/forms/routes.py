@@ -15,6 +15,7 @@ from accounts.audit import Values
 from accounts.roles import Right
 from audience import confirmations, forms, properties, segments, topics
 from audience.forms import NAMES, Form, FormFacts, Texts
+from console.choosing import chosen_id
 from console.forms import words
 from console.forms.filled import Choice, called, facts, language_of, languages_of
 from console.guard import ConsoleRoute, needs
@@ -65,9 +66,10 @@ async def create(visit: Visiting) -> Response:
     try:
         if not visit.given.settings.public_url:
             raise conflict("this server has no public pages to show a form", "Set POSTLANE_PUBLIC_URL.")
-        wanted = facts(visit, None, language_of(visit, None))
         async with visit.given.database.transaction() as connection:
             owner = (await chosen(connection, visit)).chosen
+            segment = await chosen_id(connection, visit, "segment_id", "Segment", owner)
+            wanted = facts(visit, None, language_of(visit, None), segment)
             made = await forms.create(connection, owner, wanted)
             await visit.note(connection, Audit("form.create", made.facts.name, None, _values(made.facts), owner))
     except Refused as error:
@@ -107,7 +109,9 @@ async def update(form_id: UUID, visit: Visiting) -> Response:
         async with visit.given.database.transaction() as connection:
             was, _ = await _the_one(connection, visit, form_id)
             language = language_of(visit, was.facts)
-            now = await forms.update(connection, was.application_id, form_id, facts(visit, was.facts, language))
+            segment = await chosen_id(connection, visit, "segment_id", "Segment", was.application_id)
+            wanted = facts(visit, was.facts, language, segment)
+            now = await forms.update(connection, was.application_id, form_id, wanted)
             before, after = _values(was.facts), _values(now.facts)
             await visit.note(connection, Audit("form.update", now.facts.name, before, after, was.application_id))
     except Refused as error:

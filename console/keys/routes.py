@@ -15,6 +15,7 @@ from accounts.audit import Entry
 from accounts.repository import ApiKey, KeyRequest
 from accounts.roles import Right
 from console import menu, owners
+from console.choosing import chosen_id
 from console.guard import ConsoleRoute, needs
 from console.keys import words
 from console.listing import listed, opened, window
@@ -123,7 +124,8 @@ async def _wanted(connection: Connection, visit: Visit, owner: UUID) -> KeyReque
     if named and permission != "sending_access":
         raise invalid("domain", "a key for one domain can only send: choose that above, or all domains here")
     try:
-        domain = await repository.domain(connection, owner, UUID(named), lock=True) if named else None
+        key = await chosen_id(connection, visit, "domain", "Domain", owner)
+        domain = await repository.domain(connection, owner, UUID(key), lock=True) if key else None
     except ValueError:
         domain = None
     if named and domain is None:

@@ -20,7 +20,7 @@ from console.listing import ROWS, Listed, listed, opened, window
 from console.logs import words
 from console.menu import Entry
 from console.noun import Noun
-from console.owners import owners
+from console.owners import asked_for, options_of, owners
 from console.rendering import page
 from console.visit import Visit, Visiting
 from core.paging import Page, Window
@@ -68,7 +68,8 @@ async def list_logs(visit: Visiting) -> Response:
         key = await _key(connection, shown)
     settings = visit.given.settings
     return page(
-        visit, "logs/list.html", 422 if error else 200, list=rows, form=form, names=names, words=words, error=error,
+        visit, "logs/list.html", 422 if error else 200, list=rows, form=form, names=names,
+        options=options_of(names), words=words, error=error,
         methods=METHODS, shown=shown, key_name=key, opened=opened, pretty=_pretty, kept=settings.request_log_days,
         answered=words.overall(figures, last[0] if last else None, visit.now),
         most=settings.request_log_per_second, most_failures=FAILURES,
@@ -89,7 +90,7 @@ def _asked(visit: Visit) -> Asked:
 def _wanted(visit: Visit, form: Asked, names: Mapping[UUID, str]) -> Wanted:
     """The question, about what this person sees."""
     lasting = words.PERIODS[form.period][1]
-    chosen = next((owner for owner in names if str(owner) == form.application), None)
+    chosen = next(iter(asked_for(visit, names)), None)
     return Wanted(
         applications=(chosen,) if chosen else visit.applications,
         status=cast(Status, form.status) if form.status else None,

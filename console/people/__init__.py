@@ -5,8 +5,8 @@ from typing import Final
 from accounts.roles import Right
 from console.menu import Entry
 from console.noun import Noun
-from console.people.routes import jump, router
+from console.people.routes import router
 
-NOUN: Final = Noun(router, [Entry("Reach", 20, "People", "/people", "people", Right.PEOPLE_SEE)], jump)
+NOUN: Final = Noun(router, [Entry("Reach", 20, "People", "/people", "people", Right.PEOPLE_SEE)])
 
 __all__ = ["NOUN"]

@@ -20,6 +20,7 @@ from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes, Contact, named
 from audience.importing import imports
 from campaigns import erasing, readdressing
+from console.choosing import pick
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, window
 from console.owners import chosen
@@ -97,7 +98,7 @@ async def list_imports(visit: Visiting) -> Response:
         under, lines = await imports.under_way(connection, owners.chosen)
         wanted, shown, asking = _uuid(visit.asked("open")), None, None
         if wanted is not None:
-            shown = next((one for one in found.entries if one.id == wanted), None)
+            shown = await imports.find(connection, owners.chosen, wanted)
             asking = await confirmations.asking(connection, wanted) if shown else None
     rows = listed(visit, found, part, lambda one: one.id)
     return page(
@@ -157,23 +158,12 @@ async def erase(visit: Visiting, contact_id: UUID) -> Response:
     return visit.go(f"/people?application={known.application_id}", f"{told} without their name.")
 
 
-async def jump(visit: Visit, text: str) -> str | None:
-    """The id of a contact leads to its page. An address leads to its mail (`messages`)."""
-    wanted = _uuid(text.strip())
-    if wanted is None or not visit.may(Right.PEOPLE_SEE):
-        return None
-    try:
-        async with visit.given.database.connection() as connection:
-            return f"/people/{(await _known(connection, visit, wanted)).id}"
-    except Refused:
-        return None
-
-
 async def _list(visit: Visit, error: Refused | None = None) -> Response:
     async with visit.given.database.connection() as connection:
         owners, part = await chosen(connection, visit), window(visit)
         kinds = (await segments.page(connection, owners.chosen, Window(segments.MOST))).entries
-        wanted = next((one for one in kinds if str(one.id) == visit.asked("segment")), None)
+        named = pick([(str(one.id), one.name) for one in kinds], visit.asked("segment"))
+        wanted = next((one for one in kinds if str(one.id) == named), None)
         found: Page[Contact] = Page([])
         try:
             found = (

@@ -14,6 +14,6 @@ _router = APIRouter(route_class=ConsoleRoute)
 for _part in (acts, routes):
     _router.routes.extend(_part.router.routes)
 
-NOUN: Final = Noun(_router, [Entry("Send", 50, "Sandbox", "/sandbox", "sandbox", Right.SENDING_SEE)], routes.jump)
+NOUN: Final = Noun(_router, [Entry("Send", 50, "Sandbox", "/sandbox", "sandbox", Right.SENDING_SEE)])
 
 __all__ = ["NOUN"]

@@ -119,18 +119,6 @@ async def the_one(connection: Connection, visit: Visit, mail_id: UUID) -> tuple[
     return found
 
 
-async def jump(visit: Visit, text: str) -> str | None:
-    """An id leads to its mail."""
-    if not visit.may(Right.SENDING_SEE):
-        return None
-    try:
-        async with visit.given.database.connection() as connection:
-            found, _ = await the_one(connection, visit, UUID(text.strip()))
-    except (ValueError, Refused):
-        return None
-    return f"/sandbox/{found.id}"
-
-
 async def _found(
     connection: Connection, wanted: Wanted, to: str, part: Window[UUID]
 ) -> tuple[Page[MailView], Refused | None]:

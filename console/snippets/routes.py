@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 from fastapi import APIRouter, Response
 
@@ -10,6 +9,7 @@ from accounts import repository
 from accounts.domain import Domain
 from accounts.roles import Right
 from console import menu, owners
+from console.choosing import pick
 from console.guard import ConsoleRoute, needs
 from console.noun import Noun
 from console.rendering import page
@@ -57,13 +57,6 @@ def values_for(settings: Settings, domain: str, recipient: str) -> Values:
 
 
 def _chosen(visit: Visit, known: Sequence[Domain]) -> Domain | None:
-    named = _uuid(visit.asked("domain"))
-    asked = next((one for one in known if one.id == named), None)
+    named = pick([(str(one.id), one.name) for one in known], visit.asked("domain"))
+    asked = next((one for one in known if str(one.id) == named), None)
     return asked or next((one for one in known if one.status == "verified"), None) or next(iter(known), None)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

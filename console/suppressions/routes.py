@@ -16,10 +16,12 @@ from fastapi import APIRouter, Response
 from accounts import repository as accounts
 from accounts.audit import Entry as Audit
 from accounts.roles import Right
+from console.choosing import picked
 from console.guard import ConsoleRoute, largest_form, needs
 from console.listing import Listed, listed, opened, window
 from console.menu import Entry
 from console.noun import Noun
+from console.owners import options_of, owners
 from console.rendering import page
 from console.shown import plural
 from console.suppressions import words
@@ -86,7 +88,7 @@ async def new(visit: Visiting) -> Response:
 async def add(visit: Visiting) -> Response:
     """Suppresses addresses, all with the same terms. One wrong one refuses them all, by its number."""
     try:
-        wanted = _additions(visit)
+        wanted = _additions(visit, await _only_for(visit))
         async with visit.given.database.transaction() as connection:
             added = await adding.add(connection, wanted)
             after = _terms(wanted[0]) | {"entries": _some([str(one.id) for one in added])}
@@ -189,12 +191,12 @@ def _search(visit: Visit) -> Search:
     return search_for(visit.asked("q", 320), reasons, scopes)
 
 
-def _additions(visit: Visit) -> list[Addition]:
+def _additions(visit: Visit, only_for: str) -> list[Addition]:
     """What the form asks for. Raises Refused naming the field, and the line of a wrong address."""
     lines = [line.strip() for line in visit.field("emails").splitlines() if line.strip()]
     if not 1 <= len(lines) <= LARGEST_BATCH:
         raise invalid("emails", f"give 1 to {LARGEST_BATCH:,} addresses, one a line")
-    wish = _wish(visit)
+    wish = _wish(visit, only_for)
     who = _asker(visit)
     found: dict[tuple[str, str], Addition] = {}
     for number, line in enumerate(lines, 1):
@@ -208,7 +210,16 @@ def _additions(visit: Visit) -> list[Addition]:
     return list(found.values())
 
 
-def _wish(visit: Visit) -> Wish:
+async def _only_for(visit: Visit) -> str:
+    """What the form says, or the id of the application that it names. Raises Refused."""
+    text = visit.field("only_for")
+    if text in ("", EVERYBODY) or _uuid(text):
+        return text
+    async with visit.given.database.connection() as connection:
+        return picked(options_of(await owners(connection, visit)), text, "only_for")
+
+
+def _wish(visit: Visit, only_for: str) -> Wish:
     try:
         scope = SuppressionScope(visit.field("scope") or SuppressionScope.ALL)
         days = int(visit.field("days") or 0)
@@ -216,7 +227,6 @@ def _wish(visit: Visit) -> Wish:
         raise invalid("days", "it must be a whole number of days") from None
     if not 0 <= days <= 3650:
         raise invalid("days", "it must be from 1 to 3650, or empty")
-    only_for = visit.field("only_for")
     return Wish(
         scope, only_for, detail=visit.field("detail"), note=visit.field("note"),
         expires_in=days * 86_400 if days else None,

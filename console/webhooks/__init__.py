@@ -9,12 +9,11 @@ from console.guard import ConsoleRoute
 from console.menu import Entry
 from console.noun import Noun
 from console.webhooks import acts, routes
-from console.webhooks.door import jump
 
 _router = APIRouter(route_class=ConsoleRoute)
 for _part in (acts, routes):  # `/webhooks/new` before `/webhooks/{webhook_id}`
     _router.routes.extend(_part.router.routes)
 
-NOUN: Final = Noun(_router, [Entry("Send", 40, "Webhooks", "/webhooks", "webhooks", Right.SENDING_SEE)], jump)
+NOUN: Final = Noun(_router, [Entry("Send", 40, "Webhooks", "/webhooks", "webhooks", Right.SENDING_SEE)])
 
 __all__ = ["NOUN"]

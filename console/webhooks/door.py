@@ -8,10 +8,11 @@ from uuid import UUID
 
 from accounts.audit import Values
 from accounts.roles import Right
+from console.choosing import picked
 from console.guard import NotAllowed
 from console.owners import owners
 from console.visit import Visit
-from core.refusal import Refused, conflict, invalid
+from core.refusal import conflict
 from store.database import Connection
 from webhooks import standing
 from webhooks.endpoints import Endpoint, unknown
@@ -56,9 +57,7 @@ async def choices(connection: Connection, visit: Visit) -> list[tuple[str, str]]
 
 async def owner_named(connection: Connection, visit: Visit) -> UUID | None:
     """The owner that a form names; None for the operators. Raises Refused."""
-    named = visit.field("application")
-    if named not in dict(await choices(connection, visit)):
-        raise invalid("application", "it is gone, or none of yours any more; load the page again")
+    named = picked(await choices(connection, visit), visit.field("application"), "application")
     return None if named == OPERATORS else UUID(named)
 
 
@@ -66,15 +65,3 @@ def values(one: Endpoint) -> Values:
     """What the audit log keeps of it."""
     events = "all" if one.events is None else sorted(one.events)
     return {"name": one.url, "events": events, "status": one.status}
-
-
-async def jump(visit: Visit, text: str) -> str | None:
-    """An id leads to its endpoint."""
-    if not visit.may(Right.SENDING_SEE):
-        return None
-    try:
-        async with visit.given.database.connection() as connection:
-            found = await the_one(connection, visit, UUID(text.strip()))
-    except (ValueError, Refused):
-        return None
-    return f"/webhooks/{found.endpoint.id}"

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Response
 from accounts.roles import Right
 from console.guard import ConsoleRoute, needs
 from console.listing import Listed, listed, opened, window
-from console.owners import owners
+from console.owners import asked_for, owners
 from console.rendering import page
 from console.visit import Visit, Visiting
 from console.webhooks import words
@@ -64,17 +64,18 @@ class Range:
 @needs(Right.SENDING_SEE)
 async def list_webhooks(visit: Visiting) -> Response:
     """All endpoints that this person sees, newest first."""
-    part, chosen = window(visit), _id(visit.asked("application"))
+    part = window(visit)
     async with visit.given.database.connection() as connection:
         names = await owners(connection, visit)
-        mine = whose(visit, chosen if chosen in names else None)
+        chosen = next(iter(asked_for(visit, names)), None)
+        mine = whose(visit, chosen)
         found = await standing.page(connection, mine, part)
         tally = await standing.tally(connection, mine)
     rows = listed(visit, found, part, lambda one: one.endpoint.id)
     options = [("", "all applications"), *((str(owner), name) for owner, name in names.items())]
     return page(
         visit, "webhooks/list.html", list=rows, names=names, words=words, options=options,
-        chosen=visit.asked("application"), answered=words.overall(tally),
+        chosen=str(chosen or ""), answered=words.overall(tally),
     )  # fmt: skip
 
 

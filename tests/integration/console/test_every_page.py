@@ -18,7 +18,6 @@ __all__ = ["dns", "furnished", "postlane", "settings"]
 
 NOT_PRESSED: Final = {
     "/sign-out": "ends the session",
-    "/domains/ID/check": "asks for keys that domains of the fixture have not",
 }
 """Buttons of other tests."""
 
