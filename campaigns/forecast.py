@@ -124,14 +124,60 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one that is under way went of late."""
+
+    people: int
+    """Whose mail left for the first time."""
+    over: timedelta
+
+    @property
+    def per_hour(self) -> float:
+        """People."""
+        return self.people / (self.over / _HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """Those whose server said later."""
+
+    people: int
+    until: datetime | None
+    """When the last of them is tried again; None: nobody knows yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """When a campaign will be out."""
 
     starts_at: datetime
     ends_at: datetime | None
+    """The earliest that can be expected."""
     held_by: Hold | None
     providers: tuple[Ending, ...]
     """The last to end first."""
+    pace: Pace | None = None
+    """None: it has not begun, or nothing left of late."""
+    put_off: PutOff | None = None
+
+    @property
+    def people(self) -> int:
+        """Whose mail has not left yet."""
+        return sum(one.people for one in self.providers)
+
+    @property
+    def at_pace(self) -> datetime | None:
+        """When it is out if it goes on as it went of late; None where that says nothing: without a pace, and where
+        what holds it lets it end no sooner than later."""
+        if self.pace is None or self.ends_at is None or not self.people:
+            return None
+        at = self.starts_at + _HOUR * (self.people / self.pace.per_hour)
+        return at if at > self.ends_at else None
+
+    @property
+    def expected_at(self) -> datetime | None:
+        """The end to count on."""
+        return self.at_pace or self.ends_at
 
 
 Ends = Mapping[str, datetime | None]

@@ -7,15 +7,16 @@ people are asked, the others count as "other". Reads only.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
 from accounts import repository as accounts
-from campaigns.forecast import Forecast, Given, Ip, Ramp, Share, forecast
+from campaigns.forecast import Forecast, Given, Ip, Pace, PutOff, Ramp, Share, forecast
 from campaigns.model import Campaign
 from campaigns.plan import due_locally
+from campaigns.states import RowState
 from core.addresses import parse_mailbox
 from core.errors import UnavailableError
 from core.queues import Lane
@@ -38,6 +39,11 @@ MOST_DOMAINS: Final = 500
 """Of an audience that are asked for their mail servers: nearly all people are at them."""
 AT_ONCE: Final = 100
 SECONDS: Final = 6.0
+OF_LATE: Final = timedelta(minutes=10)
+"""Over so long a pace is measured."""
+_A_MINUTE: Final = timedelta(minutes=1)
+_LOOKED_AT: Final = 10_000
+"""Rows that were put off whose next try is asked for."""
 _LONG: Final = timedelta(days=365)
 """A rest of which nobody knows the end."""
 
@@ -71,27 +77,52 @@ class Sending:
 
 
 async def of_running(tools: Tools, campaign: Campaign, within: float = SECONDS) -> Forecast | None:
-    """When a campaign that has begun will be out, as it goes now; None: nobody waits for it any more."""
+    """When a campaign that has begun will be out, as it goes now and as it went of late; None: nobody waits for it any
+    more."""
     async with tools.database.connection() as connection:
-        domains = await open_people(connection, campaign)
-        if not domains:
+        domains, left = await open_people(connection, campaign)
+        later = await _put_off(connection, campaign)
+        if not domains and later is None:
             return None
         name = parse_mailbox(campaign.words.sender).domain
         domain = await accounts.domain_named(connection, campaign.application_id, name)
         leaving = await sending(connection, tools.secret, campaign, domain.id if domain else None)
         now = await transaction_time(connection)
     people = await by_provider(tools.resolver, tools.providers, domains, within)
-    return await asyncio.to_thread(forecast, given(campaign, people, leaving.ips, tools.providers, now))
+    found = await asyncio.to_thread(forecast, given(campaign, people, leaving.ips, tools.providers, now))
+    return replace(found, pace=pace_of(left, campaign.started_at, now), put_off=later)
 
 
-async def open_people(connection: Connection, campaign: Campaign) -> dict[str, int]:
-    """By domain, those of a campaign that has begun whose mail has not left yet."""
+async def open_people(connection: Connection, campaign: Campaign) -> tuple[dict[str, int], int]:
+    """By domain, those of a campaign that has begun whose mail has not left yet; and how many it left for of late."""
     cursor = await connection.execute(
-        "SELECT destination, count(*) FROM campaign_recipients WHERE campaign_id = %s"
-        " AND state IN ('waiting', 'queued') GROUP BY 1",
-        [campaign.id],
+        "SELECT destination, count(*) FILTER (WHERE state IN ('waiting', 'queued')),"
+        " count(*) FILTER (WHERE state IN ('delivered', 'bounced') AND ended_at > now() - %s)"
+        " FROM campaign_recipients WHERE campaign_id = %s GROUP BY 1",
+        [OF_LATE, campaign.id],
     )
-    return dict(await cursor.fetchall())
+    rows = await cursor.fetchall()
+    return {name: waiting for name, waiting, _ in rows if waiting}, sum(left for _, _, left in rows)
+
+
+def pace_of(left: int, started_at: datetime | None, now: datetime) -> Pace | None:
+    """From how many it left for in `OF_LATE`, or since it began; None for nobody, or in its first minute. Pure."""
+    over = min(OF_LATE, now - started_at) if started_at is not None else OF_LATE
+    return Pace(left, over) if left and over >= _A_MINUTE else None
+
+
+async def _put_off(connection: Connection, campaign: Campaign) -> PutOff | None:
+    """Whose server said later, and when the last of them is tried again: of at most `_LOOKED_AT`."""
+    people = campaign.tallies.get(RowState.DEFERRED.value, 0)
+    if not people:
+        return None
+    cursor = await connection.execute(
+        "SELECT max(q.due_at) FROM (SELECT email_id FROM campaign_recipients WHERE campaign_id = %s"
+        " AND state = 'deferred' LIMIT %s) r JOIN delivery_queue q ON q.email_id = r.email_id",
+        [campaign.id, _LOOKED_AT],
+    )
+    row = await cursor.fetchone()
+    return PutOff(people, row[0] if row else None)
 
 
 async def by_provider(

@@ -67,12 +67,29 @@ def show_forecast(found: Forecast, campaign: Campaign) -> None:
 
 def ends_in_words(found: Forecast, zone: str) -> str:
     """One sentence: at today's ramp this ends on Thursday 14:00. Where no ramp holds it none is named."""
+    return f"{_end(found, zone)}{_put_off(found, zone)}"
+
+
+def _end(found: Forecast, zone: str) -> str:
+    if not found.people and found.put_off:
+        return "All of it has left but for those who were put off."
+    if found.at_pace is not None and found.pace is not None:
+        minutes = round(found.pace.over.total_seconds() / 60)
+        return f"At the pace of the last {minutes} min this ends about {moment(found.at_pace, found.starts_at, zone)}."
     begins = "At today's ramp this" if found.held_by is Hold.RAMP else "This"
     held = f", held by {HELD[found.held_by]}" if found.held_by else ""
     if found.ends_at is None:
         return f"{begins} is not out within 90 days{held}."
     told = moment(found.ends_at, found.starts_at, zone)
     return f"{begins} ends {'' if told.startswith('today') else 'on '}{told}{held}."
+
+
+def _put_off(found: Forecast, zone: str) -> str:
+    if found.put_off is None:
+        return ""
+    verb = "was put off and is" if found.put_off.people == 1 else "were put off and are"
+    until = f" until {moment(found.put_off.until, found.starts_at, zone)}" if found.put_off.until else " later"
+    return f" {found.put_off.people:,} {verb} tried again{until}."
 
 
 def moment(at: datetime | None, since: datetime, zone: str) -> str:

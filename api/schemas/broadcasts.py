@@ -179,6 +179,12 @@ class BroadcastForecast(BaseModel):
     starts_at: datetime = Field(description="When it begins, or now.")
     ends_at: datetime | None = Field(description="When the last mail leaves; null: not within 90 days.")
     held_by: Hold | None = Field(description="What decides that.")
+    expected_at: datetime | None = Field(
+        description="The end to count on: `ends_at`, or where the pace of the last 10 minutes leads, if that is later."
+    )
+    pace_per_hour: float | None = Field(description="Of the last 10 minutes; null: nothing left, or it has not begun.")
+    put_off: int = Field(description="Whose server said later; they are tried again.")
+    put_off_until: datetime | None = Field(description="When the last of those is tried again.")
     providers: list[ForecastEnding] = Field(description="By provider, the last to end first.")
 
 

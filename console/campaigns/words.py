@@ -150,6 +150,27 @@ def _not(counts: Counts) -> str:
     return f"; {counts.missed:,} did not: {', '.join(told[:3])}{' and others' if told[3:] else ''}"
 
 
+def out(found: Forecast | None, now: datetime) -> str:
+    """When one that is under way is out, in some words."""
+    if found is None:
+        return "nobody waits"
+    if not found.people and found.put_off:
+        return f"{found.put_off.people:,} put off"
+    if found.expected_at is None:
+        return "not out within 90 days"
+    return f"out {within(found.expected_at, now)}{'' if found.at_pace else ' at the earliest'}"
+
+
+def pace(found: Forecast) -> str:
+    """By what it is expected, in front of "it is out": what was measured, where that decides."""
+    if found.at_pace is None or found.pace is None:
+        return "It is"
+    minutes = max(1, round(found.pace.over.total_seconds() / 60))
+    each = found.pace.per_hour / 60
+    rate = f"{each:,.0f} a minute" if each >= 10 else f"{found.pace.per_hour:,.0f} an hour"
+    return f"At the pace of the last {plural(minutes, 'minute')} ({rate}) it is"
+
+
 def after(found: Forecast, moment: datetime | None) -> str:
     """How long after its beginning something ends, which stays true while the page is open."""
     if moment is None:

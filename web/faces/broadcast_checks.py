@@ -32,6 +32,10 @@ def forecast_face(found: Forecast) -> dict[str, object]:
         "starts_at": found.starts_at,
         "ends_at": found.ends_at,
         "held_by": found.held_by,
+        "expected_at": found.expected_at,
+        "pace_per_hour": round(found.pace.per_hour, 1) if found.pace else None,
+        "put_off": found.put_off.people if found.put_off else 0,
+        "put_off_until": found.put_off.until if found.put_off else None,
         "providers": [
             {"provider": one.provider, "people": one.people, "ends_at": one.ends_at, "held_by": one.held_by}
             for one in found.providers

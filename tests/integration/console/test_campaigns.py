@@ -1,11 +1,16 @@
 """Campaigns: who got it, who did not and why; written, looked at, sent, paused, cancelled."""
 
 import re
+from datetime import UTC, datetime
 
 from accounts.audit import Wanted, page
-from campaigns import report, repository
+from campaigns import report, repository, tallies
 from campaigns.report import Kind
+from core.ids import uuid7
 from core.paging import Window
+from core.queues import Lane
+from mta.model import EgressIp
+from pools.repository import ensure_pool
 from store.database import Database
 from templates import service
 from templates.build import Kind as Written
@@ -57,6 +62,30 @@ async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
     assert (newest.action, newest.before, newest.after) == (
         "campaign.cancel", {"state": "sending"}, {"state": "cancelled"},
     )  # fmt: skip
+
+
+async def test_the_end_is_told_by_the_pace_of_late_and_by_who_is_tried_again(admin: Person, database: Database) -> None:
+    reach = await fill(database)
+    email = uuid7()
+    async with database.transaction() as connection:
+        await ensure_pool(connection, "bulk", Lane.MARKETING, [EgressIp("127.0.1.9", "127.0.1.9", "mta9.example")])
+        await connection.execute("UPDATE campaigns SET started_at = now() - interval '1 hour'")
+        await connection.execute(
+            "UPDATE campaign_recipients SET state = 'deferred', email_id = %s WHERE contact_id = %s",
+            [email, reach.people[0]],
+        )
+        await connection.execute(
+            "INSERT INTO delivery_queue (email_id, position, lane, destination, recipient, address, due_at)"
+            " VALUES (%s, 0, 'marketing', 'people.example', 'a@people.example', 'a@people.example', %s)",
+            [email, datetime(2199, 1, 1, 15, 2, tzinfo=UTC)],
+        )
+        await tallies.add(connection, {(reach.campaign_id, "deferred"): 1, (reach.campaign_id, "delivered"): -1})
+
+    text = (await admin.get(f"/campaigns/{reach.campaign_id}/end")).text
+
+    assert "At the pace of the last 10 minutes (12 an hour) it is out in 5 min" in text
+    assert "1 person was put off by their server, and is tried again until " in text
+    assert "2199-01-01T15:02" in text
 
 
 async def test_a_quick_look_at_the_people_says_where_it_ends(database: Database) -> None:
