@@ -5,7 +5,7 @@ shape.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -168,6 +168,28 @@ def plural(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+_CELL: Final = re.compile(r"<(tr|td|th)\b([^>]*)")
+_SAYS_ITSELF: Final = frozenset({"", "State", "Outcome", "Mode", "Role", "Answer", "Consent"})
+"""Headings whose cells say what they are."""
+
+
+def labelled(rows: str, heads: Sequence[str | tuple[str, str]]) -> Markup:
+    """Rows of a table whose headings go on a phone: each cell behind the first says what it is, but for those that are
+    left out there, and those that say it themselves."""
+    titles = [head if isinstance(head, str) else head[0] for head in heads]
+    place = 0
+
+    def label(found: re.Match[str]) -> str:
+        nonlocal place
+        place = 0 if found[1] == "tr" else place + 1
+        title = titles[place - 1] if 1 < place <= len(titles) else ""
+        if title in _SAYS_ITSELF or "narrow-off" in found[2]:
+            return found[0]
+        return f'{found[0]} data-h="{escape(title)}"'
+
+    return Markup(_CELL.sub(label, rows))  # noqa: S704 - rows are markup as it came, and titles are escaped
+
+
 _BROWSERS: Final = (
     ("Edg/", "Edge"),
     ("OPR/", "Opera"),
@@ -211,4 +233,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "plural": plural,
     "visible": visible,
     "coded": coded,
+    "labelled": labelled,
 }

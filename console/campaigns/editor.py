@@ -24,10 +24,11 @@ from campaigns.written import written
 from console.campaigns import words
 from console.campaigns.content import BLOCKS, begun, is_mjml, published
 from console.campaigns.door import the_one, values
-from console.editor.previews import of_campaign, whose_of
+from console.choosing import chosen_id, picked
+from console.editor.previews import of_campaign, some_people, whose_of
 from console.frames import framed
 from console.guard import ConsoleRoute, largest_form, needs
-from console.owners import chosen, owners
+from console.owners import chosen, options_of, owners
 from console.rendering import page
 from console.shown import plural
 from console.visit import Visit, Visiting
@@ -44,6 +45,8 @@ _LARGEST: Final = 5 * 1024 * 1024
 """Bytes of a form, as of a body of the API."""
 _ASKED: Final = ("as", "language", "variant", "width")
 """What the address of a preview says."""
+_SENDERS: Final = 20
+"""That are suggested."""
 _TRACKING: Final = {"": None, "yes": True, "no": False}
 
 
@@ -153,6 +156,7 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     made: Preview | None = None
     async with visit.given.database.connection() as connection:
         found = await the_one(connection, visit, campaign_id)
+        people = await some_people(connection, visit, found.application_id)
         probed = len(await seeds.active(connection, Lane.MARKETING))
         try:
             made = await of_campaign(connection, visit, found)
@@ -162,7 +166,7 @@ async def _preview(visit: Visit, campaign_id: UUID, error: Refused | None = None
     asked["as"] = made.person if made else asked["as"]
     return page(
         visit, "campaigns/preview.html", 200 if error is None else 422, one=found, made=made, words=words,
-        error=error, asked=asked, seeds=probed,
+        error=error, asked=asked, seeds=probed, people=people,
     )  # fmt: skip
 
 
@@ -182,10 +186,8 @@ async def _form(visit: Visit, found: Campaign | None = None, error: Refused | No
 
 async def _owner(connection: Connection, visit: Visit) -> UUID:
     """Whose it will be. Raises Refused."""
-    found = next((one for one in await owners(connection, visit) if str(one) == visit.field("application")), None)
-    if found is None:
-        raise invalid("application", "choose an application")
-    return found
+    options = options_of(await owners(connection, visit))
+    return UUID(picked(options, visit.field("application"), "application"))
 
 
 async def _choices(connection: Connection, application_id: UUID) -> _Choices:
@@ -199,7 +201,7 @@ async def _choices(connection: Connection, application_id: UUID) -> _Choices:
         [(str(one.id), one.name) for one in lists.entries],
         [(str(one.id), one.name) for one in kinds],
         made,
-        list(dict.fromkeys(senders)),
+        list(dict.fromkeys(senders))[:_SENDERS],
     )
 
 
@@ -234,7 +236,7 @@ def _known(found: Campaign | None) -> dict[str, str]:
 
 async def _draft(connection: Connection, visit: Visit, owner: UUID, known: Draft) -> Draft:
     """The draft as the form has it; what the form does not show stays. Raises Refused."""
-    given = _given(visit)
+    given = await _meant(connection, visit, owner)
     html, text = _lines(given["html"]) or None, _lines(given["text"]) or None
     if "html" not in visit.form:  # it is written in the editor
         html, text = known.words.html, known.words.text
@@ -255,9 +257,20 @@ async def _draft(connection: Connection, visit: Visit, owner: UUID, known: Draft
     return await _templated(connection, owner, draft, given["template"])
 
 
+async def _meant(connection: Connection, visit: Visit, owner: UUID) -> dict[str, str]:
+    """The form with the ids of what was named in it. Raises Refused."""
+    kinds = {"segment_id": "Segment", "topic_id": "Topic", "template": "Template"}
+    found = {
+        name: await chosen_id(connection, visit, name, kind, owner)
+        for name, kind in kinds.items()
+        if visit.field(name) != BLOCKS
+    }
+    return _given(visit) | found
+
+
 async def _begin(connection: Connection, visit: Visit, known: Campaign) -> Template | None:
     """What it is written from, where the form says another beginning: blocks, a template, MJML. Raises Refused."""
-    given = _given(visit)
+    given = await _meant(connection, visit, known.application_id)
     if given["template"] or is_mjml(given["html"]):
         return await begun(connection, known, given["template"], _lines(given["html"]))
     return None

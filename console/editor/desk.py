@@ -12,7 +12,7 @@ from campaigns import repository
 from campaigns.model import Campaign
 from console.editor import fields, words
 from console.editor.asked import Asked
-from console.editor.previews import Shown, shown
+from console.editor.previews import Shown, shown, some_people
 from console.visit import Visit
 from core.refusal import Refused
 from store.database import Connection
@@ -31,10 +31,6 @@ _ELEMENT: Final = re.compile(r"<(/?)mj[\w-]*+(?:\"[^\"]*+\"|/(?!>)|[^<>\"/])*+(/
 """A tag of MJML: whether it closes, and whether it is closed at once. No text is looked at more than twice."""
 _DEEPEST: Final = 20
 """Levels that are shown: HTML within can look as if it opened any number."""
-_HEIGHTS: Final[Mapping[str, int]] = {
-    "heading": 72, "text": 160, "button": 80, "image": 320, "columns": 24, "divider": 32, "spacer": 48, "social": 56,
-    "product": 440, "html": 280, "footer": 120,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +67,8 @@ class Desk:
     shown: Shown | None
     unseen: Refused | None
     """Why it cannot be shown."""
+    people: Sequence[str]
+    """Some of those it can be shown as."""
 
     @property
     def block(self) -> Mapping[str, Any] | None:
@@ -85,14 +83,6 @@ class Desk:
         if self.campaign is None:
             return self.one.name
         return self.campaign.name or self.campaign.words.subject or "Campaign"
-
-    @property
-    def height(self) -> int:
-        """Pixels of the frame, about: it cannot be asked how high its page is. Too high is white below, and the place
-        where somebody reads stays while it is made anew."""
-        if self.document is None:
-            return 1200
-        return 160 + sum(_HEIGHTS.get(str(block.get("type")), 120) for _, block in document.walk(self.document))
 
     @property
     def languages(self) -> Sequence[str]:
@@ -130,6 +120,7 @@ async def desk(connection: Connection, visit: Visit, known: tuple[Template, Vers
         one, version, asked, source, written, rows(written) if written else (), await steps.around(connection, one.id),
         await _layouts(connection, one), await service.history(connection, one.application_id, str(one.id)), campaign,
         [*NAMES, *await properties.known(connection, one.application_id)], mail, unseen,
+        await some_people(connection, visit, one.application_id),
     )  # fmt: skip
 
 

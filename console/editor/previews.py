@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
 
 from accounts.roles import Right
 from audience import contacts
@@ -10,11 +12,14 @@ from campaigns import repository, trying
 from campaigns.model import Campaign
 from campaigns.trying import Preview, Whose
 from console.visit import Visit
+from core.paging import Window
 from core.refusal import invalid
 from messages import previewing
 from store.database import Connection
 from templates.checks import Remark, remarks_on
 from templates.model import Template
+
+_OFFERED: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,14 @@ class Shown:
     remarks: Sequence[Remark]
     person: str
     """The address of whoever gets it so; "" is somebody unknown."""
+
+
+async def some_people(connection: Connection, visit: Visit, application_id: UUID) -> list[str]:
+    """Addresses that a mail may be shown as, the newest: a few to begin with, for who may see people."""
+    if not visit.may(Right.PEOPLE_SEE):
+        return []
+    found = await contacts.page(connection, application_id, Window(_OFFERED))
+    return [one.email for one in found.entries]
 
 
 async def shown(connection: Connection, visit: Visit, found: Template) -> Shown:

@@ -15,6 +15,7 @@ from console.guard import ConsoleRoute, needs
 from console.ips.words import DOES
 from console.menu import Entry
 from console.noun import Noun
+from console.pools.shares import shares
 from console.rendering import page
 from console.shown import plural
 from console.visit import Visit, Visiting
@@ -108,7 +109,7 @@ async def _pools(visit: Visit, error: Refused | None = None) -> Response:
         advice = await administration.advice(connection, _DAYS, visit.now.date())
         standing = await ip_statuses_by_address(connection)
     return page(
-        visit, "pools/pools.html", 422 if error else 200, rows=rows, advice=advice, standing=standing,
+        visit, "pools/pools.html", 422 if error else 200, rows=rows, advice=advice, standing=standing, shares=shares,
         error=error, answered=right_size(rows, advice), does=DOES, lanes=[lane.value for lane in Lane],
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from campaigns import trying_templates
 from campaigns.trying import To
 from campaigns.trying_templates import Wanted
 from console.editor.door import seen, the_one, values
+from console.editor.previews import some_people
 from console.frames import framed
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, window
@@ -98,6 +99,7 @@ async def _one(visit: Visit, template_id: UUID, error: Refused | None = None) ->
         found, version = await the_one(connection, visit, template_id)
         if found.campaign_id is not None:
             return visit.go(f"/campaigns/{found.campaign_id}")
+        people = await some_people(connection, visit, found.application_id)
         probed = len(await seeds.active(connection, trying_templates.lane_of(version)))
         try:
             made = await _preview(connection, visit, found) if visit.may(Right.MAIL_CONTENT) else None
@@ -106,7 +108,7 @@ async def _one(visit: Visit, template_id: UUID, error: Refused | None = None) ->
     status = 200 if error is None else 409 if error.kind == "conflict" else 422
     return page(
         visit, "templates/one.html", status, one=found, version=version, made=made, error=error,
-        whom=visit.asked("as"), seeds=probed,
+        whom=visit.asked("as"), seeds=probed, people=people,
     )  # fmt: skip
 
 

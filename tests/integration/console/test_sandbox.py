@@ -58,7 +58,7 @@ async def test_what_was_caught_is_listed_and_shown_as_a_foreign_page(
     assert "bounced@" in listed
     path = f"/sandbox/{caught[1]}"
     for tab, said in (
-        ("", "sandbox src="), ("text", "Hello &lt;script&gt;"), ("headers", "X-Odd"), ("source", "multipart/mixed"),
+        ("", "sandbox height="), ("text", "Hello &lt;script&gt;"), ("headers", "X-Odd"), ("source", "multipart/mixed"),
     ):  # fmt: skip
         text = (await admin.get(f"{path}?tab={tab}")).text
         assert said in text, tab

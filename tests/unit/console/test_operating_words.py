@@ -16,14 +16,17 @@ from console.ips.words import figure, note, opens
 from console.overview.figures import Overview, View
 from console.overview.words import is_mail_flowing
 from console.pools.routes import right_size
+from console.pools.shares import Share, shares
 from console.providers.treating import Treatment, worse_since
 from console.providers.words import how_all
 from console.warmup.words import at_day, shorter
 from core.ids import uuid7
 from core.queues import Lane
 from messages.search import COUNTED, Standing
-from pools.administration import PoolRow
+from pools.administration import PoolMemberRow, PoolRow
 from pools.advice import Advice
+from pools.ip_status import IpStatus, Track, WarmingUp
+from pools.ips import IpRow
 from store.tally import Tally
 from warmup.presets import preset
 from warmup.simulate import Row
@@ -159,3 +162,19 @@ def test_providers_that_take_our_mail_are_counted_and_not_named() -> None:
 
 def _tally(delivered: int, deferred: int) -> Tally:
     return Tally.of({("delivered", ""): delivered, ("deferred", ""): deferred})
+
+
+def test_an_ip_that_warms_up_carries_its_cap_and_the_warm_ones_share_the_rest() -> None:
+    members = [PoolMemberRow("203.0.113.1", 2, True), PoolMemberRow("203.0.113.2", 1, True),
+               PoolMemberRow("203.0.113.3", 1, True), PoolMemberRow("203.0.113.4", 5, False)]  # fmt: skip
+    row = IpRow(uuid7(), "203.0.113.3", "203.0.113.3", "mta.example", "", True, "", NOW, None)
+    tracks = (Track("gmail", 2, False, 300, 0), Track("*", 2, False, 200, 10))
+    warming = IpStatus(row, warming=WarmingUp("active", "stages-29", 29, tracks))
+
+    found = shares(members, {"203.0.113.3": warming})
+
+    assert found == {
+        "203.0.113.1": Share(2 / 3, None), "203.0.113.2": Share(1 / 3, None), "203.0.113.3": Share(1 / 4, 500),
+    }  # fmt: skip
+    over = IpStatus(row, warming=WarmingUp("active", "stages-29", 29, (Track("gmail", 29, True, None, 0),)))
+    assert shares(members, {"203.0.113.3": over})["203.0.113.3"] == Share(1 / 4, None)

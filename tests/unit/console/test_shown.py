@@ -8,6 +8,7 @@ import pytest
 from console import shown
 from console.charts import Column, lines, scale, share, stacked
 from console.guard import local
+from console.shown import labelled
 
 NOW = datetime(2026, 11, 28, 17, 40, 12, tzinfo=UTC)
 
@@ -106,3 +107,12 @@ def test_a_sign_in_leads_to_pages_of_ours_only(path: str, led: str) -> None:
 def test_what_is_typed_is_set_as_code() -> None:
     assert shown.coded("Look at `a <b>`, then go.") == "Look at <code>a &lt;b&gt;</code>, then go."
     assert shown.coded("one ` alone <") == "one ` alone &lt;"
+
+
+def test_cells_of_a_list_say_what_they_are_once_its_headings_are_gone() -> None:
+    rows = '<tr class="to"><th scope="row">a</th><td class="narrow-off">b</td><td class="right">c</td><td>d</td></tr>'
+    assert labelled(rows + "<tr><td>e</td></tr>", ["Name", ("Lane", "narrow-off"), ("Accepted", "right"), "State"]) == (
+        '<tr class="to"><th scope="row">a</th><td class="narrow-off">b</td><td class="right" data-h="Accepted">c</td>'
+        "<td>d</td></tr><tr><td>e</td></tr>"
+    )
+    assert 'data-h="&lt;b&gt;"' in labelled("<tr><td>a</td><td>b</td></tr>", ["A", "<b>"])
