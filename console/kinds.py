@@ -44,6 +44,8 @@ _EVENTS: Final = "webhook_events e JOIN webhook_endpoints w ON w.id = e.endpoint
 
 KINDS: Final[Sequence[Kind]] = (
     Kind("Campaign", _R.CAMPAIGNS_SEE, "/campaigns/{id}", "campaigns", "name", _KEPT),
+    Kind("Automation", _R.CAMPAIGNS_SEE, "/automations/{id}", "automations", "name"),
+    Kind("Run", _R.CAMPAIGNS_SEE, "/automations/{place}?open={id}", "automation_runs", place="automation_id"),
     Kind("Template", _R.CAMPAIGNS_SEE, "/templates/{id}", "templates", "name", "num_nonnulls(campaign_id) = 0"),
     Kind("Segment", _R.PEOPLE_SEE, "/segments/{id}", "segments", "name", _KEPT),
     Kind("Topic", _R.PEOPLE_SEE, "/topics?application={owner}#topic-{id}", "topics", "name", _KEPT),

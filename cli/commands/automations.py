@@ -11,7 +11,8 @@ from audience import contacts, segments, topics
 from audience.contacts import Contact
 from audience.newly_confirmed import CONFIRMED
 from campaigns import repository as campaigns
-from campaigns.automations import repository, runs, steering, workflow
+from campaigns.automations import lines, repository, runs, steering, workflow
+from campaigns.automations.lines import Mails
 from campaigns.automations.model import (
     SCHEDULE,
     Automation,
@@ -22,6 +23,7 @@ from campaigns.automations.model import (
     WholeRun,
     Workflow,
 )
+from campaigns.automations.steering import Changes
 from cli.application import ApplicationOption, YesOption, chosen, confirm
 from cli.ids import Candidate, the_one
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, shown, wants_json
@@ -129,9 +131,8 @@ def create(
             trigger: dict[str, object] = {"event_name": event or (CONFIRMED if confirmed else SCHEDULE)}
             trigger |= {"rrule": rule, "start": start, "zone": zone} if rule else {}
             trigger |= {"segment_id": str(await _segment(connection, owner, segment))} if segment else {}
-            mail: dict[str, object] = {"from": sender} if sender else {}
-            mail |= {"topic_id": str(await _topic(connection, owner, topic))} if topic else {}
-            wanted = [await _step(connection, owner, n, text, mail) for n, text in enumerate(steps, 1)]
+            mails = Mails(await _topic(connection, owner, topic) if topic else None, sender)
+            wanted = [await _step(connection, owner, n, text, mails) for n, text in enumerate(steps, 1)]
             first = {"key": "start", "type": "trigger", "config": trigger}
             try:
                 made = workflow.from_json([first, *wanted], None)
@@ -140,6 +141,43 @@ def create(
                 raise _of_step(error, steps) from None
 
     _show(with_database(work), as_json)
+
+
+@app.command("update")
+def update(
+    automation: AutomationArgument,
+    steps: Annotated[list[str] | None, typer.Argument(metavar="STEP...", help="All of them anew.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What you call it.")] = None,
+    topic: Annotated[str, typer.Option("--topic", help="Of its mails. Without it that of its mails before.")] = "",
+    sender: Annotated[str, typer.Option("--from", help="Of its mails. Without it that of its mails before.")] = "",
+    application: ApplicationOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Give it another name or other steps. Who is under way keeps those they began with.
+
+    Example: postlane automations update Welcome send=hello wait='2 days' send=tips
+    """
+
+    async def change(connection: Connection, known: Automation) -> Automation:
+        if not steps:
+            return await steering.update(connection, known, Changes(name))
+        before, _ = workflow.to_json(await repository.workflow_of(connection, known))
+        mails = await _mails(connection, known, topic, sender)
+        wanted = [await _step(connection, known.application_id, n, text, mails) for n, text in enumerate(steps, 1)]
+        try:
+            return await steering.update(
+                connection, known, Changes(name, workflow.from_json([before[0], *wanted], None))
+            )
+        except Refused as error:
+            raise _of_step(error, steps) from None
+
+    _act(automation, application, change, as_json)
+
+
+@app.command("duplicate")
+def duplicate(automation: AutomationArgument, application: ApplicationOption = "", as_json: JsonOption = False) -> None:
+    """A new one with the same steps, disabled."""
+    _act(automation, application, steering.duplicate, as_json)
 
 
 @app.command("enable")
@@ -327,14 +365,11 @@ async def _named(connection: Connection, text: str, application: str) -> Automat
     return await repository.get(connection, owner.id, identifier)
 
 
-async def _step(
-    connection: Connection, owner: UUID, number: int, text: str, mail: dict[str, object]
-) -> dict[str, object]:
-    what, equals, value = text.partition("=")
-    if what not in ("send", "wait", "broadcast") or not equals or not value:
+async def _step(connection: Connection, owner: UUID, number: int, text: str, mails: Mails) -> dict[str, object]:
+    found = lines.parsed(text)
+    if found is None:
         raise CliError("usage", f"{text!r} is no step.", "Steps are send=TEMPLATE, wait='3 days', broadcast=NAME.")
-    if what == "wait":
-        return {"key": f"wait-{number}", "type": "delay", "config": {"duration": value}}
+    what, value = found
     if what == "send":
         try:
             await service.find(connection, owner, value)
@@ -342,9 +377,17 @@ async def _step(
             raise CliError(
                 "not_found", f"There is no template {value}.", "`postlane templates list` shows them."
             ) from None
-        return {"key": f"send-{number}", "type": "send_email", "config": {"template": {"id": value}, **mail}}
-    broadcast = await _campaign(connection, owner, value)
-    return {"key": f"send-{number}", "type": "send_broadcast", "config": {"broadcast_id": str(broadcast)}}
+    if what == "broadcast":
+        value = str(await _campaign(connection, owner, value))
+    return lines.step(number, what, value, mails)
+
+
+async def _mails(connection: Connection, known: Automation, topic: str, sender: str) -> Mails:
+    """What its mails share from now on."""
+    said = lines.written(await repository.workflow_of(connection, known))
+    before = said[1] if said else Mails()
+    chosen_topic = await _topic(connection, known.application_id, topic) if topic else before.topic_id
+    return Mails(chosen_topic, sender or before.sender)
 
 
 async def _campaign(connection: Connection, owner: UUID, text: str) -> UUID:

@@ -49,6 +49,24 @@ def test_a_series_from_its_making_to_its_runs(filled: Postlane, database_url: st
     assert filled("automations", "list").out == []
 
 
+def test_a_series_is_renamed_given_other_steps_and_copied(filled: Postlane) -> None:
+    words = ("--event", "trial.started", "--from", "hello@shop.example", "send=hello")
+    assert filled("automations", "create", "Trial", *words).status == 0
+
+    assert filled("automations", "update", "Trial", "--name", "Trials").out["name"] == "Trials"
+    changed = filled("automations", "update", "Trials", "wait=2 days", "send=hello").out
+    wrong = filled("automations", "update", "Trials", "wait=soon")
+    copy = filled("automations", "duplicate", "Trials").out
+
+    assert [one["config"] for one in changed["steps"]] == [
+        {"event_name": "trial.started"},
+        {"duration": "2 days"},
+        {"template": {"id": "hello", "variables": {}}, "from": "hello@shop.example"},
+    ]
+    assert "wait=soon" in wrong.said
+    assert (copy["name"], copy["status"]) == ("Trials (copy)", "disabled")
+
+
 def test_wrong_steps_and_triggers_are_told(filled: Postlane) -> None:
     for words in (
         ("send=hello",),
