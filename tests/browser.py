@@ -143,9 +143,10 @@ class Page:
             (await self.call("Page.createIsolatedWorld", frameId=frame, worldName="tests"))["executionContextId"]
         )
 
-    async def picture(self, *, whole: bool = False) -> bytes:
-        """A PNG of what is seen; `whole`: also of what is below."""
-        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    async def picture(self, *, whole: bool = False, webp: int = 0) -> bytes:
+        """A PNG of what is seen, or a WebP of that quality; `whole`: also of what is below."""
+        kind = {"format": "webp", "quality": webp} if webp else {"format": "png"}
+        found = await self.call("Page.captureScreenshot", captureBeyondViewport=whole, **kind)
         return base64.b64decode(found["data"])
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:

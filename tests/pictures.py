@@ -167,8 +167,34 @@ async def take_pictures(demo: Demo, into: Path) -> int:
             await one_of_each(look)
             for name, url in _public(demo).items():
                 shown.append(await _taken(page, url, into, name))
+            await _for_the_readme(page, console, servers["database_url"], into / "readme")
     (into / "index.html").write_text(_index(shown), encoding="utf-8")
     return len(shown) * len(LOOKS)
+
+
+_OPEN_ALL: Final = "document.querySelectorAll('details:not(.me)').forEach(one => one.open = true)"
+_REROUTED: Final = """
+SELECT '/messages/' || email_id || '/' || position FROM events WHERE kind = 'rerouted' ORDER BY email_id DESC LIMIT 1
+"""
+_SENT: Final = "SELECT '/campaigns/' || id FROM campaigns WHERE started_at IS NOT NULL ORDER BY id LIMIT 1"
+_QUALITY: Final = 82
+_HEIGHTS: Final = {"overview": 980, "ips": 640, "message": 900, "campaign": 900}
+"""CSS pixels of the pictures in the README; what is below says the same."""
+
+
+async def _for_the_readme(page: Page, console: str, database_url: str, into: Path) -> None:
+    """The four that show what no other does, as WebP: copy them to `docs/pictures`."""
+    into.mkdir(exist_ok=True)
+    with psycopg.connect(database_url) as connection:
+        asked = {"message": connection.execute(_REROUTED), "campaign": connection.execute(_SENT)}
+        found = {name: row[0] for name, cursor in asked.items() if (row := cursor.fetchone())}
+    await page.look("light")
+    for name, path in {"overview": "/", "ips": "/ips", **found}.items():
+        await page.open(f"{console}{path}")
+        await page.size(1280, _HEIGHTS[name])
+        await page.value(_OPEN_ALL if name == "message" else "0")
+        await page.until("document.readyState === 'complete' && !document.querySelector('.htmx-request')")
+        (into / f"{name}.webp").write_bytes(await page.picture(webp=_QUALITY))
 
 
 def _public(demo: Demo) -> dict[str, str]:
