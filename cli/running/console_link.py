@@ -35,7 +35,7 @@ async def _asked(database_url: str, address: str, *, demo: bool, seen: bool) -> 
                 return address
             if not seen:
                 return f"{address}  (to come in: {' '.join(['postlane console link', *who])})"
-            return f"{address}/link/{await _link(connection, *who)}  (works once)"
+            return f"{address}/link/{await _link(connection, *who)}  works once"
     finally:
         await database.close()
 

@@ -67,6 +67,9 @@ _STATUS = {
     Status.WAITING: ("○", "bright_black"),
 }
 
+_TOLD = ("accepted", "delivered", "deferred", "bounced")
+"""Outcomes where nobody looks at a table."""
+
 _SELECT = """
 SELECT lane, provider, ip, outcome, sum(n)::bigint FROM outcome_counts GROUP BY 1, 2, 3, 4
 """
@@ -150,7 +153,7 @@ class LiveTerminal:
             if console.is_terminal
             else None
         )
-        self._last_line = ""
+        self._last_lines: dict[str, str] = {}
         self._quiet = _no_echo()
 
     def __enter__(self) -> "LiveTerminal":
@@ -182,13 +185,13 @@ class LiveTerminal:
             self._print_line(states)
 
     def _print_line(self, states: Sequence[ServiceState]) -> None:
-        lanes = self._reader.figures.by_lane()
-        parts = [f"{lane} {outcome} {n}" for (lane, outcome), n in sorted(lanes.items())]
+        lines = _plain(self._reader.figures.by_lane())
         broken = [state.name for state in states if state.status is Status.RESTARTING]
-        line = ", ".join(parts) + (f"; restarting: {', '.join(broken)}" if broken else "")
-        if line and line != self._last_line:
-            self._console.print(f"{datetime.now(UTC):%H:%M:%S} {line}", soft_wrap=True)
-            self._last_line = line
+        lines |= {"restarting": f"restarting: {', '.join(broken)}"} if broken else {}
+        for name, line in lines.items():
+            if line != self._last_lines.get(name):
+                self._console.print(f"{datetime.now(UTC):%H:%M:%S} {line}", soft_wrap=True)
+        self._last_lines = lines
 
     def _draw(self, states: Sequence[ServiceState]) -> RenderableType:
         figures = self._reader.figures
@@ -208,6 +211,15 @@ class LiveTerminal:
         )
         body = Group(services, Text(), _lanes(figures, wide), *came_back, Text(), tables)
         return Panel(body, title=f"[bold]Postlane[/] · {self._title}", border_style="bright_black", padding=(0, 1))
+
+
+def _plain(lanes: Counter[tuple[str, str]]) -> dict[str, str]:
+    """A line for each lane, of 80 columns below a million: what became of its mail so far."""
+    found = {}
+    for lane in sorted({lane for lane, _ in lanes}):
+        parts = [f"{lanes[lane, outcome]:,} {outcome}" for outcome in _TOLD if lanes[lane, outcome]]
+        found[lane] = f"{lane}: {', '.join(parts) or 'nothing yet'}"
+    return found
 
 
 def _services(states: Iterable[ServiceState], width: int) -> Text:

@@ -69,7 +69,7 @@ async def test_pages_that_choose_among_a_thousand_stay_small_and_lead_to_each(ad
     assert {path: weight for path, weight in weights.items() if weight > BUDGET} == {}
     shown = (await admin.get("/snippets?domain=D0777")).text
     assert "hello@d0777.example" in shown
-    assert "1,000 of them: type a name" in shown
+    assert "1,001 of them: type a name" in shown
     several = (await admin.get("/snippets?domain=d077")).text
     assert "“d077” may be 10 of them: " in several
     suggested = (await admin.get("/find/names?of=Domain&application=&domain=d0777")).text
