@@ -169,7 +169,7 @@ def plural(n: int, one: str, many: str = "") -> str:
 
 
 _CELL: Final = re.compile(r"<(tr|td|th)\b([^>]*)")
-_SAYS_ITSELF: Final = frozenset({"", "State", "Outcome", "Mode", "Role", "Answer", "Consent"})
+_SAYS_ITSELF: Final = frozenset({"", "State", "Outcome", "Mode", "Role", "Answer", "Consent", "What became of it"})
 """Headings whose cells say what they are."""
 
 
