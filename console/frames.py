@@ -1,5 +1,6 @@
 """What somebody wrote, as a page for a frame: it runs no script, loads nothing from elsewhere, and sends nothing."""
 
+import contextlib
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -35,7 +36,8 @@ _READ: Final = 40_000
 """Characters that are looked at: some 20 ms, and higher than any frame."""
 _LEAST: Final = 160
 _MOST: Final = 2_400
-_PIXELS: Final = re.compile(r"([\d.]+)px")
+_PIXELS: Final = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,4})?)px")
+_WHOLE: Final = re.compile(r"[0-9]{1,4}")
 _STYLE: Final = re.compile(r"(?:^|;)\s*([a-z-]+)\s*:\s*([^;]*)")
 _UNSEEN: Final = frozenset({"head", "style", "script", "title", "template"})
 _BREAKS: Final = frozenset({"p", "div", "td", "tr", "table", "h1", "h2", "h3", "li", "ul", "ol", "br", "blockquote"})
@@ -45,8 +47,9 @@ _VOID: Final = frozenset({"area", "base", "br", "col", "hr", "img", "input", "li
 def height_of(html: str) -> int:
     """How high the page is in a frame, about, in pixels: a frame without scripts cannot be asked. Pure."""
     found = _Height()
-    found.feed(html[:_READ])
-    found.close()
+    with contextlib.suppress(AssertionError):  # what the parser says to a declaration it does not know
+        found.feed(html[:_READ])
+        found.close()
     return min(_MOST, max(_LEAST, found.ended()))
 
 
@@ -73,7 +76,7 @@ class _Height(HTMLParser):
             self._line()
         if not hidden:
             self._total += _around(style)
-            self._total += float(given["height"]) if tag == "img" and given.get("height", "").isdigit() else 0
+            self._total += float(given["height"]) if tag == "img" and _WHOLE.fullmatch(given.get("height", "")) else 0
         if tag not in _VOID:
             self._open.append((tag, hidden))
             self._names[tag] += 1

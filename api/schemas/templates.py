@@ -69,24 +69,20 @@ class CreateTemplate(TemplateFacts):
     name: Annotated[str, Needed] = Field(description="What people read.", examples=["Welcome"])
 
 
-Revision = Annotated[
-    int | None,
-    Absent,
-    Field(ge=0, description="The revision that the change was made of: 409 when it is another one by now."),
-]
+_REVISION = "The revision that the change was made of: 409 when it is another one by now."
 
 
 class UpdateTemplate(TemplateFacts):
     """What to change; what is left out stays. It goes into the draft."""
 
     name: Annotated[str | None, Absent] = Field(None, description="What people read.")
-    revision: Revision = None
+    revision: Annotated[int | None, Absent] = Field(None, ge=0, description=_REVISION)
 
 
 class SeenTemplate(Strict):
     """Which one was looked at; all of it may be left out."""
 
-    revision: Revision = None
+    revision: Annotated[int | None, Absent] = Field(None, ge=0, description=_REVISION)
 
 
 class PreviewTemplate(Strict):

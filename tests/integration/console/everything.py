@@ -13,6 +13,10 @@ import pytest
 
 from alarms import repository as alarms
 from alarms.model import AlarmKind
+from audience.contact_history import ContactAct, ContactSource
+from campaigns.automations import events, steering, workflow
+from campaigns.automations.events import Happened
+from campaigns.automations.model import AutomationState
 from core.settings import Settings
 from outcomes.record import record
 from store.database import Database
@@ -114,8 +118,29 @@ def _is_html(answer: httpx.Response) -> bool:
     return answer.headers.get("content-type", "").startswith("text/html")
 
 
+async def _automation(database: Database) -> None:
+    """Somebody is under way in one."""
+    async with database.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT application_id, id FROM templates WHERE campaign_id IS NULL LIMIT 1"
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        steps = [
+            {"key": "start", "type": "trigger", "config": {"event_name": "trial.began"}},
+            {"key": "wait", "type": "delay", "config": {"duration": "3 days"}},
+            {"key": "send", "type": "send_email", "config": {"template": {"id": str(row[1])}}},
+        ]
+        flow = workflow.from_json(steps, None)
+        await steering.create(connection, row[0], "Trial", flow, AutomationState.DISABLED)
+        await connection.execute("UPDATE automations SET state = 'enabled'")
+        happened = Happened("trial.began", None, "zoe@people.example", {})
+        assert (await events.tell(connection, row[0], happened, ContactAct(ContactSource.API, "a test"))).runs == 1
+
+
 async def _more_to_show(database: Database) -> None:
     """Mail that has more to show than a text, and what an endpoint and a stranger's server said."""
+    await _automation(database)
     await execute(database, "UPDATE contents SET html = '<p>Hello</p>' WHERE html IS NULL")
     await execute(database, "UPDATE captured_mails SET raw = %s", [MAIL])
     await execute(database, "UPDATE inbound_mail SET author = 'Mailer', subject = 'Undelivered'")

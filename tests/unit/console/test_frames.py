@@ -19,6 +19,8 @@ LINE = "<p style='margin:0 0 16px'>Some words of a sentence that goes on for abo
         ("<img height='400' src='data:'>", 440, 520),
         ("<table><tr><td style='padding:100px 0 50px'>x</td></tr></table>", 200, 280),
         (LINE * 1000, 2_400, 2_400),
+        ("<![x]><![if !mso]>a<![endif]>", 160, 160),
+        (f"<img height='{'9' * 400}'><img height='²'><p style='padding:{'9' * 400}px 1..2px'>", 160, 160),
     ],
 )
 def test_it_is_about_as_high_as_what_it_shows(html: str, least: int, most: int) -> None:
