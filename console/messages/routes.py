@@ -16,7 +16,7 @@ from fastapi import APIRouter, Response
 from accounts.audit import Entry
 from accounts.roles import Right
 from console import menu
-from console.frames import framed
+from console.frames import framed, height_of
 from console.guard import ConsoleRoute, needs
 from console.listing import ROWS, Listed, listed, opened, text_window, with_more
 from console.messages import asked, found
@@ -205,8 +205,8 @@ class Content:
     """What a mail says, as far as a page shows it."""
 
     text: str | None
-    html: bool
-    """It has such a part; the frame asks for it."""
+    height: int
+    """Pixels of its HTML, which the frame asks for; 0: it has no such part."""
     source: str
     cut: bool
     """The source goes on."""
@@ -222,7 +222,8 @@ async def _content(connection: Connection, one: Found) -> Content | None:
         read = parsed(raw)
         text, html = read.text, read.html
     shown = raw[:_SHOWN_SOURCE].decode("utf-8", "replace")
-    return Content(text, html is not None, shown, len(raw) > _SHOWN_SOURCE)
+    height = height_of(html) if html is not None else 0
+    return Content(text, height, shown, len(raw) > _SHOWN_SOURCE)
 
 
 async def _jump(visit: Visit, text: str) -> str | None:

@@ -121,9 +121,7 @@ def _is_html(answer: httpx.Response) -> bool:
 async def _automation(database: Database) -> None:
     """Somebody is under way in one."""
     async with database.transaction() as connection:
-        cursor = await connection.execute(
-            "SELECT application_id, id FROM templates WHERE campaign_id IS NULL LIMIT 1"
-        )
+        cursor = await connection.execute("SELECT application_id, id FROM templates WHERE campaign_id IS NULL LIMIT 1")
         row = await cursor.fetchone()
         assert row is not None
         steps = [
