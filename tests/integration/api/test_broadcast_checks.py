@@ -66,7 +66,7 @@ async def test_a_broadcast_is_checked_before_it_begins(client: httpx.AsyncClient
     skipped = [{"reason": "unconfirmed", "people": 1}]
     assert found["people"] == {"total": 2, "reached": 1, "skipped": skipped, "exact": True}
     codes = {one["code"]: one for one in found["findings"]}
-    assert {"missing_variables", "topic", "one_click", "dns_silent"} == codes.keys()
+    assert {"missing_variables", "topic", "one_click", "dns_silent", "dkim"} == codes.keys(), "its domain has no keys"
     assert codes["missing_variables"]["people"] == 2
     assert all(one["severity"] == "warns" and one["found"] and one["advice"] for one in found["findings"])
     (provider,) = found["forecast"]["providers"]
