@@ -1,4 +1,4 @@
-"""A collector of traces on loopback: takes what OTLP over HTTP brings, or hangs, or refuses."""
+"""A collector of traces on loopback: takes what OTLP over HTTP brings, hangs, or refuses. `noting`: in one process."""
 
 import contextlib
 import threading
@@ -7,9 +7,23 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from core import tracing
+from core.tracing import Span
+
 SERVER, CLIENT = 2, 3
 """Kinds of spans, by their number."""
 ERROR = 2
+
+
+@contextlib.contextmanager
+def noting(share: float = 0.0) -> Iterator[list[Span]]:
+    """Traces are on during the block; what this process has noted."""
+    found: list[Span] = []
+    tracing.begin(found.append, share)
+    try:
+        yield found
+    finally:
+        tracing.leave_off()
 
 
 @dataclass(frozen=True, slots=True)

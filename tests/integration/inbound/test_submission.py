@@ -5,6 +5,7 @@ import smtplib
 import ssl
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -14,7 +15,9 @@ from accounts.quotas import Quota, set_quota
 from accounts.repository import KeyRequest, create_key, delete_key, keys
 from audience import topics
 from audience.topics import NewTopic, Subscription
+from core import tracing
 from store.database import Database
+from tests.collector import noting
 from tests.integration.inbound.conftest import Account, offer, rows, talk_to, waiting_backend
 from workers.inbound import InboundServer
 
@@ -72,6 +75,14 @@ async def test_the_reply_names_the_email(server: InboundServer, account: Account
     code, text = await _send(server, account.key, _mail())
     [(email_id,)] = await rows(database, "SELECT id FROM emails")
     assert (code, text) == (250, f"2.0.0 Ok: queued as {email_id}")
+
+
+async def test_a_mail_by_smtp_begins_its_trace(server: InboundServer, account: Account) -> None:
+    with noting(1.0) as spans:
+        _, text = await _send(server, account.key, _mail())
+    (accept,) = spans
+    assert accept.place == tracing.root(UUID(text.rpartition(" ")[2]))
+    assert (accept.name, accept.parent, accept.links) == ("accept", 0, ())
 
 
 async def test_a_topic_decides_the_stream(server: InboundServer, account: Account, database: Database) -> None:

@@ -16,6 +16,7 @@ from messages.timeline import EventKind
 from outcomes import late
 from outcomes.late import LateNews
 from store.database import Database
+from tests.collector import noting
 from tests.integration.messages.emails import store
 from tests.integration.workers.lane import IPS, LaneTest, lane_test
 from tests.smtp_sink import Rule
@@ -26,10 +27,8 @@ YES, NO = (Caller(Place(1, 1), sampled) for sampled in (True, False))
 
 @pytest.fixture
 def spans() -> Iterator[list[Span]]:
-    found: list[Span] = []
-    tracing.begin(found.append, 0.0)
-    yield found
-    tracing.leave_off()
+    with noting() as found:
+        yield found
 
 
 async def _put(lane: LaneTest, address: str, caller: Caller) -> NewEmail:

@@ -14,6 +14,7 @@ from core.errors import ConfigurationError
 from core.ids import moment_of, uuid7
 from core.settings import Settings
 from core.tracing import Caller, Place, Span
+from tests.collector import noting
 from tests.unit.deploy.commands import ROOT
 from tests.unit.test_layout import SHIPPED
 
@@ -24,10 +25,8 @@ PLACE = Place(int(TRACE, 16), int(SPAN, 16))
 @pytest.fixture
 def spans() -> Iterator[list[Span]]:
     """What was noted; of mail without a caller half is traced."""
-    found: list[Span] = []
-    tracing.begin(found.append, 0.5)
-    yield found
-    tracing.leave_off()
+    with noting(0.5) as found:
+        yield found
 
 
 def test_no_mail_is_traced_while_traces_are_off() -> None:
@@ -55,11 +54,8 @@ def test_a_caller_decides(spans: list[Span], sampled: bool) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_or_none(share: float) -> None:
-    tracing.begin(lambda _: None, share)
-    try:
+    with noting(share):
         assert len(tracing.traced([tracing.mail_id() for _ in range(200)])) == 200 * share
-    finally:
-        tracing.leave_off()
 
 
 @pytest.mark.parametrize(
