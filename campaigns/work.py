@@ -310,9 +310,9 @@ async def _ending(connection: Connection) -> list[UUID]:
     cursor = await connection.execute(
         "SELECT h.campaign_id FROM halted_campaigns h LEFT JOIN campaigns c ON c.id = h.campaign_id"
         " WHERE c.state = 'cancelled' OR c.id IS NULL"
-        # Rows that were being made while it was cancelled.
+        # Rows that were being made while it was cancelled, and those whose mail ended without a word.
         " UNION SELECT c.id FROM campaigns c JOIN campaign_tallies t ON t.campaign_id = c.id"
-        " WHERE c.state = 'cancelled' AND t.state = 'waiting' AND t.n > 0"
+        " WHERE c.state = 'cancelled' AND t.state IN ('waiting', 'queued', 'deferred') AND t.n > 0"
     )
     return [row[0] for row in await cursor.fetchall()]
 
@@ -325,11 +325,25 @@ async def _end(database: Database, campaign_id: UUID) -> UUID | None:
     async with database.transaction() as connection:
         if await halted.end_queued(connection, campaign_id, SLICE) == SLICE:
             return campaign_id
+    return await _end_rest(database, campaign_id)
+
+
+async def _end_rest(database: Database, campaign_id: UUID) -> UUID | None:
+    """Rows of a cancelled campaign whose mail has ended and nobody said so, once nothing of it is under way; it is over
+    then. Nobody opens a row of it any more, but for an address that changes, whose row waits then and is ended."""
+    names = {"campaign": campaign_id, "most": SLICE}
     async with database.transaction() as connection:
-        row = await (await connection.execute(_OPEN, {"campaign": campaign_id})).fetchone()
-        if row is not None and not row[0]:
+        is_there = await repository.hold(connection, campaign_id, CampaignState.CANCELLED)
+        rows = await (await connection.execute(_OPEN_ROWS, names)).fetchall() if is_there else []
+        lost = [Lost(*row) for row in rows]
+        row = await (await connection.execute(_OPEN, names)).fetchone()
+        if row is None or row[0]:
+            return None
+        if lost:
+            await _end_lost(connection, campaign_id, lost)
+        else:
             await halted.forget(connection, campaign_id)
-    return None
+    return campaign_id if lost else None
 
 
 async def _cancel_waiting(database: Database, campaign_id: UUID) -> int:

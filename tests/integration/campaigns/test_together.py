@@ -115,6 +115,48 @@ async def test_mail_whose_news_was_lost_ends_as_it_did(world: World) -> None:
     assert await world.state(campaign) == "finished"
 
 
+@pytest.mark.parametrize("halted", [True, False], ids=["just cancelled", "cancelled long ago"])
+async def test_every_row_of_a_cancelled_campaign_gets_its_outcome(world: World, halted: bool) -> None:
+    for name in ("ann", "bob", "eve"):
+        await world.person(f"{name}@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await execute(
+        world.database,
+        "UPDATE messages SET state = 'bounced', updated_at = now() WHERE position(address in 'ann@one.example') = 1",
+    )
+    lost = "position(recipient in 'eve@one.example') = 0"
+    await execute(world.database, f"DELETE FROM delivery_queue WHERE {lost}")  # and nobody says so
+    await world.do("cancel", campaign)
+    if not halted:
+        await execute(world.database, "DELETE FROM halted_campaigns")
+    for _ in range(3):
+        await world.settle()
+
+    ended = await world.outcomes(campaign)
+    assert ended.pop("eve@one.example")[0] == "cancelled"
+    assert ended == {"ann@one.example": ("bounced", None), "bob@one.example": ("failed", "its mail is no longer there")}
+    counted, found = await world.tallied(campaign)
+    assert counted == found
+    assert await rows(world.database, "SELECT FROM halted_campaigns") == []
+    await world.do("remove", campaign)
+
+
+async def test_what_a_worker_has_of_a_cancelled_campaign_is_waited_for(world: World) -> None:
+    await world.person("ann@one.example")
+    campaign = await world.started()
+    await world.feed()
+    await execute(
+        world.database,
+        "UPDATE delivery_queue SET claimed_by = gen_random_uuid(), due_at = now() + interval '1 minute'",
+    )
+    await world.do("cancel", campaign)
+    for _ in range(2):
+        await world.settle()
+    assert await world.states(campaign) == {"ann@one.example": "queued"}
+    assert await rows(world.database, "SELECT why FROM halted_campaigns") == [("cancelled",)]
+
+
 async def test_a_deleted_campaign_is_seen_nowhere_and_counts_for_a_week(world: World) -> None:
     await world.person("ann@one.example")
     topic = await _topic(world, policy=Policy(most_per_week=1))
