@@ -88,29 +88,32 @@ async def follow(connection: Connection, source: Template) -> None:
     await update(connection, known, replace(draft, words=words, languages=said.languages))
 
 
-async def start(connection: Connection, known: Campaign) -> Campaign:
-    """Send it now. Its words are fixed here, its audience a moment later."""
+async def start(connection: Connection, known: Campaign, *, pages: bool = True) -> Campaign:
+    """Send it now. Its words are fixed here, its audience a moment later. `pages`: there are public pages, through
+    which opens and clicks come."""
     known = await _as_it_is(connection, known)
-    await _fix_words(connection, known)
+    await _fix_words(connection, known, pages)
     return await repository.move(connection, known, Act.START)
 
 
-async def schedule(connection: Connection, known: Campaign, at: datetime | None, now: datetime) -> Campaign:
-    """Send it at an instant, or at the local time that its plan has (`at` is None then)."""
+async def schedule(
+    connection: Connection, known: Campaign, at: datetime | None, now: datetime, *, pages: bool = True
+) -> Campaign:
+    """Send it at an instant, or at the local time that its plan has (`at` is None then). `pages` as in `start`."""
     known = await _as_it_is(connection, known)
     if at is None and known.plan.local is None:
         raise invalid("scheduled_at", "it needs an instant, or a local time in its plan")
     begins = known.plan.begins(at)
     if begins is not None and begins < now:
         raise invalid("scheduled_at", "it lies in the past" + (" where the day begins first" if at is None else ""))
-    await _fix_words(connection, known)
+    await _fix_words(connection, known, pages)
     return await repository.move(connection, known, Act.SCHEDULE, schedule=(at,))
 
 
-async def repeat(connection: Connection, known: Campaign, at: datetime, name: str) -> Campaign:
+async def repeat(connection: Connection, known: Campaign, at: datetime, name: str, *, pages: bool = True) -> Campaign:
     """A copy of it that begins at an instant which has just come; how late it may begin its plan says."""
     made = await duplicate(connection, known, name)
-    await _fix_words(connection, made)
+    await _fix_words(connection, made, pages)
     return await repository.move(connection, made, Act.SCHEDULE, schedule=(at,))
 
 
@@ -281,9 +284,9 @@ async def _as_it_is(connection: Connection, known: Campaign) -> Campaign:
     return await repository.get(connection, known.application_id, known.id)
 
 
-async def _fix_words(connection: Connection, known: Campaign) -> None:
+async def _fix_words(connection: Connection, known: Campaign, pages: bool) -> None:
     """Everything that a start needs, and the words as they are now."""
-    for obstacle in await obstacles(connection, known):
+    for obstacle in await obstacles(connection, known, pages=pages):
         raise obstacle
     if known.topic_id is None:
         topic = await topics.default_of(connection, known.application_id)
@@ -291,7 +294,7 @@ async def _fix_words(connection: Connection, known: Campaign) -> None:
     await contents.write(connection, known.id, await asyncio.to_thread(speaking.sent, known))
 
 
-async def obstacles(connection: Connection, known: Campaign) -> list[Refused]:
+async def obstacles(connection: Connection, known: Campaign, *, pages: bool = True) -> list[Refused]:
     """All that forbids a start, the first of which it is refused with."""
     nobody = known.segment_id is None and known.follow is None
     found = [invalid("segment_id", "a broadcast needs a segment: whom it goes to")] if nobody else []
@@ -299,16 +302,24 @@ async def obstacles(connection: Connection, known: Campaign) -> list[Refused]:
     try:
         await _check(connection, known.application_id, draft_of(known), capture=known.capture)
         await _check_page(connection, known)
-        await _refuse_blind_winner(connection, known)
+        await _refuse_blind_winner(connection, known, pages)
     except Refused as error:
         found.append(error)
     return found
 
 
-async def _refuse_blind_winner(connection: Connection, known: Campaign) -> None:
+async def _refuse_blind_winner(connection: Connection, known: Campaign, pages: bool) -> None:
     """The first variant would win, whatever people do."""
     decides = known.experiment.winner
     switch = {Winner.OPENS: "open_tracking", Winner.CLICKS: "click_tracking"}.get(decides)
+    if known.experiment.waits and switch and not pages:
+        raise Refused(
+            "invalid",
+            f"there are no public pages, so no {decides} are seen: nobody would know which variant won",
+            "experiment.winner",
+            "Serve the public pages and set POSTLANE_PUBLIC_URL; or choose yourself: `winner` is `hand` then.",
+            "no_public_pages",
+        )
     if known.experiment.waits and switch and not await _is_tracked(connection, known, switch):
         raise Refused(
             "invalid",

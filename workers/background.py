@@ -106,6 +106,10 @@ class Background:
         await entering.enter_confirmed(self.reports.database)
         await running.do_due(self.reports.database, self.settings.sandbox_domain)
 
+    async def repeat_campaigns(self) -> None:
+        """Make campaigns of rules that are due."""
+        await repeating.make_due(self.reports.database, pages=bool(self.settings.public_url))
+
     async def ask_again(self) -> None:
         """Ask people who are about to be written to no more whether they still want it."""
         if self.signups.public_url:
@@ -156,7 +160,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("winners of experiments", 5.0, lambda background: campaigns.decide(background.reports.database)),
     Duty("campaigns that end", 1.0, lambda background: campaigns.finish(background.reports.database)),
     Duty("automations", 0.5, Background.do_automations),
-    Duty("campaigns of rules", 2.0, lambda background: repeating.make_due(background.reports.database)),
+    Duty("campaigns of rules", 2.0, Background.repeat_campaigns),
     Duty("automations that were stopped", 5.0, lambda background: running.cancel_stopped(background.reports.database)),
     Duty("automations that fail", 60.0, lambda background: watching.judge(background.reports.database)),
     Duty("runs of nobody", 60.0, lambda background: forgetting.forget_gone(background.reports.database)),

@@ -318,15 +318,15 @@ async def _do(act: Any, broadcast_id: UUID, who: Caller, given: Any) -> Response
 
 
 async def _send(connection: Connection, known: Campaign, at: str | None, given: Any) -> None:
-    now = given.acceptor.clock.now()
+    now, pages = given.acceptor.clock.now(), bool(given.settings.public_url)
     try:
         moment = parse_schedule(at, now) if at else None
     except ScheduleError as error:
         raise invalid("scheduled_at", str(error)) from None
     if moment is None and known.plan.local is None:
-        await steering.start(connection, known)
+        await steering.start(connection, known, pages=pages)
     else:
-        await steering.schedule(connection, known, moment, now)
+        await steering.schedule(connection, known, moment, now, pages=pages)
 
 
 async def _may_send_as(sender: str, who: Caller, given: Any) -> None:

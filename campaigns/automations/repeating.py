@@ -61,15 +61,15 @@ class Made:
     campaign_id: UUID | None = None
 
 
-async def make_due(database: Database) -> int:
-    """Make what is due; how many days were looked at."""
+async def make_due(database: Database, *, pages: bool = True) -> int:
+    """Make what is due; how many days were looked at. `pages`: there are public pages, as campaigns ask."""
     async with database.connection() as connection:
         owners = await (await connection.execute(_OWNERS)).fetchall()
         on = arrays.uuids(owner for (owner,) in owners if declared.AUTOMATIONS.on(owner))
         found = [row[0] for row in await (await connection.execute(_DUE, {"owners": on, "most": MOST})).fetchall()]
     for identifier in found:
         try:
-            await _make(database, identifier)
+            await _make(database, identifier, pages=pages)
         except UnavailableError:
             raise
         except Exception as error:  # a bug that one rule brings to light holds up none of the others
@@ -88,7 +88,7 @@ async def _say_failed(database: Database, identifier: UUID, why: str) -> None:
         _log.error("rule_unreadable", automation=str(identifier), exc_info=error)
 
 
-async def _make(database: Database, identifier: UUID, failed: str = "") -> None:
+async def _make(database: Database, identifier: UUID, failed: str = "", *, pages: bool = True) -> None:
     async with database.transaction() as connection:
         automation = await _held(connection, identifier)
         if automation is None or automation.next_at is None:
@@ -99,7 +99,7 @@ async def _make(database: Database, identifier: UUID, failed: str = "") -> None:
         *missed, at = recurrence.between(rule, automation.next_at, now) or [automation.next_at]
         if not await runs.has(connection, automation.id, NOBODY, _entry(at)):
             bug = Made(StepState.FAILED, failed) if failed else None
-            made = bug or await _copy(connection, automation, workflow, at)
+            made = bug or await _copy(connection, automation, workflow, at, pages)
             await _write(connection, automation, at, now, _with(made, len(missed)))
         following = recurrence.following(rule, now)
         state = AutomationState.ENABLED if following else AutomationState.DISABLED
@@ -115,7 +115,7 @@ async def _held(connection: Connection, identifier: UUID) -> Automation | None:
     return await repository.find(connection, None, identifier) if await cursor.fetchone() is not None else None
 
 
-async def _copy(connection: Connection, automation: Automation, workflow: Workflow, at: datetime) -> Made:
+async def _copy(connection: Connection, automation: Automation, workflow: Workflow, at: datetime, pages: bool) -> Made:
     last = await runs.last_campaign(connection, automation.id)
     if last is not None and last[1] not in _ENDED:
         return Made(StepState.SKIPPED, f"the one before it, {last[0]!r}, has not ended: it is {last[1]}")
@@ -124,15 +124,15 @@ async def _copy(connection: Connection, automation: Automation, workflow: Workfl
     try:
         async with connection.transaction():
             known = await campaigns.get(connection, automation.application_id, step.broadcast_id)
-            return Made(StepState.COMPLETED, "", await _scheduled(connection, known, workflow, at))
+            return Made(StepState.COMPLETED, "", await _scheduled(connection, known, workflow, at, pages))
     except Refused as error:
         return Made(StepState.FAILED, str(error))
 
 
-async def _scheduled(connection: Connection, known: Campaign, workflow: Workflow, at: datetime) -> UUID:
+async def _scheduled(connection: Connection, known: Campaign, workflow: Workflow, at: datetime, pages: bool) -> UUID:
     local = at.astimezone(ZoneInfo(_rule(workflow).zone))
     name = f"{known.name or known.words.subject} {local:%Y-%m-%d %H:%M}"
-    return (await campaign_steering.repeat(connection, known, at, name)).id
+    return (await campaign_steering.repeat(connection, known, at, name, pages=pages)).id
 
 
 async def _write(connection: Connection, automation: Automation, at: datetime, now: datetime, made: Made) -> None:

@@ -105,7 +105,8 @@ async def _checked(tools: Tools, campaign: Campaign) -> Checks:
 
 async def _read(connection: Connection, tools: Tools, campaign: Campaign) -> _Read:
     begun, now = await _begun(connection, campaign)
-    findings = [_refusing(one) for one in await _obstacles(connection, campaign)]
+    pages = bool(tools.settings.public_url)
+    findings = [_refusing(one) for one in await _obstacles(connection, campaign, pages)]
     if campaign.topic_id is None:
         findings.append(_no_topic(await _default_topic(connection, campaign.application_id)))
     found, more = await _of_people(connection, begun, before=campaign.state in _BEFORE)
@@ -130,8 +131,8 @@ async def _default_topic(connection: Connection, application_id: UUID) -> str:
     return row[0] if row is not None else DEFAULT_NAME
 
 
-async def _obstacles(connection: Connection, campaign: Campaign) -> list[Refused]:
-    return await steering.obstacles(connection, campaign) if campaign.state in _BEFORE else []
+async def _obstacles(connection: Connection, campaign: Campaign, pages: bool) -> list[Refused]:
+    return await steering.obstacles(connection, campaign, pages=pages) if campaign.state in _BEFORE else []
 
 
 async def _of_people(connection: Connection, campaign: Campaign, *, before: bool) -> tuple[People, list[Finding]]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -154,7 +155,8 @@ def start(
     if not (unchecked or wants_json(as_json) or context.secret_if_set(context.settings()) is None):
         _look_first(found)
     confirm(f"Send {called(found)} now?", yes)
-    started = with_database(lambda database: _do(database, found.id, steering.start))
+    start_it = partial(steering.start, pages=bool(context.settings().public_url))
+    started = with_database(lambda database: _do(database, found.id, start_it))
     show_campaign(started, as_json)
     if watch:
         watch_campaign(found.id)
@@ -182,6 +184,7 @@ def schedule(
     given: dict[str, Any] = {"spread_hours": spread_hours, "per_hour": per_hour, "zone": zone}
     given |= {"local_time": local_time} if local_time else {}
     given |= {"window": window} if days or hours else {}
+    pages = bool(context.settings().public_url)
 
     async def work(database: Database) -> Campaign:
         async with database.transaction() as connection:
@@ -191,8 +194,8 @@ def schedule(
             now = await transaction_time(connection)
             moment = _moment(at, now)
             if moment is None and planned.plan.local is None:
-                return await steering.start(connection, planned)
-            return await steering.schedule(connection, planned, moment, now)
+                return await steering.start(connection, planned, pages=pages)
+            return await steering.schedule(connection, planned, moment, now, pages=pages)
 
     show_campaign(with_database(work), as_json)
 

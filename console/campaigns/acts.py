@@ -59,11 +59,11 @@ async def start(visit: Visiting, campaign_id: UUID) -> Response:
     try:
         async with visit.given.database.transaction() as connection:
             was = await the_one(connection, visit, campaign_id)
-            at = _moment(visit)
+            at, pages = _moment(visit), bool(visit.given.settings.public_url)
             if at is None and was.plan.local is None:
-                now = await steering.start(connection, was)
+                now = await steering.start(connection, was, pages=pages)
             else:
-                now = await steering.schedule(connection, was, at, visit.now)
+                now = await steering.schedule(connection, was, at, visit.now, pages=pages)
             await _note(connection, visit, "start" if now.state is CampaignState.SENDING else "schedule", was, now)
     except Refused as error:
         return await show_checks(visit, campaign_id, error)

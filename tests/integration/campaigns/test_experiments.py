@@ -107,6 +107,11 @@ async def test_what_decides_is_tracked_or_it_does_not_begin(world: World, winner
     await world.do("start", blind)
     with pytest.raises(Refused, match="are not tracked"):
         await world.do("start", await world.draft(experiment=tested, **{switch: False}))
+    with pytest.raises(Refused, match=f"no {winner} are seen") as refused:
+        async with world.database.transaction() as connection:
+            await steering.start(connection, await world.draft(experiment=tested), pages=False)
+    assert (refused.value.field, refused.value.code) == ("experiment.winner", "no_public_pages")
+    assert "POSTLANE_PUBLIC_URL" in refused.value.hint and "`hand`" in refused.value.hint
     everybody = Experiment(({"subject": "Two"},), winner=winner)
     await world.do("start", await world.draft(experiment=everybody, **{switch: False}))
 
