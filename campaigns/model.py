@@ -63,10 +63,15 @@ class Campaign:
     """It is sending, and waits for its window until then."""
     tallies: Mapping[str, int] = field(default_factory=dict, hash=False)
     """People by the state of their rows."""
+    unreadable: str = ""
+    """Why this version cannot read what is stored of it, such as its plan: that is left out, and it can only be looked
+    at, paused, cancelled and deleted."""
 
     @property
     def why(self) -> str:
         """Why nothing of it leaves at the moment, in words; "" where there is no reason."""
+        if self.unreadable:
+            return f"it cannot be read, and waits: {self.unreadable}"
         if self.reason or self.window_opens_at is None or self.plan.window is None:
             return self.reason
         zone = self.plan.window.zone

@@ -3,7 +3,7 @@
 Every function works on the caller's connection and never commits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +20,7 @@ from core.ids import uuid7
 from core.logs import get_logger
 from core.paging import Page, Window, cut
 from core.refusal import Refused, conflict, not_found
+from core.visible import on_one_line
 from messages import halted
 from store import arrays
 from store.database import Connection
@@ -27,12 +28,22 @@ from store.paging import newest_first
 
 _log = get_logger(__name__)
 
-_COLUMNS: Final = (
-    "id, application_id, name, state, reason, segment_id, topic_id, pool_id, sender, subject, preview_text, reply_to,"
-    " html, body, tags, open_tracking, click_tracking, capture, plan, scheduled_at, fixed_at, started_at, ended_at,"
-    " created_at, experiment, heard_since, retried_at, utm, archive, languages,"
-    " follows, follows_whom, template_id, now()"
-)
+_AS_STORED: Final = (
+    "id", "application_id", "name", "reason", "segment_id", "topic_id", "pool_id", "open_tracking", "click_tracking",
+    "capture", "scheduled_at", "fixed_at", "started_at", "ended_at", "created_at", "heard_since", "retried_at",
+    "template_id",
+)  # fmt: skip
+_NAMES: Final = (
+    *_AS_STORED, "state", "sender", "subject", "preview_text", "reply_to", "html", "body", "tags", "plan",
+    "experiment", "utm", "archive", "languages", "follows", "follows_whom", "now",
+)  # fmt: skip
+_COLUMNS: Final = f"{', '.join(_NAMES[:-1])}, now()"
+_COMPOSED: Final[Mapping[str, Any]] = {
+    "tags": [], "plan": {}, "experiment": {}, "utm": {}, "archive": {}, "languages": {}, "follows": None
+}  # fmt: skip
+"""What is left out of a campaign that this version cannot read."""
+_STRANGE: Final = (Refused, ValueError, TypeError, KeyError, AttributeError)
+"""What reading says to a document of another version, or that somebody wrote by hand."""
 
 _WRITTEN: Final = (
     "name", "segment_id", "topic_id", "pool_id", "sender", "subject", "preview_text", "reply_to", "html", "body",
@@ -133,18 +144,13 @@ async def in_states(connection: Connection, states: Iterable[CampaignState]) -> 
         " AND deleted_at IS NULL ORDER BY id",
         [[state.value for state in states]],
     )
-    found = [one for row in await cursor.fetchall() if (one := _readable(row)) is not None]
+    every = [_campaign(row) for row in await cursor.fetchall()]
+    for one in every:
+        if one.unreadable:
+            _log.error("campaign_unreadable", campaign=str(one.id), error=one.unreadable)
+    found = [one for one in every if not one.unreadable]
     counted = await tallies.of(connection, [one.id for one in found]) if found else {}
     return [replace(one, tallies=counted.get(one.id, {})) for one in found]
-
-
-def _readable(row: Sequence[Any]) -> Campaign | None:
-    """None for one whose plan, such as its time zone, this version does not know: it waits, and no other with it."""
-    try:
-        return _campaign(row)
-    except (Refused, ValueError) as error:
-        _log.error("campaign_unreadable", campaign=str(row[0]), error=str(error))
-        return None
 
 
 async def move(
@@ -215,7 +221,7 @@ async def on_the_web(connection: Connection, application_id: UUID, before: UUID 
         " AND (%(before)s::uuid IS NULL OR id < %(before)s) ORDER BY id DESC LIMIT %(limit)s",
         {"application": application_id, "access": Access.INDEXED.value, "before": before, "limit": limit},
     )
-    return [_campaign(row) for row in await cursor.fetchall()]
+    return [one for row in await cursor.fetchall() if not (one := _campaign(row)).unreadable]
 
 
 async def refuse_if_followed(connection: Connection, identifier: UUID) -> None:
@@ -301,15 +307,33 @@ def _values(draft: Draft) -> dict[str, object]:
 
 
 def _campaign(row: Sequence[Any]) -> Campaign:
-    identifier, application, name, state, reason, segment, topic, pool, sender, subject, preview, reply_to = row[:12]
-    html, body, tags, opens, clicks, capture, planned, scheduled, fixed, started, ended, created, tested = row[12:25]
-    heard, retried, tags_of_links, page, languages, follows, whom, template, now = row[25:]
-    planned = plan.from_json(planned)
-    return Campaign(
-        identifier, application, name, CampaignState(state), reason, segment, topic, pool,
-        Words(sender, subject, preview, texts(reply_to), html, body), tuple((n, v) for n, v in tags), opens, clicks,
-        capture, planned, scheduled, fixed, started, ended, created, experiment.from_json(tested),
-        heard, retried, utm.from_json(tags_of_links), archive.from_json(page), languages,
-        Follow(follows, Whom(whom)) if follows else None, template,
-        planned.waits_until(now) if state == CampaignState.SENDING else None,
+    """Where this version does not know what is stored, such as the time zone of its plan, it says so, and no other one
+    waits with it."""
+    stored = dict(zip(_NAMES, row, strict=True))
+    try:
+        return _read(stored)
+    except _STRANGE as error:
+        why = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        return replace(_read(stored | _COMPOSED), unreadable=on_one_line(why)[:300])
+
+
+def _read(stored: Mapping[str, Any]) -> Campaign:
+    """Raises one of `_STRANGE`."""
+    words = Words(
+        *(stored[name] for name in ("sender", "subject", "preview_text")), texts(stored["reply_to"]),
+        stored["html"], stored["body"],
     )  # fmt: skip
+    planned, follows = plan.from_json(stored["plan"]), stored["follows"]
+    return Campaign(
+        **{name: stored[name] for name in _AS_STORED},
+        state=CampaignState(stored["state"]),
+        words=words,
+        tags=tuple((name, value) for name, value in stored["tags"]),
+        plan=planned,
+        experiment=experiment.from_json(stored["experiment"]),
+        utm=utm.from_json(stored["utm"]),
+        archive=archive.from_json(stored["archive"]),
+        languages={tag: dict(said) for tag, said in stored["languages"].items()},
+        follow=Follow(follows, Whom(stored["follows_whom"])) if follows else None,
+        window_opens_at=planned.waits_until(stored["now"]) if stored["state"] == CampaignState.SENDING else None,
+    )

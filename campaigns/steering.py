@@ -46,6 +46,7 @@ async def create(connection: Connection, application_id: UUID, draft: Draft, *, 
 async def update(connection: Connection, known: Campaign, draft: Draft) -> Campaign:
     """A draft, written anew; what the new one leaves as `known` had it stays as it is now, whoever changed it since."""
     before, known = draft_of(known), await _as_it_is(connection, known)
+    _refuse_if_unreadable(known)
     if known.state is not CampaignState.DRAFT:
         raise conflict(f"only a draft can be changed, and this broadcast is {known.state}", "Duplicate it.")
     if known.follow is not None and draft.segment_id != known.segment_id:
@@ -126,6 +127,7 @@ async def pause(connection: Connection, known: Campaign) -> Campaign:
 
 async def resume(connection: Connection, known: Campaign) -> Campaign:
     """It goes on where it was; what was held is due at once. One that was stopped is judged anew from here on."""
+    _refuse_if_unreadable(known)
     if known.topic_id is not None and await topics.find(connection, known.application_id, known.topic_id) is None:
         raise conflict(feed.NO_TOPIC, "Duplicate it, and give it another one.")
     moved = await repository.move(connection, known, Act.RESUME)
@@ -149,6 +151,7 @@ async def cancel(connection: Connection, known: Campaign) -> Campaign:
 async def retry(connection: Connection, known: Campaign) -> Retried:
     """Try again those whose mail could not be made, whose time ran out, or whose server refused it for no fault of
     theirs. Not those who may not get it."""
+    _refuse_if_unreadable(known)
     moved = await repository.move(connection, known, Act.RETRY)
     counted = await tallies.of(connection, [known.id])
     people = retrying.people(counted.get(known.id, {})) - await retrying.elsewhere(connection, known.id)
@@ -248,12 +251,22 @@ async def _refuse_if_repeated(connection: Connection, known: Campaign) -> None:
 
 
 def draft_of(known: Campaign) -> Draft:
-    """What was written in it."""
+    """What was written in it. Raises Refused: this version cannot read it."""
+    _refuse_if_unreadable(known)
     return Draft(
         known.words, known.name, known.segment_id, known.topic_id, known.pool_id, known.tags, known.open_tracking,
         known.click_tracking, known.plan, replace(known.experiment, chosen=None), known.utm,
         known.archive, known.languages, known.follow, known.template_id,
     )  # fmt: skip
+
+
+def _refuse_if_unreadable(known: Campaign) -> None:
+    if known.unreadable:
+        raise conflict(
+            f"this version of Postlane cannot read the broadcast: {known.unreadable}",
+            "Use the version that wrote it, or cancel and delete it and write it anew.",
+            code="unreadable",
+        )
 
 
 async def _check(connection: Connection, application_id: UUID, draft: Draft, *, capture: bool) -> None:

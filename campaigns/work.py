@@ -261,6 +261,8 @@ async def _begin_if_due(database: Database, seen: Campaign) -> None:
         if not await repository.hold(connection, seen.id, CampaignState.SCHEDULED):
             return
         campaign = await repository.get(connection, None, seen.id)
+        if campaign.unreadable:
+            return
         now, begins = await transaction_time(connection), campaign.plan.begins(campaign.scheduled_at)
         if begins is not None and now < begins:
             return

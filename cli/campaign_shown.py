@@ -71,6 +71,8 @@ def progress(found: Campaign) -> str:
 
 def _before_people(found: Campaign) -> str:
     """Where one is that has no people yet, and what comes next."""
+    if found.unreadable:
+        return f"{found.state}: {found.why}"
     if found.state is CampaignState.DRAFT:
         name = shlex.quote(called(found))
         return f"A draft. Next: postlane campaigns preview {name}, check {name}, start {name}."

@@ -112,6 +112,9 @@ def _under_way(found: Sequence[Campaign]) -> str:
 def standing(found: Campaign) -> str:
     """Who got it, who did not, what comes next: the first line of its page."""
     counts = Counts.of(found)
+    if found.unreadable:
+        so_far = f"{_got(counts)}{_not(counts)}" if counts.total else "Nobody got it yet"
+        return f"This version of Postlane cannot read it, so it waits: {found.unreadable}. {so_far}."
     match found.state:
         case CampaignState.DRAFT:
             return "Nobody got it yet: it is a draft. Look at it, have it checked, and send it."

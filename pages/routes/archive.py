@@ -98,7 +98,7 @@ async def _found(request: Request, text: str) -> Campaign:
     identifier = _id(request, text)
     async with deps(request).database.connection() as connection:
         found = await repository.find(connection, None, identifier)
-    if found is None or (not found.archive.is_on and found.started_at is None):
+    if found is None or found.unreadable or (not found.archive.is_on and found.started_at is None):
         raise strange(request)
     if not found.archive.is_on:
         raise PageError(410, "taken_off")

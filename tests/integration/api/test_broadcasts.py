@@ -203,6 +203,22 @@ async def test_what_cannot_be_is_refused_and_nothing_is_made(
     assert await rows(database, "SELECT FROM campaigns") == []
 
 
+async def test_one_that_cannot_be_read_is_listed_as_that_and_spoils_no_other(
+    client: httpx.AsyncClient, segment: UUID, database: Database
+) -> None:
+    one, other = [
+        (await client.post("/broadcasts", json={**WORDS, "segment_id": str(segment)})).json()["id"] for _ in "ab"
+    ]
+    await execute(database, "UPDATE campaigns SET plan = '{\"moon\": 1}' WHERE id = %s", [one])
+    listed = (await client.get("/broadcasts")).json()["data"]
+    why = "it cannot be read, and waits: plan.moon: there is no such part"
+    assert [(found["id"], found["reason"][: len(why)]) for found in listed] == [(other, ""), (one, why)]
+    assert (await client.get(f"/broadcasts/{one}")).json()["reason"].startswith(why)
+    refused = await client.post(f"/broadcasts/{one}/send")
+    assert (refused.status_code, "the version that wrote it" in refused.json()["message"]) == (409, True)
+    assert (await client.delete(f"/broadcasts/{one}")).status_code == 200
+
+
 async def test_nobody_sees_the_broadcasts_of_another_application(
     client: httpx.AsyncClient, account: Account, segment: UUID, database: Database
 ) -> None:

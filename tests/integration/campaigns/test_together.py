@@ -157,6 +157,48 @@ async def test_what_a_worker_has_of_a_cancelled_campaign_is_waited_for(world: Wo
     assert await rows(world.database, "SELECT why FROM halted_campaigns") == [("cancelled",)]
 
 
+@pytest.mark.parametrize(
+    ("column", "stored", "why"),
+    [
+        ("plan", '{"zone": "Mars/Olympus"}', "zone: it must be a time zone by its name, such as Europe/Berlin"),
+        ("plan", "7", "TypeError: "),
+        ("experiment", '{"winner": "dice"}', "experiment.winner: it must be clicks, opens, hand"),
+        ("tags", '["red", 7]', "ValueError: "),
+        ("archive", '{"access": "everywhere"}', "ValueError: 'everywhere' is not a valid Access"),
+        ("languages", '{"de": 1}', "TypeError: "),
+    ],
+)
+async def test_one_that_cannot_be_read_is_shown_alone_and_can_be_ended(
+    world: World, column: str, stored: str, why: str
+) -> None:
+    await world.person("ann@one.example")
+    other, broken = await world.started(), await world.started()
+    draft = await world.draft()
+    await execute(
+        world.database, f"UPDATE campaigns SET {column} = %s WHERE id = ANY(%s)", [stored, [broken.id, draft.id]]
+    )
+    await world.send()
+    assert (await world.states(other), await world.states(broken)) == (
+        {"ann@one.example": "delivered"}, {"ann@one.example": "waiting"},
+    )  # fmt: skip
+    async with world.database.connection() as connection:
+        found = (await repository.page(connection, None, Window(10))).entries
+    assert [(one.id, one.unreadable[: len(why)]) for one in found] == [
+        (draft.id, why),
+        (broken.id, why),
+        (other.id, ""),
+    ]
+    assert found[1].why.startswith(f"it cannot be read, and waits: {why}")
+    for act, one in (("start", draft), ("duplicate", draft), ("resume", await world.do("pause", broken))):
+        with pytest.raises(Refused, match="cannot read the broadcast") as refused:
+            await world.do(act, one)
+        assert (refused.value.code, "version that wrote it" in refused.value.hint) == ("unreadable", True)
+    await world.do("remove", draft)
+    await world.do("cancel", broken)
+    await world.settle()
+    assert await world.states(broken) == {"ann@one.example": "cancelled"}
+
+
 async def test_a_deleted_campaign_is_seen_nowhere_and_counts_for_a_week(world: World) -> None:
     await world.person("ann@one.example")
     topic = await _topic(world, policy=Policy(most_per_week=1))

@@ -98,6 +98,12 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     again = filled("campaigns", "again", "Spring", "--to", "missed").out
     assert (again["name"], again["state"], again["follows"]["to"]) == ("Spring (missed)", "draft", "missed")
     assert filled("campaigns", "again", "Spring", "--to", "unopened").code == "opens_not_tracked"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE campaigns SET plan = '[]' WHERE name = 'Spring (missed)'")
+    listed = {one["name"]: one["reason"] for one in filled("campaigns", "list").out}
+    assert listed["Spring"] == "" and listed["Spring (missed)"].startswith("it cannot be read, and waits: Attr")
+    assert filled("campaigns", "show", "Spring (missed)").out["reason"] == listed["Spring (missed)"]
+    assert filled("campaigns", "start", "Spring (missed)", "--yes").code == "unreadable"
 
 
 def test_what_somebody_calls_himself_is_no_formula() -> None:

@@ -17,6 +17,7 @@ from templates.build import Kind as Written
 from templates.model import Edit, LanguageEdit
 from tests.integration.console.conftest import Person
 from tests.integration.console.reach import HOSTILE, fill
+from tests.integration.messages.emails import execute
 
 
 async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
@@ -62,6 +63,9 @@ async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
     assert (newest.action, newest.before, newest.after) == (
         "campaign.cancel", {"state": "sending"}, {"state": "cancelled"},
     )  # fmt: skip
+    await execute(database, 'UPDATE campaigns SET plan = \'{"zone": "Mars"}\' WHERE id = %s', [reach.campaign_id])
+    assert "it cannot be read, and waits: zone: it must be a time zone" in (await admin.get("/campaigns")).text
+    assert "This version of Postlane cannot read it, so it waits: zone:" in (await admin.get(at)).text
 
 
 async def test_the_end_is_told_by_the_pace_of_late_and_by_who_is_tried_again(admin: Person, database: Database) -> None:
