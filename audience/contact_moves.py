@@ -2,7 +2,7 @@
 
 The one at the new address keeps its id and what it has, and gets what it lacks; applications hear that the other one is
 gone. Of two places on a list the one that changed last stands, as with choices, but one that is unconfirmed is nobody's
-word and replaces none; consent that either gave is given. The histories become one.
+word: it replaces none and gives way to any; consent that either gave is given. The histories become one.
 
 Works on the caller's connection and never commits.
 """
@@ -26,7 +26,8 @@ INSERT INTO segment_members AS m (segment_id, contact_id, status, added_at, chan
 SELECT segment_id, %(to)s, status, added_at, changed_at FROM segment_members
  WHERE contact_id = %(from)s ORDER BY segment_id
 ON CONFLICT (segment_id, contact_id) DO UPDATE SET status = EXCLUDED.status, changed_at = EXCLUDED.changed_at
-  WHERE m.changed_at < EXCLUDED.changed_at AND EXCLUDED.status <> '{MemberStatus.UNCONFIRMED}'
+  WHERE (m.changed_at < EXCLUDED.changed_at OR m.status = '{MemberStatus.UNCONFIRMED}')
+    AND EXCLUDED.status <> '{MemberStatus.UNCONFIRMED}'
 """
 
 _UNPROVED: Final = f"""

@@ -221,6 +221,33 @@ async def test_a_place_that_nobody_confirmed_takes_nobody_s_word_away(
     assert await rows(database, "SELECT contact_id, status FROM segment_members") == [(new.id, status.value)]
 
 
+@pytest.mark.parametrize("status", [MemberStatus.CONFIRMED, MemberStatus.UNSUBSCRIBED])
+async def test_a_word_that_was_given_stands_before_a_place_that_came_later_and_nobody_confirmed(
+    database: Database, status: MemberStatus
+) -> None:
+    news = await a_list(database)
+    old, new = (await made(database)).contact, (await made(database, "new@example.com")).contact
+    await _placed(database, news, old, status)
+    await _placed(database, news, new, MemberStatus.UNCONFIRMED)
+    await moved(database, old, "new@example.com")
+
+    assert await rows(database, "SELECT contact_id, status FROM segment_members") == [(new.id, status.value)]
+
+
+@pytest.mark.parametrize(
+    ("old_says", "new_says", "stands"),
+    [("unsubscribed", "confirmed", "confirmed"), ("confirmed", "unsubscribed", "unsubscribed")],
+)
+async def test_of_two_words_the_newer_one_counts(database: Database, old_says: str, new_says: str, stands: str) -> None:
+    news = await a_list(database)
+    old, new = (await made(database)).contact, (await made(database, "new@example.com")).contact
+    await _placed(database, news, old, MemberStatus(old_says))
+    await _placed(database, news, new, MemberStatus(new_says))
+    await moved(database, old, "new@example.com")
+
+    assert await rows(database, "SELECT status FROM segment_members") == [(stands,)]
+
+
 async def _placed(database: Database, segment: UUID, contact: Contact, status: MemberStatus) -> None:
     await execute(
         database,
