@@ -365,6 +365,17 @@ async def left_by_hand(connection: Connection, person: Person) -> bool:
     return row is not None and row[0] == What.ALL_OFF and Source(row[1]) in OWN_HAND
 
 
+async def left_because(connection: Connection, person: Person) -> str:
+    """What was said with it when all marketing mail was left last; "" where it was not, or was come back to since."""
+    cursor = await connection.execute(
+        "SELECT CASE WHEN what = %s THEN detail ELSE '' END FROM choice_history WHERE address = %s"
+        " AND application_id = %s AND what = ANY(%s) ORDER BY id DESC LIMIT 1",
+        [What.ALL_OFF.value, person.address, person.application_id, [What.ALL_OFF.value, What.ALL_ON.value]],
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else ""
+
+
 async def forget(connection: Connection, person: Person) -> None:
     """Somebody is erased: what they chose, and that they did."""
     for statement in _FORGET_PERSON:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import orjson
 
+from core.addresses import Mailbox
 from core.ids import uuid7
 from core.queues import Lane
 from store.database import Connection
@@ -174,6 +175,17 @@ UPDATE confirmations c SET next_mail = u.next_mail,
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::interval[]) AS u(id, email, next_mail, after) WHERE c.id = u.id
 """
 
+# Nobody's mailbox is filled by moving people there: how often the address was written to stays with it.
+_GIVE_WAY: Final = """
+DELETE FROM confirmations WHERE application_id = %(application)s AND address = %(address)s RETURNING mails, mailed_at
+"""
+_READDRESS: Final = """
+UPDATE confirmations SET id = CASE WHEN confirmed_at IS NULL THEN %(new)s ELSE id END, address = %(address)s,
+  email = %(email)s, next_mail = %(mail)s, mail_at = now(), unsent = NULL, mails = %(mails)s, mailed_at = %(mailed)s,
+  expires_at = CASE WHEN confirmed_at IS NULL THEN now() + (expires_at - asked_at) ELSE expires_at END
+ WHERE id = %(id)s
+"""
+
 # What the person took back themselves before they asked by their own hand is no hindrance to that. What they took back
 # since is, and whoever was only brought in has not asked for anything; so is the word of anybody else.
 _FORBIDDEN: Final = f"""
@@ -311,6 +323,33 @@ async def confirmed(connection: Connection, identifier: UUID, *, welcome: bool) 
         " next_mail = CASE WHEN %s THEN 'welcome' END, mail_at = CASE WHEN %s THEN now() END WHERE id = %s",
         [KEPT, welcome, welcome, identifier],
     )
+
+
+async def at_address(connection: Connection, application_id: UUID, address: str) -> Confirmation | None:
+    """The one of somebody, locked; nobody confirms it or writes its mail until the end of the transaction."""
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM confirmations WHERE application_id = %s AND address = %s FOR UPDATE",
+        [application_id, address],
+    )
+    row = await cursor.fetchone()
+    return _confirmation(row) if row else None
+
+
+async def readdress(connection: Connection, known: Confirmation, to: Mailbox, mail: NextMail) -> None:
+    """It is somebody's at another address, where this mail is due at once. Links that are out confirm nothing: they are
+    read at the old one. What was asked at the new one gives way, but for how often that was."""
+    names: dict[str, object] = {
+        "id": known.id, "new": uuid7(), "application": known.application_id, "address": to.key, "email": to.wire,
+        "mail": mail.value,
+    }  # fmt: skip
+    there = await (await connection.execute(_GIVE_WAY, names)).fetchone()
+    names["mails"], names["mailed"] = there or (0, None)
+    await connection.execute(_READDRESS, names)
+
+
+async def drop(connection: Connection, known: Confirmation) -> None:
+    """Nothing of it is waited for any more."""
+    await connection.execute("DELETE FROM confirmations WHERE id = %s", [known.id])
 
 
 async def forget(connection: Connection) -> None:

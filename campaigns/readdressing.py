@@ -25,13 +25,13 @@ from audience.contact_fields import checked_email
 from audience.contact_history import ContactAct
 from audience.contacts import Contact
 from campaigns import repository, snapshot, tallies
-from campaigns.automations import joining
+from campaigns.automations import joining, moving
 from campaigns.experiment import REST
 from campaigns.following import Whom
 from campaigns.states import OPEN, RowState, words
 from core.ids import uuid7
 from core.refusal import conflict
-from messages import choosing, news, people
+from messages import choosing, news, people, signing_up
 from messages import repository as mails
 from messages.people import Wish
 from outcomes import engagement
@@ -139,12 +139,14 @@ async def move(
     """As `choosing.move`. The caller holds both addresses (`choices.alone_at`)."""
     before = await contacts.find(connection, person.application_id, person.address)
     after = await choosing.move(connection, person, to, act, written, trusted=trusted)
+    await signing_up.readdress(connection, person, to, written)
     if trusted:
         await engagement.bring_along(connection, person.application_id, person.address, to)
     if before is None or after is None:
         return
     if before.id != after.id:
         await joining.pass_on(connection, before.id, after.id)
+    await moving.follow(connection, before.id, after)
     await _follow(connection, before.id, after)
 
 

@@ -36,6 +36,9 @@ from suppression.removing import Remover
 from suppression.subjects import hashed
 from webhooks.kinds import EventType
 
+MOVED_AWAY: Final = "the mail goes to another address now"
+"""Why all mail is left at an address that somebody moves away from."""
+
 _FORBIDDEN: Final = f"""
 SELECT s.id, s.reason, s.scope
   FROM (SELECT %(address)s::text AS address, '{Lane.MARKETING}' AS lane, %(application)s::uuid AS application_id,
@@ -171,14 +174,16 @@ async def move(
     Campaigns follow by `campaigns/readdressing`, which everybody else calls."""
     other, quiet = replace(person, address=to), replace(act, email_id=None)
     how = contact_history.act_of(act)
+    back = trusted and await choices.left_because(connection, other) == MOVED_AWAY
     contact = await contact_moves.move(connection, person, written or to, how, trusted=trusted)
     left = bool(_left_all(person, await _forbidden(connection, person)))
     await choices.copy(connection, person, to, act)
     if left:
         await leave_all(connection, other, quiet)
-    elif act.source in OWN_HAND:  # who left there comes back by reading mail there, not by their application's word
+    elif back or act.source in OWN_HAND:  # who left there comes back by reading mail there, not by their application's
+        # word, which takes back alone that the mail had gone elsewhere
         await return_to_all(connection, other, quiet)
-    await leave_all(connection, person, replace(quiet, detail="the mail goes to another address now"))
+    await leave_all(connection, person, replace(quiet, detail=MOVED_AWAY))
     await tell_choices(connection, person, {}, _how(act) | {"moved_to": to})
     if contact is not None:
         await contact_telling.tell(connection, EventType.CONTACT_UPDATED, [contact])

@@ -31,6 +31,7 @@ from audience import (
 )
 from audience.choices import Act, Person, Source
 from audience.confirmations import Confirmation, Mailed, NextMail, Wanted
+from audience.contact_fields import checked_email
 from audience.contact_history import Changed, ContactAct, ContactSource
 from audience.contacts import Changes, Status
 from audience.forms import Form
@@ -38,16 +39,19 @@ from audience.links import ConfirmLink, LinkSeal, MailLink
 from audience.membership import OnList
 from audience.topics import Subscription, Topic
 from core.clock import Clock
+from core.ids import moment_of
 from core.logs import get_logger
 from core.queues import Lane
 from core.refusal import Refused
 from messages import choosing, own_mail
+from messages import repository as mails
 from messages.accept import write_emails
 from messages.capture import marked
 from messages.confirmation_pool import reserved_pool
 from messages.model import NewEmail
 from messages.own_mail import NoSenderError, OwnMail
 from messages.signup_letters import Kind, Letter, Told, letter
+from store import arrays
 from store.database import Connection, Database
 from webhooks.kinds import EventType
 
@@ -68,6 +72,7 @@ _HEADERS: Final = (("Auto-Submitted", "auto-generated"),)
 _OWN_DOMAIN: Final = """
 SELECT name FROM domains WHERE application_id = %s AND status = 'verified' ORDER BY id DESC LIMIT 1
 """
+_IN_QUEUE: Final = "SELECT DISTINCT email_id FROM delivery_queue WHERE email_id = ANY(%s::uuid[])"
 _ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('confirmations of imports', 0))"
 
 
@@ -148,9 +153,18 @@ async def _write(
         emails.append(email)
         mailed.append(_and_then(row, email.id, tools))
     if emails:
+        await _take_back_earlier(connection, asked)
         await write_emails(connection, emails)
         await confirmations.mailed(connection, mailed, timedelta(days=tools.valid_days))
     return len(emails)
+
+
+async def _take_back_earlier(connection: Connection, asked: Sequence[Confirmation]) -> None:
+    """Of nobody two of our mails wait: the later one says all, and is the one that is known (`email_id`)."""
+    owners = {row.email_id: row.application_id for row in asked if row.email_id is not None}
+    cursor = await connection.execute(_IN_QUEUE, [arrays.uuids(owners)])
+    for (email_id,) in await cursor.fetchall():
+        await mails.cancel(connection, owners[email_id], email_id, "a later mail of its sign-up took its place")
 
 
 async def _may_be_written_to(connection: Connection, rows: Sequence[Confirmation]) -> list[Confirmation]:
@@ -258,6 +272,43 @@ def _kind(row: Confirmation) -> Kind:
 def choices_link(row: Confirmation) -> MailLink:
     """The link to the page where this person changes what they get."""
     return MailLink(row.application_id, None, row.email_id or row.id, 0, row.address)
+
+
+# Another address
+
+
+async def readdress(connection: Connection, person: Person, to: str, written: str = "") -> None:
+    """What waits for somebody who moves to another (folded) address is asked there, and what waits in the queue for the
+    old one is taken back. Of what was asked at both the later one stands. The caller holds both addresses."""
+    known = await confirmations.at_address(connection, person.application_id, person.address)
+    mail = await _due_anew(connection, known) if known is not None else None
+    if known is None or mail is None:
+        return
+    there = await confirmations.at_address(connection, person.application_id, to)
+    if there is not None and _waits(there) and (known.confirmed_at is not None or there.asked_at > known.asked_at):
+        await confirmations.drop(connection, known)
+    else:
+        await confirmations.readdress(connection, known, checked_email(written or to), mail)
+
+
+async def _due_anew(connection: Connection, known: Confirmation) -> NextMail | None:
+    """Which of our mails the new address gets: each once for the person, but whoever asked by hand is asked there, for
+    no link that was read at the old one says anything of the new."""
+    taken = False
+    if known.email_id is not None:
+        found = await mails.cancel(
+            connection, known.application_id, known.email_id, "its recipient has another address"
+        )
+        taken = found is not None and found.moved > 0
+    if known.confirmed_at is None:
+        asks = known.import_id is None or taken or known.next_mail is NextMail.CONFIRM
+        return NextMail.CONFIRM if asks and not known.over else None
+    welcomed = taken and known.email_id is not None and moment_of(known.email_id) > known.confirmed_at
+    return NextMail.WELCOME if welcomed or known.next_mail is NextMail.WELCOME else None
+
+
+def _waits(known: Confirmation) -> bool:
+    return known.confirmed_at is None and not known.over
 
 
 # What a yes changes

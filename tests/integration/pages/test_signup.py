@@ -8,10 +8,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from audience import confirmations, contact_history, forms, topics
+from audience import choices, confirmations, contact_history, forms, topics
+from audience.choices import Act, Person
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Status
-from campaigns import erasing
+from campaigns import erasing, readdressing
 from core.ids import uuid7
 from core.settings import Settings
 from messages import signing_up
@@ -418,3 +419,77 @@ async def test_processes_share_what_is_taken_without_work(signup: Signup, app: F
         answers = [await one.post(signup.path, data=data) for one, data in zip(clients, fields, strict=True)]
     await other.state.limits.close()
     assert [one.status_code for one in answers] == [200] * IDLE_AN_HOUR + [429]
+
+
+NEW = "ben@new.example"
+
+
+async def moves(signup: Signup, who: str = BEN, to: str = NEW) -> None:
+    """Their application says that they have another address."""
+    owner = signup.reader.account.application_id
+    async with signup.database.transaction() as connection:
+        await choices.alone_at(connection, owner, (who, to))
+        await readdressing.move(connection, Person(owner, who), to, Act(Source.API))
+
+
+async def queued(signup: Signup) -> list[tuple[str]]:
+    """Whom mail of ours waits for."""
+    return await rows(signup.database, "SELECT address FROM delivery_queue WHERE lane = 'transactional'")
+
+
+async def test_who_moves_before_the_yes_is_asked_at_the_new_address(signup: Signup) -> None:
+    await asked(signup)
+    old = await signup.link()
+    await moves(signup)
+    assert await queued(signup) == []
+    new = await signup.link(NEW)
+    assert await queued(signup) == [(NEW,)]
+    assert (await signup.say_yes(old)).status_code == 410, "it was read at the old address"
+    assert (await signup.say_yes(new)).status_code == 200
+    assert (await signup.contact(), (await signup.contact(NEW)) is not None) == (None, True)
+
+
+async def test_a_welcome_that_waits_is_sent_anew_and_one_that_has_left_is_not(signup: Signup) -> None:
+    await asked(signup)
+    await signup.say_yes(await signup.link())
+    assert len(await signup.mails()) == 2
+    await moves(signup)
+    (welcome,) = await signup.mails(NEW)
+    assert "Once a month." in welcome
+    assert await queued(signup) == [(NEW,)]
+    async with signup.database.transaction() as connection:
+        await connection.execute("DELETE FROM delivery_queue")
+    await moves(signup, NEW, "ben@third.example")
+    assert await signup.mails("ben@third.example") == []
+
+
+async def test_of_what_was_asked_at_both_addresses_the_later_stands(signup: Signup) -> None:
+    await asked(signup)
+    await signup.link()
+    await asked(signup, NEW)
+    path = await signup.link(NEW)
+    await moves(signup)
+    assert len(await signup.mails(NEW)) == 1, "asked there already"
+    assert (await signup.say_yes(path)).status_code == 200
+    assert await queued(signup) == [(NEW,)]
+
+
+async def test_nobody_is_asked_more_often_by_being_moved(signup: Signup) -> None:
+    await asked(signup, NEW)
+    await signup.link(NEW)
+    async with signup.database.transaction() as connection:
+        await connection.execute("UPDATE confirmations SET mails = 3, confirmed_at = now()")
+    await asked(signup)
+    await moves(signup)
+    assert len(await signup.mails(NEW)) == 1
+    assert await rows(signup.database, "SELECT address, unsent FROM confirmations") == [(NEW, "asked_too_often")]
+
+
+async def test_who_comes_back_to_an_address_gets_mail_there_again(signup: Signup) -> None:
+    """By a trusted word, too: that all mail was left there said alone that it went elsewhere."""
+    await asked(signup)
+    await signup.say_yes(await signup.link())
+    await moves(signup)
+    await moves(signup, NEW, BEN)
+    left = "SELECT address FROM suppressions WHERE reason = 'unsubscribe' AND coalesce(expires_at > now(), true)"
+    assert await rows(signup.database, left) == [(NEW,)]

@@ -29,11 +29,103 @@ async def moves(world: World, who: Contact, to: str) -> None:
         await readdressing.update(connection, APPLICATION, who.id, Wish(email=to), ACT)
 
 
+async def left(world: World) -> None:
+    """All mail that waits has left."""
+    await execute(world.database, "UPDATE messages SET state = 'delivered'")
+    await execute(world.database, "DELETE FROM delivery_queue")
+
+
+async def waiting(world: World) -> list[tuple[str]]:
+    """The addresses that mail waits for."""
+    return await rows(world.database, "SELECT address FROM delivery_queue ORDER BY email_id")
+
+
+async def test_mail_that_waits_goes_to_the_new_address_once(world: World) -> None:
+    await world.automation("order.paid", mail(), delay("1 day"), mail())
+    ann = await world.person(first_name="Ann")
+    await world.told("order.paid", contact_id=ann.id)
+    await world.turn()
+    await left(world)
+    await world.later("1 day")
+    await world.turn()
+    assert await waiting(world) == [(ANN,)]
+    await moves(world, ann, BOB)
+    assert await waiting(world) == []
+    for _ in range(2):
+        await world.turn()
+
+    assert await waiting(world) == [(BOB,)]
+    assert [to for to, _ in await world.mails()] == [ANN, ANN, BOB]
+    assert await world.runs() == [("completed", 3, None)]
+    assert await world.steps() == [(0, "completed", None), (2, "completed", None)]
+    (said,) = await rows(world.database, "SELECT detail FROM events WHERE kind = 'cancelled'")
+    assert said == ("its recipient has another address now",)
+
+
+@pytest.mark.parametrize("both_wait", [True, False])
+async def test_a_run_goes_back_no_further_than_to_what_has_not_left(world: World, both_wait: bool) -> None:
+    """A server that takes no mail for days is a reason to change one's address."""
+    await world.automation("order.paid", mail(), delay("1 day"), mail())
+    ann = await world.person()
+    await world.told("order.paid", contact_id=ann.id)
+    await world.turn()
+    await world.later("1 day")
+    await world.turn()
+    if not both_wait:
+        await execute(
+            world.database, "DELETE FROM delivery_queue WHERE email_id = (SELECT max(id::text)::uuid FROM emails)"
+        )
+    await moves(world, ann, BOB)
+    for _ in range(2):
+        await world.turn()
+        await world.later("1 day")
+
+    taken_back = "its recipient has another address now"
+    if both_wait:
+        assert await waiting(world) == [(BOB,), (BOB,)]
+        assert await world.steps() == [(0, "completed", None), (2, "completed", None)]
+    else:
+        assert await waiting(world) == []
+        assert await world.steps() == [(0, "skipped", taken_back), (2, "completed", None)]
+
+
+async def test_who_may_not_get_it_at_the_new_address_is_passed_over(world: World) -> None:
+    """Whoever moves somebody without being trusted proves no consent there."""
+    await world.automation("order.paid")
+    ann = await world.person()
+    await world.told("order.paid", contact_id=ann.id)
+    await world.turn()
+    async with world.database.transaction() as connection:
+        await readdressing.update(connection, APPLICATION, ann.id, Wish(email=BOB, trusted=False), ACT)
+    await world.turn()
+
+    assert await waiting(world) == []
+    assert await world.steps() == [(0, "skipped", "unconfirmed")]
+
+
+async def test_mail_that_a_worker_has_is_left_to_it(world: World) -> None:
+    await world.automation("order.paid")
+    ann = await world.person()
+    await world.told("order.paid", contact_id=ann.id)
+    await world.turn()
+    await execute(
+        world.database,
+        "UPDATE delivery_queue SET claimed_by = gen_random_uuid(), claimed_at = now(),"
+        " due_at = now() + interval '1 minute'",
+    )
+    await moves(world, ann, BOB)
+    await world.turn()
+
+    assert [to for to, _ in await world.mails()] == [ANN]
+    assert await world.steps() == [(0, "completed", None)]
+
+
 async def test_what_one_of_them_is_in_goes_on_for_the_other(world: World) -> None:
     await world.automation("order.paid", mail(), delay("1 day"), mail())
     ann, bob = await world.person(first_name="Ann"), await world.person(BOB, first_name="Bob")
     await world.told("order.paid", {"plan": "pro"}, contact_id=ann.id)
     await world.turn()
+    await left(world)
     await moves(world, ann, BOB)
     await world.later("1 day")
     await world.turn()
@@ -49,6 +141,7 @@ async def test_who_was_welcomed_as_either_of_them_is_welcomed_no_second_time(wor
     ann, bob = await world.person(), await world.person(BOB)
     await world.turn()
     await moves(world, ann, BOB)
+    assert await waiting(world) == [(BOB,)], "what waited for the other one was the same"
     await world.later("1 day")
     await world.turn()
 
