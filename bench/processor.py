@@ -37,8 +37,17 @@ def microseconds_per_message(used: Mapping[str, float], messages: int) -> dict[s
 
 def memory_mb(pid: int) -> float:
     """Resident memory in MB."""
+    return _status_mb(pid, "VmRSS:")
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory that it ever had, in MB."""
+    return _status_mb(pid, "VmHWM:")
+
+
+def _status_mb(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1000
     return 0.0
 

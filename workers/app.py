@@ -16,6 +16,7 @@ import redis
 from core.broker import keepalive
 from core.errors import UnavailableError
 from core.logs import get_logger
+from core.memory import give_back_free
 from core.publish import HintPublisher, forget_markers, marker
 from core.queues import TASK_DELIVER, Lane
 from core.settings import Settings
@@ -140,9 +141,12 @@ class LaneWorker(QueueWorker):
 
     def _watch_consumer(self) -> None:
         """A consumer that lost its broker connection for good would sit there for ever (celery#9054 and others)."""
-        watch = StallWatch()
+        watch, trimmed = StallWatch(), self._last_task
         while self._draining_since is None:
             time.sleep(STALL_SECONDS / LOOKS)
+            if not self._busy and trimmed != self._last_task:
+                trimmed = self._last_task
+                give_back_free()
             if watch.stalled(self._last_task, busy=self._busy > 0, waiting=self._hints_wait()):
                 _log.critical("consumer_stalled", lane=self._lane.value, seconds=STALL_SECONDS)
                 os._exit(70)

@@ -30,7 +30,7 @@ from pools.repository import PoolBook
 from pools.throttle import ThrottleBook
 from store.database import Database
 from warmup.ledger import Ledger
-from workers.budget import ByteBudget
+from workers.budget import Ahead, ByteBudget
 from workers.claims import ClaimKeeper, Permit
 from workers.trail import Trail
 
@@ -99,6 +99,7 @@ class Collaborators:
     permits: set[Permit] = field(default_factory=set)
     admission: Admission = field(default_factory=Admission)
     large: ByteBudget = field(default_factory=ByteBudget)
+    ahead: Ahead = field(default_factory=Ahead)
     simulated_domain: str = ""
     """Where recipients are only simulated."""
     pacing: set[tuple[Lane, str]] = field(default_factory=set)

@@ -172,10 +172,14 @@ async def _start(batch: Batch, jobs: Sequence[Job], c: Collaborators) -> None:
     _start_large(batch, large_emails(batch, filter(is_large, jobs), c), c)
     small = [job for job in jobs if not is_large(job)]
     for start in range(0, len(small), PREPARE_CHUNK):
-        chunk = await prepare_chunk(batch, small[start : start + PREPARE_CHUNK], c)
-        chunk, large = grown(batch, chunk, c)
+        chunk = small[start : start + PREPARE_CHUNK]
+        if not c.ahead.has_room():
+            _start_large(batch, large_emails(batch, chunk, c), c)
+            continue
+        chunk, large = grown(batch, await prepare_chunk(batch, chunk, c), c)
         _start_large(batch, large, c)
-        batch.start(_send_all(batch, [(job, _prepared(job)) for job in chunk], c))
+        c.ahead.take(sum(job.envelope.size for job in chunk if job.envelope))
+        batch.start(_send_all(batch, [(job, None) for job in chunk], c))
 
 
 def _start_large(batch: Batch, emails: Iterable[LargeEmail], c: Collaborators) -> None:
@@ -232,19 +236,23 @@ _Mail = Callable[[Job], AbstractAsyncContextManager[Load]]
 """What makes the envelope of a job once its session is ready, and may keep it in memory during the block."""
 
 
-def _prepared(job: Job) -> _Mail:
+async def _send_prepared(batch: Batch, job: Job, c: Collaborators) -> None:
     # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
     envelope, job.envelope = job.envelope, None
 
     async def load() -> Envelope | None:
         return envelope
 
-    return lambda _: nullcontext(load)
+    try:
+        await _send(batch, job, lambda _: nullcontext(load), c)
+    finally:
+        c.ahead.give_back(envelope.size if envelope else 0)
 
 
-async def _send_all(batch: Batch, mails: Sequence[tuple[Job, _Mail]], c: Collaborators) -> None:
-    """All at once; the sessions there may be bound it. A bug in one message's way does not hold up the others."""
-    sending = [_send(batch, job, mail, c) for job, mail in mails]
+async def _send_all(batch: Batch, mails: Sequence[tuple[Job, _Mail | None]], c: Collaborators) -> None:
+    """All at once; the sessions there may be bound it. None: it is prepared. A bug in one message's way does not hold
+    up the others."""
+    sending = [_send(batch, job, mail, c) if mail else _send_prepared(batch, job, c) for job, mail in mails]
     jobs = [job for job, _ in mails]
     del mails
     ended = await asyncio.gather(*sending, return_exceptions=True)

@@ -5,8 +5,9 @@ tracked (opens, clicks), the plain mail before and behind it is not: a campaign 
 sends. Then a campaign to all of the million begins, its first mail is waited for, and it is cancelled.
 
 A row is what PostgreSQL keeps of one person of a campaign that has ended, with indexes and what updates left behind.
-Memory is that of the processes that feed and send, behind a campaign to ten thousand and behind the large one: what is
-kept of each person of a campaign would be seen in it.
+Memory is that of the processes that feed and send, the most they ever had, up to the end of a campaign to ten thousand
+and up to that of the large one: what is kept of each person of a campaign would be seen in it. What was composed and
+waits for a session is in it, up to the limit that a process has for that.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from bench.world import Own, Running
 from campaigns import repository, steering
 from campaigns.model import Campaign, Draft
 from store.database import Database
+from workers.budget import AHEAD_BYTES
 
 KEYS = (
     "campaign_per_s", "campaign_ratio", "campaign_first_mail_ms", "bytes_per_recipient", "campaign_memory_ratio",
@@ -53,6 +55,16 @@ class _Lists:
     everybody: UUID
     some: UUID
     few: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Megabytes by process."""
+
+    peak: dict[str, float]
+    """The most so far."""
+    behind: dict[str, float]
+    """Behind a campaign."""
 
 
 async def measure(session: Session) -> None:
@@ -173,10 +185,10 @@ async def _ended(running: Running, pool: Database, campaign: Campaign) -> None:
     expect(set(delivered) == {"delivered"}, "not everybody got the campaign", delivered)
 
 
-async def _memory_of_few(session: Session, running: Running, pool: Database, list_id: UUID) -> dict[str, float]:
+async def _memory_of_few(session: Session, running: Running, pool: Database, list_id: UUID) -> _Memory | None:
     """Behind a campaign to few people; nothing when nobody asked."""
     if not session.wants("campaign_memory_ratio"):
-        return {}
+        return None
     people = _few(session.options)
     session.say(f"campaign: {people:,} people, for their memory")
     await _campaign(session, running, pool, list_id, people)
@@ -187,18 +199,23 @@ def _few(options: Options) -> int:
     return min(_FEW, options.campaign_people // 4)
 
 
-def _memory(running: Running) -> dict[str, float]:
-    """Megabytes by process."""
-    return {name: processor.memory_mb(pid) for name, pid in running.pids().items() if name.startswith(_FEED_AND_SEND)}
+def _memory(running: Running) -> _Memory:
+    pids = {name: pid for name, pid in running.pids().items() if name.startswith(_FEED_AND_SEND)}
+    return _Memory(
+        {name: processor.peak_mb(pid) for name, pid in pids.items()},
+        {name: processor.memory_mb(pid) for name, pid in pids.items()},
+    )
 
 
-def _add_memory(session: Session, before: dict[str, float], after: dict[str, float]) -> None:
-    if before:
+def _add_memory(session: Session, before: _Memory | None, after: _Memory) -> None:
+    if before is not None:
         session.add(
-            "campaign_memory_ratio", [sum(after.values()) / sum(before.values())],
-            people=session.options.campaign_people, few=_few(session.options), behind_few_mb=before,
-            behind_all_mb=after,
-            note="resident memory of the background process and the marketing workers, of one stack",
+            "campaign_memory_ratio", [sum(after.peak.values()) / sum(before.peak.values())],
+            people=session.options.campaign_people, few=_few(session.options), peak_of_few_mb=before.peak,
+            peak_of_all_mb=after.peak, behind_few_mb=before.behind, behind_all_mb=after.behind,
+            composed_ahead_bytes=AHEAD_BYTES,
+            note="most resident memory of the background process and the marketing workers since they began, of one"
+            " stack; a worker has so many bytes for mail that is composed ahead",
         )  # fmt: skip
 
 

@@ -60,6 +60,27 @@ async def test_nothing_is_in_memory_while_a_session_is_waited_for(
         assert lane.collaborators.large.used() == 0
 
 
+async def test_what_waits_for_its_session_takes_no_more_memory_than_there_is_for_it(
+    lane: LaneTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small mail, too: of many batches to slow servers a part is composed ahead, the rest when its session is ready."""
+    monkeypatch.setattr("workers.pipeline.PREPARE_CHUNK", 2)
+    ahead, most = lane.collaborators.ahead, 0
+    monkeypatch.setattr(ahead, "_limit", 5_000)
+    for number in range(12):
+        await lane.put(f"u{number}@fast.example", text="x" * 1_500)
+    silent = Rule("connect", "220 hello", delay=0.5)
+    async with SmtpSink(silent, address="127.0.0.2", port=lane.sink.port) as slow:
+        batch = asyncio.create_task(deliver_due(LANE, ["fast.example"], lane.collaborators))
+        while not batch.done():
+            most = max(most, ahead.used())
+            await asyncio.sleep(0.005)
+        await batch
+        assert sorted(mail.rcpt_to[0] for mail in slow.mails) == sorted(f"u{n}@fast.example" for n in range(12))
+    assert 5_000 <= most < 5_000 + 2 * 3_500, "a chunk more at most"
+    assert (ahead.used(), lane.collaborators.large.used()) == (0, 0)
+
+
 async def test_a_suppression_that_comes_while_a_large_mail_is_loaded_is_heeded(
     lane: LaneTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
