@@ -166,6 +166,16 @@ async def refuse_if_asked(connection: Connection, application_id: UUID, identifi
         raise conflict(f"the segment {asking[0]!r} asks who {what}", "Change or delete that one first.")
 
 
+async def naming(connection: Connection, application_id: UUID, addresses: Sequence[str]) -> list[tuple[UUID, str]]:
+    """Id and name of segments whose filter holds one of these (folded) addresses: somebody wrote it there."""
+    cursor = await connection.execute(
+        "SELECT id, name FROM segments s WHERE application_id = %s AND deleted_at IS NULL AND EXISTS ("
+        "SELECT FROM unnest(%s::text[]) AS u(address) WHERE strpos(lower(s.filter::text), u.address) > 0) ORDER BY id",
+        [application_id, list(addresses)],
+    )
+    return await cursor.fetchall()
+
+
 async def forget_application(connection: Connection, application_id: UUID) -> None:
     """An application is gone, and with it its segments; who is in lists goes by `forgetting`."""
     await connection.execute("DELETE FROM segments WHERE application_id = %s", [application_id])

@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from audience import choices, confirmations, contact_telling, contacts, earlier, newly_confirmed
+from audience import choices, confirmations, contact_telling, contacts, earlier, newly_confirmed, segments
 from audience.choices import Person, Source
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Contact
@@ -63,6 +63,8 @@ class Erased:
     """Mails that a worker was sending: gone over until they have ended."""
     earlier: tuple[str, ...]
     """Addresses that they had before, and that are forgotten with this one."""
+    segments: tuple[tuple[UUID, str], ...] = ()
+    """Id and name of segments whose filter holds an address of theirs: people wrote it, and people take it out."""
 
 
 async def erase(
@@ -86,6 +88,7 @@ async def erase(
         known.contact.id if known.contact else None, sum(one.cancelled for one in found),
         sum(len(one.blanked) for one in found), sum(one.under_way for one in found),
         tuple(address for address in known.addresses if address != person.address),
+        tuple(await segments.naming(connection, person.application_id, known.addresses)),
     )  # fmt: skip
 
 
@@ -133,6 +136,7 @@ async def _forget_addresses(connection: Connection, known: KnownAs, scope: Suppr
 async def _mail(connection: Connection, person: Person, before: UUID) -> Blanked:
     found = await mail.erase(connection, person, before)
     await inbound.forget_about(connection, found.blanked)
+    await inbound.forget_from(connection, person.address)
     await mailbox.forget_messages(connection, found.blanked)
     return found
 

@@ -35,6 +35,14 @@ DELETE FROM inbound_mail WHERE result IS NOT NULL
    AND (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
 """
 
+# What belongs to no message is no application's, so what mail systems report of anybody stays with the operators, for
+# as long as they may want to look at it. What people wrote is theirs.
+_FORGET_FROM: Final = """
+DELETE FROM inbound_mail
+ WHERE result = ANY(%(open)s) AND email_id IS NULL
+   AND (%(address)s IN (lower(mail_from), lower(author)) OR strpos(lower(author), '<' || %(address)s || '>') > 0)
+"""
+
 _CLAIM = """
 UPDATE inbound_mail i SET due_at = now() + %(lease)s FROM (
   SELECT id FROM inbound_mail
@@ -295,6 +303,11 @@ async def forget_about(connection: Connection, refs: Sequence[MessageRef]) -> No
     if refs:
         names = {"emails": [ref.email_id for ref in refs], "positions": [ref.position for ref in refs]}
         await connection.execute(_FORGET_ABOUT, names)
+
+
+async def forget_from(connection: Connection, address: str) -> None:
+    """Mail that somebody who is erased sent to us, and that belongs to no message. `address` is folded."""
+    await connection.execute(_FORGET_FROM, {"address": address, "open": list(OPEN)})
 
 
 def _printable(text: str) -> str:

@@ -49,6 +49,13 @@ class ErasePerson(Strict):
     )
 
 
+class NamingSegment(BaseModel):
+    """A segment whose filter holds the address."""
+
+    id: UUID
+    name: str
+
+
 class PersonErased(BaseModel):
     """The person is forgotten."""
 
@@ -60,3 +67,6 @@ class PersonErased(BaseModel):
     emails: int = Field(description="Stored mails that no longer say to whom they went.")
     under_way: int = Field(description="Mails that were being sent at this moment: forgotten as they end.")
     earlier_addresses: list[str] = Field(description="Addresses that they had before, forgotten with this one.")
+    segments: list[NamingSegment] = Field(
+        description="Segments whose filter holds an address of theirs: change it there, for we cannot."
+    )

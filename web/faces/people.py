@@ -45,6 +45,7 @@ def erased_face(email: str, erased: Erased) -> dict[str, object]:
         "emails": erased.mails,
         "under_way": erased.under_way,
         "earlier_addresses": list(erased.earlier),
+        "segments": [{"id": identifier, "name": name} for identifier, name in erased.segments],
     }
 
 

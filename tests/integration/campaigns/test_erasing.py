@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from audience import choices, contacts
+from audience import choices, contacts, segments
 from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes
@@ -127,6 +127,24 @@ async def test_nothing_of_an_erased_person_is_left_anywhere(database: Database) 
     assert await rows(database, 'SELECT "to", cc FROM emails WHERE id = %s', [shared]) == [
         ([f'"Who" <{BOB}>'], [NOBODY])
     ]
+
+
+async def test_what_they_wrote_goes_and_segments_that_hold_their_address_are_named(database: Database) -> None:
+    async with database.transaction() as connection:
+        by_name = await segments.create(connection, APPLICATION, "Ann", f'email = "{ANN}"')
+        await segments.create(connection, APPLICATION, "Others", f'email = "{BOB}"')
+    for author, kind in ((ANN, "auto_reply"), (BOB, "auto_reply"), ("mailer-daemon@example.com", "bounce")):
+        await execute(
+            database,
+            "INSERT INTO inbound_mail (id, envelope_to, mail_from, peer, raw, result, author, kind) VALUES"
+            " (%s, 'abuse@acme.example', '', '', '', 'unplaced', %s, %s)",
+            [uuid7(), f"Who <{author.title()}>", kind],
+        )
+    found = await erased(database)
+
+    assert found.segments == ((by_name.id, "Ann"),)
+    left = await rows(database, "SELECT lower(author) FROM inbound_mail ORDER BY 1")
+    assert left == [(f"who <{BOB}>",), ("who <mailer-daemon@example.com>",)]
 
 
 async def test_they_are_not_written_to_again(database: Database) -> None:
