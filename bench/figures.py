@@ -91,7 +91,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "campaign_memory_ratio": Kind(
         "x",
-        "memory of feed and workers behind a large campaign, against one to 10,000",
+        "most memory of feed and workers by the end of a large campaign, against one to 10,000",
         2,
         Budget(1.25, 1.1, Better.LOWER),
     ),
