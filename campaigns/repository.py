@@ -38,7 +38,7 @@ _NAMES: Final = (
     "experiment", "utm", "archive", "languages", "follows", "follows_whom", "now",
 )  # fmt: skip
 _COLUMNS: Final = f"{', '.join(_NAMES[:-1])}, now()"
-_COMPOSED: Final[Mapping[str, Any]] = {
+_COMPOSED: Final[dict[str, Any]] = {
     "tags": [], "plan": {}, "experiment": {}, "utm": {}, "archive": {}, "languages": {}, "follows": None
 }  # fmt: skip
 """What is left out of a campaign that this version cannot read."""
@@ -320,8 +320,8 @@ def _campaign(row: Sequence[Any]) -> Campaign:
 def _read(stored: Mapping[str, Any]) -> Campaign:
     """Raises one of `_STRANGE`."""
     words = Words(
-        *(stored[name] for name in ("sender", "subject", "preview_text")), texts(stored["reply_to"]),
-        stored["html"], stored["body"],
+        stored["sender"], stored["subject"], stored["preview_text"], texts(stored["reply_to"]), stored["html"],
+        stored["body"],
     )  # fmt: skip
     planned, follows = plan.from_json(stored["plan"]), stored["follows"]
     return Campaign(
