@@ -451,7 +451,7 @@ async def test_a_person_is_exported_and_erased(client: httpx.AsyncClient, databa
     assert [(one["id"], one["text"]) for one in held["emails"]] == [(sent, "Thank you.")]
     assert gone == {
         "object": "person", "email": ANN.lower(), "contact_id": ann, "erased": True, "cancelled": 1, "emails": 1,
-        "under_way": 0, "earlier_addresses": [],
+        "under_way": 0, "earlier_addresses": [], "segments": [],
     }  # fmt: skip
     assert (after["contact"], after["emails"], after["history"]) == (None, [], [])
     assert (await client.get(f"/emails/{sent}")).json()["last_event"] == "canceled"
