@@ -49,8 +49,8 @@ def process(settings: Settings, request: pytest.FixtureRequest) -> Iterator[tupl
     line = next(line for line in running.stdout if line.strip().isdigit())
     yield running, f"http://127.0.0.1:{line.strip()}"
     if running.poll() is None:
-        running.kill()
-    running.wait()
+        running.terminate()  # not killed: processes that it has started would stay
+    running.wait(timeout=20)
     running.stdout.close()
 
 
