@@ -139,10 +139,12 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction that commits at the end of the block."""
         async with self.connection() as connection:
+            done = None
             async with connection.transaction():
                 yield connection
                 done = perf_counter()
-            COMMIT.note(perf_counter() - done)
+            if done is not None:  # psycopg.Rollback ends the block without a commit
+                COMMIT.note(perf_counter() - done)
 
 
 async def _in_utc(connection: Connection) -> None:
