@@ -29,7 +29,8 @@ from tests.stack import RunningStack
 pytestmark = pytest.mark.scenario
 
 NOTHING = {
-    "postlane_console_": "no console runs in this Postlane",
+    "postlane_console_": "nobody looks at the console",
+    "postlane_trace_": "no collector of traces is named",
     "postlane_link_seconds": "nobody has opened a mail",
     "postlane_hits_total": "nobody has opened a mail",
     "postlane_webhook_": "no application is told",
