@@ -24,12 +24,18 @@ async def sender_domain(directory: Directory, caller: Caller, name: str) -> Send
     A test key's need not be verified: to try things is what comes first, and nothing leaves. It has to be there, so
     that a misspelt sender is found by tests, and so that there are keys to sign with.
     """
-    domain = await directory.sender_domain(caller.application_id, name)
+    found = await directory.sender_domain(caller.application_id, name)
+    return allowed(found, name, test=caller.test, only=caller.domain_id)
+
+
+def allowed(domain: SenderDomain | None, name: str, *, test: bool, only: UUID | None) -> SenderDomain:
+    """The application's domain of that name if mail may leave from it, test mail, or mail of a key that has `only`
+    one."""
     if domain is None:
-        raise _not_allowed(f"the domain {name} is not one of yours", _TO_ADD if caller.test else _TO_VERIFY)
-    if caller.domain_id is not None and caller.domain_id != domain.id:
+        raise _not_allowed(f"the domain {name} is not one of yours", _TO_ADD if test else _TO_VERIFY)
+    if only is not None and only != domain.id:
         raise _not_allowed(f"this API key may not send from {domain.name}")
-    if domain.status != "verified" and not caller.test:
+    if domain.status != "verified" and not test:
         raise _not_allowed(f"the domain {domain.name} is not verified: its status is {domain.status}")
     return domain
 

@@ -173,17 +173,7 @@ class Acceptor:
             email.application_id for submission in submissions for email in submission.emails if _needs_topic(email)
         )
         async with self._database.transaction() as connection:
-            answers = await settle_keys(connection, submissions)
-            await _within_quotas(connection, submissions, answers)
-            emails = [
-                email
-                for submission, answer in zip(submissions, answers, strict=True)
-                if isinstance(answer, Accepted)
-                for email in submission.emails
-            ]
-            if emails:
-                await write_emails(connection, emails, defaults)
-        return answers
+            return await take(connection, submissions, defaults)
 
     def _hint(self, submissions: Iterable[Submission]) -> None:
         due: dict[Lane, set[str]] = {}
@@ -197,6 +187,24 @@ class Acceptor:
             except Exception as error:
                 # The mail is committed and answered, and the due scan finds it; a committer that ended would not.
                 _log.error("hint_failed", lane=lane.value, exc_info=error)
+
+
+async def take(
+    connection: Connection, submissions: Sequence[Submission], default_topics: Mapping[UUID, UUID] = NO_TOPICS
+) -> list[Acceptance]:
+    """Write what may be written of these within the caller's transaction. Without a hint after the commit the scan for
+    due mail finds it."""
+    answers = await settle_keys(connection, submissions)
+    await _within_quotas(connection, submissions, answers)
+    emails = [
+        email
+        for submission, answer in zip(submissions, answers, strict=True)
+        if isinstance(answer, Accepted)
+        for email in submission.emails
+    ]
+    if emails:
+        await write_emails(connection, emails, default_topics)
+    return answers
 
 
 async def _within_quotas(connection: Connection, submissions: Sequence[Submission], answers: list[Acceptance]) -> None:

@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     FAILED = "failed"
     REROUTED = "rerouted"
     RESCHEDULED = "rescheduled"
+    SENT_AGAIN = "sent_again"
+    """A person or program sent the same once more, as another email (`messages/again`)."""
     DELAYED = "delayed"
     """A report by mail that the remote still tries."""
     COMPLAINED = "complained"

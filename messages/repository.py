@@ -15,6 +15,7 @@ from uuid import UUID
 from core.paging import Page, Window, cut
 from messages import personal, timeline
 from messages.held import FREE, NEXT_ATTEMPT
+from messages.model import MessageRef
 from messages.states import Event, State, sources
 from messages.timeline import Entry, EventKind
 from store.counters import Counted
@@ -31,8 +32,11 @@ SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject,
 
 _DETAIL = """
 SELECT e.id, e.message_id, e.sender, e."to", e.cc, e.bcc, e.reply_to, e.subject, e.created_at, e.scheduled_at, e.lane,
-       e.capture, e.tags, e.expires_at, c.html, c.body, e.topic_id, e.template_id, e.content_id, e.contact_id
-  FROM emails e LEFT JOIN LATERAL (SELECT html, body FROM contents WHERE id = e.content_id OFFSET 0) c ON true
+       e.capture, e.tags, e.expires_at, c.html, c.body, e.topic_id, e.template_id, e.content_id, e.contact_id,
+       e.campaign_id, coalesce(c.kept, false), e.again_of, e.again_of_position
+  FROM emails e LEFT JOIN LATERAL (
+    SELECT html, body, coalesce(html, body) IS NOT NULL OR raw IS NOT NULL AS kept
+      FROM contents WHERE id = e.content_id OFFSET 0) c ON true
  WHERE e.id = %(email)s AND e.application_id = %(application)s AND (e.capture OR NOT %(tests)s)
 """
 
@@ -150,6 +154,11 @@ class EmailDetail:
     recipients: tuple[RecipientView, ...]
     topic_id: UUID | None = None
     template_id: UUID | None = None
+    campaign_id: UUID | None = None
+    kept: bool = False
+    """A content of its own is stored, as it was accepted."""
+    again_of: MessageRef | None = None
+    """The message that it repeats (`messages/again`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +210,16 @@ async def find_email(
             await connection.execute(_RECIPIENTS, names)
         ).fetchall()
     )
-    tags, expires_at, html, text, topic_id, template_id, content_id, contact_id = row[12:]
+    tags, expires_at, html, text, topic_id, template_id, content_id, contact_id, campaign_id, kept, again = row[12:23]
     if contact_id is not None and content_id != email_id:  # a campaign's
         html, text = await personal.shown(connection, content_id, contact_id)
     states = tuple({r.state for r in recipients})
     heard = (await _heard(connection, [email_id])).get(email_id, "")
     summary = _summary(row[:12], states, sum(r.attempts for r in recipients), heard)
     return EmailDetail(
-        summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients, topic_id, template_id
-    )
+        summary, tuple((n, v) for n, v in tags), expires_at, html, text, recipients, topic_id, template_id, campaign_id,
+        kept, MessageRef(again, row[23]) if again else None,
+    )  # fmt: skip
 
 
 async def list_emails(

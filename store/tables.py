@@ -68,6 +68,8 @@ emails = Table(
     Column("campaign_id", UUID),
     Column("contact_id", UUID),
     Column("template_id", UUID),
+    Column("again_of", UUID),
+    Column("again_of_position", SmallInteger),
 )
 
 messages = Table(

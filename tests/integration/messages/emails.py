@@ -61,6 +61,12 @@ async def store(database: Database, *emails: NewEmail) -> None:
         await write_emails(connection, emails)
 
 
+async def delivered(database: Database, email_id: UUID) -> None:
+    """All of it was."""
+    await execute(database, "DELETE FROM delivery_queue WHERE email_id = %s", [email_id])
+    await execute(database, "UPDATE messages SET state = 'delivered' WHERE email_id = %s", [email_id])
+
+
 async def make_partitions(database: Database) -> None:
     """Those of these days, if midnight has passed since the run began: else they are there."""
     async with database.connection() as connection:
