@@ -88,7 +88,7 @@ _ROUTES: Final = (
     system, flags, templates, images, applications, health, pages,
 )  # fmt: skip
 _TAGS: Final = [
-    {"name": "Emails", "description": "Send, look, move, cancel."},
+    {"name": "Emails", "description": "Send, look, move, cancel, send again."},
     {"name": "Reports", "description": "Figures of what happened to the mail."},
     {"name": "Domains", "description": "The domains you send from."},
     {"name": "API keys", "description": "Who may use this API."},

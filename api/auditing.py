@@ -38,6 +38,7 @@ UNAUDITED: Final[Mapping[str, str]] = {
     "templates.try_template": _OWN,
     "emails.cancel_email": _OWN,
     "emails.move_email": _OWN,
+    "emails.send_again": _OWN,
     "emails.send_batch": _OWN,
     "emails.send_email": _OWN,
     "seeds.probe_seed": _OWN,

@@ -1,4 +1,4 @@
-"""`/emails`: send one or many, look at them, move their schedule, cancel them.
+"""`/emails`: send one or many, look at them, move their schedule, cancel them, send one again.
 
 The two POSTs that send are the hot path (`api/direct`): body → pydantic → `api/intake` → `messages/accept`, with one
 parse, one commit shared with whoever else is sending, and an answer written by hand, which leaves after the commit.
@@ -20,11 +20,20 @@ from api.errors import ApiError
 from api.idempotency import earlier_answer, idempotency_key, keyed, settled
 from api.intake import Intake, read_email, read_move, to_email
 from api.openapi import BATCH_HEADER, IDEMPOTENCY_HEADER, body_of, errors
-from api.schemas.emails import MAX_BATCH, EmailAnswer, EmailList, EmailReference, EventList, SentBatch, SentEmail
+from api.schemas.emails import (
+    MAX_BATCH,
+    EmailAnswer,
+    EmailList,
+    EmailReference,
+    EventList,
+    SendAgain,
+    SentBatch,
+    SentEmail,
+)
 from core.objectives import SEND
 from core.paging import Page, Window
 from core.tracing import caller_of, traced
-from messages import repository
+from messages import again, repository
 from messages.accept import Accepted
 from messages.model import NewEmail, Submission
 from messages.states import State
@@ -51,9 +60,12 @@ Collaborators = Annotated[Deps, Depends(deps)]
 
 _PAGE: Final = 20
 _MOVE_BYTES: Final = 64 * 1024
+_KEYED: Final = (
+    "invalid_idempotency_key", "invalid_idempotent_request", "concurrent_idempotent_requests", "daily_quota_exceeded",
+)  # fmt: skip
 _SENDING: Final = (
     "validation_error", "missing_required_field", "invalid_attachment", "invalid_from_address", "payload_too_large",
-    "invalid_idempotency_key", "invalid_idempotent_request", "concurrent_idempotent_requests", "daily_quota_exceeded",
+    *_KEYED,
 )  # fmt: skip
 
 
@@ -213,6 +225,33 @@ async def cancel_email(email_id: UUID, who: MailAccess, collaborators: Collabora
     if change and change.states == (State.CANCELLED,):
         return json_answer(reference("email", email_id))
     return _changed(email_id, change, "cancelled")
+
+
+@router.post(
+    "/emails/{email_id}/again",
+    status_code=201,
+    response_model=SentEmail,
+    summary="Send an email again",
+    responses=errors("not_found", "conflict", "invalid_from_address", *_KEYED),
+    openapi_extra={"parameters": [IDEMPOTENCY_HEADER]},
+)
+@serves(SEND)
+async def send_again(
+    request: Request, email_id: UUID, who: MailAccess, collaborators: Collaborators, body: SendAgain | None = None
+) -> Response:
+    """Sends the same once more to one recipient, as a new email with an id and a Message-ID of its own; `again_of` of
+    its detail names the old one. The suppression list and the recipient's choices are asked as ever. Not while the old
+    one is under way, not when its content is no longer stored, and not for mail of broadcasts."""
+    recipient = body.recipient if body else None
+    key = keyed(request, who, orjson.dumps({"recipient": recipient}))
+    wish = again.Wish(
+        who.application_id, email_id, recipient, "through the API", collaborators.settings.sandbox_domain,
+        again.Key(key.key, key.request_hash) if key else None, who.test, who.domain_id,
+    )  # fmt: skip
+    async with collaborators.database.transaction() as connection:
+        answer = await again.send(connection, wish)
+        said = settled(answer.acceptance, answer.said)
+    return JsonBytes(said, 201)
 
 
 async def _find(collaborators: Deps, who: Caller, email_id: UUID) -> repository.EmailDetail:

@@ -147,6 +147,19 @@ class MoveEmail(BaseModel):
     )
 
 
+class SendAgain(BaseModel):
+    """Whom a stored email is sent to once more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    recipient: Annotated[str | None, Absent] = Field(
+        None,
+        description="One of the email's recipients; needed when it has several.",
+        examples=["bob@example.com"],
+        max_length=1000,
+    )
+
+
 BATCH: TypeAdapter[list[SendEmail]] = TypeAdapter(
     Annotated[list[SendEmail], Field(max_length=MAX_BATCH, fail_fast=True)]
 )
@@ -235,6 +248,7 @@ class EmailAnswer(EmailSummary):
     expires_at: datetime | None
     topic_id: UUID | None = Field(description="The type of mail it is.")
     template_id: UUID | None = Field(description="The template it was made of.")
+    again_of: UUID | None = Field(description="Ours. The email that it repeats (`POST /emails/{email_id}/again`).")
     recipients: list[RecipientAnswer]
 
 

@@ -38,6 +38,7 @@ def email_detail(email: EmailDetail) -> dict[str, Any]:
         "expires_at": email.expires_at,
         "topic_id": email.topic_id,
         "template_id": email.template_id,
+        "again_of": email.again_of.email_id if email.again_of else None,
         "recipients": [
             {
                 "recipient": r.recipient,

@@ -59,7 +59,7 @@ async def test_a_new_email(client: httpx.AsyncClient) -> None:
         "from": "Acme <hello@acme.example>", "to": ["bob@example.com"], "cc": ["c@example.com"], "bcc": [],
         "reply_to": [], "subject": "Your receipt", "scheduled_at": None, "last_event": "queued",
         "stream": "transactional", "html": "<p>x</p>", "text": "Thank you.", "tags": [{"name": "a", "value": "b"}],
-        "expires_at": None, "topic_id": None, "template_id": None, "test": False,
+        "expires_at": None, "topic_id": None, "template_id": None, "again_of": None, "test": False,
     }  # fmt: skip
     assert [(r["recipient"], r["kind"], r["state"], r["attempts"], r["next_attempt_at"]) for r in recipients] == [
         ("bob@example.com", "to", "queued", 0, None),
