@@ -1,7 +1,7 @@
 """`postlane messages`: where is my message, and why? For operators, over all applications.
 
 `list` finds messages, `show` gives the facts of one email, `why` tells its story in sentences, `cancel` takes back
-what has not left.
+what has not left, `again` sends the same once more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from uuid import UUID
 
 import typer
 
-from cli import ids
+from cli import context, ids
 from cli.output import CliError, Column, JsonOption, emit, print_json, print_table, say, tell, wants_json
 from cli.sessions import with_database
 from cli.whats_next import whats_next
 from core.addresses import AddressError, fold_address
 from core.queues import Lane
-from messages import repository, search
+from messages import again, repository, search
 from messages.named import emails_between
 from messages.repository import EmailDetail, EventView
 from messages.states import State
@@ -26,7 +26,7 @@ from store.database import Connection, Database
 from web.faces.emails import email_detail, message_face, timeline
 from web.faces.references import reference
 
-app = typer.Typer(help="Where is my message, and why? List, show, cancel.", no_args_is_help=True)
+app = typer.Typer(help="Where is my message, and why? List, show, cancel, send again.", no_args_is_help=True)
 
 
 _COLUMNS = (
@@ -137,6 +137,43 @@ def cancel(email: EmailArgument, as_json: JsonOption = False) -> None:
         print_json(reference("email", email_id))
     else:
         tell(f"{email_id}: taken back for {change.moved} recipient{'s' * (change.moved != 1)}")
+
+
+@app.command("again")
+def send_again(email: EmailArgument, as_json: JsonOption = False) -> None:
+    """Send the same once more to one recipient, as a new email. The suppression list is asked as ever.
+
+    Example: postlane messages again 01a20446/1
+    """
+    simulated = context.settings().sandbox_domain
+
+    async def work(database: Database) -> tuple[UUID, str]:
+        async with database.transaction() as connection:
+            email_id, position = await _meant(connection, email)
+            owners = await repository.applications_of(connection, [email_id])
+            if email_id not in owners:
+                raise _unknown(email)
+            _one_of(position, rows := await search.of_email(connection, email_id), email)
+            wish = again.Wish(owners[email_id], email_id, position or 0, "by an operator", simulated)
+            new, _ = again.settled(await again.send(connection, wish))
+            return new, rows[position or 0].recipient
+
+    new, recipient = with_database(work)
+    if wants_json(as_json):
+        print_json({"id": new})
+    else:
+        tell(f"{new}: accepted for {recipient}")
+        tell(f"Its story: postlane messages why {new}", style="dim")
+
+
+def _one_of(position: int | None, rows: Sequence[search.MessageRow], email: str) -> None:
+    """Whether it is clear which recipient is meant. Raises CliError."""
+    if position is None and len(rows) > 1:
+        listed = "\n".join(f"  {row.message}  {row.recipient}" for row in rows[: ids.LISTED])
+        more = "\n  and more" if len(rows) > ids.LISTED else ""
+        raise CliError("ambiguous", f"{email} has {len(rows)} recipients:\n{listed}{more}", "Name one by ID/N.")
+    if position is not None and position >= len(rows):
+        raise CliError("not_found", f"{email} has no such recipient", "`postlane messages show ID` lists them")
 
 
 @dataclass(frozen=True, slots=True)

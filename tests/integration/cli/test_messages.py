@@ -1,5 +1,6 @@
 """`postlane messages`: where is my message, and why?"""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,8 +14,17 @@ from mta.model import EgressIp
 from outcomes.record import record
 from pools.repository import ensure_pool
 from store.database import Database
+from tests.integration.api.account import make_account
 from tests.integration.cli.commands import Postlane, in_database
-from tests.integration.messages.emails import APPLICATION, execute, make_partitions, new_email, refs, store
+from tests.integration.messages.emails import (
+    APPLICATION,
+    delivered,
+    execute,
+    make_partitions,
+    new_email,
+    refs,
+    store,
+)
 from tests.integration.outcomes.facts import WORKER, attempt, bounce, deferral, outcome
 
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -165,7 +175,33 @@ def test_cancel_takes_back_what_waits_and_says_when_it_is_too_late(postlane: Pos
     assert told["story"][-1].endswith("cancelled: cancelled by an operator")
 
 
-@pytest.mark.parametrize("command", ["show", "why", "cancel"])
+def test_again_sends_to_one_recipient_and_says_where_its_story_is(postlane: Postlane, database_url: str) -> None:
+    async def fill(database: Database) -> NewEmail:
+        await make_partitions(database)
+        account = await make_account(database)
+        old = new_email("ann@one.example", "bob@one.example", application_id=account.application_id)
+        await store(database, old)
+        await delivered(database, old.id)
+        return old
+
+    old = in_database(database_url, fill)
+
+    unclear = postlane("messages", "again", str(old.id))
+    sent = postlane("messages", "again", f"{old.id}/1")
+
+    assert unclear.code == "ambiguous"
+    assert f"{old.id}/1  bob@one.example" in json.loads(unclear.said)["error"]["message"]
+    assert sent.status == 0
+    new = postlane("messages", "show", sent.out["id"]).out
+    assert new["again_of"] == str(old.id)
+    assert [one["recipient"] for one in new["recipients"]] == ["bob@one.example"]
+    (told,) = postlane("messages", "why", f"{old.id}/1").out
+    assert told["story"][-1].endswith(f"sent_again: as {sent.out['id']}, by an operator")
+    assert postlane("messages", "again", f"{old.id}/2").code == "not_found"
+    assert postlane("messages", "again", sent.out["id"]).code == "conflict", "it is still on its way"
+
+
+@pytest.mark.parametrize("command", ["show", "why", "cancel", "again"])
 def test_unknown_and_malformed_ids_are_said(postlane: Postlane, emails: list[NewEmail], command: str) -> None:
     assert postlane("messages", command, str(uuid7())).code == "not_found"
     assert postlane("messages", command, "not-an-id").code == "bad_id"
