@@ -38,6 +38,7 @@ TONES: Final[Mapping[str, str]] = {
     "merged": SUPPRESSED,
     "held_out": SUPPRESSED,
     "rescheduled": UNDERWAY,
+    "sent_again": UNDERWAY,
     # alarms
     "critical": COMPLAINED,
     "warning": DEFERRED,

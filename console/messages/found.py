@@ -9,8 +9,8 @@ from audience.choices import Person
 from console.messages.story import Story, story
 from console.visit import Visit
 from core.addresses import fold_address
-from core.refusal import not_found
-from messages import repository, search
+from core.refusal import Refused, not_found
+from messages import again, repository, search
 from messages.repository import EmailDetail
 from messages.search import MessageRow
 from messages.source import owner
@@ -32,6 +32,8 @@ class Found:
     obstacle: Obstacle | None
     """Why the address gets no such mail now, if so."""
     story: Story
+    against: Refused | None
+    """Why it cannot be sent again, if so."""
 
     @property
     def row(self) -> MessageRow:
@@ -83,6 +85,7 @@ async def message(connection: Connection, visit: Visit, email_id: UUID, position
         application.name if application else "deleted",
         obstacle,
         story(row, email, events, obstacle),
+        again.against(email, places.index(position)),
     )
 
 

@@ -29,7 +29,8 @@ from core.addresses import fold_address
 from core.ids import moment_of
 from core.paging import Page, Window
 from core.refusal import Refused, conflict
-from messages import repository, search
+from messages import again, repository, search
+from messages.model import MessageRef
 from messages.search import Filter, Look, MessageRow
 from messages.source import source
 from sandbox.reading import parsed
@@ -136,6 +137,24 @@ async def cancel(visit: Visiting, email_id: UUID, position: int) -> Response:
         entry = Entry("message.cancel", str(email_id), {"states": before}, {"states": after}, application_id)
         await visit.note(connection, entry)
     return visit.go(f"/messages/{email_id}/{position}", f"Cancelled for {change.moved} of {len(email.recipients)}.")
+
+
+@router.post("/messages/{email_id}/{position}/again")
+@needs(Right.MAIL_CHANGE)
+async def send_again(visit: Visiting, email_id: UUID, position: int) -> Response:
+    """The same once more to this recipient, as a new email; pressed twice it is one."""
+    async with visit.given.database.transaction() as connection:
+        one = await found.message(connection, visit, email_id, position)
+        times = visit.field("times")[:6]
+        key = again.pressed(MessageRef(email_id, position), int(times) if times.isdecimal() else one.story.repeated)
+        domain = visit.given.settings.sandbox_domain
+        wish = again.Wish(one.application_id, email_id, position, f"by {visit.me.email}", domain, key)
+        new, fresh = again.settled(await again.send(connection, wish))
+        if fresh:
+            after = {"email": str(new), "recipient_number": position}
+            await visit.note(connection, Entry("message.again", str(email_id), None, after, one.application_id))
+    told = "Accepted: this is the new email." if fresh else "It was sent again already: this is that email."
+    return visit.go(_path(new, 0), told)
 
 
 @router.post("/messages/{email_id}/{position}/suppress")

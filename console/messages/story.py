@@ -7,6 +7,7 @@ from typing import Final
 
 from audience.predicate import LEFT, NOT_ASKED_FOR, PAUSED
 from console.shown import lasting
+from messages.again import new_id
 from messages.repository import EmailDetail, EventView
 from messages.search import MessageRow
 from messages.states import TERMINAL, State
@@ -35,6 +36,8 @@ class Step:
     tls: str = ""
     """How the connection was protected."""
     next_at: datetime | None = None
+    new: str = ""
+    """Path of the email that it names, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Story:
     """Where it is, and why."""
     steps: Sequence[Step]
     can_cancel: bool
+    repeated: int = 0
+    """How often it was sent again."""
 
 
 def story(row: MessageRow, email: EmailDetail, events: Sequence[EventView], obstacle: Obstacle | None) -> Story:
@@ -52,7 +57,8 @@ def story(row: MessageRow, email: EmailDetail, events: Sequence[EventView], obst
     mine = [event for event in events if event.recipient == row.recipient]
     steps = [_acceptance(row, email), *map(_step, mine)]
     answer = _answer(row, email, mine) + _forbidden(obstacle, State(row.state))
-    return Story(answer, steps, State(row.state) in _WAITING)
+    repeated = sum(event.kind == EventKind.SENT_AGAIN for event in mine)
+    return Story(answer, steps, State(row.state) in _WAITING, repeated)
 
 
 def _answer(row: MessageRow, email: EmailDetail, events: Sequence[EventView]) -> str:
@@ -158,6 +164,7 @@ _PHASES: Final[Mapping[str, str]] = {
 def _step(event: EventView) -> Step:
     if event.engagement is not None:
         return _engaged(event)
+    new = new_id(event.detail or "") if event.kind == EventKind.SENT_AGAIN else None
     facts = (
         ("from", event.ip or ""), ("to", event.mx or ""), ("of", event.provider or ""),
         ("answered", _PHASES.get(event.phase or "", event.phase or "")),
@@ -176,6 +183,7 @@ def _step(event: EventView) -> Step:
         rule=f"Rule {event.rule} says {event.action} ({event.klass})" if event.rule and event.action else "",
         tls=event.tls or "",
         next_at=event.next_attempt_at,
+        new=f"/messages/{new}/0" if new else "",
     )
 
 

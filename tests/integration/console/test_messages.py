@@ -15,7 +15,7 @@ from messages.model import NewEmail
 from store.database import Database
 from tests.integration.api.account import Account, make_account
 from tests.integration.console.conftest import Person, signed_in
-from tests.integration.messages.emails import make_partitions, new_email, rows, store
+from tests.integration.messages.emails import delivered, execute, make_partitions, new_email, rows, store, suppress
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -183,6 +183,62 @@ async def test_cancelling_takes_back_what_waits_and_is_logged(
     again = await admin.post(f"/messages/{email.id}/0/cancel")
     assert again.status_code == 409
     assert "too late" in again.text
+
+
+async def test_sending_again_leads_to_the_new_email_and_is_logged(
+    admin: Person, database: Database, account: Account
+) -> None:
+    email = await _stored(database, account, "ann@example.com", "bob@example.com", subject="Your receipt")
+    await delivered(database, email.id)
+    path = f"/messages/{email.id}/1"
+    shown = (await admin.get(path)).text
+    assert "Send it again to bob@example.com?" in shown
+    assert "nothing forbids it now" in shown
+    assert 'name="times" value="0"' in shown
+
+    answer = await admin.post(f"{path}/again", times="0")
+    twice = await admin.post(f"{path}/again", times="0")
+
+    assert answer.status_code == 303
+    ((new,),) = await rows(database, "SELECT id FROM emails WHERE again_of = %s", [email.id])
+    assert answer.headers["location"] == f"/messages/{new}/0" == twice.headers["location"]
+    there = (await admin.get(f"/messages/{new}/0")).text
+    assert "It was sent again already" in there
+    assert f'href="/messages/{email.id}/1"' in there, "it names the one that it repeats"
+    assert "/again" not in there, "it is on its way"
+    old = (await admin.get(path)).text
+    assert f"Sent again: as {new}, by ada@acme.example" in old
+    assert f'<a href="/messages/{new}/0">' in old
+    assert "sent again 1 time already" in old
+    logged = await rows(database, "SELECT actor, door, action, subject, after FROM audit_log")
+    after = {"email": str(new), "recipient_number": 1}
+    assert logged == [("ada@acme.example", "console", "message.again", str(email.id), after)]
+
+
+async def test_sending_again_says_what_will_come_of_it(admin: Person, database: Database, account: Account) -> None:
+    test = await _stored(database, account, "ann@example.com", capture=True)
+    gone = await _stored(database, account, "bob@example.com")
+    listed = await _stored(database, account, "eve@example.com")
+    for one in (test, gone, listed):
+        await delivered(database, one.id)
+    await execute(database, "DELETE FROM contents WHERE id = %s", [gone.id])
+    await suppress(database, "eve@example.com")
+
+    assert "It is test mail" in (await admin.get(f"/messages/{test.id}/0")).text
+    assert "it will end as suppressed" in (await admin.get(f"/messages/{listed.id}/0")).text
+    said = (await admin.get(f"/messages/{gone.id}/0")).text
+    assert "It cannot be sent again: its content is no longer stored." in said
+    assert f"/messages/{gone.id}/0/again" not in said
+    assert (await admin.post(f"/messages/{gone.id}/0/again", times="0")).status_code == 409
+
+
+async def test_who_only_looks_sends_nothing_again(viewer: Person, database: Database, account: Account) -> None:
+    email = await _stored(database, account, "ann@example.com")
+    await delivered(database, email.id)
+
+    assert "/again" not in (await viewer.get(f"/messages/{email.id}/0")).text
+    assert (await viewer.post(f"/messages/{email.id}/0/again", times="0")).status_code == 403
+    assert await rows(database, "SELECT count(*) FROM emails") == [(1,)]
 
 
 async def test_suppressing_forbids_further_mail_and_is_logged(
