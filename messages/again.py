@@ -117,7 +117,7 @@ def against(email: EmailDetail, position: int) -> Refused | None:
     if email.campaign_id is not None:
         return conflict(
             "it is mail of a campaign, made for each person as it leaves, and what they got is not stored",
-            "Send the campaign to those who missed it, from its page or with `postlane campaigns again ID`.",
+            "Its page sends it to those who missed it, or `postlane campaigns again ID --to missed`.",
         )
     if one.recipient == NOBODY:
         return conflict("its recipient was erased")
