@@ -10,11 +10,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from core.own_metrics import FOLDER, Together
 
 STEP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 """Seconds; for steps inside a process."""
@@ -23,32 +24,29 @@ DELIVERY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60,
 """Seconds; from acceptance to delivery."""
 
 
-_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The client library's own name: a process that finds it when it starts keeps its figures in files there."""
-
-
 @contextlib.contextmanager
 def shared() -> Iterator[None]:
     """Processes that are started in this block count together. What one has counted that ends stays, so that counters
     only grow."""
-    before = os.environ.get(_FOLDER)
+    before = os.environ.get(FOLDER)
     with tempfile.TemporaryDirectory(prefix="postlane-metrics-") as folder:
-        os.environ[_FOLDER] = folder
+        os.environ[FOLDER] = folder
         try:
             yield
         finally:
-            del os.environ[_FOLDER]
+            del os.environ[FOLDER]
             if before is not None:
-                os.environ[_FOLDER] = before
+                os.environ[FOLDER] = before
 
 
 def told() -> bytes:
     """What `/metrics` answers: of this process, or of all that count together."""
-    folder = os.environ.get(_FOLDER)
+    folder = os.environ.get(FOLDER)
     if folder is None:
         return generate_latest(REGISTRY)
     together = CollectorRegistry()
     MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+    together.register(Together(folder))
     return generate_latest(together)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
-from prometheus_client import REGISTRY
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core import own_metrics
 from store.statements import BOUNDS, TIMINGS
 
 
@@ -32,4 +32,4 @@ def _buckets(counts: Iterable[int]) -> Iterator[tuple[str, float]]:
 
 
 STATEMENTS: Final = Statements()
-REGISTRY.register(STATEMENTS)
+own_metrics.register(STATEMENTS)

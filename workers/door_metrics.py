@@ -6,11 +6,11 @@ its sums since the beginning only grow, as Prometheus wants counters.
 
 from collections.abc import Iterator, Sequence
 
-from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from alarms.doors import Standing, standings
+from core import own_metrics
 from core.objectives import OBJECTIVES
 from store import route_times
 from store.database import Connection
@@ -79,4 +79,4 @@ def _of_classes(classes: Sequence[Standing]) -> Iterator[Metric]:
 
 
 ANSWERING = Answering()
-REGISTRY.register(ANSWERING)
+own_metrics.register(ANSWERING)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -102,6 +103,9 @@ def test_processes_behind_one_port_count_together(process: tuple[subprocess.Pope
     text = httpx.get(f"{url}/metrics").text
     assert "pid=" not in text
     assert text.count("\npostlane_flags_read_timestamp_seconds ") == 1
+    asked = re.findall(r'^postlane_statement_seconds_count\{family="api_keys"\} (\S+)$', text, re.M)
+    assert len(asked) == 1
+    assert float(asked[0]) >= 1, "own collectors tell of all as well"
 
 
 def _serving(parent: int) -> list[int]:
