@@ -383,9 +383,15 @@ async def _step(connection: Connection, owner: UUID, number: int, text: str, mai
 
 
 async def _mails(connection: Connection, known: Automation, topic: str, sender: str) -> Mails:
-    """What its mails share from now on."""
+    """What its mails share from now on. Raises CliError: steps cannot say what they are."""
     said = lines.written(await repository.workflow_of(connection, known))
-    before = said[1] if said else Mails()
+    if said is None:
+        raise CliError(
+            "usage",
+            f"The steps of {known.name} say more than STEP can: what single mails have of their own would be lost.",
+            f"Change them by the API, with PATCH /automations/{known.id}.",
+        )  # fmt: skip
+    before = said[1]
     chosen_topic = await _topic(connection, known.application_id, topic) if topic else before.topic_id
     return Mails(chosen_topic, sender or before.sender)
 

@@ -67,6 +67,24 @@ def test_a_series_is_renamed_given_other_steps_and_copied(filled: Postlane) -> N
     assert (copy["name"], copy["status"]) == ("Trials (copy)", "disabled")
 
 
+def test_steps_that_lines_cannot_say_are_not_overwritten(filled: Postlane, database_url: str) -> None:
+    """Two senders: new steps would leave by one of them, or by the template's."""
+    words = ("--event", "trial.started", "--from", "hello@shop.example", "send=hello", "send=hello")
+    made = filled("automations", "create", "Trial", *words).out
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE automation_versions SET steps = jsonb_set(steps, '{2,config,from}', '\"other@shop.example\"')"
+        )
+    before = filled("automations", "show", "Trial").out
+
+    for more in ((), ("--from", "new@shop.example")):
+        refused = filled("automations", "update", "Trial", *more, "send=hello")
+        assert refused.status != 0
+        assert f"PATCH /automations/{made['id']}" in refused.said
+    assert filled("automations", "show", "Trial").out == before
+    assert filled("automations", "update", "Trial", "--name", "Trials").out["steps"] == before["steps"]
+
+
 def test_wrong_steps_and_triggers_are_told(filled: Postlane) -> None:
     for words in (
         ("send=hello",),
