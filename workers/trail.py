@@ -22,11 +22,37 @@ from mta.deliver import Delivery
 from mta.model import Verdict
 from outcomes.kinds import Outcome
 
+_KEPT_SECONDS: Final = 900.0
+"""So long an outcome may wait for its commit and keep its place. Some never come to one: they are refused."""
 _MOST_DECIDED: Final = 10_000
 _FAILED: Final = frozenset({State.BOUNCED, State.EXPIRED, State.FAILED})
 
-_decided: dict[MessageRef, Place] = {}
-"""Of this process: where the outcomes that wait for their commit were made."""
+
+class _Decided:
+    """Where the outcomes that wait for their commit were made: of at most so many, and the oldest give way."""
+
+    def __init__(self, most: int = _MOST_DECIDED, seconds: float = _KEPT_SECONDS) -> None:
+        self._most, self._seconds = most, seconds
+        self._places: dict[MessageRef, tuple[Place, float]] = {}
+
+    def keep(self, ref: MessageRef, place: Place, now: float) -> None:
+        """Until it is taken, or too old."""
+        self._places.pop(ref, None)
+        while self._places and (len(self._places) >= self._most or self._oldest() <= now - self._seconds):
+            del self._places[next(iter(self._places))]
+        self._places[ref] = place, now
+
+    def take(self, ref: MessageRef) -> Place | None:
+        """Once."""
+        found = self._places.pop(ref, None)
+        return found[0] if found else None
+
+    def _oldest(self) -> float:
+        return self._places[next(iter(self._places))][1]
+
+
+_decided: Final = _Decided()
+"""Of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +115,7 @@ class Trail:
         mail = self._mails.pop(outcome.ref, None)
         if mail is None:
             return
-        if len(_decided) < _MOST_DECIDED:
-            _decided[outcome.ref] = mail.place
+        _decided.keep(outcome.ref, mail.place, time.monotonic())
         trouble = outcome.state.value if outcome.state in _FAILED else ""
         self._deliver(mail, outcome.state.value, outcome.attempts, trouble)
 
@@ -136,5 +161,5 @@ def recorded(outcomes: Sequence[Outcome], seconds: float) -> None:
         if one.is_note or not tracing.is_traced(one.ref.email_id):
             continue
         place = tracing.of_moment(one.ref.email_id, one.at.isoformat())
-        parent = _decided.pop(one.ref, None) or tracing.root(one.ref.email_id)
+        parent = _decided.take(one.ref) or tracing.root(one.ref.email_id)
         tracing.note(Span("record", place, parent.span, ended - int(seconds * 1e9), ended, about))
