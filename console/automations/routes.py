@@ -23,7 +23,7 @@ from console.owners import chosen
 from console.rendering import page
 from console.visit import Visit, Visiting
 from core.paging import Window
-from core.refusal import Refused, not_found
+from core.refusal import Refused, conflict, not_found
 from store.database import Connection
 from web.faces.automations import run_answer
 
@@ -37,6 +37,7 @@ _ACTS: Final[Mapping[str, tuple[_Act, Right, str]]] = {
     "duplicate": (steering.duplicate, Right.CAMPAIGNS_CHANGE, "This is the copy. It is off."),
 }
 _CANCELLED: Final = "cancelled by hand"
+_AGAIN: Final = "What you wrote stands here still. Open it in another window, and save again what of it is to stand."
 
 
 @router.get("/automations")
@@ -97,15 +98,18 @@ async def edit(visit: Visiting, automation_id: UUID) -> Response:
 @needs(Right.CAMPAIGNS_CHANGE)
 async def save(visit: Visiting, automation_id: UUID) -> Response:
     """Another name, other steps. Who is under way keeps those they began with."""
-    async with visit.given.database.connection() as connection:
-        was = await _the_one(connection, visit, automation_id)
     try:
         async with visit.given.database.transaction() as connection:
+            was = await _held(connection, visit, automation_id)
+            if visit.field("revision") not in ("", _revision(was)):
+                raise conflict("somebody else has changed it since you opened this form", _AGAIN)
             wanted = await filled.filled(connection, visit, was.application_id) if visit.field("begins") else None
             now = await steering.update(connection, was, Changes(visit.field("name"), wanted))
             values = _values(was), _values(now)
             await visit.note(connection, Entry("automation.update", str(was.id), *values, was.application_id))
     except Refused as error:
+        async with visit.given.database.connection() as connection:
+            was = await _the_one(connection, visit, automation_id)
         return await _form(visit, was, error)
     return visit.go(f"/automations/{was.id}", "Saved. Who is under way keeps the steps they began with.")
 
@@ -115,7 +119,7 @@ async def save(visit: Visiting, automation_id: UUID) -> Response:
 async def delete(visit: Visiting, automation_id: UUID) -> Response:
     """It goes, with its runs."""
     async with visit.given.database.transaction() as connection:
-        was = await _the_one(connection, visit, automation_id)
+        was = await _held(connection, visit, automation_id)
         await steering.remove(connection, was)
         await visit.note(connection, Entry("automation.delete", str(was.id), _values(was), None, was.application_id))
     return visit.go(f"/automations?application={was.application_id}", f"{was.name} is gone, with its runs.")
@@ -148,7 +152,7 @@ async def do(visit: Visiting, automation_id: UUID, act: str) -> Response:
         raise NotAllowed(right)
     try:
         async with visit.given.database.transaction() as connection:
-            was = await _the_one(connection, visit, automation_id)
+            was = await _held(connection, visit, automation_id)
             now = await work(connection, was)
             before = None if act == "duplicate" else _values(was)
             await visit.note(
@@ -164,6 +168,16 @@ async def _the_one(connection: Connection, visit: Visit, automation_id: UUID) ->
     found = await repository.get(connection, None, automation_id)
     visit.sees(found.application_id)
     return found
+
+
+async def _held(connection: Connection, visit: Visit, automation_id: UUID) -> Automation:
+    """The same, as it stays to the end of the transaction: what the audit log says of it before is what it was."""
+    visit.sees((await repository.held(connection, None, automation_id)).application_id)
+    return await _the_one(connection, visit, automation_id)
+
+
+def _revision(found: Automation) -> str:
+    return f"{found.version_id} {found.name}"
 
 
 async def _one(visit: Visit, automation_id: UUID, error: Refused | None = None) -> Response:
@@ -211,7 +225,7 @@ async def _form(visit: Visit, found: Automation | None = None, error: Refused | 
         given = {name: visit.field(name) for name in filled.FIELDS}
     return page(
         visit, "automations/edit.html", 200 if error is None else 422, one=found, given=given, sayable=sayable,
-        error=error, owners=owners, owner=owner, words=words,
+        error=error, owners=owners, owner=owner, words=words, revision=_revision(found) if found else "",
         segments=[(str(one.id), one.name) for one in lists], topics=[(str(one.id), one.name) for one in kinds],
     )  # fmt: skip
 

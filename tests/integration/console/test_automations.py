@@ -1,6 +1,7 @@
 """Automations in the console: written as lines, switched on and off, read run by run, and nobody else's."""
 
 from accounts import users
+from accounts.audit import Wanted, page
 from accounts.roles import Role
 from audience.contact_history import ContactAct, ContactSource
 from campaigns.automations import entering, events, repository, running, workflow
@@ -99,3 +100,25 @@ async def test_nobody_sees_or_stops_what_is_another_applications(
     for act in ("enable", "disable", "stop", "duplicate", "delete", "edit"):
         assert (await viewer.post(f"{at}/{act}", "/account")).status_code == 404, act
     assert (await admin.post(f"{at}/burn", at)).status_code == 404
+
+
+async def test_of_two_who_write_one_the_later_is_told(admin: Person, database: Database) -> None:
+    """And the audit log says of each change what was there before it."""
+    reach = await filled(database)
+    form = {"application": str(reach.application_id), "name": "Trial", "begins": "confirmed", "steps": "send=hello"}
+    at = (await admin.post("/automations", "/automations/new", **form)).headers["location"]
+    revision = (await admin.get(f"{at}/edit")).text.split('name="revision" value="')[1].split('"')[0]
+
+    first = await admin.post(f"{at}/edit", f"{at}/edit", **form | {"name": "First", "revision": revision})
+    second = await admin.post(f"{at}/edit", f"{at}/edit", **form | {"name": "Second", "revision": revision})
+
+    assert (first.status_code, second.status_code) == (303, 409)
+    assert "omebody else has changed it since you opened this form" in second.text
+    assert 'value="Second"' in second.text
+    again = second.text.split('name="revision" value="')[1].split('"')[0]
+    third = await admin.post(f"{at}/edit", f"{at}/edit", **form | {"name": "Second", "revision": again})
+    assert third.status_code == 303
+    async with database.connection() as connection:
+        found = (await page(connection, Wanted(), Window(2))).entries
+    told = [(one.before or {})["name"] for one in found], [(one.after or {})["name"] for one in found]
+    assert told == (["First", "Trial"], ["Second", "First"])
