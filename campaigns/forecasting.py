@@ -47,6 +47,16 @@ _LOOKED_AT: Final = 10_000
 _LONG: Final = timedelta(days=365)
 """A rest of which nobody knows the end."""
 
+# Of a million rows most have ended long ago: they are neither sorted nor counted.
+_OPEN: Final = """
+SELECT destination, count(*) FILTER (WHERE state IN ('waiting', 'queued')),
+       count(*) FILTER (WHERE state IN ('delivered', 'bounced'))
+  FROM campaign_recipients
+ WHERE campaign_id = %(campaign)s
+   AND (state IN ('waiting', 'queued') OR (state IN ('delivered', 'bounced') AND ended_at > now() - %(late)s))
+ GROUP BY 1
+"""
+
 
 class MailServers(Protocol):
     """What is asked of DNS; `mta.resolve.Resolver` answers."""
@@ -95,12 +105,7 @@ async def of_running(tools: Tools, campaign: Campaign, within: float = SECONDS) 
 
 async def open_people(connection: Connection, campaign: Campaign) -> tuple[dict[str, int], int]:
     """By domain, those of a campaign that has begun whose mail has not left yet; and how many it left for of late."""
-    cursor = await connection.execute(
-        "SELECT destination, count(*) FILTER (WHERE state IN ('waiting', 'queued')),"
-        " count(*) FILTER (WHERE state IN ('delivered', 'bounced') AND ended_at > now() - %s)"
-        " FROM campaign_recipients WHERE campaign_id = %s GROUP BY 1",
-        [OF_LATE, campaign.id],
-    )
+    cursor = await connection.execute(_OPEN, {"campaign": campaign.id, "late": OF_LATE})
     rows = await cursor.fetchall()
     return {name: waiting for name, waiting, _ in rows if waiting}, sum(left for _, _, left in rows)
 
