@@ -188,6 +188,15 @@ DELETE FROM choice_history h
                   AND (n.detail = h.detail OR h.what NOT IN ('{What.MOVED_TO}', '{What.MOVED_FROM}')))
 """
 
+# Rows of one transaction have its time. What `copy` brought along is another address's.
+_LEFT_BY_MOVING: Final = f"""
+SELECT h.what = '{What.ALL_OFF}' AND EXISTS (
+         SELECT FROM choice_history m WHERE m.address = h.address AND m.application_id = h.application_id
+            AND m.what = '{What.MOVED_TO}' AND m.at = h.at AND m.detail NOT LIKE 'as %%')
+  FROM choice_history h WHERE h.address = %(address)s AND h.application_id = %(application)s
+   AND h.what IN ('{What.ALL_OFF}', '{What.ALL_ON}') ORDER BY h.id DESC LIMIT 1
+"""
+
 _FORGET_PERSON: Final = (
     "DELETE FROM choices WHERE address = %(address)s AND application_id = %(application)s",
     "DELETE FROM choice_history WHERE address = %(address)s AND application_id = %(application)s",
@@ -365,15 +374,12 @@ async def left_by_hand(connection: Connection, person: Person) -> bool:
     return row is not None and row[0] == What.ALL_OFF and Source(row[1]) in OWN_HAND
 
 
-async def left_because(connection: Connection, person: Person) -> str:
-    """What was said with it when all marketing mail was left last; "" where it was not, or was come back to since."""
-    cursor = await connection.execute(
-        "SELECT CASE WHEN what = %s THEN detail ELSE '' END FROM choice_history WHERE address = %s"
-        " AND application_id = %s AND what = ANY(%s) ORDER BY id DESC LIMIT 1",
-        [What.ALL_OFF.value, person.address, person.application_id, [What.ALL_OFF.value, What.ALL_ON.value]],
-    )
+async def left_by_moving(connection: Connection, person: Person) -> bool:
+    """Whether what was done last about all marketing mail here was that the mail moved away, in one transaction with
+    it: nobody left it since, and nobody came back."""
+    cursor = await connection.execute(_LEFT_BY_MOVING, _names(person))
     row = await cursor.fetchone()
-    return row[0] if row else ""
+    return row is not None and bool(row[0])
 
 
 async def forget(connection: Connection, person: Person) -> None:

@@ -129,12 +129,20 @@ async def leave_all(connection: Connection, person: Person, act: Act) -> bool:
     addition = Addition(person.address, entry, owner, only_for=owner, source_id=act.email_id, actor=actor)
     (added,) = await adding.add(connection, [addition])
     fresh = added.created or added.changed or await withdrawing.stand_behind(connection, added.id, addition)
-    if not fresh and (not by_hand or await choices.left_by_hand(connection, person)):
+    if not fresh and not (by_hand and await _is_new_word(connection, person, act)):
         return False
     await choices.note(connection, person, What.ALL_OFF, act)
     await _tell_mail(connection, person, act)
     await contact_telling.tell_of(connection, person)
     return True
+
+
+async def _is_new_word(connection: Connection, person: Person, act: Act) -> bool:
+    """Whether somebody who leaves by their own hand what is left already says more than was said: that it was not only
+    that their mail moved away."""
+    if not await choices.left_by_hand(connection, person):
+        return True
+    return act.detail != MOVED_AWAY and await choices.left_by_moving(connection, person)
 
 
 async def return_to_all(connection: Connection, person: Person, act: Act) -> bool:
@@ -174,7 +182,7 @@ async def move(
     Campaigns follow by `campaigns/readdressing`, which everybody else calls."""
     other, quiet = replace(person, address=to), replace(act, email_id=None)
     how = contact_history.act_of(act)
-    back = trusted and await choices.left_because(connection, other) == MOVED_AWAY
+    back = trusted and await choices.left_by_moving(connection, other)
     contact = await contact_moves.move(connection, person, written or to, how, trusted=trusted)
     left = bool(_left_all(person, await _forbidden(connection, person)))
     await choices.copy(connection, person, to, act)

@@ -3,8 +3,10 @@
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
+
 from audience import choices, topics
-from audience.choices import MoveStands
+from audience.choices import Act, MoveStands, Source
 from audience.topics import Subscription
 from messages import choosing
 from store.database import Database
@@ -37,6 +39,22 @@ async def test_moving_there_and_back_brings_what_is_missing(database: Database) 
 
     assert len(told) == 1
     assert counts[3] - counts[2] == counts[1] - counts[0] < 20
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_only_who_left_it_by_moving_comes_back_by_their_applications_word(
+    database: Database, leaves: bool
+) -> None:
+    """That the mail goes elsewhere ends with a move back; that somebody wants no more of it does not."""
+    await move(database, person(ANN), "new@example.com")
+    async with database.transaction() as connection:
+        left = [await choosing.leave_all(connection, person(ANN), LINK) for _ in range(2)] if leaves else []
+    async with database.transaction() as connection:
+        await choosing.move(connection, person("new@example.com"), ANN, Act(Source.API))
+        off = (await choosing.standing(connection, person(ANN))).off
+
+    assert left == ([True, False] if leaves else []), "said once more it is nothing new"
+    assert off is leaves
 
 
 async def test_the_history_of_a_person_has_an_end(database: Database) -> None:
