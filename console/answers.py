@@ -4,6 +4,7 @@
 people.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from console.guard import NotAllowed, NotFromHere, SignInNeeded, stranger, who
+from console.owners import Unclear
 from console.rendering import page
 from console.visit import SCOPE, Visit
 from core.errors import UnavailableError
@@ -57,7 +59,12 @@ async def answer_to(request: Request, error: Exception) -> Response:
     trouble = _trouble(error)
     # Who it is was asked for in vain already, if so: a second time would take as long again.
     visit = stranger(request) if isinstance(error, UnavailableError) else await _visit(request)
-    return page(visit, "layout/trouble.html", trouble.status, trouble=trouble, number="")
+    return page(visit, "layout/trouble.html", trouble.status, trouble=trouble, number="", options=_choice(error))
+
+
+def _choice(error: Exception) -> Sequence[tuple[str, str]]:
+    """What a page that was asked for without saying of which application asks back; nothing for any other."""
+    return error.options if isinstance(error, Unclear) else ()
 
 
 def sentence(error: Refused) -> str:

@@ -1,7 +1,8 @@
 """Choosing one of many: up to `MOST` a form lists them, of more it takes the name, and a part of it that says which.
 
-A page with a thousand options would weigh more than all else on it. What is typed is an id, a name, or a part of one
-name only; the macro `select` of `layout/macros.html` draws either, and suggests while somebody types.
+A page with a thousand options would weigh more than all else on it. What is typed is an id or a name; to look for
+something also a part of one name only, which no form that changes something takes. The macro `select` of
+`layout/macros.html` draws either, and suggests while somebody types.
 """
 
 from collections.abc import Sequence
@@ -33,6 +34,13 @@ def meant(options: Sequence[Option], text: str) -> list[tuple[str, str]]:
     return exact or [one for one in every if wanted and wanted in one[1].lower()]
 
 
+def exactly(options: Sequence[Option], text: str) -> str | None:
+    """The value of the one that has that value, or is called so: what a form may change."""
+    found = meant(options, text)
+    wanted = text.strip().lower()
+    return next((value for value, name in found if len(found) == 1 and wanted in (value.lower(), name.lower())), None)
+
+
 def pick(options: Sequence[Option], text: str) -> str | None:
     """The value that is meant, if one is."""
     found = meant(options, text)
@@ -40,9 +48,9 @@ def pick(options: Sequence[Option], text: str) -> str | None:
 
 
 def trouble(options: Sequence[Option], text: str) -> str:
-    """Why a text names none of them, or several; "" where it names one, or nothing was typed."""
+    """Why a text names none of them, or several; "" where it names one or a part of its name, or nothing was typed."""
     found = [name for _, name in meant(options, text)] if text else [""]
-    if not found and _is_id(text):
+    if not found and is_id(text):
         return "it is gone, or none of yours any more; load the page again"
     if not found:
         return f"nothing here is called “{text}”"
@@ -52,18 +60,31 @@ def trouble(options: Sequence[Option], text: str) -> str:
     return f"“{text}” may be {len(found):,} of them: {', '.join(found[:_SUGGESTED])}{more}"
 
 
+def unset(options: Sequence[Option]) -> str:
+    """What an empty field means, if it may be empty."""
+    return next((name for value, name in map(both, options) if not value), "")
+
+
 def shown(options: Sequence[Option], text: str) -> str:
-    """What stands in the field: the name of what is chosen, else what was typed."""
+    """What stands in the field: the name of what is chosen, else what was typed; nothing where nothing is."""
+    if not text:
+        return ""
     value = pick(options, text)
     return next((name for key, name in map(both, options) if key == value), text)
 
 
 def picked(options: Sequence[Option], text: str, field: str) -> str:
-    """The value that a form means. Raises Refused naming its field."""
-    value = pick(options, text)
+    """The value that a form means: by a part of a name it would change what nobody has read. Raises Refused naming its
+    field."""
+    value = exactly(options, text)
     if value is None:
-        raise invalid(field, trouble(options, text) or "choose one")
+        raise invalid(field, trouble(options, text) or _whole(options, text))
     return value
+
+
+def _whole(options: Sequence[Option], text: str) -> str:
+    found = meant(options, text) if text else []
+    return f"“{text}” is only a part of “{found[0][1]}”: type the whole name" if found else "choose one"
 
 
 async def chosen_id(connection: Connection, visit: Visit, field: str, title: str, owner: UUID) -> str:
@@ -74,7 +95,7 @@ async def chosen_id(connection: Connection, visit: Visit, field: str, title: str
 
 async def name_id(connection: Connection, title: str, owner: UUID, text: str, field: str) -> str:
     """The same of a text of a field. Raises Refused."""
-    if not text or _is_id(text):
+    if not text or is_id(text):
         return text
     return picked(await named_like(connection, _kind(title), owner, text), text, field)
 
@@ -94,7 +115,8 @@ def _kind(title: str) -> Kind:
     return next(one for one in KINDS if one.title == title)
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether it looks like one."""
     try:
         UUID(text)
     except ValueError:

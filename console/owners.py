@@ -7,8 +7,16 @@ from uuid import UUID
 from accounts import repository as accounts
 from console import choosing
 from console.visit import Visit
-from core.refusal import conflict, invalid
+from core.refusal import Refused, conflict
 from store.database import Connection
+
+
+class Unclear(Refused):
+    """The address names no application, or several: nothing is shown but the choice."""
+
+    def __init__(self, options: Sequence[tuple[str, str]], text: str) -> None:
+        super().__init__("invalid", choosing.trouble(options, text), "application", "Say which one is meant.")
+        self.options = options
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +44,26 @@ def options_of(names: Mapping[UUID, str]) -> Sequence[tuple[str, str]]:
 
 
 def asked_for(visit: Visit, names: Mapping[UUID, str]) -> list[UUID]:
-    """The one that a list over several is narrowed to, by id or name; none for all of them."""
-    said = choosing.pick(options_of(names), visit.asked("application"))
+    """The one that a list over several is narrowed to, by id or name, or a part of one name only; none for all of them.
+    Raises Unclear."""
+    options, text = options_of(names), visit.asked("application")
+    said = choosing.picked(options, text, "application") if visit.form and text else choosing.pick(options, text)
+    if text and said is None:
+        raise Unclear(options, text)
     return [one for one in names if str(one) == said]
 
 
 async def chosen(connection: Connection, visit: Visit) -> Owners:
-    """The one that form or address name, else the one that was made last. Raises Refused: there is none.
+    """The one that form or address name; where they name none, the one that was made last. Raises Refused: there is
+    none, and Unclear: the address names none of them, or several.
 
-    A form is refused when the one that it names is gone, or not theirs (any more): what it makes would be another's.
+    A form names it wholly, and is refused when it is gone, or not theirs (any more): what it makes would be another's.
     """
     names = await owners(connection, visit)
     if not names:
         raise conflict(
             "there is no application yet", "Make one under Applications, or `postlane keys create NAME` makes one."
         )
-    options, named = options_of(names), visit.field("application")
-    if named and choosing.pick(options, named) is None:
-        raise invalid("application", choosing.trouble(options, named))
-    said = choosing.pick(options, named or visit.asked("application"))
-    return Owners(names, next((one for one in names if str(one) == said), list(names)[-1]))
+    if named := visit.field("application"):
+        return Owners(names, UUID(choosing.picked(options_of(names), named, "application")))
+    return Owners(names, next(iter(asked_for(visit, names)), list(names)[-1]))

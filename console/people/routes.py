@@ -20,7 +20,7 @@ from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes, Contact, named
 from audience.importing import imports
 from campaigns import erasing, readdressing
-from console.choosing import pick
+from console.choosing import pick, trouble
 from console.guard import ConsoleRoute, needs
 from console.listing import listed, window
 from console.owners import chosen
@@ -166,12 +166,13 @@ async def _list(visit: Visit, error: Refused | None = None) -> Response:
         wanted = next((one for one in kinds if str(one.id) == named), None)
         found: Page[Contact] = Page([])
         try:
-            found = (
-                await people.in_segment(connection, wanted, part, visit.now)
-                if wanted
-                else await contacts.page(connection, owners.chosen, part)
-            )
-        except Refused as refusal:  # its filter cannot be used any more
+            if wanted is not None:
+                found = await people.in_segment(connection, wanted, part, visit.now)
+            elif unclear := trouble([(str(one.id), one.name) for one in kinds], visit.asked("segment")):
+                raise invalid("segment", unclear)
+            else:
+                found = await contacts.page(connection, owners.chosen, part)
+        except Refused as refusal:  # its filter cannot be used any more, or it is none
             error = error or refusal
         left = {one.contact.id for one in await people.seen(connection, found.entries) if one.unsubscribed}
         stranger = await _stranger(connection, owners.chosen, visit.asked("q"))

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from console.owners import owners
+from console.choosing import is_id
+from console.owners import asked_for, owners
 from console.sites import shown_site
 from console.spans import Span, Step, span, steps
 from console.visit import Visit
@@ -61,13 +62,16 @@ class Found:
 
 
 async def asked(connection: Connection, visit: Visit) -> Asked:
-    """What the address says; what it does not say, or cannot, is as usual. Raises Refused: there is no application."""
+    """What the address says; what it does not say, or cannot, is as usual. Raises Refused: there is no application, and
+    Unclear."""
     known = await owners(connection, visit)
     mine = _mine(visit, known)
     by, rate, period = visit.asked("by"), visit.asked("rate"), visit.asked("steps")
     filters = {name: visit.asked(name, _LONGEST) for name in DIMENSIONS}
     if mine is not None:
         filters.pop("application")
+    elif not is_id(filters["application"]):  # one that is gone has figures still
+        filters["application"] = "".join(map(str, asked_for(visit, known)))
     return Asked(
         by if by in BY else _USUAL[0],
         rate if rate in RATES else _USUAL[1],
@@ -83,8 +87,7 @@ def _mine(visit: Visit, known: Mapping[UUID, str]) -> UUID | None:
         return None
     if not known:
         raise conflict("there is no application of yours any more", "An admin can give you another one.")
-    said = visit.asked("application")
-    return next((one for one in known if str(one) == said), next(iter(known)))
+    return next(iter(asked_for(visit, known)), next(iter(known)))
 
 
 async def find(connection: Connection, visit: Visit, wanted: Asked, most: int = figures.MOST_ROWS) -> Found:

@@ -98,3 +98,45 @@ async def test_what_is_typed_in_a_form_is_the_one_that_is_called_so(
             "SELECT s.name FROM campaigns c JOIN segments s ON s.id = c.segment_id WHERE c.name = 'Autumn'"
         )
         assert await cursor.fetchall() == [("Buyers 0042",)]
+
+
+async def test_a_text_that_names_no_application_or_several_shows_the_choice_alone(admin: Person, crowd: Crowd) -> None:
+    """Everything, or the one that was made last, would be taken for what was asked for."""
+    for path in ("/people", "/keys", "/domains", "/logs", "/webhooks", "/segments", "/campaigns/new", "/reports"):
+        for text, said in (("tenant 07", "may be 100 of them"), ("nobody", "othing here is called “nobody”")):
+            answer = await admin.get(f"{path}?application={text}")
+            assert (answer.status_code, said in answer.text) == (422, True), (path, text)
+            assert f'action="{path}"' in answer.text
+            assert "<table" not in answer.text
+    one = await admin.get("/keys?application=ant 0777")
+    assert (one.status_code, 'value="tenant 0777"' in one.text) == (200, True), "to look, a part of one name is enough"
+
+
+async def test_a_form_takes_no_part_of_a_name(admin: Person, crowd: Crowd, database: Database) -> None:
+    """Whoever types "prod" writes into no "prod-eu"."""
+    given = {"name": "web", "mode": "live", "permission": "sending_access"}
+
+    refused = await admin.post("/keys", "/keys", **given, application="ant 0777")
+    domain = await admin.post("/keys", "/keys", **given, application=str(crowd.application_id), domain="0777.example")
+    made = await admin.post("/keys", "/keys", **given, application="Tenant 0777")
+
+    assert (refused.status_code, domain.status_code) == (422, 422)
+    assert "“ant 0777” is only a part of “tenant 0777”: type the whole name" in refused.text
+    assert "“0777.example” is only a part of “d0777.example”" in domain.text
+    assert "Its token is shown this once" in made.text
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT a.name FROM api_keys k JOIN applications a ON a.id = k.application_id WHERE k.name = 'web'"
+        )
+        assert await cursor.fetchall() == [("tenant 0777",)]
+
+
+async def test_people_of_a_segment_that_is_not_named_are_not_everybody(admin: Person, crowd: Crowd) -> None:
+    of = f"/people?application={crowd.application_id}"
+
+    answer = await admin.get(f"{of}&segment=buyers")
+
+    assert "ann0@<wbr>people" in (await admin.get(of)).text
+    assert answer.status_code == 422
+    assert "“buyers” may be " in answer.text
+    assert "ann0@<wbr>people" not in answer.text
