@@ -205,6 +205,7 @@ READERS = {
     "core/settings.py": "the one reader",
     "cli/running/processes.py": "hands the environment on to child processes, and reads nothing from it",
     "backups/programs.py": "hands it on to pg_dump and pg_restore, with the URL's parts in libpq's variables",
+    "core/own_metrics.py": "finds that folder again in such a process, as the client library does",
     "core/metrics.py": "names the folder of shared figures to processes of ours, in the client library's own variable",
     "bench/sink.py": "looks for foreign programs along PATH, which is not a setting of ours",
 }
