@@ -227,7 +227,9 @@ class Settings(BaseSettings):
 
     # Retention
     content_days: int = Field(7, ge=1, description="Days the content of a mail is kept.")
-    event_days: int = Field(90, ge=1, description="Days emails, their messages and events are kept.")
+    event_days: int = Field(
+        90, ge=30, description="Days emails, their messages and events are kept; mail may be scheduled 30 days ahead."
+    )
     inbound_megabytes: int = Field(
         2_000, ge=1, description="Megabytes of mail that came back kept to be looked at; beyond them the oldest goes."
     )

@@ -207,6 +207,31 @@ def test_what_cannot_run_here_can_be_parsed(block: Block) -> None:
     assert set(re.findall(r"\bmake ([a-z-]+)", block.text)) <= set(targets)
 
 
+def test_commands_of_the_upgrade_are_there() -> None:
+    """They stand within its sentences, and want Docker or systemd: commands, services, units and targets exist."""
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    section = page.partition("\n## Upgrade\n")[2].partition("\n## ")[0]
+    spans = re.findall(r"`((?:postlane|docker|make|systemctl) [^`]+)`", section)
+    commands = [one.split() for span in spans for one in span.split(" && ")]
+    services = set(yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"])
+    units = {file.name.partition(".")[0] for file in (ROOT / "deploy" / "systemd").iterdir()}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    for program, *words in commands:
+        named = [word for word in words if not word.startswith("-")]
+        match program:
+            case "postlane":
+                parse(words)
+            case "docker":
+                assert (named[0], named[1] in ("build", "run", "up")) == ("compose", True), words
+                assert {*named[2:]} <= services, words
+            case "make":
+                assert {*named} <= targets, words
+            case "systemctl":
+                assert {*named[1:]} <= units, words
+    assert {program for program, *_ in commands} == {"postlane", "docker", "make", "systemctl"}
+    assert len(commands) >= 9
+
+
 RUN = [block for block in BLOCKS if not block.among(NOT_RUN) and not block.among(SHOWN)]
 
 

@@ -1,5 +1,6 @@
 """The application as a whole: health, pages, unknown paths, bugs, a database or Redis that is away, the hint."""
 
+import asyncio
 import json
 import re
 import time
@@ -122,6 +123,29 @@ async def test_a_database_that_goes_away_and_comes_back(
     assert back.status_code == 200, "a 503 is never kept as the answer of a key"
     listed = (await client.get("/emails")).json()["data"]
     assert len(listed) == 2
+
+
+async def test_while_postgresql_is_slow_requests_wait_and_are_accepted_once(
+    client: httpx.AsyncClient, database: Database, database_url: str
+) -> None:
+    """Somebody holds a table. Who waits for it gets an answer; who asks again with a key sends it once."""
+    keyed = {"idempotency-key": "k"}
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        waiting = [asyncio.ensure_future(client.post("/emails", json=email(), headers=given)) for given in (keyed, {})]
+        await asyncio.sleep(0.5)
+        assert not any(one.done() for one in waiting)
+        assert (await client.post("/emails", json=email(), headers=keyed)).status_code == 409, "it is under way"
+        assert (await client.get("/healthz")).status_code == 200
+        await holder.rollback()
+        answers = await asyncio.gather(*waiting)
+
+    again = await client.post("/emails", json=email(), headers=keyed)
+    assert [one.status_code for one in (*answers, again)] == [200, 200, 200]
+    assert again.json() == answers[0].json()
+    async with database.connection() as connection:
+        row = await (await connection.execute("SELECT count(*) FROM delivery_queue")).fetchone()
+    assert row == (2,)
 
 
 async def test_openapi_names_every_error_of_every_route(client: httpx.AsyncClient) -> None:

@@ -112,7 +112,7 @@ async def test_of_two_who_write_one_the_later_is_told(admin: Person, database: D
     first = await admin.post(f"{at}/edit", f"{at}/edit", **form | {"name": "First", "revision": revision})
     second = await admin.post(f"{at}/edit", f"{at}/edit", **form | {"name": "Second", "revision": revision})
 
-    assert (first.status_code, second.status_code) == (303, 409)
+    assert (first.status_code, second.status_code) == (303, 422)
     assert "omebody else has changed it since you opened this form" in second.text
     assert 'value="Second"' in second.text
     again = second.text.split('name="revision" value="')[1].split('"')[0]

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from accounts import repository as accounts
 from accounts import users
-from accounts.roles import OF_THE_INSTALLATION, RIGHTS, Right, Role
+from accounts.roles import MEANING, OF_THE_INSTALLATION, RIGHTS, Right, Role
 from console import guard, rendering
 from console.cookies import Cookies
 from console.guard import ConsoleRoute, needed_by, needs
@@ -83,6 +83,17 @@ async def test_without_its_right_every_route_refuses(
             answer = await viewer.http.request(method, _path(route), headers={"sec-fetch-site": "same-origin"})
             assert answer.status_code == 403, _name(route)
             assert "Your role does not allow this" in answer.text, _name(route)
+
+
+def test_what_a_viewer_may_not_look_at_is_said_where_the_role_is_given() -> None:
+    """Every page of the navigation that answers 403, by its address."""
+    pages = [one for one in ROUTES if one.methods == {"GET"} and one.path.count("/") == 1 and len(one.path) > 1]
+    shut = {
+        one.path[1:] for one in pages
+        if isinstance(wanted := needed_by(one.endpoint), Right) and wanted not in RIGHTS[Role.VIEWER]
+    }  # fmt: skip
+    assert shut == {"applications", "audit", "flags", "system", "users"}
+    assert [name for name in shut if name not in MEANING[Role.VIEWER].lower()] == []
 
 
 ELSEWHERE = (

@@ -20,6 +20,7 @@ from core.publish import (
     marker,
 )
 from core.queues import BACKGROUND, QUEUES, TASK_DELIVER, Lane
+from tests.integration.core.front import Front
 
 
 @pytest.fixture
@@ -179,6 +180,23 @@ def test_away_redis_neither_blocks_nor_raises_and_the_thread_lives_on(redis_url:
         publisher.stop()
 
     assert took < 0.5
+
+
+def test_slow_redis_makes_nobody_wait_and_loses_no_hint(redis_url: str, client: redis.Redis) -> None:
+    """Each answer takes a fifth of a second; whoever accepts mail does not notice."""
+    with Front(redis_url, seconds=0.2) as slow:
+        publisher = HintPublisher(slow.url)
+        publisher.start()
+        before = counted(Lane.TRANSACTIONAL, "lost")
+        started = time.monotonic()
+        for number in range(100):
+            publisher.hint(Lane.TRANSACTIONAL, [f"d{number}.example"])
+        took = time.monotonic() - started
+        assert eventually(lambda: sum(map(len, tasks(client, Lane.TRANSACTIONAL))) == 100)
+        publisher.stop()
+
+    assert took < 0.2
+    assert counted(Lane.TRANSACTIONAL, "lost") == before
 
 
 def test_an_unexpected_error_does_not_end_publishing(

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pools.rates import SLOW, RateRequest, Rates, Taken
-from pools.scripts import CLOCK_KEY
+from pools.scripts import CLOCK_KEY, TIMEOUT_SECONDS
+from tests.integration.core.front import Front
 from tests.integration.pools.processes import hammers, own_valkey, result, stopped
 
 pytestmark = pytest.mark.timeout(60)  # asyncio marks itself: the model's test runs a loop for each example
@@ -264,6 +265,22 @@ async def test_a_stopped_redis_makes_it_slow_and_holds_nobody() -> None:
         await asyncio.sleep(0.6)
         assert (await take(rates, "s", 10, 50.0, 0, 10)).granted == 10
         await rates.stop()
+
+
+async def test_a_slow_redis_keeps_the_rate_and_holds_nobody_for_long(redis_url: str) -> None:
+    """Answers that take longer than a call may are none: memory decides, with its own part of the rate."""
+    for seconds, most in ((TIMEOUT_SECONDS / 2, 1.0), (TIMEOUT_SECONDS * 2, SLOW)):
+        with Front(redis_url, seconds=seconds) as slow:
+            rates = Rates(slow.url)
+            await rates.start()
+            begun, granted, slowest = time.monotonic(), 0, 0.0
+            while time.monotonic() < begun + 1.5:
+                asked = time.monotonic()
+                granted += (await take(rates, f"s{seconds}", 10, 50.0, 0, 10)).granted
+                slowest = max(slowest, time.monotonic() - asked)
+            await rates.stop()
+        assert 1 <= granted <= 10 + most * 50 * (time.monotonic() - begun) + 1
+        assert slowest < 1.0
 
 
 async def test_a_killed_redis_comes_back_by_itself() -> None:
