@@ -92,6 +92,8 @@ async def _visit(request: Request) -> Visit:
 
 
 def _trouble(error: Exception) -> Trouble:
+    if isinstance(error, Unclear):  # a question, not a refusal: links lead to what is gone
+        return Trouble(200, sentence(error), error.hint)
     if isinstance(error, Refused):
         return Trouble(_STATUS[error.kind], sentence(error), error.hint)
     if isinstance(error, NotAllowed):

@@ -105,7 +105,7 @@ async def test_a_text_that_names_no_application_or_several_shows_the_choice_alon
     for path in ("/people", "/keys", "/domains", "/logs", "/webhooks", "/segments", "/campaigns/new", "/reports"):
         for text, said in (("tenant 07", "may be 100 of them"), ("nobody", "othing here is called “nobody”")):
             answer = await admin.get(f"{path}?application={text}")
-            assert (answer.status_code, said in answer.text) == (422, True), (path, text)
+            assert (answer.status_code, said in answer.text) == (200, True), (path, text)
             assert f'action="{path}"' in answer.text
             assert "<table" not in answer.text
     one = await admin.get("/keys?application=ant 0777")
