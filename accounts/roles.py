@@ -93,7 +93,7 @@ MEANING: Final[Mapping[Role, str]] = {
     Role.OPERATOR: "IPs, warm-up, alarms, mail, suppressions, applications, domains and keys",
     Role.MARKETER: "Campaigns, people, segments, templates; sees mail",
     Role.DEVELOPER: "Mail, domains, keys, webhooks, sandbox",
-    Role.VIEWER: "Looks at everything but contents, System, Flags, applications, users and the audit log",
+    Role.VIEWER: "Looks at everything but contents, System, Flags, users and the audit log",
 }
 """Each role in a line, for whoever gives one."""
 
