@@ -1,7 +1,14 @@
 """Spans reach a collector by OTLP; one that is away, refuses or hangs costs spans, and nobody who notes them waits."""
 
+import contextlib
+import itertools
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import pytest
 from prometheus_client import REGISTRY
@@ -106,3 +113,93 @@ def test_what_is_not_taken_is_counted_and_said_once(
     exporter.stop()
     assert capsys.readouterr().out.count("traces_not_sent") == 1
     assert collector.spans == []
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return packer.compress(bytes(100_000_000)) + packer.flush()
+
+
+@contextlib.contextmanager
+def _answering(parts: Callable[[], Iterable[bytes]]) -> Iterator[tuple[str, list[int]]]:
+    """Somebody who answers each request with these bytes; its address, and how many bytes each connection took."""
+    took: list[int] = []
+
+    def one(there: socket.socket) -> None:
+        with there, contextlib.suppress(OSError):
+            there.settimeout(5)
+            there.recv(65536)
+            took.append(0)
+            for part in parts():
+                there.sendall(part)
+                took[-1] += len(part)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", took
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _endless() -> Iterable[bytes]:
+    return itertools.chain([OK + b"connection: close\r\n\r\n"], itertools.repeat(b"x" * 65536, 16_000))
+
+
+def _gzip() -> Iterable[bytes]:
+    packed = _bomb()
+    return [OK + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed), packed]
+
+
+def _dripping(head: bytes) -> Iterator[bytes]:
+    yield head
+    for _ in range(1000):
+        time.sleep(0.1)
+        yield b"x"
+
+
+@pytest.mark.parametrize(
+    ("parts", "result"),
+    [
+        (_endless, "sent"),
+        (_gzip, "sent"),
+        (lambda: _dripping(OK + b"content-length: 100000\r\n\r\n"), "sent"),
+        (lambda: _dripping(OK + b"transfer-encoding: chunked\r\n\r\n"), "sent"),
+        (lambda: _dripping(OK + b"x-endless: "), "sent"),
+        (lambda: _dripping(b"H"), "failed"),
+    ],
+    ids=["endless", "gzip bomb", "body in drops", "chunks in drops", "head in drops", "status in drops"],
+)
+def test_an_answer_is_read_within_bounds(parts: Callable[[], Iterable[bytes]], result: str) -> None:
+    """Memory and time: an answer's status is taken, and no more of the rest than a collector has to say."""
+    _bomb()  # takes longer to make than to send
+    with _answering(parts) as (url, took):
+        exporter, before = Exporter(url, "api"), _counted(result)
+        tracemalloc.start()
+        started = time.monotonic()
+        try:
+            exporter._send([ONE])
+            seconds, (_, most) = time.monotonic() - started, tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert _counted(result) - before == 1
+    assert seconds < 4 * otlp.TIMEOUT_SECONDS
+    assert most < 10_000_000, "bytes of our own at one time, the bomb that lies ready among them"
+    assert took[0] < 40_000_000, "what the system's own buffers hold, and no gigabyte"
+
+
+def test_a_collector_that_leads_elsewhere_is_not_followed(collector: Collector) -> None:
+    """What it leads to gets no spans and no key, and none counts as sent."""
+    head = f"HTTP/1.1 307 there\r\nlocation: {collector.url}/v1/traces\r\ncontent-length: 0\r\n\r\n"
+    with _answering(lambda: [head.encode()]) as (url, took):
+        exporter, failed, sent = Exporter(url, "api"), _counted("failed"), _counted("sent")
+        exporter._send([ONE])
+    assert (_counted("failed") - failed, _counted("sent") - sent) == (1, 0)
+    assert (len(took), collector.requests) == (1, 0)
