@@ -12,7 +12,7 @@ from typing import Final
 
 import psycopg
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 
 VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 
@@ -59,15 +59,15 @@ def told(revision: str) -> str:
 
 
 def check(database_url: str) -> str:
-    """What a process says when it starts on newer tables; "" for nothing. A database that is away is no reason not to
-    start. Raises ConfigurationError for tables that are older, or not there."""
+    """What a process says when it starts on newer tables; "" for nothing. Raises ConfigurationError for tables that are
+    older, or not there, and UnavailableError while nobody can say: a reason to ask again, and none not to start."""
     try:
         with psycopg.connect(database_url, connect_timeout=_CONNECT_SECONDS, autocommit=True) as connection:
             row = connection.execute(_REVISION).fetchone()
     except psycopg.errors.UndefinedTable:
         row = None
-    except psycopg.Error:
-        return ""
+    except psycopg.Error as error:
+        raise UnavailableError(f"PostgreSQL cannot be asked which tables it has: {error}") from error
     revision = str(row[0]) if row else ""
     if compare(revision) in (Tables.NONE, Tables.OLDER):
         raise ConfigurationError(f"{told(revision)}, with this version; then start this process again")

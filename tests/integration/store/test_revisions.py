@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, UnavailableError
 from store import migrate, revisions
 from store.revisions import Tables
 
@@ -48,5 +48,6 @@ def test_a_process_of_the_version_before_starts_on_newer_tables_and_says_so(data
     assert "a newer version has migrated them. This one works on beside it" in revisions.check(database_url)
 
 
-def test_a_database_that_is_away_is_no_reason_not_to_start() -> None:
-    assert revisions.check("postgresql://somebody@127.0.0.1:1/nowhere") == ""
+def test_a_database_that_is_away_says_nothing_of_its_tables() -> None:
+    with pytest.raises(UnavailableError, match="cannot be asked which tables it has"):
+        revisions.check("postgresql://somebody@127.0.0.1:1/nowhere")
