@@ -91,6 +91,10 @@ async def _visit(request: Request) -> Visit:
         return stranger(request)
 
 
+_FILE: Final = 1024 * 1024
+"""Bytes. What may be larger is a file that somebody chose."""
+
+
 def _trouble(error: Exception) -> Trouble:
     if isinstance(error, Unclear):  # a question, not a refusal: links lead to what is gone
         return Trouble(200, sentence(error), error.hint)
@@ -111,6 +115,9 @@ def _trouble(error: Exception) -> Trouble:
             "Try again; `postlane doctor` says what is wrong.",
         )
     if isinstance(error, BodyTooLargeError):
+        if error.limit > _FILE:
+            most = f"This is larger than {error.limit // _FILE} MB. Nothing was kept."
+            return Trouble(413, most, "Pack it as zip or gzip, or bring it in by `postlane contacts import`.")
         return Trouble(413, str(error), "Send less at once.")
     if isinstance(error, PagingError):
         return Trouble(404, str(error), "")

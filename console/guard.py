@@ -8,9 +8,10 @@ bring the key of a form of this session. Who is not signed in is led to the sign
 
 import hmac
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -24,12 +25,15 @@ from console.deps import deps
 from console.visit import SCOPE, Visit
 from core.logs import get_logger
 from core.refusal import not_found
-from web.forms import LARGEST, read_with_files
+from web.forms import LARGEST, Form, read_with_files
+from web.multipart import Part
+from web.spooled_forms import FileOnDisk, read_spooled
 
 _log = get_logger(__name__)
 
 _NEEDS: Final = "postlane_needs"
 _LARGEST: Final = "postlane_largest_form"
+_UPLOAD: Final = "postlane_largest_upload"
 _LOOKS_ON: Final = "postlane_looks_on"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 TIMED: Final = frozenset({"div#figures", "div#live", "div#map", "div#progress"})
@@ -37,6 +41,8 @@ TIMED: Final = frozenset({"div#figures", "div#live", "div#map", "div#progress"})
 KEY_FIELD: Final = "form_key"
 """The hidden field of every form."""
 
+Reading = Callable[[Request], Awaitable[tuple[Form, Mapping[str, Part | FileOnDisk]]]]
+"""How the form of an endpoint is read."""
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -80,6 +86,12 @@ def largest_form(size: int) -> Callable[[Endpoint], Endpoint]:
     return _marked(_LARGEST, size)
 
 
+def largest_upload(size: int) -> Callable[[Endpoint], Endpoint]:
+    """Give an endpoint forms with files of so many bytes, which go to the disk (`visit.uploads`). Stands below the
+    route decorator."""
+    return _marked(_UPLOAD, size)
+
+
 def looks_on(endpoint: Endpoint) -> Endpoint:
     """For what a page asks by itself while it is open: nobody uses a session by that. Stands below the route
     decorator."""
@@ -104,17 +116,20 @@ class ConsoleRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The usual handler behind the guard."""
         handle = super().get_route_handler()
+        upload: int = getattr(self.endpoint, _UPLOAD, 0)
         size: int = getattr(self.endpoint, _LARGEST, LARGEST)
         used = not getattr(self.endpoint, _LOOKS_ON, False)
 
         async def guarded(request: Request) -> Response:
-            request.scope[SCOPE] = await enter(request, self.needs, size, used=used)
-            return await handle(request)
+            with ExitStack() as kept:  # files that came along
+                reading = partial(read_spooled, limit=upload, kept=kept) if upload else partial(_read, limit=size)
+                request.scope[SCOPE] = await enter(request, self.needs, reading, used=used)
+                return await handle(request)
 
         return guarded
 
 
-async def enter(request: Request, wanted: Right | str | None, size: int = LARGEST, *, used: bool = True) -> Visit:
+async def enter(request: Request, wanted: Right | str | None, reading: Reading, *, used: bool = True) -> Visit:
     """The visit, if it may go on; `used`: somebody did something, not a page by itself. Raises SignInNeeded,
     NotAllowed, NotFromHere, Refused."""
     if "\0" in request.scope["path"]:  # no name that is stored holds one
@@ -128,7 +143,7 @@ async def enter(request: Request, wanted: Right | str | None, size: int = LARGES
     if isinstance(wanted, Right) and not visit.may(wanted):
         raise NotAllowed(wanted)
     if changes:
-        return await _with_form(visit, size)
+        return await _with_form(visit, reading)
     return visit if visit.token else replace(visit, token=secrets.token_urlsafe(16))
 
 
@@ -160,13 +175,19 @@ def _say_that_it_has_no_name() -> None:
     _log.warning("console_url_missing", do=do)
 
 
-async def _with_form(visit: Visit, size: int) -> Visit:
-    form, files = await read_with_files(visit.request, size)
+async def _with_form(visit: Visit, reading: Reading) -> Visit:
+    form, files = await reading(visit.request)
     brought = (form.get(KEY_FIELD) or ("",))[0]
     if not visit.token or not hmac.compare_digest(brought.encode(), visit.form_key.encode()):
         raise NotFromHere
     clean = {name: [one.replace("\0", "") for one in values] for name, values in form.items()}
-    return replace(visit, form=clean, files=files)
+    parts = {name: one for name, one in files.items() if isinstance(one, Part)}
+    uploads = {name: one for name, one in files.items() if isinstance(one, FileOnDisk)}
+    return replace(visit, form=clean, files=parts, uploads=uploads)
+
+
+async def _read(request: Request, limit: int) -> tuple[Form, Mapping[str, Part | FileOnDisk]]:
+    return await read_with_files(request, limit)
 
 
 def _from_here(request: Request, own: str) -> bool:

@@ -21,6 +21,7 @@ from core.refusal import not_found
 from store.database import Connection
 from web.forms import Form, one
 from web.multipart import Part
+from web.spooled_forms import FileOnDisk
 
 SCOPE: Final = "postlane.visit"
 """Key in the ASGI scope, set by `console/guard`."""
@@ -41,6 +42,8 @@ class Visit:
     form: Form = field(default_factory=dict)
     files: Mapping[str, Part] = field(default_factory=dict)
     """What was sent along with the form."""
+    uploads: Mapping[str, FileOnDisk] = field(default_factory=dict)
+    """The same of endpoints that take large files (`guard.largest_upload`)."""
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     @property

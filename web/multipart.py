@@ -1,4 +1,5 @@
-"""`multipart/form-data` (RFC 7578) as our few uploads need it: the parts of a body that was read whole. Pure.
+"""`multipart/form-data` (RFC 7578) as our few uploads need it: the parts of a body that was read whole, into memory or
+into a file that is mapped. Pure.
 
 The bound of the body is the route's (`web/bodies`). What is no such body has no parts.
 """
@@ -6,6 +7,7 @@ The bound of the body is the route's (`web/bodies`). What is no such body has no
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Final
 
 _BOUNDARY: Final = re.compile(r';[ \t]*boundary=(?:"([^"]{1,70})"|([^ \t;"]{1,70}))', re.I)
@@ -27,18 +29,45 @@ class Part:
         return self.body.decode("utf-8", "replace").strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a field stands in its body."""
+
+    filename: str
+    begins: int
+    ends: int
+
+
 def read_multipart(content_type: str, body: bytes) -> Mapping[str, Part]:
     """The fields by name; of several with one name the last."""
+    return {name: Part(body[one.begins : one.ends], one.filename) for name, one in places(content_type, body)}
+
+
+def places(content_type: str, body: bytes | mmap) -> list[tuple[str, Place]]:
+    """Names of fields and where each stands, in the order of the body."""
     found = _BOUNDARY.search(content_type)
     if not content_type.lower().startswith("multipart/form-data") or found is None:
-        return {}
+        return []
     mark = b"\r\n--" + (found[1] or found[2]).encode("latin-1", "replace")
-    parts: dict[str, Part] = {}
-    for piece in (b"\r\n" + body).split(mark, MOST_PARTS)[1:]:
-        head, blank, content = piece.partition(b"\r\n\r\n")
-        if not blank or len(head) > _LONGEST_HEAD:
-            continue
-        named = {key.lower(): value for key, value in _NAME.findall(head.decode("utf-8", "replace"))}
+    parts: list[tuple[str, Place]] = []
+    begins = len(mark) - 2 if body[: len(mark) - 2] == mark[2:] else _behind(body, mark, 0)
+    for _ in range(MOST_PARTS):
+        if begins < 0:
+            break
+        end = body.find(mark, begins)
+        stop = end if end >= 0 else len(body)
+        blank = body.find(b"\r\n\r\n", begins, min(stop, begins + _LONGEST_HEAD + 4))
+        named = _names(body[begins:blank]) if blank >= 0 else {}
         if "name" in named:
-            parts[named["name"]] = Part(content, named.get("filename", ""))
+            parts.append((named["name"], Place(named.get("filename", ""), blank + 4, stop)))
+        begins = end + len(mark) if end >= 0 else -1
     return parts
+
+
+def _behind(body: bytes | mmap, mark: bytes, at: int) -> int:
+    found = body.find(mark, at)
+    return found + len(mark) if found >= 0 else -1
+
+
+def _names(head: bytes) -> dict[str, str]:
+    return {key.lower(): value for key, value in _NAME.findall(head.decode("utf-8", "replace"))}
