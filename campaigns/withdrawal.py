@@ -20,7 +20,7 @@ from accounts import repository as accounts
 from accounts.directory import KEEP_SECONDS
 from accounts.repository import Application
 from audience import choices, confirmations, contacts, forgetting, forms, newly_confirmed, segments
-from audience.importing import imports
+from audience.importing import imports, uploads
 from campaigns import repository as campaigns
 from campaigns.automations import forgetting as automations
 from core.refusal import Refused, conflict
@@ -143,6 +143,7 @@ async def delete_application(
         await images.forget_application(connection, identifier)
         await confirmations.forget_application(connection, identifier)
         await imports.forget_application(connection, identifier)
+        await uploads.forget_application(connection, identifier)
         await suppressions.forget_application(connection, identifier)
         await assignments.forget_gone(connection)
         await note(connection, found)

@@ -52,6 +52,40 @@ def decoded(raw: IO[bytes], most: int | None = None) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, _encoding(head), _LATIN_1, newline=None)
 
 
+def lent(file: IO[bytes]) -> io.BufferedReader:
+    """A file from its beginning, that stays open when whoever reads it is done."""
+    file.seek(0)
+    return io.BufferedReader(_Lent(file))
+
+
+class _Lent(io.RawIOBase):
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is: an archive wants it."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """The new place."""
+        self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def tell(self) -> int:
+        """The place."""
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        data = self._file.read(len(memoryview(buffer)))
+        memoryview(buffer)[: len(data)] = data
+        return len(data)
+
+
 class _Bounded(io.RawIOBase):
     """What unpacks to more than it may ends in a refusal: a small archive can hold terabytes."""
 

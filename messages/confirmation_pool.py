@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from core.queues import Lane
-from core.refusal import Refused, conflict
+from core.refusal import Refused, conflict, invalid
 from store.database import Connection
 
 _POOL: Final = """
@@ -19,6 +19,14 @@ SELECT p.id, p.lane, p.reserved, o.name,
 """
 _WITHOUT: Final = "Or import without mails: then these people are stored, and get nothing before they sign up."
 CODE: Final = "no_confirmation_pool"
+
+
+async def refuse_unless_asked(connection: Connection, pool: str, public_url: str) -> None:
+    """Raises Refused where people of a foreign list cannot be asked: no pool for it, or nothing that a link could lead
+    to."""
+    await reserved_pool(connection, pool)
+    if not public_url:
+        raise invalid("confirm", "this server has no public pages that a confirmation could lead to")
 
 
 async def reserved_pool(connection: Connection, name: str) -> UUID:

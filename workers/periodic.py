@@ -15,6 +15,7 @@ from alarms import breakers, seeds
 from alarms import repository as alarm_repository
 from audience import confirmations, contact_retention, topics
 from audience.contact_retention import ContactDays
+from audience.importing import uploads
 from campaigns.automations import forgetting as automations
 from core.clock import Clock
 from core.logs import get_logger
@@ -125,6 +126,7 @@ DUTIES: Final[Sequence[Duty[Scheduler]]] = (
     Duty("expired suppressions", 600.0, lambda s: forget_expired(s.database)),
     Duty("old soft bounces", 3600.0, _transaction(soft_bounces.forget)),
     Duty("old sign-ups", 600.0, _transaction(confirmations.forget)),
+    Duty("uploads that nobody began", 600.0, _transaction(uploads.forget)),
     Duty("old contacts", 3600.0, Scheduler.old_contacts),
     Duty("old runs of automations", 600.0, Scheduler.old_runs),
     Duty("deleted topics", 3600.0, _transaction(topics.forget_deleted)),

@@ -2,7 +2,7 @@
 (`audience/importing/slices`); here it is looked at and kept.
 
 A foreign list is never trusted: its people are unconfirmed, and each gets one mail that asks, from the pool that is
-kept for that. Only an operator can vouch for their consent, on the command line.
+kept for that. Only an operator can vouch for their consent, on the command line or in the console.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from audience.topics import Subscription
 from core.list_files import TORN, decoded
 from core.paging import Window
 from core.refusal import invalid
-from messages.confirmation_pool import reserved_pool
+from messages.confirmation_pool import refuse_unless_asked
 from store.database import Connection
 from web.absent import Absent
 from web.answers import json_answer
@@ -145,9 +145,7 @@ async def _terms(connection: Connection, who: Caller, given: Deps, parts: dict[s
         raise invalid("consent", "only an operator can vouch for people: `postlane contacts import --consent-source …`")
     asks = _word(parts, "confirm", ("true", "false")) != "false"
     if asks:
-        await reserved_pool(connection, given.settings.confirmation_pool)
-        if not given.settings.public_url:
-            raise invalid("confirm", "this server has no public pages that a confirmation could lead to")
+        await refuse_unless_asked(connection, given.settings.confirmation_pool, given.settings.public_url)
     form_id = _id({"id": parts["form_id"].text}, "form_id") if "form_id" in parts else None
     of_form = await asking.language_of(connection, who.application_id, form_id)  # refuses what is another's
     spoken = parts["language"].text if "language" in parts else ""

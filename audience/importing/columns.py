@@ -77,7 +77,7 @@ def layout_of(head: Sequence[str], given: ColumnMap, known: Definitions) -> Layo
             cells = split(line, mark)
             place = next((n for n, cell in enumerate(cells) if _is_address(cell)), None)
             if place is not None and (len(cells) > 1 or mark == MARKS[-1]):
-                places = {"email": place} | _said(given, [""] * len(cells))
+                places = _taken({"email": place} | _said(given, [""] * len(cells)))
                 return Layout(number, mark if len(cells) > 1 else "", (), places, ())
     first = next((line.strip()[:80] for line in head if says_something(line)), "")
     raise invalid("file", f"no column holds addresses; it begins with {first!r}" if first else "the list is empty")
@@ -90,8 +90,7 @@ def _with_header(start: int, mark: str, cells: Sequence[str], given: ColumnMap, 
             "invalid", "this list names people who left, bounced or complained, not people to write to", "file",
             "Import it with `postlane suppressions import`.", "not_contacts",
         )  # fmt: skip
-    places = _guessed(cells, known) | _said(given, cells)
-    places = {name: place for name, place in places.items() if place >= 0}
+    places = _taken(_guessed(cells, known) | _said(given, cells))
     left = tuple(cell for n, cell in enumerate(cells) if n not in places.values() and cell.strip())
     return Layout(start, mark, tuple(cells), places, left)
 
@@ -114,6 +113,10 @@ def _guessed(cells: Sequence[str], known: Definitions) -> dict[str, int]:
 def _said(given: ColumnMap, cells: Sequence[str]) -> dict[str, int]:
     wanted = dict(given.fields) | {PROPERTY + key: column for key, column in given.properties.items()}
     return {name: _place(name, column, cells) for name, column in wanted.items()}
+
+
+def _taken(places: Mapping[str, int]) -> dict[str, int]:
+    return {name: place for name, place in places.items() if place >= 0}
 
 
 def _place(name: str, column: str, cells: Sequence[str]) -> int:

@@ -109,6 +109,18 @@ async def keep_part(connection: Connection, identifier: UUID, number: int, data:
     )
 
 
+async def take_parts(connection: Connection, upload_id: UUID, identifier: UUID) -> None:
+    """The file of an upload is the import's. What is stored out of line stays where it is."""
+    await connection.execute(
+        "UPDATE contact_import_parts SET import_id = %s WHERE import_id = %s", [identifier, upload_id]
+    )
+
+
+async def drop_parts(connection: Connection, identifiers: Sequence[UUID]) -> None:
+    """Files that nobody needs any more."""
+    await connection.execute("DELETE FROM contact_import_parts WHERE import_id = ANY(%s)", [list(identifiers)])
+
+
 async def parts(connection: Connection, identifier: UUID) -> AsyncIterator[bytes]:
     """The uploaded file, piece by piece."""
     number = 0
@@ -157,7 +169,7 @@ async def refuse_more(connection: Connection, application_id: UUID) -> None:
     if row is not None and row[0] >= MOST_OPEN:
         raise conflict(
             f"{row[0]} lists of this application wait to be imported",
-            "Send more when one of them is done: GET /contacts/imports says how far they are.",
+            "Send more when one of them is done; the list of imports says how far they are.",
             "too_many_imports",
         )
 
@@ -202,7 +214,7 @@ async def ended(connection: Connection, identifier: UUID, failure: str = "") -> 
         " WHERE id = %s AND completed_at IS NULL",
         [status.value, failure, identifier],
     )
-    await connection.execute("DELETE FROM contact_import_parts WHERE import_id = %s", [identifier])
+    await drop_parts(connection, [identifier])
 
 
 async def find(connection: Connection, application_id: UUID, identifier: UUID) -> Import | None:

@@ -63,6 +63,8 @@ class Terms:
     """What was said of the columns."""
     language: str = "en"
     """Of those of whom the list says none."""
+    lines: int = 0
+    """Of the list; 0: nobody counted them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,8 @@ def _proof(consent: Consent) -> dict[str, str]:
 
 
 def stored(terms: Terms) -> str:
-    """As JSON, for an import that another process goes on with."""
+    """As JSON, for an import that another process goes on with. What nobody said is left out: a fingerprint of it stays
+    the same."""
     consent = terms.consent and {"source": terms.consent.source, "at": terms.consent.at, "text": terms.consent.text}
     return orjson.dumps(
         {
@@ -279,7 +282,7 @@ def stored(terms: Terms) -> str:
             "topics": {str(one): word for one, word in terms.topics.items()}, "consent": consent, "asks": terms.asks,
             "form_id": terms.form_id, "columns": asdict(terms.columns),
             "language": terms.language,
-        }
+        } | ({"lines": terms.lines} if terms.lines else {})
     ).decode()  # fmt: skip
 
 
@@ -292,5 +295,5 @@ def terms_of(application_id: UUID, kept: Mapping[str, Any]) -> Terms:
         application_id, kept["actor"], kept["upsert"], tuple(map(UUID, kept["segments"])),
         {UUID(one): Subscription(word) for one, word in kept["topics"].items()}, consent, kept["asks"],
         UUID(kept["form_id"]) if kept["form_id"] else None, ColumnMap(**kept["columns"]),
-        kept.get("language", "en"),
+        kept.get("language", "en"), kept.get("lines", 0),
     )  # fmt: skip

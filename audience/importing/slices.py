@@ -141,22 +141,22 @@ class _Slice:
 
 
 async def _next(items: Iterator[Item], work: Work) -> _Slice:
-    read, rows, faults = await asyncio.to_thread(_read, items, work.terms.consent is not None)
+    count, rows, faults = await asyncio.to_thread(read, items, work.terms.consent is not None)
     line = work.reader.line
     troubles = await work.domains.troubles([row.domain for row in rows])
     if troubles:
         faults += [_dead(row, troubles[row.domain]) for row in rows if row.domain in troubles]
         rows = [row for row in rows if row.domain not in troubles]
     asks = work.terms.asks and work.terms.consent is None
-    return _Slice(read, rows, await asyncio.to_thread(copy_text, rows, asks), faults, line)
+    return _Slice(count, rows, await asyncio.to_thread(copy_text, rows, asks), faults, line)
 
 
-def _read(items: Iterator[Item], vouched: bool) -> tuple[int, list[Row], list[Fault]]:
-    """The next lines, without those that the text alone speaks against."""
-    read, faults = 0, []
+def read(items: Iterator[Item], vouched: bool) -> tuple[int, list[Row], list[Fault]]:
+    """The next lines of a slice, without those that the text alone speaks against: how many, people, faults."""
+    count, faults = 0, []
     rows: dict[str, Row] = {}
     for item in islice(items, SLICE):
-        read += 1
+        count += 1
         found = _sorted_out(item, vouched) if isinstance(item, Row) else item
         if found is None and isinstance(item, Row):
             if item.address not in rows:
@@ -165,7 +165,7 @@ def _read(items: Iterator[Item], vouched: bool) -> tuple[int, list[Row], list[Fa
             found = Fault(item.line, item.email, Why.DUPLICATE, "named before in this list")
         if found is not None:
             faults.append(found)
-    return read, list(rows.values()), faults
+    return count, list(rows.values()), faults
 
 
 def _sorted_out(row: Row, vouched: bool) -> Fault | None:

@@ -52,6 +52,7 @@ WRITER: Final = {
     "contact_import_parts": "audience",
     "contact_imports": "audience",
     "contact_properties": "audience",
+    "contact_uploads": "audience",
     "contacts": "audience",
     "contents": "messages",
     "count_deltas": "store",

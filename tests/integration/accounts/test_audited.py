@@ -28,8 +28,8 @@ UNAUDITED: Final = {
         _MAIL,
     ),
     **dict.fromkeys(
-        ("choices", "confirmations", "confirmed_contacts", "contact_import_parts", "contact_imports", "engaged",
-         "erasures", "segment_members", "soft_bounces"),
+        ("choices", "confirmations", "confirmed_contacts", "contact_import_parts", "contact_imports", "contact_uploads",
+         "engaged", "erasures", "segment_members", "soft_bounces"),
         _PEOPLE,
     ),
     **dict.fromkeys(
