@@ -2,11 +2,18 @@
 
 from typing import Final
 
+from fastapi import APIRouter
+
 from accounts.roles import Right
+from console.guard import ConsoleRoute
 from console.menu import Entry
 from console.noun import Noun
-from console.people.routes import router
+from console.people import bringing, routes
 
-NOUN: Final = Noun(router, [Entry("Reach", 20, "People", "/people", "people", Right.PEOPLE_SEE)])
+_router = APIRouter(route_class=ConsoleRoute)
+for _part in (bringing, routes):  # `/imports/new` before `/{contact_id}`
+    _router.routes.extend(_part.router.routes)
+
+NOUN: Final = Noun(_router, [Entry("Reach", 20, "People", "/people", "people", Right.PEOPLE_SEE)])
 
 __all__ = ["NOUN"]

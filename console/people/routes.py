@@ -18,7 +18,7 @@ from audience.audiences import Audience
 from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes, Contact, named
-from audience.importing import imports
+from audience.importing import imports, uploads
 from campaigns import erasing, readdressing
 from console.choosing import pick, trouble
 from console.guard import ConsoleRoute, needs
@@ -96,6 +96,7 @@ async def list_imports(visit: Visiting) -> Response:
         found = await imports.page(connection, owners.chosen, part)
         newest = next(iter((await imports.page(connection, owners.chosen, Window(1))).entries), None)
         under, lines = await imports.under_way(connection, owners.chosen)
+        waiting = await uploads.waiting(connection, owners.chosen) if visit.may(Right.PEOPLE_CHANGE) else []
         wanted, shown, asking = _uuid(visit.asked("open")), None, None
         if wanted is not None:
             shown = await imports.find(connection, owners.chosen, wanted)
@@ -103,7 +104,7 @@ async def list_imports(visit: Visiting) -> Response:
     rows = listed(visit, found, part, lambda one: one.id)
     return page(
         visit, "people/imports.html", list=rows, owners=owners, shown=shown, asking=asking, newest=newest, under=under,
-        lines=lines,
+        lines=lines, waiting=waiting, reasons=words.REASONS, pace=words.pace(shown) if shown else "",
     )  # fmt: skip
 
 

@@ -6,10 +6,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import orjson
+
 from audience.choices import Past, What
 from audience.contact_history import Changed, ContactPast
 from audience.contacts import Contact, Status
 from audience.eligibility import TEXTS
+from audience.importing.imports import Import
+from audience.importing.rows import Why
 from core.queues import Lane
 from outcomes.obstacles import Obstacle
 from outcomes.recipients import Recipient
@@ -37,6 +41,14 @@ _CHOICES: Final[Mapping[What, tuple[str, str]]] = {
     What.MOVED_TO: ("plain", "Mail goes to another address"),
     What.MOVED_FROM: ("plain", "Mail of another address comes here"),
 }
+
+REASONS: Final[Mapping[str, str]] = {
+    Why.SYNTAX: "without an address", Why.VALUE: "with a value that cannot be", Why.LEFT_THERE: "gone elsewhere",
+    Why.NO_MAIL: "at a domain that takes no mail", Why.DISPOSABLE: "with a mailbox for minutes",
+    Why.ROLE: "of an office, not a person", Why.TYPO: "likely mistyped", Why.DUPLICATE: "named before",
+    Why.SUPPRESSED: "suppressed", Why.KNOWN: "contacts already",
+}  # fmt: skip
+"""Why lines of a list make no contact, behind how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +110,22 @@ def _by_choice(one: Past, topics: Mapping[UUID, str]) -> str:
     until = f"until {one.until:%Y-%m-%d}" if one.until else ""
     parts = (topic, until, f"by {one.source.value.replace('_', ' ')}", one.detail, one.ip)
     return " · ".join(part for part in parts if part)
+
+
+def pace(one: Import) -> str:
+    """How fast an import goes, and when it is over, as far as that can be said."""
+    took = (one.updated_at - one.created_at).total_seconds()
+    whole = one.terms.get("lines", 0)
+    if one.completed_at or not one.line or took < 1:
+        return ""
+    rate = one.line / took
+    left = max(0.0, (whole - one.line) / rate) if whole else 0.0
+    ends = (
+        f"; about {max(1, round(left / 60)):,} min left" if left >= 60 else "; less than a minute left" if whole else ""
+    )
+    return f"{rate:,.0f} lines a second{ends}"
+
+
+def extra(properties: str) -> str:
+    """Properties of a row, which are JSON."""
+    return ", ".join(f"{name}: {value}" for name, value in orjson.loads(properties).items())

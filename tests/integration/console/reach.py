@@ -1,5 +1,6 @@
 """An application that writes to people: a segment with everybody, some contacts, and a campaign under way."""
 
+import io
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from accounts import repository as accounts
 from audience import contacts, membership, segments
 from audience.contact_history import ContactAct, ContactSource
 from audience.contacts import Changes
+from audience.importing import uploads
 from audience.membership import MemberStatus, OnList
 from campaigns import repository, steering, tallies
 from campaigns.model import Draft, Words
@@ -15,6 +17,7 @@ from store.database import Connection, Database
 
 HOSTILE = "<script>alert(1)</script>"
 HTML = f"<p>Hello {{{{ first_name | default('you') }}}} {HOSTILE}</p>"
+GUESTS = f"Email,First name,Note {HOSTILE}\nzoe@people.example,Zoe {HOSTILE},=1+1\nnobody,x,y\n".encode()
 OUTCOMES = (
     ("delivered", None, None), ("delivered", None, None), ("bounced", "550 5.1.1 no such user", "invalid_recipient"),
     ("suppressed", "complaint", None), ("failed", f"no value {HOSTILE}", None), ("waiting", None, None),
@@ -53,6 +56,7 @@ async def fill(database: Database, name: str = "shop") -> Reach:
         for person, (state, reason, klass) in zip(people, OUTCOMES, strict=True):
             await _row(connection, begun.id, person, (state, reason, klass))
         await tallies.add(connection, {(begun.id, "opened"): 1, (begun.id, "bounced_for_good"): 1})
+        await uploads.keep(connection, made.id, f"guests {HOSTILE}.csv", "a test", io.BytesIO(GUESTS))
     return Reach(made.id, segment.id, begun.id, written.id, tuple(people))
 
 
