@@ -1,11 +1,11 @@
 """Lists of contacts that were uploaded and not begun: somebody looks at what their columns mean first. Their pieces
-stand in `contact_import_parts`, under the id of the upload, and become the import's when it begins. Follows 0052.
+stand in `contact_import_parts`, under the id of the upload, and become the import's when it begins. Follows 0053.
 """
 
 from alembic import op
 
-revision = "0053"
-down_revision = "0052"
+revision = "0054"
+down_revision = "0053"
 branch_labels = None
 depends_on = None
 
