@@ -10,6 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 _HOST = "127.0.0.1"
+_ANSWERS = {
+    b"MAIL": b"250 2.1.0 ok\r\n", b"RCPT": b"250 2.1.5 ok\r\n", b"RSET": b"250 2.0.0 ok\r\n",
+    b"DATA": b"354 go on\r\n", b"QUIT": b"221 2.0.0 bye\r\n",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -96,8 +100,7 @@ class _Server(asyncio.Protocol):
             self._left = int(line.split()[1])
             return
         self._in_data = verb == b"DATA"
-        answer = {b"EHLO": self._greeting.encode(), b"DATA": b"354 go on\r\n", b"QUIT": b"221 2.0.0 bye\r\n"}
-        self._transport.write(answer.get(verb, b"250 2.0.0 ok\r\n"))
+        self._transport.write(self._greeting.encode() if verb == b"EHLO" else _ANSWERS[verb])
         if verb == b"QUIT":
             self._transport.close()
 

@@ -17,10 +17,11 @@ from core.errors import UnavailableError
 from mta.model import IPV6, EgressIp, Host, Phase, Response, Trouble
 from mta.providers import Tls
 from mta.relay import RelayClient, Relays
-from mta.smtp_client import SmtpClient, Upgrade
+from mta.smtp_client import SmtpClient
 from mta.smtp_timeouts import Timeouts
 from mta.socks import ASK_SECONDS, EXHAUSTED, connect_through, greeting
 from mta.tls import TlsMode, TlsPolicy
+from mta.upgrade import Upgrade
 from mta.via import LOCAL, parse_via
 
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -53,6 +54,8 @@ class Session:
     """Mails it has carried so far, refused ones included."""
     users: int = 1
     """Mails that have it now: several where they go one behind the other by BDAT."""
+    solo: bool = False
+    """Whoever has it now wants nobody behind: their mail may take its time before it is written."""
     spent: bool = False
     """Whoever has it may finish; nobody else gets it."""
     idle_since: float = 0.0

@@ -63,6 +63,8 @@ class _Waiter:
     """Resolves to None: the lease is yours; or to a session that was handed back meanwhile."""
     number: int
     """Grows with every waiter: the smallest has waited longest."""
+    shares: bool = False
+    """It may go behind mails that others have under way on a session."""
     refused: bool = False
     """There was none when it was asked for."""
     promised_until: float = 0.0
@@ -98,11 +100,11 @@ class LeaseLine:
     def __len__(self) -> int:
         return sum(map(len, self._line.values()))
 
-    async def wait(self, server: Key, lease: Key, limit: int) -> Session | None:
+    async def wait(self, server: Key, lease: Key, limit: int, shares: bool = False) -> Session | None:
         """None once the lease is had: release it after the connection is closed. Or a session to that server, which
         came first; then there is no lease. When cancelled, neither is left over."""
         self._number += 1
-        waiter = _Waiter(server, lease, asyncio.get_running_loop().create_future(), self._number)
+        waiter = _Waiter(server, lease, asyncio.get_running_loop().create_future(), self._number, shares)
         self._line.setdefault(server, deque()).append(waiter)
         self._engage(waiter, limit)
         try:
@@ -113,14 +115,22 @@ class LeaseLine:
         finally:
             self._dismiss_later(lease)
 
-    def hand_over(self, server: Key, session: Session) -> bool:
-        """Give a session to who has waited longest for this server; False when nobody does."""
+    def hand_over(self, server: Key, session: Session, *, shared: bool = False) -> bool:
+        """Give a session to who has waited longest for this server; False when nobody does. `shared`: others have it,
+        so only if that one shares."""
         for waiter in list(self._line.get(server, ())):
+            if shared and not waiter.shares and not waiter.future.done():
+                return False
             self._leave(waiter)
             if not waiter.future.done():
+                session.solo = not waiter.shares
                 waiter.future.set_result(session)
                 return True
         return False
+
+    def waits(self, server: Key) -> bool:
+        """Whether anybody waits for this server."""
+        return server in self._line
 
     def wants_end(self, server: Key, lease: Key) -> bool:
         """True when a session that comes back is to be ended because its lease is more needed: by another process, or

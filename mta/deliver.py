@@ -14,6 +14,7 @@ from core.logs import get_logger
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
 from mta.guard import PUBLIC, Guard
+from mta.line import Place
 from mta.memory import Memory
 from mta.model import EgressIp, Envelope, Host, Phase, RelayLimits, Response, Route, Trouble
 from mta.providers import OTHER, Limits, Providers, Tls
@@ -21,6 +22,7 @@ from mta.relay import Relays, relay_route
 from mta.session import SessionPool
 from mta.session_replies import ended_by_count, ended_the_session, wants_tls
 from mta.session_slots import Ceiling, PoolStats
+from mta.smtp_client import BLOCK
 from mta.smtp_timeouts import Timeouts
 from mta.tls import TlsPolicy
 
@@ -105,6 +107,18 @@ class _Mail:
     envelope: Envelope | Load
     gate: Gate | None
     started: float
+    shares: bool
+    """It is at hand, small, and may go by BDAT behind others."""
+
+    async def cleared(self, provider: str) -> Envelope | None:
+        """The envelope, when it may leave at this moment."""
+        if not await self.open(provider):
+            return None
+        return self.envelope if isinstance(self.envelope, Envelope) else await self.loaded(self.envelope)
+
+    async def open(self, provider: str) -> bool:
+        """Whether the gate lets it through."""
+        return self.gate is None or await self.gate(provider)
 
     async def loaded(self, load: Load) -> Envelope | None:
         """The envelope, kept for a second host."""
@@ -130,9 +144,17 @@ class Courier:
         self._chunkless: Memory[tuple[str, str], bool] = Memory(HOSTS_KEPT)
 
     async def deliver(
-        self, route: Route, source: EgressIp, envelope: Envelope | Load, gate: Gate | None = None
+        self,
+        route: Route,
+        source: EgressIp,
+        envelope: Envelope | Load,
+        gate: Gate | None = None,
+        *,
+        shares: bool = False,
     ) -> Delivery:
         """Send one mail over `route` from `source` and return the deciding answer; never raises for what a server does.
+
+        `shares`: what will be loaded is at hand and `may_share`; an envelope says so itself.
 
         `gate` is awaited once the session is ready, right before MAIL FROM, and again before a session that replaces a
         dead one; False sends nothing. A `Load` is awaited after it, once. What either raises comes out here, and
@@ -143,7 +165,8 @@ class Courier:
         """
         if source.is_relay:
             route = relay_route(route, source)
-        mail = _Mail(source, envelope, gate, time.monotonic())
+        shares = may_share(envelope) if isinstance(envelope, Envelope) else shares
+        mail = _Mail(source, envelope, gate, time.monotonic(), shares)
         if not route.hosts:
             raise ValueError(f"the route to {route.destination} has no hosts")
         best: Delivery | None = None
@@ -185,21 +208,20 @@ class Courier:
                 self._pool.give_back(session)
                 self._learn(host, mail, delivery, ended_after)
                 return delivery
-            session = await self._pool.replace(session, mail.source, host)
+            session = await self._pool.replace(session, mail.source, host, behind=mail.shares)
         ended = time.monotonic()
         return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
 
     async def _session(self, host: Host, ceiling: Ceiling, mail: _Mail) -> Session | Response:
-        behind = isinstance(mail.envelope, Envelope) and self._may_chunk(host, mail.envelope)
+        behind = mail.shares and not self._is_chunkless(host)
         session = await self._pool.take(mail.source, host, ceiling, behind=behind)
         while isinstance(session, Session) and self._is_too_plain(session, host):
-            self._pool.discard(session)
+            self._pool.retire(session)
             session = await self._pool.take(mail.source, host, ceiling)
         return session
 
-    def _may_chunk(self, host: Host, envelope: Envelope) -> bool:
-        """Whether a mail may go by BDAT, as far as we are concerned."""
-        return envelope.chunked and not (self._chunkless and self._chunkless.get((host.name, host.address)))
+    def _is_chunkless(self, host: Host) -> bool:
+        return bool(self._chunkless and self._chunkless.get((host.name, host.address)))
 
     def _gave_up_bdat(self, session: Session, host: Host, delivery: Delivery) -> bool:
         """The server did badly by BDAT and gets no more of it for a day. Whether that alone is why this mail was not
@@ -228,26 +250,47 @@ class Courier:
         the caller's to give back."""
         ready = time.monotonic()
         carried = session.carried
+        place = session.client.stand()
         try:
-            envelope = mail.envelope if mail.gate is None or await mail.gate(provider) else None
-            if not (envelope is None or isinstance(envelope, Envelope)):
-                envelope = await mail.loaded(envelope)
+            envelope = await self._cleared(session, host, provider, mail, place)
             if envelope is None:
                 response = Response(Phase.MAIL)
             else:
                 session.carried += 1
-                chunked = self._may_chunk(host, envelope)
-                response = await session.client.send(envelope, chunked=chunked)
-                if chunked and self._chunkless and session.client.window > 1 and response.code // 100 == 2:
-                    self._chunkless.forget((host.name, host.address))  # it was noted meanwhile, by another session
+                response = await self._sent(session, host, envelope, place)
         except BaseException:
-            self._pool.discard(session)
+            if place.touched:
+                self._pool.discard(session)
+            else:
+                self._pool.give_back(session)  # it is as it was, and others may have mail under way on it
             raise
+        finally:
+            place.leave()
         ended = time.monotonic()
         return Delivery(
             response, host.name, host.address, provider, session.tls,
             mail.started, ready, ended, carried, envelope is None,
         )  # fmt: skip
+
+    async def _cleared(self, session: Session, host: Host, provider: str, mail: _Mail, place: Place) -> Envelope | None:
+        """The envelope, asked for at the moment when it can be written: an answer that waits behind other mail grows
+        old."""
+        await (place.behind() if mail.shares else place.turn())
+        envelope = await mail.cleared(provider)
+        if envelope is None or place.first or self._by_chunk(session, host, envelope, place):
+            return envelope
+        await place.turn()
+        return envelope if await mail.open(provider) else None
+
+    def _by_chunk(self, session: Session, host: Host, envelope: Envelope, place: Place) -> bool:
+        return envelope.chunked and not self._is_chunkless(host) and session.client.by_chunk(envelope, place)
+
+    async def _sent(self, session: Session, host: Host, envelope: Envelope, place: Place) -> Response:
+        chunked = self._by_chunk(session, host, envelope, place)
+        response = await session.client.send(envelope, place, chunked=chunked)
+        if chunked and self._chunkless and response.code // 100 == 2 and not session.client.misbehaved:
+            self._chunkless.forget((host.name, host.address))  # it was noted meanwhile, by another session
+        return response
 
     def _order(self, route: Route, source: EgressIp) -> list[Host]:
         """Hosts to try: unreachable ones last, then by preference; among equals first the one with a session open."""
@@ -282,6 +325,11 @@ class Courier:
             terms = provider, _ceiling_of(provider, self._providers.limits(provider), self._settings)
             self._known_terms[host.name] = terms
         return terms
+
+
+def may_share(envelope: Envelope) -> bool:
+    """Whether a mail may go behind others on a connection: by BDAT, in one write."""
+    return envelope.chunked and envelope.size <= BLOCK
 
 
 def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:

@@ -1,12 +1,15 @@
 """Whose turn it is on a connection that carries several mails at a time.
 
 Replies come in the order of the commands, so each mail reads its own after the mail ahead has read all of its. Writing
-is freer: a mail that is written in one piece may go out while those ahead, written in one piece too, wait for their
-replies. One line for each connection, all in one event loop.
+is freer: a mail that is written in one piece may go out once everything ahead is written, whatever has its replies. One
+line for each connection, all in one event loop.
 """
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
+
+_Told = asyncio.Future[None]
 
 
 @dataclass(slots=True, eq=False)
@@ -14,60 +17,72 @@ class Place:
     """A mail in the line. `leave` it, whatever happens."""
 
     line: "Line"
-    ahead: "asyncio.Future[None] | None"
-    """Done when the mail ahead has left."""
-    done: "asyncio.Future[None]"
-    free: bool
-    """Everything ahead is written: so may be this one."""
-    held: bool = True
+    ahead_written: _Told | None
+    """Done once all that is ahead is written."""
+    ahead_done: _Told | None
+    """Done once all that is ahead has left."""
+    written: _Told
+    done: _Told
+    touched: bool = False
+    """Something of the mail was written: the connection owes replies to it."""
 
     @property
     def first(self) -> bool:
         """Nobody is ahead."""
-        return self.ahead is None or self.ahead.done()
+        return self.ahead_done is None or self.ahead_done.done()
+
+    async def behind(self) -> None:
+        """Wait until all that is ahead is written."""
+        if self.ahead_written is not None and not self.ahead_written.done():
+            await asyncio.wait([self.ahead_written])  # being cancelled must not cancel it for others
 
     async def turn(self) -> None:
         """Wait until all that was ahead has left."""
-        if self.ahead is not None and not self.ahead.done():
-            await asyncio.wait([self.ahead])  # being cancelled must not cancel it for others
+        if self.ahead_done is not None and not self.ahead_done.done():
+            await asyncio.wait([self.ahead_done])
 
     def wrote(self) -> None:
-        """All of it is written: others may write behind it."""
-        if self.held:
-            self.held = False
-            self.line.held -= 1
+        """All of it is written: the next may be."""
+        _pass_on(self.ahead_written, self.written)
 
     def leave(self) -> None:
         """It has its replies, or will read none. Those behind one that gives up still wait for those ahead of it."""
+        line = self.line
+        line.length -= 1
+        if not line.length:
+            line.last = None
         self.wrote()
-        self.line.length -= 1
-        if self.line.last is self.done:
-            self.line.last = self.ahead if self.ahead is not None and not self.ahead.done() else None
-        if self.ahead is None or self.ahead.done():
-            self._done()
-        else:
-            self.ahead.add_done_callback(self._done)
-
-    def _done(self, _: object = None) -> None:
-        self.done.set_result(None)
+        _pass_on(self.ahead_done, self.done)
 
 
 class Line:
     """The mails of one connection that are under way."""
 
-    __slots__ = ("_loop", "held", "last", "length")
+    __slots__ = ("_loop", "last", "length")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.last: asyncio.Future[None] | None = None
+        self.last: Place | None = None
         self.length = 0
-        self.held = 0
-        """Those not written to their end, behind which nobody may write."""
 
-    def enter(self) -> Place:
+    def stand(self) -> Place:
         """Stand behind all others."""
-        place = Place(self, self.last, self._loop.create_future(), free=not self.held)
-        self.last = place.done
+        last, loop = self.last, self._loop
+        written, done = (last.written, last.done) if last is not None else (None, None)
+        place = Place(self, written, done, loop.create_future(), loop.create_future())
+        self.last = place
         self.length += 1
-        self.held += 1
         return place
+
+
+def _pass_on(ahead: _Told | None, mine: _Told) -> None:
+    """Tell those behind, once those ahead have told."""
+    if ahead is None or ahead.done():
+        _tell(mine)
+    else:
+        ahead.add_done_callback(partial(_tell, mine))
+
+
+def _tell(mine: _Told, _ahead: object = None) -> None:
+    if not mine.done():
+        mine.set_result(None)

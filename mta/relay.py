@@ -22,6 +22,7 @@ import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPTimeoutError
 
 from mta.guard import PUBLIC, Guard, reach
+from mta.line import Line, Place
 from mta.model import EgressIp, Envelope, Host, Phase, Response, Route, Trouble
 from mta.reply_parser import Features, Reply, printable, response_of
 from mta.smtp_commands import opening
@@ -49,6 +50,7 @@ class RelayClient:
         self._shown = shown
         self._timeouts = timeouts
         self._spoiled = False
+        self._line = Line(asyncio.get_running_loop())
 
     @property
     def tls(self) -> str:
@@ -77,12 +79,21 @@ class RelayClient:
     def resume(self) -> None:
         """Somebody uses the connection again."""
 
-    async def send(self, envelope: Envelope, *, chunked: bool = False) -> Response:
-        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot. aiosmtplib
-        knows no BDAT."""
+    def stand(self) -> Place:
+        """Its turn, which nobody else has."""
+        return self._line.stand()
+
+    def by_chunk(self, _envelope: Envelope, _place: Place) -> bool:
+        """aiosmtplib knows no BDAT."""
+        return False
+
+    async def send(self, envelope: Envelope, place: Place | None = None, *, chunked: bool = False) -> Response:
+        """Deliver one mail and return the deciding reply: the first refusal, or the answer to the final dot."""
         lines = opening(envelope, self._features())
         if isinstance(lines, Response):
             return lines
+        if place is not None:
+            place.touched = True
         phase = Phase.MAIL
         timeouts = self._timeouts
         try:

@@ -73,20 +73,24 @@ class SessionPool:
         key = (source.address, host.address)
         session = self._pop_idle(key)
         if session is not None:
+            session.solo = not behind
             return session
         group = (source.address, ceiling.provider) if ceiling.provider else None
         slot = Slot(key, group, ceiling)
         if self._room(slot):
             self._occupy(slot)  # nobody who waits has room, so nobody is overtaken
         else:
-            session = (self._shared(slot) if behind else None) or await self._wait(slot)
+            session = (self._shared(slot) if behind else None) or await self._wait(slot, behind)
             if session is not None:
                 return session
         if self._line is not None:
-            session = await self._lease(slot, self._line)
+            session = await self._lease(slot, self._line, behind)
             if session is not None:
                 return session
-        return await self._open(slot, source, host)
+        opened = await self._open(slot, source, host)
+        if isinstance(opened, Session):
+            opened.solo = not behind
+        return opened
 
     def give_back(self, session: Session) -> None:
         """The mail is through, whatever the answer was. A session that can carry another one is kept."""
@@ -107,6 +111,11 @@ class SessionPool:
             session.client.rest(lambda: self._lost(session))
             self._sweep_later()
 
+    def retire(self, session: Session) -> None:
+        """Give back a session that is in order and of no use to us: it ends with QUIT once nobody has it."""
+        session.spent = True
+        self.give_back(session)
+
     def discard(self, session: Session) -> None:
         """The session is of no more use, or in an unknown state: cut it off. Whoever else has it gives it back."""
         session.users -= 1
@@ -114,13 +123,15 @@ class SessionPool:
         if session.users <= 0:
             self._cut(session)
 
-    async def replace(self, session: Session, source: EgressIp, host: Host) -> Session | Response:
+    async def replace(
+        self, session: Session, source: EgressIp, host: Host, *, behind: bool = False
+    ) -> Session | Response:
         """A new connection at once, in the place and with the lease of one that its server has ended or has had enough
         of. The old one is out of use in any case; while others still wait for replies there, a place of its own."""
         if session.users > 1:
             session.users -= 1
             session.spent = True
-            return await self.take(source, host, self._slots[session].ceiling)
+            return await self.take(source, host, self._slots[session].ceiling, behind=behind)
         try:
             await session.client.quit()
         except BaseException:
@@ -185,7 +196,10 @@ class SessionPool:
     # Several mails on one session
 
     def _shared(self, slot: Slot) -> Session | None:
-        """A session to the same server that has room behind the mails it carries, the one with fewest first."""
+        """A session to the same server that has room behind the mails it carries, the one with fewest first. None where
+        others have waited longer."""
+        if slot.key in self._waiting or (self._line is not None and self._line.waits(slot.key)):
+            return None
         found = [one for one in self._by_key.get(slot.key, ()) if self._has_room(one, self._slots[one])]
         if not found:
             return None
@@ -195,7 +209,9 @@ class SessionPool:
         return session
 
     def _has_room(self, session: Session, slot: Slot) -> bool:
-        if self._closed or session.spent or session.client.lost or not 0 < session.users < session.client.window:
+        if self._closed or session.spent or session.solo or session.client.lost:
+            return False
+        if not 0 < session.users < session.client.window:
             return False
         return session.carried + session.users < self._most(session, slot)
 
@@ -340,10 +356,10 @@ class SessionPool:
             self._line.release(slot.lease)
         self._admit()
 
-    async def _wait(self, slot: Slot) -> Session | None:
+    async def _wait(self, slot: Slot, shares: bool) -> Session | None:
         """Queue up. A session handed over by another user, or None when the slot was granted."""
         self._waited_total += 1
-        waiter = Waiter(slot, self._waited_total, asyncio.get_running_loop().create_future())
+        waiter = Waiter(slot, self._waited_total, asyncio.get_running_loop().create_future(), shares)
         self._waiting.setdefault(slot.key, deque()).append(waiter)
         waiter.promised = self._evict_for(slot)
         try:
@@ -385,17 +401,20 @@ class SessionPool:
         return sorted(heads, key=lambda waiter: waiter.number)
 
     def _hand_over(self, session: Session, slot: Slot) -> bool:
-        """Give the session straight to who waits for the same server."""
-        if self._line is not None and self._line.hand_over(slot.key, session):
+        """Give the session straight to who has waited longest for the same server. While others have it, only if that
+        one may go behind their mails: else the session is kept from filling up, so that its turn comes."""
+        shared = session.users > 0
+        if self._line is not None and self._line.hand_over(slot.key, session, shared=shared):
             session.users += 1
             self._reused_total += 1
             return True
         head = self._head(slot.key)
-        if head is None:
+        if head is None or (shared and not head.shares):
             return False
         self._waiting[slot.key].popleft()
         self._tidy(slot.key)
         session.users += 1
+        session.solo = not head.shares
         self._reused_total += 1
         head.future.set_result(session)
         return True
@@ -438,10 +457,10 @@ class SessionPool:
 
     # Leases
 
-    async def _lease(self, slot: Slot, line: LeaseLine) -> Session | None:
+    async def _lease(self, slot: Slot, line: LeaseLine, shares: bool) -> Session | None:
         """Wait for the lease of a slot. A session when one was handed over first; the slot is free again then."""
         try:
-            session = await line.wait(slot.key, slot.lease, slot.lease_limit)
+            session = await line.wait(slot.key, slot.lease, slot.lease_limit, shares)
         except BaseException:
             self._free(slot)
             raise

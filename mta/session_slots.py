@@ -60,5 +60,7 @@ class Waiter:
     """Grows with every waiter: the smallest has waited longest."""
     future: "asyncio.Future[Session | None]"
     """Resolves to a session to use, or to None: the slot is yours, open one."""
+    shares: bool = False
+    """It may go behind mails that others have under way."""
     promised: bool = False
     """A connection is being ended to make room for this one."""

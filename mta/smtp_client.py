@@ -18,43 +18,29 @@ import math
 import re
 import ssl
 from collections.abc import Callable
-from enum import StrEnum
 
 from mta.line import Line, Place
+from mta.marks import Marks
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
 from mta.smtp_commands import opening, require
 from mta.smtp_timeouts import Timeouts
+from mta.upgrade import Upgrade
 
 BLOCK = 128 * 1024
-"""Bytes of a body written at once; larger ones wait for the peer between blocks."""
+"""Bytes written at once; larger bodies wait for the peer between blocks."""
 
 WINDOW = 4
 """Mails of one connection under way by BDAT: what a kill may repeat, for each connection."""
 
 FRESH_SECONDS = 5.0
 """A connection that was silent for longer may have been closed by its server without our knowing. There a mail goes by
-DATA, so that it is known not to be taken when nobody answers. Servers grant minutes; Postfix under stress 10 s."""
+DATA: when nobody answers, it was not taken. Servers grant minutes; Postfix under stress 10 s."""
 
 _UNKNOWN = frozenset({500, 501, 502, 503, 504, 555})
-"""Said to BDAT after the recipient was taken: what was offered does not work."""
+"""Said to BDAT after the recipient was taken: it does not work."""
 
 _EHLO_NAME = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]+")
-
-
-class Upgrade(StrEnum):
-    """How an attempt to change to TLS ended."""
-
-    ENCRYPTED = "encrypted"
-    """Say EHLO again: what the server offered in plain text counts for nothing (RFC 3207 section 4.2)."""
-    UNTRUSTED = "untrusted"
-    """Only the certificate is at fault. The connection is gone."""
-    DECLINED = "declined"
-    """The server answered STARTTLS with a refusal; the connection goes on in plain text."""
-    BROKEN = "broken"
-    """TLS itself failed: an alert, no common version, not TLS at all. The connection is gone."""
-    CUT = "cut"
-    """After its 220 the server hung up or fell silent. The connection is gone."""
 
 
 class SmtpClient(asyncio.Protocol):
@@ -68,10 +54,10 @@ class SmtpClient(asyncio.Protocol):
         "_line",
         "_loop",
         "_lost",
+        "_marks",
         "_needs_reset",
         "_on_lost",
         "_parser",
-        "_proved",
         "_spoke",
         "_timeouts",
         "_transport",
@@ -87,7 +73,7 @@ class SmtpClient(asyncio.Protocol):
         self.tls_version = ""
         """Such as "TLSv1.3", "" in plain text."""
         self.misbehaved = ""
-        """What the server did to a mail by BDAT that it had offered to take so. "": nothing wrong."""
+        """What the server did to a mail by BDAT; "" for nothing wrong."""
         self._loop = loop
         self._timeouts = timeouts
         self._parser = ReplyParser()
@@ -99,7 +85,7 @@ class SmtpClient(asyncio.Protocol):
         self._can_write = True
         self._needs_reset = False
         self._line = Line(loop)
-        self._proved = False
+        self._marks = Marks()
         self._walked_out = False
         self._spoke = loop.time()
         self._deadline = loop.time() + timeouts.opening
@@ -142,9 +128,19 @@ class SmtpClient(asyncio.Protocol):
 
     @property
     def window(self) -> int:
-        """How many may await `send` at a time. More than one once a mail went alone by BDAT, and had as many replies as
-        it should: else the reply to one could be read as that to another."""
-        return WINDOW if self._proved and not self.misbehaved else 1
+        """How many may use the connection at a time: several once a mail went alone by BDAT and was answered right."""
+        return WINDOW if self._marks and not self.misbehaved else 1
+
+    def stand(self) -> Place:
+        """A place behind those that use the connection: for `send`, and to be left in the end."""
+        return self._line.stand()
+
+    def by_chunk(self, envelope: Envelope, place: Place) -> bool:
+        """Whether this mail would go by BDAT now: where it is offered, to mail for which a round trip matters."""
+        features = self.features
+        if not (features.chunking and features.pipelining) or envelope.size > BLOCK or self.misbehaved:
+            return False
+        return not place.first or self._loop.time() - self._spoke < FRESH_SECONDS
 
     @property
     def lost(self) -> bool:
@@ -198,26 +194,29 @@ class SmtpClient(asyncio.Protocol):
             return Upgrade.BROKEN, "data after the answer to STARTTLS"
         return await self._handshake(context, server_hostname)
 
-    async def send(self, envelope: Envelope, *, chunked: bool = False) -> Response:
+    async def send(self, envelope: Envelope, place: Place | None = None, *, chunked: bool = False) -> Response:
         """Deliver one mail and return the deciding reply: the first refusal, or the answer to the whole of it.
 
-        With `chunked` it may go by BDAT. In `Phase.MAIL` a trouble CLOSED or TIMEOUT means that MAIL was never
-        answered; in `Phase.DATA` a refusal with `misbehaved` says that this mail has to go without BDAT.
-        UnsendableError for an address that could smuggle a command, and for data that does not end in CRLF.
+        At its `place`, or behind all others; with `chunked` by BDAT where `by_chunk` says so. In `Phase.MAIL` a trouble
+        CLOSED or TIMEOUT means that MAIL was never answered; in `Phase.DATA` a refusal with `misbehaved` says that this
+        mail has to go without BDAT. UnsendableError for an address that could smuggle a command, and for data that does
+        not end in CRLF: then nothing was written.
         """
-        commands = opening(envelope, self.features)
-        if isinstance(commands, Response):
-            return commands
-        chunk = chunked and self._chunks(envelope)
-        place = self._line.enter()
+        own = place or self.stand()
         try:
-            if not (chunk and place.free):
-                await place.turn()
-            if not chunk:
-                return await self._by_data(envelope, commands)
-            return await self._by_chunk(envelope, commands, place)
+            commands = opening(envelope, self.features)
+            if isinstance(commands, Response):
+                return commands
+            chunk = chunked and self.by_chunk(envelope, own)
+            await (own.behind() if chunk else own.turn())
+            if self._lost or (own.first and not self._parser.clean()):
+                self.abort()  # a reply that nobody asked for would be read as that to this mail
+                return Response(Phase.MAIL, trouble=Trouble.CLOSED)
+            own.touched = True
+            return await (self._by_chunk(envelope, commands, own) if chunk else self._by_data(envelope, commands))
         finally:
-            place.leave()
+            if place is None:
+                own.leave()
 
     async def quit(self) -> None:
         """Say QUIT, wait a moment for the answer, close. Never fails."""
@@ -238,15 +237,6 @@ class SmtpClient(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # The parts
-
-    def _chunks(self, envelope: Envelope) -> bool:
-        """Whether BDAT is offered and worth it: larger mails hardly notice another round trip."""
-        features = self.features
-        if not (features.chunking and features.pipelining) or envelope.size > BLOCK or self.misbehaved:
-            return False
-        return self._line.length > 0 or self._loop.time() - self._spoke < FRESH_SECONDS
-
     async def _by_data(self, envelope: Envelope, commands: tuple[bytes, bytes]) -> Response:
         timeouts = self._timeouts
         self._deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
@@ -264,13 +254,14 @@ class SmtpClient(asyncio.Protocol):
 
     async def _by_chunk(self, envelope: Envelope, commands: tuple[bytes, bytes], place: Place) -> Response:
         """Everything in one write (RFC 3030 section 4.2)."""
-        lost = self._lost
         reset = self._write_chunk(envelope, commands, behind=not place.first)
         place.wrote()
         try:
             await place.turn()
-            if lost or self._walked_out:
-                return Response(Phase.MAIL, trouble=Trouble.CLOSED)  # nothing was written, or nobody left to read it
+            if self._walked_out:
+                return Response(Phase.MAIL, trouble=Trouble.CLOSED)  # nobody was left to read it
+            if self.misbehaved:
+                return Response(Phase.DOT, text=self.misbehaved[:1000], trouble=Trouble.PROTOCOL)
             phase, reply = await self._answers(reset=reset)
         except BaseException:
             self.abort()  # cancelled: its replies would be read as those to the next
@@ -288,43 +279,53 @@ class SmtpClient(asyncio.Protocol):
     async def _answers(self, *, reset: bool) -> tuple[Phase, Reply]:
         """The replies to all of it: the first refusal, else the last one. Once all is written, only a refusal says that
         the mail was not taken; anything else in place of a reply leaves it open."""
-        timeouts = self._timeouts
-        self._deadline = self._loop.time() + timeouts.whole
-        steps = [(Phase.MAIL, timeouts.mail), (Phase.RCPT, timeouts.rcpt), (Phase.DOT, timeouts.dot)]
-        refused: tuple[Phase, Reply] | None = None
-        in_step = True
+        timeouts, self._deadline = self._timeouts, self._loop.time() + self._timeouts.whole
         if reset:
             reply = await self._reply(timeouts.mail)
-            in_step = reply.code // 100 == 2  # if not, refusals after it say nothing about the mail
             if reply.code == 421:
                 self._walked_out = True
                 return Phase.MAIL, reply
-        for phase, seconds in steps:
+            if reply.code // 100 != 2:
+                return Phase.DOT, reply if reply.trouble else self._out_of_step(reply)
+        seen: list[Reply] = []
+        refused: tuple[Phase, Reply] | None = None
+        for phase, seconds in ((Phase.MAIL, timeouts.mail), (Phase.RCPT, timeouts.rcpt), (Phase.DOT, timeouts.dot)):
             if phase is Phase.DOT:
                 self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047)
             reply = await self._reply(seconds)
+            if self._marks.misplaced(phase, reply):
+                drift = self._out_of_step(reply)
+                return refused or (Phase.DOT, drift)
+            seen.append(reply)
             if refused is None and reply.code // 100 != 2:
                 refused = (phase, reply) if reply.code // 100 in (4, 5) else (Phase.DOT, reply)
             if reply.code // 100 not in (2, 4, 5) or reply.code == 421:
                 break
         self._walked_out = reply.code == 421
         if refused is None:
+            if self._line.length == 1 and self._parser.clean():
+                self._marks.learn(seen)
             return Phase.DOT, reply
         if reply.code // 100 not in (2, 4, 5) or self._walked_out:
             self.close()
-        return refused if in_step or refused[0] is Phase.DOT else (Phase.MAIL, Reply(0, [], Trouble.CLOSED))
+        return refused
+
+    def _out_of_step(self, reply: Reply) -> Reply:
+        """Nobody knows what any reply is about from here on."""
+        self.misbehaved = f"out of step: {reply.code} {printable(reply.lines)}"
+        self.abort()
+        return Reply(0, [self.misbehaved.encode()], Trouble.PROTOCOL)
 
     def _outcome_of_chunk(self, phase: Phase, reply: Reply) -> Response:
         """The Response, and what it says about BDAT here."""
         if phase is Phase.DOT and reply.code // 100 == 2:
-            self._proved = self._proved or (self._line.length == 1 and self._parser.clean())
             return response_of(Phase.DOT, reply)
         self._needs_reset = True  # RFC 3030 section 2: what is open after a refused BDAT is not known
         if phase is Phase.DOT and reply.code in _UNKNOWN:
             self.misbehaved = f"answered BDAT with {reply.code} {printable(reply.lines)}"
             self.abort()  # it may read the mail for commands
             return response_of(Phase.DATA, reply)
-        if phase is Phase.DOT and reply.code // 100 not in (4, 5) and not self._proved:
+        if phase is Phase.DOT and reply.code // 100 not in (4, 5) and not self._marks:
             self.misbehaved = f"answered BDAT with {reply.trouble or reply.code}"
         return self._refusal(phase, reply)
 
@@ -342,8 +343,7 @@ class SmtpClient(asyncio.Protocol):
             self._write((b"RSET\r\n" if self._needs_reset else b"") + mail + rcpt + b"DATA\r\n")
         if self._needs_reset and not await self._reset(pipelined):
             return Phase.MAIL, Reply(0, [b"RSET was refused"], Trouble.CLOSED)
-        read: list[Reply] = []
-        refused: tuple[Phase, Reply] | None = None
+        read, refused = list[Reply](), None
         for phase, command, seconds in steps:
             if not pipelined:
                 self._write(command)

@@ -33,7 +33,7 @@ from messages import claim, states
 from messages.model import Claimed
 from messages.personal import ERASED, Loaded
 from messages.timeline import EventKind
-from mta.deliver import Delivery, Load
+from mta.deliver import Delivery, Load, may_share
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
 from mta.providers import OTHER
 from mta.smtp_commands import UnsendableError
@@ -239,6 +239,7 @@ _Mail = Callable[[Job], AbstractAsyncContextManager[Load]]
 async def _send_prepared(batch: Batch, job: Job, c: Collaborators) -> None:
     # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
     envelope, job.envelope = job.envelope, None
+    job.shares = envelope is not None and may_share(envelope)
 
     async def load() -> Envelope | None:
         return envelope
@@ -314,7 +315,7 @@ async def _try(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> Deliver
                 leaves = envelope is not None and await c.recorder.ready() and await batch.permit.departs(ref)
                 return envelope if leaves else None
 
-            delivery = await c.courier.deliver(job.route, job.ip, depart, gate)
+            delivery = await c.courier.deliver(job.route, job.ip, depart, gate, shares=job.shares)
     except UnsendableError as error:
         end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return None

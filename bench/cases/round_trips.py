@@ -8,12 +8,12 @@ moment the connection is open, and has carried a mail, to the last reply.
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from bench.far import Far, far
 from bench.session import Session, expect
-from mta.deliver import Courier, CourierSettings
+from mta.deliver import Courier, CourierSettings, may_share
 from mta.model import EgressIp, Envelope, Host, Route
 from mta.providers import Limits, Providers
 
@@ -89,8 +89,12 @@ async def _worker(courier: Courier, way: _Way, numbers: Iterator[int]) -> None:
 
 
 async def _send(courier: Courier, way: _Way, number: int) -> None:
-    envelope = replace(Envelope("a@bench.example", f"r{number}@far.bench.sim", _BODY), chunked=way.chunked)
-    delivery = await courier.deliver(_ROUTE, _SOURCE, envelope)
+    envelope = Envelope("a@bench.example", f"r{number}@far.bench.sim", _BODY, chunked=way.chunked)
+
+    async def depart() -> Envelope:
+        return envelope
+
+    delivery = await courier.deliver(_ROUTE, _SOURCE, depart, shares=may_share(envelope))
     expect(delivery.response.code == 250, f"mail {number} was answered {delivery.response}")
 
 

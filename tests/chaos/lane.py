@@ -47,7 +47,9 @@ class HeldCourier:
         self._courier = courier
         self.release = asyncio.Event()
 
-    async def deliver(self, route: Route, source: EgressIp, envelope: Envelope, gate: Gate | None = None) -> Delivery:
+    async def deliver(
+        self, route: Route, source: EgressIp, envelope: Envelope, gate: Gate | None = None, *, shares: bool = False
+    ) -> Delivery:
         delivery = await self._courier.deliver(route, source, envelope, gate)
         await self.release.wait()
         return delivery

@@ -162,18 +162,41 @@ async def test_a_first_mail_by_bdat_that_gets_no_answer(reply: str, trouble: Tro
 
 
 async def test_a_reply_too_many_proves_nothing() -> None:
-    async with connected(Rule("rcpt", b"250 ok\r\n250 and again\r\n"), proved=False) as (client, _):
+    async with connected(Rule("dot", b"250 2.0.0 ok\r\n250 2.0.0 again\r\n"), proved=False) as (client, _):
         await client.send(mail("bob"), chunked=True)
         assert client.window == 1
         assert not client.usable
+        response = await client.send(mail("bill"), chunked=True)
+        assert (response.phase, response.trouble) == (Phase.MAIL, Trouble.CLOSED)
 
 
-async def test_refusals_after_a_refused_reset_are_about_the_session() -> None:
+@pytest.mark.parametrize("extra", ["503 5.5.1 and again", "250 2.0.0 and again", "250 2.1.5 and again"])
+async def test_a_reply_too_many_to_a_refused_mail_is_believed_to_nobody(extra: str) -> None:
+    """The 250 to a recipient would be read as that to a mail, which its server refused."""
     async with connected() as (client, sink):
-        sink.rules += [Rule("rset", "502 no RSET"), Rule("mail", "503 nested MAIL", times=1)]
+        said = f"550 5.1.1 nobody\r\n{extra}\r\n".encode()
+        sink.rules += [Rule("rcpt", said, local="m0", delay=0.05), Rule("dot", "550 5.7.1 spam", local="m1")]
+        found = await all_sent(client, "m0", "m1", "m2")
+        assert (found[0].phase, found[0].code) == (Phase.RCPT, 550)
+        assert {(one.phase, one.code) for one in found[1:]} == {(Phase.DOT, 0)}, "in doubt"
+        assert client.lost
+
+
+async def test_replies_that_begin_alike_leave_one_mail_at_a_time() -> None:
+    rules = [Rule("mail", "250 OK"), Rule("rcpt", "250 Accepted"), Rule("dot", "250 OK id=1")]
+    async with connected(*rules, proved=False) as (client, _):
+        assert (await client.send(mail("bob"), chunked=True)).code == 250
+        assert client.window == 1
+        assert client.usable
+
+
+async def test_a_refused_reset_leaves_the_mail_in_doubt() -> None:
+    async with connected() as (client, sink):
+        sink.rules += [Rule("rset", "502 no RSET")]
         client._needs_reset = True
         response = await client.send(mail("bob"), chunked=True)
-        assert (response.phase, response.trouble) == (Phase.MAIL, Trouble.CLOSED)
+        assert (response.phase, response.trouble) == (Phase.DOT, Trouble.PROTOCOL)
+        assert client.misbehaved
 
 
 async def test_one_that_is_cancelled_ends_the_connection_for_all() -> None:
