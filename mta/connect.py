@@ -52,6 +52,8 @@ class Session:
     """It is in plain text although the server offers STARTTLS."""
     carried: int = 0
     """Mails it has carried so far, refused ones included."""
+    ended_after: int = 0
+    """Mails after which its server took no more; those that were under way behind are not among them. 0: it did not."""
     users: int = 1
     """Mails that have it now: several where they go one behind the other by BDAT."""
     solo: bool = False

@@ -199,7 +199,7 @@ class Courier:
             if session.client.misbehaved and self._gave_up_bdat(session, host, delivery):
                 pass
             elif delivery.reuse_count and ended_the_session(delivery.response):
-                ended_after = delivery.reuse_count if ended_by_count(delivery.response) else 0
+                ended_after = _counted(session, delivery)
                 if not ended_after:
                     self._pool.drop_idle(mail.source, host)  # it probably restarted
             elif session.encryptable and wants_tls(delivery.response):
@@ -336,6 +336,15 @@ def hosts_within_reach(source: EgressIp, route: Route) -> list[Host]:
     """The hosts that `source` can speak to: those with an address of its own IP version; a relay is its own host."""
     families = source.families
     return [host for host in route.hosts if host.family in families]
+
+
+def _counted(session: Session, delivery: Delivery) -> int:
+    """After how many mails the server had enough of this session; 0 when their number was not why. Those behind the
+    first that it refused were carried by our count only."""
+    if not ended_by_count(delivery.response):
+        return 0
+    session.ended_after = session.ended_after or delivery.reuse_count
+    return session.ended_after
 
 
 def _out_of_reach(route: Route, mail: _Mail) -> Delivery:

@@ -128,9 +128,9 @@ class SessionPool:
     ) -> Session | Response:
         """A new connection at once, in the place and with the lease of one that its server has ended or has had enough
         of. The old one is out of use in any case; while others still wait for replies there, a place of its own."""
+        session.spent = True  # nobody else gets it, while QUIT waits for its answer either
         if session.users > 1:
             session.users -= 1
-            session.spent = True
             return await self.take(source, host, self._slots[session].ceiling, behind=behind)
         try:
             await session.client.quit()
@@ -246,7 +246,7 @@ class SessionPool:
         learned = self._lengths.get(slot.key)
         if learned is None:
             return slot.ceiling.messages
-        if session.carried > learned:
+        if session.carried > learned and not session.users:
             self._lengths.amend(slot.key, session.carried)  # it is still open: so many are welcome after all
         return min(learned, slot.ceiling.messages)
 

@@ -24,7 +24,7 @@ from mta.marks import Marks
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
 from mta.smtp_commands import opening, require
-from mta.smtp_timeouts import Timeouts
+from mta.smtp_timeouts import FRESH_SECONDS, Timeouts
 from mta.upgrade import Upgrade
 
 BLOCK = 128 * 1024
@@ -32,10 +32,6 @@ BLOCK = 128 * 1024
 
 WINDOW = 4
 """Mails of one connection under way by BDAT: what a kill may repeat, for each connection."""
-
-FRESH_SECONDS = 5.0
-"""A connection that was silent for longer may have been closed by its server without our knowing. There a mail goes by
-DATA: when nobody answers, it was not taken. Servers grant minutes; Postfix under stress 10 s."""
 
 _UNKNOWN = frozenset({500, 501, 502, 503, 504, 555})
 """Said to BDAT after the recipient was taken: it does not work."""
@@ -80,13 +76,10 @@ class SmtpClient(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._on_lost: Callable[[], None] | None = None
-        self._lost = False
-        self._busy = True
-        self._can_write = True
-        self._needs_reset = False
+        self._lost = self._needs_reset = self._walked_out = False
+        self._busy = self._can_write = True
         self._line = Line(loop)
         self._marks = Marks()
-        self._walked_out = False
         self._spoke = loop.time()
         self._deadline = loop.time() + timeouts.opening
 
@@ -209,8 +202,9 @@ class SmtpClient(asyncio.Protocol):
                 return commands
             chunk = chunked and self.by_chunk(envelope, own)
             await (own.behind() if chunk else own.turn())
-            if self._lost or (own.first and not self._parser.clean()):
+            if own.first and not self._parser.clean():
                 self.abort()  # a reply that nobody asked for would be read as that to this mail
+            if self._lost:
                 return Response(Phase.MAIL, trouble=Trouble.CLOSED)
             own.touched = True
             return await (self._by_chunk(envelope, commands, own) if chunk else self._by_data(envelope, commands))
@@ -228,12 +222,14 @@ class SmtpClient(asyncio.Protocol):
     def close(self) -> None:
         """Close after what is already written has gone out."""
         self._lost = True
+        self._parser.replies.clear()
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, and read nothing more."""
         self._lost = True
+        self._parser.replies.clear()
         if self._transport is not None:
             self._transport.abort()
 
@@ -269,24 +265,23 @@ class SmtpClient(asyncio.Protocol):
         return self._outcome_of_chunk(phase, reply)
 
     def _write_chunk(self, envelope: Envelope, commands: tuple[bytes, bytes], *, behind: bool) -> bool:
-        """Whether RSET came first: what the mail ahead leaves open is not known yet."""
-        reset, self._needs_reset = behind or self._needs_reset, False
-        mail, rcpt = commands
+        """Whether RSET came first: what the mail ahead leaves open is not known yet, or how RSET is answered here."""
+        reset, self._needs_reset = behind or self._needs_reset or not self._marks, False
         chunk = b"BDAT %d LAST\r\n" % envelope.size
-        self._write(b"".join((b"RSET\r\n" if reset else b"", mail, rcpt, chunk, envelope.front, envelope.data)))
+        self._write(b"".join((b"RSET\r\n" if reset else b"", *commands, chunk, envelope.front, envelope.data)))
         return reset
 
     async def _answers(self, *, reset: bool) -> tuple[Phase, Reply]:
         """The replies to all of it: the first refusal, else the last one. Once all is written, only a refusal says that
         the mail was not taken; anything else in place of a reply leaves it open."""
         timeouts, self._deadline = self._timeouts, self._loop.time() + self._timeouts.whole
-        if reset:
-            reply = await self._reply(timeouts.mail)
-            if reply.code == 421:
-                self._walked_out = True
-                return Phase.MAIL, reply
-            if reply.code // 100 != 2:
-                return Phase.DOT, reply if reply.trouble else self._out_of_step(reply)
+        before = await self._reply(timeouts.mail) if reset else None
+        if before is not None:
+            if before.code == 421:
+                self._walks_out()
+                return Phase.MAIL, before
+            if before.code // 100 != 2 or self._marks.misplaced(Phase.EHLO, before):
+                return Phase.DOT, before if before.trouble else self._out_of_step(before)
         seen: list[Reply] = []
         refused: tuple[Phase, Reply] | None = None
         for phase, seconds in ((Phase.MAIL, timeouts.mail), (Phase.RCPT, timeouts.rcpt), (Phase.DOT, timeouts.dot)):
@@ -294,26 +289,31 @@ class SmtpClient(asyncio.Protocol):
                 self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047)
             reply = await self._reply(seconds)
             if self._marks.misplaced(phase, reply):
-                drift = self._out_of_step(reply)
-                return refused or (Phase.DOT, drift)
+                adrift = Phase.DOT, self._out_of_step(reply)
+                return refused or adrift
             seen.append(reply)
             if refused is None and reply.code // 100 != 2:
                 refused = (phase, reply) if reply.code // 100 in (4, 5) else (Phase.DOT, reply)
             if reply.code // 100 not in (2, 4, 5) or reply.code == 421:
                 break
-        self._walked_out = reply.code == 421
         if refused is None:
-            if self._line.length == 1 and self._parser.clean():
-                self._marks.learn(seen)
+            if before is not None and self._line.length == 1 and self._parser.clean():
+                self._marks.learn(before, seen)
             return Phase.DOT, reply
+        if reply.code == 421:
+            self._walks_out()
         if reply.code // 100 not in (2, 4, 5) or self._walked_out:
             self.close()
         return refused
 
+    def _walks_out(self) -> None:
+        """After its 421 a server reads nothing more. One that answers on does: then those behind stay in doubt."""
+        self._walked_out = self._parser.clean()
+
     def _out_of_step(self, reply: Reply) -> Reply:
         """Nobody knows what any reply is about from here on."""
-        self.misbehaved = f"out of step: {reply.code} {printable(reply.lines)}"
         self.abort()
+        self.misbehaved = f"out of step: {reply.code} {printable(reply.lines)}"
         return Reply(0, [self.misbehaved.encode()], Trouble.PROTOCOL)
 
     def _outcome_of_chunk(self, phase: Phase, reply: Reply) -> Response:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+FRESH_SECONDS = 5.0
+"""A connection that was silent for longer may have been closed by its server without our knowing. There a mail goes by
+DATA: when nobody answers, it was not taken. Servers grant minutes; Postfix under stress 10 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:

@@ -131,7 +131,7 @@ async def test_all_of_a_long_life_is_told(world: World) -> None:
 
     assert held.contact is not None and held.contact.id == ids[2]
     assert [one.address for one in held.earlier] == [FIRST, SECOND]
-    signup = held.earlier[0].signup
+    signup = held.now.signup  # who moves is asked at the new address
     assert signup is not None and (signup.wanted.last_name, signup.wanted.properties) == (
         "Quillfeather", {"colour": "forget-me-not"},
     )  # fmt: skip

@@ -99,9 +99,12 @@ async def test_all_mails_arrive_once_whatever_ends_a_session(reply: str, phase: 
     limits = providers(connections=2)
     async with counting(reply, phase, CHUNKING) as sink, courier(sink.port, limits, timeouts=Timeouts()) as out:
         deliveries = await asyncio.gather(*(sent(out, chunked(n)) for n in range(60)))
-    assert {str(one.response) for one in deliveries if one.response.code != 250} == set()
-    assert arrived(sink) == everybody(60)
+        sink.refusals = 0
+        again = await asyncio.gather(*(sent(out, chunked(n)) for n in range(60, 120)))
+    assert {str(one.response) for one in (*deliveries, *again) if one.response.code != 250} == set()
+    assert arrived(sink) == everybody(120)
     assert sink.journal.most_open["127.0.1.1"] == 2
+    assert sink.refusals <= 2, "it is learned how many a session takes"
 
 
 async def test_a_server_that_hangs_up_without_a_word_leaves_a_window_in_doubt() -> None:
@@ -229,3 +232,31 @@ async def test_a_mail_that_shares_nothing_has_its_turn() -> None:
         await asyncio.gather(*(sent(out, one) for one in mails))
     order = [got.rcpt_to[0] for got in sink.mails]
     assert order.index("r5@x.test") < 15
+
+
+async def test_nobody_is_handed_a_session_that_says_quit() -> None:
+    """The server has had enough of it, and takes its time over QUIT."""
+    rules = [Rule("mail", "452 4.5.3 too many", times=1, local="a"), Rule("quit", "221 bye", delay=0.2)]
+    limits = providers(connections=1)
+    async with SmtpSink(offer=CHUNKING) as sink, courier(sink.port, limits, timeouts=Timeouts()) as out:
+        assert (await sent(out, chunked(0))).response.code == 250
+        sink.rules += rules
+        tasks = [asyncio.create_task(sent(out, chunked(1)))]
+        await asyncio.sleep(0.05)
+        tasks += [asyncio.create_task(sent(out, chunked(n))) for n in (2, 3)]
+        assert [one.response.code for one in await asyncio.gather(*tasks)] == [250] * 3
+    assert arrived(sink) == everybody(4)
+
+
+async def test_mail_that_must_not_go_in_plain_text_leaves_a_shared_session_to_the_others() -> None:
+    strict = Route("strict.test", "strict", (Host("mx.strict.test", "127.0.0.1", 10),))
+    slow = Rule("dot", "250 2.0.0 taken", delay=0.1)
+    limits = providers(connections=1)
+    async with SmtpSink(slow, offer=CHUNKING) as sink, courier(sink.port, limits) as out:
+        assert (await sent(out, chunked(0))).response.code == 250
+        tasks = [asyncio.create_task(sent(out, chunked(n))) for n in (1, 2)]
+        await asyncio.sleep(0.02)
+        refused = await sent(out, chunked(9), route=strict)
+        assert refused.response.phase is Phase.STARTTLS
+        assert [one.response.code for one in await asyncio.gather(*tasks)] == [250, 250]
+    assert arrived(sink) == everybody(3)

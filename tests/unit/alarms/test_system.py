@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 from alarms.system import Queue, Server, System
 from core.queues import Lane
+from store import revisions
 from store.heartbeats import Process
 
+NEWEST = revisions.newest()
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 API = Process("api", "one", 7, "1.0", NOW, NOW, silent=False, trouble="")
-FINE = System([API], [], [Server("PostgreSQL", "15.4"), Server("Valkey", "8.0")], "0041", "0041")
+FINE = System([API], [], [Server("PostgreSQL", "15.4"), Server("Valkey", "8.0")], NEWEST, NEWEST)
 
 
 def test_all_is_well() -> None:
@@ -27,7 +29,7 @@ def test_what_is_wrong_is_said_first() -> None:
 
     assert found.troubles == [
         "scheduler on one is silent", "inbound on one: stopping", "Valkey does not answer: connection refused",
-        "the tables are at 0040, this version needs 0041: `postlane migrate`",
+        f"the tables are at 0040, this version needs {NEWEST}: `postlane migrate`",
     ]  # fmt: skip
     assert found.sentence == (
         "Not everything runs: scheduler on one is silent; inbound on one: stopping; Valkey does not answer: connection"
@@ -39,7 +41,7 @@ def test_what_is_wrong_is_said_first() -> None:
     ]
     assert replace(FINE, processes=[]).sentence.startswith("No process has been heard of.")
     assert replace(FINE, processes=[], revision="").sentence == (
-        "Not everything runs: the tables are at none, this version needs 0041: `postlane migrate`."
+        f"Not everything runs: the tables are at none, this version needs {NEWEST}: `postlane migrate`."
     )
 
 

@@ -52,7 +52,7 @@ async def test_a_mail_is_one_write_as_it_is() -> None:
         assert await client.send(mail("bob"), chunked=True) == TAKEN
         assert client.usable
         assert client.window == WINDOW
-    envelope = b"MAIL FROM:<a@y.test> SIZE=%d\r\nRCPT TO:<bob@x.test>\r\n" % len(BODY)
+    envelope = b"RSET\r\nMAIL FROM:<a@y.test> SIZE=%d\r\nRCPT TO:<bob@x.test>\r\n" % len(BODY)
     assert [piece for _, piece in sink.journal.writes][1:] == [envelope + b"BDAT %d LAST\r\n" % len(BODY) + BODY]
     assert sink.mails[0].data == BODY
 
@@ -77,12 +77,13 @@ async def test_after_a_silence_it_goes_by_data(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_several_go_one_behind_the_other() -> None:
-    async with connected(Rule("rcpt", "250 ok", local="m0", delay=0.1)) as (client, sink):
+    async with connected(Rule("rcpt", "250 2.1.5 ok", local="m0", delay=0.1)) as (client, sink):
         assert await all_sent(client, "m0", "m1", "m2", "m3") == [TAKEN] * 4
         assert client.usable
     assert [one.rcpt_to[0] for one in sink.mails] == [f"m{n}@x.test" for n in range(4)]
     assert len(sink.journal.writes) < 4, "they did not wait for each other"
-    assert [line for _, line in sink.journal.commands].count("RSET") == 3, "what the one ahead left is not known"
+    resets = [line for _, line in sink.journal.commands].count("RSET")
+    assert resets == 1 + 3, "of the first, and of those who do not know what the one ahead left"
 
 
 async def test_each_gets_its_own_reply() -> None:
@@ -180,6 +181,23 @@ async def test_a_reply_too_many_to_a_refused_mail_is_believed_to_nobody(extra: s
         assert (found[0].phase, found[0].code) == (Phase.RCPT, 550)
         assert {(one.phase, one.code) for one in found[1:]} == {(Phase.DOT, 0)}, "in doubt"
         assert client.lost
+
+
+async def test_a_mail_that_is_passed_over_is_not_taken_for_the_next() -> None:
+    """Its server says nothing to it and goes on: the reply to RSET would be read as that to the mail."""
+    async with connected() as (client, sink):
+        sink.rules.append(Rule("dot", b"", local="m0"))
+        found = await all_sent(client, "m0", "m1", "m2")
+        assert {(one.phase, one.code) for one in found} == {(Phase.DOT, 0)}
+        assert client.lost
+
+
+async def test_a_server_that_goes_on_after_its_421_leaves_those_behind_in_doubt() -> None:
+    async with connected() as (client, sink):
+        sink.rules.append(Rule("rcpt", "421 4.7.0 enough", local="m0", delay=0.05))
+        found = await all_sent(client, "m0", "m1", "m2")
+        assert (found[0].phase, found[0].code) == (Phase.RCPT, 421)
+        assert {(one.phase, one.code) for one in found[1:]} == {(Phase.DOT, 0)}
 
 
 async def test_replies_that_begin_alike_leave_one_mail_at_a_time() -> None:
