@@ -52,6 +52,8 @@ SELECT now(), e.content_id, e.pool_id, e.open_tracking, e.click_tracking, a.mess
   LEFT JOIN domains d ON d.application_id = a.id AND d.name = %(domain)s
  WHERE e.id = %(email)s
 """
+# Whoever presses a button twice has two requests under way: the second waits, and hears of the first one's mail.
+_ALONE: Final = "SELECT FROM emails WHERE id = %s FOR NO KEY UPDATE"
 _NAME: Final = "UPDATE emails SET again_of = %s, again_of_position = %s WHERE id = %s"
 
 
@@ -147,6 +149,7 @@ def settled(answer: Answer) -> tuple[UUID, bool]:
 
 async def send(connection: Connection, wish: Wish) -> Answer:
     """Accept it once more, and say so in both stories."""
+    await connection.execute(_ALONE, [wish.email_id])
     if wish.key and (known := await find_answer(connection, wish.application_id, *_named(wish.key))):
         return Answer(known, b"")
     email = await repository.find_email(connection, wish.application_id, wish.email_id, tests_only=wish.tests_only)
