@@ -265,6 +265,8 @@ def _unknown(email: str) -> CliError:
 
 def _story(row: search.MessageRow, found: _History) -> list[str]:
     told = [f"{row.accepted_at:%Y-%m-%d %H:%M:%S} accepted for the {row.lane} lane: “{row.subject}” from {row.sender}"]
+    if found.email.again_of is not None:
+        told.append(f"it is the same as {found.email.again_of} once more")
     told += [_sentence(event) for event in found.events if event.recipient == row.recipient]
     if row.next_attempt_at is not None:
         told.append(f"next attempt {row.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC")
@@ -287,7 +289,7 @@ def _sentence(event: EventView) -> str:
         return f"{when} {_engagement(event.kind, event.engagement)}"
     if event.action is None:
         detail = (event.detail or "").removeprefix(f"{event.kind}: ")
-        return f"{when} {event.kind}" + (f": {detail}" if detail else "")
+        return f"{when} {event.kind.replace('_', ' ')}" + (f": {detail}" if detail else "")
     way = f" from {event.ip} to {event.mx} ({event.tls})" if event.ip else ""
     answer = " ".join(str(part) for part in (event.code or "", event.enhanced or "", event.reply or "") if part)
     decided = f"rule {event.rule} says {event.action} ({event.klass})"

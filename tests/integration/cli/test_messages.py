@@ -196,7 +196,9 @@ def test_again_sends_to_one_recipient_and_says_where_its_story_is(postlane: Post
     assert new["again_of"] == str(old.id)
     assert [one["recipient"] for one in new["recipients"]] == ["bob@one.example"]
     (told,) = postlane("messages", "why", f"{old.id}/1").out
-    assert told["story"][-1].endswith(f"sent_again: as {sent.out['id']}, by an operator")
+    assert told["story"][-1].endswith(f"sent again: as {sent.out['id']}, by an operator")
+    (told,) = postlane("messages", "why", sent.out["id"]).out
+    assert told["story"][1] == f"it is the same as {old.id}/1 once more"
     assert postlane("messages", "again", f"{old.id}/2").code == "not_found"
     assert postlane("messages", "again", sent.out["id"]).code == "conflict", "it is still on its way"
 
