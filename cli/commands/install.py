@@ -2,6 +2,7 @@
 
 import compileall
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from cli import context
-from cli.installing.files import SETTINGS
+from cli.installing.files import FIRST_MAIL, SETTINGS
 from cli.installing.laying import Asked, Done, Plan, lay, plan
 from cli.output import CliError, JsonOption, emit, tell, wants_json
 from core.addresses import AddressError, fold_domain
@@ -41,7 +42,10 @@ def install(
         lay(made)
         _compile()
     if wants_json(as_json):
-        told = {"root": str(made.asked.root), "dry_run": dry_run, "done": done, "next": made.next_steps()}
+        told = {
+            "root": str(made.asked.root), "dry_run": dry_run, "done": done, "remarks": made.remarks(),
+            "next": made.next_steps(), "first_mail": [command for command, _ in FIRST_MAIL],
+        }  # fmt: skip
         emit(told, as_json=True)
     else:
         _show(made, done, dry_run=dry_run)
@@ -74,12 +78,23 @@ def _show(made: Plan, done: Sequence[Done], *, dry_run: bool) -> None:
             typer.echo(f"  {one.did:<{width}}  {one.what}")
     if not dry_run and Done(str(SETTINGS), "made") in changed:
         typer.echo("\npostlane.env holds the instance secret: copy it to a safe place now.")
-    if "POSTLANE_HOSTNAME" not in made.settings:
-        typer.echo("\nPOSTLANE_HOSTNAME is missing: postlane install --hostname mail.example.com")
-    again = "unless that is done already, " if Done(str(SETTINGS), "made") not in changed else ""
-    typer.echo(f"\nNext, {again}as root:")
+    for remark in made.remarks():
+        typer.echo("\n" + textwrap.fill(remark, 80, break_long_words=False, break_on_hyphens=False))
+    _show_next(made, "unless that is done already, " if Done(str(SETTINGS), "made") not in changed else "")
+
+
+def _show_next(made: Plan, again: str) -> None:
+    named = "POSTLANE_HOSTNAME" in made.settings
+    if not named:
+        typer.echo("\nPOSTLANE_HOSTNAME is missing, and nothing starts without it.")
+    typer.echo(f"\nNext, {again if named else ''}as root:")
     for command in made.next_steps():
         typer.echo(f"  {command}")
+    if named:
+        typer.echo("\nThen, with addresses and names of yours (docs/operations.md):")
+        width = max(len(command) for command, _ in FIRST_MAIL)
+        for command, what in FIRST_MAIL:
+            typer.echo(f"  {command:<{width}}  {what}".rstrip())
 
 
 def _answer(made: Plan, changed: Sequence[Done], *, dry_run: bool) -> str:

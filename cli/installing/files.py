@@ -6,11 +6,16 @@ for the program's path. Each file carries a mark with a digest of its text: one 
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+from cli.installing.urls import DATABASE, QUEUE
+
+_ROOT: Final = PurePosixPath("/")
 
 USER: Final = "postlane"
 SETTINGS: Final = PurePosixPath("/etc/postlane/postlane.env")
@@ -63,7 +68,7 @@ exec {program} "$@"
 _SQL: Final = """\
 -- Role and database, and what PostgreSQL has to do for a queue. May be run again. For psql, as a superuser.
 SELECT format('CREATE ROLE %I LOGIN', {role}) WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {role}) \\gexec
-SELECT format('ALTER ROLE %I PASSWORD %L', {role}, {password}) \\gexec
+{secret}
 SELECT format('CREATE DATABASE %I OWNER %I ENCODING ''UTF8'' LOCALE ''C.UTF-8'' TEMPLATE template0', {base}, {role})
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {base}) \\gexec
 -- A forgotten transaction stops vacuum, and the queue slows down.
@@ -80,10 +85,13 @@ ALTER SYSTEM SET max_connections = 200;
 SELECT pg_reload_conf();
 """
 
+_SECRET: Final = "SELECT format('ALTER ROLE %I PASSWORD %L', {role}, {password}) \\gexec"
+_NO_SECRET: Final = "-- The settings name no password for it: it keeps what it has."
+
 _VALKEY: Final = """\
 # For the configuration of Valkey (or Redis 7): it holds hints, and a queue that forgets silently is worse than one that
 # refuses.
-requirepass {password}
+{secret}
 appendonly yes
 maxmemory 512mb
 maxmemory-policy noeviction
@@ -102,8 +110,8 @@ class File:
 def files(units: Mapping[str, str], program: PurePosixPath, given: Mapping[str, str]) -> Iterator[File]:
     """All but the settings. `units` are texts by name, `given` what the settings say."""
     yield File(ACCOUNT, marked(_ACCOUNT))
-    yield File(SQL, marked(_sql(given["POSTLANE_DATABASE_URL"]), "--"), 0o600)
-    yield File(VALKEY, marked(_VALKEY.format(password=password_of(given["POSTLANE_REDIS_URL"]))), 0o600)
+    yield File(SQL, marked(_sql(given[DATABASE]), "--"), 0o600)
+    yield File(VALKEY, marked(_VALKEY.format(secret=_requirepass(password_of(given[QUEUE])))), 0o600)
     for name, text in sorted(units.items()):
         yield File(UNITS / name, marked(text.replace(PROGRAM_OF_UNITS, str(program))))
     command = _COMMAND.format(settings=SETTINGS, data=DATA, user=USER, program=program)
@@ -148,7 +156,20 @@ def _digest(text: str) -> str:
 def _sql(url: str) -> str:
     parts = urlsplit(url)
     role, base = unquote(parts.username or USER), unquote(parts.path.lstrip("/")) or USER
-    return _SQL.format(role=_quoted(role), base=_quoted(base), password=_quoted(password_of(url)))
+    names = {"role": _quoted(role), "base": _quoted(base)}
+    password = password_of(url)
+    secret = _SECRET.format(password=_quoted(password), **names) if password else _NO_SECRET
+    return _SQL.format(secret=secret, **names)
+
+
+def _requirepass(password: str) -> str:
+    """Valkey reads a line by words: a blank ends one, but for quotation marks."""
+    if not password:
+        return "# The settings name no password: none is asked for."
+    if re.fullmatch(r"[\w.~-]+", password, re.A):
+        return f"requirepass {password}"
+    escaped = password.replace("\\", "\\\\").replace('"', '\\"')
+    return f'requirepass "{escaped}"'
 
 
 def _quoted(text: str) -> str:
@@ -156,16 +177,39 @@ def _quoted(text: str) -> str:
     return f"'{doubled}'"
 
 
-def next_steps(given: Mapping[str, str], valkey: str) -> Iterator[str]:
-    """What root types now. `valkey` is the configuration file of the server that is there."""
-    if is_here(given["POSTLANE_DATABASE_URL"]):
-        yield f"runuser -u postgres -- psql -qX < {SQL}"
+def remarks(given: Mapping[str, str]) -> Iterator[str]:
+    """What is as it was asked for, and may not be what was meant."""
+    if not password_of(given[DATABASE]):
+        yield f"{DATABASE} has no password: {SQL.name} sets none."
+    if not password_of(given[QUEUE]):
+        yield f"{QUEUE} has no password: {VALKEY.name} sets none, and Valkey asks for none."
+
+
+def next_steps(given: Mapping[str, str], valkey: str, root: PurePosixPath = _ROOT) -> Iterator[str]:
+    """What root types now. `valkey` is the configuration file of the server that is there; files are below `root`."""
+    if is_here(given[DATABASE]):
+        yield f"runuser -u postgres -- psql -qX < {_below(root, SQL)}"
         yield "systemctl restart postgresql"
     else:
-        yield f"psql -qX < {SQL}   # there, as a superuser"
-    if is_here(given["POSTLANE_REDIS_URL"]):
-        yield f"cat {VALKEY} >> {valkey}"
+        yield f"psql -qX < {_below(root, SQL)}   # there, as a superuser"
+    if is_here(given[QUEUE]):
+        yield f"cat {_below(root, VALKEY)} >> {_below(root, PurePosixPath(valkey))}"
         yield f"systemctl restart {'valkey' if 'valkey' in valkey else 'redis'}-server"
     yield "systemctl daemon-reload"
     yield "systemctl enable --now postlane.target"
     yield "postlane doctor"
+
+
+FIRST_MAIL: Final = (
+    ("postlane ips add 203.0.113.10 --ehlo t1.mail.example.com", "an IP that sends"),
+    ("postlane pools create receipts --lane transactional", "a pool"),
+    ("postlane pools attach receipts 203.0.113.10", "with it in it"),
+    ("postlane domains create shop.example", "whose mail it is"),
+    ("postlane keys create shop", "for the application"),
+    ("postlane console link", "the first person in"),
+)
+"""What comes after `doctor`, with what it is."""
+
+
+def _below(root: PurePosixPath, path: PurePosixPath) -> str:
+    return shlex.quote(str(root / path.relative_to("/")))

@@ -6,6 +6,7 @@ only completed; a file of ours that somebody has edited is left, and named.
 
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from cli.installing import files
+from cli.installing import files, urls
 from cli.installing.files import File
 from core import settings as core_settings
 from core.errors import PostlaneError
@@ -34,6 +35,15 @@ class InTheWayError(PostlaneError):
 
     def __init__(self, obstacles: Iterable[str]) -> None:
         super().__init__("Nothing was changed.\n" + "\n".join(f"- {one}" for one in obstacles))
+
+
+class HalfWayError(PostlaneError):
+    """The system did not let us go on."""
+
+    code = "half_way"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what.rstrip('.')}. What was written so far stays: put that right, and run this again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +87,23 @@ class Plan:
     def told(self) -> Iterator[Done]:
         """In the order of doing."""
         yield Done(f"user {files.USER}", "unchanged" if _ids(self.asked.root) else "made")
-        yield Done(str(files.DATA), "unchanged" if _at(self.asked.root, files.DATA).is_dir() else "made")
+        yield Done(str(files.DATA), _state_of_data(_at(self.asked.root, files.DATA)))
         exists = _at(self.asked.root, files.SETTINGS).exists()
         yield Done(str(files.SETTINGS), ("completed" if self.added else "unchanged") if exists else "made")
         yield from (Done(str(file.path), self.states[file.path]) for file in self.texts)
 
     def next_steps(self) -> list[str]:
-        """Commands that a person types now."""
+        """Commands that a person types now: nothing is started before this server has a name."""
+        if "POSTLANE_HOSTNAME" not in self.settings:
+            return [_named(self.asked)]
         there = (one for one in _VALKEY_FILES if _at(self.asked.root, PurePosixPath(one)).exists())
-        return list(files.next_steps(self.settings, next(there, _VALKEY_FILES[-1])))
+        root = PurePosixPath(self.asked.root)
+        return list(files.next_steps(self.settings, next(there, _VALKEY_FILES[-1]), root))
+
+    def remarks(self) -> list[str]:
+        """What to know about it."""
+        hidden = () if self.asked.root == Path("/") else _hidden(self.asked)
+        return [*files.remarks(self.settings), *hidden]
 
 
 def plan(asked: Asked) -> Plan:
@@ -94,15 +112,23 @@ def plan(asked: Asked) -> Plan:
     if wrong:
         raise InTheWayError(wrong)
     stands = _read(asked.root)
-    wrong = list(_contradicted(stands, asked.given))
+    wrong = [
+        *_contradicted(stands, asked.given),
+        *_unreadable(stands | {name: value for name, value in asked.given.items() if value}),
+    ]
+    if wrong:
+        raise InTheWayError(wrong)
     added = {name: value for name, value in _wanted(stands, asked.given).items() if not stands.get(name)}
     texts = tuple(files.files(_units(asked), _on_server(asked, asked.program), stands | added))
     states = {file.path: _state(_at(asked.root, file.path), file) for file in texts}
-    wrong += [] if asked.replace else [_foreign(path) for path, state in states.items() if state == "replaced"]
+    wrong = [*_of_the_settings(asked.root, added)]
+    wrong += (
+        [] if asked.replace else [_foreign(asked.root, path) for path, state in states.items() if state == "replaced"]
+    )
     wrong += [
         f"{path}{_OLD} exists already: move it away."
         for path, state in states.items()
-        if state == "replaced" and asked.replace and _at(asked.root, path.with_name(path.name + _OLD)).exists()
+        if state == "replaced" and asked.replace and os.path.lexists(_at(asked.root, path.with_name(path.name + _OLD)))
     ]
     if wrong:
         raise InTheWayError(wrong)
@@ -110,12 +136,12 @@ def plan(asked: Asked) -> Plan:
 
 
 def lay(made: Plan) -> None:
-    """Do what the plan says. Raises InTheWayError when the system does not let us."""
+    """Do what the plan says. Raises HalfWayError when the system does not let us."""
     root = made.asked.root
     try:
         _lay(made, root)
     except OSError as error:
-        raise InTheWayError([f"{error.filename or root}: {error.strerror}. What was written so far stays."]) from error
+        raise HalfWayError(f"{error.filename or root}: {error.strerror}") from error
 
 
 def _lay(made: Plan, root: Path) -> None:
@@ -127,8 +153,9 @@ def _lay(made: Plan, root: Path) -> None:
     if not _ids(root):
         _make_user(root)
     data, ids = _at(root, files.DATA), _ids(root)
-    if not data.is_dir():
-        _folder(data, 0o700)
+    if _state_of_data(data) != "unchanged":
+        data.mkdir(0o700, parents=True, exist_ok=True)
+        data.chmod(0o700)
         if ids and os.geteuid() == 0:
             os.chown(data, *ids)
 
@@ -148,17 +175,21 @@ def _of_the_machine(asked: Asked) -> Iterator[str]:
 
 
 def _of_the_program(asked: Asked) -> Iterator[str]:
-    place = _on_server(asked, asked.program)
     if not asked.program.exists():
         yield f"{asked.program} does not exist: run this by the `postlane` that the services are to run."
-    if any(place.is_relative_to(hidden) for hidden in _HIDDEN):
-        yield f"{place} is where services cannot look: install Postlane below /opt, say, and run it from there."
-    elif asked.root == Path("/"):
-        python = Path(sys.executable).resolve()
-        if any(python.is_relative_to(hidden) for hidden in _HIDDEN):
-            yield f"The Python behind it, {python}, is where services cannot look: make its environment with another."
+    if asked.root == Path("/"):
+        yield from _hidden(asked)
         closed = [one for one in asked.program.resolve().parents if not one.stat().st_mode & 0o001]
         yield from (f"{one} lets the user {files.USER} not pass: chmod o+x {one}" for one in closed)
+
+
+def _hidden(asked: Asked) -> Iterator[str]:
+    """Of a server it is in the way; below another folder, where nothing runs, worth knowing."""
+    place, python = _on_server(asked, asked.program), _on_server(asked, Path(sys.executable).resolve())
+    if any(place.is_relative_to(hidden) for hidden in _HIDDEN):
+        yield f"{place} is where services cannot look: install Postlane below /opt, say, and run it from there."
+    elif any(python.is_relative_to(hidden) for hidden in _HIDDEN):
+        yield f"The Python behind it, {python}, is where services cannot look: make its environment with another."
 
 
 def _of_folders(root: Path) -> Iterator[str]:
@@ -166,8 +197,22 @@ def _of_folders(root: Path) -> Iterator[str]:
     for path in (files.SETTINGS.parent, files.DATA, files.UNITS, files.COMMAND.parent, files.ACCOUNT.parent):
         for part in (path, *path.parents):
             there = _at(root, part)
-            if there.exists() and not there.is_dir():
-                yield f"{there} is a file, and has to be a folder: move it away."
+            if os.path.lexists(there) and not there.is_dir():
+                what = "a link to nothing" if there.is_symlink() and not there.exists() else "a file"
+                yield f"{there} is {what}, and has to be a folder: move it away."
+
+
+def _of_the_settings(root: Path, added: Mapping[str, str]) -> Iterator[str]:
+    file = _at(root, files.SETTINGS)
+    if added and file.is_symlink():
+        lacks = ", ".join(added)
+        yield f"{file} is a link, and lacks {lacks}: put the file itself there, or these lines where it leads."
+
+
+def _unreadable(given: Mapping[str, str]) -> Iterator[str]:
+    for name in (urls.DATABASE, urls.QUEUE):
+        if (url := given.get(name)) and (trouble := urls.trouble(name, url)):
+            yield f"{name} {trouble}."
 
 
 def _contradicted(stands: Mapping[str, str], given: Mapping[str, str]) -> Iterator[str]:
@@ -176,8 +221,15 @@ def _contradicted(stands: Mapping[str, str], given: Mapping[str, str]) -> Iterat
             yield f"{files.SETTINGS} says another {name}: change it there, or leave the option out."
 
 
-def _foreign(path: PurePosixPath) -> str:
-    where = f"{path} is not ours, or was edited"
+def _named(asked: Asked) -> str:
+    """The command with a name. By the program itself: the command that is laid out gives root's rights up."""
+    below = [] if asked.root == Path("/") else ["--root", str(asked.root)]
+    return shlex.join([str(asked.program), "install", "--hostname", "mail.example.com", *below])
+
+
+def _foreign(root: Path, path: PurePosixPath) -> str:
+    what = "is a link" if _at(root, path).is_symlink() else "is not ours, or was edited"
+    where = f"{path} {what}"
     if path.suffix in (".service", ".target"):
         return f"{where}: put changes into a drop-in (systemctl edit {path.name}) and use --replace, which keeps it."
     return f"{where}: move it away, or use --replace, which keeps it as {path.name}{_OLD}."
@@ -224,7 +276,7 @@ def _units(asked: Asked) -> dict[str, str]:
 
 
 def _state(there: Path, file: File) -> str:
-    if not there.exists():
+    if not os.path.lexists(there):
         return "made"
     try:
         text = there.read_text("utf-8")
@@ -232,7 +284,14 @@ def _state(there: Path, file: File) -> str:
         return "replaced"
     if text == file.text:
         return "unchanged"
-    return "updated" if files.unedited(text) else "replaced"
+    return "updated" if files.unedited(text) and not there.is_symlink() else "replaced"
+
+
+def _state_of_data(data: Path) -> str:
+    """One that is still root's was made by a run that did not come to its end."""
+    if not data.is_dir():
+        return "made"
+    return "updated" if os.geteuid() == 0 and data.stat().st_uid == 0 else "unchanged"
 
 
 def _ids(root: Path) -> tuple[int, int] | None:
@@ -279,4 +338,4 @@ def _make_user(root: Path) -> None:
         [_SYSUSERS, *where, str(_at(root, files.ACCOUNT))], capture_output=True, text=True, check=False
     )
     if run.returncode:
-        raise InTheWayError([f"the user {files.USER} could not be made: {run.stderr.strip()}"])
+        raise HalfWayError(f"The user {files.USER} could not be made: {run.stderr.strip()}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,12 +12,13 @@ import pytest
 
 from cli.commands.install import install
 from cli.installing import files, laying
-from cli.installing.laying import Asked, InTheWayError, lay, plan
+from cli.installing.laying import Asked, HalfWayError, InTheWayError, lay, plan
 from cli.output import CliError
 from core import settings as core_settings
 from core.settings import Settings
 from tests.installed_root import InstalledRoot
 from tests.stack import reachable_folder
+from tests.unit.deploy.commands import parse
 
 SHIPPED = Path(__file__).parent.parent.parent.parent / "deploy" / "systemd"
 NAME = {"POSTLANE_HOSTNAME": "mail.example.com"}
@@ -95,7 +97,8 @@ def test_settings_are_completed_and_never_replaced(asked: Asked) -> None:
     assert file.read_text().startswith(mine + "\n")
     assert _settings(asked)["POSTLANE_SECRET"] == "ab" * 32
     assert file.stat().st_mode & 0o777 == 0o600
-    assert made.next_steps()[0] == "psql -qX < /etc/postlane/postgresql.sql   # there, as a superuser"
+    there = f"psql -qX < {asked.root}/etc/postlane/postgresql.sql   # there, as a superuser"
+    assert made.next_steps()[0] == there
     with pytest.raises(InTheWayError, match="says another POSTLANE_HOSTNAME"):
         plan(replace(asked, given={"POSTLANE_HOSTNAME": "other.example.com"}))
 
@@ -130,13 +133,12 @@ def _with_a_file(asked: Asked) -> Asked:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda asked: replace(asked, program=asked.root / "home/anna/bin/postlane"), "where services cannot look"),
         (lambda asked: replace(asked, program=asked.root / "opt/none"), "/opt/none does not exist"),
         (lambda asked: replace(asked, units=asked.root), "has no units: a container image brings none"),
         (lambda asked: replace(asked, root=asked.root / "none"), "none is no folder"),
         (_with_a_file, "etc is a file, and has to be a folder"),
     ],
-    ids=["hidden", "no program", "no units", "no root", "a file"],
+    ids=["no program", "no units", "no root", "a file"],
 )  # fmt: skip
 def test_what_stands_in_the_way_is_said_and_nothing_is_written(
     asked: Asked, change: Callable[[Asked], Asked], said: str
@@ -184,7 +186,7 @@ def test_valkey_is_named_where_it_is(asked: Asked) -> None:
     (asked.root / "etc/valkey").mkdir(parents=True)
     (asked.root / "etc/valkey/valkey.conf").write_text("")
     steps = plan(asked).next_steps()
-    assert "cat /etc/postlane/valkey.conf >> /etc/valkey/valkey.conf" in steps
+    assert f"cat {asked.root}/etc/postlane/valkey.conf >> {asked.root}/etc/valkey/valkey.conf" in steps
     assert "systemctl restart valkey-server" in steps
 
 
@@ -208,3 +210,139 @@ def test_the_command_hands_settings_on_as_they_stand(asked: Asked) -> None:
     settings.unlink()
     missing = InstalledRoot(asked.root).command("status", check=False)
     assert (missing.returncode, missing.stderr.endswith("is for root to read: sudo postlane ...\n")) == (1, True)
+
+
+def _given(asked: Asked, **urls: str) -> Asked:
+    return replace(asked, given=NAME | {f"POSTLANE_{name.upper()}_URL": url for name, url in urls.items()})
+
+
+@pytest.mark.parametrize(
+    ("password", "line"),
+    [
+        ("p4ss-w.rd", "requirepass p4ss-w.rd"),
+        ("two%20words", 'requirepass "two words"'),
+        ("a%22b%5Cc%23%27", 'requirepass "a\\"b\\\\c#\'"'),
+        ("", None),
+    ],
+)
+def test_a_password_is_one_word_for_valkey(asked: Asked, password: str, line: str | None) -> None:
+    made = plan(_given(asked, redis=f"redis://:{password}@127.0.0.1:6379/0"))
+    lay(made)
+    lines = (asked.root / "etc/postlane/valkey.conf").read_text().splitlines()
+    assert [one for one in lines if one.startswith("requirepass")] == ([line] if line else [])
+    assert ("POSTLANE_REDIS_URL has no password" in " ".join(made.remarks())) is (line is None)
+
+
+def test_a_role_without_a_password_keeps_the_one_it_has(asked: Asked) -> None:
+    made = plan(_given(asked, database="postgresql://postlane@127.0.0.1/postlane"))
+    lay(made)
+    assert "PASSWORD" not in (asked.root / "etc/postlane/postgresql.sql").read_text()
+    assert "POSTLANE_DATABASE_URL has no password" in " ".join(made.remarks())
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("database", "notaurl"),
+        ("database", "postgresql://u:sesame@[::1/db"),
+        ("database", "postgresql://u:sesame@h/db\nPOSTLANE_SECRET=1"),
+        ("database", "postgresql://u:ses%0aame@h/db"),
+        ("database", "postgresql://u:sesame%ff@h/db"),
+        ("redis", "notaurl"),
+        ("redis", "redis://:sesame%0aslaveof@h/0"),
+        ("redis", "redis://:sesame%00@h/0"),
+        ("redis", "redis://:ses ame@h/0"),
+        ("redis", "redis://:sesame@[::1/0"),
+    ],
+)
+def test_a_url_that_cannot_stand_in_a_file_is_refused(asked: Asked, name: str, url: str) -> None:
+    before = _tree(asked.root)
+    with pytest.raises(InTheWayError, match=f"POSTLANE_{name.upper()}_URL (has|must|cannot)") as refused:
+        plan(_given(asked, **{name: url}))
+    assert "ame" not in str(refused.value).replace("name", ""), "no password is quoted"
+    assert _tree(asked.root) == before
+
+
+@pytest.mark.parametrize(
+    "place", ["etc/postlane/postlane.env", "usr/local/bin/postlane", "var/lib/postlane", "etc/systemd/system"]
+)
+@pytest.mark.parametrize("leads", [True, False], ids=["to something", "to nothing"])
+def test_a_link_is_in_the_way(asked: Asked, place: str, leads: bool) -> None:
+    """Before anything is written; but for one to a folder, which serves as well as the folder."""
+    link, target = asked.root / place, asked.root / "elsewhere"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target)
+    folder = place in ("var/lib/postlane", "etc/systemd/system")
+    if leads:
+        target.mkdir() if folder else target.write_text("POSTLANE_SECRET=" + "ab" * 32)
+    before = _tree(asked.root)
+    if leads and folder:
+        lay(plan(asked))
+        assert link.is_symlink()
+        return
+    with pytest.raises(InTheWayError, match=f"{place} is a link"):
+        plan(asked)
+    assert (_tree(asked.root), link.is_symlink()) == (before, True)
+
+
+def test_a_link_that_stands_in_the_way_is_kept_on_demand(asked: Asked) -> None:
+    link = asked.root / "usr/local/bin/postlane"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(asked.program)
+    program = asked.program.read_text()
+    lay(plan(replace(asked, replace=True)))
+    assert (link.is_symlink(), link.with_name("postlane.old").is_symlink()) == (False, True)
+    assert asked.program.read_text() == program
+
+
+def test_what_stops_it_half_way_does_not_say_that_nothing_was_changed(asked: Asked) -> None:
+    made = plan(asked)
+    (asked.root / "var").write_text("")
+    with pytest.raises(HalfWayError, match="What was written so far stays") as stopped:
+        lay(made)
+    assert "Nothing was changed" not in str(stopped.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder away")
+def test_a_data_folder_that_is_still_roots_gets_its_owner(asked: Asked) -> None:
+    """A run was killed between making it and giving it away."""
+    lay(plan(asked))
+    data = asked.root / "var/lib/postlane"
+    owner = data.stat().st_uid
+    os.chown(data, 0, 0)
+    again = plan(asked)
+    assert [one.what for one in again.told() if one.did == "updated"] == ["/var/lib/postlane"]
+    lay(again)
+    assert (data.stat().st_uid, owner != 0) == (owner, True)
+    assert {one.did for one in plan(asked).told()} == {"unchanged"}
+
+
+def test_below_another_folder_a_hidden_checkout_is_a_remark(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--root` only looks. On the server itself it is in the way."""
+    program = asked.root / "home/anna/bin/postlane"
+    program.parent.mkdir(parents=True)
+    program.write_text("")
+    hidden = replace(asked, program=program)
+    assert "/home/anna/bin/postlane is where services cannot look" in " ".join(plan(hidden).remarks())
+    monkeypatch.setattr(sys, "executable", str(asked.root / "root/python"))
+    assert "root/python, is where services cannot look" in " ".join(plan(asked).remarks())
+    monkeypatch.setattr(laying, "_HIDDEN", (str(asked.root),))
+    with pytest.raises(InTheWayError, match="where services cannot look"):
+        plan(replace(hidden, root=Path("/")))
+
+
+def test_without_a_name_nothing_is_to_be_started(
+    asked: Asked,
+) -> None:
+    made = plan(replace(asked, given={}))
+    named = f"{asked.program} install --hostname mail.example.com --root {asked.root}"
+    assert made.next_steps() == [named]
+    assert parse(shlex.split(named)[1:]) == "install"
+
+
+def test_what_comes_after_it_can_be_typed_and_fits() -> None:
+    assert [parse(shlex.split(command)[1:]) for command, _ in files.FIRST_MAIL] == [
+        "ips", "pools", "pools", "domains", "keys", "console",
+    ]  # fmt: skip
+    width = max(len(command) for command, _ in files.FIRST_MAIL)
+    assert max(2 + width + 2 + len(what) for _, what in files.FIRST_MAIL) <= 80
