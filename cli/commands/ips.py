@@ -105,7 +105,7 @@ def add(
 
     Example: postlane ips add 192.0.2.10 --ehlo m1.example.com
 
-    Then: postlane pools attach POOL 192.0.2.10, and postlane warmup start 192.0.2.10
+    A new one: postlane warmup start 192.0.2.10 --plan stages-29, and postlane pools attach POOL 192.0.2.10
 
     A relay: postlane ips add vendor --via smtp+tls://user:password@smtp.example.com:587 --per-second 14
     """
