@@ -18,8 +18,8 @@ from psycopg import sql
 
 from tests.servers import copy_template, disconnect_all, drop_database
 
-# What DDL changes: relations, their columns and types, constraints, functions, triggers, and settings of this database:
-# that table is shared by all of the server.
+# What DDL changes: relations, their columns and types, constraints, functions, triggers, settings of this database
+# (that table is shared by all of the server), and the revision that is written down.
 _SCHEMA: Final = """
 SELECT concat_ws('/',
   (SELECT sum(hashtextextended(concat(c.oid, c.relname, c.relkind, c.reloptions), 0))
@@ -30,7 +30,7 @@ SELECT concat_ws('/',
   (SELECT sum(hashtextextended(concat(oid, conname), 0)) FROM pg_constraint),
   (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_trigger),
   (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-    WHERE d.datname = current_database()))
+    WHERE d.datname = current_database()), (SELECT version_num FROM alembic_version))
 """
 
 # Emptied tables have no page left: `_EMPTIED` sees to that, and the order of rows in a page is as in a new one.
