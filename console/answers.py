@@ -131,4 +131,4 @@ def _trouble(error: Exception) -> Trouble:
 async def answer_to_bug(request: Request, identifier: str) -> Response:
     """The answer when something broke: a number to look for in the log, and nothing about the inside."""
     trouble = Trouble(500, "Something went wrong on our side.", "The log has it under the number below.")
-    return page(await _visit(request), "layout/trouble.html", 500, trouble=trouble, number=identifier)
+    return page(await _visit(request), "layout/trouble.html", 500, trouble=trouble, number=identifier, options=())

@@ -188,6 +188,29 @@ async def test_without_a_database_a_page_waits_for_it_once(app: FastAPI, admin: 
     assert "The database does not answer" in answer.text
 
 
+async def test_a_bug_is_answered_with_a_number_and_nothing_else(app: FastAPI, admin: Person) -> None:
+    """After who it is has been read."""
+    real = app.state.deps.database
+
+    class Broken:
+        asked = 0
+
+        def connection(self) -> object:
+            self.asked += 1
+            if self.asked > 1:
+                raise RuntimeError("the secret inside")
+            return real.connection()
+
+    app.state.deps = replace(app.state.deps, database=Broken())
+
+    answer = await admin.get("/keys")
+
+    assert answer.status_code == 500
+    assert "Something went wrong on our side." in answer.text
+    assert re.search(r"Request <code>[0-9a-f-]{8,}</code>", answer.text)
+    assert "secret" not in answer.text
+
+
 def test_every_template_is_read_at_the_start() -> None:
     """An upgrade puts other files in their place while the process before goes on."""
     known = rendering._templates
