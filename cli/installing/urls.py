@@ -1,4 +1,4 @@
-"""Whether the URL of a server can stand in the files that `postlane install` lays out. Pure."""
+"""Whether the URL of a server can stand in the files that `postlane install` lays out, as those who use it read it."""
 
 import re
 from typing import Final
