@@ -13,10 +13,10 @@ from uuid import UUID
 
 from campaigns.model import Words
 from core.ids import uuid7
-from core.refusal import invalid
+from core.refusal import Refused, invalid
 from messages.personal import EACH
 from store.database import Connection
-from templates.checks import shingles
+from templates.checks import shingles, without_address
 from templates.limits import Bounds
 from templates.placeholders import UnclosedError
 from templates.plain import text_of_html
@@ -108,6 +108,10 @@ def check_whole(words: Words, where: str = "") -> None:
         raise invalid(f"{where}html", "a broadcast needs `html` or `text`")
     if not words.subject.strip():
         raise invalid(f"{where}subject", "a broadcast needs a subject")
+    if without := without_address(words.html or ""):
+        reason = "a link or button has no address" if len(without) == 1 else f"{len(without)} links have no address"
+        hint = "Give it the whole address, with https:// in front, or take it out."
+        raise Refused("invalid", f"{reason}: `{without[0]}`", f"{where}html", hint, "link_without_address")
     for field, made in _programs(words).items():
         _is_cheap(f"{where}{field}", made)
 

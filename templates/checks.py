@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from templates.build import Content
+from templates.document import PROMPTS
 from templates.markup import VOID, pieces
 from templates.resend_notation import UNSUBSCRIBE
 
@@ -25,6 +26,7 @@ _WORDS: Final = 5
 _MOST_SHINGLES: Final = 400
 """Kept of a content: the smallest hashes, which are a fair sample (Broder, 1997)."""
 _SCHEMES: Final = ("http://", "https://", "mailto:", "tel:", "sms:")
+_UNGIVEN: Final = frozenset({"", *_SCHEMES})
 _WORD: Final = re.compile(r"\w+")
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}\n]*+\}\}++|\{%[^%\n]*+%\}")
 _GONE: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -49,7 +51,8 @@ def remarks_on(
     """All there is to say about a rendered mail. With its content and the variables that are `known` of people, also
     which placeholders nobody can fill."""
     seen = _Seen(html)
-    found = [*_subject(subject), *_unsubscribe(seen, text), *_weight(html), *_text(text), *_images(seen), *_links(seen)]
+    found = [*_subject(subject), *_unwritten(seen), *_unsubscribe(seen, text), *_weight(html), *_text(text)]
+    found += [*_images(seen), *_links(seen)]
     if content is not None and known is not None:
         found += _unknown(content, frozenset(known))
     return found
@@ -59,6 +62,14 @@ def _subject(subject: str) -> list[Remark]:
     if not subject.strip():
         return [Remark("subject", "error", "There is no subject.", "Write one.")]
     return []
+
+
+def _unwritten(seen: "_Seen") -> list[Remark]:
+    left = [text for text in seen.texts if text in PROMPTS]
+    if not left:
+        return []
+    message = f"{_some(left, 'text of a new block was', 'texts of new blocks were')} never written over{_such(left)}."
+    return [Remark("unwritten", "error", message, "Write your own, or take the block out.")]
 
 
 def _unsubscribe(seen: "_Seen", text: str) -> list[Remark]:
@@ -129,6 +140,11 @@ def leads_somewhere(href: str) -> bool:
     return scheme is not None and len(href) > len(scheme)
 
 
+def without_address(html: str) -> list[str]:
+    """The links that were never given one, as a new button is."""
+    return [href for href, _ in _Seen(html).links if href.strip().lower() in _UNGIVEN]
+
+
 def _unknown(content: Content, known: frozenset[str]) -> list[Remark]:
     """Placeholders that no contact has: a whole path, or its first part where that is an object."""
     strange = sorted(path for path in content.required if path not in known and path.partition(".")[0] not in known)
@@ -183,6 +199,7 @@ class _Seen:
 
     def __init__(self, html: str) -> None:
         self.links: list[tuple[str, bool]] = []
+        self.texts: list[str] = []
         self.images: list[tuple[str, str | None]] = []
         self._open: list[tuple[str, bool, bool]] = []
         """Elements with whether they are gone, and whether their type is tiny."""
@@ -190,6 +207,8 @@ class _Seen:
         for piece in pieces(html):
             if piece.kind == "start":
                 self._start(piece.name, piece.attributes)
+            elif piece.kind == "text":
+                self.texts.append(" ".join(piece.text.split()))
             elif piece.kind == "end" and self._names[piece.name]:
                 self._end(piece.name)
 

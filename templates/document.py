@@ -4,7 +4,7 @@ A block is named by its path: `2` is the third, `3.0.1` the second of the first 
 may hold is said when it is built (`templates/blocks`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, Final, TypeAlias
 
@@ -48,6 +48,23 @@ STARTER: Final[Mapping[str, Any]] = {
     "settings": {},
 }
 """What a new document holds."""
+
+
+def _prompts(blocks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for block in blocks:
+        if block["type"] in ("heading", "text", "html", "footer", "product"):
+            text = block.get("title") or block.get("text") or block.get("html", "")
+            yield text.removeprefix("<p>").removesuffix("</p>")
+        for column in block.get("columns", ()):
+            yield from _prompts(column["blocks"])
+
+
+PROMPTS: Final = frozenset(
+    text
+    for text in _prompts([*({"type": kind, **holds} for kind, holds in NEW.items()), *STARTER["blocks"]])
+    if "{{" not in text
+)
+"""What stands where somebody is to write. A button may say what a new one says, and a greeting greet."""
 
 
 def parsed(body: str) -> Document:

@@ -30,6 +30,7 @@ class Code(StrEnum):
     UNREACHABLE = "unreachable_people"
     UNKNOWN_VARIABLES = "unknown_variables"
     MISSING_VARIABLES = "missing_variables"
+    UNWRITTEN = "unwritten"
     UNSUBSCRIBE_LINK = "unsubscribe_link"
     UNSUBSCRIBE_TEXT = "unsubscribe_text"
     ONE_CLICK = "one_click"

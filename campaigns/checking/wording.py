@@ -17,6 +17,7 @@ from templates.checks import remarks_on
 from templates.render import Compiled, RenderError, compile_line, compile_text
 
 _CODES: Final[Mapping[str, Code]] = {
+    "unwritten": Code.UNWRITTEN,
     "unsubscribe": Code.UNSUBSCRIBE_LINK,
     "unsubscribe_text": Code.UNSUBSCRIBE_TEXT,
     "weight": Code.WEIGHT,

@@ -26,6 +26,8 @@ from mta.from_settings import known_providers, make_resolver
 from mta.providers import load_providers
 from pages.app import create_app
 from store.database import Database
+from templates.build import Kind, Source, build
+from templates.document import STARTER, written
 from tests.integration.campaigns.world import SIMULATED, World, with_words, world_test
 from tests.integration.messages.emails import execute, rows, suppress
 from warmup import repository as warmups
@@ -141,6 +143,19 @@ async def test_the_words_are_looked_at_as_somebody_gets_them(world: World) -> No
         Code.DEAD_LINKS,
     }  # fmt: skip
     assert "http://127.0.0.1:1/a.png (port 1 is not for HTTP)" in of(found)[Code.DEAD_LINKS].found
+
+
+async def test_a_campaign_that_nobody_wrote_cannot_begin(world: World) -> None:
+    await world.person("ann@one.example")
+    html = build(Source(Kind.BLOCKS, written(STARTER), "Hi")).html
+    found = of(await check(world, await draft(world, html)))
+
+    assert "2 texts of new blocks were never written over" in found[Code.UNWRITTEN].found
+    assert found[Code.CONTENT].severity is Severity.REFUSES
+    assert found[Code.CONTENT].found == "It cannot begin: html: a link or button has no address: `https://`."
+    assert "https://" in found[Code.CONTENT].advice
+    finished = of(await check(world, await draft(world, html.replace('"https://"', '"https://shop.example/"'))))
+    assert Code.CONTENT not in finished
 
 
 async def test_findings_of_one_variant_say_which(world: World) -> None:

@@ -37,6 +37,8 @@ def test_a_good_mail_has_no_remarks() -> None:
         (f'{LINK}<img src="https://x.example/a.png">', ["alt"]),
         (f'{LINK}<img src="a.png" alt="x"><img alt="y">', ["images"]),
         (f'{LINK}<img src="https://www.mailjet.com/images/theme/v1/icons/x.png" alt="x">', ["icons"]),
+        (f"{LINK}<p>Your company,\n street and city</p>", ["unwritten"]),
+        (f"{LINK}<p>Write here. And so they did.</p><a href='https://x.example'>Have a look</a>", []),
         (f'{LINK}<a href="">x</a>', ["links"]),
         (f'{LINK}<a href="javascript:alert(1)">x</a>', ["links"]),
         (f'{LINK}<a href="shop.example">x</a>', ["links"]),
