@@ -97,6 +97,34 @@ MEANING: Final[Mapping[Role, str]] = {
 }
 """Each role in a line, for whoever gives one."""
 
+ALLOWS: Final[Mapping[Right, str]] = {
+    _R.MAIL_SEE: "see mail and what became of it",
+    _R.MAIL_CONTENT: "read what stands in mail",
+    _R.MAIL_CHANGE: "cancel mail and send it again",
+    _R.SUPPRESSIONS_SEE: "see suppressions",
+    _R.SUPPRESSIONS_CHANGE: "change suppressions",
+    _R.SENDING_SEE: "see domains, keys, webhooks and the request log",
+    _R.SENDING_CHANGE: "change domains, keys and webhooks",
+    _R.APPLICATIONS_CHANGE: "make and change applications",
+    _R.CAMPAIGNS_SEE: "see campaigns and templates",
+    _R.CAMPAIGNS_CHANGE: "write campaigns and templates",
+    _R.CAMPAIGNS_SEND: "start, pause and stop campaigns",
+    _R.PEOPLE_SEE: "see people, segments and forms",
+    _R.PEOPLE_CHANGE: "change people, segments and forms",
+    _R.REPORTS_SEE: "see reports",
+    _R.MACHINE_SEE: "see IPs, pools, warm-up and alarms",
+    _R.MACHINE_CHANGE: "change IPs, pools, warm-up and alarms",
+    _R.SYSTEM_SEE: "see processes, queues and settings",
+    _R.USERS_CHANGE: "manage users",
+    _R.AUDIT_SEE: "see the audit log",
+}
+"""Each right as what somebody may do, for whoever lacks it: `X may not {}`."""
+
+
+def roles_with(right: Right) -> list[Role]:
+    """Roles that have it, the widest first."""
+    return [role for role in Role if right in RIGHTS[role]]
+
 
 def rights_of(role: Role, *, limited: bool) -> frozenset[Right]:
     """What the role allows; `limited` to some applications, without what belongs to the installation."""

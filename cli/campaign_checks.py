@@ -88,8 +88,8 @@ def _put_off(found: Forecast, zone: str) -> str:
     if found.put_off is None:
         return ""
     verb = "was put off and is" if found.put_off.people == 1 else "were put off and are"
-    until = f" until {moment(found.put_off.until, found.starts_at, zone)}" if found.put_off.until else " later"
-    return f" {found.put_off.people:,} {verb} tried again{until}."
+    by = f", next try by {moment(found.put_off.until, found.starts_at, zone)}" if found.put_off.until else " later"
+    return f" {found.put_off.people:,} {verb} tried again{by}."
 
 
 def moment(at: datetime | None, since: datetime, zone: str) -> str:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from accounts.roles import ALLOWS, OF_THE_INSTALLATION, Right, roles_with
 from console.guard import NotAllowed, NotFromHere, SignInNeeded, stranger, who
 from console.owners import Unclear
 from console.rendering import page
@@ -101,7 +102,7 @@ def _trouble(error: Exception) -> Trouble:
     if isinstance(error, Refused):
         return Trouble(_STATUS[error.kind], sentence(error), error.hint)
     if isinstance(error, NotAllowed):
-        return Trouble(403, "Your role does not allow this.", f"An admin can give you the right {error.right.value}.")
+        return _not_allowed(error.right)
     if isinstance(error, NotFromHere):
         return Trouble(
             403,
@@ -126,6 +127,13 @@ def _trouble(error: Exception) -> Trouble:
     if isinstance(error, HTTPException) and error.status_code == 405:
         return Trouble(405, "This address takes no such request.", "Go back and use the buttons of the page.")
     return Trouble(400, "This request could not be understood. Nothing was changed.", "Go back and try again.")
+
+
+def _not_allowed(right: Right) -> Trouble:
+    """Which roles have the right; where a limit to applications takes it away, that too."""
+    roles = "one of the roles " + ", ".join(roles_with(right)) if len(roles_with(right)) > 1 else "the role admin"
+    whole = ", for all applications" if right in OF_THE_INSTALLATION else ""
+    return Trouble(403, f"You may not {ALLOWS[right]}.", f"An admin can give you {roles}{whole}.")
 
 
 async def answer_to_bug(request: Request, identifier: str) -> Response:

@@ -29,8 +29,15 @@ _RUN: Final = """
 
 _OVER: Final = """
 [...document.querySelectorAll('body *')].filter(
-  one => one.getBoundingClientRect().right > innerWidth && !one.closest('.scroll, .unseen')
+  one => one.getBoundingClientRect().right > document.documentElement.clientWidth && !one.closest('.scroll')
 ).map(one => one.outerHTML.slice(0, 120)).slice(0, 4)
+"""
+# A phone's window grows with a page that is too wide; what it was laid out for does not.
+_WIDER: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_SPILLING: Final = """
+innerWidth > 560 ? [] : [...document.querySelectorAll('.scroll:has(> table.stack)')].filter(
+  one => one.scrollWidth > one.clientWidth
+).map(one => `rows ${one.scrollWidth} wide in a box of ${one.clientWidth}: ${one.innerText.slice(0, 80)}`)
 """
 
 
@@ -56,5 +63,6 @@ async def judged(page: Page, *, every_look: bool = False) -> list[str]:
 
 async def wide(page: Page) -> list[str]:
     """Whether the page is wider than its screen, and what of it reaches over the edge."""
-    over = int(await page.value("document.documentElement.scrollWidth - innerWidth"))
-    return [f"{over} pixels wider than the screen: {await page.value(_OVER)}"] if over > 0 else []
+    over = int(await page.value(_WIDER))
+    found = [f"{over} pixels wider than the screen: {await page.value(_OVER)}"] if over > 0 else []
+    return [*found, *await page.value(_SPILLING)]

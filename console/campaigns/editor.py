@@ -58,6 +58,8 @@ class _Choices:
     topics: Sequence[tuple[str, str]]
     templates: Sequence[tuple[str, str]]
     senders: Sequence[str]
+    sender: str
+    """The one to begin with: the last of the only domain there is."""
 
 
 @router.get("/campaigns/new")
@@ -178,6 +180,8 @@ async def _form(visit: Visit, found: Campaign | None = None, error: Refused | No
         choices = await _choices(connection, found.application_id if found else mine.chosen)
         source = await sources.of(connection, found) if found else None
     given = _given(visit) if visit.form else _known(found)
+    if found is None and not visit.form:
+        given |= {"from": choices.sender}
     return page(
         visit, "campaigns/edit.html", 200 if error is None else 422, one=found, given=given, choices=choices,
         owners=mine.options, owner=str(mine.chosen), error=error, words=words, source=source,
@@ -197,11 +201,13 @@ async def _choices(connection: Connection, application_id: UUID) -> _Choices:
     domains = await accounts.domains(connection, application_id)
     earlier = await repository.page(connection, application_id, Window(20))
     senders = [one.words.sender for one in earlier.entries] + [f"news@{one.name}" for one in domains.entries]
+    senders = list(dict.fromkeys(one for one in senders if one))
     return _Choices(
         [(str(one.id), one.name) for one in lists.entries],
         [(str(one.id), one.name) for one in kinds],
         made,
-        list(dict.fromkeys(senders))[:_SENDERS],
+        senders[:_SENDERS],
+        senders[0] if len(domains.entries) == 1 else "",
     )
 
 

@@ -24,6 +24,8 @@ _SUBMISSION: Final = 587
 """What the world sees on a server (RFC 6409), whatever port the process has behind it."""
 _NOBODYS: Final = "example.com"
 """Where there is no domain yet (RFC 2606)."""
+_PRACTISED: Final = "you@gmail.sim"
+"""Whom mail of a practice internet reaches: nobody is in it by their own address."""
 
 
 @router.get("/snippets")
@@ -35,18 +37,20 @@ async def show(visit: Visiting) -> Response:
         mine = owners.asked_for(visit, names) or list(names)
         known = (await repository.domains_of(connection, mine)).entries if mine else []
     domain = _chosen(visit, known)
-    values = values_for(visit.given.settings, domain.name if domain else _NOBODYS, visit.me.email)
+    settings = visit.given.settings
+    recipient = _PRACTISED if settings.simulator else visit.me.email
+    values = values_for(settings, domain.name if domain else _NOBODYS, recipient)
     return page(
         visit, "snippets/page.html", values=values, snippets=snippets(values), domain=domain,
         options=[(str(one.id), one.name) for one in known], application=visit.asked("application"),
         owner=names.get(domain.application_id, "") if domain else "",
-        unnamed=not values.local and not visit.given.settings.api_public_url,
+        unnamed=not values.local and not settings.api_public_url,
     )  # fmt: skip
 
 
 def values_for(settings: Settings, domain: str, recipient: str) -> Values:
-    """The addresses by which programs reach this server."""
-    public = settings.hostname not in ("", "localhost")
+    """The addresses by which programs reach this server. A practice internet has a host name, and no way to it."""
+    public = settings.hostname not in ("", "localhost") and not settings.simulator
     return Values(
         settings.api_public_url or f"http://{HERE}:{settings.api_port}",
         settings.hostname if public else HERE,

@@ -88,7 +88,7 @@ async def test_the_end_is_told_by_the_pace_of_late_and_by_who_is_tried_again(adm
     text = (await admin.get(f"/campaigns/{reach.campaign_id}/end")).text
 
     assert "At the pace of the last 10 minutes (12 an hour) it is out in 5 min" in text
-    assert "1 person was put off by their server, and is tried again until " in text
+    assert "1 person was put off by their server, and is tried again, next try by " in text
     assert "2199-01-01T15:02" in text
 
 
@@ -118,6 +118,8 @@ async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
         "segment_id": str(reach.segment_id),
     }  # fmt: skip
 
+    empty = await admin.get(f"/campaigns/new?application={reach.application_id}")
+    assert 'name="from" value="news@shop.example"' in empty.text, "there is one domain only"
     wrong = await admin.post("/campaigns", "/campaigns/new", **{**form, "html": "{% if %}"})
     assert wrong.status_code == 422
     assert 'aria-invalid="true"' in wrong.text

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from accounts import repository as accounts
 from accounts import users
-from accounts.roles import MEANING, OF_THE_INSTALLATION, RIGHTS, Right, Role
+from accounts.roles import ALLOWS, MEANING, OF_THE_INSTALLATION, RIGHTS, Right, Role
 from console import guard, rendering
 from console.cookies import Cookies
 from console.guard import ConsoleRoute, needed_by, needs
@@ -76,13 +76,14 @@ async def test_without_its_right_every_route_refuses(
         assert shop is not None
         await users.set_role(connection, viewer.user, role, (shop.id,) if limited else ())
     may = RIGHTS[role] - (OF_THE_INSTALLATION if limited else frozenset())
-    refused = [one for one in ROUTES if isinstance(wanted := needed_by(one.endpoint), Right) and wanted not in may]
+    wanted = [(one, right) for one in ROUTES if isinstance(right := needed_by(one.endpoint), Right)]
+    refused = [(route, right) for route, right in wanted if right not in may]
     assert refused
-    for route in refused:
+    for route, right in refused:
         for method in route.methods or ():
             answer = await viewer.http.request(method, _path(route), headers={"sec-fetch-site": "same-origin"})
             assert answer.status_code == 403, _name(route)
-            assert "Your role does not allow this" in answer.text, _name(route)
+            assert f"You may not {ALLOWS[right]}." in answer.text, _name(route)
 
 
 def test_what_a_viewer_may_not_look_at_is_said_where_the_role_is_given() -> None:

@@ -51,7 +51,7 @@ def test_the_command_line_tells_the_same_end() -> None:
     told = ends_in_words(under_way(timedelta(minutes=1), Pace(300, timedelta(minutes=10)), put_off=31), "UTC")
     assert told == (
         "At the pace of the last 10 min this ends about today 12:20 UTC."
-        " 31 were put off and are tried again until today 12:31 UTC."
+        " 31 were put off and are tried again, next try by today 12:31 UTC."
     )
     alone = ends_in_words(under_way(timedelta(), None, 0, 1), "UTC")
     assert alone.startswith("All of it has left but for those who were put off. 1 was put off and is tried again")

@@ -5,15 +5,18 @@ import json
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from accounts.capture_rules import CaptureRule
 from console.logs import words as logs
 from console.sandbox import words as sandbox
+from console.snippets.routes import values_for
 from console.snippets.snippets import Values, snippets
 from console.webhooks import words as webhooks
 from core.ids import uuid7
+from core.settings import Settings
 from messages.simulated import Behaviour
 from requestlog.repository import Figures, Logged
 from webhooks.endpoints import Endpoint
@@ -125,3 +128,15 @@ def test_snippets_say_the_same_in_every_language(who: str) -> None:
         assert who in texts
         assert "me'@x.example" in texts
     assert f"  from: {json.dumps(who)},\n" in found["node"]
+
+
+def test_a_practice_internet_is_reached_on_this_machine_and_has_people_of_its_own(tmp_path: Path) -> None:
+    """Its host name leads nowhere, and its certificate is signed by nobody."""
+    own = {"hostname": "mail.postlane.sim", "submission_port": 44333, "api_port": 8025, "data_dir": tmp_path}
+    demo = values_for(Settings(simulator=True, **own), "acme.sim", "you@gmail.sim")
+    real = values_for(Settings(**own), "acme.sim", "ada@acme.example")
+
+    assert (demo.smtp_host, demo.smtp_port, demo.local) == ("127.0.0.1", 44333, True)
+    assert "starttls" not in {one.name: one.text for one in snippets(demo)}["smtp"]
+    assert (real.smtp_host, real.smtp_port, real.local) == ("mail.postlane.sim", 587, False)
+    assert "starttls" in {one.name: one.text for one in snippets(real)}["smtp"]
