@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.errors import PostlaneError
+from core.settings import load
 from simulator import client
 from simulator.main import SimulatorConfig
 from simulator.main import run as run_simulator
@@ -28,9 +29,18 @@ app.info.no_args_is_help = True
 reputation = typer.Typer(help="Let the providers judge IPs by age, volume jumps and complaints.", no_args_is_help=True)
 app.add_typer(reputation, name="reputation")
 
-StateOption = Annotated[Path, typer.Option("--state", help="State file of the running simulator.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
 _DEFAULT_STATE = Path(".postlane/simulator.json")
+
+
+def _in_data_folder(state: Path) -> Path:
+    """The one that is named; else that of the data folder which is set for all commands."""
+    return load().data_dir / _DEFAULT_STATE.name if state == _DEFAULT_STATE else state
+
+
+StateOption = Annotated[
+    Path, typer.Option("--state", callback=_in_data_folder, help="State file of the running simulator.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
 _AWAITED_SECONDS = 10.0
 
 _Row = Mapping[str, object]
