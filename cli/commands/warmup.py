@@ -75,7 +75,10 @@ def start(
             made = await repository.start(connection, ip, chosen, transactional=transactional, by=BY)
             return made, await status.of_ip(connection, await _now(connection), made.ip)
 
-    _show_started(*with_database(work), as_json)
+    made, found = with_database(work)
+    _show_started(made, found, as_json)
+    if target is None and not wants_json(as_json):
+        _say_where_it_ends(made.plan)
 
 
 @app.command("shift")
@@ -97,7 +100,10 @@ def shift(
             made = await repository.start(connection, to, chosen, transactional=transactional, moved_from=source, by=BY)
             return made, await status.of_ip(connection, await _now(connection), made.ip)
 
-    _show_started(*with_database(work), as_json)
+    made, found = with_database(work)
+    _show_started(made, found, as_json)
+    if target is None and not wants_json(as_json):
+        _say_where_it_ends(made.plan)
     say(f"Keep {source} in the same pools until {to} is complete; the history of {to} will say so.", style="dim")
 
 
@@ -238,6 +244,15 @@ def _show_started(warmup: Warmup, found: IpToday, as_json: bool) -> None:
         *([Column("moved_from", "takes over from")] if warmup.moved_from else []),
     )
     print_table(cells, columns)
+
+
+def _say_where_it_ends(plan: Plan) -> None:
+    """Of a plan that nobody cut: `simulate` cuts a preset at what the IP is meant to carry."""
+    say(
+        f"All {plan.last_stage} stages, up to {plan.stages[-1]:,} mails a day. `warmup simulate --volume N/day` ends a"
+        " preset at what this IP is to carry; `--target N` starts it like that.",
+        style="dim",
+    )
 
 
 def _line(one: IpToday) -> dict[str, object]:

@@ -221,7 +221,11 @@ def simulate_plan(
     end = f"The plan ends on day {result.ends_on}." if result.ends_on else f"The plan does not end within {days} days."
     say(end, style="bold")
     if is_preset and target is None:
-        say(f"Cut at {share:,} a day, one IP's equal share of the volume; --target changes that.", style="dim")
+        say(
+            f"Cut at {share:,} a day, one IP's equal share of the volume: `warmup start` does the same with"
+            f" `--target {share}`, and begins all stages without.",
+            style="dim",
+        )
     for line in result.stuck if not result.ends_on else ():
         say(line, style="yellow")
 

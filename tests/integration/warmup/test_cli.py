@@ -42,6 +42,15 @@ def warmup(
     settings.load.cache_clear()
 
 
+def test_a_preset_that_nobody_cut_says_where_it_ends(warmup: Postlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    tried = warmup("simulate", "--plan", "stages-29", "--volume", "300000/day").said
+    assert "`warmup start` does the same with `--target 150000`" in tried
+    told = warmup("start", IP, "--plan", "stages-29").said
+    assert "All 29 stages, up to 10,000,000 mails a day." in told
+    assert "--target N" in told
+
+
 def test_a_warm_up_from_start_to_end(warmup: Postlane) -> None:
     started = warmup("start", IP, "--plan", "stages-29", "--mix", "gmail:45,microsoft:20", "--target", "3000").out
     assert (started["plan"], started["stage"], started["stages"], started["cap"]) == ("stages-29", 1, 5, 200)
