@@ -89,7 +89,7 @@ def watch_campaign(identifier: UUID) -> None:
             while True:
                 async with database.connection() as connection:
                     found = await repository.get(connection, None, identifier)
-                line = Text(on_one_line(progress(found)), no_wrap=True, overflow="ellipsis")
+                line = Text(on_one_line(progress(found)))
                 live.update(line, refresh=True)
                 if found.state in _ENDS:
                     return

@@ -53,6 +53,8 @@ class Column:
     """On a narrow terminal the highest are left out first, from the right among equals; 0 stays, as does the first."""
     wrap: bool = False
     """Holds sentences: they may go over several lines."""
+    below: bool = False
+    """Stands in a line of its own under its row where not all columns fit beside each other: a long id."""
 
     @property
     def heading(self) -> str:
@@ -67,6 +69,9 @@ class Column:
 def print_rows(console: Console, rows: Sequence[Mapping[str, object]], columns: Sequence[Column], title: str) -> None:
     """A table as wide as the terminal allows, and a line that names what was left out."""
     kept = _fitting(columns, rows, console.width)
+    below = [column for column in columns if column.below] if len(kept) < len(columns) else []
+    if below:
+        kept = _fitting([column for column in columns if not column.below], rows, console.width)
     if not kept:
         for n, row in enumerate(rows):
             if n:
@@ -75,15 +80,18 @@ def print_rows(console: Console, rows: Sequence[Mapping[str, object]], columns: 
         return
     if title:
         console.print(_title(title))
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for column in kept:
-        table.add_column(
-            column.heading, style=column.style, justify=column.justify, no_wrap=not column.wrap, overflow="fold"
-        )
+    widths = _shared_out(kept, rows, console.width) if below else {}
+    table = _table(kept, widths)
     for row in rows:
         table.add_row(*(Text(column.cell(row)) for column in kept))
-    console.print(table)
-    left_out = [" ".join(column.heading.split()) for column in columns if column not in kept]
+        if below:
+            console.print(table)
+            for column in below:
+                console.print(Text(f"  {column.cell(row)}", column.style), soft_wrap=True)
+            table = _table(kept, widths, heads=False)
+    if not below:
+        console.print(table)
+    left_out = [" ".join(column.heading.split()) for column in columns if column not in (*kept, *below)]
     if left_out:
         console.print(Text(f"Left out: {', '.join(left_out)}. A wider terminal shows more, --json all.", style="dim"))
 
@@ -96,6 +104,25 @@ def print_object(console: Console, record: Mapping[str, object], columns: Sequen
     for column in columns:
         heading = column.heading + " " * (width - cell_len(column.heading) + GAP)
         console.print(Text.assemble((heading, "dim"), (column.cell(record), column.style)), soft_wrap=True)
+
+
+def _table(columns: Sequence[Column], widths: Mapping[str, int], *, heads: bool = True) -> Table:
+    """Without rows; as wide as what stands in it, where no widths are given."""
+    table = Table(header_style="bold", box=None, pad_edge=False, show_header=heads)
+    for column in columns:
+        table.add_column(
+            column.heading, style=column.style, justify=column.justify, no_wrap=not column.wrap, overflow="fold",
+            width=widths.get(column.key),
+        )  # fmt: skip
+    return table
+
+
+def _shared_out(columns: Sequence[Column], rows: Sequence[Mapping[str, object]], width: int) -> dict[str, int]:
+    """A width for each column, the same in every row; those that wrap share what the others leave."""
+    widths = {column.key: _width(column, rows) for column in columns}
+    wrapping = [column for column in columns if column.wrap]
+    left = width - sum(widths.values()) - GAP * (len(columns) - 1)
+    return widths | {column.key: widths[column.key] + left // len(wrapping) for column in wrapping}
 
 
 def _title(text: str) -> Text | None:

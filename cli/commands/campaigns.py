@@ -318,9 +318,18 @@ def show_report(campaign: CampaignArgument, application: ApplicationOption = "",
     print_table([asdict(found.whole), *(asdict(part) for part in found.by["provider"])], _PARTS, title="by provider")
     for title in ("ip", "hour"):
         if found.by[title]:
-            print_table([asdict(part) for part in found.by[title]], _PARTS, title=f"by {title}")
+            rows = [asdict(part) | {"name": _part(part.name)} for part in found.by[title]]
+            print_table(rows, _PARTS, title=f"by {title}")
     if found.links:
         print_table([asdict(link) for link in found.links], title="links")
+
+
+def _part(name: str) -> str:
+    """Of an hour its beginning as all times are shown, in UTC; anything else as it is."""
+    try:
+        return f"{datetime.fromisoformat(name):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return name
 
 
 @app.command("recipients")

@@ -30,13 +30,13 @@ app = typer.Typer(help="Where is my message, and why? List, show, cancel, send a
 
 
 _COLUMNS = (
-    Column("message", style="cyan"),
-    Column("accepted_at", "accepted", drop=3),
+    Column("message", style="cyan", below=True),
+    Column("accepted_at", "accepted", drop=2),
     Column("lane", drop=4),
     Column("recipient", drop=0),
     Column("subject", wrap=True),
     Column("state", style="bold", drop=0),
-    Column("attempts", "tries", justify="right", drop=2),
+    Column("attempts", "tries", justify="right", drop=3),
     Column("next_attempt_at", "next attempt", drop=4),
 )
 

@@ -5,24 +5,30 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
 
 from cli import context
-from cli.output import CliError, Column, JsonOption, emit, print_table, say, tell, wants_json
+from cli.output import CliError, Column, JsonOption, emit, print_table, say, shown, tell, wants_json
 from core.queues import Lane
+from messages.states import TERMINAL, State
 
 _COLUMNS = (
     Column("recipient", drop=0),
     Column("state", style="bold", drop=0),
     Column("reply", wrap=True),
-    Column("next_attempt_at", "next attempt", drop=2),
+    Column("next_attempt_at", "next try", show=lambda at: shown(datetime.fromisoformat(at)) if at else "", drop=0),
 )
 
 ENDED = {"delivered", "bounced", "suppressed", "failed", "canceled"}
+_ANSWERED: Final = frozenset({State.DEFERRED, *TERMINAL})
+_SLOWEST: Final = 1.0
+"""Seconds between two looks at a mail that takes long; the first comes after a tenth of that, and each doubles."""
 
 
 def send(
@@ -42,7 +48,7 @@ def send(
 ) -> None:
     """Send one mail and say what became of it."""
     settings, demo = context.read(), _demo_facts()
-    facts = {} if api_key else demo
+    facts = demo if api_key in ("", demo.get("api_key")) else {}
     key = api_key or facts.get("api_key", "")
     url = api_url.rstrip("/") or context.running_api_url(settings) or demo.get("api_url", "")
     url = url or f"http://127.0.0.1:{settings.api_port}"
@@ -50,7 +56,10 @@ def send(
         raise CliError("no_key", "no API key", "`postlane keys create NAME` makes one; give it as POSTLANE_API_KEY")
     if not to:
         raise CliError("no_recipient", "nobody to send to", "add `--to you@example.com`")
-    body: dict[str, Any] = {"from": sender or facts.get("from", ""), "to": to, "subject": subject}
+    sender = sender or facts.get("from", "")
+    if not sender:
+        raise CliError("no_sender", "nobody it is from", "add `--from 'Name <you@your-domain>'`: a domain of the key's")
+    body: dict[str, Any] = {"from": sender, "to": to, "subject": subject}
     body |= {"stream": stream.value} if stream else {}
     body |= {"topic_id": _topic_id(url, key, topic)} if topic else {}
     body |= {"tags": [_tag(text) for text in tag]} if tag else {}
@@ -80,8 +89,9 @@ def _tag(text: str) -> dict[str, str]:
 
 
 def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, Any]:
-    """The email as the API shows it, once it has ended or time is over; the id alone to a key that may only send."""
-    deadline = time.monotonic() + seconds
+    """The email as the API shows it, once it has ended, has to be tried again, or time is over; the id alone to a key
+    that may only send."""
+    deadline, pause = time.monotonic() + seconds, _SLOWEST / 10
     while True:
         try:
             found: dict[str, Any] = _call(url, key, "GET", f"/emails/{email}")
@@ -91,9 +101,16 @@ def _outcome(url: str, key: str, email: str, seconds: float) -> dict[str, Any]:
             # Accepted all the same: such a key may send, and look at nothing.
             say(f"Accepted. This key may only send; `postlane messages why {email}` tells the rest.", style="dim")
             return {"id": email}
-        if found["last_event"] in ENDED or time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        if left <= 0 or _is_told(found):
             return found
-        time.sleep(0.1)
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _SLOWEST)
+
+
+def _is_told(found: Mapping[str, Any]) -> bool:
+    """Nothing more is to be heard soon: it has ended, or each recipient's server has answered, "later" among it."""
+    return found["last_event"] in ENDED or all(one["state"] in _ANSWERED for one in found["recipients"])
 
 
 def _rows(found: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, object]]:

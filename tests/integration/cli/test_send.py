@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.commands import send
 from core import settings as core_settings
 from store.database import Database
 from tests.integration.api.account import Account
@@ -83,6 +84,8 @@ def test_what_is_missing_is_said(postlane: Postlane, monkeypatch: pytest.MonkeyP
     assert postlane("send", *FROM, *TO).code == "no_key"
     monkeypatch.setenv("POSTLANE_API_KEY", "pl_x")
     assert postlane("send", *FROM).code == "no_recipient"
+    nobody = postlane("send", *TO)
+    assert (nobody.code, "--from" in nobody.said) == ("no_sender", True)
     monkeypatch.setenv("POSTLANE_API_URL", "http://127.0.0.1:1")
     answer = postlane("send", *FROM, *TO)
     assert answer.code == "no_api"
@@ -98,7 +101,40 @@ def test_facts_of_a_running_demo_are_used(
     (tmp_path / "data" / "demo.json").write_text(json.dumps(facts))
 
     assert postlane("send", *TO, "--wait", "0").status == 0
+    monkeypatch.setenv("POSTLANE_API_KEY", account.full)
+    assert postlane("send", *TO, "--wait", "0").status == 0, "the demo's key has the demo's sender, however it came"
     monkeypatch.setenv("POSTLANE_API_KEY", account.sending)
     sent = postlane("send", *FROM, *TO, "--wait", "0")
     assert (sent.status, set(sent.out)) == (0, {"id"}), "such a key may not look at mail"
     assert f"messages why {sent.out['id']}" in sent.said
+
+
+class Clock:
+    """Time passes by sleeping only."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return sum(self.slept)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 3))
+
+
+@pytest.mark.parametrize(
+    ("states", "slept"),
+    [(["queued"], [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.5]), (["queued", "deferred"], [0.1]), (["delivered"], [])],
+)
+def test_it_asks_ever_more_slowly_and_not_on_after_a_later(
+    states: list[str], slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, answers = Clock(), iter(states + states[-1:] * 9)
+
+    def answer(*_: object) -> dict[str, object]:
+        return {"last_event": "queued", "recipients": [{"state": next(answers)}]}
+
+    monkeypatch.setattr(send, "time", clock)
+    monkeypatch.setattr(send, "_call", answer)
+    send._outcome("http://127.0.0.1:1", "pl_x", "id", 4.0)
+    assert clock.slept == slept

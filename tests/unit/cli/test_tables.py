@@ -87,3 +87,13 @@ def test_a_stopped_stream_is_named() -> None:
     """Columns name what the rows have."""
     fields = {field.name for field in dataclasses.fields(Breaker)}
     assert {column.key for column in _BREAKERS} <= fields
+
+
+@pytest.mark.parametrize(("width", "lines"), [(120, 3), (60, 5)])
+def test_a_long_id_gives_way_to_a_line_of_its_own(width: int, lines: int) -> None:
+    columns = [Column("id", below=True), Column("name", drop=0), Column("at", "created"), Column("state")]
+    told = _printed(width, columns).splitlines()
+
+    assert len(told) == lines
+    assert all(one in told[1] for one in ("shop.example", "2026-03-01 12:30:00", "verified"))
+    assert (told[2] == f"  {_ID}") is (width == 60)
