@@ -119,7 +119,7 @@ async def test_a_campaign_is_written_looked_at_checked_and_scheduled(
     }  # fmt: skip
 
     empty = await admin.get(f"/campaigns/new?application={reach.application_id}")
-    assert 'name="from" value="news@shop.example"' in empty.text, "there is one domain only"
+    assert 'name="from" type="text" value="Shop &lt;news@shop.example&gt;"' in empty.text, "there is one domain only"
     wrong = await admin.post("/campaigns", "/campaigns/new", **{**form, "html": "{% if %}"})
     assert wrong.status_code == 422
     assert 'aria-invalid="true"' in wrong.text
