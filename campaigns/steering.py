@@ -7,7 +7,7 @@ raises Refused for what cannot be. What follows from it is done in the backgroun
 import asyncio
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from audience import properties, segments, topics
 from campaigns import contents, feed, repository, retrying, showing, sources, speaking, tallies, windows
 from campaigns.archive import Archive
+from campaigns.checking import audience, wording
 from campaigns.experiment import Winner
 from campaigns.following import Follow, Whom, repeated
 from campaigns.model import MAX_NAME, Campaign, Draft, Words
@@ -27,6 +28,10 @@ from messages import halted
 from store.database import Connection
 from templates import service
 from templates.model import Template
+
+NOBODY_CAN_HAVE: Final = "unknown_variables"
+"""Code of the refusal of a placeholder that no contact can fill."""
+_MOST_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ async def start(connection: Connection, known: Campaign, *, pages: bool = True) 
     which opens and clicks come."""
     known = await _as_it_is(connection, known)
     await _fix_words(connection, known, pages)
+    await _refuse_if_nobody_has(connection, known)
     return await repository.move(connection, known, Act.START)
 
 
@@ -312,6 +318,7 @@ async def obstacles(connection: Connection, known: Campaign, *, pages: bool = Tr
     nobody = known.segment_id is None and known.follow is None
     found = [invalid("segment_id", "a broadcast needs a segment: whom it goes to")] if nobody else []
     found += await asyncio.to_thread(speaking.obstacles, known)
+    found += await _unfillable(connection, known)
     try:
         await _check(connection, known.application_id, draft_of(known), capture=known.capture)
         await _check_page(connection, known)
@@ -319,6 +326,36 @@ async def obstacles(connection: Connection, known: Campaign, *, pages: bool = Tr
     except Refused as error:
         found.append(error)
     return found
+
+
+async def _unfillable(connection: Connection, known: Campaign) -> list[Refused]:
+    """A placeholder that nobody can fill fails for everybody: that is no campaign."""
+    wanted = await _placeholders(connection, known)
+    if not wanted.unknown:
+        return []
+    names = ", ".join(f"`{name}`" for name in wanted.unknown[:_MOST_NAMED])
+    told = (
+        "Mend the name, define the contact property, or say what stands there instead:"
+        f" {{{{{{contact.{wanted.unknown[0]}|there}}}}}}."
+    )
+    return [Refused("invalid", f"nobody has {names}: no mail can be made", hint=told, code=NOBODY_CAN_HAVE)]
+
+
+async def _refuse_if_nobody_has(connection: Connection, known: Campaign) -> None:
+    """Raises Refused for a placeholder that somebody could fill and nobody of its audience does: all would fail. Where
+    that takes too long to ask it begins, and its end says why nobody got it."""
+    wanted = (await _placeholders(connection, known)).of_people
+    lacked = await audience.lacked_by_all(connection, known, wanted) if wanted else ()
+    if lacked:
+        told = f"Say what stands there instead, {{{{{{contact.{lacked[0]}|there}}}}}}, or give somebody a value."
+        reason = f"nobody of its audience has a `{lacked[0]}`: no mail can be made"
+        raise Refused("invalid", reason, hint=told, code="missing_variables")
+
+
+async def _placeholders(connection: Connection, known: Campaign) -> audience.Variables:
+    every = await asyncio.to_thread(speaking.every, known)
+    required = await asyncio.to_thread(wording.required, list(every.values()))
+    return await audience.variables(connection, known, required)
 
 
 async def _refuse_blind_winner(connection: Connection, known: Campaign, pages: bool) -> None:

@@ -22,7 +22,7 @@ from alarms.model import AlarmKind
 from campaigns import feed, readdressing, repository, retrying, settle, snapshot, tallies, windows
 from campaigns.experiment import REST, Winner, best
 from campaigns.model import Campaign
-from campaigns.states import Act, CampaignState, RowState
+from campaigns.states import OUTCOMES, SKIPPED, Act, CampaignState, RowState
 from campaigns.watching import Figures, too_many
 from core.errors import UnavailableError
 from core.logs import get_logger
@@ -50,6 +50,12 @@ SELECT EXISTS (SELECT FROM campaign_recipients WHERE campaign_id = %(campaign)s 
     OR EXISTS (SELECT FROM campaign_news WHERE campaign_id = %(campaign)s)
     OR EXISTS (SELECT FROM campaigns WHERE id = %(campaign)s AND state = 'sending' AND retried_at IS NOT NULL)
 """
+
+_WHY_FAILED: Final = """
+SELECT reason FROM campaign_recipients WHERE campaign_id = %s AND state = 'failed' AND reason <> '' LIMIT 1
+"""
+_MEANT: Final = OUTCOMES - SKIPPED - {RowState.CANCELLED}
+"""Who was to get it."""
 
 # The rows themselves: the last word, once.
 _OPEN_ROWS: Final = """
@@ -291,7 +297,19 @@ async def _finish(database: Database, campaign: Campaign) -> None:
         if open_rows:
             await _end_lost(connection, campaign.id, [Lost(*row) for row in open_rows])
         else:
-            await repository.move_quietly(connection, campaign, Act.FINISH)
+            await repository.move_quietly(
+                connection, campaign, Act.FINISH, await _nobody_got_it(connection, campaign.id)
+            )
+
+
+async def _nobody_got_it(connection: Connection, campaign_id: UUID) -> str:
+    """Why one that has ended reached nobody: no mail could be made for anybody. "" for any other."""
+    counted = (await tallies.of(connection, [campaign_id])).get(campaign_id, {})
+    failed = counted.get(RowState.FAILED, 0)
+    if not failed or failed < sum(n for state, n in counted.items() if state in _MEANT):
+        return ""
+    row = await (await connection.execute(_WHY_FAILED, [campaign_id])).fetchone()
+    return f"nobody got it, all {failed:,} failed" + (f": {row[0][:300]}" if row else "")
 
 
 async def _end_lost(connection: Connection, campaign_id: UUID, lost: Sequence[Lost]) -> None:

@@ -6,7 +6,7 @@ to count them, so of a large audience a part is asked: those whose id ends in ce
 
 from collections import Counter
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from psycopg.errors import QueryCanceled
@@ -17,8 +17,9 @@ from audience.variables import NAMES
 from campaigns import people
 from campaigns.checking.model import People
 from campaigns.model import Campaign
-from core.refusal import conflict
+from core.refusal import Refused, conflict
 from messages.unsubscribe_headers import PLACEHOLDERS
+from store.clock import transaction_time
 from store.database import Connection
 
 T = TypeVar("T")
@@ -46,6 +47,10 @@ SELECT coalesce(z.name, %(zone)s), sum(p.n)::bigint
   FROM (SELECT time_zone, count(*) AS n FROM ({people}) q GROUP BY 1) p
   LEFT JOIN pg_timezone_names z ON z.name = p.time_zone GROUP BY 1
 """
+
+
+_IN_A_MOMENT: Final = "SELECT set_config('statement_timeout', '2s', true)"
+"""The campaign is held meanwhile, and somebody waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,25 @@ async def counted(connection: Connection, campaign: Campaign, lacking: Sequence[
     if found is None:
         raise conflict("counting its people takes longer than 20 seconds", "Ask again at a quieter time.")
     return found
+
+
+async def lacked_by_all(connection: Connection, campaign: Campaign, names: Sequence[str]) -> Sequence[str]:
+    """Those of these variables that nobody of a campaign that begins now has. None of an empty audience, nor where
+    that cannot be asked in a moment."""
+    begun = replace(campaign, started_at=await transaction_time(connection))
+    try:
+        async with connection.transaction(force_rollback=True):  # which takes back the bound as well
+            await connection.execute(_IN_A_MOMENT)
+            asked, given = await people.question(connection, begun, _columns(names))
+            had = "".join(
+                f", EXISTS (SELECT FROM ({asked}) p WHERE NOT ({_absent(name, n)}))" for n, name in enumerate(names)
+            )
+            keys = {f"lacking_{n}": name for n, name in enumerate(names)}
+            row = await (await connection.execute(f"SELECT EXISTS ({asked}){had}", given | keys)).fetchone()
+    except (QueryCanceled, Refused):
+        return ()
+    assert row is not None, "it has a row"
+    return [name for name, there in zip(names, row[1:], strict=True) if row[0] and not there]
 
 
 async def bounded(connection: Connection, asked: Awaitable[T]) -> T | None:

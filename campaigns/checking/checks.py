@@ -147,7 +147,7 @@ async def _of_people(connection: Connection, campaign: Campaign, *, before: bool
     except Refused as error:
         advice = error.hint or "Look at the segment with `postlane segments show`."
         return People(), [warns(Code.AUDIENCE, f"Its people cannot be asked for: {error.reason}.", advice)]
-    return found, [*_reached(found), *_unknown(wanted.unknown, found.total), *_lacking(found), *again]
+    return found, [*_reached(found), *_lacking(found), *again]
 
 
 async def _words(connection: Connection, campaign: Campaign) -> list[Finding]:
@@ -240,6 +240,9 @@ def _never(outlook: Forecast | None, leaving: Sending) -> list[Finding]:
 def _refusing(error: Refused) -> Finding:
     """What a start is refused with."""
     code = _CODES.get(error.field.partition(".")[0])
+    if error.code == steering.NOBODY_CAN_HAVE:
+        told = f"{error.reason[:1].upper()}{error.reason[1:]}."
+        return Finding(Code.UNKNOWN_VARIABLES, Severity.REFUSES, told, error.hint)
     if code is None:
         named = {"Segment not found": Code.SEGMENT, "Topic not found": Code.TOPIC}
         code = named.get(error.reason, Code.OTHER)
@@ -266,19 +269,12 @@ def _reached(found: People) -> list[Finding]:
     ]
 
 
-def _unknown(names: Sequence[str], total: int) -> list[Finding]:
-    if not names:
-        return []
-    told = f"Nobody has {', '.join(f'`{name}`' for name in names[:_MOST_NAMED])}: no mail can be made."
-    advice = 'Mend the name, define the property, or give a default: {{ name | default("there") }}.'
-    return [warns(Code.UNKNOWN_VARIABLES, told, advice, total)]
-
-
 def _lacking(found: People) -> list[Finding]:
     most = sorted(found.lacking.items(), key=lambda one: -one[1])[:_MOST_NAMED]
     return [
-        warns(
+        Finding(
             Code.MISSING_VARIABLES,
+            Severity.REFUSES if n == found.total else Severity.WARNS,
             f"`{name}` has no default, and {n:,} of {found.total:,} people have none: their mail cannot be made.",
             f'Write {{{{ {name} | default("you") }}}}, or give the property a fallback.',
             n,

@@ -136,6 +136,8 @@ def standing(found: Campaign) -> str:
         case CampaignState.CANCELLED:
             why = f" ({found.reason})" if found.reason else ""
             return f"It was cancelled{why}. {_got(counts)}{_not(counts)}."
+        case CampaignState.FINISHED if found.reason:
+            return f"{found.reason[0].upper()}{found.reason[1:]}. {_got(counts)}{_not(counts)}."
         case CampaignState.FINISHED:
             return f"{_got(counts)}{_not(counts)}."
 

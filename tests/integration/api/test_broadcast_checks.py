@@ -59,6 +59,10 @@ async def made(client: httpx.AsyncClient, segment: UUID, **changes: Any) -> str:
 
 async def test_a_broadcast_is_checked_before_it_begins(client: httpx.AsyncClient, segment: UUID) -> None:
     identifier = await made(client, segment)
+    without = (await client.post(f"/broadcasts/{identifier}/checks")).json()
+    assert (without["can_start"], without["findings"][0]["code"]) == (False, "missing_variables"), "nobody has a name"
+    somebody = (await client.get("/contacts")).json()["data"][0]["id"]
+    await client.patch(f"/contacts/{somebody}", json={"first_name": "Ann"})
     answer = await client.post(f"/broadcasts/{identifier}/checks")
     found = answer.json()
 
@@ -67,7 +71,7 @@ async def test_a_broadcast_is_checked_before_it_begins(client: httpx.AsyncClient
     assert found["people"] == {"total": 2, "reached": 1, "skipped": skipped, "exact": True}
     codes = {one["code"]: one for one in found["findings"]}
     assert {"missing_variables", "topic", "one_click", "dns_silent", "dkim"} == codes.keys(), "its domain has no keys"
-    assert codes["missing_variables"]["people"] == 2
+    assert codes["missing_variables"]["people"] == 1
     assert all(one["severity"] == "warns" and one["found"] and one["advice"] for one in found["findings"])
     (provider,) = found["forecast"]["providers"]
     assert (provider["provider"], provider["people"], provider["held_by"]) == ("other", 1, None)
