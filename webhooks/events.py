@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from core.ids import lowest_at
 from core.paging import Page, Window, cut
 from core.refusal import not_found
+from store.clock import transaction_time
 from store.database import Connection
 
 Status = Literal["pending", "attempting", "success", "failed"]
@@ -35,26 +36,32 @@ _STEP: Final = 10_000
 
 _COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END"
 
-# What is made due is due together with all that waits behind it, so that everything of one key comes in its order. The
-# condition on `due_at` passes over what an earlier step has made ready.
-_REPLAY_RANGE = """
+# What is made due is due together with all that waits behind it, so that everything of one key comes in its order; and
+# what waits keeps its place: asking for it again never puts it behind others.
+_REPLAYED = """
+waiting AS (
+  SELECT key, min(due_at) AS due_at FROM webhook_events
+   WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND key <> '' AND key IN (SELECT key FROM chosen) GROUP BY key
+), made AS (
+  UPDATE webhook_events e SET state = 'pending', tries = 0,
+         due_at = least(w.due_at, CASE WHEN e.state = 'pending' THEN e.due_at END, %(now)s)
+    FROM (SELECT id, key FROM chosen UNION
+          SELECT e.id, e.key FROM webhook_events e JOIN waiting w USING (key)
+           WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending') c LEFT JOIN waiting w USING (key)
+   WHERE e.endpoint_id = %(endpoint)s AND e.id = c.id
+)
+"""
+# `beyond` is the last that an earlier step has made ready.
+_REPLAY_RANGE = f"""
 WITH chosen AS (
   SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
-     AND state = ANY(%(states)s) AND (state <> 'pending' OR due_at <> %(now)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
-), behind AS (
-  SELECT e.id FROM webhook_events e WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <> %(now)s
-     AND e.key <> '' AND e.key IN (SELECT key FROM chosen)
-), made AS (
-  UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = %(now)s
-    FROM (SELECT id FROM chosen UNION SELECT id FROM behind) c WHERE e.endpoint_id = %(endpoint)s AND e.id = c.id
-)
-SELECT count(*) FROM chosen
+     AND id > %(beyond)s AND state = ANY(%(states)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
+), {_REPLAYED}
+SELECT count(*), (SELECT id FROM chosen ORDER BY id DESC LIMIT 1) FROM chosen
 """
-_REPLAY_ONE = """
-WITH chosen AS (SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id = %(id)s)
-UPDATE webhook_events e SET state = 'pending', tries = 0, due_at = now()
-  FROM chosen c WHERE e.endpoint_id = %(endpoint)s
-   AND (e.id = c.id OR (e.state = 'pending' AND e.key <> '' AND e.key = c.key))
+_REPLAY_ONE = f"""
+WITH chosen AS (SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id = %(id)s), {_REPLAYED}
+SELECT count(*) FROM chosen
 """
 
 
@@ -144,23 +151,25 @@ async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, wi
 async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> None:
     """Send an event (again), at once and with all its tries, together with all of the same email that waits: what is
     older comes before it. Raises Refused."""
-    cursor = await connection.execute(_REPLAY_ONE, {"endpoint": endpoint_id, "id": event_id})
-    if not cursor.rowcount:
+    now = await transaction_time(connection)
+    names = {"endpoint": endpoint_id, "id": event_id, "now": now}
+    ((found,),) = await (await connection.execute(_REPLAY_ONE, names)).fetchall()
+    if not found:
         raise _unknown(event_id)
 
 
 async def replay_some(connection: Connection, endpoint_id: UUID, since: datetime, until: datetime, which: Which) -> int:
     """The same for what was written in a range of time; how many there are. On a connection in autocommit mode each
     step is a transaction of its own, so that nothing waits for all of them."""
-    now = (await (await connection.execute("SELECT now()")).fetchall())[0][0]
+    now = await transaction_time(connection)
     names = {
         "endpoint": endpoint_id, "since": lowest_at(since), "until": lowest_at(until), "states": EVENT_STATES[which],
-        "now": now, "limit": _STEP,
+        "now": now, "limit": _STEP, "beyond": UUID(int=0),
     }  # fmt: skip
     count = 0
     while True:
         done: int
-        ((done,),) = await (await connection.execute(_REPLAY_RANGE, names)).fetchall()
+        ((done, names["beyond"]),) = await (await connection.execute(_REPLAY_RANGE, names)).fetchall()
         count += done
         if done < _STEP:
             return count

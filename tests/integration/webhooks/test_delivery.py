@@ -191,6 +191,25 @@ async def test_ten_tries_then_it_has_failed_and_can_be_replayed(post: Post, rece
     assert len({one.headers["webhook-id"] for one in receiver.got}) == 1
 
 
+@pytest.mark.parametrize("many", [False, True])
+async def test_what_waits_is_not_put_back_by_a_replay(post: Post, receiver: Receiver, many: bool) -> None:
+    endpoint, _ = await post.endpoint(receiver)
+    for name in ("first", "second"):
+        await tell(post.database, name, key=name)
+    async with post.database.connection() as connection:
+        waiting = (await events.page(connection, endpoint.id, ALL)).entries
+        if many:
+            now = datetime.now(UTC)
+            first = min(one.created_at for one in waiting)
+            assert await events.replay_some(connection, endpoint.id, first - DAY, now + DAY, "unsent") == 2
+            assert await events.replay_some(connection, endpoint.id, now - DAY, now + DAY, "failed") == 0
+        await events.replay(connection, endpoint.id, min(one.id for one in waiting))
+        after = (await events.page(connection, endpoint.id, ALL)).entries
+    assert [one.next_attempt_at for one in after] == [one.next_attempt_at for one in waiting]
+    await post.deliverer.drain()
+    assert names(receiver) == ["first", "second"]
+
+
 async def test_a_range_of_time_is_replayed(post: Post, receiver: Receiver) -> None:
     endpoint, _ = await post.endpoint(receiver)
     await tell(post.database, "good")
