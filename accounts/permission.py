@@ -34,9 +34,9 @@ def allowed(domain: SenderDomain | None, name: str, *, test: bool, only: UUID | 
     if domain is None:
         raise _not_allowed(f"the domain {name} is not one of yours", _TO_ADD if test else _TO_VERIFY)
     if only is not None and only != domain.id:
-        raise _not_allowed(f"this API key may not send from {domain.name}")
+        raise _not_allowed(f"this API key may not send from {domain.name}", _TO_CHANGE)
     if domain.status != "verified" and not test:
-        raise _not_allowed(f"the domain {domain.name} is not verified: its status is {domain.status}")
+        raise _not_allowed(f"the domain {domain.name} is not verified: its status is {domain.status}", _TO_PUBLISH)
     return domain
 
 
@@ -56,5 +56,11 @@ def _not_allowed(reason: str, hint: str = "") -> Refused:
     return Refused("invalid", reason, hint=hint, code=NOT_ALLOWED)
 
 
-_TO_VERIFY: Final = "Add it under `/domains` and verify it."
-_TO_ADD: Final = "Add it under `/domains`; for test mail it need not be verified."
+_TO_VERIFY: Final = (
+    "Add it in the console, by POST /domains or by `postlane domains create`; publish its records, and verify it."
+)
+_TO_PUBLISH: Final = "`postlane domains verify`, or its page in the console, says which records are missing."
+_TO_CHANGE: Final = "Send from the domain that it was made for, or with another key: API keys, `postlane keys create`."
+_TO_ADD: Final = (
+    "Add it in the console, by POST /domains or by `postlane domains create`; for test mail it need not be verified."
+)

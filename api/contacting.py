@@ -70,9 +70,11 @@ def _changes(body: ContactFacts, *, confirm: bool) -> Changes:
 
 
 async def person_meant(connection: Connection, application_id: UUID, text: str) -> tuple[Person, UUID | str]:
-    """Whose choices are meant, and what the answer calls them: an address need not be a contact's."""
+    """Whose choices are meant, and what the answer calls them: by the contact's id, or by the
+    address where it is nobody's."""
     wanted = named(text)
     if isinstance(wanted, UUID):
         known = await contacts.get(connection, application_id, wanted)
         return known.person, known.id
-    return Person(application_id, wanted), wanted
+    found = await contacts.find(connection, application_id, wanted)
+    return Person(application_id, wanted), found.id if found is not None else wanted

@@ -28,7 +28,7 @@ from core.logs import get_logger
 from core.queues import Lane
 from core.tasks import end
 from messages.groups import Queue, Waiting
-from messages.model import NewEmail, Submission
+from messages.model import Idempotency, NewEmail, Submission
 from messages.states import State
 from messages.telling import tell_scheduled
 from store import counters
@@ -272,6 +272,20 @@ async def settle_keys(connection: Connection, submissions: Sequence[Submission])
         if await cursor.fetchone() is None:
             answers[n] = await _stored_answer(connection, application, idempotency.key, idempotency.request_hash)
     return answers
+
+
+async def take_key(connection: Connection, application_id: UUID, wanted: Idempotency) -> Acceptance:
+    """The same for one request that is no mail, in the caller's transaction: `Accepted` where its work may be done. An
+    answer that is not known before goes to `keep_answer` afterwards."""
+    return (await settle_keys(connection, [Submission(application_id, (), wanted)]))[0]
+
+
+async def keep_answer(connection: Connection, application_id: UUID, key: str, answer: bytes) -> None:
+    """What a request was answered whose key was taken in this transaction, before its answer was known."""
+    await connection.execute(
+        "UPDATE idempotency_keys SET response = %s WHERE application_id = %s AND key = %s",
+        [answer, application_id, key],
+    )
 
 
 async def find_answer(connection: Connection, application_id: UUID, key: str, request_hash: bytes) -> Acceptance | None:

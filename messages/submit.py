@@ -126,7 +126,8 @@ class SubmissionDoor:
 def refusal(error: Refused) -> str:
     """The reply line to a mail that is not taken."""
     reason = f"X-Postlane-{error.field.title()}: {error.reason}" if error.field else error.reason
-    return " ".join(filter(None, (_CODES.get(error.code, _WRONG), reason[:1].upper() + reason[1:], error.hint)))
+    told = f"{reason[:1].upper()}{reason[1:]}".rstrip(".")
+    return f"{_CODES.get(error.code, _WRONG)} {told}" + (f". {error.hint}" if error.hint else "")
 
 
 async def _read(mail: SubmittedMail) -> SubmittedEmail:

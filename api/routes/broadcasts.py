@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from accounts import permission
 from accounts.directory import Caller
 from api.auth import FullAccess
-from api.openapi import errors
+from api.idempotency import earlier_answer, keyed, settled
+from api.openapi import IDEMPOTENCY_HEADER, errors
 from api.operating import ApplicationRoute, Part, With
 from api.schemas.broadcasts import (
     BroadcastAnswer,
@@ -50,6 +52,7 @@ from core.addresses import AddressError, fold_address, parse_mailbox
 from core.objectives import REPORT
 from core.paging import Window
 from core.refusal import invalid
+from messages.accept import Accepted, keep_answer, take_key
 from messages.schedule_text import ScheduleError, parse_schedule
 from messages.tags import fault
 from mta.bounce_kinds import Permanence
@@ -73,10 +76,24 @@ _Window = Annotated[Window[UUID], Depends(window)]
 _REFUSALS = errors("not_found", "conflict")
 
 
-@router.post("", summary="Create a broadcast", status_code=201, response_model=BroadcastReference, responses=_REFUSALS)
+@router.post(
+    "",
+    summary="Create a broadcast",
+    status_code=201,
+    response_model=BroadcastReference,
+    responses=errors(
+        "not_found", "conflict", "invalid_idempotency_key", "invalid_idempotent_request",
+        "concurrent_idempotent_requests",
+    ),
+    openapi_extra={"parameters": [IDEMPOTENCY_HEADER]},
+)  # fmt: skip
 @largest_body(_BODY)
-async def create_broadcast(body: CreateBroadcast, who: FullAccess, given: With) -> Response:
-    """Makes a draft; with `send` it is sent, or scheduled, at once."""
+async def create_broadcast(body: CreateBroadcast, request: Request, who: FullAccess, given: With) -> Response:
+    """Makes a draft; with `send` it is sent, or scheduled, at once. With an `Idempotency-Key` the same request again
+    makes no second one, for 24 hours."""
+    asked = keyed(request, who, await request.body())
+    if asked is not None and (before := await earlier_answer(given.database, asked)) is not None:
+        return _created(before)
     body = await broadcast_words(body, given.templates.reading(who.application_id))
     if not body.sender:
         raise missing("from")
@@ -85,10 +102,21 @@ async def create_broadcast(body: CreateBroadcast, who: FullAccess, given: With) 
     if body.scheduled_at and not body.send:
         raise invalid("scheduled_at", "it goes with `send`: a draft is sent when you say so")
     async with given.database.transaction() as connection:
+        if asked is not None:
+            taken = await take_key(connection, asked.application_id, asked.with_answer(b""))
+            if not isinstance(taken, Accepted):
+                return _created(settled(taken, b""))
         made = await steering.create(connection, who.application_id, draft)
         if body.send:
             await _send(connection, made, body.scheduled_at, given)
-    return json_answer(reference("broadcast", made.id), 201)
+        answer = orjson.dumps(reference("broadcast", made.id))
+        if asked is not None:
+            await keep_answer(connection, asked.application_id, asked.key, answer)
+    return _created(answer)
+
+
+def _created(answer: bytes) -> Response:
+    return Response(answer, 201, media_type="application/json")
 
 
 @router.get("", summary="List broadcasts", response_model=BroadcastList)

@@ -29,8 +29,7 @@ from api.schemas.events import (
 from campaigns.automations import events
 from campaigns.automations.events import Happened
 from core.paging import Window
-from messages.accept import Accepted, settle_keys
-from messages.model import Submission
+from messages.accept import Accepted, take_key
 from web.answers import json_answer
 from web.bodies import largest_body
 from web.faces.events import event_answer, event_face
@@ -64,8 +63,7 @@ async def send_event(body: SendEvent, request: Request, who: FullAccess, given: 
     happened = Happened(body.event, body.contact_id, body.email or "", body.payload)
     async with given.database.transaction() as connection:
         if asked is not None:
-            submission = Submission(who.application_id, (), asked.with_answer(answer))
-            (acceptance,) = await settle_keys(connection, [submission])
+            acceptance = await take_key(connection, who.application_id, asked.with_answer(answer))
             if not isinstance(acceptance, Accepted):
                 return Response(settled(acceptance, answer), 202, media_type="application/json")
         await events.tell(connection, who.application_id, happened, act_of(request, who))

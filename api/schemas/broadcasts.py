@@ -283,8 +283,8 @@ class BroadcastItem(BaseModel):
     sent_at: datetime | None = Field(description="When it began.")
     state: CampaignState = Field(description="Where it is.")
     reason: str = Field(
-        description="Why it is paused or stopped, with the figure, or that it waits for its window; empty when there "
-        "is nothing."
+        description="Why it is paused or stopped, with the figure, or that it waits for its window; of one that has "
+        "ended, that nobody got it; empty when there is nothing."
     )
     window_opens_at: datetime | None = Field(description="It is sending, and waits for its window until then.")
     ended_at: datetime | None = Field(description="When nobody was left to send to.")
@@ -415,7 +415,7 @@ class BroadcastReport(BaseModel):
     object: Literal["broadcast_report"] = "broadcast_report"
     id: UUID
     state: CampaignState = Field(description="Where it is.")
-    reason: str = Field(description="Why it is paused or stopped.")
+    reason: str = Field(description="Why it is paused or stopped, or that nobody got it.")
     people: People = Field(description="Everybody, by what became of them.")
     whole: Part = Field(description="Everybody who got a mail.")
     by_provider: list[Part] = Field(description="By who keeps the mailbox.")

@@ -231,3 +231,53 @@ async def test_nobody_sees_the_broadcasts_of_another_application(
     await execute(database, "DELETE FROM segments")
     sent = await client.post(f"/broadcasts/{made}/send")
     assert (sent.status_code, sent.json()["message"]) == (404, "Segment not found.")
+
+
+@pytest.mark.parametrize("part", ["subject", "html", "text", "preview_text"])
+async def test_a_placeholder_that_nobody_can_fill_is_refused(
+    client: httpx.AsyncClient, segment: UUID, part: str
+) -> None:
+    facts = {**WORDS, part: "Dear {{{contact.bogus}}}", "segment_id": str(segment)}
+    refused = await client.post("/broadcasts", json={**facts, "send": True})
+
+    assert (refused.status_code, refused.json()["name"]) == (422, "validation_error")
+    assert refused.json()["message"].startswith("Nobody has `bogus`: no mail can be made.")
+    assert "{{{contact.bogus|there}}}" in refused.json()["message"]
+    assert (await client.get("/broadcasts")).json()["data"] == [], "the refused one is no draft"
+    later = (await client.post("/broadcasts", json=facts)).json()["id"]
+    scheduled = await client.post(f"/broadcasts/{later}/send", json={"scheduled_at": "in 1 hour"})
+    assert scheduled.status_code == 422
+    await client.post("/contact-properties", json={"key": "bogus", "type": "string", "fallback_value": "you"})
+    assert (await client.post(f"/broadcasts/{later}/send")).status_code == 200
+
+
+async def test_what_nobody_has_is_refused_and_what_somebody_has_is_sent(
+    client: httpx.AsyncClient, segment: UUID, database: Database
+) -> None:
+    facts = {**WORDS, "html": "<p>{{{contact.first_name}}}</p>", "segment_id": str(segment)}
+    made = (await client.post("/broadcasts", json=facts)).json()["id"]
+    refused = await client.post(f"/broadcasts/{made}/send")
+    assert (refused.status_code, refused.json()["message"]) == (
+        422,
+        "Nobody of its audience has a `first_name`: no mail can be made. Say what stands there instead, "
+        "{{{contact.first_name|there}}}, or give somebody a value.",
+    )
+    await client.patch("/contacts/ann@one.example", json={"first_name": "Ann"})
+    assert (await client.post(f"/broadcasts/{made}/send")).status_code == 200
+
+
+async def test_the_same_request_under_its_key_is_one_broadcast(client: httpx.AsyncClient, segment: UUID) -> None:
+    body, key = {**WORDS, "segment_id": str(segment), "send": True}, {"idempotency-key": "spring"}
+    wrong = await client.post("/broadcasts", json={**body, "segment_id": None}, headers=key)
+    first = await client.post("/broadcasts", json=body, headers=key)
+    second = await client.post("/broadcasts", json=body, headers=key)
+    other = await client.post("/broadcasts", json={**body, "subject": "Another"}, headers=key)
+
+    assert (wrong.status_code, first.status_code, second.status_code) == (422, 201, 201), "a refusal keeps no key"
+    assert first.content == second.content
+    assert (other.status_code, other.json()["name"]) == (409, "invalid_idempotent_request")
+    assert [one["id"] for one in (await client.get("/broadcasts")).json()["data"]] == [first.json()["id"]]
+    without = await client.post("/broadcasts", json=body)
+    assert without.json()["id"] != first.json()["id"]
+    long = await client.post("/broadcasts", json=body, headers={"idempotency-key": "x" * 257})
+    assert (long.status_code, long.json()["name"]) == (400, "invalid_idempotency_key")
