@@ -15,8 +15,9 @@ from api.described import tidy
 from api.errors import ABOUT, ERRORS, UNPROCESSABLE
 from api.schemas.emails import MoveEmail, SendEmail
 from api.schemas.errors import Error
+from web.protocol import HEAD_BYTES
 
-DESCRIPTION: Final = """\
+DESCRIPTION: Final = f"""\
 Send mail and see what became of it. The shapes are Resend's where both have the same noun, so its SDKs work with
 `RESEND_API_URL` set to this server.
 
@@ -28,9 +29,12 @@ key; every answer says in `ratelimit-*` what is left.
 **Accepted means stored.** A 2xx to a request that sends comes after the commit. Repeat a request safely by giving it an
 `Idempotency-Key`.
 
-**Errors** have the shape `{statusCode, name, message}`, and `x-request-id`, by which `GET /logs/{id}` knows the
+**Errors** have the shape `{{statusCode, name, message}}`, and `x-request-id`, by which `GET /logs/{{id}}` knows the
 request. Branch on `name`; `message` is for people. Each route lists its
-own; a path that does not exist answers 404 `not_found`, a method it does not have 405 `method_not_allowed`.
+own; a path that does not exist answers 404 `not_found`, a method it does not have 405 `method_not_allowed`, and a head
+of more than {HEAD_BYTES:,} bytes 431 `headers_too_large`, before any route.
+
+**Unknown fields** of a body are passed over where the noun is Resend's, and refused where it is an operator's.
 """
 
 _KEYED: Final = ("rate_limit_exceeded", "missing_api_key", "restricted_api_key", "invalid_api_key")

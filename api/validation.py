@@ -28,6 +28,8 @@ _PHRASES: Final[Mapping[str, str]] = {
 }
 
 
+_SENTENCES: Final = frozenset({"fixed", "misspelt"})
+"""Ours (`api/schemas/shapes`), which name their field."""
 _NO_FILE: Final = "it must be base64, or a list of the bytes as numbers"
 
 
@@ -50,6 +52,8 @@ def api_error(problems: Sequence[Mapping[str, Any]]) -> ApiError:
         return ApiError("invalid_attachment", f"The `{field}` field is not valid: {reason}.")
     if kind == "missing" or _is_null(problem, location):
         return missing(field) if field else ApiError("missing_required_field", "The request needs a JSON body.")
+    if kind in _SENTENCES:
+        return invalid_field(f"{_capital(_reason(problem)).rstrip('.')}.")
     if not field:
         return invalid_field(f"The request body is not valid: {phrase(problem)}.")
     return invalid_field(f"The `{field}` field is not valid: {phrase(problem)}.")
@@ -104,6 +108,10 @@ def _field(location: Sequence[int | str]) -> str:
         elif not _BRANCH.fullmatch(part):
             text += f".{part}" if text else part
     return text
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _reason(problem: Mapping[str, Any]) -> str:

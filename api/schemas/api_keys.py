@@ -1,6 +1,7 @@
 """Bodies and answers of `/api-keys`, by type and shape. What they do is in the routes.
 
-Unknown fields are refused: a misspelt `domain_id` would make a key that may do more than was meant.
+Unknown fields are passed over, but for misspelt ones: a wrong `domain_id` would make a key that may do more than was
+meant.
 """
 
 from datetime import datetime
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Careful, Listed
 from web.absent import Needed
 
 
@@ -23,7 +24,7 @@ ShownName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_
 """A name for people. Printable: PostgreSQL stores no NUL, UTF-8 knows no lone surrogate."""
 
 
-class CreateKey(Strict):
+class CreateKey(Careful):
     """An API key to make."""
 
     name: ShownName = Field(examples=["shop"])
@@ -38,7 +39,7 @@ class CreateKey(Strict):
     )
 
 
-class RenameKey(Strict):
+class RenameKey(Careful):
     """A new name for an API key."""
 
     name: ShownName

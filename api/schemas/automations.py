@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed
 from campaigns.automations.model import AutomationState, RunState, StepState
 from campaigns.automations.steering import MOST_NAME
 from campaigns.automations.workflow import MOST_STEPS
@@ -24,7 +24,7 @@ _CONNECTIONS = "Their order, one behind the other; without it that in which they
 class AutomationStep(BaseModel):
     """A step."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     key: str = Field(max_length=100, description="Your name for it.")
     type: str = Field(max_length=40, description="What it does.")
@@ -34,7 +34,7 @@ class AutomationStep(BaseModel):
 class AutomationConnection(BaseModel):
     """Which step follows which."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     source: str = Field(alias="from", max_length=100, description="The key of a step.")
     to: str = Field(max_length=100, description="The key of the one behind it.")
@@ -45,7 +45,7 @@ _Steps = Annotated[list[AutomationStep], Field(max_length=MOST_STEPS + 1)]
 _Connections = Annotated[list[AutomationConnection], Field(max_length=MOST_STEPS)]
 
 
-class CreateAutomation(Strict):
+class CreateAutomation(Lenient):
     """What follows by itself."""
 
     name: Annotated[_Name, Needed] = Field(examples=["Welcome series"])
@@ -54,7 +54,7 @@ class CreateAutomation(Strict):
     connections: _Connections | None = Field(None, description=_CONNECTIONS)
 
 
-class UpdateAutomation(Strict):
+class UpdateAutomation(Lenient):
     """What to change; what is left out stays."""
 
     name: Annotated[_Name | None, Absent] = Field(None)

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, Field
 
 from api.schemas.emails import Tag
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed
 from campaigns.archive import Access
 from campaigns.checking.model import Code, Severity
 from campaigns.following import Whom
@@ -30,7 +30,7 @@ def as_list(given: Any) -> Any:
     return [given] if isinstance(given, str) else given
 
 
-class BroadcastFacts(Strict):
+class BroadcastFacts(Lenient):
     """What a broadcast is."""
 
     segment_id: Annotated[UUID | None, Absent] = Field(None, strict=False, description="The segment it goes to.")
@@ -104,7 +104,7 @@ class UpdateBroadcast(BroadcastFacts):
     sender: Annotated[_Line | None, Absent] = Field(None, alias="from", description="The sender.")
 
 
-class SendBroadcast(Strict):
+class SendBroadcast(Lenient):
     """When to send it."""
 
     scheduled_at: Annotated[str | None, Absent] = Field(
@@ -112,7 +112,7 @@ class SendBroadcast(Strict):
     )
 
 
-class TestBroadcast(Strict):
+class TestBroadcast(Lenient):
     """To whom it is sent for a look."""
 
     to: Annotated[list[str] | None, BeforeValidator(as_list), Absent] = Field(
@@ -199,13 +199,13 @@ class BroadcastChecks(BaseModel):
     forecast: BroadcastForecast | None = Field(description="Null: there is nobody to send to.")
 
 
-class ShowBroadcast(Strict):
+class ShowBroadcast(Lenient):
     """Whether it stands on the web."""
 
     archive: Access = Field(strict=False, description="`off`, `link` or `indexed`.")
 
 
-class PreviewBroadcast(Strict):
+class PreviewBroadcast(Lenient):
     """As whom it is looked at."""
 
     contact_id: Annotated[UUID | None, Absent] = Field(
@@ -229,7 +229,7 @@ class BroadcastPreview(BaseModel):
     text: str | None = Field(description="The text, rendered.")
 
 
-class RepeatBroadcast(Strict):
+class RepeatBroadcast(Lenient):
     """To whom it goes once more."""
 
     to: Whom = Field(
@@ -239,7 +239,7 @@ class RepeatBroadcast(Strict):
     name: Annotated[str, Field(max_length=MAX_NAME)] | None = Field(None, description="For you; nobody else sees it.")
 
 
-class ChooseVariant(Strict):
+class ChooseVariant(Lenient):
     """Which variant wins."""
 
     variant: int = Field(ge=0, le=100, description="Its number; 0 is what the broadcast itself says.")

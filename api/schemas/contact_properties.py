@@ -6,14 +6,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed
 from audience.properties import PropertyType
 from web.absent import Needed
 
 _Value = str | int | float | bool
 
 
-class CreateProperty(Strict):
+class CreateProperty(Lenient):
     """What to keep of contacts."""
 
     key: Annotated[str, Field(max_length=200), Needed] = Field(
@@ -25,8 +25,10 @@ class CreateProperty(Strict):
     fallback_value: _Value | None = Field(None, description="What mail shows of a contact that has none.")
 
 
-class UpdateProperty(Strict):
+class UpdateProperty(Lenient):
     """What to change: the fallback alone."""
+
+    fixed = {"key": "Make another property.", "type": "Make another property: contacts have values of this type."}
 
     fallback_value: _Value | None = Field(None, description="Of the property's type; null for none.")
 

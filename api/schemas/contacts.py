@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from api.schemas.shapes import Listed, Moment, Strict
+from api.schemas.shapes import Lenient, Listed, Moment
 from api.schemas.topics import Choice
 from audience.contact_history import Changed, ContactSource
 from audience.contacts import Status
@@ -26,7 +26,7 @@ _Properties = Annotated[dict[str, str | int | float | bool | None], Field(max_le
 _MOST_LISTS = 100
 
 
-class SegmentReference(Strict):
+class SegmentToJoin(Lenient):
     """A list to be put on."""
 
     id: UUID = Field(strict=False)
@@ -37,7 +37,7 @@ def _named(given: Any) -> Any:
     return [{"id": one} if isinstance(one, str) else one for one in given] if isinstance(given, list) else given
 
 
-class Consent(Strict):
+class Consent(Lenient):
     """How the person said yes: kept as the proof."""
 
     text: str = Field("", max_length=2000, description="What they read and agreed to.")
@@ -45,7 +45,7 @@ class Consent(Strict):
     at: Annotated[Moment | None, Absent] = Field(None, description="When: ISO 8601 with a zone.")
 
 
-class ContactFacts(Strict):
+class ContactFacts(Lenient):
     """What is known of somebody."""
 
     first_name: _Name | None = Field(None, description="Null or empty clears it.")
@@ -65,7 +65,7 @@ class CreateContact(ContactFacts):
     unsubscribed: bool | None = Field(
         None, description="`true`: no marketing mail at all. `false` says nothing: who left does not come back by it."
     )
-    segments: Annotated[list[SegmentReference] | None, BeforeValidator(_named)] = Field(
+    segments: Annotated[list[SegmentToJoin] | None, BeforeValidator(_named)] = Field(
         None, max_length=_MOST_LISTS, description="Lists to put them on."
     )
     topics: list[Choice] | None = Field(None, max_length=MOST_TOPICS, description="Types of mail they take or leave.")

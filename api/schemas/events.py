@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed
 from campaigns.automations.payload import FieldType
 from campaigns.automations.workflow import MOST_EVENT_NAME
 from web.absent import Absent, Needed
@@ -16,20 +16,20 @@ _Schema = dict[str, Annotated[FieldType, Field(strict=False)]]
 _SCHEMA = "Fields of the payload, each `string`, `number`, `boolean` or `date`. Others go through unchecked."
 
 
-class CreateEvent(Strict):
+class CreateEvent(Lenient):
     """An event that is known by its name."""
 
     name: Annotated[_Name, Needed] = Field(examples=["user.created"])
     fields: _Schema | None = Field(None, alias="schema", description=_SCHEMA)
 
 
-class UpdateEvent(Strict):
+class UpdateEvent(Lenient):
     """Another schema."""
 
     fields: _Schema | None = Field(None, alias="schema", description=f"{_SCHEMA} Null: none.")
 
 
-class SendEvent(Strict):
+class SendEvent(Lenient):
     """Something happened to somebody."""
 
     event: Annotated[_Name, Needed] = Field(examples=["user.created"])

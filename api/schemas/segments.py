@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed
 from web.absent import Absent, Needed, otherwise
 
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
@@ -18,21 +18,21 @@ _FILTER = (
 )
 
 
-class CreateSegment(Strict):
+class CreateSegment(Lenient):
     """A list, or with a filter whoever it holds for."""
 
     name: Annotated[_Name, Needed] = Field(examples=["German customers"])
     filter: Annotated[_Filter | None, Absent] = Field(None, description=_FILTER)
 
 
-class UpdateSegment(Strict):
+class UpdateSegment(Lenient):
     """What to change; what is left out stays."""
 
     name: Annotated[_Name | None, Absent] = Field(None)
     filter: Annotated[_Filter | None, Absent] = Field(None, description=_FILTER)
 
 
-class PreviewSegment(Strict):
+class PreviewSegment(Lenient):
     """A filter that is not stored."""
 
     filter: Annotated[_Filter, Needed] = Field(description=_FILTER)

@@ -1,7 +1,7 @@
 """Bodies and answers of `/suppressions`, by type and shape. What they do is in the routes.
 
 `object id email origin source_id created_at` are Resend's, so that its SDKs work; the rest is ours. Unknown fields are
-refused: a misspelt `scope` would stop all mail to a person who left the newsletter.
+passed over, but for misspelt ones: a wrong `scope` would stop all mail to a person who left the newsletter.
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.schemas.shapes import Listed, Moment, Strict
+from api.schemas.shapes import Careful, Listed, Moment
 from suppression.adding import LARGEST_BATCH
 from suppression.reasons import Origin, Reason, Source, SuppressionScope
 from suppression.removing import Lock
@@ -30,7 +30,7 @@ _Email = Annotated[
 _ExpiresIn = Annotated[int, Field(gt=0, le=int(LONGEST.total_seconds()))]
 
 
-class Terms(Strict):
+class Terms(Careful):
     """For what, why and how long: the fields every way of adding shares."""
 
     scope: Annotated[SuppressionScope, Field(strict=False), otherwise(SuppressionScope.ALL)] = Field(
@@ -70,7 +70,7 @@ class AddMany(Terms):
     emails: list[_Email] = Field(min_length=1, max_length=LARGEST_BATCH)
 
 
-class RemoveMany(Strict):
+class RemoveMany(Careful):
     """What to remove: addresses or ids, not both."""
 
     emails: list[_Email] | None = Field(None, min_length=1, max_length=LARGEST_BATCH)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.schemas.broadcasts import as_list
 from api.schemas.emails import Addresses
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed
 from templates.editing import MAX_LANGUAGES, MAX_VARIABLES
 from templates.model import VariableType
 from web.absent import Absent, Needed, otherwise
@@ -22,7 +22,7 @@ Fallback = str | int | float | bool | dict[str, Any] | list[Any] | None
 _Document = Annotated[dict[str, Any], Field(max_length=10)]
 
 
-class TemplateVariable(Strict):
+class TemplateVariable(Lenient):
     """A variable that mail gives a value to."""
 
     key: Annotated[str, Needed] = Field(description="Letters, digits and _; at most 50.", examples=["ORDER"])
@@ -32,7 +32,7 @@ class TemplateVariable(Strict):
     fallback_value: Fallback = Field(None, description="For mail that gives none. Without one it must be given.")
 
 
-class TemplateContent(Strict):
+class TemplateContent(Lenient):
     """What is written, in one language: one of `html`, `mjml` and `blocks`."""
 
     subject: str | None = Field(None, description="Subject line, with placeholders.")
@@ -47,7 +47,7 @@ class TemplateContent(Strict):
 class TemplateFacts(TemplateContent):
     """What a template has."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
 
     alias: str | None = Field(None, description="A name for programs, instead of the id. Null or empty for none.")
     sender: str | None = Field(None, alias="from", description="Sender of mail that names none itself.")
@@ -79,13 +79,13 @@ class UpdateTemplate(TemplateFacts):
     revision: Annotated[int | None, Absent] = Field(None, ge=0, description=_REVISION)
 
 
-class SeenTemplate(Strict):
+class SeenTemplate(Lenient):
     """Which one was looked at; all of it may be left out."""
 
     revision: Annotated[int | None, Absent] = Field(None, ge=0, description=_REVISION)
 
 
-class PreviewTemplate(Strict):
+class PreviewTemplate(Lenient):
     """Whom to show a template for."""
 
     variables: dict[str, Any] | None = Field(None, description="Values by key.")

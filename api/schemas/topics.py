@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from api.schemas.shapes import Listed, Strict
+from api.schemas.shapes import Lenient, Listed, Strict
 from audience.tapering import MOST_STEPS, YEAR
 from audience.topics import MOST, Subscription, Visibility
 from core.queues import Lane
@@ -20,7 +20,7 @@ _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 _About = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ONE_LINE)]
 
 
-class CreateTopic(Strict):
+class CreateTopic(Lenient):
     """A type of mail."""
 
     name: Annotated[_Name, Needed] = Field(description="What recipients read.", examples=["Weekly newsletter"])
@@ -38,8 +38,13 @@ class CreateTopic(Strict):
     )
 
 
-class UpdateTopic(Strict):
+class UpdateTopic(Lenient):
     """What to change; what is left out stays."""
+
+    fixed = {
+        "default_subscription": "Make another topic: people have chosen about this one.",
+        "stream": "Make another topic for the other stream.",
+    }
 
     name: Annotated[_Name | None, Absent] = Field(None, description="What recipients read.")
     description: _About | None = Field(None, description="What recipients read below the name; empty for nothing.")
@@ -133,14 +138,14 @@ class ContactTopics(Listed[ContactTopic]):
     """All topics for one person, the default one first."""
 
 
-class Choice(Strict):
+class Choice(Lenient):
     """Take or leave one topic."""
 
     id: UUID = Field(strict=False)
     subscription: Annotated[Subscription, Field(strict=False)]
 
 
-class Choices(Strict):
+class Choices(Lenient):
     """The same list under a name."""
 
     topics: list[Choice] = Field(min_length=1, max_length=MOST)

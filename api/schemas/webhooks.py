@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.schemas.shapes import Listed, Strict, in_reach
+from api.schemas.shapes import Lenient, Listed, in_reach
 from web.absent import Absent, Needed, otherwise
 
 EventTypes = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=200)]
@@ -24,7 +24,7 @@ _Named = BeforeValidator(_named)
 """A program that filtered its list down to nothing does not mean everything."""
 
 
-class CreateWebhook(Strict):
+class CreateWebhook(Lenient):
     """An endpoint to tell."""
 
     endpoint: Annotated[str, Field(max_length=4000), Needed] = Field(examples=["https://shop.example/hook"])
@@ -33,7 +33,7 @@ class CreateWebhook(Strict):
     )
 
 
-class UpdateWebhook(Strict):
+class UpdateWebhook(Lenient):
     """What is to be different about an endpoint."""
 
     endpoint: Annotated[Annotated[str, Field(max_length=4000)] | None, Absent] = None
@@ -41,7 +41,7 @@ class UpdateWebhook(Strict):
     status: Annotated[Literal["enabled", "disabled"] | None, Absent] = None
 
 
-class ReplayEvents(Strict):
+class ReplayEvents(Lenient):
     """Which events are sent again."""
 
     since: Annotated[AwareMoment | None, Absent] = Field(None, description="Written from here on; by default all.")

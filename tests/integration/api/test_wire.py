@@ -101,7 +101,7 @@ async def test_what_is_no_id_names_nothing(client: httpx.AsyncClient, ops: httpx
 
 
 async def test_ids_that_a_body_repeats_are_ignored(client: httpx.AsyncClient, account: Account) -> None:
-    """SDKs send `id` in the body beside the path; fields that are misspelt are still refused."""
+    """SDKs send `id` in the body beside the path; a misspelt field of a key is refused all the same."""
     made = await client.post("/api-keys", json={"name": "a", "api_key_id": "x"})
     assert made.status_code == 201
     key = made.json()["id"]
@@ -115,6 +115,59 @@ async def test_ids_that_a_body_repeats_are_ignored(client: httpx.AsyncClient, ac
     assert moved.status_code == 200
     assert (await client.post(f"/emails/{later}/cancel", json={"id": "x"})).status_code == 200
     assert (await client.post("/api-keys", json={"name": "a", "domainId": "x"})).status_code == 422
+
+
+RESENDS: dict[str, dict[str, object]] = {
+    "topics": {"name": "News", "default_subscription": "opt_in"},
+    "segments": {"name": "All"},
+    "contacts": {"email": "ann@one.example"},
+    "api-keys": {"name": "web"},
+    "webhooks": {"endpoint": "https://shop.example/hook"},
+    "templates": {"name": "Hello", "html": "<p>Hello</p>"},
+    "suppressions": {"email": "gone@one.example"},
+    "broadcasts": {"from": "Acme <news@acme.example>"},
+    "events": {"name": "user.created"},
+    "contact-properties": {"key": "plan", "type": "string"},
+    "automations": {
+        "name": "Welcome",
+        "steps": [{"key": "a", "type": "trigger", "config": {"event_name": "user.created"}, "newer": 1}],
+    },
+}
+"""Nouns of Resend with the least that makes one."""
+
+
+@pytest.mark.parametrize("noun", RESENDS)
+async def test_a_field_of_a_newer_sdk_breaks_nothing(client: httpx.AsyncClient, noun: str) -> None:
+    made = await client.post(f"/{noun}", json={**RESENDS[noun], "newer": {"than": ["we"]}})
+    assert made.status_code == 201, made.text
+    if noun not in ("suppressions", "automations"):
+        name = {"name": "b"} if noun == "api-keys" else {}
+        changed = await client.patch(f"/{noun}/{made.json()['id']}", json={"newer": 1, **name})
+        assert changed.status_code == 200, changed.text
+
+
+async def test_fields_that_cannot_be_changed_and_misspelt_ones_that_would_do_harm_are_named(
+    client: httpx.AsyncClient,
+) -> None:
+    topic = (await client.post("/topics", json=RESENDS["topics"])).json()["id"]
+    key = (await client.post("/contact-properties", json=RESENDS["contact-properties"])).json()["id"]
+    said = [
+        (await client.patch(f"/topics/{topic}", json={"default_subscription": "opt_out"})),
+        (await client.patch(f"/contact-properties/{key}", json={"type": "number"})),
+        (await client.post("/api-keys", json={"name": "a", "domainId": "x"})),
+        (await client.post("/suppressions", json={"email": "a@b.example", "scpoe": "marketing"})),
+    ]
+    assert [(one.status_code, one.json()["name"]) for one in said] == [(422, "validation_error")] * 4
+    assert [one.json()["message"] for one in said] == [
+        "`default_subscription` cannot be changed. Make another topic: people have chosen about this one.",
+        "`type` cannot be changed. Make another property: contacts have values of this type.",
+        "There is no field `domainId`: `domain_id` is meant?",
+        "There is no field `scpoe`: `scope` is meant?",
+    ]
+
+
+async def test_a_body_of_ours_keeps_to_its_fields(ops: httpx.AsyncClient) -> None:
+    assert (await ops.post("/pools", json={"name": "news", "stream": "marketing", "newer": 1})).status_code == 422
 
 
 class TestEmptyTexts:

@@ -14,7 +14,7 @@ from campaigns.model import Campaign
 from campaigns.plan import Plan, due_locally
 from core.ids import uuid7
 from store.database import Connection, Database
-from tests.integration.campaigns.world import WORDS, World, world_test
+from tests.integration.campaigns.world import WORDS, World, with_words, world_test
 from tests.integration.messages.emails import execute, rows
 
 SLICE = 5
@@ -186,3 +186,20 @@ async def test_everybody_is_due_when_it_is_that_late_where_they_live(world: Worl
         "eve": due_locally(at, "America/New_York"),
         "joe": due_locally(at, "America/New_York"),
     }
+
+
+async def test_one_that_failed_for_everybody_says_why(world: World) -> None:
+    """Its only person with a name lost it after the start."""
+    ann = await world.person("ann@one.example", first_name="Ann")
+    await world.person("eve@one.example", "unconfirmed")
+    campaign = await world.started(with_words(html="<p>{{ first_name }}</p>"))
+    await execute(world.database, "UPDATE contacts SET first_name = NULL WHERE id = %s", [ann])
+    await world.send()
+
+    found = await world.campaign(campaign)
+    assert (found.state, await world.states(campaign)) == (
+        "finished", {"ann@one.example": "failed", "eve@one.example": "unconfirmed"},
+    )  # fmt: skip
+    assert (
+        found.reason.startswith("nobody got it, all 1 failed: it cannot be rendered") and "first_name" in found.reason
+    )

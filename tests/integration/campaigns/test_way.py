@@ -496,20 +496,3 @@ async def test_a_test_does_not_leave_where_nothing_may(world: World) -> None:
     with pytest.raises(Refused, match="no simulated recipient"):
         async with world.database.transaction() as connection:
             await trying.send(connection, draft, ["bounce@sandbox.example"], SIMULATED)
-
-
-async def test_one_that_failed_for_everybody_says_why(world: World) -> None:
-    """Its only person with a name lost it after the start."""
-    ann = await world.person("ann@one.example", first_name="Ann")
-    await world.person("eve@one.example", "unconfirmed")
-    campaign = await world.started(with_words(html="<p>{{ first_name }}</p>"))
-    await execute(world.database, "UPDATE contacts SET first_name = NULL WHERE id = %s", [ann])
-    await world.send()
-
-    found = await world.campaign(campaign)
-    assert (found.state, await world.states(campaign)) == (
-        "finished", {"ann@one.example": "failed", "eve@one.example": "unconfirmed"},
-    )  # fmt: skip
-    assert (
-        found.reason.startswith("nobody got it, all 1 failed: it cannot be rendered") and "first_name" in found.reason
-    )
