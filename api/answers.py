@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.absences import absence
 from api.auth import recognise
 from api.errors import ERRORS, ApiError, refused
 from api.validation import api_error
@@ -62,6 +63,8 @@ def _as_api_error(request: Request, error: Exception) -> ApiError:
         return ApiError("payload_too_large", str(error))
     if isinstance(error, PagingError):
         return ApiError("invalid_parameter", str(error))
+    if isinstance(error, HTTPException | RequestValidationError) and (told := absence(request.url.path)):
+        return ApiError("not_found", f"{request.url.path} does not exist here. {told}")
     if isinstance(error, RequestValidationError):
         return api_error(error.errors())
     assert isinstance(error, HTTPException)

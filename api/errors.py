@@ -90,6 +90,8 @@ def invalid_field(message: str) -> ApiError:
 
 def refused(error: Refused) -> ApiError:
     """The error of the API for one of a service: by its code where that is one of ours, else by its kind."""
+    if error.kind == "invalid" and error.code == "missing_required_field" and error.field:
+        return ApiError(error.code, f"Missing `{error.field}` field: {error.reason.rstrip('.')}.")
     if error.kind == "invalid" and error.field:
         return invalid_field(f"The `{error.field}` field is not valid: {error.reason.rstrip('.')}.")
     hint = f" {error.hint}" if error.hint else ""

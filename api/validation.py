@@ -79,6 +79,9 @@ def phrase(problem: Mapping[str, Any]) -> str:
     kind = problem["type"]
     if kind == "too_long":
         return f"it may hold at most {problem['ctx']['max_length']} entries"
+    if kind == "too_short":
+        least = problem["ctx"]["min_length"]
+        return "it is empty: give at least one entry" if least == 1 else f"it must hold at least {least} entries"
     if kind in ("enum", "literal_error"):
         return f"it must be {problem['ctx']['expected']}"
     return _PHRASES.get(kind) or _reason(problem)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
-from core.addresses import Mailbox, parse_mailbox
+from core.addresses import AddressError, Mailbox, parse_mailbox
 from core.refusal import invalid
 
 FIELDS: Final = ("first_name", "last_name", "language", "time_zone")
@@ -22,7 +22,11 @@ _LANGUAGE: Final = re.compile(r"([A-Za-z]{2,3})((?:[-_][A-Za-z0-9]{2,8}){0,3})")
 
 def checked_email(text: str, field: str = "email") -> Mailbox:
     """A contact's address. Raises Refused (AddressError): it is none, or a name stands beside it."""
-    found = parse_mailbox(text)
+    try:
+        found = parse_mailbox(text)
+    except AddressError as error:
+        error.field = field
+        raise
     if found.name:
         raise invalid(field, "give the address alone; the name has fields of its own")
     return found

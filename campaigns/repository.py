@@ -284,7 +284,16 @@ async def _not_now(connection: Connection, known: Campaign, act: Act) -> Refused
     found = await find(connection, known.application_id, known.id)
     if found is None:
         return not_found(NO_CAMPAIGN)
-    return conflict(f"a broadcast that is {found.state} cannot {act}", f"That is possible while it is {_list(act)}.")
+    return conflict(
+        f"a broadcast that is {found.state} cannot be {_DONE[act]}", f"That is possible while it is {_list(act)}."
+    )
+
+
+_DONE: Final[Mapping[Act, str]] = {
+    Act.SCHEDULE: "scheduled", Act.START: "sent", Act.PAUSE: "paused", Act.STOP: "stopped", Act.RESUME: "resumed",
+    Act.FINISH: "finished", Act.CANCEL: "cancelled", Act.UNSCHEDULE: "made a draft again", Act.RETRY: "tried again",
+    Act.ASK: "asked about",
+}  # fmt: skip
 
 
 def _list(act: Act) -> str:

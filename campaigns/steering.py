@@ -32,6 +32,9 @@ from templates.model import Template
 NOBODY_CAN_HAVE: Final = "unknown_variables"
 """Code of the refusal of a placeholder that no contact can fill."""
 _MOST_NAMED: Final = 10
+_WITHOUT_SEGMENT: Final = invalid(
+    "segment_id", "a broadcast needs a segment: whom it goes to", "missing_required_field"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +319,7 @@ async def _fix_words(connection: Connection, known: Campaign, pages: bool) -> No
 async def obstacles(connection: Connection, known: Campaign, *, pages: bool = True) -> list[Refused]:
     """All that forbids a start, the first of which it is refused with."""
     nobody = known.segment_id is None and known.follow is None
-    found = [invalid("segment_id", "a broadcast needs a segment: whom it goes to")] if nobody else []
+    found = [_WITHOUT_SEGMENT] if nobody else []
     found += await asyncio.to_thread(speaking.obstacles, known)
     found += await _unfillable(connection, known)
     try:

@@ -17,7 +17,10 @@ SELECT p.id, p.lane, p.reserved, o.name,
        EXISTS (SELECT FROM pool_ips i WHERE i.pool_id = p.id)
   FROM pools p LEFT JOIN pools o ON o.id = p.overflow_pool_id WHERE p.name = %s
 """
-_WITHOUT: Final = "Or import without mails: then these people are stored, and get nothing before they sign up."
+_WITHOUT: Final = (
+    "Or import without mails, by the form field `confirm=false`, `--no-mail`, or in the console: then these"
+    " people are stored, and get nothing before they sign up."
+)
 CODE: Final = "no_confirmation_pool"
 
 

@@ -186,7 +186,8 @@ def _domain_name(text: str) -> str:
     try:
         return sender_domain_name(text)
     except AddressError as error:
-        raise invalid_field(f"The `name` field is not a domain: {error.reason}") from None
+        reason = error.reason.replace("The part after the @-sign", "It")
+        raise invalid_field(f"The `name` field is not a domain such as shop.example: {reason}") from None
 
 
 def _return_path(name: str, label: str) -> str:
@@ -224,4 +225,7 @@ def _tracking_label(label: str, names: tuple[str, str]) -> str:
 def _refuse_what_we_lack(body: CreateDomain | UpdateDomain) -> None:
     """Saying yes to what is then not done would be worse than an error."""
     if body.tls == "enforced":
-        raise invalid_field("The `tls` field cannot be `enforced`: this server sends with opportunistic TLS.")
+        raise invalid_field(
+            "The `tls` field cannot be `enforced`: this server sends with TLS wherever the receiver has it. "
+            "Leave the field out, or say `opportunistic`."
+        )

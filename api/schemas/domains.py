@@ -7,10 +7,27 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from api.schemas.shapes import Listed
 from web.absent import Absent, Needed
+
+
+def _tls(given: object) -> object:
+    if given not in (None, "", "opportunistic", "enforced"):
+        raise PydanticCustomError("tls", "it must be `opportunistic`: TLS wherever the receiver has it")
+    return given
+
+
+def _receiving(given: object) -> object:
+    if given not in (None, "", "disabled"):
+        raise PydanticCustomError("receiving", "it must be `disabled`: Postlane receives no mail for you")
+    return given
+
+
+_Tls = BeforeValidator(_tls)
+_Receiving = BeforeValidator(_receiving)
 
 
 class AskedCapabilities(BaseModel):
@@ -19,7 +36,9 @@ class AskedCapabilities(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     sending: Annotated[Literal["enabled"] | None, Absent] = Field(None, description="Only `enabled`.")
-    receiving: Annotated[Literal["disabled"] | None, Absent] = Field(None, description="Only `disabled` for now.")
+    receiving: Annotated[Literal["disabled"] | None, Absent, _Receiving] = Field(
+        None, description="Only `disabled` for now."
+    )
 
 
 class CreateDomain(BaseModel):
@@ -45,7 +64,7 @@ class CreateDomain(BaseModel):
         description="Label below the domain that tracked links lead to first; this server's public name by default.",
         examples=["links"],
     )
-    tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
+    tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent, _Tls] = Field(
         None, description="Only `opportunistic` for now."
     )
     capabilities: AskedCapabilities | None = Field(None, description="Only what the answer shows, for now.")
@@ -61,7 +80,7 @@ class UpdateDomain(BaseModel):
     tracking_subdomain: Annotated[str | None, Absent] = Field(
         None, max_length=100, description="As when creating; null goes back to this server's public name."
     )
-    tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent] = Field(
+    tls: Annotated[Literal["opportunistic", "enforced"] | None, Absent, _Tls] = Field(
         None, description="Only `opportunistic` for now."
     )
     capabilities: AskedCapabilities | None = Field(None, description="Only what the answer shows, for now.")

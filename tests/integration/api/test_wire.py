@@ -237,3 +237,18 @@ async def test_a_base_url_that_ends_in_a_slash_works(client: httpx.AsyncClient) 
     sent = await client.post(f"{base}//emails", json=email())
     assert sent.status_code == 200
     assert (await client.get(f"{base}//emails/{sent.json()['id']}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"/emails/{ID}/share"), ("GET", f"/emails/{ID}/attachments"), ("GET", "/emails/receiving"),
+        ("GET", "/usage"), ("GET", "/inboxes"), ("POST", "/inboxes"), ("GET", "/oauth/grants"),
+        ("POST", "/domains/claim"),
+        ("GET", f"/domains/{ID}/claim"),
+    ],
+)  # fmt: skip
+async def test_what_resend_has_and_we_have_not_says_so(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await client.request(method, path, json={"name": "shop.example"} if method == "POST" else None)
+    assert (answer.status_code, answer.json()["name"]) == (404, "not_found")
+    assert answer.json()["message"].startswith(f"{path} does not exist here. ")

@@ -142,7 +142,7 @@ async def test_cancelling_ends_what_waits_and_what_is_queued(world: World) -> No
     assert await world.state(campaign) == "cancelled"
     assert await rows(world.database, "SELECT FROM delivery_queue") == []
     assert await rows(world.database, "SELECT FROM halted_campaigns") == []
-    with pytest.raises(Refused, match="cancelled cannot resume"):
+    with pytest.raises(Refused, match="cancelled cannot be resumed"):
         await world.do("resume", campaign)
 
 

@@ -50,7 +50,7 @@ async def test_a_campaign_is_read_paused_tried_again_and_cancelled(
     assert "It is paused. 2 of 6 people got it (33.3 %); 1 waits until it goes on." in (await admin.get(at)).text
     refused = await admin.post(f"{at}/pause", at)
     assert refused.status_code == 422
-    assert "cannot pause" in refused.text
+    assert "cannot be paused" in refused.text
     assert (await admin.post(f"{at}/resume", at)).status_code == 303
     assert (await admin.post(f"{at}/retry", at)).status_code == 303
     assert "1 person is tried again" in (await admin.get(at)).text
