@@ -79,7 +79,7 @@ class Careful(Lenient):
             plain = _CAPITAL.sub(r"_\1", str(name)[:60]).lower()
             if name not in known and (meant := get_close_matches(plain, known, 1, _LIKENESS)):
                 raise PydanticCustomError(
-                    "misspelt", "there is no field `{name}`: `{meant}` is meant?", {"name": name, "meant": meant[0]}
+                    "misspelt", "there is no field `{name}`; `{meant}` is meant", {"name": name, "meant": meant[0]}
                 )
         return given
 

@@ -161,8 +161,8 @@ async def test_fields_that_cannot_be_changed_and_misspelt_ones_that_would_do_har
     assert [one.json()["message"] for one in said] == [
         "`default_subscription` cannot be changed. Make another topic: people have chosen about this one.",
         "`type` cannot be changed. Make another property: contacts have values of this type.",
-        "There is no field `domainId`: `domain_id` is meant?",
-        "There is no field `scpoe`: `scope` is meant?",
+        "There is no field `domainId`; `domain_id` is meant.",
+        "There is no field `scpoe`; `scope` is meant.",
     ]
 
 
