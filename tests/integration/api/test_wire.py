@@ -130,7 +130,10 @@ RESENDS: dict[str, dict[str, object]] = {
     "contact-properties": {"key": "plan", "type": "string"},
     "automations": {
         "name": "Welcome",
-        "steps": [{"key": "a", "type": "trigger", "config": {"event_name": "user.created"}, "newer": 1}],
+        "steps": [
+            {"key": "a", "type": "trigger", "config": {"event_name": "user.created"}, "newer": 1},
+            {"key": "b", "type": "delay", "config": {"duration": "1 day"}},
+        ],
     },
 }
 """Nouns of Resend with the least that makes one."""
