@@ -68,7 +68,7 @@ class Lenient(Strict):
 
 
 class Careful(Lenient):
-    """One that does more where a field of it is misspelt, such as a key that sends from every domain: what looks like
+    """One that does more where a field of it is misspelt, as a key does that sends from every domain: what looks like
     one of its fields and is none is refused."""
 
     @model_validator(mode="before")

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.schemas.shapes import Lenient, Listed, in_reach
+from api.schemas.shapes import Careful, Lenient, Listed, in_reach
 from web.absent import Absent, Needed, otherwise
 
 EventTypes = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=200)]
@@ -24,7 +24,7 @@ _Named = BeforeValidator(_named)
 """A program that filtered its list down to nothing does not mean everything."""
 
 
-class CreateWebhook(Lenient):
+class CreateWebhook(Careful):
     """An endpoint to tell."""
 
     endpoint: Annotated[str, Field(max_length=4000), Needed] = Field(examples=["https://shop.example/hook"])
@@ -33,7 +33,7 @@ class CreateWebhook(Lenient):
     )
 
 
-class UpdateWebhook(Lenient):
+class UpdateWebhook(Careful):
     """What is to be different about an endpoint."""
 
     endpoint: Annotated[Annotated[str, Field(max_length=4000)] | None, Absent] = None

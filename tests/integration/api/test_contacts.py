@@ -122,7 +122,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"email": ANN, "topics": [{"id": "00000000-0000-7000-8000-000000000000", "subscription": "opt_in"}]},
         "topics",
     ),
-    ({"email": ANN, "colour": "red"}, "colour"),
 ]
 
 

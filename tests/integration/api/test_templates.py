@@ -77,7 +77,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"layout": "none"}, "`layout`"),
     ({"languages": {"deutsch!": {"html": "x"}}}, "languages.deutsch!"),
     ({"languages": {"de": {"subject": "x"}}}, "languages.de.html"),
-    ({"colour": "red"}, "colour"),
     ({"html": "a\0b"}, "`html`"),
     ({"subject": "a\0b"}, "`subject`"),
     ({"text": "a\0b"}, "`text`"),

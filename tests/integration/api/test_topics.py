@@ -55,7 +55,6 @@ async def test_a_topic_is_made_shown_changed_and_deleted(client: httpx.AsyncClie
         ({"name": "x", "default_subscription": "maybe"}, "default_subscription"),
         ({"name": "x", "default_subscription": "opt_in", "description": "y" * 201}, "description"),
         ({"name": "x", "default_subscription": "opt_in", "visibility": "secret"}, "visibility"),
-        ({"name": "x", "default_subscription": "opt_in", "colour": "red"}, "colour"),
     ],
 )
 async def test_a_wrong_topic_is_refused(client: httpx.AsyncClient, body: dict[str, str], field: str) -> None:
