@@ -13,7 +13,7 @@ from fastapi import APIRouter, Response
 
 from accounts.audit import Entry
 from accounts.roles import Right
-from audience import audiences, choices, confirmations, contact_history, contacts, segments
+from audience import audiences, choices, confirmations, contact_history, contacts, properties, segments
 from audience.audiences import Audience
 from audience.choices import Person
 from audience.contact_history import ContactAct, ContactSource
@@ -21,7 +21,7 @@ from audience.contacts import Changes, Contact, named
 from audience.importing import imports, uploads
 from campaigns import erasing, readdressing
 from console.choosing import pick, trouble
-from console.guard import ConsoleRoute, needs
+from console.guard import ConsoleRoute, largest_form, needs
 from console.listing import listed, window
 from console.owners import chosen
 from console.people import words
@@ -42,6 +42,8 @@ router = APIRouter(route_class=ConsoleRoute)
 
 _STORY: Final = 100
 _MAIL: Final = 20
+_FACTS: Final = 128 * 1024
+"""Bytes of a form: all values of a contact, as a browser writes them."""
 
 
 @router.get("/people")
@@ -143,6 +145,26 @@ async def resubscribe(visit: Visiting, contact_id: UUID) -> Response:
     return await _set(visit, contact_id, unsubscribed=False)
 
 
+@router.post("/people/{contact_id}/facts")
+@needs(Right.PEOPLE_CHANGE)
+@largest_form(_FACTS)
+async def change_facts(visit: Visiting, contact_id: UUID) -> Response:
+    """Another name, language, time zone; other values of properties. What is as it was is left alone."""
+    try:
+        async with visit.given.database.transaction() as connection:
+            known = await _known(connection, visit, contact_id)
+            defined = await properties.known(connection, known.application_id)
+            changes = words.changed(known, defined, visit.form)
+            names = [*changes.fields, *changes.properties]
+            if names:
+                await readdressing.update(connection, known.application_id, known.id, Wish(changes), _act(visit))
+                entry = Entry("contact.update", str(known.id), None, {"changed": names}, known.application_id)
+                await visit.note(connection, entry)
+    except Refused as error:
+        return await _one(visit, contact_id, error)
+    return visit.go(f"/people/{contact_id}", f"Changed: {', '.join(names)}." if names else "Nothing was changed.")
+
+
 @router.post("/people/{contact_id}/erase")
 @needs(Right.PEOPLE_CHANGE)
 async def erase(visit: Visiting, contact_id: UUID) -> Response:
@@ -214,10 +236,11 @@ async def _one(visit: Visit, contact_id: UUID, error: Refused | None = None) -> 
         topics = {one.preference.topic.id: one.preference.topic.name for one in found.topics}
         mails = await _mails(connection, visit, known)
         places = await people.places(connection, known)
+        defined = await properties.known(connection, known.application_id)
     return page(
         visit, "people/one.html", 200 if error is None else 422, one=known, found=found, mails=mails, places=places,
         story=words.story(changes, chosen_before, topics), answered=words.answer(known, found), because=words.because,
-        error=error,
+        error=error, fields=words.facts(known, defined),
     )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ import orjson
 
 from audience.choices import Past, What
 from audience.contact_history import Changed, ContactPast
-from audience.contacts import Contact, Status
+from audience.contacts import Changes, Contact, Status
 from audience.eligibility import TEXTS
 from audience.importing.imports import Import
 from audience.importing.rows import Why
+from audience.properties import Definitions
 from core.queues import Lane
 from outcomes.obstacles import Obstacle
 from outcomes.recipients import Recipient
@@ -129,3 +130,32 @@ def pace(one: Import) -> str:
 def extra(properties: str) -> str:
     """Properties of a row, which are JSON."""
     return ", ".join(f"{name}: {value}" for name, value in orjson.loads(properties).items())
+
+
+_FIELDS: Final = ("first_name", "last_name", "language", "time_zone")
+_MOST_FIELDS: Final = 60
+"""Properties that a page has room for; the API changes the others."""
+
+
+def facts(known: Contact, defined: Definitions) -> list[tuple[str, str, str]]:
+    """What of a contact a form changes: the field, its label, what it holds."""
+    own = [(name, name.replace("_", " ").capitalize(), getattr(known, name) or "") for name in _FIELDS]
+    extra = [(f"properties.{key}", key, _text(known.properties.get(key))) for key in list(defined)[:_MOST_FIELDS]]
+    return own + extra
+
+
+def changed(known: Contact, defined: Definitions, form: Mapping[str, Sequence[str]]) -> Changes:
+    """What a form says otherwise than the contact holds; an empty field takes its value away."""
+    said = {name: form[name][0].strip() for name, _, was in facts(known, defined) if _differs(form, name, was)}
+    fields = {name: text or None for name, text in said.items() if name in _FIELDS}
+    return Changes(fields, {name.partition(".")[2]: text or None for name, text in said.items() if name not in fields})
+
+
+def _differs(form: Mapping[str, Sequence[str]], name: str, was: str) -> bool:
+    return name in form and form[name][0].strip() != was.strip()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

@@ -1,8 +1,9 @@
 """People: what may we send them, what did they get, on what consent; segments by their filters."""
 
 from accounts.audit import Wanted, page
-from audience import topics
+from audience import contacts, properties, topics
 from audience.importing import imports
+from audience.properties import PropertyType
 from core.paging import Window
 from store.database import Database
 from tests.integration.console.conftest import Person
@@ -55,6 +56,37 @@ async def test_a_person_is_found_read_unsubscribed_and_erased(
         logged = (await page(connection, Wanted(), Window(20))).entries
     assert logged[0].action == "contact.erase"
     assert "people.example" not in "".join(f"{one.subject} {one.before} {one.after}" for one in logged)
+
+
+async def test_what_is_known_of_a_person_is_changed(admin: Person, viewer: Person, database: Database) -> None:
+    reach = await fill(database)
+    at = f"/people/{reach.people[0]}"
+    async with database.transaction() as connection:
+        for key, kind in (
+            ("points", PropertyType.NUMBER),
+            ("vip", PropertyType.BOOLEAN),
+            ("town", PropertyType.STRING),
+        ):
+            await properties.create(connection, reach.application_id, key, kind)
+
+    said = {"first_name": HOSTILE, "language": "de-at", "properties.points": "3.5", "properties.vip": "true"}
+    changed = await admin.post(f"{at}/facts", at, **said)
+    assert changed.status_code == 303
+    assert HOSTILE not in (await admin.get(at)).text
+    assert (await viewer.get(at)).text.count("/facts") == 0
+    wrong = await admin.post(f"{at}/facts", at, **{"properties.points": "many", "first_name": "Eve"})
+    assert (wrong.status_code, 'value="many"' in wrong.text, 'aria-invalid="true"' in wrong.text) == (422, True, True)
+    gone = await admin.post(
+        f"{at}/facts", at, **{**said, "language": "de-AT", "properties.points": "", "properties.town": ""}
+    )
+    assert gone.status_code == 303
+    async with database.connection() as connection:
+        known = (await contacts.by_ids(connection, [reach.people[0]]))[reach.people[0]]
+        logged = (await page(connection, Wanted(), Window(2))).entries
+    assert (known.first_name, known.language, dict(known.properties)) == (HOSTILE, "de-AT", {"vip": True})
+    assert [one.after for one in logged] == [
+        {"changed": ["points"]}, {"changed": ["first_name", "language", "points", "vip"]},
+    ]  # fmt: skip
 
 
 async def test_a_segment_is_tried_kept_changed_and_deleted(admin: Person, database: Database) -> None:
