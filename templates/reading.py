@@ -111,7 +111,8 @@ class _Reader:
             inside = known | _asked(node.test)
         elif _is_asking(node):
             inside = known | _asked(node)
-        for part in list(node.iter_child_nodes()):
+        parts = node.args if isinstance(node, nodes.Call) else list(node.iter_child_nodes())  # `range` is no variable
+        for part in parts:
             self.read(part, depth + 1, loops, inside)
         _rewrite(node)
 

@@ -38,11 +38,17 @@ async def test_figures_are_asked_for_in_many_ways(admin: Person, database: Datab
 
 async def test_what_cannot_be_asked_together_is_said(admin: Person, database: Database) -> None:
     await fill(database)
-    for query in ("by=domain&ip=203.0.113.5", "domain=nobody.example", "stream=fast", "application=nothing"):
+    for query in ("by=domain&ip=203.0.113.5", "domain=nobody.example", "stream=fast"):
         answer = await admin.get(f"/reports?{query}")
         assert answer.status_code == 422, query
         assert "This cannot be asked together." in answer.text
         assert (await admin.get(f"/reports/figures.csv?{query}")).status_code in (404, 422), query
+    unclear = await admin.get("/reports?application=nothing")
+    assert unclear.status_code == 200
+    assert "Show it</button>" in unclear.text, "the choice alone"
+    assert "gmail" not in unclear.text
+    no_file = await admin.get("/reports/figures.csv?application=nothing")
+    assert "csv" not in no_file.headers["content-type"]
     odd = await admin.get("/reports?by=x&span=y&steps=z&rate=w&provider=%3Cscript%3Ealert(1)%3C/script%3E")
     assert odd.status_code == 200
     assert "<script>alert" not in odd.text
@@ -70,8 +76,13 @@ async def test_somebody_of_one_application_sees_its_figures_alone(viewer: Person
         assert other is not None
         await users.set_role(connection, viewer.user, Role.VIEWER, (other.id,))
 
-    for query in ("", f"?application={shop}", "?application=shop", "?by=application", "?by=ip"):
+    for query in ("", "?by=application", "?by=ip"):
         text = (await viewer.get(f"/reports{query}")).text
         assert "Nothing was counted" in text, query
         assert "gmail" not in text
-    assert (await viewer.get(f"/reports/figures.csv?by=ip&application={shop}")).text.count("\n") == 1
+    assert (await viewer.get("/reports/figures.csv?by=ip")).text.count("\n") == 1
+    for query in (f"application={shop}", "application=shop"):
+        text = (await viewer.get(f"/reports?{query}")).text
+        assert "Show it</button>" in text, "the choice alone"
+        assert "gmail" not in text
+        assert REST not in (await viewer.get(f"/reports/figures.csv?by=ip&{query}")).text

@@ -61,7 +61,7 @@ def test_machines_open_nothing_and_a_complaint_can_be_taken_back() -> None:
     assert after(news(EventKind.COMPLAINT_WITHDRAWN), row=row).complained_at is None
 
 
-UNTOLD = {EventKind.REROUTED, EventKind.RESCHEDULED, EventKind.DELAYED}
+UNTOLD = {EventKind.REROUTED, EventKind.RESCHEDULED, EventKind.DELAYED, EventKind.SENT_AGAIN}
 
 
 @settings(max_examples=50)

@@ -105,6 +105,11 @@ def test_what_is_asked_for_is_known() -> None:
     assert compiled.required == {"a", "contact.d", "f.g", "hs"}
 
 
+def test_what_is_counted_is_a_variable_and_counting_is_none() -> None:
+    compiled = compile_text("{% for n in range(rows) %}{{ n }}{{ a }}{% endfor %}", html=True)
+    assert compiled.required == compiled.variables == {"rows", "a"}
+
+
 @pytest.mark.parametrize(
     ("source", "line", "variable"),
     [

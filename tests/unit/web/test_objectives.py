@@ -29,7 +29,9 @@ API, PAGES = dict(_classes(api._ROUTES)), dict(_classes(pages._ROUTES))
 
 
 def test_routes_of_the_api() -> None:
-    assert {name for name, one in API.items() if one is SEND} == {"POST /emails", "POST /emails/batch"}
+    assert {name for name, one in API.items() if one is SEND} == {
+        "POST /emails", "POST /emails/batch", "POST /emails/{email_id}/again"
+    }  # fmt: skip
     assert {name for name, one in API.items() if one is None} == {"GET /healthz", "GET /metrics"}
     assert {"GET /reports", "GET /emails/metrics", "GET /system", "POST /domains/{domain_id}/verify"} <= {
         name for name, one in API.items() if one is REPORT
