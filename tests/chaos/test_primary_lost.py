@@ -1,9 +1,9 @@
 """The primary PostgreSQL server is killed for good, again and again, and its synchronous standby promoted.
 
-Path: marketing mails are under way; the primary dies while batches are posted, while mail leaves, and once more; each
-time the standby is promoted, and a node with an empty disk becomes the new standby. Every process is given both
-addresses (`target_session_attrs=read-write`) and told of nothing. Then mail of both lanes, while processes are drawn
-and killed, and the primary among them.
+Path: marketing mails are under way; the primary dies while batches are posted, while mail leaves, and once more, with
+mail posted anew; each time the standby is promoted, and a node with an empty disk becomes the new standby. Every
+process is given both addresses (`target_session_attrs=read-write`) and told of nothing. Then mail of both lanes, while
+processes are drawn and killed, and the primary among them.
 Expectation: what was acknowledged was on both nodes, so it is there and ends exactly once. Outcomes that could not be
 committed stay in the worker until they can: the loss of a primary repeats nothing, and that of a worker no more than it
 had sessions open.
@@ -24,17 +24,15 @@ import tests.stack
 from cli.running.stack import Shape
 from tests.chaos.conftest import quick_env
 from tests.chaos.killing import Killer
-from tests.chaos.proof import ENDED_SECONDS, MAILS, SUPPRESSED, mails, prove, suppress_blocked, until_delivered
+from tests.chaos.proof import ENDED_SECONDS, MAILS, SUPPRESSED, mails, prove, suppress_blocked
 from tests.chaos.test_random_kills import ENDED_SECONDS as PATIENCE_SECONDS
 from tests.chaos.test_random_kills import PAUSE, SEED, pause, waiting
 from tests.stack import MARKETING, TRANSACTIONAL, Options, RunningStack, Submission, running_stack
 from tests.standby import Pair, start_pair
 
 LOSSES = 3
-_MAILS = MAILS * 2
-"""So that each loss finds about `MAILS` on their way."""
 _LEAST = 0.25
-"""Of `MAILS`: how much leaves while all batches are answered and a standby joins is up to the machine."""
+"""Of the `MAILS` that are posted for each loss: how many leave until all are accepted is up to the machine."""
 PRIMARY = "primary"
 KINDS = ("api", "scheduler", TRANSACTIONAL, MARKETING, f"{MARKETING}-1", "valkey", PRIMARY)
 KILLS = int(os.environ.get("POSTLANE_CHAOS_KILLS", "8"))
@@ -58,26 +56,27 @@ def pair_and_stack(_quick_restarts: None) -> Iterator[tuple[Pair, RunningStack]]
 def test_every_mail_ends_once_when_the_primary_is_lost(pair_and_stack: tuple[Pair, RunningStack]) -> None:
     pair, stack = pair_and_stack
     stack.begin()
-    batch = mails(stack, _MAILS, SUPPRESSED)
-    suppressed = suppress_blocked(stack, batch)
-    submission = stack.submit(batch, batch=_MAILS // 40, clients=4)
-    submission.until_acknowledged(_MAILS * 5 // 8)
-    assert not submission.done, "the loss comes too late to prove anything"
-    under_way = [stack.waiting()]
-    away = [_fail_over(pair, stack)]
-    for loss in range(2, LOSSES + 1):
-        until_delivered(stack, _MAILS * (loss - 1) // (LOSSES + 2))
-        stack.until(lambda: submission.done, 90, "the answers to all batches")
+    every = mails(stack, MAILS * LOSSES, SUPPRESSED)
+    suppressed = suppress_blocked(stack, every)
+    submissions: list[Submission] = []
+    under_way, away = list[int](), list[float]()
+    for loss in range(LOSSES):
+        submission = stack.submit(every[loss * MAILS : (loss + 1) * MAILS], batch=MAILS // 20, clients=4)
+        submission.until_acknowledged(MAILS * 5 // 8)
+        assert not submission.done, "the loss comes too late to prove anything"
+        if loss:
+            stack.until(lambda: submission.done, 90, "the answers to all batches")  # noqa: B023  # asked right here
+        submissions.append(submission)
         under_way.append(stack.waiting())
         away.append(_fail_over(pair, stack))
     assert min(under_way) >= MAILS * _LEAST, f"{under_way} were under way: the loss comes too late to prove anything"
-    acknowledged = submission.ids(90)
+    acknowledged = list(chain.from_iterable(one.ids(90) for one in submissions))
     took = stack.until_all_ended(ENDED_SECONDS)
     proof = prove(stack, acknowledged, suppressed, most_repeats=0)
-    assert proof.messages == _MAILS, f"{proof.messages - _MAILS} mails were accepted twice"
-    seconds = ", ".join(f"{one:.1f}" for one in away)
+    assert proof.messages == len(every), f"{proof.messages - len(every)} mails were accepted twice"
+    seconds, again = ", ".join(f"{one:.1f}" for one in away), sum(one.repeated_requests for one in submissions)
     print(
-        f"{proof}; {under_way} under way at the losses; {submission.repeated_requests} requests made again;"
+        f"{proof}; {under_way} under way at the losses; {again} requests made again;"
         f" {seconds} s from each loss to the next mail; all ended {took:.0f} s after the last"
     )
 
