@@ -28,6 +28,9 @@ HINTS = Counter("postlane_hints_total", "Destinations hinted to workers, by lane
 MARKER_SECONDS = 30
 """Life of a marker. A hint that Redis lost is given again after this by the due scan."""
 
+PROMISED_SECONDS = 2
+"""Life of a marker whose hint is not sent yet: a process killed in between holds its destinations up no longer."""
+
 DESTINATIONS_PER_TASK = 100
 """Small destinations share a task: a task costs about a millisecond, a claim takes any number of destinations."""
 
@@ -156,6 +159,7 @@ class HintPublisher:
             for start in range(0, len(fresh), DESTINATIONS_PER_TASK):
                 self._send(lane, fresh[start : start + DESTINATIONS_PER_TASK])
                 sent = min(start + DESTINATIONS_PER_TASK, len(fresh))
+            self._keep(lane, fresh)
         except (redis.RedisError, OperationalError, OSError) as error:
             self._lost(lane, fresh[sent:], len(destinations) - sent)
             _log.warning("hints_lost", lane=lane.value, destinations=len(destinations) - sent, error=str(error))
@@ -171,10 +175,18 @@ class HintPublisher:
         """Set the markers; returns the destinations that had none, and how many tasks wait in the lane."""
         pipeline = self._redis.pipeline(transaction=False)
         for destination in destinations:
-            pipeline.set(marker(lane, destination), b"1", nx=True, ex=MARKER_SECONDS)
+            pipeline.set(marker(lane, destination), b"1", nx=True, ex=PROMISED_SECONDS)
         pipeline.llen(lane.value)
         *fresh, waiting = pipeline.execute()
         return [d for d, new in zip(destinations, fresh, strict=True) if new], int(waiting)
+
+    def _keep(self, lane: Lane, destinations: Sequence[str]) -> None:
+        """Let the markers live as long as their hints may wait; one whose hint is taken already stays away."""
+        if destinations:
+            pipeline = self._redis.pipeline(transaction=False)
+            for destination in destinations:
+                pipeline.expire(marker(lane, destination), MARKER_SECONDS)
+            pipeline.execute()
 
     def _lost(self, lane: Lane, marked: Sequence[str], count: int) -> None:
         """Be quiet for a moment, not try for each of a million mails; and leave no marker without its hint."""

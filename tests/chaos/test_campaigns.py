@@ -42,7 +42,7 @@ PARTS = 4
 """They do so in as many groups, the course of the campaign over."""
 KINDS = (MARKETING, BACKGROUND, "scheduler", "postgres", "valkey")
 KILLS = max(len(KINDS), PEOPLE // 4000)
-SECONDS = max(14, PEOPLE // 400)
+SECONDS = max(30, PEOPLE // 400)
 """So long it takes at its pace, so that something is left when the last kill comes."""
 ENDED_SECONDS = 120.0 + PEOPLE / 100 + LATER_SECONDS
 
