@@ -53,6 +53,9 @@ KINDS: Mapping[str, Kind] = {
     "postfix_opendkim_inet_per_s": Kind("msg/s", "the same pair, OpenDKIM on a TCP socket"),
     "ratio_inet": Kind("x", "the first against that, run by run", 2),
     "rsa_limit_share": Kind("", "share of the RSA-2048 signatures all cores can make", 3, Budget(0.28, 0.40)),
+    "cpu_ms_per_mail": Kind(
+        "ms", "processor time of a delivered mail, all processes", 3, Budget(0.85, 0.65, Better.LOWER)
+    ),
     "wal_bytes_per_message": Kind("bytes", "WAL of one mail of a batch, accepted to recorded"),
     "rows_per_message": Kind("rows", "inserted, updated and deleted for it", 1),
     "stored_bytes_per_message": Kind("bytes", "by which tables and indexes grow for it, content included"),
