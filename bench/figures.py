@@ -56,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "cpu_ms_per_mail": Kind(
         "ms", "processor time of a delivered mail, all processes", 3, Budget(0.85, 0.65, Better.LOWER)
     ),
+    "steps_cpu_us": Kind("us", "the same by step, in the JSON; workers sampled in a run of their own"),
     "wal_bytes_per_message": Kind("bytes", "WAL of one mail of a batch, accepted to recorded"),
     "rows_per_message": Kind("rows", "inserted, updated and deleted for it", 1),
     "stored_bytes_per_message": Kind("bytes", "by which tables and indexes grow for it, content included"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench import load, mail, postfix, processor, rows, rsa
+from bench import load, mail, postfix, processor, rows, rsa, steps
 from bench.options import BATCH, Options
 from bench.postfix import Milter, Postfix
 from bench.session import Session, expect
@@ -17,7 +17,7 @@ from bench.sink import wait_for_count
 from bench.world import Running
 from cli.running.stack import Shape
 
-POSTLANE_KEYS = ("delivered_per_s", "cpu_ms_per_mail", "rsa_limit_share", "worker_memory_growth_mb")
+POSTLANE_KEYS = ("delivered_per_s", "cpu_ms_per_mail", "steps_cpu_us", "rsa_limit_share", "worker_memory_growth_mb")
 PEERS = {
     Milter.UNIX: ("postfix_opendkim_per_s", "ratio"),
     Milter.INET: ("postfix_opendkim_inet_per_s", "ratio_inet"),
@@ -107,6 +107,7 @@ async def _take_turns(session: Session, running: Running | None, rivals: list[_R
             rival.turns.append(await rival.server.run(session.world.sink, rival.messages))
     if running is not None:
         _add_ours(session, passes, limits, memory)
+        await _add_steps(session, running)
     for rival in rivals:
         _add_peer(session, rival, passes)
 
@@ -148,6 +149,33 @@ def _add_ours(session: Session, passes: list[Pass], limits: list[float], memory:
         processes=os.cpu_count(),
     )
     _add_memory(session, memory)
+
+
+async def _add_steps(session: Session, running: Running) -> None:
+    """One more run, in which workers are looked at."""
+    if not session.wants("steps_cpu_us"):
+        return
+    if why := steps.missing():
+        session.omitted["steps_cpu_us"] = why
+        return
+    messages = session.options.messages
+    session.say(f"{messages:,} mails while workers are sampled")
+    workers = {name: pid for name, pid in running.pids().items() if name.startswith("worker-marketing")}
+    watches = [steps.Watch(pid, session.options.folder) for pid in workers.values()]
+    try:
+        await asyncio.sleep(steps.ATTACHED_SECONDS)
+        one = await deliver(session, running, messages, "sampled")
+    finally:
+        seen = [watch.end() for watch in watches]
+    table = steps.by_step(
+        seen, {name: used for name, used in one.cpu.items() if name not in processor.BESIDE}, messages, list(workers)
+    )
+    session.tables.append(steps.shown(table))
+    session.add(
+        "steps_cpu_us", [sum(table.values())], by_step=table, messages=messages, samples_per_s=steps.SAMPLES,
+        all_processes_us=processor.ours(one.cpu), samples=[worker.samples for worker in seen],
+        note="each thread's time by Linux, by the steps that it was seen in; other processes whole",
+    )  # fmt: skip
 
 
 def _add_memory(session: Session, memory: list[float]) -> None:
