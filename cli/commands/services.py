@@ -31,6 +31,10 @@ class WorkerQueue(StrEnum):
     BACKGROUND = BACKGROUND
 
 
+_YOUNG_OBJECTS: Final = 20_000
+"""So many objects more than before make a collection; 700 by default. What a batch of mail needs comes and goes without
+cycles, and was looked through dozens of times in vain."""
+
 _AGAIN_SECONDS: Final = 0.5
 """Until PostgreSQL is asked again which tables it has: sooner than a pool of connections tries again."""
 
@@ -98,7 +102,7 @@ def _loading() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
+        gc.set_threshold(_YOUNG_OBJECTS)
         gc.enable()
 
 
