@@ -20,7 +20,7 @@ SIGN = "thread (12): sign_0;Thread._bootstrap (threading.py:1002)"
         ("_send (workers/pipeline.py:260);SmtpClient._write (mta/smtp_client.py:495)", "send"),
         ("_send (workers/pipeline.py:260);conclude (workers/concluding.py:99);msg (core/logs.py:68)", "log"),
         ("_send (workers/pipeline.py:260);conclude (workers/concluding.py:99)", "record"),
-        ("_deliver (workers/pipeline.py:200);assign (workers/assigning.py:70);_evaluate (pools/scripts.py:9)", "choose"),
+        ("_deliver (workers/pipeline.py:200);assign (workers/assigning.py:70);_run (pools/scripts.py:9)", "choose"),
         ("run_forever (asyncio/base_events.py:600);<lambda> (<string>:1)", steps.TASKS),
     ],
 )
