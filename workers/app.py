@@ -17,6 +17,7 @@ from core.broker import keepalive
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.memory import give_back_free
+from core.niceness import step_back
 from core.publish import HintPublisher, forget_markers, marker
 from core.queues import TASK_DELIVER, Lane
 from core.settings import Settings
@@ -62,7 +63,7 @@ class LaneWorker(QueueWorker):
     def run(self) -> None:
         """Serve the lane until SIGTERM. Raises ConfigurationError or UnavailableError when it cannot start."""
         if self._lane is Lane.MARKETING:
-            os.nice(self.settings.marketing_nice)
+            step_back(self.settings.marketing_nice)
         super().run()
 
     @property
