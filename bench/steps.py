@@ -119,7 +119,7 @@ def missing() -> str:
 
 
 def _program() -> str | None:
-    return shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    return shutil.which("py-spy", path=str(Path(sys.executable).parent))
 
 
 class Watch:
