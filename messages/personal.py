@@ -5,7 +5,7 @@ loads the contact, and of their application the properties: one that was made a 
 rendered for one person fails for that person alone. Who was erased meanwhile has no contact any more, and their mail
 ends unsent.
 
-`PersonalMail` loads, on the event loop; `Personal` renders, in a thread, and knows no database.
+`PersonalMail` loads; `Personal` renders, and knows no database.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,10 +70,16 @@ class Personal:
         """Characters of its templates; what comes of them is about as long."""
         return self.content.size
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it was compiled before, and whatever the values, rendering it takes no more than milliseconds."""
+        return self.content.id in _quick
+
     def rendered(self, tracking: Tracking | None) -> tuple[StoredContent, Marked | None]:
         """The content, and where its links are when they are tracked. Raises RenderError."""
         html, links = _html(self.content, tracking)
         text = _text(self.content)
+        _learn(self.content.id, html, text)
         written = StoredContent(
             html.render(self.variables, EACH) if html else None,
             text.render(self.variables, EACH) if text else None,
@@ -81,6 +87,17 @@ class Personal:
             None,
         )
         return written, links
+
+
+_quick: Final[set[UUID]] = set()
+"""Contents of this process."""
+
+
+def _learn(content_id: UUID, *bodies: Compiled | None) -> None:
+    if content_id not in _quick and all(body is None or body.quick for body in bodies):
+        if len(_quick) >= KEPT:
+            _quick.clear()
+        _quick.add(content_id)
 
 
 @lru_cache(KEPT)

@@ -1,12 +1,13 @@
 """Stored email → envelope with the very bytes that go out: compose, sign, return path.
 
-Pure work for a thread: no database, no loop. An email with several recipients is composed once, and its body hashed
-once; each recipient has headers of their own, by which whatever comes back is placed and by which they unsubscribe, and
-so a signature of their own. Mail with a recipient's own links in its text is composed for each of them; mail of a
-campaign is rendered for its person first (`messages/personal`).
+Pure work: no database, no loop; `prepare_each` for whoever has other things to do between two mails. An email with
+several recipients is composed once, and its body hashed once; each recipient has headers of their own, by which
+whatever comes back is placed and by which they unsubscribe, and so a signature of their own. Mail with a recipient's
+own links in its text is composed for each of them; mail of a campaign is rendered for its person first
+(`messages/personal`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -21,7 +22,7 @@ from messages.feedback_id import feedback_id
 from messages.model import Claimed, StoredContent, StoredEmail
 from messages.personal import Personal, fault_of
 from messages.tracking import Tracker, tracker_of
-from messages.unsubscribe_headers import Unsubscribing, has_own, is_personal
+from messages.unsubscribe_headers import Unsubscribing, has_own, is_personal, names_own, unsubscribing_of
 from mta import return_path
 from mta.compose import compose, compose_raw, needs_smtputf8
 from mta.mime_headers import ComposeError
@@ -58,53 +59,64 @@ class Press:
 
 @dataclass(slots=True)
 class Spent:
-    """When the work was done, by `time.perf_counter`, and what signing took of it."""
+    """When the work was done, by `time.perf_counter`, and what it took, in seconds."""
 
     began: float = 0.0
     ended: float = 0.0
+    composing: float = 0.0
     signing: float = 0.0
-    """Seconds, together with the headers that are each recipient's own."""
-
-    @property
-    def composing(self) -> float:
-        """Seconds of all else."""
-        return self.ended - self.began - self.signing
+    """Together with the headers that are each recipient's own."""
 
 
 def prepare_many(
-    work: Sequence[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = "",
+    work: Iterable[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = "",
     spent: Spent | None = None,
 ) -> list[Envelope | str]:  # fmt: skip
     """An envelope for each message, or the reason why there is none."""
+    return list(prepare_each(work, lane, secret, now, public_url, spent))
+
+
+def prepare_each(
+    work: Iterable[Work], lane: Lane, secret: InstanceSecret, now: datetime, public_url: str = "",
+    spent: Spent | None = None,
+) -> Iterator[Envelope | str]:  # fmt: skip
+    """The same, one after the other."""
     spent = spent or Spent()
     spent.began = perf_counter()
-    press = Press(lane, secret, Unsubscribing(secret, public_url), tracker_of(secret, public_url), now)
+    press = Press(lane, secret, unsubscribing_of(secret, public_url), tracker_of(secret, public_url), now)
     composed: dict[UUID, _Mail | str] = {}
-    prepared: list[Envelope | str] = []
-    for claimed, email, content, sender in work:
-        token = return_path.make_token(secret, *claimed.ref)
-        mail = composed.get(email.id)
-        if isinstance(content, Personal):
-            mail = _personal(content, (claimed, email, sender), token, press)
-        elif mail is None:
-            own = content
-            if own is not None:  # links first: they are found once for what is the same for all recipients
-                own = press.tracker.tracked(own, claimed, email, sender)
-                if is_personal(own):
-                    own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
-            mail = _compose(email, own, sender, lane)
-            if own is content:
-                composed[email.id] = mail
+    for whose in work:
+        begun = perf_counter()
+        token = return_path.make_token(secret, *whose[0].ref)
+        mail = _mail(whose, token, press, composed)
         composed_at = perf_counter()
-        prepared.append(mail if isinstance(mail, str) else _addressed(mail, (claimed, email, sender), token, press))
-        spent.signing += perf_counter() - composed_at
-    spent.ended = perf_counter()
-    return prepared
+        envelope = mail if isinstance(mail, str) else _addressed(mail, whose, token, press)
+        spent.ended = perf_counter()
+        spent.composing += composed_at - begun
+        spent.signing += spent.ended - composed_at
+        yield envelope
 
 
-def _personal(content: Personal, whose: tuple[Claimed, StoredEmail, Sender], token: str, press: Press) -> _Mail | str:
+def _mail(whose: Work, token: str, press: Press, composed: dict[UUID, _Mail | str]) -> _Mail | str:
+    claimed, email, content, sender = whose
+    if isinstance(content, Personal):
+        return _personal(content, whose, token, press)
+    mail = composed.get(email.id)
+    if mail is None:
+        own = content
+        if own is not None:  # links first: they are found once for what is the same for all recipients
+            own = press.tracker.tracked(own, claimed, email, sender)
+            if is_personal(own):
+                own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
+        mail = _compose(email, own, sender, press.lane)
+        if own is content:
+            composed[email.id] = mail
+    return mail
+
+
+def _personal(content: Personal, whose: Work, token: str, press: Press) -> _Mail | str:
     """Mail of a campaign: nobody else's is the same."""
-    claimed, email, sender = whose
+    claimed, email, _, sender = whose
     try:
         own = press.tracker.rendered(content, claimed, email, sender)
     except RenderError as error:
@@ -114,10 +126,10 @@ def _personal(content: Personal, whose: tuple[Claimed, StoredEmail, Sender], tok
     return _compose(email, own, sender, press.lane)
 
 
-def _addressed(mail: _Mail, whose: tuple[Claimed, StoredEmail, Sender], token: str, press: Press) -> Envelope:
+def _addressed(mail: _Mail, whose: Work, token: str, press: Press) -> Envelope:
     """The mail of one recipient: the token in return path and header, how they unsubscribe, and the signature over it.
     The rest is shared: fifty recipients of a large mail hold it in memory once."""
-    claimed, email, sender = whose
+    claimed, email, _, sender = whose
     own = f"{return_path.HEADER}: {token}\r\n"
     if mail.leavable:
         own += press.unsubscribing.headers(claimed, email, token, sender.return_path_domain)
@@ -134,18 +146,27 @@ def _compose(email: StoredEmail, content: StoredContent | None, sender: Sender, 
         return "its content is no longer stored"
     feedback = feedback_id(email, lane, sender.name)
     try:
-        if content.raw is not None:
-            data = compose_raw(content.raw, email.message_id, _date(email), feedback)
-            smtputf8 = not data[: data.index(b"\r\n\r\n")].isascii()  # an 8-bit body needs 8BITMIME only
-        else:
-            draft = _draft(email, content, feedback)
-            data, smtputf8 = compose(draft), needs_smtputf8(draft)
+        if content.raw is None:
+            return _drafted(email, content, feedback, lane)
+        return _raw(email, content.raw, feedback, lane)
     except (ComposeError, AddressError) as error:
         return f"it cannot be composed: {error}"
+
+
+def _raw(email: StoredEmail, raw: bytes, feedback: str, lane: Lane) -> _Mail:
+    data = compose_raw(raw, email.message_id, _date(email), feedback)
     end = data.index(b"\r\n\r\n")
     head = data[:end]
     leavable = lane is Lane.MARKETING and not has_own(head)
-    return _Mail(data, head, hash_of(data[end + 4 :]), smtputf8, leavable)
+    return _Mail(data, head, hash_of(data[end + 4 :]), not head.isascii(), leavable)  # 8-bit bodies: 8BITMIME only
+
+
+def _drafted(email: StoredEmail, content: StoredContent, feedback: str, lane: Lane) -> _Mail:
+    draft = _draft(email, content, feedback)
+    data = compose(draft)
+    end = data.index(b"\r\n\r\n")
+    leavable = lane is Lane.MARKETING and not names_own(content.headers)
+    return _Mail(data, data[:end], hash_of(data[end + 4 :]), needs_smtputf8(draft), leavable)
 
 
 def _date(email: StoredEmail) -> datetime:

@@ -11,6 +11,8 @@ that one alone.
 """
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from audience.links import LinkSeal, MailLink
@@ -22,20 +24,27 @@ from mta import return_path
 PLACEHOLDERS: Final = ("{{{RESEND_UNSUBSCRIBE_URL}}}", "{{{UNSUBSCRIBE_URL}}}")
 """Stand in an application's HTML or text for the recipient's own link; Resend's name, and ours."""
 
-_BRACES: Final = "{{{"
+_BRACE: Final = "{"
+"""A single character is found in a tenth of the time, and most bodies have none."""
+_LIST: Final = "list-unsubscribe"
 _OWN: Final = re.compile(rb"^list-unsubscribe[ \t]*:", re.I | re.M)
 _RAW: Final = tuple(text.encode() for text in PLACEHOLDERS)
 
 
 def has_own(head: bytes) -> bool:
-    """Whether the application's headers say how to unsubscribe."""
+    """Whether the header of a message that an application wrote says how to unsubscribe."""
     return _OWN.search(head) is not None
+
+
+def names_own(headers: Iterable[tuple[str, str]]) -> bool:
+    """The same of single headers."""
+    return any(name.lower() == _LIST for name, _ in headers)
 
 
 def is_personal(content: StoredContent) -> bool:
     """Whether its bodies hold a placeholder: then no two recipients' mails are the same."""
-    texts = (content.html or "", content.text or "")
-    if any(_BRACES in text and any(place in text for place in PLACEHOLDERS) for text in texts):
+    html, text = content.html or "", content.text or ""
+    if (_BRACE in html or _BRACE in text) and any(place in html or place in text for place in PLACEHOLDERS):
         return True
     return content.raw is not None and any(place in content.raw for place in _RAW)
 
@@ -82,6 +91,12 @@ class Unsubscribing:
     def _link(self, claimed: Claimed, email: StoredEmail) -> str:
         ref, person = claimed.ref, person_of(claimed.address, claimed.capture)
         return self._seal.seal(MailLink(email.application_id, email.topic_id, ref.email_id, ref.position, person))
+
+
+@lru_cache(8)
+def unsubscribing_of(secret: InstanceSecret, public_url: str) -> Unsubscribing:
+    """That of a process, which has one secret and one public name."""
+    return Unsubscribing(secret, public_url)
 
 
 def _replaced(text: str | None, url: str) -> str | None:

@@ -12,11 +12,12 @@ The bytes have CRLF line ends only and no line over 998 octets.
       attachment ...
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 
-from core.addresses import AddressError, parse_mailbox
-from mta.mime_headers import MAX_LINE, ComposeError, address_header, check_name, check_value, text_header
+from core.addresses import AddressError, parse_mailbox, plain_address
+from mta.mime_headers import MAX_LINE, ComposeError, address_header, check_name, check_value, fold, text_header
 from mta.mime_parts import Part, attachment_part, has_long_line, multipart, text_part
 from mta.model import Draft
 from mta.raw_mail import join_mail, read_mail
@@ -92,20 +93,40 @@ def compose_raw(raw: bytes, message_id: str, date: datetime, feedback_id: str) -
 
 def _head(draft: Draft) -> str:
     custom, names = _custom_headers(draft.headers)
-    lines = [address_header("From", [parse_mailbox(draft.sender)])]
+    lines = [_from(draft.sender)]
     reply_to = () if "reply-to" in names else draft.reply_to
     for name, given in (("To", draft.to), ("Cc", draft.cc), ("Reply-To", reply_to)):
-        if boxes := [parse_mailbox(text) for text in given if text]:
-            lines.append(address_header(name, boxes))
+        if given:
+            lines.append(_addresses(name, given))
     lines.append(text_header("Subject", draft.subject, literal=True))
     if "message-id" not in names:
         lines.append(text_header("Message-ID", draft.message_id))
     if "date" not in names:
-        lines.append(f"Date: {format_datetime(draft.date)}\r\n")
+        lines.append(_date(draft.date.replace(microsecond=0), draft.date.utcoffset()))
     lines.append("MIME-Version: 1.0\r\n")
     if draft.feedback_id and "feedback-id" not in names:
         lines.append(text_header("Feedback-ID", draft.feedback_id))
     return "".join(lines + custom)
+
+
+def _addresses(name: str, given: tuple[str, ...]) -> str:
+    """The field; "" where all of them are empty, as versions before stored them."""
+    if len(given) == 1 and (plain := plain_address(given[0])) is not None:
+        return fold(name, plain[0])
+    boxes = [parse_mailbox(text) for text in given if text]
+    return address_header(name, boxes) if boxes else ""
+
+
+@lru_cache(256)
+def _from(sender: str) -> str:
+    """The senders of a process are few."""
+    return address_header("From", [parse_mailbox(sender)])
+
+
+@lru_cache(256)
+def _date(date: datetime, offset: timedelta | None) -> str:
+    """As are the seconds of its mail. Equal moments are written in two ways when their offsets differ."""
+    return f"Date: {format_datetime(date)}\r\n"
 
 
 def _custom_headers(headers: tuple[tuple[str, str], ...]) -> tuple[list[str], set[str]]:

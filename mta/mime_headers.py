@@ -53,6 +53,9 @@ def text_header(name: str, value: str, *, literal: bool = False) -> str:
     `literal` says that the value is text and not yet encoded: a `=?` in it is then encoded too, so that readers show
     what was written. Without it an application may hand over encoded-words of its own.
     """
+    short = len(name) + 2 + len(value) <= LINE
+    if short and value.isascii() and value.isprintable() and not (literal and "=?" in value):  # nearly all are so
+        return f"{name}: {value.strip(' ')}\r\n"
     check_value(name, value)
     value = value.strip(" \t")
     words = value if _is_plain(value, literal) else _encode_stretch(name, value, literal)

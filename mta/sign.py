@@ -7,7 +7,7 @@ fit its signature, and no mail has to wait for a server with 8BITMIME.
 
 dkimpy sets the rules (tests verify with it) but is not used for signing: its RSA is pure Python (150 signatures a
 second and core in research of 2026-11), and its canonical form is quadratic in a run of blanks. Everything here is
-linear in the length of the message. RSA runs inside `cryptography` without the GIL, so threads sign side by side.
+linear in the length of the message.
 """
 
 import base64
@@ -63,7 +63,8 @@ MIN_RSA_BITS = 1024
 _RSA_BITS = 2048
 _LINE = 76
 _SIGNED_LOWER = tuple((name, name.lower().encode("ascii"), name in OVERSIGNED) for name in SIGNED)
-_WANTED = frozenset(lower for _, lower, _ in _SIGNED_LOWER)
+_FEW = 40
+"""Fields of a mail up to which their order is remembered: a foreign one may have thousands."""
 _PADDING = PKCS1v15()
 _SHA256 = SHA256()
 _RUN = re.compile(rb"  +")
@@ -143,8 +144,8 @@ def hash_of(body: bytes) -> bytes:
 
 def sign_head(head: bytes, body_hash: bytes, keys: Sequence[DkimKey], now: datetime) -> bytes:
     """As `sign`, for a mail whose body was hashed before. `head` is without the blank line behind it."""
-    names, signed_headers = _signed_headers(head)
-    tail = b"t=%d;\r\n %b;\r\n bh=%b;\r\n b=" % (int(now.timestamp()), _h_tag(names), body_hash)
+    h_tag, signed_headers = _signed_headers(head)
+    tail = b"t=%d;\r\n %b;\r\n bh=%b;\r\n b=" % (int(now.timestamp()), h_tag, body_hash)
     return b"".join([_signature(key, tail, signed_headers) for key in keys])
 
 
@@ -168,8 +169,7 @@ def _prefix(domain: str, selector: str, algorithm: Algorithm) -> bytes:
     return text.encode("ascii")
 
 
-@lru_cache(maxsize=1024)
-def _h_tag(names: tuple[str, ...]) -> bytes:
+def _h_tag(names: Sequence[str]) -> bytes:
     """`h=` folded after colons, where blanks are allowed (RFC 6376 section 3.5)."""
     lines, current = [], "h="
     for index, name in enumerate(names):
@@ -181,52 +181,43 @@ def _h_tag(names: tuple[str, ...]) -> bytes:
     return "\r\n ".join([*lines, current]).encode("ascii")
 
 
-def _signed_headers(head: bytes) -> tuple[tuple[str, ...], bytes]:
-    """Names for `h=`, and the canonical headers in that order.
+def _signed_headers(head: bytes) -> tuple[bytes, bytes]:
+    """`h=`, and the canonical headers in that order."""
+    if b"\r\n\t" in head:
+        head = head.replace(b"\r\n\t", b" ")
+    fields = [line.partition(b":") for line in _relaxed(head.replace(b"\r\n ", b" ")).split(b"\r\n")]
+    names = tuple([name for name, _, _ in fields])
+    h_tag, order = (_order if len(names) <= _FEW else _ordered)(names)
+    return h_tag, b"".join([b"%b:%b\r\n" % (lower, fields[at][2].strip(b" ")) for lower, at in order])
+
+
+def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, Sequence[tuple[bytes, int]]]:
+    """`h=` of a mail whose fields have these names, top to bottom, and which fields that are.
 
     A name that occurs n times stands n times and is taken from the bottom up (RFC 6376 section 5.4.2); one more
     stands for "no further one".
     """
-    present = _fields(head)
+    present: dict[bytes, list[int]] = {}
+    for at, field_name in enumerate(written):
+        present.setdefault(field_name.rstrip(b" ").lower(), []).append(at)
     names: list[str] = []
-    data: list[bytes] = []
+    order: list[tuple[bytes, int]] = []
     for name, lower, oversigned in _SIGNED_LOWER:
-        values = present.get(lower)
-        if values:
-            data += [lower + b":" + relaxed_value(value) + b"\r\n" for value in reversed(values)]
-            names += [name] * len(values)
-        if oversigned:
-            names.append(name)
-    return tuple(names), b"".join(data)
+        places = present.get(lower, [])
+        order += [(lower, at) for at in reversed(places)]
+        names += [name] * (len(places) + oversigned)
+    return _h_tag(names), order
 
 
-def _fields(head: bytes) -> dict[bytes, list[bytes]]:
-    """Raw values of the headers we sign, top to bottom, by lower-case name."""
-    present: dict[bytes, list[bytes]] = {}
-    value: list[bytes] | None = None
-    unfolded: list[tuple[bytes, list[bytes]]] = []
-    for line in head.split(b"\r\n"):
-        if line[:1] in (b" ", b"\t"):
-            if value is not None:
-                value.append(line)
-            continue
-        name, _, rest = line.partition(b":")
-        name = name.rstrip(b" \t").lower()
-        value = [rest] if name in _WANTED else None
-        if value is not None:
-            unfolded.append((name, value))
-    for name, lines in unfolded:
-        present.setdefault(name, []).append(b"".join(lines))
-    return present
+_order = lru_cache(maxsize=256)(_ordered)
+"""Nearly all mail has the fields of the mail before."""
 
 
-def relaxed_value(value: bytes) -> bytes:
-    """An unfolded header value in relaxed form (RFC 6376 section 3.4.2)."""
-    if b"\t" in value:
-        value = value.replace(b"\t", b" ")
-    if b"  " in value:
-        value = _RUN.sub(b" ", value)
-    return value.strip(b" ")
+def _relaxed(text: bytes) -> bytes:
+    """With one blank for each run of blanks and tabs (RFC 6376 section 3.4.2)."""
+    if b"\t" in text:
+        text = text.replace(b"\t", b" ")
+    return _RUN.sub(b" ", text) if b"  " in text else text
 
 
 def relaxed_body(body: bytes) -> bytes:
@@ -236,10 +227,7 @@ def relaxed_body(body: bytes) -> bytes:
     """
     if body and not body.endswith(b"\r\n"):
         body += b"\r\n"
-    if b"\t" in body:
-        body = body.replace(b"\t", b" ")
-    if b"  " in body:
-        body = _RUN.sub(b" ", body)
+    body = _relaxed(body)
     if b" \r\n" in body:
         body = body.replace(b" \r\n", b"\r\n")
     return _without_empty_lines_at_end(body)

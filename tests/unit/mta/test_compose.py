@@ -1,7 +1,7 @@
 """Composed mail: the tree of parts, the headers, and what is refused."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -267,6 +267,13 @@ def test_international_addresses() -> None:
     assert "<jürgen@xn--bcher-kva.example>".encode() in compose(utf8)
     assert needs_smtputf8(utf8)
     assert needs_smtputf8(replace(_DRAFT, headers=(("Sender", "jürgen@bücher.example"),)))
+
+
+def test_a_moment_is_written_with_the_offset_it_has() -> None:
+    here = datetime(2026, 11, 22, 9, 5, 7, 250, tzinfo=UTC)
+    there = here.astimezone(timezone(timedelta(hours=-5)))
+    dates = [message_from_bytes(compose(replace(_DRAFT, date=date)))["Date"] for date in (here, there, here)]
+    assert dates == ["Sun, 22 Nov 2026 09:05:07 +0000", "Sun, 22 Nov 2026 04:05:07 -0500", dates[0]]
 
 
 def test_an_overridden_reply_to_does_not_ask_for_smtputf8() -> None:

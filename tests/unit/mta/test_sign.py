@@ -152,6 +152,13 @@ def test_obsolete_blanks_before_the_colon_do_not_hide_a_header() -> None:
     assert sign.sign(b"From: a@b.example\r\nSubject \t: s\r\n\r\nx\r\n", [_ED], _NOW) == plain
 
 
+@pytest.mark.parametrize("others", [5, 60])
+def test_mails_with_other_fields_are_told_apart_however_many_there_are(others: int) -> None:
+    front = b"".join(b"X-%d: a\r\n" % number for number in range(others))
+    for own in (b"Cc: d@e.example\r\n", b"cc: d@e.example\r\nCC:\r\n\td@e.example\r\n", b""):
+        assert verifies(_signed(front + own + _MESSAGE), _RECORDS, 0)
+
+
 def test_existing_signatures_are_left_alone() -> None:
     twice = _signed(_signed())
     assert all(verifies(twice, _RECORDS, index) for index in range(4))
