@@ -1,5 +1,9 @@
 """Composing and signing: small mail of a batch in chunks ahead of sending, large mail when its session is ready.
 
+Small mail is prepared on the event loop, by turns with all else. A thread gives the interpreter lock away for each
+signature and hash, and gets it back by a switch that the loop has to make: on busy cores that costs more time than it
+wins (decision 9). Large mail, and what may be slow to render, is prepared in threads.
+
 Large is what did not come with its claim (`messages/claim.INLINE_CONTENT`), and a campaign's mail of that size. Loaded
 before, it would lie in memory for as long as its server is slow to take connections, and keep others from being loaded.
 """
@@ -8,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -32,6 +36,9 @@ ROOM_SECONDS = 30.0
 GROWN = 4 * claim.INLINE_CONTENT
 """Bytes of a mail as it leaves. Encoded, what was not large has less than half of that."""
 
+TURN_SECONDS = 0.001
+"""After so much of it the loop has a turn: four mails, or one that takes longer."""
+
 LINGER_SECONDS = 1.0
 """With recipients to come an email stays in memory for so long: the next session is often ready at once."""
 
@@ -40,14 +47,15 @@ Mail = TypeVar("Mail", bound=Composable)
 
 
 async def prepare_chunk(batch: Batch, jobs: Sequence[Mail], c: Collaborators) -> list[Mail]:
-    """Compose and sign in a thread: RSA releases the interpreter lock, so sending goes on meanwhile. Returns those that
-    got an envelope; the others are concluded."""
+    """Compose and sign. Returns those that got an envelope; the others are concluded."""
     work = [(job.claimed, job.email, job.content, job.sender) for job in jobs]
     spent, asked = prepare.Spent(), time.perf_counter()
+    asking = work, batch.lane, c.secret, batch.now(), c.public_url, spent
     try:
-        prepared = await asyncio.get_running_loop().run_in_executor(
-            c.signing, prepare.prepare_many, work, batch.lane, c.secret, batch.now(), c.public_url, spent
-        )
+        if all(map(_is_quick, jobs)):
+            prepared = await _by_turns(prepare.prepare_each(*asking))
+        else:
+            prepared = await asyncio.get_running_loop().run_in_executor(c.signing, prepare.prepare_many, *asking)
     except Exception as error:
         # A bug that one mail brings to light must not hold up the others.
         if len(jobs) > 1:
@@ -65,6 +73,24 @@ async def prepare_chunk(batch: Batch, jobs: Sequence[Mail], c: Collaborators) ->
             job.envelope, job.content = envelope, None
             ready.append(job)
     return ready
+
+
+def _is_quick(job: Composable) -> bool:
+    """Whether it takes no more than milliseconds, so that everybody else can wait for it."""
+    if isinstance(job.content, Personal):
+        return job.content.size <= claim.INLINE_CONTENT and job.content.is_quick
+    return 0 < job.email.size <= claim.INLINE_CONTENT  # 0: of a version that did not say
+
+
+async def _by_turns(made: Iterator[Envelope | str]) -> list[Envelope | str]:
+    prepared: list[Envelope | str] = []
+    begun = time.perf_counter()
+    for envelope in made:
+        prepared.append(envelope)
+        if time.perf_counter() - begun > TURN_SECONDS:
+            await asyncio.sleep(0)
+            begun = time.perf_counter()
+    return prepared
 
 
 class LargeEmail:

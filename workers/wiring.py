@@ -49,7 +49,7 @@ ADOPTION_SECONDS = 5.0
 """How long a starting worker waits for somebody who commits its journal just now."""
 
 SIGNING_THREADS = 2
-"""RSA releases the interpreter lock; more threads than that only take turns with the event loop."""
+"""For large mail: hashing releases the interpreter lock; more threads only take turns with the event loop."""
 
 
 async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
