@@ -101,8 +101,8 @@ async def _next(
 
 async def _forwarded(event: Heard, forward: Forward, sender: Sender) -> str:
     body = event.payload.encode()
-    headers = signing.headers([forward.secret], str(event.id), int(datetime.now(UTC).timestamp()), body)
-    answer = await sender.post(forward.target, headers, body)
+    signed = signing.head([forward.secret], str(event.id), int(datetime.now(UTC).timestamp()), body)
+    answer = await sender.post(forward.target, signed, body)
     return f" → {said(answer)}"
 
 

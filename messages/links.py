@@ -34,20 +34,30 @@ CACHED_BYTES: Final = 128 * 1024
 _INSIDE: Final = r"""[^>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+(?:>|\Z)"""
 """The rest of a tag. A quotation mark counts only behind an equals sign."""
 
-_RAW: Final = "style|script|title|textarea|xmp|iframe|noembed|noframes"
 
-# Every part takes what it begins to its end, or to the end of the text, so that no input is looked at twice. Letters of
-# both cases are named only where a name stands: IGNORECASE for all makes the whole three times as slow.
+def _either_case(*names: str) -> str:
+    """Any of these names. The first letter of an alternative is looked at before anything else is done about it, but
+    not with IGNORECASE."""
+    return "|".join(
+        "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in name) for name in names
+    )
+
+
+_RAW: Final = _either_case("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
+_LINK: Final = f"{_either_case('a', 'area')}|[vV]:[a-zA-Z]++"
+_END: Final = _either_case("/body")
+
+# Every part takes what it begins to its end, or to the end of the text, so that no input is looked at twice.
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[^<]++|<(?!!|(?i:a|area|v:[a-z]++|/body|{_RAW})[\s/>])(?:/?[a-zA-Z]{_INSIDE})?+)*+     # nothing for us
+    (?:[^<]++|<(?!!|(?:{_LINK}|{_END}|{_RAW})[\s/>])(?:/?[a-zA-Z]{_INSIDE})?+)*+     # nothing for us
     (?:
       <!--\[if[^\]>]*+\]>                                   # Outlook reads on here, and so do we
     | <!--(?:-?>|[^-]*+(?:-(?!-!?>)[^-]*+)*+(?:--!?>|\Z))
     | <!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+(?:\]\]>|\Z)
-    | <(?i:({_RAW}))(?=[\s/>])[^<]*+(?:<(?!/(?i:\1)[\s/>])[^<]*+)*+
-    | <(?P<link>(?i:a|area|v:[a-z]++))(?=[\s/>]){_INSIDE}
-    | <(?P<end>(?i:/body))(?=[\s/>]){_INSIDE}
+    | <({_RAW})(?=[\s/>])[^<]*+(?:<(?!/(?i:\1)[\s/>])[^<]*+)*+
+    | <(?P<link>{_LINK})(?=[\s/>]){_INSIDE}
+    | <(?P<end>{_END})(?=[\s/>]){_INSIDE}
     | <|\Z
     )
     """,
@@ -89,9 +99,10 @@ _UNTRACKED: Final = {
 With "" the name is enough."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tracking:
-    """What is tracked in a mail, and where its links lead first."""
+    """What is tracked in a mail, and where its links lead first. Known by itself and not by what it says: it is looked
+    up by for every link."""
 
     base_url: str
     """`https://track.example.com`, without a slash at the end."""
@@ -139,10 +150,9 @@ def is_left_alone(url: str) -> bool:
 
 def fill(made: Template, tokens: LinkTokens, payload: bytes) -> str:
     """The HTML with the tokens of one recipient."""
-    parts = [made.texts[0]]
-    for (kind, target), text in zip(made.slots, made.texts[1:], strict=True):
-        parts.append(tokens.head(kind, payload, target))
-        parts.append(text)
+    parts = [""] * (len(made.slots) + len(made.texts))
+    parts[::2] = made.texts
+    parts[1::2] = tokens.heads(made.slots, payload)
     return "".join(parts)
 
 
@@ -151,13 +161,14 @@ def _template(html: str, tracking: Tracking) -> Template:
     texts: list[str] = []
     slots: list[tuple[Kind, bytes]] = []
     text, done = "", 0
+    click = f"{tracking.base_url}/{Kind.CLICK}/"
     for start, stop, raw in links:
-        target = (_followed if len(raw) <= LONGEST else _target)(raw, tracking)
-        if target is None:
+        found = (_followed if len(raw) <= LONGEST else _link)(raw, tracking)
+        if found is None:
             continue
-        texts.append(f"{text}{html[done:start]}{tracking.base_url}/{Kind.CLICK}/")
-        slots.append((Kind.CLICK, target))
-        text, done = coded(target), stop
+        texts.append(f"{text}{html[done:start]}{click}")
+        slots.append(found[0])
+        text, done = found[1], stop
     rest, after = text + html[done : max(end, done)], html[max(end, done) :]
     for kind, before, behind in _additions(tracking, clicks=bool(slots)):
         texts.append(f"{rest}{before}{tracking.base_url}/{kind}/")
@@ -180,21 +191,19 @@ class Marked:
 
     def filled(self, html: str, tokens: LinkTokens, payload: bytes) -> str:
         """What was rendered of it, with the tokens of one recipient."""
-
-        def place(found: re.Match[str]) -> str:
-            number, link = found.groups()
+        pieces = _places(self.tracking.mark).split(html)
+        texts, slots = [pieces[0]], []
+        for number, link, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
             if number is not None:
-                return tokens.head(*self._slot(int(number), payload))
-            target = _followed(link, self.tracking)
-            if target is None:
-                return link
-            return f"{self.tracking.base_url}/{Kind.CLICK}/{tokens.head(Kind.CLICK, payload, target)}{coded(target)}"
-
-        return _places(self.tracking.mark).sub(place, html)
-
-    def _slot(self, number: int, payload: bytes) -> tuple[Kind, bytes, bytes]:
-        kind, target = self.slots[number]
-        return kind, payload, target
+                slots.append(self.slots[int(number)])
+                texts.append(text)
+            elif (found := _followed(link, self.tracking)) is None:
+                texts[-1] += link + text
+            else:
+                texts[-1] += f"{self.tracking.base_url}/{Kind.CLICK}/"
+                slots.append(found[0])
+                texts.append(found[1] + text)
+        return fill(Template(tuple(texts), tuple(slots)), tokens, payload)
 
 
 @lru_cache(CACHED)
@@ -301,7 +310,13 @@ def _target(raw: str, tracking: Tracking) -> bytes | None:
     return ready.encode("ascii")
 
 
-_followed = lru_cache(CACHED_LINKS)(_target)
+def _link(raw: str, tracking: Tracking) -> tuple[tuple[Kind, bytes], str] | None:
+    """The slot of a link, and what follows its token; None when it is not to be tracked."""
+    target = _target(raw, tracking)
+    return ((Kind.CLICK, target), coded(target)) if target is not None else None
+
+
+_followed = lru_cache(CACHED_LINKS)(_link)
 
 
 def _is_spared(url: str, tracking: Tracking) -> bool:

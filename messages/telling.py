@@ -212,12 +212,17 @@ def _scheduled(email: NewEmail) -> OutboxEvent:
 
 
 def _data(entry: Entry, message: _Message) -> dict[str, object]:
-    facts = zip(_FACTS, entry[_FIRST_FACT:], strict=False)
     data = {**message.about, "recipient": message.recipient}
-    data.update({name: value for name, value in facts if value is not None and value != ""})
+    for name, value in zip(_FACTS, entry[_FIRST_FACT:], strict=False):
+        if value is not None and value != "":
+            data[name] = value
     if entry.capture:
         data["captured"] = True
-    return {**data, **_resends(entry), **(entry.more or {})}
+    if entry.kind is not EventKind.DELIVERED:
+        data.update(_resends(entry))
+    if entry.more:
+        data.update(entry.more)
+    return data
 
 
 def _resends(entry: Entry) -> dict[str, Any]:

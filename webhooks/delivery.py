@@ -39,8 +39,12 @@ _log = get_logger(__name__)
 
 SERVED: Final = 500
 """Endpoints a process serves at a time: a task each, most of them waiting for an answer."""
-BATCH: Final = 200
-"""Events of one endpoint between two commits."""
+BATCH: Final = 200, 1000
+"""Events of one endpoint between two commits, at least and at most: a turn costs as much as fifty of them do."""
+HELD: Final = 100_000
+"""Events in memory, of all endpoints together: where many are served, each has smaller batches."""
+TURN_SECONDS: Final = 1.0
+"""No further ones are begun after this: what is not written down yet is sent again after a kill."""
 AT_ONCE: Final = 20
 """Requests to one endpoint under way."""
 HEALTHY_REQUESTS: Final = 200, 50
@@ -52,7 +56,7 @@ DOUBT_SECONDS: Final = 60.0
 """Whoever took longer over an answer is among those others for so long, however good it was."""
 GATHER_SECONDS: Final = 0.25
 """Before more is asked for where little was waiting: while mail is being sent, news comes in all the time, and a few
-events cost nearly as much to fetch and to settle as `BATCH`."""
+events cost nearly as much to fetch and to settle as many."""
 _RENEW_SECONDS: Final = queue.LEASE.total_seconds() / 3
 _AWAY_SECONDS: Final = 1.0
 """Before an endpoint is gone on with after the database was away, or two transactions had been in each other's way."""
@@ -144,7 +148,7 @@ class Deliverer:
 
     async def _serve_until_done(self, served: Served) -> None:
         for turn in count():
-            most = BATCH if turn and served.health.failures == 0 else 1
+            most = self._batch() if turn and served.health.failures == 0 else 1
             async with self._database.connection() as connection:
                 # Read anew each time: its owner may have changed it meanwhile.
                 url = await queue.still(connection, self._presence.me, served.id)
@@ -159,8 +163,12 @@ class Deliverer:
             if following is None:
                 return
             served = following
-            if turn and len(batch) < BATCH and len(self._tasks) < SERVED:  # where others wait for a place, it is let go
+            if turn and len(batch) < most and len(self._tasks) < SERVED:  # where others wait for a place, it is let go
                 await asyncio.sleep(self._gather)
+
+    def _batch(self) -> int:
+        least, most = BATCH
+        return max(least, min(most, HELD // len(self._tasks)))
 
     async def _send(self, served: Served, batch: Sequence[Due], secrets: Sequence[str]) -> list[Tried]:
         """Send these, those of one key one after the other. Once the endpoint is in trouble, what has not begun is left
@@ -168,7 +176,7 @@ class Deliverer:
         turn = _Turn(self._clock, self._sender, self._budget(served), served, secrets)
         lines: dict[str, list[Due]] = {}
         for event in batch:
-            lines.setdefault(event.key or str(event.id), []).append(event)
+            lines.setdefault(event.key or event.id, []).append(event)
         waiting = iter(lines.values())
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(lines))):
@@ -211,26 +219,34 @@ class _Turn:
         self._turn = budget.turn(served.owner)
         self._target = parse(served.url)
         self._secrets = secrets
+        self._ends = time.monotonic() + TURN_SECONDS
         self._trouble = False
 
     async def work(self, lines: Iterator[list[Due]]) -> None:
+        """Take one line after the other, for as long as the turn lasts."""
         for line in lines:
-            for event in line:
-                if self._trouble or not await self._one(event):
-                    break
+            async with self._turn:
+                for event in line:
+                    if self._trouble or not await self._one(event):
+                        break
+            if self._trouble or time.monotonic() > self._ends:
+                return
 
     async def _one(self, event: Due) -> bool:
         body = event.payload.encode()
-        async with self._turn:
-            sent_at = self._clock.now()
-            headers = signing.headers(self._secrets, str(event.id), int(sent_at.timestamp()), body)
-            answer = await self._sender.post(self._target, headers, body)
+        sent_at = self._clock.now()
+        signed = signing.head(self._secrets, event.id, int(sent_at.timestamp()), body)
+        answer = await self._sender.post(self._target, signed, body)
         SECONDS.observe(answer.milliseconds / 1000)
         traced.told(event, self._target.host, answer)
-        (_TAKEN if answer.good else ATTEMPTS.labels(said(answer) if answer.status else "no answer")).inc()
+        if answer.good:
+            _TAKEN.inc()
+            self.tried.append(Tried(event, sent_at, answer, None))
+            return True
+        ATTEMPTS.labels(said(answer) if answer.status else "no answer").inc()
         self._trouble = self._trouble or answer.trouble or answer.status == GONE
         self.tried.append(Tried(event, sent_at, answer, _again(event, sent_at, answer)))
-        return answer.good
+        return False
 
 
 async def _so_far(connection: Connection, served: Served, tried: Sequence[Tried]) -> Health:
@@ -243,6 +259,6 @@ async def _so_far(connection: Connection, served: Served, tried: Sequence[Tried]
 
 
 def _again(event: Due, at: datetime, answer: Answer) -> datetime | None:
-    if answer.good or answer.status == GONE:
+    if answer.status == GONE:
         return None
     return next_try(event.tries + 1, at, random.random(), answer.retry_after)

@@ -36,6 +36,11 @@ _STEP: Final = 10_000
 
 _COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END"
 
+_TAKEN = """
+SELECT taken_at, taken_url, taken_status, coalesce(taken_answer, ''), '', taken_ms FROM webhook_events
+ WHERE endpoint_id = %s AND id = %s AND taken_at IS NOT NULL
+"""
+
 # What is made due is due together with all that waits behind it, so that everything of one key comes in its order; and
 # what waits keeps its place: asking for it again never puts it behind others.
 _REPLAYED = """
@@ -145,7 +150,18 @@ async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, wi
             "limit": window.limit and window.limit + 1,
         },
     )  # fmt: skip
-    return cut(await cursor.fetchall(), window).map(lambda row: Attempt(*row))
+    found = [Attempt(*row) for row in await cursor.fetchall()]
+    row = await (await connection.execute(_TAKEN, [endpoint_id, event_id])).fetchone()
+    if row is not None:
+        kept = Attempt(_id_of_kept(event_id, row[0]), *row)
+        if place is None or (kept.id > place if back else kept.id < place):
+            found = sorted([*found, kept], key=lambda one: one.id, reverse=not back)
+    return cut(found, window)
+
+
+def _id_of_kept(event_id: UUID, at: datetime) -> UUID:
+    """The id of the attempt that its event keeps, in order among those that have rows."""
+    return UUID(int=lowest_at(at).int | event_id.int & (1 << 80) - 1)
 
 
 async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> None:

@@ -10,7 +10,7 @@ general client took a third of what sending the mail takes (docs/decisions/0013-
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import httptools
@@ -18,6 +18,8 @@ import httptools
 Key = tuple[str, str, int]
 """Scheme, host as the URL names it, port: what connections are kept by."""
 
+SECONDS: Final = 15.0
+"""For an answer: the least that Standard Webhooks asks for."""
 KEPT_SECONDS: Final = 30.0
 """An idle connection is kept for so long."""
 BODY_BYTES: Final = 1000
@@ -35,8 +37,11 @@ class Connection(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._until = 0.0
         self._closed = False
         self._begin()
         self.idle_since = 0.0
@@ -63,12 +68,14 @@ class Connection(asyncio.Protocol):
         """Whether another request may go over it."""
         return not self._closed and not self._transport.is_closing()
 
-    async def post(self, head: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Send, and return when the answer is in `status`, `retry_after` and `body`. Raises NoAnswerError."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        request = f"{head}{_COMMON}{lines}content-length: {len(body)}\r\n\r\n".encode("ascii") + body
+    async def post(self, request: bytes) -> None:
+        """Send, and return when the answer is in `status`, `retry_after` and `body`. Raises NoAnswerError, and
+        TimeoutError after `SECONDS`."""
         self._begin()
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
+        self._until = self._loop.time() + SECONDS
+        if self._watch is None:  # one timer for many requests, most of which take a millisecond
+            self._watch = self._loop.call_later(SECONDS, self._look)
         self._transport.write(request)
         try:
             await self._waiter
@@ -81,6 +88,18 @@ class Connection(asyncio.Protocol):
         """At once: nothing more is wanted of it."""
         self._closed = True
         self._transport.abort()
+
+    def _look(self) -> None:
+        """Whether the answer takes too long."""
+        self._watch = None
+        if self._closed or self._waiter is None or self._waiter.done():
+            return
+        left = self._until - self._loop.time()
+        if left > 0:
+            self._watch = self._loop.call_later(left, self._look)
+            return
+        self._waiter.set_exception(TimeoutError())
+        self.close()
 
     # asyncio's side
 
@@ -194,6 +213,11 @@ class Kept:
             self._idle[key] = [connection for connection in idle if stays(connection)]
             if not self._idle[key]:
                 del self._idle[key]
+
+
+def request(head: str, signed: str, body: bytes) -> bytes:
+    """A POST, whole: its first lines (`targets.request_head`), those that sign it, and its body."""
+    return f"{head}{_COMMON}{signed}content-length: {len(body)}\r\n\r\n".encode("ascii") + body
 
 
 async def connect(address: str, port: int, tls: ssl.SSLContext | None, name: str) -> Connection:

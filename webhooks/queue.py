@@ -9,10 +9,10 @@ is sent again.
 Every function works on the caller's connection and never commits. Times are the database's.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from core.ids import uuid7
@@ -47,11 +47,14 @@ UPDATE webhook_endpoints SET served_until = now() + %(lease)s
  WHERE id = ANY(%(ids)s) AND served_by = %(me)s AND status = 'enabled' RETURNING id
 """
 
-# What follows an event that waits for its next try waits too, and comes behind it once both are due.
+# What follows an event that waits for its next try waits too, and comes behind it once both are due. That one waits at
+# all is asked once for all of them: as a rule none does.
 _DUE = """
-SELECT e.id, e.key, e.tries, e.payload, e.due_at FROM webhook_events e
+SELECT e.id::text, e.key, e.tries, e.payload, e.due_at::text, e.taken_at IS NOT NULL FROM webhook_events e
  WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now()
-   AND (e.key = '' OR NOT EXISTS (
+   AND (e.key = ''
+     OR NOT EXISTS (SELECT FROM webhook_events WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND tries > 0)
+     OR NOT EXISTS (
      SELECT FROM webhook_events b WHERE b.endpoint_id = %(endpoint)s AND b.state = 'pending' AND b.tries > 0
         AND b.key = e.key AND b.id < e.id AND b.due_at > e.due_at))
  ORDER BY e.due_at, e.id LIMIT %(limit)s
@@ -66,6 +69,24 @@ UPDATE webhook_events e SET due_at = b.due_at
 _NOTE = (
     "COPY webhook_attempts (endpoint_id, event_id, id, sent_at, url, status, response, error, duration_ms) FROM STDIN"
 )
+# Nearly all of what is told is taken at once. Then the event itself keeps the attempt: a row less for each, and of an
+# index. The endpoint keeps when that was last, for nobody can find it among its events without a long look.
+# Asked by CASE, the state lets nobody look for these few among all that is pending.
+_TAKE_DOWN = """
+WITH endpoint AS (UPDATE webhook_endpoints SET taken_at = %(last)s WHERE id = %(endpoint)s)
+UPDATE webhook_events e
+   SET state = 'success', tries = 1, taken_at = u.at, taken_url = %(url)s, taken_status = u.status,
+       taken_answer = nullif(u.answer, ''), taken_ms = u.ms
+  FROM unnest(%(ids)s::uuid[], %(was_due)s::timestamptz[], %(at)s::timestamptz[], %(statuses)s::smallint[],
+              %(ms)s::integer[], string_to_array(%(answers)s, E'\\x1e')) AS u(id, was_due, at, status, ms, answer)
+ WHERE e.endpoint_id = %(endpoint)s AND e.id = ANY(%(ids)s::uuid[]) AND e.id = u.id AND e.due_at = u.was_due
+   AND CASE WHEN e.tries = 0 AND e.taken_at IS NULL THEN e.state = 'pending' END
+"""
+_LEFT_OUT = """
+SELECT u.id::text FROM unnest(%(ids)s::uuid[], %(at)s::timestamptz[]) AS u(id, at)
+ WHERE NOT EXISTS (SELECT FROM webhook_events e
+                    WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id AND e.taken_at = u.at)
+"""
 # What somebody has settled or replayed meanwhile stays as it is, but is found: a replay makes it due anew.
 _SAME = "e.state = 'pending' AND e.due_at = u.was_due AND e.tries = u.tries - 1"
 _SETTLE = f"""
@@ -75,8 +96,8 @@ UPDATE webhook_events e
        due_at = CASE WHEN {_SAME} THEN u.due_at ELSE e.due_at END
   FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(tries)s::smallint[], %(due)s::timestamptz[],
               %(was_due)s::timestamptz[]) AS u(id, state, tries, due_at, was_due)
- WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id
-RETURNING e.id
+ WHERE e.endpoint_id = %(endpoint)s AND e.id = ANY(%(ids)s::uuid[]) AND e.id = u.id
+RETURNING e.id::text
 """
 # What the old URL answered says nothing of a new one that its owner has put there meanwhile.
 _STAND = """
@@ -96,20 +117,20 @@ class Served:
     health: Health
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An event to send."""
+class Due(NamedTuple):
+    """An event to send. What only goes back to PostgreSQL is as its text has it."""
 
-    id: UUID
+    id: str
     key: str
     tries: int
     """Made before."""
     payload: str
-    due_at: datetime
+    due_at: str
+    taken: bool
+    """Somebody had it replayed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(NamedTuple):
     """An event that was sent, or tried."""
 
     event: Due
@@ -117,6 +138,12 @@ class Tried:
     answer: Answer
     next_try: datetime | None
     """None: it is done with, for better or worse."""
+
+    @property
+    def is_plain(self) -> bool:
+        """It was taken at the first try, so that its event can keep the attempt."""
+        e, a = self.event, self.answer
+        return a.good and not e.tries and not e.taken and arrays.SEPARATOR not in a.text
 
 
 async def present(connection: Connection, me: UUID) -> bool:
@@ -159,7 +186,7 @@ async def release(connection: Connection, me: UUID, endpoint: UUID) -> None:
 async def due(connection: Connection, endpoint: UUID, limit: int) -> list[Due]:
     """Events whose time has come, in the order they are to arrive in."""
     cursor = await connection.execute(_DUE, {"endpoint": endpoint, "limit": limit})
-    return sorted((Due(*row) for row in await cursor.fetchall()), key=lambda event: event.id)
+    return sorted(map(Due._make, await cursor.fetchall()))  # by their ids
 
 
 async def put_behind(connection: Connection, endpoint: UUID) -> None:
@@ -178,19 +205,54 @@ async def insists(connection: Connection, endpoint: UUID) -> bool:
 async def settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
     """Write down where events stand, and the attempts at those that are still there: what was swept away meanwhile,
     with its endpoint or by its age, leaves nothing behind."""
+    plain: list[Tried] = []
+    others: list[Tried] = []
+    for one in tried:
+        (plain if one.is_plain else others).append(one)
+    if plain:
+        others += await _take_down(connection, served, plain)
+    if others:
+        await _settle(connection, served, others)
+
+
+async def _take_down(connection: Connection, served: Served, taken: Sequence[Tried]) -> list[Tried]:
+    """Write down what was taken at the first try; what is no longer as it was when it was sent."""
     columns = {
         "endpoint": served.id,
-        "ids": arrays.uuids(one.event.id for one in tried),
+        "url": served.url,
+        "last": max(one.sent_at for one in taken),
+        "ids": _array(one.event.id for one in taken),
+        "was_due": _array(one.event.due_at for one in taken),
+        "at": arrays.moments([one.sent_at for one in taken]),
+        "statuses": arrays.integers(one.answer.status or 0 for one in taken),
+        "ms": arrays.integers(one.answer.milliseconds for one in taken),
+        "answers": arrays.texts([one.answer.text for one in taken]),
+    }
+    if (await connection.execute(_TAKE_DOWN, columns)).rowcount == len(taken):
+        return []
+    left = {row[0] for row in await (await connection.execute(_LEFT_OUT, columns)).fetchall()}
+    return [one for one in taken if one.event.id in left]
+
+
+async def _settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
+    columns = {
+        "endpoint": served.id,
+        "ids": _array(one.event.id for one in tried),
         "states": [_state(one) for one in tried],
         "tries": arrays.integers(one.event.tries + 1 for one in tried),
         "due": arrays.moments([one.next_try or one.sent_at for one in tried]),
-        "was_due": arrays.moments([one.event.due_at for one in tried]),
+        "was_due": _array(one.event.due_at for one in tried),
     }
     found = {row[0] for row in await (await connection.execute(_SETTLE, columns)).fetchall()}
     async with connection.cursor() as cursor, cursor.copy(_NOTE) as copy:
         for one in tried:
             if one.event.id in found:
                 await copy.write_row(_noted(served, one))
+
+
+def _array(texts: Iterable[str]) -> str:
+    """For a parameter of ids, or of times as PostgreSQL tells them."""
+    return '{"' + '","'.join(texts) + '"}'
 
 
 def _noted(served: Served, one: Tried) -> tuple[object, ...]:

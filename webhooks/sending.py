@@ -7,7 +7,7 @@ redirect is followed, no proxy of the environment is used, no cookie is kept; ti
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -17,11 +17,9 @@ from dns.rdatatype import AAAA, A
 from mta.dns_client import DnsClient, Outcome
 from mta.guard import ForbiddenTargetError, Network
 from webhooks.health import Answer
-from webhooks.http import BODY_BYTES, Connection, Kept, NoAnswerError, connect
+from webhooks.http import BODY_BYTES, SECONDS, Connection, Kept, NoAnswerError, connect, request
 from webhooks.targets import Target, guard_of, is_address
 
-SECONDS: Final = 15.0
-"""For a request, from looking up the name to the end of the answer: the least that Standard Webhooks asks for."""
 RESPONSE_BYTES: Final = BODY_BYTES
 
 
@@ -39,40 +37,30 @@ class Sender:
         """Let go of all connections."""
         self._kept.close()
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send a body; whatever happens is an answer."""
+    async def post(self, target: Target, signed: str, body: bytes) -> Answer:
+        """Send a body with the lines that sign it; whatever happens is an answer."""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(SECONDS):
-                answer = await self._post(target, headers, body)
+            connection = await self._post(target, request(target.request_head, signed, body), started + SECONDS)
         except TimeoutError:
-            answer = Answer(None, error=f"no answer within {SECONDS:.0f} s")
+            return Answer(None, error=f"no answer within {SECONDS:.0f} s", milliseconds=_since(started))
         except (OSError, ValueError) as error:
             # ValueError: what the system says to a name or address that it can make nothing of.
-            answer = Answer(None, error=_words(error))
-        milliseconds = round((time.monotonic() - started) * 1000)
-        return Answer(answer.status, answer.text, answer.error, answer.retry_after, milliseconds)
+            return Answer(None, error=_words(error), milliseconds=_since(started))
+        text = connection.body.decode("utf-8", "replace").replace("\x00", "") if connection.body else ""
+        wish = _wish(connection.retry_after) if connection.retry_after else None
+        return Answer(connection.status, text, "", wish, _since(started))
 
-    async def _post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _post(self, target: Target, whole: bytes, until: float) -> Connection:
+        """A connection that has the answer, and is kept. Raises OSError and ValueError."""
         key = target.scheme, target.host, target.port
         connection = self._kept.take(key)
-        if connection is None or not await self._posted(connection, target, headers, body):
-            connection = await self._connect(target)
-            await connection.post(target.request_head, headers, body)
+        if connection is None or not await _posted(connection, whole):
+            async with asyncio.timeout(until - time.monotonic()):
+                connection = await self._connect(target)
+                await connection.post(whole)
         self._kept.put(key, connection)
-        text = connection.body.decode("utf-8", "replace").replace("\x00", "")
-        wish = _wish(connection.retry_after) if connection.retry_after else None
-        return Answer(connection.status, text, retry_after=wish)
-
-    async def _posted(self, kept: Connection, target: Target, headers: Mapping[str, str], body: bytes) -> bool:
-        """Post over a kept connection. False when its server had given it up, which it may do at any moment."""
-        try:
-            await kept.post(target.request_head, headers, body)
-        except NoAnswerError:
-            if not kept.untouched:
-                raise
-            return False
-        return True
+        return connection
 
     async def _connect(self, target: Target) -> Connection:
         """To the first of its addresses that answers, of those that may be connected to."""
@@ -101,6 +89,22 @@ class Sender:
             failed = next((answer for answer in answers if answer.outcome is Outcome.FAILED), None)
             raise OSError(f"{host} cannot be looked up: {failed.reason}" if failed else f"{host} has no address")
         return found
+
+
+async def _posted(kept: Connection, whole: bytes) -> bool:
+    """Post over a kept connection. False when its server had given it up, which it may do at any moment."""
+    try:
+        await kept.post(whole)
+    except NoAnswerError:
+        if not kept.untouched:
+            raise
+        return False
+    return True
+
+
+def _since(started: float) -> int:
+    """Milliseconds."""
+    return round((time.monotonic() - started) * 1000)
 
 
 def _wish(text: str) -> timedelta | None:

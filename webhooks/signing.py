@@ -8,6 +8,7 @@ same values: `webhook-*` of the standard, and `svix-*`, which code written for R
 import base64
 import hmac
 import secrets
+from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -22,14 +23,14 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
-def headers(secrets_in_force: Sequence[str], identifier: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that prove where a body comes from and when it was sent. The newest secret comes first."""
+def head(secrets_in_force: Sequence[str], identifier: str, timestamp: int, body: bytes) -> str:
+    """The lines of a request that prove where a body comes from and when it was sent. The newest secret comes first."""
     signed = f"{identifier}.{timestamp}.".encode() + body
     signatures = " ".join([f"v1,{_signature(_key(secret), signed)}" for secret in secrets_in_force])
-    return {
-        "webhook-id": identifier, "webhook-timestamp": str(timestamp), "webhook-signature": signatures,
-        "svix-id": identifier, "svix-timestamp": str(timestamp), "svix-signature": signatures,
-    }  # fmt: skip
+    return (
+        f"webhook-id: {identifier}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signatures}\r\n"
+        f"svix-id: {identifier}\r\nsvix-timestamp: {timestamp}\r\nsvix-signature: {signatures}\r\n"
+    )
 
 
 @lru_cache(maxsize=256)
@@ -39,4 +40,4 @@ def _key(secret: str) -> bytes:
 
 
 def _signature(key: bytes, signed: bytes) -> str:
-    return base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return b2a_base64(hmac.digest(key, signed, "sha256"), newline=False).decode()

@@ -31,9 +31,9 @@ _COUNT: Final = """
 """
 _STANDING: Final = f"""
 SELECT {_COLUMNS}, w.rest_until,
-       (SELECT max(sent_at) FROM (
+       greatest(w.taken_at, (SELECT max(sent_at) FROM (
           SELECT a.sent_at FROM webhook_attempts a WHERE a.endpoint_id = w.id AND a.status BETWEEN 200 AND 299
-           ORDER BY a.event_id DESC, a.id DESC LIMIT {_LOOKED_AT}) taken),
+           ORDER BY a.event_id DESC, a.id DESC LIMIT {_LOOKED_AT}) taken)),
        {_COUNT.format(state="pending")}, {_COUNT.format(state="failed")}
   FROM webhook_endpoints w WHERE w.url <> ''
 """

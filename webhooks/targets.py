@@ -7,7 +7,7 @@ addresses are spoken to by https only; networks that the operator names (`POSTLA
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
@@ -47,6 +47,11 @@ class Target:
     port: int
     path: str
     """Path and query."""
+    request_head: str = field(init=False, repr=False, compare=False)
+    """The first two lines of a POST there. Nothing in it can end a line: `parse` lets none through."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "request_head", f"POST {self.path} HTTP/1.1\r\nhost: {self.authority}\r\n")
 
     @property
     def url(self) -> str:
@@ -58,11 +63,6 @@ class Target:
         """Host and port as HTTP names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def request_head(self) -> str:
-        """The first two lines of a POST there. Nothing in it can end a line: `parse` lets none through."""
-        return f"POST {self.path} HTTP/1.1\r\nhost: {self.authority}\r\n"
 
 
 def parse(text: str) -> Target:

@@ -29,8 +29,9 @@ SELECT %(endpoint)s, webhook_event_id(), 'email.delivered', now(), md5((n / 2)::
        '{"type":"email.delivered","data":"' || repeat('x', %(size)s) || '"}' FROM generate_series(1, %(count)s) AS n
 """
 _TOOK = """
-SELECT count(*), count(DISTINCT event_id), extract(epoch FROM
-       max(sent_at + duration_ms * interval '1 millisecond') - min(sent_at)) FROM webhook_attempts WHERE status = 200
+SELECT count(*), count(DISTINCT id), extract(epoch FROM max(at + ms * interval '1 millisecond') - min(at))
+  FROM (SELECT id, taken_at, taken_ms FROM webhook_events WHERE taken_status = 200 UNION ALL
+        SELECT event_id, sent_at, duration_ms FROM webhook_attempts WHERE status = 200) AS tried(id, at, ms)
 """
 
 

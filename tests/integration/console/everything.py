@@ -148,3 +148,8 @@ async def _more_to_show(database: Database) -> None:
         " SELECT endpoint_id, id, id, now(), 'https://hooks.example/', 500, 'It broke', 'it reset', 12"
         " FROM webhook_events",
     )
+    await execute(
+        database,
+        "UPDATE webhook_events SET taken_at = now(), taken_url = 'https://hooks.example/', taken_status = 200,"
+        " taken_answer = 'Thanks', taken_ms = 3",
+    )

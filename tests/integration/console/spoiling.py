@@ -38,7 +38,8 @@ hold markup from the start (`reach`)."""
 STRANGERS: Final = frozenset({
     "emails.subject", "contents.html", "contents.body", "events.reply", "events.mx", "throttles.reply",
     "throttle_changes.reply", "inbound_mail.subject", "inbound_mail.author", "webhook_events.payload",
-    "webhook_attempts.response", "request_log.path", "request_log.user_agent", "request_log.request_body",
+    "webhook_attempts.response", "webhook_events.taken_answer", "request_log.path", "request_log.user_agent",
+    "request_log.request_body",
     "contacts.first_name", "contacts.properties", "contact_imports.name", "suppressions.detail", "alarms.detail",
     "seeds.trouble", "audit_log.after", "heartbeats.host",
 })  # fmt: skip

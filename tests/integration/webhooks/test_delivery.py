@@ -431,11 +431,15 @@ async def test_what_the_database_could_not_be_told_is_sent_again_as_soon_as_it_i
 ) -> None:
     endpoint, _ = await post.endpoint(receiver)
     await tell(post.database, "a")
+    await post.deliverer.drain()
+    async with post.database.connection() as connection:
+        (event,) = (await events.page(connection, endpoint.id, ALL)).entries
+        await events.replay(connection, endpoint.id, event.id)
     await cut_off_at(database_url, "webhook_attempts", post.deliverer.drain)
     await post.deliverer.drain()
 
     assert await states(post.database, endpoint.id) == [("success", 1)]
-    assert names(receiver) == ["a", "a"], "the same event twice"
+    assert names(receiver) == ["a", "a", "a"], "the replay twice"
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mta.dns_client import DnsClient
 from mta.guard import networks
+from webhooks import http, sending
 from webhooks.health import Answer
 from webhooks.sending import Sender
 from webhooks.targets import Target
@@ -46,7 +47,7 @@ async def saying(
     server = await loop.create_server(lambda: Saying(said, asked, requests, ends), "127.0.0.1", 0)
     target = Target("http", "127.0.0.1", server.sockets[0].getsockname()[1], "/hook?a=b")
     sender = Sender(DnsClient(["127.0.0.1:1"]), networks(["127.0.0.0/8"]))
-    yield lambda: sender.post(target, {"webhook-id": "1"}, b"{}"), requests
+    yield lambda: sender.post(target, "webhook-id: 1\r\n", b"{}"), requests
     await sender.close()
     server.close()
     for one in asked:
@@ -112,3 +113,20 @@ async def test_what_is_no_answer(said: bytes, why: str) -> None:
         answer = await post()
     assert answer.status is None
     assert why in answer.error
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_who_does_not_answer_in_time_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """Over a connection that was kept for a while, too: its time begins with each request."""
+    for module in (http, sending):
+        monkeypatch.setattr(module, "SECONDS", 0.3)
+    async with saying(*([OK, OK] if kept else []), b"HTTP/1.1 200 OK\r\n", OK) as (post, requests):
+        for _ in range(2 if kept else 0):
+            assert (await post()).good
+            await asyncio.sleep(0.2)
+        began = asyncio.get_running_loop().time()
+        answer = await post()
+        assert 0.25 < asyncio.get_running_loop().time() - began < 5
+        assert "no answer" in answer.error
+        assert (await post()).good
+    assert requests == ([3, 1] if kept else [1, 1])

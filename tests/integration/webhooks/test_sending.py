@@ -44,7 +44,7 @@ async def sender(
 
 
 async def post(one: Sender, target: Target) -> Answer:
-    return await one.post(target, {"webhook-id": "1"}, b"{}")
+    return await one.post(target, "webhook-id: 1\r\n", b"{}")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from resend.exceptions import ResendError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from webhooks.signing import headers, new_secret
+from webhooks.signing import head, new_secret
 
 BODY = b'{"type":"email.sent"}'
+
+
+def headers(secrets: list[str], identifier: str, timestamp: int, body: bytes) -> dict[str, str]:
+    lines = head(secrets, identifier, timestamp, body).removesuffix("\r\n").split("\r\n")
+    return dict(line.split(": ", 1) for line in lines)
 
 
 def of_family(found: dict[str, str], family: str) -> dict[str, str]:
