@@ -25,6 +25,10 @@ from suppression.predicate import forbidding
 INLINE_CONTENT = 64 * 1024
 """Content up to this size (bytes) is loaded with the batch; larger content one by one, right before sending."""
 
+SHARES = 20
+"""Where the destinations of a hint have mail enough, a batch is shared by so few of them: choosing IPs, rates, look-ups
+in the queue's index are done once for a destination, not for a mail."""
+
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
   SELECT d.email_id, d.position,
@@ -34,6 +38,7 @@ WITH due AS MATERIALIZED (
      WHERE q.lane = %(lane)s AND q.destination = wanted.destination AND q.due_at <= now()
        AND {FREE}
      ORDER BY q.due_at LIMIT %(each)s FOR UPDATE SKIP LOCKED) d
+   LIMIT %(most)s
 ), claimed AS (
   UPDATE delivery_queue q SET
          due_at = now() + CASE WHEN halted THEN %(aside)s ELSE %(lease)s END,
@@ -112,15 +117,18 @@ class Held(NamedTuple):
 async def claim(
     connection: Connection, lane: Lane, destinations: Sequence[str], worker: UUID, limit: int, lease: timedelta
 ) -> tuple[list[Claimed], list[str]]:
-    """Take about `limit` due messages, an equal part for each of these destinations, oldest due first; returns them
-    and the destinations that may have more. Commits by itself (autocommit)."""
-    each = max(1, -(-limit // len(destinations)))
+    """Take about `limit` due messages, an equal part for each of these destinations, or for the first `SHARES` of them
+    that have so much, oldest due first; returns them and the destinations that may have more, those first that had no
+    turn. Commits by itself (autocommit)."""
+    each = max(1, -(-limit // len(destinations)), limit // SHARES)
+    most = max(limit, len(destinations))
     cursor = await connection.execute(
         _CLAIM,
         {
             "lane": lane.value,
             "destinations": list(destinations),
             "each": each,
+            "most": most,
             "lease": lease,
             "worker": worker,
             "aside": LASTING,
@@ -137,8 +145,19 @@ async def claim(
             at, halted,
         ) in rows if not halted
     ]  # fmt: skip
-    counts = Counter(row[_DESTINATION] for row in rows)
-    return claimed, [destination for destination, count in counts.items() if count >= each]
+    return claimed, _left(destinations, Counter(row[_DESTINATION] for row in rows), each, most)
+
+
+def _left(destinations: Sequence[str], counts: Counter[str], each: int, most: int) -> list[str]:
+    """Destinations that may have more. They are asked in their order: when `most` are found, the last one may have been
+    cut off, and those behind it had no turn."""
+    full = [destination for destination, count in counts.items() if count >= each]
+    if counts.total() < most:
+        return full
+    place = {destination: at for at, destination in enumerate(destinations)}
+    last = max(counts, key=place.__getitem__)
+    behind = destinations[place[last] + 1 :]
+    return list(dict.fromkeys([*behind, *full, last]))
 
 
 async def load(

@@ -1,6 +1,7 @@
 """Claims: who may work on a message, for how long, and what forbids sending it."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -136,6 +137,33 @@ async def test_more_destinations_than_the_limit_get_one_each(database: Database)
     assert sorted(more) == sorted(names)
 
 
+async def test_where_there_is_enough_few_destinations_share_a_batch_and_the_others_come_next(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "SHARES", 2)
+    names = [f"d{number}.example" for number in range(5)]
+    await store(database, *(new_email(f"u@{name}") for name in names for _ in range(8)))
+    claimed, more = await take(database, *names, limit=10)
+
+    assert Counter(message.destination for message in claimed) == {"d0.example": 5, "d1.example": 5}
+    assert more == ["d2.example", "d3.example", "d4.example", "d0.example", "d1.example"]
+    claimed, more = await take(database, *more, limit=10)
+    assert Counter(message.destination for message in claimed) == {"d2.example": 5, "d3.example": 5}
+    assert more[:3] == ["d4.example", "d0.example", "d1.example"]
+
+
+async def test_a_destination_that_the_end_of_a_batch_cut_off_has_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "SHARES", 2)
+    sizes = {"d0.example": 3, "d1.example": 0, "d2.example": 5, "d3.example": 5, "d4.example": 0}
+    await store(database, *(new_email(f"u@{name}") for name, size in sizes.items() for _ in range(size)))
+    claimed, more = await take(database, *sizes, limit=10)
+
+    assert Counter(message.destination for message in claimed) == {"d0.example": 3, "d2.example": 5, "d3.example": 2}
+    assert sorted(more) == ["d2.example", "d3.example", "d4.example"]
+
+
 async def test_a_destination_named_twice_is_claimed_once(database: Database) -> None:
     await store(database, new_email())
 
@@ -146,11 +174,13 @@ async def test_a_destination_named_twice_is_claimed_once(database: Database) -> 
 @given(
     crowd=st.dictionaries(st.sampled_from(["a.example", "b.example", "c.example"]), st.integers(0, 12)),
     limit=st.integers(1, 20),
+    shares=st.sampled_from([1, 2, 20]),
 )
 async def test_claiming_what_has_more_ends_with_nothing_left(
-    database: Database, crowd: dict[str, int], limit: int
+    database: Database, monkeypatch: pytest.MonkeyPatch, crowd: dict[str, int], limit: int, shares: int
 ) -> None:
     """However mail and limits lie: following `more` takes everything, each once, and then stops."""
+    monkeypatch.setattr(claim, "SHARES", shares)
     await execute(database, "TRUNCATE delivery_queue, emails, messages, contents")
     emails = [new_email(f"u{number}@{name}") for name, count in crowd.items() for number in range(count)]
     await store(database, *emails)

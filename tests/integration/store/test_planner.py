@@ -53,6 +53,7 @@ async def ask_all(connection: psycopg.AsyncConnection[tuple[object, ...]], email
         "lane": "marketing",
         "destinations": names,
         "each": 4,
+        "most": 200,
         "lease": timedelta(seconds=60),
         "worker": WORKER,
         "aside": timedelta(hours=1),
