@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import cast
+from typing import TypeVar, cast
 
 import dns.exception
 import dns.name
@@ -46,6 +46,9 @@ _KEPT = 100_000
 _HALF_KNOWN_SECONDS = 300.0
 """A server of which one family is known and the other could not be asked for is looked up again after so long (the
 longest that RFC 2308 section 7 lets a failure be kept)."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class DnsUnavailableError(UnavailableError):
@@ -108,6 +111,13 @@ class Resolver:
         self._clock = clock
         self._plans: dict[str, _Plan] = {}
         self._targets: dict[str, _Target] = {}
+        self._routes: dict[tuple[str, frozenset[int]], tuple[Route, float]] = {}
+        """Routes that leave nothing to chance, as they were asked for, and until when they hold."""
+
+    def known(self, domain: str, families: frozenset[int] = FAMILIES) -> Route | None:
+        """What `route` would say, at once, when all of it is known and there is nothing to shuffle. None: ask it."""
+        kept = self._routes.get((domain, families))
+        return kept[0] if kept is not None and kept[1] > self._clock() else None
 
     async def route(self, domain: str, families: Collection[int] = FAMILIES) -> Route | Response:
         """Hosts for a recipient domain in the order to try them, equal ones shuffled anew by every call, at most 5 of
@@ -125,7 +135,13 @@ class Resolver:
             plan = planned
         usable = frozenset(families if self._policy.ipv6 else {IPV4} & set(families))
         hosts = await self._hosts(plan, usable)
-        return hosts if isinstance(hosts, Response) else Route(domain, plan.provider, hosts, plan.site)
+        if isinstance(hosts, Response):
+            return hosts
+        route = Route(domain, plan.provider, hosts, plan.site)
+        until = self._settled_until(plan, usable)
+        if until is not None:
+            _keep(self._routes, (domain, frozenset(families)), (route, until))
+        return route
 
     async def mx(self, name: str) -> list[tuple[int, str]]:
         """MX records as (preference, host name), best first; [] for none. DnsUnavailableError."""
@@ -169,9 +185,7 @@ class Resolver:
             return _response(Trouble.NO_DOMAIN, f"{name} does not exist")
         made = self._made(name, answer)
         if isinstance(made, _Plan):
-            if len(self._plans) >= _KEPT:
-                del self._plans[next(iter(self._plans))]
-            self._plans[name] = made
+            _keep(self._plans, name, made)
         return made
 
     def _made(self, name: str, answer: Answer) -> _Plan | Response:
@@ -217,6 +231,16 @@ class Resolver:
                 break
         return tuple(hosts) or min(failed, key=lambda failure: _TELLING.index(failure.trouble))
 
+    def _settled_until(self, plan: _Plan, families: frozenset[int]) -> float | None:
+        """How long the next call makes the same route; None: it draws lots, or what it needs is over already."""
+        if any(len(names) > 1 for _, names in plan.groups):
+            return None
+        targets = [self._fresh(name, families) for _, name in _in_order(plan)]
+        fixed = [target for target in targets if target is not None and not _several_of_one(target)]
+        if len(fixed) < len(targets):
+            return None
+        return min([plan.expires, *(target.expires for target in fixed)])
+
     async def _target(self, name: str, families: frozenset[int]) -> _Target:
         return self._fresh(name, families) or await self._look_up(name, families)
 
@@ -236,9 +260,7 @@ class Resolver:
             if answers[0].outcome is Outcome.NO_DATA:
                 answers.append(await self._dns.ask(name, AAAA))  # to say what is wrong
         target = self._judge(name, answers)
-        if len(self._targets) >= _KEPT:
-            del self._targets[next(iter(self._targets))]
-        self._targets[name] = target
+        _keep(self._targets, name, target)
         return target
 
     def _judge(self, name: str, answers: list[Answer]) -> _Target:
@@ -287,6 +309,18 @@ def is_forbidden(address: str, allow_private: bool = False) -> bool:
 
 _TELLING = (Trouble.DNS_TEMPORARY, Trouble.FORBIDDEN_TARGET, Trouble.UNREACHABLE, Trouble.NO_DOMAIN)
 """Of several servers' failures the one to report: what may pass by itself first."""
+
+
+def _keep(table: dict[_K, _V], key: _K, value: _V) -> None:
+    """Put it in; a table at its bound loses what came first."""
+    if len(table) >= _KEPT:
+        del table[next(iter(table))]
+    table[key] = value
+
+
+def _several_of_one(target: _Target) -> bool:
+    """Whether it has more than one address of a family."""
+    return len({family_of(address) for address in target.addresses}) < len(target.addresses)
 
 
 def _some_failed(answers: list[Answer]) -> bool:

@@ -40,25 +40,26 @@ def warming_share(n: int, warming: int, members: int) -> int:
 
 def _shares(weights: tuple[int, ...], n: int, turn: int) -> list[int]:
     """How many of the places turn … turn + n - 1 belong to each weight."""
-    divisor = gcd(*weights)
-    cycle = _cycle(tuple(weight // divisor for weight in weights))
+    cycle, shares = _cycle(weights)
     rounds, rest = divmod(n, len(cycle))
-    counts = [rounds * weight // divisor for weight in weights]
+    counts = [rounds * share for share in shares]
     for place in range(turn, turn + rest):
         counts[cycle[place % len(cycle)]] += 1
     return counts
 
 
 @lru_cache(maxsize=128)
-def _cycle(weights: tuple[int, ...]) -> tuple[int, ...]:
-    """The shortest sequence of indices in which each appears as often as its weight, spread as evenly as can be
-    (smooth weighted round robin: the one that is furthest behind its share comes next)."""
-    total = sum(weights)
-    behind = [0] * len(weights)
+def _cycle(weights: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shortest sequence of indices in which each appears as often as its weight says, spread as evenly as can be
+    (smooth weighted round robin: the one that is furthest behind its share comes next); and how often each appears."""
+    divisor = gcd(*weights)
+    shares = tuple(weight // divisor for weight in weights)
+    total = sum(shares)
+    behind = [0] * len(shares)
     places = []
     for _ in range(total):
-        behind = [lag + weight for lag, weight in zip(behind, weights, strict=True)]
+        behind = [lag + share for lag, share in zip(behind, shares, strict=True)]
         first = behind.index(max(behind))
         behind[first] -= total
         places.append(first)
-    return tuple(places)
+    return tuple(places), shares

@@ -184,7 +184,7 @@ class Granter:
         address, ask = member.ip.address, o.ask
         if address in o.refused or address in ask.avoid or member.weight == 0 or ask.only not in ("", address):
             return False
-        if not member.ip.families & ask.families:
+        if member.ip.families.isdisjoint(ask.families):
             o.unfit.add(address)
             return False
         if not member.active:
@@ -195,10 +195,11 @@ class Granter:
         if rest is not None:
             o.refused[address] = rest
             return False
-        warming = self._ledger.warming(address, ask.provider)
-        if warming is not None and warming.transactional == "avoid" and lane is Lane.TRANSACTIONAL:
-            o.refuse(address, None, "warms up, and transactional mail is kept off it")
-            return False
+        if lane is Lane.TRANSACTIONAL:
+            warming = self._ledger.warming(address, ask.provider)
+            if warming is not None and warming.transactional == "avoid":
+                o.refuse(address, None, "warms up, and transactional mail is kept off it")
+                return False
         return True
 
     # Taking
@@ -242,11 +243,14 @@ class Granter:
         shares: list[tuple[_Open, PoolMember, int]] = []
         for o in busy:
             warming = [m for m in o.members if self._ledger.warming(m.ip.address, o.ask.provider) is not None]
-            share = warming_share(o.left, len(warming), len(o.members)) if warming else 0
-            left = o.left
+            if not warming:
+                continue
+            share, left = warming_share(o.left, len(warming), len(o.members)), o.left
             for member in warming:
                 shares.append((o, member, min(share, left)))
                 left -= min(share, left)
+        if not shares:
+            return
         wanted: dict[tuple[str, str], int] = {}
         for o, member, n in shares:
             key = (member.ip.address, o.ask.provider)

@@ -9,14 +9,15 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from accounts.senders import Sender
 from core.errors import ConfigurationError, UnavailableError
 from core.queues import Lane
-from messages.model import Claimed, MessageRef
+from messages.model import Claimed, MessageRef, StoredEmail
 from messages.states import Event
 from messages.timeline import EventKind
 from mta.model import Response, Route
@@ -40,8 +41,7 @@ SOONEST = timedelta(seconds=1)
 """Mail that goes back to the queue is not claimed again before this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A message with all that is known before it gets an IP."""
 
     message: Claimed
@@ -58,11 +58,12 @@ async def assign(
 ) -> tuple[list[Job], list[Ready]]:
     """Jobs with an IP, and messages that a rate holds up for a moment: `paced` makes jobs of those. Messages without a
     route or a sender domain end here; messages without an IP go back to the queue."""
-    ready = [one for message in messages if (one := await _ready(batch, message, routes[message.destination], c))]
+    ready = await _ready(batch, messages, routes, c)
     waiting: list[tuple[Claimed, Wait]] = []
     free: list[Ready] = []
+    now = batch.now()
     for one in ready:
-        wait = _stopped(batch, one, c)
+        wait = _stopped(batch, one, now, c)
         if wait is None:
             free.append(one)
         else:
@@ -106,7 +107,7 @@ async def another_ip(batch: Batch, job: Job, avoid: frozenset[str], c: Collabora
     rest = c.throttles.domain_rest(job.sender.name, job.route.site, batch.now())
     if rest is not None:
         return Wait(rest.until, rest.reason)
-    ask = _ask(job.pool, job.route, 1, _limited(job.sender, job.route, batch, c))
+    ask = _ask(job.pool, job.route, 1, _limited(job.sender, job.route, batch.now(), c))
     try:
         granted = (await c.granter.grant([replace(ask, avoid=avoid, urgent=True)], batch.lane, batch.now()))[0]
     except UnavailableError as error:
@@ -130,11 +131,29 @@ def _with_rests(wait: Wait, job: Job, avoid: frozenset[str], batch: Batch, c: Co
     return Wait(min(ends, default=None), f"{wait.reason} (tried: {tried})" if tried else wait.reason)
 
 
-async def _ready(batch: Batch, message: Claimed, route: Route | Response, c: Collaborators) -> Ready | None:
-    if isinstance(route, Response):
-        unrouted(batch, message, route, c)
-        return None
-    email, _ = batch.emails[message.ref.email_id]
+async def _ready(
+    batch: Batch, messages: Sequence[Claimed], routes: Mapping[str, Route | Response], c: Collaborators
+) -> list[Ready]:
+    """Those with a route, a sender domain and a pool, which are asked for once for all mail of one origin; the others
+    end here."""
+    ready: list[Ready] = []
+    known: dict[tuple[UUID, UUID, UUID | None], tuple[Pool, Sender]] = {}
+    for message in messages:
+        route = routes[message.destination]
+        if isinstance(route, Response):
+            unrouted(batch, message, route, c)
+            continue
+        email = batch.emails[message.ref.email_id][0]
+        origin = email.domain_id, email.application_id, email.pool_id
+        found = known.get(origin) or await _origin(batch, message, email, c)
+        if found is not None:
+            known[origin] = found
+            ready.append(Ready(message, route, *found))
+    return ready
+
+
+async def _origin(batch: Batch, message: Claimed, email: StoredEmail, c: Collaborators) -> tuple[Pool, Sender] | None:
+    """Pool and sender domain of a message. None when it has none: it is concluded."""
     sender = await sender_of(batch, message, c)
     if sender is None:
         return None
@@ -143,7 +162,7 @@ async def _ready(batch: Batch, message: Claimed, route: Route | Response, c: Col
     except ConfigurationError as error:
         stumble(batch, message, error, c)
         return None
-    return Ready(message, route, pool, sender)
+    return pool, sender
 
 
 async def sender_of(batch: Batch, message: Claimed, c: Collaborators) -> Sender | None:
@@ -184,8 +203,10 @@ async def _same_ips(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> t
 async def _shares(batch: Batch, ready: Sequence[Ready], c: Collaborators) -> tuple[list[Job], list[tuple[Ready, Wait]]]:
     """An IP for each message, and those that got none with the reason."""
     groups: dict[_Group, list[Ready]] = defaultdict(list)
+    now = batch.now()
     for one in ready:
-        groups[one.pool.id, one.route.site, _limited(one.sender, one.route, batch, c), one.route.families].append(one)
+        _, route, pool, sender = one
+        groups[pool.id, route.site, _limited(sender, route, now, c), route.families].append(one)
     if not groups:
         return [], []
     asks = [_ask(group[0].pool, group[0].route, len(group), domain) for (_, _, domain, _), group in groups.items()]
@@ -205,9 +226,9 @@ def _ask(pool: Pool, route: Route, n: int, domain: str) -> Ask:
     return Ask(pool, route.provider, route.site, n, domain, families=route.families)
 
 
-def _limited(sender: Sender, route: Route, batch: Batch, c: Collaborators) -> str:
+def _limited(sender: Sender, route: Route, now: datetime, c: Collaborators) -> str:
     """The sender domain when it has a rate of its own at this site, else ""."""
-    return sender.name if c.throttles.domain_rate(sender.name, route.site, batch.now()) is not None else ""
+    return sender.name if c.throttles.domain_rate(sender.name, route.site, now) is not None else ""
 
 
 def _warms(batch: Batch, granted: Granted) -> bool:
@@ -285,13 +306,13 @@ def _seconds(batch: Batch, wait: Wait) -> float:
     return float("inf") if wait.until is None else max(0.0, (wait.until - batch.now()).total_seconds())
 
 
-def _stopped(batch: Batch, one: Ready, c: Collaborators) -> Wait | None:
+def _stopped(batch: Batch, one: Ready, now: datetime, c: Collaborators) -> Wait | None:
     """Why no IP may carry it: a breaker holds for its stream, or its sending domain rests."""
     email, _ = batch.emails[one.message.ref.email_id]
-    breaker = c.shared.breakers.stopped(email.application_id, batch.lane.value, one.route.provider, batch.now())
+    breaker = c.shared.breakers.stopped(email.application_id, batch.lane.value, one.route.provider, now)
     if breaker is not None:
         return Wait(breaker.until, breaker.why, breaker.provider)
-    rest = c.throttles.domain_rest(one.sender.name, one.route.site, batch.now())
+    rest = c.throttles.domain_rest(one.sender.name, one.route.site, now)
     return None if rest is None else _domain_wait(one, rest)
 
 

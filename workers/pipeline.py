@@ -223,10 +223,18 @@ def _lacks_its_person(batch: Batch, message: Claimed) -> bool:
 
 
 async def _routes(messages: Iterable[Claimed], c: Collaborators) -> dict[str, Route | Response]:
-    destinations = sorted({message.destination for message in messages})
+    destinations = {message.destination for message in messages}
     families = await c.pools.families()
-    found = await asyncio.gather(*(c.resolver.route(destination, families) for destination in destinations))
-    return dict(zip(destinations, found, strict=True))
+    routes: dict[str, Route | Response] = {}
+    for destination in destinations:
+        route = c.resolver.known(destination, families)
+        if route is not None:
+            routes[destination] = route
+    unknown = sorted(destinations - routes.keys())
+    if unknown:
+        found = await asyncio.gather(*(c.resolver.route(destination, families) for destination in unknown))
+        routes.update(zip(unknown, found, strict=True))
+    return routes
 
 
 # 6 send

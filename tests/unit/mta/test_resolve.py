@@ -92,6 +92,42 @@ class TestRoute:
         assert {len(addresses) for addresses in chosen} == {5}
         assert {address for addresses in chosen for address in addresses} == {f"8.8.0.{n}" for n in range(8)}
 
+    async def test_a_route_that_nothing_is_drawn_for_is_known_at_once_until_a_record_of_it_ends(self) -> None:
+        records: Records = {
+            ("x.test", "MX"): ["10 a.x.test.", "20 b.x.test."],
+            ("a.x.test", "A"): ["8.8.0.1"],
+            ("b.x.test", "A"): ["8.8.0.2"],
+        }
+        clock, ipv4 = HandSetClock(), frozenset({4})
+        async with DnsTable(records, ttl=60) as table:
+            asking = resolver(table, clock=clock)
+            assert asking.known("x.test", ipv4) is None
+            route = await asking.route("x.test", ipv4)
+            assert asking.known("x.test", ipv4) == route
+            assert asking.known("x.test") is None, "others may reach other servers"
+            clock.now = 61.0
+            assert asking.known("x.test", ipv4) is None
+            table.records["b.x.test", "A"] = ["8.8.0.3"]
+            route = await asking.route("x.test", ipv4)
+            assert isinstance(route, Route)
+            assert [host.address for host in route.hosts] == ["8.8.0.1", "8.8.0.3"]
+            assert asking.known("x.test", ipv4) == route
+
+    @pytest.mark.parametrize(
+        "records",
+        [
+            {("x.test", "MX"): ["10 a.x.test.", "10 b.x.test."], ("a.x.test", "A"): ["8.8.0.1"]},
+            {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1", "8.8.0.2"]},
+            {("x.test", "MX"): ["10 a.x.test."]},
+        ],
+    )
+    async def test_what_is_drawn_anew_or_leads_nowhere_is_never_known(self, records: Records) -> None:
+        async with DnsTable(records) as table:
+            asking = resolver(table)
+            for _ in range(2):
+                await asking.route("x.test")
+                assert asking.known("x.test") is None
+
     async def test_a_spare_host_keeps_its_place_beside_one_with_many_addresses(self) -> None:
         records: Records = {
             ("x.test", "MX"): ["10 a.x.test.", "20 b.x.test."],
