@@ -106,23 +106,33 @@ class LaneWorker(QueueWorker):
             self.deliver(Lane(lane), destinations)
 
     def deliver(self, lane: Lane, destinations: Sequence[str]) -> None:
-        """Work on one hint: markers away, then batches until nothing is left or others should have their turn. In an
-        order of its own: a claim begins with the first, and slow servers among these keep nobody behind for long."""
-        self._clear_markers(lane, destinations)
+        """Work on one hint: batches until nothing is left or others should have their turn. Its markers go when its
+        first claim comes: as long as it waits for that, it is the hint for what comes meanwhile. In an order of its
+        own: a claim begins with the first, and slow servers among these keep nobody behind for long."""
+        marked: Sequence[str] = destinations
         destinations = random.sample(destinations, len(destinations))
         assert self._collaborators is not None
         deadline = time.monotonic() + TASK_SECONDS
+
+        async def claims() -> None:
+            nonlocal marked
+            if marked:
+                gone, marked = marked, ()
+                await asyncio.to_thread(self._clear_markers, lane, gone)
+
         with self._counting:
             self._busy += 1
         try:
             for _ in range(ROUNDS):
                 if self._draining_since is not None or time.monotonic() >= deadline:
                     return
-                batch = self.loop.start(deliver_due(lane, destinations, self._collaborators))
+                batch = self.loop.start(deliver_due(lane, destinations, self._collaborators, claims))
                 destinations = self._await(batch, deadline)
                 if not destinations:
                     return
         finally:
+            if marked:  # it ends without a claim
+                self._clear_markers(lane, marked)
             with self._counting:
                 self._busy -= 1
             self._last_task = time.monotonic()

@@ -138,9 +138,10 @@ class Permit:
         return ref in self._on_wire
 
     def young(self) -> int:
-        """How many messages of this batch wait or are under way, while its claim is young."""
+        """How many messages of this batch wait for us, while its claim is young: for what is on the wire a server is
+        waited for."""
         young = time.monotonic() - self._claimed <= YOUNG_SECONDS
-        return max(0, len(self._left) - self.aside) if young else 0
+        return max(0, len(self._left) - len(self._on_wire) - self.aside) if young else 0
 
     def left(self) -> set[MessageRef]:
         """Messages without an outcome that were not withdrawn."""

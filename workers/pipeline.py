@@ -21,7 +21,7 @@ queue untried or held for an IP, or the process dies and its lease runs out.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from datetime import timedelta
 from uuid import UUID
@@ -65,8 +65,9 @@ _log = get_logger(__name__)
 PREPARE_CHUNK = 20
 """Mails composed and signed in one go, while those before them are already being sent."""
 
-YOUNG_BATCHES = 2
-"""So many batches' worth of freshly claimed mail one process holds: one being prepared, one being sent."""
+YOUNG_BATCHES = 1.5
+"""So many batches' worth of freshly claimed mail one process holds that is not on the wire yet: the next one is claimed
+when half of the last is left. What waits longer has to be asked about again before it leaves."""
 
 ADMISSION_PAUSE = 0.003
 """Seconds between two looks at that; a batch at full speed takes some hundred milliseconds."""
@@ -74,11 +75,16 @@ ADMISSION_PAUSE = 0.003
 _BEFORE_MAIL = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS})
 
 
-async def deliver_due(lane: Lane, destinations: Sequence[str], c: Collaborators) -> list[str]:
-    """Send what is due for these destinations, one batch; returns the destinations that may have more."""
+async def deliver_due(
+    lane: Lane, destinations: Sequence[str], c: Collaborators, claims: Callable[[], Awaitable[None]] | None = None
+) -> list[str]:
+    """Send what is due for these destinations, one batch; returns the destinations that may have more. `claims`: called
+    when its turn has come, right before the claim."""
     c.rules.refresh()
     await _admit(c)
     try:
+        if claims is not None:
+            await claims()
         asked = time.monotonic()
         claimed, emails, more = await _claim(lane, destinations, c)
     finally:

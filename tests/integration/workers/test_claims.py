@@ -162,6 +162,16 @@ async def test_what_is_done_is_not_sent_again_and_not_left(database: Database, h
     assert asked.young() == 2
 
 
+async def test_what_is_on_the_wire_waits_for_its_server_and_makes_room_here(
+    database: Database, held: list[MessageRef]
+) -> None:
+    asked = permit(database, held)
+    assert await asked.departs(held[0])
+    assert asked.young() == 2
+    asked.came_back(held[0])
+    assert asked.young() == 3
+
+
 async def test_what_is_on_the_wire_cannot_be_withdrawn(database: Database, held: list[MessageRef]) -> None:
     """Its server may be taking it: returned to the queue it would be sent a second time."""
     asked = permit(database, held)

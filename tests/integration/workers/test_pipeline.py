@@ -20,6 +20,7 @@ from store.database import Connection, Database
 from tests.integration.messages.emails import execute, refs, rows, states, store, suppress, waiting
 from tests.integration.workers.lane import (
     IPS,
+    LANE,
     RULES,
     LaneTest,
     Records,
@@ -150,6 +151,25 @@ async def test_what_is_more_than_a_batch_is_told(
 
 
 # Not delivered
+
+
+async def test_a_hint_waits_for_its_turn_and_is_told_right_before_its_claim(lane: LaneTest) -> None:
+    await lane.put("ann@one.example")
+    c, claimed_by = lane.collaborators, "SELECT claimed_by FROM delivery_queue"
+    found: list[object] = []
+
+    async def claims() -> None:
+        found.extend(await rows(lane.database, claimed_by))
+
+    c.admission.claiming = 2
+    delivering = asyncio.create_task(deliver_due(LANE, ["one.example"], c, claims))
+    await asyncio.sleep(0.1)
+    assert not found
+    c.admission.claiming = 0
+    await delivering
+
+    assert found == [(None,)]
+    assert len(lane.sink.mails) == 1
 
 
 async def test_unknown_user_bounces_and_is_never_written_to_again(lane: LaneTest) -> None:
