@@ -153,7 +153,7 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
     Duty("silent people who are asked once more", 900.0, Background.ask_again),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
-    Duty("campaigns that begin", 0.25, lambda background: campaigns.begin(background.reports.database)),
+    Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
     Duty("mail of campaigns", 0.25, Background.feed_campaigns),
     Duty("what became of campaigns' mail", 0.5, lambda background: campaigns.settle_all(background.reports.database)),
     Duty("mail of campaigns that go on", 2.0, lambda background: campaigns.release(background.reports.database)),
