@@ -182,7 +182,11 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(
         90.0, ge=1, description="Seconds after which a batch starts no further mail and gives the rest back."
     )
-    outcome_flush_ms: float = Field(50.0, ge=0, description="Milliseconds outcomes are collected before one commit.")
+    outcome_flush_ms: float = Field(
+        50.0,
+        ge=0,
+        description="Milliseconds outcomes are collected before one commit; up to three times as long when busy.",
+    )
     marketing_nice: int = Field(
         10,
         ge=0,

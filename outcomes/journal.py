@@ -1,8 +1,9 @@
 """The outcome journal: bridges the moment between a reply and its commit.
 
-Right after the reply to the final dot a worker appends the outcome here (a write, no fsync). When the worker is
-killed before its commit, its next start replays the file, so that mail which was taken is not sent again. Two files
-take turns: outcomes gather in one while those of the other are being committed; a committed file is emptied.
+Right after the reply to the final dot a worker appends the outcome here (a write, no fsync), those of one turn of its
+loop together (`outcomes/recorder`). When the worker is killed before its commit, its next start replays the file, so
+that mail which was taken is not sent again. Two files take turns: outcomes gather in one while those of the other are
+being committed; a committed file is emptied.
 
 What it cannot bridge: mail whose final dot was sent and whose reply had not been read, and a killed machine.
 """
@@ -79,11 +80,11 @@ class Journal:
             os.ftruncate(handle, 0)
         self._identity.unlink(missing_ok=True)
 
-    def append(self, outcome: Outcome) -> None:
-        """Add one outcome, or nothing of it. Raises OSError when the disk is full."""
-        handle, line = self._handles[self._active], _encode(outcome)
-        written = os.write(handle, line)
-        if written < len(line):
+    def append(self, *outcomes: Outcome) -> None:
+        """Add these by one write, or nothing of them. Raises OSError when the disk is full."""
+        handle, lines = self._handles[self._active], b"".join(map(_encode, outcomes))
+        written = os.write(handle, lines)
+        if written < len(lines):
             # Half a line would spoil the next one too.
             os.ftruncate(handle, os.fstat(handle).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

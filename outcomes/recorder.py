@@ -1,4 +1,5 @@
-"""Collects the outcomes of one worker process and commits them together: every 50 ms, or sooner when many wait.
+"""Collects the outcomes of one worker process and commits them together: every 50 ms, sooner when very many wait, and
+less often while it is busy, for a commit costs as much as 20 mails in it.
 
 A lost database loses no outcome: they stay in memory and in the journal, and are committed when it is back. Nor does
 an outcome that cannot be stored as it is: it is split off from the others, and stored without what was refused.
@@ -8,6 +9,7 @@ exposed at a time, and while the database is away too, no mail may leave at all 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -25,6 +27,11 @@ _log = get_logger(__name__)
 
 FLUSH_AT = 200
 """So many outcomes are committed without waiting for the rest of the interval."""
+
+BUSY_AT = 20
+"""With so many after the interval there are more to come: a commit gathers outcomes for up to `BUSY_INTERVALS`."""
+
+BUSY_INTERVALS = 3
 
 FULL_AT = 5000
 """With so many uncommitted outcomes, `room` waits: no further mail is claimed while the database cannot keep up."""
@@ -60,6 +67,7 @@ class Recorder:
         self._interval = interval
         self._on_commit = on_commit
         self._pending: list[Outcome] = []
+        self._unwritten: list[Outcome] = []
         self._exposed: dict[MessageRef, Outcome] = {}
         self._journal_failed: tuple[float, str] | None = None
         self._away = False
@@ -75,11 +83,13 @@ class Recorder:
         self._task = asyncio.create_task(self._run(), name="recorder")
 
     def put(self, outcome: Outcome) -> None:
-        """Take an outcome: into the journal at once, into the database with the next commit."""
+        """Take an outcome: into the journal before any other mail leaves, and no later than at the end of this turn of
+        the loop, in which others come too; into the database with the next commit."""
         self._pending.append(outcome)
-        if not self._journaled(outcome):
-            self._exposed[outcome.ref] = outcome
-            self._enough.set()
+        if self._journal is not None:
+            if not self._unwritten:
+                asyncio.get_running_loop().call_soon(self._write_down)
+            self._unwritten.append(outcome)
         self._some.set()
         if len(self._pending) >= FLUSH_AT:
             self._enough.set()
@@ -95,7 +105,9 @@ class Recorder:
             await self._change()
 
     async def ready(self) -> bool:
-        """May a mail be sent now? False: what its server answers could be kept nowhere."""
+        """May a mail be sent now? False: what its server answers could be kept nowhere. What was answered before is in
+        the journal then: a kill never repeats more than what is on the wire."""
+        self._write_down()
         while len(self._exposed) >= EXPOSED_AT and not self._stopped():
             await self._change()
         return not self._stopped()
@@ -137,14 +149,21 @@ class Recorder:
         self._changed.clear()
         await self._changed.wait()
 
-    def _journaled(self, outcome: Outcome) -> bool:
+    def _write_down(self) -> None:
+        """Put the outcomes of this turn into the journal, all of them by one write. Without it they are exposed."""
+        outcomes, self._unwritten = self._unwritten, []
+        if outcomes and not self._journaled(outcomes):
+            self._exposed.update((outcome.ref, outcome) for outcome in outcomes)
+            self._enough.set()
+
+    def _journaled(self, outcomes: Sequence[Outcome]) -> bool:
         if self._journal is None:
             return True
         try:
-            self._journal.append(outcome)
+            self._journal.append(*outcomes)
         except OSError as error:
             self._journal_failed = time.monotonic(), str(error)
-            _log.error("journal_write_failed", error=str(error), message_id=str(outcome.ref))
+            _log.error("journal_write_failed", error=str(error), message_ids=[str(outcome.ref) for outcome in outcomes])
             return False
         self._journal_failed = None
         return True
@@ -152,7 +171,7 @@ class Recorder:
     def _journal_again(self) -> None:
         """The disk may have room again: once all exposed outcomes are in the journal, mail may leave again."""
         for outcome in list(self._exposed.values()):
-            if not self._journaled(outcome):
+            if not self._journaled([outcome]):
                 return
             del self._exposed[outcome.ref]
         self._changed.set()
@@ -160,17 +179,22 @@ class Recorder:
     async def _run(self) -> None:
         while not (self._closing and not self._pending):
             await self._some.wait()
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._enough.wait()
-            except TimeoutError:
-                pass
+            await self._gather()
             self._some.clear()
             self._enough.clear()
             if self._pending:
                 await self._flush()
 
+    async def _gather(self) -> None:
+        for _ in range(BUSY_INTERVALS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._enough.wait()
+            if self._enough.is_set() or len(self._pending) < BUSY_AT:
+                return
+
     async def _flush(self) -> None:
+        self._write_down()
         batch, self._pending = self._pending, []
         self._committing = len(batch)
         self._committing_since = time.monotonic()

@@ -98,6 +98,7 @@ async def test_outcomes_are_committed_together_and_the_journal_is_emptied(
     found = await queued(database, 50)
     for ref in found:
         recorder.put(outcome(ref))
+    await asyncio.sleep(0)
     assert len(journal.left_behind()[1]) == 50
     await committed(recorder)
 
@@ -105,6 +106,51 @@ async def test_outcomes_are_committed_together_and_the_journal_is_emptied(
     assert commits.batches == [50]
     assert journal.left_behind()[1] == []
     assert recorder.trouble() == ""
+
+
+async def test_outcomes_of_one_turn_are_in_the_journal_by_one_write_before_another_mail_leaves(
+    recorder: Recorder, database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill repeats mail that is on the wire, never one that was answered before."""
+    found = await queued(database, 5)
+    writes: list[int] = []
+    append = journal.append
+
+    def counting(*outcomes: Outcome) -> None:
+        writes.append(len(outcomes))
+        append(*outcomes)
+
+    monkeypatch.setattr(journal, "append", counting)
+    for ref in found[:3]:
+        recorder.put(outcome(ref))
+    assert journal.left_behind()[1] == []
+    assert await recorder.ready()
+    assert len(journal.left_behind()[1]) == 3
+    for ref in found[3:]:
+        recorder.put(outcome(ref))
+    await committed(recorder)
+
+    assert writes == [3, 2]
+
+
+async def test_a_busy_worker_commits_less_often(
+    database: Database, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_AT", 2)
+    found = await queued(database, 6)
+    recorder = Recorder(database, None, 0.2, commits)
+    await recorder.start()
+    for ref in found[:2]:
+        recorder.put(outcome(ref))
+    await asyncio.sleep(0.3)
+    for ref in found[2:5]:
+        recorder.put(outcome(ref))
+    await committed(recorder)
+    recorder.put(outcome(found[5]))
+    await committed(recorder)
+    await recorder.close()
+
+    assert commits.batches == [5, 1]
 
 
 async def test_many_outcomes_do_not_wait_for_the_interval(
@@ -187,6 +233,7 @@ async def test_outcomes_wait_for_an_away_database_and_are_committed_when_it_is_b
     await asyncio.sleep(0.3)
     for ref in found[10:]:
         recorder.put(outcome(ref))
+    await asyncio.sleep(0)
     assert recorder.depth() == 20
     assert len(journal.left_behind()[1]) == 20
     await close_door(database_url, False)
