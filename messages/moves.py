@@ -4,7 +4,7 @@ Each works on the caller's transaction and says which messages really moved, so 
 suppression) follows once, however often an outcome is told. Parameters come as columns, made by `outcomes/record`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -55,14 +55,19 @@ RETURNING m.email_id, m.position
 _BOUNCES_LATE: Final = sorted(state.value for state in sources(Event.LATE_BOUNCE))
 
 
-async def end(connection: Connection, columns: Mapping[str, object]) -> set[MessageRef]:
-    """Take these messages out of the queue into their last state; returns those that were in it."""
-    return await _moved(connection, _END, columns)
+async def end(
+    connection: Connection, columns: Mapping[str, object], asked: Sequence[MessageRef] = ()
+) -> Collection[MessageRef]:
+    """Take these messages out of the queue into their last state; returns those that were in it. `asked`: the same
+    messages, each once, for a caller who has them at hand: nearly always it is all of them, and none need be read."""
+    return await _moved(connection, _END, columns, asked)
 
 
-async def defer(connection: Connection, columns: Mapping[str, object]) -> set[MessageRef]:
+async def defer(
+    connection: Connection, columns: Mapping[str, object], asked: Sequence[MessageRef] = ()
+) -> Collection[MessageRef]:
     """Let go of these messages until they are due again; returns those whose claim was the worker's."""
-    return await _moved(connection, _DEFER, columns)
+    return await _moved(connection, _DEFER, columns, asked)
 
 
 async def bounce_late(connection: Connection, bounces: Mapping[MessageRef, datetime]) -> set[MessageRef]:
@@ -76,9 +81,13 @@ async def bounce_late(connection: Connection, bounces: Mapping[MessageRef, datet
         "sources": _BOUNCES_LATE,
         "state": State.BOUNCED.value,
     }
-    return await _moved(connection, _LATE_BOUNCE, names)
+    return set(await _moved(connection, _LATE_BOUNCE, names))
 
 
-async def _moved(connection: Connection, statement: str, columns: Mapping[str, object]) -> set[MessageRef]:
+async def _moved(
+    connection: Connection, statement: str, columns: Mapping[str, object], asked: Sequence[MessageRef] = ()
+) -> Collection[MessageRef]:
     cursor = await connection.execute(statement, columns)
+    if asked and cursor.rowcount == len(asked):
+        return asked
     return {MessageRef(email, position) for email, position in await cursor.fetchall()}

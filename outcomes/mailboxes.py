@@ -5,6 +5,7 @@ that ran out of time while it waited says nothing itself; its last deferral does
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from messages.model import MessageRef
@@ -21,6 +22,8 @@ SELECT DISTINCT ON (email_id, position) email_id, position, class, scope, rule, 
  ORDER BY email_id, position, at DESC
 """
 
+_at: Final = attrgetter("at")
+
 Blame = tuple[Strike | None, str]
 """How the mailbox failed, and in which words."""
 
@@ -30,9 +33,12 @@ async def mailbox_news(connection: Connection, moved: Sequence[Outcome]) -> list
     waited = [o for o in moved if o.state is State.EXPIRED and o.attempt is None and o.attempts]
     blames = await _last_deferrals(connection, waited) if waited else {}
     news = []
-    for outcome in sorted(moved, key=lambda one: one.at):
+    for outcome in sorted(moved, key=_at):
+        if outcome.state is State.DELIVERED:
+            news.append(MailboxNews(outcome.address, outcome.ref.email_id, outcome.at, None))
+            continue
         strike, reply = blames.get(outcome.ref) or _blame(outcome)
-        if strike or outcome.state is State.DELIVERED:
+        if strike:
             news.append(MailboxNews(outcome.address, outcome.ref.email_id, outcome.at, strike, reply))
     return news
 

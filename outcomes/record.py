@@ -4,10 +4,9 @@ A terminal outcome deletes the queue row and moves the message's state in the sa
 exactly once however often the same outcome is told (journal replay, a second worker after a lost lease).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
-from typing import Final
+from functools import lru_cache
 from uuid import UUID
 
 from messages import moves, timeline
@@ -35,33 +34,39 @@ class Recorded:
     ended: int
     deferred: int
     repeats: int
-    moved: frozenset[MessageRef] = field(default=frozenset(), compare=False)
+    moved: Collection[MessageRef] = field(default=(), compare=False)
     """Which messages ended or were put off; two batches that went alike are equal all the same."""
-
-
-_IN_ORDER: Final = attrgetter("ref.email_id.int", "ref.position")
-"""One order for all: two who tell of the same messages in two orders waited for each other in a circle."""
 
 
 async def record(connection: Connection, outcomes: Sequence[Outcome], rule: SoftBounceRule = BY_DEFAULT) -> Recorded:
     """Write these outcomes within the caller's transaction. `rule` says when soft bounces suppress."""
     # A replayed journal may tell of a message twice: its first end counts, and its last deferral.
     notes = [o for o in outcomes if o.is_note]
-    endings = sorted({o.ref: o for o in reversed(outcomes) if o.state in TERMINAL}.values(), key=_IN_ORDER)
-    deferrals = sorted({o.ref: o for o in outcomes if o.state is State.DEFERRED}.values(), key=_IN_ORDER)
-    ended: set[MessageRef] = set()
-    kept: set[MessageRef] = set()
+    endings = _once([o for o in reversed(outcomes) if o.state in TERMINAL])
+    deferrals = _once([o for o in outcomes if o.state is State.DEFERRED])
+    moved: list[Outcome] = []
+    ended = kept = 0
     if endings:
-        ended = await moves.end(connection, _columns(endings))
+        gone = await moves.end(connection, _columns(endings), [o.ref for o in endings])
+        ended = len(gone)
+        moved += endings if ended == len(endings) else [o for o in endings if o.ref in gone]
     if deferrals:
-        kept = await moves.defer(connection, _columns(deferrals) | _later(deferrals))
-    moved = [o for o in endings if o.ref in ended] + [o for o in deferrals if o.ref in kept]
+        left = await moves.defer(connection, _columns(deferrals) | _later(deferrals), [o.ref for o in deferrals])
+        kept = len(left)
+        moved += deferrals if kept == len(deferrals) else [o for o in deferrals if o.ref in left]
     first = notes + moved
     await timeline.write(connection, [_entry(o) for o in first])
     real = [o for o in moved if not o.capture]
     soft = await soft_bounces.observe(connection, await mailbox_news(connection, real), rule)
     await _suppress(connection, [(o, o.suppress) for o in first if o.suppress and not o.capture], soft)
-    return Recorded(len(ended), len(kept), len(outcomes) - len(first), frozenset(ended | kept))
+    return Recorded(ended, kept, len(outcomes) - len(first), [o.ref for o in moved])
+
+
+def _once(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The last outcome of each message, in one order for all: two who tell of the same messages in two orders waited
+    for each other in a circle. By numbers: ids hash and compare in Python."""
+    found = {(o.ref.email_id.int, o.ref.position): o for o in outcomes}
+    return [found[place] for place in sorted(found)]
 
 
 async def _suppress(
@@ -80,7 +85,7 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
         "emails": arrays.uuids(o.ref.email_id for o in outcomes),
         "positions": arrays.integers(o.ref.position for o in outcomes),
-        "states": [o.state.value for o in outcomes],
+        "states": arrays.words(o.state for o in outcomes),
         "attempts": arrays.integers(o.attempts for o in outcomes),
         "times": arrays.moments([o.at for o in outcomes]),
     }
@@ -104,7 +109,7 @@ def _entry(outcome: Outcome) -> Entry:
             counted=None if outcome.capture else Counted(lane, "", "", outcome.kind.value, _part(outcome)),
             origin=outcome.origin, capture=outcome.capture, words=outcome.words,
         )  # fmt: skip
-    pool = UUID(a.pool) if a.pool else None
+    pool = _pool(a.pool) if a.pool else None
     counted = Counted(lane, a.provider, a.ip, _counted_as(outcome), _part(outcome), pool)
     return Entry(
         *outcome.ref, outcome.at, outcome.kind, outcome.attempts, a.ip, a.provider, a.mx, a.tls, a.phase, a.code,
@@ -112,6 +117,11 @@ def _entry(outcome: Outcome) -> Entry:
         counted=None if outcome.capture else counted, origin=outcome.origin, capture=outcome.capture,
         words=outcome.words,
     )  # fmt: skip
+
+
+@lru_cache
+def _pool(name: str) -> UUID:
+    return UUID(name)
 
 
 def _part(outcome: Outcome) -> str:

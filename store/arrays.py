@@ -25,6 +25,19 @@ def integers(values: Iterable[int]) -> str:
     return "{" + ",".join([str(int(value)) for value in values]) + "}"
 
 
+def words(values: Iterable[str]) -> str:
+    """For a `text[]` parameter, of words that need no quotes."""
+    return "{" + ",".join(values) + "}"
+
+
+def quoted(values: Sequence[str]) -> str:
+    """For a `text[]` parameter, of any texts."""
+    joined = '","'.join(values)
+    if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
+        joined = '","'.join([value.replace("\\", "\\\\").replace('"', '\\"') for value in values])
+    return f'{{"{joined}"}}' if values else "{}"
+
+
 def texts(values: Sequence[str]) -> str:
     """For `string_to_array`. Text of JSON and of ids never holds the separator; any other has to be asked. A single
     empty text comes out as no element at all."""
@@ -36,10 +49,7 @@ def texts(values: Sequence[str]) -> str:
 
 def moments(values: Sequence[datetime]) -> str:
     """For a `timestamptz[]` parameter. The times must be aware: without a zone PostgreSQL would take its own."""
-    return '{"' + '","'.join([_aware(value).isoformat() for value in values]) + '"}' if values else "{}"
-
-
-def _aware(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError(f"{value} has no time zone")
-    return value
+    for value in values:
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+    return '{"' + '","'.join([value.isoformat() for value in values]) + '"}' if values else "{}"

@@ -94,7 +94,7 @@ async def forget(connection: Connection) -> None:
 async def _clear(connection: Connection, delivered: Sequence[MailboxNews]) -> None:
     if not delivered:
         return
-    cursor = await connection.execute(_FAILED_BEFORE, [[one.address for one in delivered]])
+    cursor = await connection.execute(_FAILED_BEFORE, [arrays.quoted([one.address for one in delivered])])
     before = {row[0] for row in await cursor.fetchall()}
     if before:
         last = {one.address: one for one in delivered if one.address in before}

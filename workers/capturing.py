@@ -182,7 +182,8 @@ async def _commit(batch: Batch, done: Sequence[_Done], c: Collaborators) -> None
 async def _record(done: Sequence[_Done], c: Collaborators) -> None:
     async with c.database.transaction() as connection:
         recorded = await record(connection, [one.outcome for one in done])
-        taken = [one for one in done if one.taken and one.outcome.ref in recorded.moved]
+        moved = frozenset(recorded.moved)
+        taken = [one for one in done if one.taken and one.outcome.ref in moved]
         await mailbox.keep(connection, [_captured(one.mail) for one in taken])
         await complaints.plan(connection, [one.outcome.ref for one in taken if one.complains])
 

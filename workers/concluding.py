@@ -8,6 +8,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -59,8 +60,14 @@ def facts_of(job: Job, delivery: Delivery, verdict: Verdict) -> AttemptFacts:
         scope=verdict.scope.value,
         rule=verdict.rule,
         duration_ms=round(delivery.milliseconds),
-        pool=str(job.pool.id),
+        pool=_text_of(job.pool.id),
     )
+
+
+@lru_cache
+def _text_of(pool: UUID) -> str:
+    """Few pools, and a mail for each of these texts."""
+    return str(pool)
 
 
 def written(response: Response) -> str:
@@ -91,17 +98,16 @@ def conclude(
     c: Collaborators,
 ) -> None:
     """Verdict → outcome: ended, or deferred until its next time."""
-    now = batch.now()
+    now, begun = batch.now(), accepted_at(email)
     attempts = message.attempts + 1
     event = states.event_for(verdict)
     due = None
     if event is states.Event.DEFER:
-        due = retry.next_attempt(attempts, accepted_at(email), now, verdict, message.expires_at, random.random())
+        due = retry.next_attempt(attempts, begun, now, verdict, message.expires_at, random.random())
         if due is None:
             event = states.Event.EXPIRE
     state = states.move(states.State.QUEUED, event)
-    delivered = state is states.State.DELIVERED
-    waited = max(0.0, (now - accepted_at(email)).total_seconds()) if delivered else None
+    waited = max(0.0, (now - begun).total_seconds()) if state is states.State.DELIVERED else None
     outcome = Outcome(
         ref=message.ref,
         address=message.address,
@@ -114,9 +120,9 @@ def conclude(
         attempt=facts,
         next_attempt_at=due,
         suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
-        origin=_origin(batch, message),
+        origin=_whose(email, message),
         waited=waited,
-        words=_words(batch, message),
+        words=Words(message.recipient, batch.lane, email),
     )
     _put(batch, outcome, c)
     if verdict.uncertain:
@@ -257,8 +263,10 @@ def accepted_at(email: StoredEmail) -> datetime:
 def _origin(batch: Batch, message: Claimed) -> Origin | None:
     """Whose mail it is, for the figures; None when its email is no longer stored."""
     email, _ = batch.emails.get(message.ref.email_id, (None, None))
-    if email is None:
-        return None
+    return _whose(email, message) if email is not None else None
+
+
+def _whose(email: StoredEmail, message: Claimed) -> Origin:
     return origin(email.application_id, email.domain_id, email.topic_id, email.tags, message.capture)
 
 

@@ -32,6 +32,23 @@ async def test_nothing_is_an_empty_array(database: Database) -> None:
         assert await cursor.fetchone() == ([], [], [])
 
 
+@pytest.mark.parametrize(
+    "values", [[], [""], ["a"], ["null", "NULL"], ["a@b.example", 'c"d\\"@x', "{e,f}", " ", "\\", '"'], ['"', '"']]
+)
+async def test_any_texts_come_back_as_they_were(database: Database, values: list[str]) -> None:
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT %s::text[]", [arrays.quoted(values)])
+        assert await cursor.fetchone() == (values,)
+        cursor = await connection.execute("SELECT count(*) WHERE 'a' = ANY(%s)", [arrays.quoted(values)])
+        assert await cursor.fetchone() == ("a" in values,)
+
+
+async def test_words_come_back_as_they_were(database: Database) -> None:
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT %s::text[]", [arrays.words(["delivered", "bounced"])])
+        assert await cursor.fetchone() == (["delivered", "bounced"],)
+
+
 def test_a_time_without_zone_is_a_bug() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         arrays.moments([datetime(2026, 3, 1)])  # noqa: DTZ001
