@@ -3,19 +3,35 @@
 `configure` is called once per process by the command line. Addresses are masked when the setting says so, wherever in
 a line they stand: replies of mail servers and errors repeat them. Lines of foreign libraries take the same form.
 Logging never raises: a full disk under the log may not cost a mail its outcome.
+
+A busy worker logs a thousand lines a second, so lines below a warning that an event loop's thread logs wait for
+`LATEST` and are written together. Whatever is written at once takes those that wait along, and so does the end of the
+process; only one that is killed, or leaves by `os._exit`, loses them.
 """
 
+import asyncio
+import atexit
 import contextlib
 import logging
+import os
 import re
 import sys
+import threading
+import time
 from collections.abc import MutableMapping
-from typing import Any, BinaryIO
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final
 
 import orjson
 import structlog
 
 from core.visible import json_for_terminals
+
+LATEST: Final = 0.02
+"""Seconds that a line below a warning may wait to be written with others."""
+
+_MOST_WAITING: Final = 500
+"""Lines: some 200 kB."""
 
 _ADDRESS_KEYS = ("recipient", "address", "sender")
 
@@ -26,19 +42,9 @@ _ADDRESS = re.compile(r"([^\s<>\"'(),:;@])[^\s<>\"'(),:;@]*@(?=[\w.-])")
 def configure(level: str = "info", mask_addresses: bool = True, service: str = "") -> None:
     """Set up logging for this process; `service` is added to every line, whichever thread it comes from."""
     numeric = getattr(logging, level.upper())
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    if service:
-        processors.append(_Named(service))
-    if mask_addresses:
-        processors.append(_mask)
     out = _Output(sys.stdout.buffer)
     structlog.configure(
-        processors=[*processors, structlog.processors.JSONRenderer(serializer=_json)],
+        processors=[_Line(service, mask_addresses)],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=lambda *_args: out,
         cache_logger_on_first_use=True,
@@ -58,27 +64,69 @@ def masked(address: str) -> str:
 
 
 class _Output:
-    """Where lines go, written in one piece each and at once. What cannot be written is lost, and nothing else."""
+    """Where lines go, whole. What cannot be written is lost, and nothing else."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._inner = structlog.BytesLogger(file)
+        self._file = file
+        self._waiting: list[bytes] = []
+        self._due = 0.0
+        self._turn = threading.Lock()
+        atexit.register(self.flush)
+        os.register_at_fork(after_in_child=self._anew)
 
-    def msg(self, line: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):  # disk full, reader gone, file closed at the end
-            self._inner.msg(line)
+    def soon(self, line: bytes) -> None:
+        """Within `LATEST`, with those that come meanwhile. A thread without a loop has nobody to do it later."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.now(line)
+            return
+        self._waiting.append(line)
+        if len(self._waiting) >= _MOST_WAITING:
+            self.flush()
+        elif (now := time.monotonic()) >= self._due:
+            self._due = now + LATEST
+            loop.call_later(LATEST, self.flush)
 
-    debug = info = warning = warn = error = critical = fatal = exception = msg
+    def now(self, line: bytes) -> None:
+        """At once, behind those that wait."""
+        self._waiting.append(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Others may add to it meanwhile."""
+        with self._turn:
+            lines = self._waiting[:]
+            del self._waiting[: len(lines)]
+            if lines:
+                with contextlib.suppress(OSError, ValueError):  # disk full, reader gone, file closed at the end
+                    self._file.write(b"\n".join([*lines, b""]))
+                    self._file.flush()
+
+    def _anew(self) -> None:
+        """A child's lines are its own."""
+        self._waiting = []
+        self._turn = threading.Lock()
+
+    debug = info = msg = soon
+    warning = warn = error = critical = fatal = exception = now
 
 
-class _Named:
-    """Adds the service to a line."""
+class _Line:
+    """Makes the JSON of a line. One function, not a chain of processors: a worker makes one for each mail."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, masks: bool) -> None:
         self._service = service
+        self._masks = masks
 
-    def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event["service"] = self._service
-        return event
+    def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> bytes:
+        event["level"] = name
+        event["timestamp"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(logger, name, event)
+        if self._service:
+            event["service"] = self._service
+        return _masked_json(event) if self._masks else _json(event)
 
 
 class _Foreign(logging.Handler):
@@ -95,10 +143,28 @@ class _Foreign(logging.Handler):
             self.handleError(record)
 
 
-def _json(event: Any, **options: Any) -> bytes:
+def _masked_json(event: MutableMapping[str, Any]) -> bytes:
+    """JSON of a line without addresses. Most have none but in the fields for them: others are only looked at when
+    there is one more @ than those have."""
+    expected = 0
+    for key in _ADDRESS_KEYS:
+        value = event.get(key)
+        if isinstance(value, str):
+            event[key] = shown = masked(value)
+            expected += shown.count("@")
+    line = _json(event)
+    if line.count(b"@") == expected:
+        return line
+    for key, value in event.items():
+        if isinstance(value, str) and "@" in value and key not in _ADDRESS_KEYS:
+            event[key] = _ADDRESS.sub(r"\1***@", value)
+    return _json(event)
+
+
+def _json(event: MutableMapping[str, Any]) -> bytes:
     """JSON of a line, harmless on a terminal; lone surrogates are written escaped instead of raising."""
     try:
-        line = orjson.dumps(event, **options)
+        line = orjson.dumps(event, default=repr)
         return line if line.isascii() else json_for_terminals(line.decode()).encode()
     except TypeError:
         return orjson.dumps({key: _plain(value) for key, value in event.items()}, default=repr)
@@ -106,13 +172,3 @@ def _json(event: Any, **options: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-def _mask(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if isinstance(value, str):
-            if key in _ADDRESS_KEYS:
-                event[key] = masked(value)
-            elif "@" in value:
-                event[key] = _ADDRESS.sub(r"\1***@", value)
-    return event

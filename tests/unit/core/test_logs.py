@@ -143,3 +143,69 @@ def test_line_of_a_foreign_library_is_json_too() -> None:
 
     assert (line["module"], line["level"], line["service"]) == ("psycopg.pool", "warning", "api")
     assert line["event"] == "cannot reach b***@example.com"
+
+
+BUSY = """
+import asyncio, os, signal
+async def work(*levels, then=""):
+    for n, level in enumerate(levels):
+        getattr(log, level)("line", n=n)
+    if then:
+        await asyncio.sleep(0.2)
+        os.write(1, then.encode())
+"""
+
+
+def test_lines_of_a_loop_are_written_in_their_order_and_none_is_lost_at_the_end() -> None:
+    lines = run(BUSY + "asyncio.run(work(*['info'] * 1200, 'warning', 'info'))")
+
+    assert [line["n"] for line in lines] == list(range(1202))
+
+
+def test_lines_of_a_loop_that_goes_on_are_written_soon() -> None:
+    lines = run(BUSY + "asyncio.run(work('info', 'info', then='{}\\n'))")
+
+    assert [line.get("n") for line in lines] == [0, 1, None]
+
+
+@pytest.mark.parametrize(("level", "kept"), [("warning", 2), ("error", 2), ("info", 0)])
+def test_a_killed_process_loses_no_warning_and_nothing_before_it(level: str, kept: int) -> None:
+    program = HEAD.format(level="info", mask=True, service="") + BUSY
+    program += (
+        f"async def die():\n  await work('info', '{level}')\n  os.kill(os.getpid(), signal.SIGKILL)\nasyncio.run(die())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert done.returncode == -9
+    assert len(done.stdout.splitlines()) == kept
+
+
+def test_a_line_of_a_thread_without_a_loop_comes_behind_those_that_wait() -> None:
+    body = """
+async def both():
+    await work("info", "info")
+    thread = threading.Thread(target=lambda: log.info("there"))
+    thread.start()
+    thread.join()
+    os.write(1, b"{}\\n")
+asyncio.run(both())
+"""
+    lines = run(BUSY + body)
+
+    assert [line.get("event") for line in lines] == ["line", "line", "there", None]
+
+
+def test_lines_that_wait_are_not_written_again_by_a_child() -> None:
+    body = """
+async def fork():
+    await work("info")
+    child = os.fork()
+    log.warning("child" if child == 0 else "parent")
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+asyncio.run(fork())
+"""
+    lines = run(BUSY + body)
+
+    assert sorted(str(line["event"]) for line in lines) == ["child", "line", "parent"]
