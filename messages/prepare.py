@@ -82,7 +82,7 @@ def prepare_each(
 ) -> Iterator[Envelope | str]:  # fmt: skip
     """The same, one after the other."""
     spent = spent or Spent()
-    spent.began = perf_counter()
+    spent.began = spent.ended = perf_counter()
     press = Press(lane, secret, unsubscribing_of(secret, public_url), tracker_of(secret, public_url), now)
     composed: dict[UUID, _Mail | str] = {}
     for whose in work:
