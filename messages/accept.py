@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import groupby
 from typing import Final
 from uuid import UUID
 
-import orjson
 import psycopg
 
 from accounts import quotas
@@ -27,11 +27,11 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from core.tasks import end
+from messages import rows
 from messages.groups import Queue, Waiting
 from messages.model import Idempotency, NewEmail, Submission
-from messages.states import State
 from messages.telling import tell_scheduled
-from store import counters
+from store import copying, counters
 from store.clock import DatabaseClock
 from store.counters import Counted, Origin, origin
 from store.database import Connection, Database
@@ -48,9 +48,6 @@ _COMMITTERS = 2  # of each queue: one prepares its rows while the other waits fo
 _FREE_KEY: Final = "DELETE FROM idempotency_keys WHERE application_id = %s AND key = %s"
 
 NO_TOPICS: Final[Mapping[UUID, UUID]] = {}
-
-_EARLIER = timedelta(seconds=2)
-"""Mail for now is due a little earlier than now: `Acceptor.clock` is read some time before the claim asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +177,7 @@ class Acceptor:
         for submission in submissions:
             for email in submission.emails:
                 if email.scheduled_at is None:
-                    due.setdefault(email.lane, set()).update(r.destination for r in email.recipients)
+                    due.setdefault(email.lane, set()).update([r.destination for r in email.recipients])
         for lane, destinations in due.items():
             try:
                 self._on_accepted(lane, destinations)
@@ -316,83 +313,38 @@ async def write_emails(
     """COPY all rows of these emails. The caller's transaction commits them. `default_topics`, by application, are what
     marketing mail that names no topic is of."""
     topics = [default_topics.get(e.application_id) if _needs_topic(e) else e.topic_id for e in emails]
+    made = rows.rows_of(emails, topics)
+    copied: list[tuple[str, Iterable[bytes]]] = [
+        (rows.EMAILS, made.emails),
+        (rows.CONTENTS, rows.contents(emails)),
+        (rows.MESSAGES, made.messages),
+        (rows.QUEUE, made.queue),
+    ]
+    if any(e.attachments for e in emails):
+        copied.append((rows.ATTACHMENTS, rows.attachments(emails)))
     async with connection.cursor() as cursor:
-        async with cursor.copy(
-            'COPY emails (id, application_id, domain_id, lane, pool_id, content_id, created_at, sender, subject, "to",'
-            " cc, bcc, reply_to, tags, message_id, scheduled_at, expires_at, topic_id, open_tracking, click_tracking,"
-            " capture, campaign_id, contact_id, template_id) FROM STDIN"
-        ) as copy:
-            for e, topic in zip(emails, topics, strict=True):
-                await copy.write_row(
-                    (
-                        e.id, e.application_id, e.domain_id, e.lane.value, e.pool_id, e.content_id or e.id,
-                        e.created_at, e.sender, e.subject, list(e.to), list(e.cc), list(e.bcc), list(e.reply_to),
-                        _json(e.tags), e.message_id, e.scheduled_at, e.expires_at, topic, e.open_tracking,
-                        e.click_tracking, e.capture, e.campaign_id, e.contact_id, e.template_id,
-                    )
-                )  # fmt: skip
-        async with cursor.copy(
-            "COPY contents (id, html, body, headers, raw, attachment_count, size) FROM STDIN"
-        ) as copy:
-            for e in emails:
-                if e.content_id is not None:
-                    continue
-                await copy.write_row(
-                    (e.id, e.html, e.text, _json(e.headers), e.raw, len(e.attachments), min(e.size, 2**31 - 1))
-                )
-        if any(e.attachments for e in emails):
-            await _copy_attachments(connection, emails)
-        async with cursor.copy(
-            "COPY messages (email_id, position, recipient, address, kind, state, updated_at, capture) FROM STDIN"
-        ) as copy:
-            for e in emails:
-                state = (State.SCHEDULED if e.scheduled_at else State.QUEUED).value
-                for n, r in enumerate(e.recipients):
-                    await copy.write_row(
-                        (e.id, n, r.recipient, r.address, r.kind, state, e.created_at, e.capture or r.capture)
-                    )
-        async with cursor.copy(
-            "COPY delivery_queue (email_id, position, lane, application_id, destination, recipient, address, due_at,"
-            " expires_at, topic_id, capture, campaign_id, engaged_at) FROM STDIN"
-        ) as copy:
-            for e, topic in zip(emails, topics, strict=True):
-                due = e.scheduled_at or e.created_at - _EARLIER
-                for n, r in enumerate(e.recipients):
-                    await copy.write_row(
-                        (
-                            e.id, n, e.lane.value, e.application_id, r.destination, r.recipient, r.address, due,
-                            e.expires_at, topic, e.capture or r.capture, e.campaign_id, e.engaged_at,
-                        )
-                    )  # fmt: skip
+        for statement, given in copied:
+            async with cursor.copy(statement) as copy:
+                await copying.send(copy, given)
     await _count_accepted(connection, emails, topics)
-    later = [replace(e, topic_id=topic) for e, topic in zip(emails, topics, strict=True) if e.scheduled_at]
-    await tell_scheduled(connection, later)
-
-
-async def _copy_attachments(connection: Connection, emails: Sequence[NewEmail]) -> None:
-    async with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY attachments (content_id, position, filename, content_type, content_cid, data) FROM STDIN"
-        ) as copy,
-    ):
-        for e in emails:
-            for n, a in enumerate(e.attachments):
-                await copy.write_row((e.id, n, a.filename, a.content_type, a.content_id, a.data))
+    if later := [replace(e, topic_id=topic) for e, topic in zip(emails, topics, strict=True) if e.scheduled_at]:
+        await tell_scheduled(connection, later)
 
 
 async def _count_accepted(connection: Connection, emails: Sequence[NewEmail], topics: Sequence[UUID | None]) -> None:
-    alike: Counter[tuple[Lane, UUID, UUID, UUID | None, tuple[tuple[str, str], ...], bool]] = Counter()
-    for e, topic in zip(emails, topics, strict=True):
-        leaving = sum(not r.capture for r in e.recipients)  # what never leaves counts nowhere
-        if leaving:
-            alike[e.lane, e.application_id, e.domain_id, topic, e.tags, e.capture] += leaving
     accepted: Counter[tuple[Counted, Origin | None]] = Counter()
-    for (lane, application, domain, topic, tags, captured), n in alike.items():
-        whose = origin(application, domain, topic, tags, captured)
-        accepted[Counted(lane.value, "", "", "accepted"), whose] += n
+    # Those of one request are alike and stand together: their ids are compared, and not hashed each.
+    for alike, ours in groupby(zip(emails, topics, strict=True), _whose):
+        leaving = sum(not r.capture for e, _ in ours for r in e.recipients)  # what never leaves counts nowhere
+        if leaving:
+            lane, application, domain, topic, tags, captured = alike
+            whose = origin(application, domain, topic, tags, captured)
+            accepted[Counted(lane.value, "", "", "accepted"), whose] += leaving
     await counters.add(connection, accepted)
 
 
-def _json(pairs: Iterable[tuple[str, str]]) -> str:
-    return orjson.dumps([list(pair) for pair in pairs]).decode()
+def _whose(
+    accepted: tuple[NewEmail, UUID | None],
+) -> tuple[Lane, UUID, UUID, UUID | None, tuple[tuple[str, str], ...], bool]:
+    e, topic = accepted
+    return e.lane, e.application_id, e.domain_id, topic, e.tags, e.capture

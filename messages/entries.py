@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from core.queues import Lane
@@ -44,8 +44,7 @@ class Words(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One event of one message; what does not apply is None. The fields up to `engagement` are the columns, in their
-    order, so that COPY takes an entry as it is."""
+    """One event of one message; what does not apply is None. The fields up to `engagement` are the columns."""
 
     email_id: UUID
     position: int
@@ -84,6 +83,3 @@ class Entry(NamedTuple):
     noted: bool = False
     """It changes nothing about the message, such as a failure that is reported of one still on its way: applications
     are told what follows from it, and nothing of this."""
-
-
-COLUMNS: Final = Entry._fields.index("engagement") + 1
