@@ -11,8 +11,9 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 import psycopg
@@ -22,7 +23,10 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core.errors import UnavailableError
+from core.logs import get_logger
 from store.statements import COMMIT, CONNECTION, TimedCursor
+
+_log = get_logger(__name__)
 
 set_json_loads(orjson.loads)
 set_json_dumps(orjson.dumps)
@@ -42,6 +46,10 @@ AGAIN_SECONDS = 0.5
 RECONNECT_SECONDS = 4.0
 """How long the pool itself goes on trying, each time after twice the pause: whoever asks next begins anew. With half a
 minute a process noticed up to 16 s late that the server was back, and others took its mail for left behind."""
+
+
+_FIRST: Final = ContextVar("_FIRST", default="")
+"""What a connection is asked before it is handed out, to see whether it is good."""
 
 
 class DatabaseUnavailableError(UnavailableError):
@@ -89,11 +97,24 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit mode, for single statements. Raises DatabaseUnavailableError."""
+        async with self._taken("") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _taken(self, first: str) -> AsyncIterator[Connection]:
+        """A connection that has answered `first`."""
         asked = perf_counter()
         try:
-            async with self._pool.connection() as connection:
+            token = _FIRST.set(first)
+            try:
+                connection = await self._pool.getconn()
+            finally:
+                _FIRST.reset(token)
+            try:
                 CONNECTION.note(perf_counter() - asked)
                 yield connection
+            finally:
+                await self._pool.putconn(connection)
         except PoolTimeout as error:
             raise DatabaseUnavailableError(self._trouble or str(error)) from error
         except _CONFLICTS as error:
@@ -108,7 +129,7 @@ class Database:
         seconds = AGAIN_SECONDS if loop.time() - self._hung < WAIT_SECONDS else WAIT_SECONDS
         timer = loop.call_later(seconds, self._hang_up, connection)
         try:
-            await AsyncConnectionPool.check_connection(connection)
+            await proven(connection)
         finally:
             timer.cancel()
 
@@ -137,14 +158,32 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection inside a transaction that commits at the end of the block."""
-        async with self.connection() as connection:
-            done = None
-            async with connection.transaction():
+        """A connection inside a transaction that commits at the end of the block. That it begins says that the
+        connection is good: no round trip more asks for that."""
+        async with self._taken("BEGIN") as connection:
+            try:
                 yield connection
-                done = perf_counter()
-            if done is not None:  # psycopg.Rollback ends the block without a commit
-                COMMIT.note(perf_counter() - done)
+            except BaseException as error:
+                await _roll_back(connection)
+                if isinstance(error, psycopg.Rollback):
+                    return
+                raise
+            done = perf_counter()
+            await connection.commit()
+            COMMIT.note(perf_counter() - done)
+
+
+async def proven(connection: Connection) -> None:
+    """Ask what it is asked first. A function of its own, so that its time is none of whoever wants the connection."""
+    await connection.execute(_FIRST.get(), prepare=False)
+
+
+async def _roll_back(connection: Connection) -> None:
+    """As far as that can be: what is raised already tells more than a connection that is gone."""
+    try:
+        await connection.rollback()
+    except psycopg.Error as error:
+        _log.warning("not_rolled_back", error=str(error).strip())
 
 
 async def _in_utc(connection: Connection) -> None:

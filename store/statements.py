@@ -63,8 +63,8 @@ FAMILIES: Final[Mapping[str, str]] = {
     # Figures.
     "store.folding": "figures",
     "store.totals": "figures",
-    # Of the pool itself: is a connection that is handed out still good? As quick as a statement can be.
-    "psycopg_pool": "ping",
+    # Is a connection that is handed out still good? As quick as a statement can be.
+    "store.database.proven": "ping",
 }  # fmt: skip
 """By function, or module, or first part of a module's name: the longest that fits."""
 

@@ -22,7 +22,7 @@ from tests.unit.test_layout import SHIPPED
         ("messages.claim", "renew", "give_back"),
         ("messages.search", "find", "messages"),
         ("messages.claiming", "claim", "messages"),
-        ("psycopg_pool.pool_async", "check_connection", "ping"),
+        ("store.database", "proven", "ping"),
         ("asyncio.events", "_run", OTHER),
     ],
 )
@@ -55,7 +55,7 @@ def _functions(tree: ast.Module) -> list[ast.AsyncFunctionDef]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)]
 
 
-@pytest.mark.parametrize("name", sorted(name for name in FAMILIES if name != "psycopg_pool"))
+@pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_what_is_named_exists(name: str) -> None:
     """A function that is called otherwise now would be counted with its folder, and nobody would see it."""
     module, _, function = name.rpartition(".")
