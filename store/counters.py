@@ -8,32 +8,41 @@ Mail that was captured counts nowhere: nobody got it.
 """
 
 import random
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from store import arrays
 from store.database import Connection
 
 _SHARD = random.SystemRandom().randrange(16)
 """Processes add to rows of their own, so that they do not wait for each other's commits. Drawn: in containers all of
 them have the same process id."""
 
-# Summed here too: the hour that is said and the one that goes on can be the same.
-_ADD = """
+# Both kinds in one statement: a transaction of mail is a few of them. Summed for the machine, which knows no origins.
+_ADD: Final = """
+WITH told AS (
+  SELECT application_id, domain_id, topic_id, tags::text[] AS tags, lane, provider, ip, outcome, part, pool_id,
+         coalesce(hour, date_trunc('hour', now())) AS hour, n
+    FROM unnest(%(applications)s::uuid[], %(domains)s::uuid[], %(topics)s::uuid[], %(tags)s::text[], %(lanes)s::text[],
+                %(providers)s::text[], %(ips)s::text[], %(outcomes)s::text[], %(parts)s::text[], %(pools)s::uuid[],
+                %(hours)s::timestamptz[], %(counts)s::integer[])
+         AS u(application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, hour, n)
+), written AS (
+  INSERT INTO count_deltas (application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, n,
+                            hour)
+  SELECT application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, n, hour FROM told
+   WHERE application_id IS NOT NULL
+)
 INSERT INTO outcome_counts AS c (hour, lane, provider, ip, outcome, shard, n)
-SELECT coalesce(u.hour, date_trunc('hour', now())), lane, provider, ip, outcome, %s, sum(n)
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::bigint[])
-       AS u(lane, provider, ip, outcome, hour, n)
- GROUP BY 1, 2, 3, 4, 5 ORDER BY 2, 3, 4, 5, 1
+SELECT hour, lane, provider, ip, outcome, %(shard)s, sum(n) FROM told
+ GROUP BY hour, lane, provider, ip, outcome ORDER BY lane, provider, ip, outcome, hour
 ON CONFLICT (hour, lane, provider, ip, outcome, shard) DO UPDATE SET n = c.n + excluded.n
 """
-
-_DELTA: Final = "application_id, domain_id, topic_id, tags, lane, provider, ip, outcome, part, pool_id, n"
-_WRITE_DOWN: Final = f"COPY count_deltas ({_DELTA}) FROM STDIN"
-_WRITE_DOWN_THEN: Final = f"COPY count_deltas ({_DELTA}, hour) FROM STDIN"
+_OF_WHOSE: Final = ("applications", "domains", "topics", "tags")
+_OF_WHAT: Final = ("lanes", "providers", "ips", "outcomes", "parts", "pools", "hours")
 
 
 class Counted(NamedTuple):
@@ -75,31 +84,17 @@ async def add(connection: Connection, counts: Mapping[tuple[Counted, Origin | No
     machine only."""
     told = {pair: n for pair, n in counts.items() if pair[1] is None or not pair[1].captured}
     if told:
-        await _add_up(connection, told)
-        await _write_down(connection, told)
+        await connection.execute(_ADD, _columns(told))
 
 
-async def _add_up(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
-    """Sorted, so that two writers never wait for each other in a circle."""
-    sums: Counter[tuple[str, str, str, str, datetime | None]] = Counter()
-    for (counted, _), n in counts.items():
-        sums[(*counted[:4], counted.hour and on_the_hour(counted.hour))] += n
-    columns = [list(column) for column in zip(*sums, strict=True)]
-    await connection.execute(_ADD, [_SHARD, *columns, list(sums.values())])
-
-
-async def _write_down(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:
-    known = [(counted, whose, n) for (counted, whose), n in counts.items() if whose is not None]
-    now = [f"{_whose(whose)}\t{_what(counted)}\t{n}\n" for counted, whose, n in known if counted.hour is None]
-    then = [
-        f"{_whose(whose)}\t{_what(counted)}\t{n}\t{on_the_hour(counted.hour).isoformat()}\n"
-        for counted, whose, n in known
-        if counted.hour is not None
-    ]
-    for statement, lines in ((_WRITE_DOWN, now), (_WRITE_DOWN_THEN, then)):
-        if lines:
-            async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-                await copy.write("".join(lines))
+def _columns(counts: Mapping[tuple[Counted, Origin | None], int]) -> dict[str, object]:
+    """Sorted in the statement, so that two writers never wait for each other in a circle."""
+    rows = [_whose(whose) + _what(counted) for counted, whose in counts]
+    names = (*_OF_WHOSE, *_OF_WHAT)
+    columns: dict[str, object] = {
+        name: "{" + ",".join(column) + "}" for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    return {**columns, "counts": arrays.integers(counts.values()), "shard": _SHARD}
 
 
 def on_the_hour(moment: datetime) -> datetime:
@@ -107,32 +102,32 @@ def on_the_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-# Lines in COPY's own text form, whose parts come again and again: the driver would make eleven values of each anew.
+# Elements of arrays in PostgreSQL's own text form, which come again and again: the driver would make eleven values of
+# each anew.
 
 
 @lru_cache(maxsize=20_000)
-def _whose(whose: Origin) -> str:
-    tags = ",".join([f'"{_within_quotes(tag)}"' for tag in whose.tags])
+def _whose(whose: Origin | None) -> tuple[str, ...]:
+    if whose is None:
+        return (_NULL,) * len(_OF_WHOSE)
+    tags = "{" + ",".join([_quoted(tag) for tag in whose.tags]) + "}"
     topic = whose.topic_id.hex if whose.topic_id else _NULL
-    return "\t".join((whose.application_id.hex, whose.domain_id.hex, topic, _text(f"{{{tags}}}") if tags else _NULL))
+    return whose.application_id.hex, whose.domain_id.hex, topic, _quoted(tags) if whose.tags else _NULL
 
 
 @lru_cache(maxsize=20_000)
-def _what(counted: Counted) -> str:
-    *labels, pool, _ = counted
-    return "\t".join((*(_text(label) for label in labels), pool.hex if pool else _NULL))
+def _what(counted: Counted) -> tuple[str, ...]:
+    *labels, pool, hour = counted
+    at = _quoted(on_the_hour(hour).isoformat()) if hour else _NULL
+    return *(_quoted(label) for label in labels), pool.hex if pool else _NULL, at
 
 
-_NULL: Final = "\\N"
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x00": ""})
+_NULL: Final = "NULL"
 
 
-def _text(value: str) -> str:
-    return value.translate(_ESCAPES)
-
-
-def _within_quotes(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
+def _quoted(value: str) -> str:
+    within = value.replace("\\", "\\\\").replace('"', '\\"').replace("\x00", "")
+    return f'"{within}"'
 
 
 async def forget(connection: Connection, days: int) -> None:
