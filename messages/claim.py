@@ -133,6 +133,7 @@ async def claim(
             "worker": worker,
             "aside": LASTING,
         },
+        binary=True,
     )
     rows = await cursor.fetchall()
     claimed = [
@@ -164,7 +165,8 @@ async def load(
     connection: Connection, email_ids: Iterable[UUID]
 ) -> dict[UUID, tuple[StoredEmail, StoredContent | None]]:
     """The emails with their content, None where it is large or has attachments. A missing email is left out."""
-    cursor = await connection.execute(_LOAD, {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT})
+    wanted = {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT}
+    cursor = await connection.execute(_LOAD, wanted, binary=True)
     found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
     for row in await cursor.fetchall():
         html, body, headers, raw, attachments, size = row[21:]
@@ -245,7 +247,7 @@ def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:
 
 
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:
-    return tuple((name, text) for name, text in value) if isinstance(value, list) else ()
+    return tuple([(name, text) for name, text in value]) if value and isinstance(value, list) else ()
 
 
 def _bytes(value: object) -> bytes | None:

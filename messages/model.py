@@ -5,7 +5,7 @@ A message is named by `(email_id, position)`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -109,8 +109,10 @@ class NewEmail:
     @property
     def size(self) -> int:
         """Bytes of content, about what the mail will weigh before encoding."""
-        texts = len(self.html or "") + len(self.text or "") + len(self.raw or b"")
-        return texts + sum(len(a.data) for a in self.attachments) + sum(len(n) + len(v) for n, v in self.headers)
+        size = len(self.html or "") + len(self.text or "") + len(self.raw or b"")
+        if self.attachments:
+            size += sum(len(a.data) for a in self.attachments)
+        return size + sum(len(n) + len(v) for n, v in self.headers) if self.headers else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,7 @@ class Submission:
         return sum(len(email.recipients) for email in self.emails)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One message this worker may send now, with what its email says. `content` is None when it is too large to
     load with the claim; ask `repository.load_content` then."""
 
@@ -161,8 +162,7 @@ class Claimed:
     """It may not leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEmail:
+class StoredEmail(NamedTuple):
     """What composing needs to know of an email."""
 
     id: UUID
@@ -178,7 +178,7 @@ class StoredEmail:
     cc: tuple[str, ...]
     reply_to: tuple[str, ...]
     message_id: str
-    tags: tuple[tuple[str, str], ...] = field(default=())
+    tags: tuple[tuple[str, str], ...] = ()
     size: int = 0
     """Bytes of content, about."""
     topic_id: UUID | None = None
