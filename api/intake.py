@@ -9,13 +9,15 @@ Rules go cheap first, the sender's domain last: a 403 means that the email itsel
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from accounts import permission
+from accounts.capture_rules import CaptureRules
 from accounts.directory import Caller, Directory
 from api.attachments import read_attachments
 from api.errors import ApiError, invalid_field, refused
@@ -40,6 +42,16 @@ from templates.book import TemplateReading
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
+class Sender(NamedTuple):
+    """Who a request may send from, once it is known."""
+
+    mailbox: Mailbox
+    text: str
+    """As the application wrote it."""
+    domain_id: UUID
+    rules: CaptureRules
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """What is the same for all emails of a request."""
@@ -57,6 +69,8 @@ class Intake:
     """This server has public pages, which tracked links lead to."""
     trace: CallersTrace | None = None
     """The caller's own, which says whether this mail is traced, too."""
+    senders: dict[str, Sender] = field(default_factory=dict)
+    """By what stands in `from`: the emails of a batch have few, and ask once."""
 
 
 def read_email(raw: bytes) -> SendEmail:
@@ -89,7 +103,8 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
         sent = await written(sent, intake.templates)
     if sent.sender is None:
         raise missing("from")
-    sender = _mailbox("from", sent.sender)
+    known = intake.senders.get(sent.sender)
+    mailbox = known.mailbox if known else _mailbox("from", sent.sender)
     to, cc, bcc = _addresses("to", sent.to), _addresses("cc", sent.cc), _addresses("bcc", sent.bcc)
     recipients = _recipients(to, cc, bcc)
     reply_to = _addresses("reply_to", sent.reply_to)
@@ -101,18 +116,18 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
     scheduled_at = _schedule(sent.scheduled_at, intake.now) if sent.scheduled_at else None
     topic = await _topic(sent, intake)
     stream = sent.stream or (topic.lane if topic else Lane.TRANSACTIONAL)
-    email_id, directory = mail_id(intake.trace), intake.directory
-    rules = await directory.capture_rules(intake.caller.application_id)
+    sender = known or await _sender(mailbox, sent.sender, intake)
+    email_id = mail_id(intake.trace)
     email = NewEmail(
         id=email_id,
         application_id=intake.caller.application_id,
-        domain_id=(await permission.sender_domain(directory, intake.caller, sender.domain)).id,
+        domain_id=sender.domain_id,
         lane=stream,
         created_at=intake.now,
-        message_id=message_id_in(headers) or f"<{email_id.hex}@{sender.domain}>",
-        sender=sent.sender.strip(" \t"),
+        message_id=message_id_in(headers) or f"<{email_id.hex}@{mailbox.domain}>",
+        sender=sender.text,
         subject=subject,
-        recipients=marked(recipients, rules, intake.simulated_domain),
+        recipients=marked(recipients, sender.rules, intake.simulated_domain),
         to=_texts(sent.to),
         cc=_texts(sent.cc),
         bcc=_texts(sent.bcc),
@@ -122,7 +137,7 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
         headers=headers,
         attachments=attachments,
         tags=_tags(sent.tags) if sent.tags else (),
-        pool_id=await permission.pool(directory, sent.pool, stream) if sent.pool else None,
+        pool_id=await permission.pool(intake.directory, sent.pool, stream) if sent.pool else None,
         scheduled_at=scheduled_at,
         expires_at=_expiry(sent.expires_in, scheduled_at or intake.now),
         topic_id=topic.id if topic else None,
@@ -134,6 +149,13 @@ async def _email(sent: SendEmail, intake: Intake) -> NewEmail:
     if email.size > intake.max_bytes:
         raise ApiError("payload_too_large", f"The email is larger than {intake.max_bytes:,} bytes.")
     return email
+
+
+async def _sender(mailbox: Mailbox, text: str, intake: Intake) -> Sender:
+    rules = await intake.directory.capture_rules(intake.caller.application_id)
+    domain = await permission.sender_domain(intake.directory, intake.caller, mailbox.domain)
+    found = intake.senders[text] = Sender(mailbox, text.strip(" \t"), domain.id, rules)
+    return found
 
 
 async def _topic(sent: SendEmail, intake: Intake) -> Topic | None:
@@ -193,16 +215,18 @@ def _subject(text: str | None) -> str:
 def _check_bodies(sent: SendEmail) -> None:
     if not sent.html and not sent.text:
         raise ApiError("missing_required_field", "Missing `html` or `text` field: an email needs one of them at least.")
-    for field, text in (("html", sent.html), ("text", sent.text)):
+    for name, text in (("html", sent.html), ("text", sent.text)):
         if text and "\0" in text:
-            raise invalid_field(f"The `{field}` field is not valid: it holds a NUL.")
+            raise invalid_field(f"The `{name}` field is not valid: it holds a NUL.")
 
 
 def _check_tracking(sent: SendEmail, intake: Intake) -> None:
-    for field in ("open_tracking", "click_tracking"):
-        if getattr(sent, field) and not intake.tracks:
+    if intake.tracks:
+        return
+    for name, wanted in (("open_tracking", sent.open_tracking), ("click_tracking", sent.click_tracking)):
+        if wanted:
             raise invalid_field(
-                f"The `{field}` field cannot be true: this server has no public pages that a tracked link could lead "
+                f"The `{name}` field cannot be true: this server has no public pages that a tracked link could lead "
                 "to (the operator sets POSTLANE_PUBLIC_URL)."
             )
 
