@@ -43,6 +43,9 @@ QUIET_SECONDS = 1.0
 """No try for so long after one failed: the due scan finds the mail within a second of Redis coming back."""
 
 _GATHER_SECONDS = 0.02
+_APART_SECONDS = 0.003
+"""Between two publications while transactional hints come without a pause: each is a round trip to Redis, and took a
+quarter of an API process that accepted one mail a request. A hint that comes after a pause goes at once."""
 _QUEUE_LIMIT = 10_000
 _SCANNED = 1000
 _MARKERS = "postlane:hint:"
@@ -128,6 +131,7 @@ class HintPublisher:
         self._queue: queue.SimpleQueue[tuple[Lane, frozenset[str]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._quiet_until = 0.0
+        self._published = 0.0
 
     def start(self) -> None:
         self._thread.start()
@@ -145,7 +149,9 @@ class HintPublisher:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             waiting: dict[Lane, set[str]] = {first[0]: set(first[1])}
+            time.sleep(max(0.0, self._published + _APART_SECONDS - time.monotonic()))
             ending = self._gather(waiting)
+            self._published = time.monotonic()
             for lane in sorted(waiting, reverse=True):  # transactional first
                 destinations = sorted(waiting[lane])
                 for start in range(0, len(destinations), _AT_ONCE):
