@@ -45,19 +45,20 @@ def _either_case(*names: str) -> str:
 
 _RAW: Final = _either_case("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _LINK: Final = f"{_either_case('a', 'area')}|[vV]:[a-zA-Z]++"
-_END: Final = _either_case("/body")
+_END: Final = _either_case("body")
 
-# Every part takes what it begins to its end, or to the end of the text, so that no input is looked at twice.
+# Every part takes what it begins to its end, or to the end of the text, so that no input is looked at twice but the
+# text before what is for us. Half of all tags are those that end something: they are asked one thing only.
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[^<]++|<(?!!|(?:{_LINK}|{_END}|{_RAW})[\s/>])(?:/?[a-zA-Z]{_INSIDE})?+)*+     # nothing for us
+    (?:[^<]*+<(?:/(?!{_END}[\s/>])|(?![/!]|(?:{_LINK}|{_RAW})[\s/>]))(?:[a-zA-Z]{_INSIDE})?+)*+[^<]*+   # nothing for us
     (?:
       <!--\[if[^\]>]*+\]>                                   # Outlook reads on here, and so do we
     | <!--(?:-?>|[^-]*+(?:-(?!-!?>)[^-]*+)*+(?:--!?>|\Z))
     | <!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+(?:\]\]>|\Z)
     | <({_RAW})(?=[\s/>])[^<]*+(?:<(?!/(?i:\1)[\s/>])[^<]*+)*+
     | <(?P<link>{_LINK})(?=[\s/>]){_INSIDE}
-    | <(?P<end>{_END})(?=[\s/>]){_INSIDE}
+    | <(?P<end>/{_END})(?=[\s/>]){_INSIDE}
     | <|\Z
     )
     """,
@@ -67,6 +68,9 @@ _TOKEN: Final = re.compile(
 _PLAIN_END: Final = re.compile(r"</body\s*+>\s*+(?:</html\s*+>\s*+)?\Z", re.IGNORECASE)
 
 _ATTRIBUTE: Final = re.compile(r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+""")
+
+_HREF_FIRST: Final = re.compile(r"""\s++[hH][rR][eE][fF]\s*+=\s*+(?:"([^"]*+)"|'([^']*+)')""")
+"""The beginning of most links; what follows it need not be taken apart."""
 
 _MOST_RAW: Final = 5 * LONGEST
 """Characters of a link in the source: what is longer, though all of it were `&amp;`, is too long to be tracked."""
@@ -97,6 +101,8 @@ _UNTRACKED: Final = {
 }
 """Attributes that forbid tracking: ours and those of Postmark, SES, SendGrid and Mailgun, whose templates move here.
 With "" the name is enough."""
+_TELLTALE: Final = "track"
+"""What all of them hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,6 +289,10 @@ def _end_of_body(html: str) -> int:
 
 def _address(html: str, start: int, stop: int) -> tuple[int, int, str] | None:
     """The first `href` of a tag; None without one, and where the tag forbids tracking."""
+    first = _HREF_FIRST.match(html, start, stop)
+    if first is not None and _TELLTALE not in html[first.end() : stop].lower():
+        which = first.lastindex or 1
+        return (*first.span(which), first[which]) if first[which] else None
     found: tuple[int, int, str] | None = None
     for attribute in _ATTRIBUTE.finditer(html, start, stop):
         name, which = attribute[1].lower(), attribute.lastindex or 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.secrets import InstanceSecret
 from messages.link_tokens import LONGEST, Kind, LinkTokens
-from messages.links import Template, Tracking, template, tracked
+from messages.links import _TELLTALE, _UNTRACKED, Template, Tracking, template, tracked
 
 TOKENS = LinkTokens(InstanceSecret(b"s" * 32))
 HOST = "https://links.shop.example"
@@ -101,6 +101,14 @@ def test_a_link_is_found_as_a_browser_finds_it(html: str, target: str) -> None:
 )  # fmt: skip
 def test_what_is_not_to_be_tracked_stays_as_it_is(html: str) -> None:
     assert tracked(html, CLICKS, TOKENS, EMAIL, 0) == html
+
+
+def test_every_attribute_that_forbids_tracking_is_seen_behind_an_address() -> None:
+    assert all(_TELLTALE in name for name in _UNTRACKED)
+    for name, value in _UNTRACKED.items():
+        html = f'<a href="https://a.example/x" class=b {name.upper()}="{value}">'
+        assert tracked(html, CLICKS, TOKENS, EMAIL, 0) == html
+    assert targets('<a href="https://a.example/x" title="tracking" clicktracking=on>') == ["https://a.example/x"]
 
 
 def test_bytes_outside_the_links_stay() -> None:
