@@ -6,10 +6,9 @@ under the names of the API's timeline.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from messages.entries import Entry, EventKind, Words
@@ -66,8 +65,7 @@ _FACTS: Final = (
 _FIRST_FACT: Final = Entry._fields.index("attempt")
 
 
-@dataclass(frozen=True, slots=True)
-class ToldEmail:
+class ToldEmail(NamedTuple):
     """What an event says of the email it is about."""
 
     id: UUID
@@ -94,8 +92,7 @@ class ToldEmail:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(NamedTuple):
     """A message with what all its events share, made once."""
 
     recipient: str

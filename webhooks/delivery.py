@@ -181,6 +181,7 @@ class Deliverer:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(lines))):
                 group.create_task(turn.work(waiting))
+        _TAKEN.inc(sum(one.answer.good for one in turn.tried))
         if any(one.answer.milliseconds > SLOW_MILLISECONDS for one in turn.tried):
             self._slow_until[served.id] = time.monotonic() + DOUBT_SECONDS
         return turn.tried
@@ -240,7 +241,6 @@ class _Turn:
         SECONDS.observe(answer.milliseconds / 1000)
         traced.told(event, self._target.host, answer)
         if answer.good:
-            _TAKEN.inc()
             self.tried.append(Tried(event, sent_at, answer, None))
             return True
         ATTEMPTS.labels(said(answer) if answer.status else "no answer").inc()

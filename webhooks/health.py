@@ -7,7 +7,7 @@ tries, hangs no more than one request, and gets all that waits as soon as it is 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 DELAYS: Final = tuple(
     timedelta(seconds=seconds)
@@ -28,8 +28,7 @@ LONGEST_WISH: Final = timedelta(hours=24)
 GONE: Final = 410
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came of one request."""
 
     status: int | None

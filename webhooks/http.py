@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
+        self._asked = False
         self._watch: asyncio.TimerHandle | None = None
         self._until = 0.0
         self._closed = False
@@ -52,11 +53,6 @@ class Connection(asyncio.Protocol):
         self.body = b""
         self._size = 0
         self._headed = False
-
-    @property
-    def _over(self) -> bool:
-        """Nothing (more) was asked."""
-        return self._waiter is None or self._waiter.done()
 
     @property
     def untouched(self) -> bool:
@@ -72,17 +68,18 @@ class Connection(asyncio.Protocol):
         """Send, and return when the answer is in `status`, `retry_after` and `body`. Raises NoAnswerError, and
         TimeoutError after `SECONDS`."""
         self._begin()
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
+        self._asked = True
         self._until = self._loop.time() + SECONDS
         if self._watch is None:  # one timer for many requests, most of which take a millisecond
             self._watch = self._loop.call_later(SECONDS, self._look)
         self._transport.write(request)
         try:
-            await self._waiter
+            await waiter
         finally:
-            if self._waiter.cancelled():
+            if self._asked or waiter.cancelled():  # nobody waits any more
+                self._asked = False
                 self.close()
-            self._waiter = None
 
     def close(self) -> None:
         """At once: nothing more is wanted of it."""
@@ -92,13 +89,13 @@ class Connection(asyncio.Protocol):
     def _look(self) -> None:
         """Whether the answer takes too long."""
         self._watch = None
-        if self._closed or self._waiter is None or self._waiter.done():
+        if self._closed or not self._asked:
             return
         left = self._until - self._loop.time()
         if left > 0:
             self._watch = self._loop.call_later(left, self._look)
             return
-        self._waiter.set_exception(TimeoutError())
+        self._end(TimeoutError())
         self.close()
 
     # asyncio's side
@@ -108,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._over:
+        if not self._asked:
             self.close()
             return
         self._size += len(data)
@@ -130,21 +127,21 @@ class Connection(asyncio.Protocol):
     # httptools' side
 
     def on_message_begin(self) -> None:
-        if self._over:
+        if not self._asked:
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._over and name.lower() == b"retry-after":
+        if self._asked and name.lower() == b"retry-after":
             self.retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._over:
+        if not self._asked:
             return
         self.status = self._parser.get_status_code()
         self._headed = self.status >= 200
 
     def on_body(self, body: bytes) -> None:
-        if self._over:
+        if not self._asked:
             return
         self.body += body[: BODY_BYTES - len(self.body)]
         if len(self.body) >= BODY_BYTES:
@@ -155,15 +152,25 @@ class Connection(asyncio.Protocol):
             self._answered(keep=self._parser.should_keep_alive())
 
     def _answered(self, *, keep: bool) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._asked:
+            self._end(None)
             if not keep:
                 self.close()
 
     def _fail(self, why: str) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(NoAnswerError(why))
+        if self._asked:
+            self._end(NoAnswerError(why))
             self.close()
+
+    def _end(self, error: OSError | None) -> None:
+        """Let go of whoever asked."""
+        self._asked = False
+        if self._waiter is None or self._waiter.done():
+            return
+        if error is None:
+            self._waiter.set_result(None)
+        else:
+            self._waiter.set_exception(error)
 
 
 class Kept:
