@@ -154,6 +154,7 @@ class Deliverer:
                 url = await queue.still(connection, self._presence.me, served.id)
                 if url is None:
                     self._slow_until.pop(served.id, None)
+                    await queue.release(connection, self._presence.me, served.id)  # who switches it on is heard at once
                     return
                 secrets = await endpoints.secrets_of(connection, self._secret, served.id)
                 batch = await queue.due(connection, served.id, most)

@@ -443,36 +443,6 @@ async def test_what_the_database_could_not_be_told_is_sent_again_as_soon_as_it_i
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
 
 
-async def test_a_change_counts_from_the_next_batch_on(post: Post, receiver: Receiver) -> None:
-    endpoint, _ = await post.endpoint(receiver)
-    async with receiving() as moved:
-        async with post.database.connection() as connection:
-            await endpoints.change(
-                connection, APPLICATION, endpoint.id, Change(url=moved.url, events=["email.bounced"])
-            )
-        await tell(post.database, "not wanted")
-        async with post.database.connection() as connection:
-            await endpoints.change(connection, APPLICATION, endpoint.id, Change(every_event=True))
-        await tell(post.database, "wanted")
-        await post.deliverer.drain()
-        assert (names(receiver), names(moved)) == ([], ["wanted"])
-
-
-async def test_what_the_old_url_says_is_nothing_about_the_new_one(post: Post, receiver: Receiver) -> None:
-    endpoint, _ = await post.endpoint(receiver)
-
-    async def gone_once_moved(_: Got) -> web.StreamResponse:
-        async with post.database.connection() as connection:
-            await endpoints.change(connection, APPLICATION, endpoint.id, Change(url=f"{receiver.url}/new"))
-        return web.Response(status=410)
-
-    receiver.answer = gone_once_moved
-    await tell(post.database, "a")
-    await post.deliverer.drain()
-
-    assert (await stored(post.database, endpoint.id)).status == "enabled"
-
-
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_redirects_are_not_followed(post: Post, receiver: Receiver, status: int) -> None:
     endpoint, _ = await post.endpoint(receiver)
