@@ -84,7 +84,10 @@ class SharedConnections:
         """Leases whose connections are being ended for other processes: nobody here gets them."""
         self._dirty: set[Key] = set()
         """Keys of which Redis does not know what we hold."""
+        self._scarce: set[Key] = set()
+        """Keys of which Redis had fewer than we wanted when it was asked last."""
         self._wake = asyncio.Event()
+        self._waking: asyncio.TimerHandle | None = None
         self._give_up: GiveUp = lambda key, n: 0
         self._cut_off = False
         self._heard = monotonic()
@@ -161,7 +164,7 @@ class SharedConnections:
         ask = _Ask(asyncio.get_running_loop().create_future(), once)
         self._limits[key] = max(0, min(limit, _MOST))
         self._asks.setdefault(key, deque()).append(ask)
-        self._touch(key)
+        self._touch(key, at_once=once)
         try:
             return await ask.future
         except asyncio.CancelledError:
@@ -174,7 +177,7 @@ class SharedConnections:
                 self.release(key)
         else:
             self._drop(key, (ask,))
-            self._touch(key)
+            self._touch(key, at_once=False)
 
     def _drop(self, key: Key, asks: Iterable[_Ask]) -> None:
         queue = self._asks.get(key, deque())
@@ -202,8 +205,16 @@ class SharedConnections:
             self._held[key] = self._held.get(key, 0) + served
         return served
 
-    def _touch(self, key: Key) -> None:
+    def _touch(self, key: Key, *, at_once: bool = True) -> None:
+        """Redis is to hear of it: at once, or, where it has just had no connection for us, when it is asked again."""
         self._dirty.add(key)
+        if at_once or key not in self._scarce:
+            self._wake.set()
+        elif self._waking is None:
+            self._waking = asyncio.get_running_loop().call_later(POLL_SECONDS, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._waking = None
         self._wake.set()
 
     # Talking to Redis
@@ -262,6 +273,10 @@ class SharedConnections:
         return True
 
     def _heed(self, key: Key, granted: int, give: int, asked: Sequence[_Ask]) -> None:
+        if granted < len(asked):
+            self._scarce.add(key)
+        else:
+            self._scarce.discard(key)
         if self._serve_new(key, granted) < granted:
             self._touch(key)  # who wanted it has gone
         self._refuse(key, asked)

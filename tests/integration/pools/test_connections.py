@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 import redis
 
 from mta.connect import Connector, Session
+from mta.connection_leases import Key
 from mta.session import SessionPool
 from mta.session_slots import Ceiling
 from mta.tls import TlsPolicy
@@ -83,6 +84,28 @@ async def test_who_waits_gets_what_another_process_gives_back(redis_url: str) ->
         first.release(KEY)
         await asyncio.wait_for(waiting, 1)
         assert (first.held, second.held) == (3, 1)
+
+
+async def test_who_was_refused_asks_again_at_a_pace_whoever_comes_and_goes(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with process(redis_url) as first, process(redis_url) as second:
+        await acquired(first, 4)
+        assert not await second.acquire(KEY, 4)
+        rounds, sync = [], second._sync
+
+        async def counted(keys: Sequence[Key]) -> bool:
+            rounds.append(keys)
+            return await sync(keys)
+
+        monkeypatch.setattr(second, "_sync", counted)
+        for _ in range(30):
+            waiting = asyncio.ensure_future(second.wait(KEY, 4))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+        assert len(rounds) <= 15, "of 60 occasions"
+        first.release(KEY)
+        await asyncio.wait_for(second.wait(KEY, 4), 1)
 
 
 async def test_a_lease_given_back_goes_straight_to_who_waits_here(redis_url: str) -> None:
