@@ -61,6 +61,7 @@ from api.routes import (
     webhooks,
 )
 from audience.topics import TopicBook
+from core.logs import flush
 from core.metrics import STEP_BUCKETS
 from core.publish import HintPublisher
 from core.secrets import InstanceSecret
@@ -203,6 +204,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
         async with opener(settings) as collaborators:
             running.state.deps = collaborators
             yield
+        flush()  # one of several processes is ended by its signal, once this is done
 
     app = Application(
         title="Postlane",

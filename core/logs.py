@@ -18,6 +18,7 @@ import re
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
@@ -52,6 +53,12 @@ def configure(level: str = "info", mask_addresses: bool = True, service: str = "
     logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[_Foreign()], force=True)
 
 
+def flush() -> None:
+    """Write what waits, for a process that ends by a signal: nothing else would."""
+    for out in _outs:
+        out.flush()
+
+
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger that carries the module's name."""
     return structlog.get_logger(module=name)  # type: ignore[no-any-return]
@@ -68,10 +75,10 @@ class _Output:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
         self._due = 0.0
-        self._turn = threading.Lock()
-        atexit.register(self.flush)
+        self._turn = threading.RLock()  # a signal, or what is collected, may log in the middle of it
+        _outs.append(self)
         os.register_at_fork(after_in_child=self._anew)
 
     def soon(self, line: bytes) -> None:
@@ -94,22 +101,32 @@ class _Output:
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits. Others may add to it meanwhile."""
+        """Write what waits. Others may add to it meanwhile, and nobody may rely on this writing for what comes next: a
+        loop's timers come early by what its turn took so far."""
         with self._turn:
-            lines = self._waiting[:]
-            del self._waiting[: len(lines)]
+            self._due = 0.0
+            lines: list[bytes] = []
+            while self._waiting:
+                lines.append(self._waiting.popleft())
             if lines:
-                with contextlib.suppress(OSError, ValueError):  # disk full, reader gone, file closed at the end
-                    self._file.write(b"\n".join([*lines, b""]))
+                lines.append(b"")
+                # Disk full, reader gone, file closed at the end; RuntimeError: in the middle of a write of this thread.
+                with contextlib.suppress(OSError, ValueError, RuntimeError):
+                    self._file.write(b"\n".join(lines))
                     self._file.flush()
 
     def _anew(self) -> None:
         """A child's lines are its own."""
-        self._waiting = []
-        self._turn = threading.Lock()
+        self._waiting = deque()
+        self._due = 0.0
+        self._turn = threading.RLock()
 
     debug = info = msg = soon
     warning = warn = error = critical = fatal = exception = now
+
+
+_outs: Final[list[_Output]] = []
+atexit.register(flush)
 
 
 class _Line:

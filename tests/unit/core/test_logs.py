@@ -1,13 +1,17 @@
 """Logging must never fail, never lose the service's name, and never show an address that is to be masked."""
 
+import io
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from core.logs import masked
+from core.logs import _Output, masked
 
 HEAD = """
 import threading
@@ -209,3 +213,54 @@ asyncio.run(fork())
     lines = run(BUSY + body)
 
     assert sorted(str(line["event"]) for line in lines) == ["child", "line", "parent"]
+
+
+def test_a_line_that_comes_between_an_early_timer_and_its_time_is_written_too() -> None:
+    """uvloop's timers come up to a millisecond early."""
+    body = """
+async def early():
+    loop = asyncio.get_running_loop()
+    later = loop.call_later
+    loop.call_later = lambda seconds, *call, **more: later(seconds - 0.01 * (seconds == 0.02), *call, **more)
+    log.info("first")
+    await asyncio.sleep(0.015)
+    log.info("second")
+    await asyncio.sleep(0.2)
+    os.write(1, b"{}\\n")
+asyncio.run(early())
+"""
+    lines = run(BUSY + body)
+
+    assert [line.get("event") for line in lines] == ["first", "second", None]
+
+
+def test_a_line_in_the_middle_of_a_line_hangs_nobody() -> None:
+    """asyncio logs from where a task is collected, and a handler of signals from anywhere."""
+
+    class Interrupted(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            if not self.tell():
+                super().write(b"first ")
+                out.now(b"inner")
+            return super().write(data)
+
+    file = Interrupted()
+    out = _Output(file)
+    thread = threading.Thread(target=out.now, args=[b"outer"], daemon=True)
+    thread.start()
+    thread.join(5)
+
+    assert file.getvalue().split() == [b"first", b"inner", b"outer"]
+
+
+def test_a_process_that_is_ended_by_a_signal_may_write_what_waits_before() -> None:
+    """uvicorn ends each of several processes by the signal that stopped it."""
+    program = HEAD.format(level="info", mask=True, service="") + BUSY
+    program += (
+        "async def end():\n  await work('info')\n  logs.flush()\n  os.kill(os.getpid(), signal.SIGTERM)\n"
+        "asyncio.run(end())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert done.returncode == -signal.SIGTERM
+    assert len(done.stdout.splitlines()) == 1
