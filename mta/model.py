@@ -4,7 +4,7 @@
 `Verdict`; nothing else may interpret an SMTP reply.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -171,6 +171,7 @@ class Envelope:
 IPV4: Final = 4
 IPV6: Final = 6
 FAMILIES: Final = frozenset({IPV4, IPV6})
+_ONE_FAMILY: Final = {family: frozenset({family}) for family in FAMILIES}
 
 
 def family_of(address: str) -> int:
@@ -201,17 +202,18 @@ class EgressIp:
     """How it is used: by this process, through a proxy, or as a relay (`mta/via`). With its password."""
     limits: RelayLimits | None = None
     """What a relay's owner allows; None for an IP of our own, where the recipients' providers say it."""
+    families: frozenset[int] = field(init=False, compare=False, repr=False)
+    """IP versions of the servers it can speak to: the socket's, whatever the public address looks like; a relay's
+    are all. Asked several times a mail, so it is worked out once."""
+
+    def __post_init__(self) -> None:
+        families = FAMILIES if self.is_relay else _ONE_FAMILY[family_of(self.bind_address)]
+        object.__setattr__(self, "families", families)
 
     @property
     def is_relay(self) -> bool:
         """Somebody's authenticated server, which takes the mail of all recipients."""
         return self.limits is not None
-
-    @property
-    def families(self) -> frozenset[int]:
-        """IP versions of the servers it can speak to: the socket's, whatever the public address looks like; a relay's
-        are all."""
-        return FAMILIES if self.is_relay else frozenset((family_of(self.bind_address),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +223,11 @@ class Host:
     name: str
     address: str
     preference: int
+    family: int = field(init=False, compare=False, repr=False)
+    """Which sources can connect to it."""
 
-    @property
-    def family(self) -> int:
-        """Which sources can connect to it."""
-        return family_of(self.address)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "family", family_of(self.address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +239,8 @@ class Route:
     hosts: tuple[Host, ...]
     site: str = ""
     """What limits and health count by: the provider, or the set of servers (`Providers.site_of`)."""
+    families: frozenset[int] = field(init=False, compare=False, repr=False)
+    """Families of which there is a host: an egress IP of another one cannot carry this mail."""
 
-    @property
-    def families(self) -> frozenset[int]:
-        """Families of which there is a host: an egress IP of another one cannot carry this mail."""
-        return frozenset(host.family for host in self.hosts)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "families", frozenset([host.family for host in self.hosts]))
