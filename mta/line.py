@@ -21,10 +21,13 @@ class Place:
     """Done once all that is ahead is written."""
     ahead_done: _Told | None
     """Done once all that is ahead has left."""
-    written: _Told
-    done: _Told
+    written: _Told | None = None
+    done: _Told | None = None
+    """Both only where somebody stands behind."""
     touched: bool = False
     """Something of the mail was written: the connection owes replies to it."""
+    has_written: bool = False
+    has_left: bool = False
 
     @property
     def first(self) -> bool:
@@ -43,7 +46,9 @@ class Place:
 
     def wrote(self) -> None:
         """All of it is written: the next may be."""
-        _pass_on(self.ahead_written, self.written)
+        self.has_written = True
+        if self.written is not None:
+            _pass_on(self.ahead_written, self.written)
 
     def leave(self) -> None:
         """It has its replies, or will read none. Those behind one that gives up still wait for those ahead of it."""
@@ -52,7 +57,20 @@ class Place:
         if not line.length:
             line.last = None
         self.wrote()
-        _pass_on(self.ahead_done, self.done)
+        self.has_left = True
+        if self.done is not None:
+            _pass_on(self.ahead_done, self.done)
+
+    def followed(self, loop: asyncio.AbstractEventLoop) -> tuple[_Told, _Told]:
+        """What tells those behind: that all up to here is written, and that all up to here has left. Most mails have
+        nobody behind them, and tell nobody."""
+        if self.written is None or self.done is None:
+            self.written, self.done = loop.create_future(), loop.create_future()
+            if self.has_written:
+                _pass_on(self.ahead_written, self.written)
+            if self.has_left:
+                _pass_on(self.ahead_done, self.done)
+        return self.written, self.done
 
 
 class Line:
@@ -67,9 +85,7 @@ class Line:
 
     def stand(self) -> Place:
         """Stand behind all others."""
-        last, loop = self.last, self._loop
-        written, done = (last.written, last.done) if last is not None else (None, None)
-        place = Place(self, written, done, loop.create_future(), loop.create_future())
+        place = Place(self, *self.last.followed(self._loop)) if self.last is not None else Place(self, None, None)
         self.last = place
         self.length += 1
         return place

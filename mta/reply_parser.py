@@ -16,6 +16,10 @@ MAX_REPLY = 64 * 1024
 MAX_TEXT = 1000
 """Characters of reply text a `Response` carries."""
 
+_CODES = {b"%d" % code: code for code in range(200, 600)}
+_MARKS = frozenset((b"", b" ", b"-", b"\r", b"\t"))
+"""What stands behind the code."""
+
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _WRITTEN_CODE = re.compile(r"([245]\d\d)(?:[ -]|$)")
 
@@ -41,7 +45,7 @@ class ReplyParser:
         self.replies: deque[Reply] = deque()
         self.fault = ""
         self._tail = b""
-        self._code = b""
+        self._code = 0
         self._lines: list[bytes] = []
         self._held = 0
         self._since = 0
@@ -65,26 +69,28 @@ class ReplyParser:
         """True when nothing is waiting: no reply, no part of one. What comes next answers the next command."""
         return not (self.replies or self._tail or self._lines or self.fault)
 
+    def has(self, number: int) -> bool:
+        """Whether so many replies wait, or one that refuses: behind it there may be no other."""
+        replies = self.replies
+        return len(replies) >= number or any(reply.code >= 400 for reply in replies)
+
     def _line(self, line: bytes) -> None:
-        code = line[:3]
-        mark = line[3:4]
-        sensible = len(code) == 3 and code.isdigit() and b"200" <= code <= b"599" and mark in b" -\r\t"
-        if not sensible:
+        code, mark = _CODES.get(line[:3]), line[3:4]
+        if code is None or mark not in _MARKS:
             self._fail(line)
             return
         if code != self._code:
             # RFC 5321 section 4.2.1 wants one code in all lines. Where they differ the last one decides, as in Postfix:
             # servers that greet in several lines put the refusal where the greeting would have ended.
             self._code, self._since = code, len(self._lines)
+        self._lines.append(line[4:].rstrip(b"\r"))
         if mark == b"-":
             self._held += len(line)
-            self._lines.append(line[4:].rstrip(b"\r"))
             if self._held > MAX_REPLY:
                 self._fail(b"endless reply: " + line)
         else:
-            self._lines.append(line[4:].rstrip(b"\r"))
-            self.replies.append(Reply(int(code), self._lines, since=self._since))
-            self._lines, self._code, self._held, self._since = [], b"", 0, 0
+            self.replies.append(Reply(code, self._lines, None, self._since))
+            self._lines, self._code, self._held, self._since = [], 0, 0, 0
 
     def _fail(self, seen: bytes) -> None:
         self.fault = printable([seen]) or "empty line"

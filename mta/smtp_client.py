@@ -23,6 +23,7 @@ from mta.line import Line, Place
 from mta.marks import Marks
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
+from mta.reply_wait import ReplyWait
 from mta.smtp_commands import opening, require
 from mta.smtp_timeouts import FRESH_SECONDS, Timeouts
 from mta.upgrade import Upgrade
@@ -36,6 +37,8 @@ WINDOW = 4
 _UNKNOWN = frozenset({500, 501, 502, 503, 504, 555})
 """Said to BDAT after the recipient was taken: it does not work."""
 
+_STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+
 _EHLO_NAME = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]+")
 
 
@@ -46,7 +49,6 @@ class SmtpClient(asyncio.Protocol):
     __slots__ = (
         "_busy",
         "_can_write",
-        "_deadline",
         "_line",
         "_loop",
         "_lost",
@@ -57,7 +59,7 @@ class SmtpClient(asyncio.Protocol):
         "_spoke",
         "_timeouts",
         "_transport",
-        "_waiter",
+        "_wait",
         "_walked_out",
         "features",
         "misbehaved",
@@ -74,14 +76,13 @@ class SmtpClient(asyncio.Protocol):
         self._timeouts = timeouts
         self._parser = ReplyParser()
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[bool] | None = None
         self._on_lost: Callable[[], None] | None = None
         self._lost = self._needs_reset = self._walked_out = False
         self._busy = self._can_write = True
         self._line = Line(loop)
         self._marks = Marks()
         self._spoke = loop.time()
-        self._deadline = loop.time() + timeouts.opening
+        self._wait = ReplyWait(loop, self._parser, loop.time() + timeouts.opening)
 
     # What asyncio calls
 
@@ -90,17 +91,17 @@ class SmtpClient(asyncio.Protocol):
         transport.set_write_buffer_limits(high=BLOCK)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        self._spoke = self._loop.time()
+        self._spoke = now = self._loop.time()
         self._parser.feed(data)
-        if not self._busy:
+        if self._busy:
+            self._wait.heard(now)
+        else:
             # Nobody asked: usually "421 idle for too long". Whatever it is, it may not answer the next command.
             self.abort()
-        elif self._parser.replies or self._parser.fault:
-            self._wake()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._lost = True
-        self._wake()
+        self._wait.end()
         on_lost, self._on_lost = self._on_lost, None
         if on_lost is not None:
             on_lost()
@@ -110,7 +111,7 @@ class SmtpClient(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._can_write = True
-        self._wake()
+        self._wait.wake()
 
     # What callers use
 
@@ -201,7 +202,8 @@ class SmtpClient(asyncio.Protocol):
             if isinstance(commands, Response):
                 return commands
             chunk = chunked and self.by_chunk(envelope, own)
-            await (own.behind() if chunk else own.turn())
+            if not own.first:
+                await (own.behind() if chunk else own.turn())
             if own.first and not self._parser.clean():
                 self.abort()  # a reply that nobody asked for would be read as that to this mail
             if self._lost:
@@ -215,7 +217,7 @@ class SmtpClient(asyncio.Protocol):
     async def quit(self) -> None:
         """Say QUIT, wait a moment for the answer, close. Never fails."""
         if not self._lost:
-            self._deadline = math.inf
+            self._wait.deadline = math.inf
             await self._ask(b"QUIT\r\n", self._timeouts.quit)
         self.close()
 
@@ -235,7 +237,7 @@ class SmtpClient(asyncio.Protocol):
 
     async def _by_data(self, envelope: Envelope, commands: tuple[bytes, bytes]) -> Response:
         timeouts = self._timeouts
-        self._deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
+        self._wait.deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
         phase, reply = await self._open(commands)
         if phase is not Phase.DATA or reply.code != 354:
             return self._refusal(phase, reply)
@@ -244,7 +246,7 @@ class SmtpClient(asyncio.Protocol):
             # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
             self.abort()
             return self._refusal(Phase.DATA, early)
-        self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time-out
+        self._wait.deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time-out
         reply = await self._reply(timeouts.dot)
         return response_of(Phase.DOT, reply) if reply.code // 100 == 2 else self._refusal(Phase.DOT, reply)
 
@@ -274,7 +276,7 @@ class SmtpClient(asyncio.Protocol):
     async def _answers(self, *, reset: bool) -> tuple[Phase, Reply]:
         """The replies to all of it: the first refusal, else the last one. Once all is written, only a refusal says that
         the mail was not taken; anything else in place of a reply leaves it open."""
-        timeouts, self._deadline = self._timeouts, self._loop.time() + self._timeouts.whole
+        timeouts, self._wait.deadline = self._timeouts, self._loop.time() + self._timeouts.whole
         before = await self._reply(timeouts.mail) if reset else None
         if before is not None:
             if before.code == 421:
@@ -286,7 +288,7 @@ class SmtpClient(asyncio.Protocol):
         refused: tuple[Phase, Reply] | None = None
         for phase, seconds in ((Phase.MAIL, timeouts.mail), (Phase.RCPT, timeouts.rcpt), (Phase.DOT, timeouts.dot)):
             if phase is Phase.DOT:
-                self._deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047)
+                self._wait.deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047)
             reply = await self._reply(seconds)
             if self._marks.misplaced(phase, reply):
                 adrift = Phase.DOT, self._out_of_step(reply)
@@ -331,23 +333,19 @@ class SmtpClient(asyncio.Protocol):
 
     async def _open(self, commands: tuple[bytes, bytes]) -> tuple[Phase, Reply]:
         """RSET if one is owed, then MAIL, RCPT, DATA. The first refusal with its phase, or DATA's 354."""
-        mail, rcpt = commands
-        timeouts = self._timeouts
-        steps = [
-            (Phase.MAIL, mail, timeouts.mail),
-            (Phase.RCPT, rcpt, timeouts.rcpt),
-            (Phase.DATA, b"DATA\r\n", timeouts.data),
-        ]
-        pipelined = self.features.pipelining
+        pipelined, clock = self.features.pipelining, self._timeouts.opened
+        lines = (*commands, b"DATA\r\n")
         if pipelined:
-            self._write((b"RSET\r\n" if self._needs_reset else b"") + mail + rcpt + b"DATA\r\n")
+            self._write(b"".join((b"RSET\r\n", *lines) if self._needs_reset else lines))
         if self._needs_reset and not await self._reset(pipelined):
             return Phase.MAIL, Reply(0, [b"RSET was refused"], Trouble.CLOSED)
-        read, refused = list[Reply](), None
-        for phase, command, seconds in steps:
+        if pipelined:
+            await self._come(clock)
+        read, refused, replies = list[Reply](), None, self._parser.replies
+        for phase, line, seconds in zip(_STEPS, lines, clock, strict=True):
             if not pipelined:
-                self._write(command)
-            reply = await self._reply(seconds)
+                self._write(line)
+            reply = replies.popleft() if replies else await self._reply(seconds)
             read.append(reply)
             accepted = reply.code == 354 if phase is Phase.DATA else reply.code // 100 == 2
             if refused is None and not accepted:
@@ -413,7 +411,8 @@ class SmtpClient(asyncio.Protocol):
                 return await self._reply(self._timeouts.block)
             if self._can_write:
                 return None
-            if not await self._wait(self._timeouts.block):
+            await self._wait.sleep((self._timeouts.block,))
+            if self._wait.late:
                 return self._too_late()
 
     async def _handshake(self, context: ssl.SSLContext, server_hostname: str) -> tuple[Upgrade, str]:
@@ -459,42 +458,27 @@ class SmtpClient(asyncio.Protocol):
     async def _reply(self, seconds: float) -> Reply:
         """The next reply. A trouble after `seconds`, when the peer is gone, or when it talks nonsense."""
         replies = self._parser.replies
-        while not replies:
-            if self._parser.fault:
-                self.abort()
-                return Reply(0, [self._parser.fault.encode()], Trouble.PROTOCOL)
-            if self._lost:
-                return Reply(0, [], Trouble.CLOSED)
-            if not await self._wait(seconds):
-                return self._too_late()
-        return replies.popleft()
+        if not replies:
+            await self._come((seconds,))
+        if replies:
+            return replies.popleft()
+        if self._parser.fault:
+            self.abort()
+            return Reply(0, [self._parser.fault.encode()], Trouble.PROTOCOL)
+        return Reply(0, [], Trouble.CLOSED) if self._lost else self._too_late()
+
+    async def _come(self, clock: tuple[float, ...]) -> None:
+        """Wait for as many replies as `clock` has seconds. In vain where one refuses, the peer is gone, or is too
+        late."""
+        parser, wait = self._parser, self._wait
+        while not (parser.fault or self._lost or wait.late or parser.has(len(clock))):
+            await wait.sleep(clock)
 
     def _too_late(self) -> Reply:
         self.abort()
-        late = self._loop.time() >= self._deadline
+        late = self._loop.time() >= self._wait.deadline
         return Reply(0, [b"too slow: the time for the whole of it is up"] if late else [], Trouble.TIMEOUT)
-
-    async def _wait(self, seconds: float) -> bool:
-        """Sleep until something happens on the connection; False when nothing did for `seconds`, or until the deadline
-        of the mail."""
-        waiter: asyncio.Future[bool] = self._loop.create_future()
-        self._waiter = waiter
-        timer = self._loop.call_at(min(self._loop.time() + seconds, self._deadline), _settle, waiter, False)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None:
-            _settle(self._waiter, True)
 
     def _write(self, data: bytes) -> None:
         if not self._lost and self._transport is not None:
             self._transport.write(data)
-
-
-def _settle(waiter: "asyncio.Future[bool]", value: bool) -> None:
-    if not waiter.done():
-        waiter.set_result(value)

@@ -33,3 +33,8 @@ class Timeouts:
     slowest: int = 16 * 1024
     """Bytes a second that a server must take on the average (Postfix's `smtp_min_data_rate` is 500): at this rate 40 MB
     take 43 minutes."""
+
+    @property
+    def opened(self) -> tuple[float, float, float]:
+        """Those of the replies to MAIL, RCPT and DATA in one write."""
+        return self.mail, self.rcpt, self.data

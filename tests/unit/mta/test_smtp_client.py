@@ -253,6 +253,15 @@ async def test_an_answer_in_the_middle_of_the_body_stops_it() -> None:
 
 
 @BOTH
+async def test_the_time_of_a_step_begins_with_the_reply_before_it(offer: Offer) -> None:
+    drip = [Rule(phase, "250 ok" if phase != "data" else "354 go", delay=0.2) for phase in ("mail", "rcpt", "data")]
+    assert (await sent(SmtpSink(*drip, offer=offer), envelope()))[0].code == 250
+    silent = [drip[0], Rule("rcpt", SILENCE)]
+    response = (await sent(SmtpSink(*silent, offer=offer), envelope()))[0]
+    assert (response.phase, response.trouble, response.text) == (Phase.RCPT, Trouble.TIMEOUT, "")
+
+
+@BOTH
 async def test_a_mail_has_a_deadline_beside_the_time_of_each_step(offer: Offer) -> None:
     drip = [Rule(phase, "250 ok" if phase != "data" else "354 go", delay=0.2) for phase in ("mail", "rcpt", "data")]
     async with connected(SmtpSink(*drip, offer=offer), replace(QUICK, whole=0.5)) as client:

@@ -1,0 +1,85 @@
+"""Waiting for the replies of one connection, each within its own time.
+
+Owns the time-outs of a conversation; it reads nothing (`mta/reply_parser`) and decides nothing (`mta/smtp_client`). Two
+things keep it cheap: replies to commands that went out together are awaited together, with one wake-up, and the timer
+of an earlier wait is left running, because nearly every wait ends long before. It looks again when it is due.
+"""
+
+import asyncio
+import math
+
+from mta.reply_parser import ReplyParser
+
+
+class ReplyWait:
+    """Used by one task at a time."""
+
+    __slots__ = ("_clock", "_due", "_loop", "_parser", "_timer", "_until", "_waiter", "deadline", "late")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, parser: ReplyParser, deadline: float) -> None:
+        self.deadline = deadline
+        """Loop time that ends every wait. `math.inf`: none."""
+        self.late = False
+        """The last wait ended because nothing came in time."""
+        self._loop = loop
+        self._parser = parser
+        self._clock: tuple[float, ...] = ()
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = self._until = math.inf
+        """Loop time for which the timer is set, and from which on it is too late."""
+
+    async def sleep(self, clock: tuple[float, ...]) -> None:
+        """Until `wake`, or until there is a reply for each of `clock`, which says how many seconds each may take beyond
+        the one before; or until one refuses, or none comes in time."""
+        self._clock, self.late = clock, False
+        self._waiter = waiter = self._loop.create_future()
+        self._watch(self._loop.time())
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def heard(self, now: float) -> None:
+        """Something came at this loop time."""
+        if self._waiter is None:
+            return
+        parser = self._parser
+        if parser.fault or parser.has(len(self._clock)):
+            self.late = False
+            self.wake()
+        elif parser.replies:
+            self._watch(now)
+
+    def wake(self) -> None:
+        """Let who sleeps look about."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def end(self) -> None:
+        """The connection is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.wake()
+
+    def _watch(self, now: float) -> None:
+        self._until = min(now + self._clock[len(self._parser.replies)], self.deadline)
+        if self._timer is None or self._until < self._due:
+            self._set()
+
+    def _set(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = self._until
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._until:
+            self._set()
+        else:
+            self.late = True
+            self.wake()
