@@ -56,7 +56,9 @@ class ConnectionLeases(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Waiter:
+class LeaseWaiter:
+    """A mail that waits for a lease."""
+
     server: Key
     lease: Key
     future: "asyncio.Future[Session | None]"
@@ -92,7 +94,7 @@ class LeaseLine:
         self._leases = leases
         self._give_up = give_up
         self._give_back = give_back
-        self._line: dict[Key, deque[_Waiter]] = {}
+        self._line: dict[Key, deque[LeaseWaiter]] = {}
         self._askers: dict[Key, _Asker] = {}
         self._number = 0
         leases.attach(give_up)
@@ -103,26 +105,57 @@ class LeaseLine:
     async def wait(self, server: Key, lease: Key, limit: int, shares: bool = False) -> Session | None:
         """None once the lease is had: release it after the connection is closed. Or a session to that server, which
         came first; then there is no lease. When cancelled, neither is left over."""
-        self._number += 1
-        waiter = _Waiter(server, lease, asyncio.get_running_loop().create_future(), self._number, shares)
-        self._line.setdefault(server, deque()).append(waiter)
-        self._engage(waiter, limit)
+        waiter = self.enter(server, lease, limit, asyncio.get_running_loop().create_future(), shares)
         try:
             return await waiter.future
         except asyncio.CancelledError:
-            self._withdraw(waiter)
+            self.withdraw(waiter)
             raise
         finally:
-            self._dismiss_later(lease)
+            self.left(lease)
+
+    def enter(
+        self, server: Key, lease: Key, limit: int, future: "asyncio.Future[Session | None]", shares: bool
+    ) -> LeaseWaiter:
+        """Put somebody into the line who waits already. Whoever awaits `future` calls `left` afterwards, and `withdraw`
+        when cancelled."""
+        self._number += 1
+        waiter = LeaseWaiter(server, lease, future, self._number, shares)
+        self._line.setdefault(server, deque()).append(waiter)
+        self._engage(waiter, limit)
+        return waiter
+
+    def withdraw(self, waiter: LeaseWaiter) -> None:
+        """The caller was cancelled, perhaps after it had already been served."""
+        self._leave(waiter)
+        future = waiter.future
+        if future.cancelled() or not future.done() or future.exception() is not None:
+            return
+        session = future.result()
+        if session is None:
+            self._leases.release(waiter.lease)
+        else:
+            self._give_back(session)
+
+    def left(self, lease: Key) -> None:
+        """One who waited for it does so no more. When nobody does just now, it is asked for a moment longer, because
+        the next mail often comes at once."""
+        asker = self._askers.get(lease)
+        if asker is not None and asker.dismissal is None and not self._is_wanted(lease):
+            asker.dismissal = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._dismiss, lease, asker)
 
     def hand_over(self, server: Key, session: Session, *, shared: bool = False) -> bool:
         """Give a session to who has waited longest for this server; False when nobody does. `shared`: others have it,
         so only if that one shares."""
-        for waiter in list(self._line.get(server, ())):
-            if shared and not waiter.shares and not waiter.future.done():
+        queue = self._line.get(server)
+        while queue:
+            waiter = queue[0]
+            if waiter.future.done():
+                self._leave(waiter)
+            elif shared and not waiter.shares:
                 return False
-            self._leave(waiter)
-            if not waiter.future.done():
+            else:
+                self._leave(waiter)
                 session.solo = not waiter.shares
                 waiter.future.set_result(session)
                 return True
@@ -150,7 +183,7 @@ class LeaseLine:
 
     # Asking
 
-    def _engage(self, waiter: _Waiter, limit: int) -> None:
+    def _engage(self, waiter: LeaseWaiter, limit: int) -> None:
         asker = self._askers.get(waiter.lease)
         if asker is None:
             asker = self._askers[waiter.lease] = _Asker()
@@ -182,15 +215,9 @@ class LeaseLine:
         if error is not None:
             self._fail(self._of(lease), error)
 
-    def _dismiss_later(self, lease: Key) -> None:
-        """Nobody waits just now: ask for a moment longer, because the next mail often comes at once."""
-        asker = self._askers.get(lease)
-        if asker is not None and asker.dismissal is None and self._first(lease) is None:
-            asker.dismissal = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._dismiss, lease, asker)
-
     def _dismiss(self, lease: Key, asker: _Asker) -> None:
         asker.dismissal = None
-        if self._first(lease) is None and asker.task is not None:
+        if not self._is_wanted(lease) and asker.task is not None:
             self._forget(lease, asker)
             asker.task.cancel()
 
@@ -201,47 +228,42 @@ class LeaseLine:
         if self._askers.get(lease) is asker:
             del self._askers[lease]
 
-    def _refuse(self, waiter: _Waiter) -> None:
+    def _refuse(self, waiter: LeaseWaiter) -> None:
         waiter.refused = True
         if self._give_up(waiter.lease, 1):
             self._promise(waiter)
 
     # The line
 
-    def _of(self, lease: Key) -> list[_Waiter]:
+    def _of(self, lease: Key) -> list[LeaseWaiter]:
         return [one for one in chain(*self._line.values()) if one.lease == lease and not one.future.done()]
 
-    def _first(self, lease: Key) -> _Waiter | None:
+    def _is_wanted(self, lease: Key) -> bool:
+        return any(one.lease == lease and not one.future.done() for one in chain(*self._line.values()))
+
+    def _first(self, lease: Key) -> LeaseWaiter | None:
         return min(self._of(lease), key=lambda one: one.number, default=None) if self._line else None
 
-    def _fail(self, waiters: Iterable[_Waiter], error: BaseException) -> None:
+    def _fail(self, waiters: Iterable[LeaseWaiter], error: BaseException) -> None:
         for waiter in waiters:
             self._leave(waiter)
             if not waiter.future.done():
                 waiter.future.set_exception(error)
 
-    def _withdraw(self, waiter: _Waiter) -> None:
-        """The caller was cancelled, perhaps after it had already been served."""
-        self._leave(waiter)
-        future = waiter.future
-        if future.cancelled() or not future.done() or future.exception() is not None:
-            return
-        session = future.result()
-        if session is None:
-            self._leases.release(waiter.lease)
-        else:
-            self._give_back(session)
-
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: LeaseWaiter) -> None:
         queue = self._line.get(waiter.server)
-        if queue is not None and waiter in queue:
+        if queue is None:
+            return
+        if queue[0] is waiter:
+            queue.popleft()
+        elif waiter in queue:
             queue.remove(waiter)
-            if not queue:
-                del self._line[waiter.server]
+        if not queue:
+            del self._line[waiter.server]
 
     def _missed(self, server: Key, lease: Key) -> bool:
-        if server in self._line:
-            return False
+        if server in self._line or lease == server:
+            return False  # served by the session itself; or by no other server's
         now = asyncio.get_running_loop().time()
         for waiter in chain(*self._line.values()):
             if waiter.lease == lease and waiter.refused and waiter.promised_until < now:
@@ -249,5 +271,5 @@ class LeaseLine:
                 return True
         return False
 
-    def _promise(self, waiter: _Waiter) -> None:
+    def _promise(self, waiter: LeaseWaiter) -> None:
         waiter.promised_until = asyncio.get_running_loop().time() + PROMISE_SECONDS

@@ -13,7 +13,7 @@ comes first.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from core.errors import UnavailableError
@@ -21,7 +21,7 @@ from mta.connect import Session
 from mta.connection_leases import ConnectionLeases, Key, LeaseLine
 from mta.memory import Memory
 from mta.model import EgressIp, Host, Response
-from mta.session_slots import Ceiling, PoolStats, Slot, Waiter
+from mta.session_slots import Ceiling, PoolStats, Slot, Waiter, Waiters
 
 Opener = Callable[[EgressIp, Host], Awaitable[Session | Response]]
 
@@ -54,7 +54,7 @@ class SessionPool:
         self._by_key: dict[Key, list[Session]] = {}
         self._idle: OrderedDict[Session, None] = OrderedDict()  # longest idle first
         self._idle_by_key: dict[Key, list[Session]] = {}
-        self._waiting: dict[Key, deque[Waiter]] = {}
+        self._waiting = Waiters()
         self._line = LeaseLine(leases, self._give_up, self.give_back) if leases is not None else None
         self._lengths: Memory[Key, int] = Memory(LENGTHS)
         self._closing: set[asyncio.Task[None]] = set()
@@ -83,7 +83,7 @@ class SessionPool:
             session = (self._shared(slot) if behind else None) or await self._wait(slot, behind)
             if session is not None:
                 return session
-        if self._line is not None:
+        if self._line is not None and not slot.leased:
             session = await self._lease(slot, self._line, behind)
             if session is not None:
                 return session
@@ -165,7 +165,7 @@ class SessionPool:
         return PoolStats(
             self._total,
             len(self._idle),
-            sum(map(len, self._waiting.values())) + len(self._line or ()),
+            len(self._waiting) + len(self._line or ()),
             self._opened_total,
             self._reused_total,
             self._waited_total,
@@ -176,11 +176,7 @@ class SessionPool:
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for queue in self._waiting.values():
-            for waiter in queue:
-                if not waiter.future.done():
-                    waiter.future.set_exception(UnavailableError(CLOSED))
-        self._waiting.clear()
+        self._waiting.fail(UnavailableError(CLOSED))
         if self._line is not None:
             self._line.close(UnavailableError(CLOSED))
         for session in list(self._idle):
@@ -354,51 +350,50 @@ class SessionPool:
         if slot.leased and self._line is not None:
             slot.leased = False
             self._line.release(slot.lease)
-        self._admit()
+        if self._waiting:
+            self._admit(slot)
 
     async def _wait(self, slot: Slot, shares: bool) -> Session | None:
-        """Queue up. A session handed over by another user, or None when the slot was granted."""
+        """Queue up, for a slot and then for its lease. A session handed over by another user, or None when both were
+        granted."""
         self._waited_total += 1
         waiter = Waiter(slot, self._waited_total, asyncio.get_running_loop().create_future(), shares)
-        self._waiting.setdefault(slot.key, deque()).append(waiter)
+        self._waiting.add(waiter)
         waiter.promised = self._evict_for(slot)
         try:
-            return await waiter.future
-        except asyncio.CancelledError:
-            self._withdraw(waiter)
+            session = await waiter.future
+        except BaseException as error:
+            self._withdraw(waiter, cancelled=isinstance(error, asyncio.CancelledError))
             raise
+        if waiter.leasing is not None:
+            self._leased(slot, session)
+        return session
 
-    def _withdraw(self, waiter: Waiter) -> None:
-        """The waiting caller was cancelled, perhaps after it had already been served."""
-        key, future = waiter.slot.key, waiter.future
-        if not future.done() or future.cancelled():
-            queue = self._waiting.get(key)
-            if queue is not None and waiter in queue:
-                queue.remove(waiter)
-                self._tidy(key)
+    def _leased(self, slot: Slot, session: Session | None) -> None:
+        """Its waiting in the line is over. With a session that was handed over first the slot is free again."""
+        if self._line is not None:
+            self._line.left(slot.lease)
+        if session is not None:
+            self._free(slot)
+        else:
+            slot.leased = True
+
+    def _withdraw(self, waiter: Waiter, *, cancelled: bool) -> None:
+        """The waiting caller was cancelled, perhaps after it had already been served; or the pool is closed."""
+        slot, future = waiter.slot, waiter.future
+        if waiter.leasing is not None and self._line is not None:
+            if cancelled:
+                self._line.withdraw(waiter.leasing)
+            self._line.left(slot.lease)
+            self._free(slot)
+        elif not future.done() or future.cancelled():
+            self._waiting.remove(waiter)
         elif future.exception() is None:
             session = future.result()
             if session is None:
-                self._free(waiter.slot)
+                self._free(slot)
             else:
                 self.give_back(session)
-
-    def _head(self, key: Key) -> Waiter | None:
-        """Who has waited longest for this server."""
-        queue = self._waiting.get(key)
-        while queue and queue[0].future.done():
-            queue.popleft()  # cancelled, and not yet come round to leaving the queue
-        self._tidy(key)
-        return queue[0] if queue else None
-
-    def _tidy(self, key: Key) -> None:
-        if key in self._waiting and not self._waiting[key]:
-            del self._waiting[key]
-
-    def _heads(self) -> list[Waiter]:
-        """The longest waiting of each server, longest first."""
-        heads = [head for key in list(self._waiting) if (head := self._head(key)) is not None]
-        return sorted(heads, key=lambda waiter: waiter.number)
 
     def _hand_over(self, session: Session, slot: Slot) -> bool:
         """Give the session straight to who has waited longest for the same server. While others have it, only if that
@@ -408,11 +403,10 @@ class SessionPool:
             session.users += 1
             self._reused_total += 1
             return True
-        head = self._head(slot.key)
+        head = self._waiting.head(slot.key)
         if head is None or (shared and not head.shares):
             return False
-        self._waiting[slot.key].popleft()
-        self._tidy(slot.key)
+        self._waiting.remove(head)
         session.users += 1
         session.solo = not head.shares
         self._reused_total += 1
@@ -421,10 +415,10 @@ class SessionPool:
 
     def _should_yield(self, slot: Slot) -> bool:
         """True when somebody who has waited longer, for another server, needs just this slot."""
-        if not self._waiting:
-            return False
-        own = self._head(slot.key)
-        for head in self._heads():
+        if not self._waiting or (slot.group is None and self._total < self._limit):
+            return False  # who waits for this server gets the session, and to others its place is nothing
+        own = self._waiting.head(slot.key)
+        for head in self._waiting.heads():
             if head is own:
                 return False
             if not head.promised and self._room(head.slot, without=slot):
@@ -441,19 +435,32 @@ class SessionPool:
                 return True
         return False
 
-    def _admit(self) -> None:
-        """Grant free slots to those who have waited longest among those with room."""
+    def _admit(self, freed: Slot) -> None:
+        """Grant free slots to those who have waited longest among those with room. Only where the freed slot counted
+        for more than its server may that be one who waits for another one."""
+        if freed.group is None and self._total + 1 < self._limit:
+            head = self._waiting.head(freed.key)
+            if head is not None and self._room(head.slot):
+                self._grant(head)
+            return
         while self._waiting and not self._closed:
-            heads = self._heads()
+            heads = self._waiting.heads()
             lucky = next((head for head in heads if self._room(head.slot)), None)
             if lucky is None:
                 for head in heads:
                     head.promised = self._evict_for(head.slot)
                 return
-            self._waiting[lucky.slot.key].popleft()
-            self._tidy(lucky.slot.key)
-            self._occupy(lucky.slot)
+            self._grant(lucky)
+
+    def _grant(self, lucky: Waiter) -> None:
+        """The slot is its own. Where leases are needed it goes on waiting, in their line, and is not woken for that."""
+        slot = lucky.slot
+        self._waiting.remove(lucky)
+        self._occupy(slot)
+        if self._line is None:
             lucky.future.set_result(None)
+        else:
+            lucky.leasing = self._line.enter(slot.key, slot.lease, slot.lease_limit, lucky.future, lucky.shares)
 
     # Leases
 
