@@ -111,18 +111,12 @@ class _Mail:
     """It is at hand, small, and may go by BDAT behind others."""
 
     async def cleared(self, provider: str) -> Envelope | None:
-        """The envelope, when it may leave at this moment."""
-        if not await self.open(provider):
+        """The envelope, when the gate lets it through at this moment. Loaded once: it is kept for a second host."""
+        if self.gate is not None and not await self.gate(provider):
             return None
-        return self.envelope if isinstance(self.envelope, Envelope) else await self.loaded(self.envelope)
-
-    async def open(self, provider: str) -> bool:
-        """Whether the gate lets it through."""
-        return self.gate is None or await self.gate(provider)
-
-    async def loaded(self, load: Load) -> Envelope | None:
-        """The envelope, kept for a second host."""
-        envelope = await load()
+        if isinstance(self.envelope, Envelope):
+            return self.envelope
+        envelope = await self.envelope()
         if envelope is not None:
             self.envelope = envelope
         return envelope
@@ -257,7 +251,10 @@ class Courier:
                 response = Response(Phase.MAIL)
             else:
                 session.carried += 1
-                response = await self._sent(session, host, envelope, place)
+                chunked = self._by_chunk(session, host, envelope, place)
+                response = await session.client.send(envelope, place, chunked=chunked)
+                if chunked and self._chunkless and response.code // 100 == 2 and not session.client.misbehaved:
+                    self._chunkless.forget((host.name, host.address))  # it was noted meanwhile, by another session
         except BaseException:
             if place.touched:
                 self._pool.discard(session)
@@ -275,22 +272,16 @@ class Courier:
     async def _cleared(self, session: Session, host: Host, provider: str, mail: _Mail, place: Place) -> Envelope | None:
         """The envelope, asked for at the moment when it can be written: an answer that waits behind other mail grows
         old."""
-        await (place.behind() if mail.shares else place.turn())
+        if not place.first:
+            await (place.behind() if mail.shares else place.turn())
         envelope = await mail.cleared(provider)
         if envelope is None or place.first or self._by_chunk(session, host, envelope, place):
             return envelope
         await place.turn()
-        return envelope if await mail.open(provider) else None
+        return await mail.cleared(provider)
 
     def _by_chunk(self, session: Session, host: Host, envelope: Envelope, place: Place) -> bool:
         return envelope.chunked and not self._is_chunkless(host) and session.client.by_chunk(envelope, place)
-
-    async def _sent(self, session: Session, host: Host, envelope: Envelope, place: Place) -> Response:
-        chunked = self._by_chunk(session, host, envelope, place)
-        response = await session.client.send(envelope, place, chunked=chunked)
-        if chunked and self._chunkless and response.code // 100 == 2 and not session.client.misbehaved:
-            self._chunkless.forget((host.name, host.address))  # it was noted meanwhile, by another session
-        return response
 
     def _order(self, route: Route, source: EgressIp) -> list[Host]:
         """Hosts to try: unreachable ones last, then by preference; among equals first the one with a session open."""

@@ -111,6 +111,10 @@ class ThrottleBook:
 
     # Asked for every mail
 
+    def untroubled(self, ip: str, domain: str = "") -> bool:
+        """Nothing is known of either, at any site, which is so for nearly all of them at nearly all times."""
+        return ip not in self._ips and domain not in self._domains
+
     def rest(self, ip: str, site: str, now: datetime) -> Rest | None:
         """Why nothing may be sent through this IP to this site now; None: it may."""
         sites = self._ips.get(ip)

@@ -131,8 +131,6 @@ class Job(Composable):
     ip: EgressIp
     ticket: Ticket | None = None
     """Allowance of a warming IP, until it is used."""
-    shares: bool = False
-    """Its mail is at hand, and may go behind others on a connection."""
     spoke: str = ""
     """Provider of the server that it came to last: among servers of different owners the site does not tell."""
 

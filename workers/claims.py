@@ -102,11 +102,13 @@ class Permit:
 
     async def allows(self, ref: MessageRef) -> bool:
         """True: go on with it, and ask `departs` within a second."""
-        while not self._fresh() and time.monotonic() <= self._until:
+        now = time.monotonic()
+        while now - self._checked > FRESH_SECONDS and now <= self._until:
             async with self._asking:
                 if not self._fresh():  # nobody has asked while this one waited
                     await self._ask()
-        return time.monotonic() <= self._until and ref in self._allowed and ref in self._left
+            now = time.monotonic()
+        return now <= self._until and ref in self._allowed and ref in self._left
 
     async def departs(self, ref: MessageRef) -> bool:
         """The last question, right before `MAIL FROM`. True: it is on the wire from now on, and nobody can withdraw it

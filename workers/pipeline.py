@@ -22,8 +22,8 @@ queue untried or held for an IP, or the process dies and its lease runs out.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from datetime import timedelta
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from core.errors import UnavailableError
@@ -33,7 +33,7 @@ from messages import claim, states
 from messages.model import Claimed
 from messages.personal import ERASED, Loaded
 from messages.timeline import EventKind
-from mta.deliver import Delivery, Load, may_share
+from mta.deliver import Delivery, Load
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
 from mta.providers import OTHER
 from mta.smtp_commands import UnsendableError
@@ -246,25 +246,21 @@ async def _routes(messages: Iterable[Claimed], c: Collaborators) -> dict[str, Ro
 # 6 send
 
 
-_Mail = Callable[[Job], AbstractAsyncContextManager[Load]]
+_Large = Callable[[Job], AbstractAsyncContextManager[Load]]
 """What makes the envelope of a job once its session is ready, and may keep it in memory during the block."""
 
 
 async def _send_prepared(batch: Batch, job: Job, c: Collaborators) -> None:
     # A batch lasts as long as its slowest server; mails that were sent need not stay in memory until then.
     envelope, job.envelope = job.envelope, None
-    job.shares = envelope is not None and may_share(envelope)
-
-    async def load() -> Envelope | None:
-        return envelope
-
+    assert envelope is not None
     try:
-        await _send(batch, job, lambda _: nullcontext(load), c)
+        await _send(batch, job, envelope, c)
     finally:
-        c.ahead.give_back(envelope.size if envelope else 0)
+        c.ahead.give_back(envelope.size)
 
 
-async def _send_all(batch: Batch, mails: Sequence[tuple[Job, _Mail | None]], c: Collaborators) -> None:
+async def _send_all(batch: Batch, mails: Sequence[tuple[Job, _Large | None]], c: Collaborators) -> None:
     """All at once; the sessions there may be bound it. None: it is prepared. A bug in one message's way does not hold
     up the others."""
     sending = [_send(batch, job, mail, c) if mail else _send_prepared(batch, job, c) for job, mail in mails]
@@ -276,7 +272,7 @@ async def _send_all(batch: Batch, mails: Sequence[tuple[Job, _Mail | None]], c: 
             stumble(batch, job.claimed, failure, c)
 
 
-async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
+async def _send(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators) -> None:
     """Through its IP, and when that is throttled through the next one, each at most once."""
     throttled: Throttled | None = None
     tried: frozenset[str] = frozenset()
@@ -290,15 +286,9 @@ async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
             if delivery.refused_by_gate and not _rests(batch, job, delivery.provider, c):
                 return  # not the IP: a suppression came, or the batch's time is up
             if not rested:
-                replied = batch.now()
-                verdict = c.rules.classify(delivery.response, delivery.provider)
-                if batch.trail is not None:
-                    batch.trail.sent(job.claimed.ref, job.ip.address, delivery, verdict)
-                if not await _blames_us(batch, job, delivery, verdict, c):
-                    facts = facts_of(job, delivery, verdict)
-                    conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)
+                throttled = await _replied(batch, job, delivery, c)
+                if throttled is None:
                     return
-                throttled = Throttled(facts_of(job, delivery, verdict), replied)
                 batch.permit.came_back(job.claimed.ref)
         tried |= {job.ip.address}
         if not await _moved(batch, job, tried, throttled, c):
@@ -306,30 +296,37 @@ async def _send(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> None:
         throttled = None
 
 
+async def _replied(batch: Batch, job: Job, delivery: Delivery, c: Collaborators) -> Throttled | None:
+    """A server, or what stands for one, has answered. None: it is concluded."""
+    verdict = c.rules.classify(delivery.response, delivery.provider)
+    if batch.trail is not None:
+        batch.trail.sent(job.claimed.ref, job.ip.address, delivery, verdict)
+    facts = facts_of(job, delivery, verdict)
+    if _blames_us(verdict):
+        replied = batch.now()
+        await _let_rest(batch, job, delivery, verdict, replied, c)
+        return Throttled(facts, replied)
+    if verdict.action is Action.DELIVERED:
+        _carried(batch, job, delivery, c)
+    conclude(batch, job.claimed, job.email, delivery.response, verdict, facts, c)
+    return None
+
+
 def _rests(batch: Batch, job: Job, provider: str, c: Collaborators) -> bool:
     """Whether its IP rests at its site, or at the provider whose server it comes to: where servers of different owners
     are listed, the site is the set of them, and the provider's own server in it would take such mail for defiance."""
-    return any(c.throttles.rest(job.ip.address, place, batch.now()) for place in {job.route.site, provider})
+    ip = job.ip.address
+    if c.throttles.untroubled(ip):
+        return False
+    now = batch.now()
+    return any(c.throttles.rest(ip, place, now) for place in {job.route.site, provider})
 
 
-async def _try(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> Delivery | None:
+async def _try(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators) -> Delivery | None:
     """One IP. None when there is no answer to judge: the message may not be sent, or the process has no room."""
     ref = job.claimed.ref
-
-    async def gate(provider: str) -> bool:
-        # Others of this IP may have been throttled while this mail waited for its session.
-        job.spoke = provider
-        return not _rests(batch, job, provider, c) and await batch.permit.allows(ref)
-
     try:
-        async with mail(job) as load:
-
-            async def depart() -> Envelope | None:
-                envelope = await load()
-                leaves = envelope is not None and await c.recorder.ready() and await batch.permit.departs(ref)
-                return envelope if leaves else None
-
-            delivery = await c.courier.deliver(job.route, job.ip, depart, gate, shares=job.shares)
+        delivery = await _delivered(batch, job, mail, c)
     except UnsendableError as error:
         end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return None
@@ -348,28 +345,65 @@ async def _try(batch: Batch, job: Job, mail: _Mail, c: Collaborators) -> Deliver
     return delivery
 
 
+async def _delivered(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators) -> Delivery:
+    """Handed to the courier, with the questions that stand between a ready session and MAIL FROM."""
+    permit, ref = batch.permit, job.claimed.ref
+
+    def rests(provider: str) -> bool:
+        # Others of this IP may have been throttled while this mail waited for its session.
+        job.spoke = provider
+        return _rests(batch, job, provider, c)
+
+    async def leaves(provider: str) -> bool:
+        return not rests(provider) and await c.recorder.ready() and await permit.departs(ref)
+
+    if isinstance(mail, Envelope):
+        return await c.courier.deliver(job.route, job.ip, mail, leaves)
+
+    async def gate(provider: str) -> bool:
+        return not rests(provider) and await permit.allows(ref)
+
+    async with mail(job) as load:
+
+        async def depart() -> Envelope | None:
+            envelope = await load()
+            leaves = envelope is not None and await c.recorder.ready() and await permit.departs(ref)
+            return envelope if leaves else None
+
+        return await c.courier.deliver(job.route, job.ip, depart, gate)
+
+
 # 7 reroute
 
 
-async def _blames_us(batch: Batch, job: Job, delivery: Delivery, verdict: Verdict, c: Collaborators) -> bool:
-    """Whether the verdict is about our IP or sending domain, and not about this message. Then that rests, at once."""
-    now, places = batch.now(), _answerable(job.route, delivery)
-    if verdict.action is Action.DELIVERED:
-        for place in places:
-            c.throttles.delivered(job.ip.address, job.sender.name, place, now)
-        return False
+def _blames_us(verdict: Verdict) -> bool:
+    """Whether the verdict is about our IP or sending domain, and not about this message."""
+    return verdict.action in _THROTTLES or (verdict.action, verdict.scope) == _IP_BLOCKED
+
+
+def _carried(batch: Batch, job: Job, delivery: Delivery, c: Collaborators) -> None:
+    """Its IP and its sending domain carried a mail: that counts where one of them comes back."""
+    if c.throttles.untroubled(job.ip.address, job.sender.name):
+        return
+    now = batch.now()
+    for place in _answerable(job.route, delivery):
+        c.throttles.delivered(job.ip.address, job.sender.name, place, now)
+
+
+async def _let_rest(
+    batch: Batch, job: Job, delivery: Delivery, verdict: Verdict, now: datetime, c: Collaborators
+) -> None:
+    """The IP or the sending domain rests, at once."""
     relayed = job.ip.is_relay  # whatever a relay says of its load or of us, it says for all sites
     by_domain = verdict.action is Action.THROTTLE_DOMAIN and not relayed
-    if verdict.action not in _THROTTLES and (verdict.action, verdict.scope) != _IP_BLOCKED:
-        return False
     sent_at = now - timedelta(seconds=delivery.ended - delivery.ready)
     kind: Kind = "domain" if by_domain else "ip"
     subject = job.sender.name if by_domain else job.ip.address
-    for place in (EVERYWHERE,) if relayed or verdict.scope is Scope.LOCAL else places:
+    everywhere = relayed or verdict.scope is Scope.LOCAL
+    for place in (EVERYWHERE,) if everywhere else _answerable(job.route, delivery):
         observed = await _observed(batch, job.ip.address, place, c)
         evidence = Evidence(verdict.rule, verdict.klass, written(delivery.response), verdict.wait, observed)
         c.throttles.throttled(kind, subject, place, evidence, sent_at, now)
-    return True
 
 
 def _answerable(route: Route, delivery: Delivery) -> tuple[str, ...]:
