@@ -28,7 +28,7 @@ SHARED_BYTES: Final = 256 * 1024
 """Larger mail is one in memory for all its recipients."""
 
 _LIST: Final = b"list-unsubscribe"
-_ADDRESSES: Final = re.compile(r"<\s*(https?://[^\s>]+)\s*>", re.IGNORECASE)
+_ADDRESSES: Final = re.compile(r"<\s*(https?://[^\s<>]+)\s*>", re.IGNORECASE)
 
 
 class Tracker:

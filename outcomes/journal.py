@@ -81,7 +81,8 @@ class Journal:
         self._identity.unlink(missing_ok=True)
 
     def append(self, *outcomes: Outcome) -> None:
-        """Add these by one write, or nothing of them. Raises OSError when the disk is full."""
+        """Add these by one write, or nothing of them. Raises OSError when the disk is full, and
+        TypeError for what cannot be written in any form."""
         handle, lines = self._handles[self._active], b"".join(map(_encode, outcomes))
         written = os.write(handle, lines)
         if written < len(lines):
@@ -100,7 +101,8 @@ class Journal:
         os.ftruncate(self._handles[file], 0)
 
     def close(self) -> None:
-        for handle in (*self._handles, self._lock):
+        handles, self._handles = self._handles, (-1, -1)  # what is appended now is refused, and no other file gets it
+        for handle in (*handles, self._lock):
             with contextlib.suppress(OSError):
                 os.close(handle)
 

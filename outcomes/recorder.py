@@ -88,7 +88,7 @@ class Recorder:
         self._pending.append(outcome)
         if self._journal is not None:
             if not self._unwritten:
-                asyncio.get_running_loop().call_soon(self._write_down)
+                asyncio.get_running_loop().call_soon(self.write_down)
             self._unwritten.append(outcome)
         self._some.set()
         if len(self._pending) >= FLUSH_AT:
@@ -107,7 +107,7 @@ class Recorder:
     async def ready(self) -> bool:
         """May a mail be sent now? False: what its server answers could be kept nowhere. What was answered before is in
         the journal then: a kill never repeats more than what is on the wire."""
-        self._write_down()
+        self.write_down()
         while len(self._exposed) >= EXPOSED_AT and not self._stopped():
             await self._change()
         return not self._stopped()
@@ -141,6 +141,13 @@ class Recorder:
         if self._task:
             await self._task
 
+    def write_down(self) -> None:
+        """Put the outcomes of this turn into the journal, all of them by one write. Without it they are exposed."""
+        outcomes, self._unwritten = self._unwritten, []
+        if outcomes and not self._journaled(outcomes):
+            self._exposed.update((outcome.ref, outcome) for outcome in outcomes)
+            self._enough.set()
+
     def _stopped(self) -> bool:
         """Neither the journal nor the database has taken what was offered last."""
         return self._away and bool(self._exposed)
@@ -149,18 +156,17 @@ class Recorder:
         self._changed.clear()
         await self._changed.wait()
 
-    def _write_down(self) -> None:
-        """Put the outcomes of this turn into the journal, all of them by one write. Without it they are exposed."""
-        outcomes, self._unwritten = self._unwritten, []
-        if outcomes and not self._journaled(outcomes):
-            self._exposed.update((outcome.ref, outcome) for outcome in outcomes)
-            self._enough.set()
-
     def _journaled(self, outcomes: Sequence[Outcome]) -> bool:
         if self._journal is None:
             return True
         try:
             self._journal.append(*outcomes)
+        except TypeError:
+            if len(outcomes) > 1:  # one of them cannot be written, and takes no other with it
+                written = [self._journaled([one]) for one in outcomes]
+                return all(written)
+            _log.exception("outcome_not_written", message_id=str(outcomes[0].ref))
+            return False
         except OSError as error:
             self._journal_failed = time.monotonic(), str(error)
             _log.error("journal_write_failed", error=str(error), message_ids=[str(outcome.ref) for outcome in outcomes])
@@ -194,7 +200,7 @@ class Recorder:
                 return
 
     async def _flush(self) -> None:
-        self._write_down()
+        self.write_down()
         batch, self._pending = self._pending, []
         self._committing = len(batch)
         self._committing_since = time.monotonic()

@@ -100,6 +100,11 @@ class LaneWorker(QueueWorker):
             for permit in list(self._collaborators.permits):
                 permit.stop()
 
+    def stopped(self) -> None:
+        """What a server answered in the last turn is kept too."""
+        if self._collaborators:
+            self._collaborators.recorder.write_down()
+
     def _register(self) -> None:
         @self.celery.task(name=TASK_DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
         def deliver(lane: str, destinations: list[str]) -> None:

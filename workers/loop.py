@@ -121,6 +121,9 @@ class QueueWorker(ABC):
     def drain(self) -> None:  # noqa: B027  # most workers have nothing to do
         """SIGTERM came: no further tasks are taken."""
 
+    def stopped(self) -> None:  # noqa: B027
+        """The loop has made its last turn."""
+
     def _shutting_down(self, **_: object) -> None:
         self.drain()
 
@@ -131,6 +134,7 @@ class QueueWorker(ABC):
             # What could not be finished is in the journal, or under a claim that runs out.
             _log.warning("stopped_unfinished", error=str(error) or type(error).__name__)
         loop.stop()
+        self.stopped()
 
 
 def _arguments(queue: str, concurrency: int, name: str) -> list[str]:

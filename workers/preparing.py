@@ -39,6 +39,10 @@ GROWN = 4 * claim.INLINE_CONTENT
 TURN_SECONDS = 0.001
 """After so much of it the loop has a turn: four mails, or one that takes longer."""
 
+FEW_LINKS = 300
+SHORT = 8 * 1024
+"""Bytes that have no more links than that."""
+
 LINGER_SECONDS = 1.0
 """With recipients to come an email stays in memory for so long: the next session is often ready at once."""
 
@@ -79,7 +83,18 @@ def _is_quick(job: Composable) -> bool:
     """Whether it takes no more than milliseconds, so that everybody else can wait for it."""
     if isinstance(job.content, Personal):
         return job.content.size <= claim.INLINE_CONTENT and job.content.is_quick
-    return 0 < job.email.size <= claim.INLINE_CONTENT  # 0: of a version that did not say
+    if not 0 < job.email.size <= claim.INLINE_CONTENT:  # 0: of a version that did not say
+        return False
+    return job.content is None or _has_few_links(job.content)
+
+
+def _has_few_links(content: StoredContent) -> bool:
+    """Links to names of other alphabets take 90 µs each, when they are seen first. In foreign mail they may be behind
+    an encoding."""
+    if content.raw is not None:
+        return len(content.raw) <= SHORT
+    html = content.html or ""
+    return len(html) <= SHORT or html.count("://") <= FEW_LINKS
 
 
 async def _by_turns(made: Iterator[Envelope | str]) -> list[Envelope | str]:

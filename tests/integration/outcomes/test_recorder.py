@@ -4,6 +4,7 @@ import asyncio
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.integration.messages.emails import (
     store,
 )
 from tests.integration.outcomes.facts import WORKER, attempt, bounce, outcome
+from workers.loop import LoopThread
 
 NUL = attempt(reply="text with \x00")
 
@@ -131,6 +133,40 @@ async def test_outcomes_of_one_turn_are_in_the_journal_by_one_write_before_anoth
     await committed(recorder)
 
     assert writes == [3, 2]
+
+
+async def test_an_outcome_that_cannot_be_written_keeps_no_other_out_of_the_journal(
+    database: Database, journal: Journal, commits: Commits
+) -> None:
+    recorder = Recorder(database, journal, 0.02, commits)
+    first, broken, last = await queued(database, 3)
+    recorder.put(outcome(first))
+    recorder.put(replace(outcome(broken), next_attempt_at=object()))  # type: ignore[arg-type]
+    recorder.put(outcome(last))
+
+    assert await recorder.ready()
+    assert {one.ref for one in journal.left_behind()[1]} == {first, last}
+
+
+async def test_an_outcome_of_the_last_turn_of_a_loop_is_written_by_whoever_stops_it(
+    database: Database, journal: Journal, commits: Commits
+) -> None:
+    (ref,) = await queued(database, 1)
+    recorder = Recorder(database, journal, 0.02, commits)
+    loop = LoopThread()
+    asked: list[Outcome] = []
+
+    def turn() -> None:
+        asked.append(outcome(ref))
+        recorder.put(asked[-1])
+        loop._loop.call_soon(turn)
+
+    loop._loop.call_soon_threadsafe(turn)
+    await asyncio.sleep(0.01)
+    loop.stop()
+    recorder.write_down()
+
+    assert len(journal.left_behind()[1]) == len(asked)
 
 
 async def test_a_busy_worker_commits_less_often(
