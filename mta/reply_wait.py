@@ -14,7 +14,7 @@ from mta.reply_parser import ReplyParser
 class ReplyWait:
     """Used by one task at a time."""
 
-    __slots__ = ("_clock", "_due", "_loop", "_parser", "_timer", "_until", "_waiter", "deadline", "late")
+    __slots__ = ("_clock", "_due", "_loop", "_parser", "_seen", "_timer", "_until", "_waiter", "deadline", "late")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, parser: ReplyParser, deadline: float) -> None:
         self.deadline = deadline
@@ -24,6 +24,8 @@ class ReplyWait:
         self._loop = loop
         self._parser = parser
         self._clock: tuple[float, ...] = ()
+        self._seen = 0
+        """Replies that waited when the time was set: part of another one gives it no more."""
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._until = math.inf
@@ -48,7 +50,7 @@ class ReplyWait:
         if parser.fault or parser.has(len(self._clock)):
             self.late = False
             self.wake()
-        elif parser.replies:
+        elif len(parser.replies) > self._seen:
             self._watch(now)
 
     def wake(self) -> None:
@@ -64,7 +66,8 @@ class ReplyWait:
         self.wake()
 
     def _watch(self, now: float) -> None:
-        self._until = min(now + self._clock[len(self._parser.replies)], self.deadline)
+        self._seen = len(self._parser.replies)
+        self._until = min(now + self._clock[self._seen], self.deadline)
         if self._timer is None or self._until < self._due:
             self._set()
 

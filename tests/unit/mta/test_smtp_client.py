@@ -262,6 +262,13 @@ async def test_the_time_of_a_step_begins_with_the_reply_before_it(offer: Offer) 
 
 
 @BOTH
+async def test_a_reply_in_drops_gets_no_more_time_behind_another_one(offer: Offer) -> None:
+    sink = SmtpSink(Rule("rcpt", "250 " + "o" * 100, slow=0.02), offer=offer)
+    response = (await sent(sink, envelope()))[0]
+    assert (response.phase, response.trouble) == (Phase.RCPT, Trouble.TIMEOUT)
+
+
+@BOTH
 async def test_a_mail_has_a_deadline_beside_the_time_of_each_step(offer: Offer) -> None:
     drip = [Rule(phase, "250 ok" if phase != "data" else "354 go", delay=0.2) for phase in ("mail", "rcpt", "data")]
     async with connected(SmtpSink(*drip, offer=offer), replace(QUICK, whole=0.5)) as client:
