@@ -6,6 +6,7 @@ pool's size bounds the batches under way.
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import random
 import threading
@@ -38,6 +39,10 @@ least once"."""
 
 STALL_SECONDS = 60.0
 """Hints wait in Redis and none was taken for so long: the consumer has gone silent. The supervisor starts us again."""
+
+MARKERS_SECONDS = 0.2
+"""A claim waits no longer for its markers to go, and with it those of other tasks: a Valkey that says nothing is given
+up after two seconds. They go all the same; what came in between is found by the due scan."""
 
 ROUNDS = 5
 """Batches one task sends for the same hint before it goes to the end of the queue, so that others get their turn."""
@@ -123,7 +128,9 @@ class LaneWorker(QueueWorker):
             nonlocal marked
             if marked:
                 gone, marked = marked, ()
-                await asyncio.to_thread(self._clear_markers, lane, gone)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MARKERS_SECONDS):
+                        await asyncio.to_thread(self._clear_markers, lane, gone)
 
         with self._counting:
             self._busy += 1
