@@ -225,14 +225,19 @@ class _Turn:
         self._trouble = False
 
     async def work(self, lines: Iterator[list[Due]]) -> None:
-        """Take one line after the other, for as long as the turn lasts."""
+        """Take one line after the other, for as long as the turn lasts; of each at least the first event, which had
+        to wait for its place."""
         for line in lines:
             async with self._turn:
-                for event in line:
-                    if self._trouble or not await self._one(event):
+                for n, event in enumerate(line):
+                    if self._trouble or (n and self._is_over) or not await self._one(event):
                         break
-            if self._trouble or time.monotonic() > self._ends:
+            if self._trouble or self._is_over:
                 return
+
+    @property
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._ends
 
     async def _one(self, event: Due) -> bool:
         body = event.payload.encode()

@@ -1,7 +1,9 @@
 """Events reach their endpoints: in order, signed, again and again, each endpoint by itself."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -100,6 +102,27 @@ async def test_events_of_one_email_arrive_in_order_and_wait_for_each_other(post:
     await post.pass_time(endpoint.id, timedelta(seconds=6))
     await post.deliverer.drain()
     assert names(receiver) == ["a1", "b1", "b2", "a1", "a2", "a3"]
+
+
+async def test_many_events_of_one_email_are_written_down_when_the_turn_is_over(
+    post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a slow endpoint took would be sent again after a kill, hours of it."""
+    written: list[int] = []
+    settle = queue.settle
+
+    async def counted(connection: Any, served: queue.Served, tried: Sequence[queue.Tried]) -> None:
+        written.append(len(tried))
+        await settle(connection, served, tried)
+
+    monkeypatch.setattr(queue, "settle", counted)
+    monkeypatch.setattr(delivery, "TURN_SECONDS", 0.0)
+    await post.endpoint(receiver)
+    await tell(post.database, *"abcde", key="one")
+    await post.deliverer.drain()
+
+    assert names(receiver) == [*"abcde"]
+    assert written == [1] * 5
 
 
 @pytest.mark.parametrize("replayed", [False, True])
