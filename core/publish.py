@@ -203,6 +203,8 @@ class HintPublisher:
     def _mark(self, lane: Lane, destinations: Sequence[str]) -> tuple[list[str], int]:
         """Set the markers; returns the destinations that had none, and how many tasks wait in the lane."""
         waiting, fresh = self._set_markers([lane.value], [marker(lane, ""), PROMISED_SECONDS, "\n".join(destinations)])
+        if len(fresh) != len(destinations):
+            return list(destinations), int(waiting)  # one of them is no line: the others are told all the same
         return [d for d, new in zip(destinations, fresh, strict=True) if new == _NEW], int(waiting)
 
     def _keep(self, lane: Lane, destinations: Sequence[str]) -> None:

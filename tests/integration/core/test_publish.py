@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ from core import publish
 from core.publish import (
     DESTINATIONS_PER_TASK,
     MARKER_SECONDS,
+    PROMISED_SECONDS,
     HintPublisher,
     celery_app,
     forget_markers,
@@ -51,6 +53,11 @@ def tasks(client: redis.Redis, lane: Lane) -> list[list[str]]:
 
 def _body(message: dict[str, str]) -> str:
     return base64.b64decode(message["body"]).decode()
+
+
+def kept(client: redis.Redis, destination: str) -> bool:
+    """Whether its hint is sent, so that its marker lives for long."""
+    return bool(client.ttl(marker(Lane.MARKETING, destination)) > PROMISED_SECONDS)
 
 
 def eventually(condition: Callable[[], object], seconds: float = 15.0) -> bool:
@@ -94,6 +101,24 @@ def test_second_hint_for_a_waiting_destination_is_coalesced(publisher: HintPubli
     assert eventually(lambda: client.llen("transactional") == 2)
     assert tasks(client, Lane.TRANSACTIONAL) == [["a.example"], ["c.example"]]
     assert eventually(lambda: counted(Lane.TRANSACTIONAL, "coalesced") == before + 1)
+
+
+@pytest.mark.parametrize("odd", ["", "b\nc.example", "\n"])
+def test_an_odd_name_keeps_no_other_from_being_hinted(odd: str, publisher: HintPublisher, client: redis.Redis) -> None:
+    """The due scan would hint them together again and again."""
+    publisher.hint(Lane.MARKETING, {"a.example", odd})
+
+    assert eventually(lambda: tasks(client, Lane.MARKETING))
+    assert tasks(client, Lane.MARKETING) == [sorted(["a.example", odd])]
+
+
+def test_scripts_that_valkey_has_forgotten_are_given_again(publisher: HintPublisher, client: redis.Redis) -> None:
+    for number in range(2):
+        client.script_flush()
+        publisher.hint(Lane.MARKETING, [f"{number}.example"])
+        assert eventually(partial(kept, client, f"{number}.example"))
+
+    assert eventually(lambda: len(tasks(client, Lane.MARKETING)) == 2)
 
 
 def test_same_destination_in_both_lanes_is_two_hints(publisher: HintPublisher, client: redis.Redis) -> None:
