@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -233,9 +232,9 @@ async def test_what_may_not_leave_cannot_become_a_job(lane: LaneTest, by: str) -
         [message], _ = await claim.claim(connection, LANE, ["one.example"], new_worker(), 10, timedelta(seconds=60))
         email, content = (await claim.load(connection, [stored.id]))[stored.id]
     if by == "queue":
-        email = replace(email, capture=False)
+        email = email._replace(capture=False)
     else:
-        message = replace(message, capture=False)
+        message = message._replace(capture=False)
     sender = await lane.collaborators.senders.sender(lane.domain_id)
     assert sender is not None
     ip = EgressIp(IPS[0], IPS[0], "mta1.acme.example")
