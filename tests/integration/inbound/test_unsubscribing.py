@@ -106,6 +106,12 @@ async def test_what_nobody_can_leave_changes_nothing(
 
 async def test_a_forged_address_is_refused(server: InboundServer, database: Database, account: Account) -> None:
     local, _, domain = address(await newsletter(database, account)).partition("@")
-    strange = [f"{local[:-1]}x@{domain}", f"unsubscribe+@{domain}", f"unsubscribe@{domain}", f"{local}@evil.example"]
+    other = "b" if local[-9] == "a" else "a"  # not the last: bits of it say nothing
+    strange = [
+        f"{local[:-9]}{other}{local[-8:]}@{domain}",
+        f"unsubscribe+@{domain}",
+        f"unsubscribe@{domain}",
+        f"{local}@evil.example",
+    ]
 
     assert [await send(server, to, "unsubscribe") for to in strange] == [550] * 4
