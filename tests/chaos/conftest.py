@@ -56,4 +56,4 @@ def two_workers(double_stack: RunningStack) -> RunningStack:
 
 def quick_env() -> dict[str, str]:
     """Settings of every process."""
-    return QUICK | {"POSTLANE_LEASE_SECONDS": str(LEASE_SECONDS), "POSTLANE_MARKETING_NICE": "0"}
+    return QUICK | {"POSTLANE_LEASE_SECONDS": str(LEASE_SECONDS)}

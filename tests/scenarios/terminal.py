@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.running import free_ports
+from tests.stack import AS_OTHERS
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0
@@ -104,7 +105,7 @@ def up(
     clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTLANE_")}
     ports = map(str, free_ports.take(3))  # the usual ones another test would take at the same moment
     names = ("POSTLANE_API_PORT", "POSTLANE_PUBLIC_PORT", "POSTLANE_CONSOLE_PORT")
-    own = {"PYTHONPATH": str(ROOT), **dict(zip(names, ports, strict=True))}
+    own = {"PYTHONPATH": str(ROOT), **AS_OTHERS, **dict(zip(names, ports, strict=True))}
     output = folder / f"terminal-{time.monotonic_ns()}"
     with _screen(output) if looked_at else output.open("wb") as out:
         process = subprocess.Popen(
