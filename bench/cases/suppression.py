@@ -93,7 +93,7 @@ async def _cost(session: Session, many: _Side) -> None:
 
 def _prepare(session: Session, side: _Side, entries: int) -> None:
     options = session.options
-    total = 2 * (options.claims + _WARM_UP) * MARKETING_ONLY  # a claim comes back full where there is more than it takes
+    total = 2 * (options.claims + _WARM_UP) * MARKETING_ONLY  # with more than it takes a claim comes back full
     with side.database.connect() as connection:
         connection.execute("TRUNCATE suppressions")
         done = 0
