@@ -1,7 +1,7 @@
 """The arithmetic of `docs/scale.md`: what a rate of mail wants, reckoned from what one mail costs.
 
 `python -m deploy.scale` prints the table; a test holds the page against it. The costs are those of the page's first
-tables: counted by `bench/cases/cost`, processor time from the run of README. Nothing at run time imports this module.
+tables: counted by `bench/cases/cost`, processor time from the run of docs/benchmarks.md. Nothing at run time imports this module.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +19,15 @@ BUSY: Final = 0.7
 class Cost:
     """Of one plain mail of 5 KB to one recipient, sent in a batch."""
 
-    worker_ms: float = 1.194
-    postgres_ms: float = 0.277
-    api_ms: float = 0.128
-    wal_bytes: float = 7_358
-    commits: float = 0.099
-    content_bytes: float = 8_221
-    kept_bytes: float = 1_064
-    valkey_commands: float = 6.11
-    network_bytes: float = 12_272
+    worker_ms: float = 0.636
+    postgres_ms: float = 0.137
+    api_ms: float = 0.058
+    wal_bytes: float = 7_045
+    commits: float = 0.029
+    content_bytes: float = 8_243
+    kept_bytes: float = 1_183
+    valkey_commands: float = 2.57
+    network_bytes: float = 11_717
 
 
 @dataclass(frozen=True, slots=True)
