@@ -1,18 +1,37 @@
 """Loopback ports nobody uses."""
 
+import random
 import socket
+from typing import Final
+
+_ASIDE: Final = range(20_000, 32_768)
+"""Below those that Linux gives to outgoing connections (ip_local_port_range begins at 32,768)."""
+_TRIES: Final = 20
 
 
 def take(count: int) -> list[int]:
     """Different free TCP ports on 127.0.0.1. Held open together while choosing, so that none comes twice."""
-    sockets = [socket.socket() for _ in range(count)]
+    sockets: list[socket.socket] = []
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            sockets.append(_held())
         return [one.getsockname()[1] for one in sockets]
     finally:
         for one in sockets:
             one.close()
+
+
+def _held() -> socket.socket:
+    """A socket on a port that stays free until who asked for it listens there: no outgoing connection is given it."""
+    for port in (*random.sample(_ASIDE, _TRIES), 0):
+        one = socket.socket()
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            one.close()
+        else:
+            return one
+    raise OSError("no port is free on 127.0.0.1")
 
 
 def preferred(port: int) -> int:
