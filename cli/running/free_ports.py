@@ -4,8 +4,12 @@ import random
 import socket
 from typing import Final
 
-_ASIDE: Final = range(20_000, 32_768)
+_ASIDE: Final = range(10_000, 32_768)
 """Below those that Linux gives to outgoing connections (ip_local_port_range begins at 32,768)."""
+_CHANCE: Final = random.SystemRandom()
+"""Tests begin the other one anew, in several processes alike."""
+_given: Final[set[int]] = set()
+"""By this process: whoever asked for one may not listen there yet."""
 _TRIES: Final = 20
 
 
@@ -23,13 +27,16 @@ def take(count: int) -> list[int]:
 
 def _held() -> socket.socket:
     """A socket on a port that stays free until who asked for it listens there: no outgoing connection is given it."""
-    for port in (*random.sample(_ASIDE, _TRIES), 0):
+    for port in (*_CHANCE.sample(_ASIDE, _TRIES), 0):
+        if port in _given:
+            continue
         one = socket.socket()
         try:
             one.bind(("127.0.0.1", port))
         except OSError:
             one.close()
         else:
+            _given.add(port)
             return one
     raise OSError("no port is free on 127.0.0.1")
 
