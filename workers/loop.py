@@ -121,7 +121,7 @@ class QueueWorker(ABC):
     def drain(self) -> None:  # noqa: B027  # most workers have nothing to do
         """SIGTERM came: no further tasks are taken."""
 
-    def stopped(self) -> None:  # noqa: B027
+    def stopped(self) -> None:  # noqa: B027  # most workers have nothing to do
         """The loop has made its last turn."""
 
     def _shutting_down(self, **_: object) -> None:

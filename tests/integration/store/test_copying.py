@@ -75,4 +75,4 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         integer(2**31)
     with pytest.raises(TypeError):
-        moment(datetime(2026, 3, 1))  # noqa: DTZ001
+        moment(datetime(2026, 3, 1))  # noqa: DTZ001  # refused

@@ -30,7 +30,7 @@ def test_a_valkey_that_says_nothing_keeps_no_claim_waiting(monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
         worker = LaneWorker(Settings(redis_url=url), Lane.TRANSACTIONAL)
-        worker._collaborators = object()  # type: ignore[assignment]
+        worker._collaborators = object()  # type: ignore[assignment]  # never asked
         worker._loop = LoopThread()
         worker.deliver(Lane.TRANSACTIONAL, ["x.example"])
         worker._loop.stop()
