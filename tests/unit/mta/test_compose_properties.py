@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from core.addresses import Mailbox
 from mta.compose import compose, compose_raw
+from mta.mime_parts import encode_text
 from mta.model import Attachment, Draft
 
 _UNICODE = st.characters(exclude_categories=["Cs"])
@@ -139,6 +140,17 @@ def test_quoted_printable_lines_keep_to_76(text: str) -> None:
     assert isinstance(payload, str)
     assert max(map(len, payload.split("\r\n"))) <= 76
     assert message.get_payload(decode=True) in (_crlf(text + _TAIL), _crlf(text + _TAIL) + b"\r\n")
+
+
+@given(st.text("ab= .\t\nxyzü\x0c", max_size=600), st.text(_UNICODE, max_size=90))
+@example("a" * 73 + "=\n" + "a" * 74 + " \n.\n" + "a" * 75 + ".\n" + "=" * 80, "")
+@example("a" * 73 + " \n" + "a" * 72 + "=\n", "".join(map(chr, range(1040, 1104))))
+def test_quoted_printable_is_that_of_b2a_qp(often: str, seldom: str) -> None:
+    assume(".\0" not in seldom)  # escaped there, and here not: no server minds either
+    data = _crlf(f"{often}\n{seldom}\n{'x' * 5000}")
+    lines = b2a_qp(data + b"\r\n", istext=True).split(b"\r\n")
+    moved = b"\r\n".join(line if len(line) <= 76 else line[:-3] + b"=\r\n" + line[-3:] for line in lines)
+    assert encode_text(data, ascii_only=False) == ("quoted-printable", moved.removesuffix(b"\r\n"))
 
 
 @given(st.text(_UNICODE, min_size=40, max_size=600))
