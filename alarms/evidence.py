@@ -13,6 +13,7 @@ from alarms.judging import Counts, PoolRest, Shares, Stream
 from alarms.model import Finding, Severity
 from core.queues import Lane
 from store.database import Connection
+from store.probing import probing
 
 # By hour, so that what was counted before a breaker ended can be left out.
 _COUNTS: Final = """
@@ -38,7 +39,7 @@ SELECT s.by, coalesce(a.name, s.application_id::text), s.key, s.lane, s.provider
 """
 
 # One probe of the index per destination, as the due scan does. What a worker holds is not due.
-_OVERDUE: Final = """
+OVERDUE: Final = """
 WITH RECURSIVE walk AS (
   (SELECT destination, due_at FROM delivery_queue WHERE lane = %(lane)s ORDER BY destination, due_at LIMIT 1)
   UNION ALL
@@ -119,9 +120,10 @@ def _type(by: str, application: str, topic: str, lane: str, provider: str) -> st
 async def overdue(connection: Connection) -> dict[str, float]:
     """Seconds that the oldest due mail of each lane waits."""
     found = {}
-    for lane in Lane:
-        row = await (await connection.execute(_OVERDUE, {"lane": lane.value})).fetchone()
-        found[lane.value] = max(0.0, float(row[0])) if row else 0.0
+    async with probing(connection):
+        for lane in Lane:
+            row = await (await connection.execute(OVERDUE, {"lane": lane.value})).fetchone()
+            found[lane.value] = max(0.0, float(row[0])) if row else 0.0
     return found
 
 

@@ -5,6 +5,7 @@ from prometheus_client import Counter, Gauge
 from core.publish import HintPublisher
 from core.queues import Lane
 from store.database import Connection, Database
+from store.probing import probing
 
 DUE = Gauge("postlane_queue_destinations_due", "Destinations with due mail at the last scan", ["lane"])
 DEPTH = Gauge("postlane_queue_messages", "Messages on their way", ["lane"])
@@ -12,7 +13,7 @@ OLDEST = Gauge("postlane_queue_oldest_due_seconds", "Age of the oldest due messa
 SCANS = Counter("postlane_scans_total", "Due scans done by this scheduler")
 
 # One probe of the index per destination, whatever the number of rows (a "loose index scan").
-_DUE_DESTINATIONS = """
+DUE_DESTINATIONS = """
 WITH RECURSIVE walk AS (
   (SELECT destination, due_at FROM delivery_queue WHERE lane = %(lane)s ORDER BY destination, due_at LIMIT 1)
   UNION ALL
@@ -27,9 +28,9 @@ SELECT destination, extract(epoch FROM now() - due_at)::float8 FROM walk WHERE d
 async def scan_due(database: Database, hints: HintPublisher) -> dict[Lane, int]:
     """Hint every destination that has due mail; hints already waiting are coalesced. Returns destinations by lane."""
     found: dict[Lane, int] = {}
-    async with database.connection() as connection:
+    async with database.transaction() as connection, probing(connection):
         for lane in Lane:
-            cursor = await connection.execute(_DUE_DESTINATIONS, {"lane": lane.value})
+            cursor = await connection.execute(DUE_DESTINATIONS, {"lane": lane.value})
             rows = await cursor.fetchall()
             found[lane] = len(rows)
             DUE.labels(lane.value).set(len(rows))

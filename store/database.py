@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core.errors import UnavailableError
 from core.logs import get_logger
+from store.probing import probe_always
 from store.statements import COMMIT, CONNECTION, TimedCursor
 
 _log = get_logger(__name__)
@@ -67,13 +68,14 @@ _CONFLICTS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailu
 class Database:
     """A pool of connections with the settings every Postlane process wants."""
 
-    def __init__(self, url: str, size: int = 10, name: str = "postlane") -> None:
+    def __init__(self, url: str, size: int = 10, name: str = "postlane", *, probing: bool = False) -> None:
+        """With `probing` every statement is planned to look rows up by an index (`store/probing`)."""
         self._trouble = ""
         self._hung = -math.inf
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=self._connection_class(),
-            configure=_in_utc,
+            configure=_probing_in_utc if probing else _in_utc,
             min_size=1,
             max_size=size,
             open=False,
@@ -189,3 +191,8 @@ async def _roll_back(connection: Connection) -> None:
 async def _in_utc(connection: Connection) -> None:
     """Times are shown, and hours counted, the same whatever the server's time zone is."""
     await connection.execute("SET TIME ZONE 'UTC'")
+
+
+async def _probing_in_utc(connection: Connection) -> None:
+    await _in_utc(connection)
+    await probe_always(connection)

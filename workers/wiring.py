@@ -56,7 +56,7 @@ async def build(settings: Settings, name: str) -> tuple[Collaborators, Journal]:
     """Open everything, commit what a killed predecessor of this name left in its journal, and take its claims over."""
     worker = uuid7()
     secret = InstanceSecret.from_text(settings.secret.get_secret_value())
-    database = Database(settings.database_url, settings.database_pool_size, f"postlane-{name}")
+    database = Database(settings.database_url, settings.database_pool_size, f"postlane-{name}", probing=True)
     await database.open()
     flags = FlagWatch(database)
     await flags.start()

@@ -166,7 +166,7 @@ async def test_scan_probes_the_index_and_never_reads_the_queue(database: Databas
     )
     async with database.connection() as connection:
         cursor = await connection.execute(
-            "EXPLAIN (ANALYZE, TIMING OFF) " + due._DUE_DESTINATIONS, {"lane": "marketing"}
+            "EXPLAIN (ANALYZE, TIMING OFF) " + due.DUE_DESTINATIONS, {"lane": "marketing"}
         )
         plan = "\n".join(row[0] for row in await cursor.fetchall())
 
