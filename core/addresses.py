@@ -15,10 +15,10 @@ Plain ASCII addresses take a regular expression instead of email-validator; a pr
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
+from core.records import record
 from core.refusal import Refused
 
 MAX_LOCAL_OCTETS = 64
@@ -45,7 +45,7 @@ class AddressError(Refused, ValueError):
         super().__init__("invalid", reason, code="invalid_address")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mailbox:
     """One address, with the name shown beside it."""
 

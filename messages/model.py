@@ -13,6 +13,7 @@ from uuid import UUID
 from accounts.quotas import Quota
 from core.addresses import Mailbox
 from core.queues import Lane
+from core.records import record
 from mta.model import Attachment
 
 RecipientKind = Literal["to", "cc", "bcc"]
@@ -28,7 +29,7 @@ class MessageRef(NamedTuple):
         return f"{self.email_id}/{self.position}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Recipient:
     """One receiver of an email."""
 
@@ -52,7 +53,7 @@ def receivers(boxes: Iterable[tuple[RecipientKind, Mailbox]]) -> tuple[Recipient
     return tuple(found.values())
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewEmail:
     """A validated email, ready to be accepted. `raw` replaces subject, bodies and headers for SMTP submission.
 
