@@ -49,7 +49,7 @@ _BY_FILE: Final = (
     ("workers/claims.py", "claim"),
     ("messages/personal.py", "load"),
     ("mta/resolve.py", "route"),
-    ("mta/dns_client.py", "route"),
+    ("mta/dns_", "route"),
     ("mta/providers.py", "route"),
     ("pools/connections.py", "send"),
     ("workers/assigning.py", "choose"),

@@ -1,6 +1,6 @@
 """DNS questions over the network: name servers, cache, and one question at a time for the same thing.
 
-Owns the asking (UDP, TCP after truncation), the time-outs, the cache with its TTLs, and the sharing of an answer among
+Owns whom is asked for how long (`mta/dns_wire` asks), the cache with its TTLs, and the sharing of an answer among
 all who ask meanwhile. It knows nothing of mail: `mta/resolve` makes routes of the answers.
 
 The cache is no `core/remembered`: each answer lives as long as its own records say, and one that is known is given at
@@ -28,9 +28,7 @@ from dns.rdata import Rdata
 from dns.rdatatype import RdataType
 
 from core.errors import ConfigurationError
-
-UDP_PAYLOAD = 1232
-"""EDNS buffer size that needs no fragments (DNS flag day 2020)."""
+from mta.dns_wire import UDP_PAYLOAD, Found, Question
 
 SILENT = "does not answer"
 UNREACHABLE = "cannot be reached"
@@ -124,17 +122,17 @@ class DnsClient:
 
     async def _ask_and_keep(self, name: str, kind: RdataType) -> Answer:
         try:
-            query = dns.message.make_query(name + ".", kind, use_edns=0, payload=UDP_PAYLOAD)
+            question = Question(name, kind)
         except (dns.exception.DNSException, UnicodeError):
             return Answer(Outcome.NO_NAME, (), self._clock() + self._settings.negative_ttl)
-        answer = await self._ask_servers(query)
+        answer = await self._ask_servers(question)
         self._cache[name, kind] = answer
         self._cache.move_to_end((name, kind))
         if len(self._cache) > self._settings.entries:
             self._cache.popitem(last=False)
         return answer
 
-    async def _ask_servers(self, query: dns.message.QueryMessage) -> Answer:
+    async def _ask_servers(self, question: Question) -> Answer:
         """The first usable answer. Servers that give none are asked last from then on, so that one that is away costs
         its time-out once and not for every question."""
         ends = self._clock() + self._settings.patience
@@ -144,7 +142,7 @@ class DnsClient:
                 wait = min(self._settings.timeout, ends - self._clock())
                 if wait <= 0:
                     break
-                answer = await self._ask_server(query, server, wait)
+                answer = await self._ask_server(question, server, wait)
                 if isinstance(answer, Answer):
                     return answer
                 reasons[server[0]] = answer
@@ -156,15 +154,12 @@ class DnsClient:
             reason = f"no DNS server answered: {reason}"
         return Answer(Outcome.FAILED, (), self._clock() + self._settings.failure_ttl, reason)
 
-    async def _ask_server(self, query: dns.message.QueryMessage, server: tuple[str, int], wait: float) -> Answer | str:
+    async def _ask_server(self, question: Question, server: tuple[str, int], wait: float) -> Answer | str:
         """One server's answer, or what was wrong with it in words."""
-        address, port = server
         try:
-            response, _tcp = await dns.asyncquery.udp_with_fallback(
-                query, address, wait, port, ignore_unexpected=True, ignore_errors=True
-            )
+            response = await question.ask(server, wait)
             answer = self._read(response)
-        except dns.exception.Timeout:
+        except (TimeoutError, dns.exception.Timeout):
             return SILENT
         except OSError as error:
             return UNREACHABLE if error.errno is not None else f"{type(error).__name__} {error}".strip()
@@ -172,12 +167,15 @@ class DnsClient:
             return f"answers nonsense ({type(error).__name__})"
         if answer is not None:
             return answer
-        if response.rcode() == dns.rcode.FORMERR and query.edns >= 0:
-            query.use_edns(-1)  # a server from before EDNS (RFC 6891 section 7)
+        assert isinstance(response, dns.message.Message)
+        if response.rcode() == dns.rcode.FORMERR:
+            question.edns = False  # a server from before EDNS (RFC 6891 section 7)
         return f"says {dns.rcode.to_text(response.rcode())}"
 
-    def _read(self, response: dns.message.Message) -> Answer | None:
+    def _read(self, response: Found | dns.message.Message) -> Answer | None:
         """What a response says; None when it is a failure and another server should be asked."""
+        if isinstance(response, Found):
+            return self._found(response.records, response.ttl)
         if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             return None
         if not isinstance(response, dns.message.QueryMessage):
@@ -185,13 +183,16 @@ class DnsClient:
         if not response.answer and not response.flags & (dns.flags.AA | dns.flags.RA):
             return None  # a server that neither owns the name nor asks others: its silence proves nothing
         chain = response.resolve_chaining()
-        settings = self._settings
         if chain.answer is not None:
-            ttl = min(max(chain.minimum_ttl, settings.min_ttl), settings.max_ttl)
-            return Answer(Outcome.FOUND, tuple(chain.answer), self._clock() + ttl)
+            return self._found(tuple(chain.answer), chain.minimum_ttl)
+        settings = self._settings
         ttl = min(max(chain.minimum_ttl, settings.min_ttl), settings.negative_ttl)
         missing = Outcome.NO_NAME if response.rcode() == dns.rcode.NXDOMAIN else Outcome.NO_DATA
         return Answer(missing, (), self._clock() + ttl)
+
+    def _found(self, records: tuple[Rdata, ...], ttl: int) -> Answer:
+        kept = min(max(ttl, self._settings.min_ttl), self._settings.max_ttl)
+        return Answer(Outcome.FOUND, records, self._clock() + kept)
 
 
 @dataclass(frozen=True, slots=True)

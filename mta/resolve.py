@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import TypeVar, cast
 
 import dns.exception
+import dns.inet
 import dns.name
 import dns.reversename
 from dns.rdata import Rdata
@@ -215,7 +216,9 @@ class Resolver:
         failed: list[Response] = []
         order = _in_order(plan)
         targets = [self._fresh(name, families) for _, name in order]
-        if None in targets:
+        if targets == [None]:
+            targets = [await self._target(order[0][1], families)]
+        elif None in targets:
             # Together: five servers whose names lead into a dead zone would otherwise cost five times the patience.
             targets = list(await asyncio.gather(*(self._target(name, families) for _, name in order)))
         for (preference, name), target in zip(order, targets, strict=True):
@@ -376,10 +379,4 @@ def _ascii(domain: str) -> str:
 
 def _is_host_name(name: str) -> bool:
     """Whether mail can be sent to a server of this name: no IP address, no root, nothing that no host can be called."""
-    if _HOST_NAME.fullmatch(name) is None:
-        return False
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return True
-    return False
+    return _HOST_NAME.fullmatch(name) is not None and not (name[-1].isdigit() and dns.inet.is_address(name))
