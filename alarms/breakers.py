@@ -26,6 +26,10 @@ REREAD: Final = timedelta(seconds=REREAD_SECONDS)
 LONGEST: Final = timedelta(days=90)
 KEPT_DAYS: Final = 31
 
+_OVER: Final = "ended_at IS NOT NULL OR until <= now()"
+OVER: Final = f"EXISTS (SELECT FROM breakers WHERE {_OVER})"
+"""Condition: `over` would find some."""
+
 _COLUMNS: Final = (
     "b.application_id, coalesce(a.name, b.application_id::text), b.lane, b.provider, b.since, b.until, b.reason, b.by"
 )
@@ -111,9 +115,7 @@ async def ended_since(connection: Connection, days: int = KEPT_DAYS) -> dict[Key
 
 async def over(connection: Connection) -> list[Key]:
     """Breakers that do not hold any more and are not forgotten yet."""
-    cursor = await connection.execute(
-        "SELECT application_id, lane, provider FROM breakers WHERE ended_at IS NOT NULL OR until <= now()"
-    )
+    cursor = await connection.execute(f"SELECT application_id, lane, provider FROM breakers WHERE {_OVER}")
     return [(application, lane, provider) for application, lane, provider in await cursor.fetchall()]
 
 

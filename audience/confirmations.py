@@ -141,10 +141,11 @@ WHERE c.mailed_at IS NULL OR {_MAY_MAIL}
 """
 
 # Two processes that write mails take different rows.
+_DUE_BY_THEMSELVES: Final = "mail_at <= now() AND (import_id IS NULL OR next_mail <> 'confirm')"
+DUE: Final = f"(SELECT true FROM confirmations WHERE {_DUE_BY_THEMSELVES} ORDER BY mail_at LIMIT 1) IS NOT NULL"
+"""Condition: `due` would find some."""
 _DUE: Final = f"""
-SELECT {_COLUMNS} FROM confirmations
- WHERE mail_at <= now() AND (import_id IS NULL OR next_mail <> 'confirm')
- ORDER BY mail_at LIMIT %s FOR UPDATE SKIP LOCKED
+SELECT {_COLUMNS} FROM confirmations WHERE {_DUE_BY_THEMSELVES} ORDER BY mail_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
 
 _WAITS: Final = "import_id IS NOT NULL AND next_mail = 'confirm'"

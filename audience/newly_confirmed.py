@@ -29,6 +29,9 @@ DELETE FROM confirmed_contacts
 RETURNING application_id, contact_id, segment_id
 """
 
+WAIT: Final = "(SELECT true FROM confirmed_contacts ORDER BY id LIMIT 1) IS NOT NULL"
+"""Condition: there is news of somebody."""
+
 # Whoever holds a row of them waits for the contact that is being changed here: nobody waits for him.
 _FREE: Final = (
     "id = ANY(ARRAY(SELECT id FROM confirmed_contacts WHERE contact_id = ANY(%(contacts)s) FOR UPDATE SKIP LOCKED))"

@@ -26,7 +26,7 @@ from campaigns.states import OUTCOMES, SKIPPED, Act, CampaignState, RowState
 from campaigns.watching import Figures, too_many
 from core.errors import UnavailableError
 from core.logs import get_logger
-from messages import halted
+from messages import halted, news
 from messages.states import TERMINAL
 from store import arrays
 from store.clock import transaction_time
@@ -41,6 +41,18 @@ Step = Callable[[Database, Campaign], Awaitable[Campaign | None]]
 TURN_SECONDS: Final = 1.0
 SLICE: Final = 5_000
 """Rows of a cancelled campaign that end in one transaction."""
+
+# By which conditions each of these has something to do; what it finds then it asks itself.
+SENDS: Final = "EXISTS (SELECT FROM campaigns WHERE state = 'sending')"
+BEGINS: Final = """
+EXISTS (SELECT FROM campaigns
+         WHERE state = 'scheduled' OR (state = 'sending' AND (fixed_at IS NULL OR retried_at IS NOT NULL)))
+"""
+SETTLES: Final = f"{SENDS} OR {news.WAIT}"
+GOES_ON: Final = f"{SENDS} OR EXISTS (SELECT FROM halted_campaigns)"
+ENDS: Final = (
+    "EXISTS (SELECT FROM campaigns WHERE state IN ('sending', 'cancelled')) OR EXISTS (SELECT FROM halted_campaigns)"
+)
 
 # Rows on their way have a queue row, or news that is not taken yet: both are looked up by index, so this is asked
 # often.

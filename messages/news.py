@@ -38,6 +38,9 @@ DELETE FROM campaign_news WHERE id = ANY(ARRAY(SELECT id FROM campaign_news ORDE
 RETURNING id, campaign_id, contact_id, email_id, kind, at, detail, ip, provider, class, link, machine
 """
 
+WAIT: Final = "(SELECT true FROM campaign_news ORDER BY id LIMIT 1) IS NOT NULL"
+"""Condition: there is some."""
+
 
 class News(NamedTuple):
     """One row of `campaign_news`."""

@@ -26,6 +26,8 @@ SELECT email_id, position, now() + %s FROM unnest(%s::uuid[], %s::smallint[]) AS
     ON CONFLICT DO NOTHING
 """
 
+DUE: Final = "EXISTS (SELECT FROM simulated_complaints WHERE due_at <= now())"
+"""Condition: some are to be voiced."""
 _DUE = """
 DELETE FROM simulated_complaints WHERE (email_id, position) IN (
   SELECT email_id, position FROM simulated_complaints WHERE due_at <= now() LIMIT %s FOR UPDATE SKIP LOCKED)

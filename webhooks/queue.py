@@ -31,15 +31,18 @@ EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 
            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
            AND l.classid = {_CLASS} AND l.objid = hashtext(n.served_by::text)::oid)
 """
+_FREE = f"""
+SELECT n.id FROM webhook_endpoints n
+ WHERE n.status = 'enabled' AND n.url <> ''
+   AND (n.rest_until IS NULL OR n.rest_until <= now())
+   AND EXISTS (SELECT FROM webhook_events e WHERE e.endpoint_id = n.id AND e.state = 'pending' AND e.due_at <= now())
+   AND CASE WHEN n.served_by IS NULL OR n.served_until <= now() THEN true ELSE NOT {_ALIVE} END
+"""
+WAIT = f"EXISTS ({_FREE})"
+"""Condition: `take` would find some."""
 _TAKE = f"""
 UPDATE webhook_endpoints w SET served_by = %(me)s, served_until = now() + %(lease)s
- WHERE w.id IN (
-  SELECT n.id FROM webhook_endpoints n
-   WHERE n.status = 'enabled' AND n.url <> ''
-     AND (n.rest_until IS NULL OR n.rest_until <= now())
-     AND EXISTS (SELECT FROM webhook_events e WHERE e.endpoint_id = n.id AND e.state = 'pending' AND e.due_at <= now())
-     AND CASE WHEN n.served_by IS NULL OR n.served_until <= now() THEN true ELSE NOT {_ALIVE} END
-   ORDER BY n.rest_until NULLS FIRST, n.id LIMIT %(room)s FOR UPDATE SKIP LOCKED)
+ WHERE w.id IN ({_FREE} ORDER BY n.rest_until NULLS FIRST, n.id LIMIT %(room)s FOR UPDATE SKIP LOCKED)
 RETURNING w.id, w.url, w.owner_id, w.failing_since, w.failures
 """
 _RENEW = """

@@ -13,11 +13,13 @@ from uuid import UUID
 
 from accounts.rechecks import recheck
 from accounts.verify import Installation, fresh_resolver, verify_domain
+from alarms import breakers
 from alarms.duty import Certificates
 from alarms.public_host import PublicHost
+from audience import confirmations, properties, reconfirming
 from audience import forgetting as audience
-from audience import properties, reconfirming
 from audience.checks import MailRecords
+from audience.importing import imports
 from audience.links import LinkSeal
 from campaigns import erasing
 from campaigns import work as campaigns
@@ -45,11 +47,12 @@ from store import folding
 from store.clock import DatabaseClock
 from store.database import Database
 from suppression.from_settings import narrow_complaints, soft_bounce_rule
+from webhooks import queue
 from webhooks.delivery import Deliverer
 from webhooks.retention import forget, forget_endpoints
 from webhooks.sending import Sender
 from workers import alarming, bringing_in, seeding
-from workers.duties import Duty, do_all
+from workers.duties import Agenda, Duty, do_all
 from workers.loop import TASK_SECONDS, QueueWorker
 from workers.switched_off import tell_switched_off
 
@@ -133,38 +136,44 @@ TASKS: Final[Mapping[str, Callable[[Background, UUID], Awaitable[None]]]] = {
 }
 """By their names in `core/queues`. Each gets the id of what it is about."""
 
+
+def _of_database(do: Callable[[Database], Awaitable[object]]) -> Callable[[Background], Awaitable[object]]:
+    """What needs no more than that."""
+    return lambda background: do(background.reports.database)
+
+
 DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("reports without a task", 15.0, lambda background: background.report()),
-    Duty("complaints of simulated recipients", 1.0, lambda background: complaints.voice(background.reports.database)),
+    Duty("complaints of simulated recipients", 1.0, _of_database(complaints.voice), waits=complaints.DUE),
     Duty("sender domains", 30.0, Background.recheck_domains),
-    Duty("webhooks", 0.25, lambda background: background.webhooks.look()),
-    Duty("webhooks switched off", 15.0, lambda background: tell_switched_off(background.reports.database)),
-    Duty("endpoints and listeners gone", 30.0, lambda background: forget_endpoints(background.reports.database)),
+    Duty("webhooks", 0.25, lambda background: background.webhooks.look(), waits=queue.WAIT),
+    Duty("webhooks switched off", 15.0, _of_database(tell_switched_off)),
+    Duty("endpoints and listeners gone", 30.0, _of_database(forget_endpoints)),
     Duty("old webhooks", 600.0, Background.forget_webhooks),
-    Duty("figures", 2.0, lambda background: folding.fold(background.reports.database), share=0.1),
+    Duty("figures", 2.0, _of_database(folding.fold), share=0.1),
     Duty("alarms", 10.0, Background.judge_alarms, share=0.05),
-    Duty("mail of streams that go on", 2.0, lambda background: stopped.release(background.reports.database)),
+    Duty("mail of streams that go on", 2.0, _of_database(stopped.release), waits=breakers.OVER),
     Duty("news of alarms", 5.0, Background.tell_alarms),
     Duty("seed accounts", 20.0, Background.probe_seeds),
-    Duty("lists of contacts", 2.0, Background.bring_in),
-    Duty("deleted properties", 5.0, lambda background: properties.strip(background.reports.database)),
-    Duty("people of nobody", 5.0, lambda background: audience.forget_gone(background.reports.database)),
-    Duty("erased people", 20.0, lambda background: erasing.finish(background.reports.database)),
-    Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups)),
+    Duty("lists of contacts", 2.0, Background.bring_in, waits=imports.OPEN),
+    Duty("deleted properties", 5.0, _of_database(properties.strip)),
+    Duty("people of nobody", 5.0, _of_database(audience.forget_gone)),
+    Duty("erased people", 20.0, _of_database(erasing.finish)),
+    Duty("mail of sign-ups", 1.0, lambda background: signing_up.write_due(background.signups), waits=confirmations.DUE),
     Duty("silent people who are asked once more", 900.0, Background.ask_again),
     Duty("confirmations of imports", 5.0, lambda background: signing_up.write_due_of_imports(background.signups)),
-    Duty("campaigns that begin", 0.5, lambda background: campaigns.begin(background.reports.database)),
-    Duty("mail of campaigns", 0.25, Background.feed_campaigns),
-    Duty("what became of campaigns' mail", 0.5, lambda background: campaigns.settle_all(background.reports.database)),
-    Duty("mail of campaigns that go on", 2.0, lambda background: campaigns.release(background.reports.database)),
-    Duty("winners of experiments", 5.0, lambda background: campaigns.decide(background.reports.database)),
-    Duty("campaigns that end", 1.0, lambda background: campaigns.finish(background.reports.database)),
-    Duty("automations", 0.5, Background.do_automations),
-    Duty("campaigns of rules", 2.0, Background.repeat_campaigns),
-    Duty("automations that were stopped", 5.0, lambda background: running.cancel_stopped(background.reports.database)),
-    Duty("automations that fail", 60.0, lambda background: watching.judge(background.reports.database)),
-    Duty("runs of nobody", 60.0, lambda background: forgetting.forget_gone(background.reports.database)),
-    Duty("campaigns of nobody", 60.0, lambda background: forget_gone(background.reports.database)),
+    Duty("campaigns that begin", 0.5, _of_database(campaigns.begin), waits=campaigns.BEGINS),
+    Duty("mail of campaigns", 0.25, Background.feed_campaigns, waits=campaigns.SENDS),
+    Duty("what became of campaigns' mail", 0.5, _of_database(campaigns.settle_all), waits=campaigns.SETTLES),
+    Duty("mail of campaigns that go on", 2.0, _of_database(campaigns.release), waits=campaigns.GOES_ON),
+    Duty("winners of experiments", 5.0, _of_database(campaigns.decide), waits=campaigns.SENDS),
+    Duty("campaigns that end", 1.0, _of_database(campaigns.finish), waits=campaigns.ENDS),
+    Duty("automations", 0.5, Background.do_automations, waits=running.DUE),
+    Duty("campaigns of rules", 2.0, Background.repeat_campaigns, waits=repeating.DUE),
+    Duty("automations that were stopped", 5.0, _of_database(running.cancel_stopped)),
+    Duty("automations that fail", 60.0, _of_database(watching.judge)),
+    Duty("runs of nobody", 60.0, _of_database(forgetting.forget_gone)),
+    Duty("campaigns of nobody", 60.0, _of_database(forget_gone)),
 )
 
 
@@ -283,9 +292,10 @@ def report_tools(settings: Settings, database: Database, secret: InstanceSecret,
 
 
 async def _do_duties(background: Background) -> None:
+    agenda = Agenda(background.reports.database, DUTIES)
     while True:
         try:
-            await do_all(DUTIES, background)
+            await do_all(DUTIES, background, agenda)
         except* UnavailableError as errors:
             _log.warning("background_waits_for_database", error=str(errors.exceptions[0]))
         await asyncio.sleep(AWAY_SECONDS)

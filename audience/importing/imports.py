@@ -23,6 +23,8 @@ PART: Final = 1024 * 1024
 MOST_OPEN: Final = 3
 """Uploads of one application that wait or are worked on."""
 
+OPEN: Final = "EXISTS (SELECT FROM contact_imports WHERE completed_at IS NULL)"
+"""Condition: some are not done yet."""
 _UPLOADED: Final = "EXISTS (SELECT FROM contact_import_parts p WHERE p.import_id = i.id)"
 
 

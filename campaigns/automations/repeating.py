@@ -46,6 +46,8 @@ _ENDED: Final = (CampaignState.FINISHED, CampaignState.CANCELLED, CampaignState.
 
 
 _OWNERS: Final = "SELECT DISTINCT application_id FROM automations WHERE next_at <= now()"
+DUE: Final = "EXISTS (SELECT FROM automations WHERE next_at <= now())"
+"""Condition: `make_due` has something to do."""
 _DUE: Final = """
 SELECT id FROM automations WHERE next_at <= now() AND application_id = ANY(%(owners)s::uuid[])
  ORDER BY next_at LIMIT %(most)s

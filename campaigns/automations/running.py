@@ -14,6 +14,7 @@ from typing import Final
 
 import psycopg
 
+from audience import newly_confirmed
 from campaigns.automations import letters, runs, steering
 from campaigns.automations.loading import desk_for
 from core.errors import UnavailableError
@@ -27,6 +28,9 @@ _log = get_logger(__name__)
 BATCH: Final = 200
 TURN_SECONDS: Final = 1.0
 CANCELLED_AT_ONCE: Final = 5_000
+
+DUE: Final = f"{newly_confirmed.WAIT} OR {runs.GO_ON}"
+"""Condition: `entering` or this may have something to do."""
 
 
 async def do_due(database: Database, simulated_domain: str) -> int:

@@ -49,6 +49,11 @@ WITH RECURSIVE owners(id) AS (
 SELECT id FROM owners WHERE id IS NOT NULL
 """
 
+GO_ON: Final = """
+(SELECT true FROM automation_runs WHERE state = 'running' ORDER BY application_id LIMIT 1) IS NOT NULL
+"""
+"""Condition: there are runs that are not over. Whether any is due only `due` says, application by application."""
+
 # In turns of the applications, the first in the row of each before the second of any: a welcome does not wait behind a
 # million mails of somebody else.
 _DUE: Final = f"""

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from store.database import DatabaseConflictError, DatabaseUnavailableError
 from workers import duties
-from workers.duties import Duty, do_all
+from workers.duties import TICK_SECONDS, TOGETHER_SECONDS, Duty, do_all, to_tick
 
 
 async def test_a_conflict_of_transactions_is_done_again_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +30,11 @@ async def test_a_conflict_of_transactions_is_done_again_and_ends_nothing(monkeyp
     assert [str(one) for one in ended.value.exceptions] == ["away"]
     assert done.count("conflicting") == 3
     assert done.count("other") == 1
+
+
+@given(st.floats(0, 1000), st.floats(0, 10))
+def test_a_pause_ends_at_a_tick_or_a_moment_before_it_is_over(since: float, pause: float) -> None:
+    shortened = to_tick(pause, since)
+    ends = (since + shortened) / TICK_SECONDS
+    assert pause - TICK_SECONDS <= shortened <= pause + TOGETHER_SECONDS
+    assert shortened == 0.0 or abs(ends - round(ends)) < 1e-6
