@@ -78,9 +78,10 @@ class ThrottleWatch:
         try:
             self._note(None)  # what was said before we listened
             while True:
-                async for notification in connection.notifies(timeout=CHECK_SECONDS):
+                async for notification in connection.notifies(timeout=0):
                     self._note(parse_key(notification.payload))
-                await connection.execute("SELECT 1")
+                if not await _heard(connection, CHECK_SECONDS):
+                    await connection.execute("SELECT 1")
         finally:
             # It goes back to the pool, where nobody wants to hear anything.
             with contextlib.suppress(*LOST):
@@ -114,3 +115,16 @@ class ThrottleWatch:
             except Exception as error:
                 # Without this task nothing that others change would be known here.
                 _log.error("throttles_not_read", exc_info=error)
+
+
+async def _heard(connection: Connection, seconds: float) -> bool:
+    """Whether something can be read within so long. While psycopg waits itself, it looks ten times a second."""
+    loop, some, socket = asyncio.get_running_loop(), asyncio.Event(), connection.fileno()
+    loop.add_reader(socket, some.set)
+    try:
+        async with asyncio.timeout(seconds):
+            return await some.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(socket)
