@@ -194,12 +194,13 @@ class LeaseLine:
 
     async def _ask(self, lease: Key, limit: int, asker: _Asker) -> None:
         while self._first(lease) is not None:
-            if not await self._leases.acquire(lease, limit):
+            # Where leases are scarce the next one is not there at once either: whoever has waited for one waits on.
+            if not asker.refused and not await self._leases.acquire(lease, limit):
                 asker.refused = True
                 for waiter in self._of(lease):
                     self._refuse(waiter)
+            if asker.refused:
                 await self._leases.wait(lease, limit)
-                asker.refused = False
             first = self._first(lease)
             if first is None:
                 self._leases.release(lease)

@@ -135,6 +135,7 @@ class SharedConnections:
             for book in (self._held, self._owed, self._leaving):
                 book.pop(key, None)
         self._dirty.add(key)
+        self._scarce.discard(key)  # who asks next is answered at once: there is one again
         asyncio.get_running_loop().call_later(RELEASE_SECONDS, self._wake.set)
 
     def wanted(self, key: Key) -> bool:
