@@ -8,10 +8,10 @@ mail. Lose the secret, and links in mail that was sent lead nowhere.
 
 import binascii
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -26,10 +26,10 @@ LONGEST: Final = 900
 _MAIL: Final = struct.Struct(">16s16s16sH")
 _MOVE: Final = struct.Struct(">16s16sHI")
 _CONFIRM: Final = struct.Struct(">16s16s")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
-@dataclass(frozen=True, slots=True)
-class MailLink:
+class MailLink(NamedTuple):
     """One recipient of one mail, and the type of mail it was."""
 
     application_id: UUID
@@ -121,7 +121,7 @@ class LinkSeal:
 
 
 def _text(sealed: bytes) -> str:
-    return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(sealed, newline=False).rstrip(b"=").translate(_URL_SAFE).decode("ascii")
 
 
 def _opened(cipher: AESSIV, text: str) -> bytes | None:

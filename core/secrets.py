@@ -7,12 +7,12 @@ Never stores or prints the secret; losing it means that sealed keys are lost and
 
 import base64
 import binascii
-import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from core.errors import ConfigurationError
@@ -27,7 +27,7 @@ _TAG = 16
 class InstanceSecret:
     """At least 32 random bytes, and the subkeys made of them. Safe to share between threads."""
 
-    __slots__ = ("_aead", "_keys", "_material")
+    __slots__ = ("_aead", "_keys", "_macs", "_material")
 
     def __init__(self, material: bytes) -> None:
         if len(material) < MIN_BYTES:
@@ -36,6 +36,8 @@ class InstanceSecret:
             )
         self._material = material
         self._keys: dict[str, bytes] = {}
+        self._macs: dict[str, HMAC] = {}
+        """Of each purpose, ready to be copied: keyed anew, each would look up its digest."""
         self._aead = AESGCM(self._derive("seal"))
 
     @classmethod
@@ -58,7 +60,12 @@ class InstanceSecret:
         """
         if not 1 <= length <= 32:
             raise ValueError("a MAC has 1 to 32 bytes")
-        return hmac.digest(self._derive(f"mac:{purpose}"), data, "sha256")[:length]
+        keyed = self._macs.get(purpose)
+        if keyed is None:
+            keyed = self._macs[purpose] = HMAC(self._derive(f"mac:{purpose}"), SHA256())
+        mac = keyed.copy()
+        mac.update(data)
+        return mac.finalize()[:length]
 
     def key(self, purpose: str) -> bytes:
         """The subkey of `purpose`, 32 bytes, for a construction of the caller's own. Never the key of a `mac`."""

@@ -29,6 +29,14 @@ def test_a_link_is_read_as_it_was_made(
     assert SEAL.seal(link) == SEAL.seal(link)
 
 
+def test_links_of_earlier_versions_hold() -> None:
+    text = "onVzeceaoKKKexMuj6t-8z51A7xwj9Nm74Pm9XJe0WZ3Mp_L2KkVSkf1FySyYMGJ"
+    text += "WnyyvAm7SwrwbIoV9mHtJzPy4kmA4yg1fDCQpIA3EUgj"
+
+    assert SEAL.seal(LINK) == text
+    assert SEAL.read(text) == LINK
+
+
 @given(IDS, IDS, ADDRESSES, ADDRESSES)
 def test_a_wish_to_move_is_read_as_it_was_made(application: UUID, email: UUID, address: str, to: str) -> None:
     wish = MoveLink(application, email, 1, datetime(2026, 11, 28, 9, 0, tzinfo=UTC), address, to)

@@ -1,8 +1,11 @@
 """The instance secret: reading it, sealing, and authentication codes."""
 
 import base64
+import hmac
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +76,16 @@ def test_macs_depend_on_purpose_data_and_secret() -> None:
     for length in (0, 33):
         with pytest.raises(ValueError, match="1 to 32"):
             _SECRET.mac("a", b"x", length)
+
+
+@given(st.binary(max_size=300), st.integers(1, 32))
+def test_macs_are_hmac_sha256_under_the_derived_key(data: bytes, length: int) -> None:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=b"postlane", info=b"mac:test").derive(_MATERIAL)
+    assert _SECRET.mac("test", data, length) == hmac.digest(derived, data, "sha256")[:length]
+
+
+def test_macs_of_earlier_versions_hold() -> None:
+    assert _SECRET.mac("test", b"data").hex() == "de223e2bf03c0895550a2dafd1e5550ccaeb9d338ef3bc592cb5fc9f2245fefa"
 
 
 def test_the_secret_is_not_shown() -> None:
