@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -79,6 +80,8 @@ class DkimKey:
     selector: str
     algorithm: Algorithm
     private_key: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+    opening: bytes = field(repr=False)
+    """Of its signatures, up to the time."""
 
 
 @lru_cache(maxsize=4096)
@@ -95,12 +98,17 @@ def load_key(domain: str, selector: str, pem_or_der: bytes) -> DkimKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
         raise ConfigurationError(f"The DKIM key {selector} of {domain} cannot be read: {problem}") from None
     if isinstance(loaded, Ed25519PrivateKey):
-        return DkimKey(domain, selector, Algorithm.ED25519, loaded)
+        return _key(domain, selector, Algorithm.ED25519, loaded)
     if not isinstance(loaded, RSAPrivateKey) or loaded.key_size < MIN_RSA_BITS:
         raise ConfigurationError(
             f"The DKIM key {selector} of {domain} must be Ed25519, or RSA of at least {MIN_RSA_BITS} bits."
         )
-    return DkimKey(domain, selector, Algorithm.RSA, loaded)
+    return _key(domain, selector, Algorithm.RSA, loaded)
+
+
+def _key(domain: str, selector: str, algorithm: Algorithm, loaded: RSAPrivateKey | Ed25519PrivateKey) -> DkimKey:
+    opening = f"DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed;\r\n d={domain};\r\n s={selector}; "
+    return DkimKey(domain, selector, algorithm, loaded, opening.encode("ascii"))
 
 
 def generate_rsa() -> tuple[bytes, str]:
@@ -151,22 +159,16 @@ def sign_head(head: bytes, body_hash: bytes, keys: Sequence[DkimKey], now: datet
 
 def _signature(key: DkimKey, tail: bytes, signed_headers: bytes) -> bytes:
     """The whole header. Its own canonical form, with an empty `b=`, closes the signed data (RFC 6376 section 3.7)."""
-    unsigned = _prefix(key.domain, key.selector, key.algorithm) + tail
+    unsigned = key.opening + tail
     canonical = b"dkim-signature:" + unsigned[16:].replace(b"\r\n ", b" ")
     data = signed_headers + canonical
-    if isinstance(key.private_key, Ed25519PrivateKey):
-        signature = key.private_key.sign(hashlib.sha256(data).digest())
+    if key.algorithm is Algorithm.RSA:  # abstract classes take long to say what is theirs
+        signature = cast(RSAPrivateKey, key.private_key).sign(data, _PADDING, _SHA256)
     else:
-        signature = key.private_key.sign(data, _PADDING, _SHA256)
+        signature = cast(Ed25519PrivateKey, key.private_key).sign(hashlib.sha256(data).digest())
     text = b2a_base64(signature, newline=False)
     lines = [text[start : start + _LINE - 3] for start in range(0, len(text), _LINE - 3)]
     return unsigned + b"\r\n ".join(lines) + b"\r\n"
-
-
-@lru_cache(maxsize=4096)
-def _prefix(domain: str, selector: str, algorithm: Algorithm) -> bytes:
-    text = f"DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed;\r\n d={domain};\r\n s={selector}; "
-    return text.encode("ascii")
 
 
 def _h_tag(names: Sequence[str]) -> bytes:
@@ -185,14 +187,15 @@ def _signed_headers(head: bytes) -> tuple[bytes, bytes]:
     """`h=`, and the canonical headers in that order."""
     if b"\r\n\t" in head:
         head = head.replace(b"\r\n\t", b" ")
-    fields = [line.partition(b":") for line in _relaxed(head.replace(b"\r\n ", b" ")).split(b"\r\n")]
-    names = tuple([name for name, _, _ in fields])
+    fields = _relaxed(head.replace(b"\r\n ", b" ")).split(b"\r\n")
+    names = tuple([field.partition(b":")[0] for field in fields])
     h_tag, order = (_order if len(names) <= _FEW else _ordered)(names)
-    return h_tag, b"".join([b"%b:%b\r\n" % (lower, fields[at][2].strip(b" ")) for lower, at in order])
+    return h_tag, b"".join([name + fields[at][value:].strip(b" ") + b"\r\n" for name, at, value in order])
 
 
-def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, Sequence[tuple[bytes, int]]]:
-    """`h=` of a mail whose fields have these names, top to bottom, and which fields that are.
+def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, Sequence[tuple[bytes, int, int]]]:
+    """`h=` of a mail whose fields have these names, top to bottom. Which fields that are: the name with its colon, the
+    field's index, and where in it the value begins.
 
     A name that occurs n times stands n times and is taken from the bottom up (RFC 6376 section 5.4.2); one more
     stands for "no further one".
@@ -201,10 +204,10 @@ def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, Sequence[tuple[bytes, i
     for at, field_name in enumerate(written):
         present.setdefault(field_name.rstrip(b" ").lower(), []).append(at)
     names: list[str] = []
-    order: list[tuple[bytes, int]] = []
+    order: list[tuple[bytes, int, int]] = []
     for name, lower, oversigned in _SIGNED_LOWER:
         places = present.get(lower, [])
-        order += [(lower, at) for at in reversed(places)]
+        order += [(lower + b":", at, len(written[at]) + 1) for at in reversed(places)]
         names += [name] * (len(places) + oversigned)
     return _h_tag(names), order
 
@@ -228,9 +231,10 @@ def relaxed_body(body: bytes) -> bytes:
     """
     if body and not body.endswith(b"\r\n"):
         body += b"\r\n"
-    body = _relaxed(body)
-    if body.rfind(b" \r\n") >= 0:
-        body = body.replace(b" \r\n", b"\r\n")
+    if b"\t" in body:
+        body = body.replace(b"\t", b" ")
+    if body.replace(b"\r", b" ").rfind(b"  ") >= 0:  # one search for runs and for blanks at line ends
+        body = _RUN.sub(b" ", body).replace(b" \r\n", b"\r\n")
     return _without_empty_lines_at_end(body)
 
 
