@@ -24,15 +24,15 @@ _NOT_IN_A_SLOT = re.compile(r"[^A-Za-z0-9._-]+")
 
 def feedback_id(email: StoredEmail, lane: Lane, domain: str) -> str:
     """The header's value."""
-    return f"{_campaign(email.tags, email.campaign_id)}:{email.application_id.hex[:12]}:{lane.value}:{_sender(domain)}"
+    return f"{_campaign(email.tags, email.campaign_id)}:{email.application_id.hex[:12]}:{lane}:{_sender(domain)}"
 
 
 def _campaign(tags: Sequence[tuple[str, str]], campaign_id: UUID | None) -> str:
+    if not tags:
+        return "" if campaign_id is None else campaign_id.hex
     named = dict(tags).get("campaign")
     if named is None and campaign_id is not None:
         return campaign_id.hex
-    if not tags:
-        return ""
     return _NOT_IN_A_SLOT.sub("-", tags[0][1] if named is None else named)[:_SLOT]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
+from typing import NamedTuple
 from uuid import UUID
 
 from accounts.senders import Sender
@@ -24,7 +25,7 @@ from messages.personal import Personal, fault_of
 from messages.tracking import Tracker, tracker_of
 from messages.unsubscribe_headers import Unsubscribing, has_own, is_personal, names_own, unsubscribing_of
 from mta import return_path
-from mta.compose import compose, compose_raw, needs_smtputf8
+from mta.compose import compose_parts, compose_raw
 from mta.mime_headers import ComposeError
 from mta.model import Draft, Envelope
 from mta.sign import hash_of, sign_head
@@ -33,8 +34,7 @@ from templates.render import RenderError
 Work = tuple[Claimed, StoredEmail, StoredContent | Personal | None, Sender]
 
 
-@dataclass(frozen=True, slots=True)
-class _Mail:
+class _Mail(NamedTuple):
     """An email composed, and what each recipient's signature needs of it."""
 
     data: bytes
@@ -162,11 +162,9 @@ def _raw(email: StoredEmail, raw: bytes, feedback: str, lane: Lane) -> _Mail:
 
 
 def _drafted(email: StoredEmail, content: StoredContent, feedback: str, lane: Lane) -> _Mail:
-    draft = _draft(email, content, feedback)
-    data = compose(draft)
-    end = data.index(b"\r\n\r\n")
+    head, body = parts = compose_parts(_draft(email, content, feedback))
     leavable = lane is Lane.MARKETING and not names_own(content.headers)
-    return _Mail(data, data[:end], hash_of(data[end + 4 :]), needs_smtputf8(draft), leavable)
+    return _Mail(b"\r\n\r\n".join(parts), head, hash_of(body), not head.isascii(), leavable)
 
 
 def _date(email: StoredEmail) -> datetime:

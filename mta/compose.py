@@ -12,7 +12,7 @@ The bytes have CRLF line ends only and no line over 998 octets.
       attachment ...
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from functools import lru_cache
 
@@ -40,18 +40,15 @@ def compose(draft: Draft) -> bytes:
     Date, Reply-To and Feedback-ID of the application win over ours. Raises `ComposeError` that names the header for a
     value that no header can carry, and `AddressError` for an address that is none.
     """
-    root = _content(draft)
-    end = b"" if root.body.endswith(b"\r\n") else b"\r\n"
-    return b"".join((_head(draft).encode(), root.headers, b"\r\n", root.body, end))
+    return b"\r\n\r\n".join(compose_parts(draft))
 
 
-def needs_smtputf8(draft: Draft) -> bool:
-    """Whether a header of the composed draft holds an address in UTF-8 (RFC 6531), and the envelope must say so."""
-    custom = {name.lower(): value for name, value in reversed(draft.headers) if name.lower() in _ADDRESS_HEADERS}
-    given = [draft.sender, *draft.to, *draft.cc, *custom.values()]
-    if "reply-to" not in custom:
-        given += draft.reply_to
-    return any(_has_utf8_local_part(text) for text in given if not text.isascii())
+def compose_parts(draft: Draft) -> tuple[bytes, bytes]:
+    """The same as header, without its last CRLF, and body. A header that is not ASCII holds an address in UTF-8
+    (RFC 6531), and the envelope must say so."""
+    headers, body = _content(draft)
+    head = _head(draft).encode() + headers[:-2]
+    return head, body if body.endswith(b"\r\n") else body + b"\r\n"
 
 
 def check_header(name: str, value: str) -> None:
@@ -102,7 +99,7 @@ def _head(draft: Draft) -> str:
     if "message-id" not in names:
         lines.append(text_header("Message-ID", draft.message_id))
     if "date" not in names:
-        lines.append(_date(draft.date.replace(microsecond=0), draft.date.utcoffset()))
+        lines.append(_date(int(draft.date.timestamp()), draft.date.utcoffset()))
     lines.append("MIME-Version: 1.0\r\n")
     if draft.feedback_id and "feedback-id" not in names:
         lines.append(text_header("Feedback-ID", draft.feedback_id))
@@ -124,8 +121,9 @@ def _from(sender: str) -> str:
 
 
 @lru_cache(256)
-def _date(date: datetime, offset: timedelta | None) -> str:
+def _date(moment: int, offset: timedelta | None) -> str:
     """As are the seconds of its mail. Equal moments are written in two ways when their offsets differ."""
+    date = datetime.fromtimestamp(moment, None if offset is None else timezone(offset))
     return f"Date: {format_datetime(date)}\r\n"
 
 
@@ -155,22 +153,15 @@ def _custom_header(name: str, lower: str, value: str) -> str:
     return text_header(name, value)
 
 
-def _has_utf8_local_part(text: str) -> bool:
-    try:
-        return parse_mailbox(text).needs_smtputf8
-    except AddressError:
-        return False
-
-
 def _content(draft: Draft) -> Part:
     """The tree of parts. An empty text or HTML is none; a draft without any content becomes an empty text."""
-    inline = [item for item in draft.attachments if item.content_id and draft.html]
-    attached = [item for item in draft.attachments if not (item.content_id and draft.html)]
     bodies = [text_part(draft.text, "plain")] if draft.text else []
+    attached = draft.attachments
     if draft.html:
         html = text_part(draft.html, "html")
-        files = [attachment_part(item, inline=True) for item in inline]
+        files = [attachment_part(item, inline=True) for item in attached if item.content_id]
         bodies.append(multipart("related", [html, *files]) if files else html)
+        attached = tuple([item for item in attached if not item.content_id])
     if not bodies:
         bodies.append(text_part("", "plain"))
     body = bodies[0] if len(bodies) == 1 else multipart("alternative", bodies)

@@ -10,7 +10,8 @@ import random
 import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from mta.mime_headers import MAX_LINE, ComposeError, check_value, disposition_header, parameters, with_parameters
 from mta.model import Attachment
@@ -32,8 +33,7 @@ _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
 _OCTETS = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One MIME entity: its Content- headers, each ending with CRLF, and its encoded body (no final CRLF added)."""
 
     headers: bytes
@@ -43,12 +43,18 @@ class Part:
 def text_part(text: str, subtype: str) -> Part:
     """`text/<subtype>` in UTF-8 with CRLF line ends: 7bit if it fits, else the smaller of the two encodings."""
     try:
-        data = crlf(text).encode()
+        data = crlf(text.encode())
     except UnicodeEncodeError:
         raise ComposeError(f"the {subtype} body is not valid Unicode") from None
     encoding, body = encode_text(data, ascii_only=text.isascii())
+    return Part(_text_headers(subtype, encoding), body)
+
+
+@lru_cache(16)
+def _text_headers(subtype: str, encoding: str) -> bytes:
+    """There are two subtypes and three encodings."""
     headers = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
-    return Part(headers.encode("ascii"), body)
+    return headers.encode("ascii")
 
 
 def attachment_part(attachment: Attachment, *, inline: bool = False) -> Part:
@@ -77,32 +83,30 @@ def attachment_part(attachment: Attachment, *, inline: bool = False) -> Part:
 def multipart(subtype: str, parts: Sequence[Part]) -> Part:
     """A container around `parts` with a boundary that occurs in none of them (RFC 2046 section 5.1)."""
     boundary = _boundary(parts)
-    delimiter = b"\r\n--" + boundary + b"\r\n"
-    chunks = [b"--" + boundary + b"\r\n"]
-    for index, part in enumerate(parts):
-        if index:
-            chunks.append(delimiter)
-        chunks += (part.headers, b"\r\n", part.body)
-    chunks.append(b"\r\n--" + boundary + b"--\r\n")
+    delimiter = b"\r\n--" + boundary
+    chunks = [delimiter[2:]]
+    for part in parts:
+        chunks += (b"\r\n", part.headers, b"\r\n", part.body, delimiter)
+    chunks.append(b"--\r\n")
     # RFC 2387 section 3.1 requires the type of the root part.
     kind = b'related; type="text/html"' if subtype == "related" else subtype.encode("ascii")
-    header = b"Content-Type: multipart/" + kind + b';\r\n boundary="' + boundary + b'"\r\n'
-    return Part(header, b"".join(chunks))
+    return Part(b'Content-Type: multipart/%b;\r\n boundary="%b"\r\n' % (kind, boundary), b"".join(chunks))
 
 
-def crlf(text: str) -> str:
-    """All line ends (CRLF, bare CR, bare LF) as CRLF."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\n", "\r\n")
+def crlf(data: bytes) -> bytes:
+    """All line ends (CRLF, bare CR, bare LF) as CRLF. In bytes: CPython replaces a character of a `str` in twice the
+    time."""
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data.replace(b"\n", b"\r\n")
 
 
 def crlf_bytes(data: bytes) -> bytes:
-    """All line ends (CRLF, bare CR, bare LF) as CRLF. Clean input is returned as it is."""
+    """The same; clean input is returned as it is."""
     pairs = data.count(b"\r\n")
     if pairs == data.count(b"\n") == data.count(b"\r"):
         return data
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    return crlf(data)
 
 
 def has_long_line(data: bytes) -> bool:
@@ -180,7 +184,7 @@ def _boundary(parts: Sequence[Part]) -> bytes:
     asking the system for octets would hand the interpreter to another thread at every mail."""
     while True:
         boundary = b"=_%024x" % random.getrandbits(96)
-        if all(part.body.rfind(boundary) < 0 for part in parts):  # a third of the time of `in`
+        if max([part.body.rfind(boundary) for part in parts]) < 0:  # a third of the time of `in`
             return boundary
 
 

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from core.records import record
+
 
 class Phase(StrEnum):
     """Where in the conversation something happened (RFC 5321 section 3; RESOLVE comes before any)."""
@@ -120,7 +122,7 @@ class Attachment:
     """Set for inline parts that HTML refers to by `cid:`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Draft:
     """Everything needed to compose one mail. Addresses are header values, already validated, without CR or LF."""
 
@@ -141,7 +143,7 @@ class Draft:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Envelope:
     """One SMTP transaction: one recipient, and the signed bytes."""
 

@@ -90,13 +90,13 @@ async def test_fifty_recipients_get_the_same_mail_each_with_its_own_outcome(
     lane: LaneTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composed = []
-    compose = prepare.compose
+    compose = prepare.compose_parts
 
-    def counted(draft: Any) -> bytes:
+    def counted(draft: Any) -> tuple[bytes, bytes]:
         composed.append(1)
         return compose(draft)
 
-    monkeypatch.setattr(prepare, "compose", counted)
+    monkeypatch.setattr(prepare, "compose_parts", counted)
     email = await lane.put(*(f"u{number}@one.example" for number in range(49)), "unknown@one.example")
     await lane.deliver()
 

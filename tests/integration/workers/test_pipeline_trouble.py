@@ -35,14 +35,14 @@ async def test_a_bug_in_composing_one_mail_does_not_stop_the_others(
 ) -> None:
     """A bug that one mail brings to light. It is tried again by the retry clock, for a repaired worker may send it:
     only what the composer itself refuses fails for good."""
-    compose = prepare.compose
+    compose = prepare.compose_parts
 
-    def broken(draft: Any) -> bytes:
+    def broken(draft: Any) -> tuple[bytes, bytes]:
         if draft.subject == "poison":
             raise kind("a bug in composing")
         return compose(draft)
 
-    monkeypatch.setattr(prepare, "compose", broken)
+    monkeypatch.setattr(prepare, "compose_parts", broken)
     poison = await lane.put("poison@one.example", subject="poison")
     others = [await lane.put(f"u{number}@one.example") for number in range(50)]
     await lane.deliver()
