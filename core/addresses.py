@@ -15,6 +15,7 @@ Plain ASCII addresses take a regular expression instead of email-validator; a pr
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -31,7 +32,8 @@ MAX_TEXT = 2_000
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _TOP = r"(?:[A-Za-z0-9][A-Za-z0-9-]{0,61})?[A-Za-z]"
-_PLAIN = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@((?:{_LABEL}\.)+({_TOP}))")
+_PLAIN_LOCAL = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*")
+_PLAIN_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+({_TOP})")
 _UNREACHABLE = frozenset({"arpa", "invalid", "local", "localhost", "onion"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -60,11 +62,6 @@ class Mailbox:
     def wire(self) -> str:
         """`local@domain` as SMTP carries it; the domain is always ASCII."""
         return f"{self.local}@{self.domain}"
-
-    @property
-    def needs_smtputf8(self) -> bool:
-        """Only servers that offer SMTPUTF8 (RFC 6531) can take this address."""
-        return not self.local.isascii()
 
     @property
     def key(self) -> str:
@@ -125,10 +122,10 @@ def parse_mailbox(text: str) -> Mailbox:
 def plain_address(text: str) -> tuple[str, str] | None:
     """`wire` and `key` of what is plainly an address and nothing beside; None for all else, which `parse_mailbox`
     reads. Lists of millions come through here."""
-    match = _plainly(text)
-    if match is None:
+    plain = _plainly(text)
+    if plain is None:
         return None
-    local, domain = match[1], match[2].lower()
+    local, domain = plain
     return f"{local}@{domain}", f"{local.lower()}@{domain}"
 
 
@@ -168,21 +165,26 @@ def _name(raw: str) -> str:
 
 def _address(name: str, spec: str) -> Mailbox:
     """`name` with the address `spec`: plain ASCII is decided here, the rest by email-validator."""
-    match = _plainly(spec)
-    if match is not None:
-        return Mailbox(name, match[1], match[2].lower())
-    return _checked(name, spec)
+    plain = _plainly(spec)
+    return Mailbox(name, *plain) if plain is not None else _checked(name, spec)
 
 
-def _plainly(spec: str) -> re.Match[str] | None:
-    """Local part and domain of what is a plain address beyond doubt."""
-    match = _PLAIN.fullmatch(spec) if len(spec) <= MAX_ADDRESS_OCTETS and "=?" not in spec else None
-    if match is None:
+def _plainly(spec: str) -> tuple[str, str] | None:
+    """Local part, and domain in lower case, of what is a plain address beyond doubt."""
+    local, _, given = spec.rpartition("@")
+    if len(local) > MAX_LOCAL_OCTETS or len(spec) > MAX_ADDRESS_OCTETS or "=?" in local:
         return None
-    local, domain, top = match.groups()
+    domain = _plain_domain(given) if _PLAIN_LOCAL.fullmatch(local) else None
+    return None if domain is None else (local, domain)
+
+
+@lru_cache(4096)
+def _plain_domain(given: str) -> str | None:
+    """Few domains have most of the addresses."""
+    match = _PLAIN_DOMAIN.fullmatch(given)
     # "--" may be punycode or a reserved label (RFC 5890 section 2.3.1): not for a regular expression to judge.
-    plain = len(local) <= MAX_LOCAL_OCTETS and "--" not in domain and top.lower() not in _UNREACHABLE
-    return match if plain else None
+    plain = match is not None and "--" not in given and match[1].lower() not in _UNREACHABLE
+    return given.lower() if plain else None
 
 
 def _checked(name: str, spec: str) -> Mailbox:
