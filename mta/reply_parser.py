@@ -16,9 +16,9 @@ MAX_REPLY = 64 * 1024
 MAX_TEXT = 1000
 """Characters of reply text a `Response` carries."""
 
-_CODES = {b"%d" % code: code for code in range(200, 600)}
-_MARKS = frozenset((b"", b" ", b"-", b"\r", b"\t"))
-"""What stands behind the code."""
+_LAST = {b"%d%b" % (code, mark): code for code in range(200, 600) for mark in (b" ", b"\r", b"", b"\t")}
+_MORE = {b"%d-" % code: code for code in range(200, 600)}
+"""How the last line of a reply begins, and every line before."""
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _WRITTEN_CODE = re.compile(r"([245]\d\d)(?:[ -]|$)")
@@ -59,6 +59,10 @@ class ReplyParser:
         lines = data.split(b"\n")
         self._tail = lines.pop()
         for line in lines:
+            code = _LAST.get(line[:4])
+            if code is not None and not self._lines:  # the one line of its reply, as nearly all are
+                self.replies.append(Reply(code, [line[4:].rstrip(b"\r")]))
+                continue
             self._line(line)
             if self.fault:
                 return
@@ -72,11 +76,22 @@ class ReplyParser:
     def has(self, number: int) -> bool:
         """Whether so many replies wait, or one that refuses: behind it there may be no other."""
         replies = self.replies
+        if not replies:
+            return False
         return len(replies) >= number or any(reply.code >= 400 for reply in replies)
 
+    def opened(self) -> bool:
+        """Whether all that waits is three replies that accept a mail up to its body."""
+        if len(self.replies) != 3 or self._tail or self._lines or self.fault:
+            return False
+        mail, rcpt, data = self.replies
+        return data.code == 354 and mail.code // 100 == 2 == rcpt.code // 100
+
     def _line(self, line: bytes) -> None:
-        code, mark = _CODES.get(line[:3]), line[3:4]
-        if code is None or mark not in _MARKS:
+        mark = line[:4]
+        last = _LAST.get(mark)
+        code = last or _MORE.get(mark)
+        if code is None:
             self._fail(line)
             return
         if code != self._code:
@@ -84,7 +99,7 @@ class ReplyParser:
             # servers that greet in several lines put the refusal where the greeting would have ended.
             self._code, self._since = code, len(self._lines)
         self._lines.append(line[4:].rstrip(b"\r"))
-        if mark == b"-":
+        if last is None:
             self._held += len(line)
             if self._held > MAX_REPLY:
                 self._fail(b"endless reply: " + line)

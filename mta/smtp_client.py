@@ -24,7 +24,7 @@ from mta.marks import Marks
 from mta.model import Envelope, Phase, Response, Trouble
 from mta.reply_parser import Features, Reply, ReplyParser, features_of, printable, response_of
 from mta.reply_wait import ReplyWait
-from mta.smtp_commands import opening, require
+from mta.smtp_commands import opening, require, stuffed
 from mta.smtp_timeouts import FRESH_SECONDS, Timeouts
 from mta.upgrade import Upgrade
 
@@ -47,6 +47,7 @@ class SmtpClient(asyncio.Protocol):
     `send`, which as many may await as `window` says."""
 
     __slots__ = (
+        "_body",
         "_busy",
         "_can_write",
         "_line",
@@ -81,6 +82,8 @@ class SmtpClient(asyncio.Protocol):
         self._busy = self._can_write = True
         self._line = Line(loop)
         self._marks = Marks()
+        self._body: Envelope | None = None
+        """What follows the 354 that is waited for."""
         self._spoke = loop.time()
         self._wait = ReplyWait(loop, self._parser, loop.time() + timeouts.opening)
 
@@ -94,6 +97,8 @@ class SmtpClient(asyncio.Protocol):
         self._spoke = now = self._loop.time()
         self._parser.feed(data)
         if self._busy:
+            if self._body is not None and self._parser.opened():
+                self._follow(self._body, now)
             self._wait.heard(now)
         else:
             # Nobody asked: usually "421 idle for too long". Whatever it is, it may not answer the next command.
@@ -236,19 +241,26 @@ class SmtpClient(asyncio.Protocol):
             self._transport.abort()
 
     async def _by_data(self, envelope: Envelope, commands: tuple[bytes, bytes]) -> Response:
-        timeouts = self._timeouts
-        self._wait.deadline = self._loop.time() + timeouts.whole + envelope.size / timeouts.slowest
-        phase, reply = await self._open(commands)
-        if phase is not Phase.DATA or reply.code != 354:
-            return self._refusal(phase, reply)
-        early = await self._write_body(envelope.front, envelope.data)
-        if early is not None:
-            # An answer before the end of the body, or none at all: the dot was not sent, so the mail was not taken.
-            self.abort()
-            return self._refusal(Phase.DATA, early)
-        self._wait.deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time-out
-        reply = await self._reply(timeouts.dot)
-        return response_of(Phase.DOT, reply) if reply.code // 100 == 2 else self._refusal(Phase.DOT, reply)
+        timeouts, size = self._timeouts, envelope.size
+        self._wait.deadline = self._loop.time() + timeouts.whole + size / timeouts.slowest
+        phase, reply = await self._open(commands, envelope if size <= BLOCK else None)
+        if phase is Phase.DATA and reply.code == 354:
+            early = await self._write_body(envelope.front, envelope.data)
+            if early is not None:  # an answer, or the end: the dot was not sent, so the mail was not taken
+                self.abort()
+                return self._refusal(Phase.DATA, early)
+            self._wait.deadline = math.inf  # whoever hangs up now doubles the mail (RFC 1047): the dot has its own time
+            phase, reply = Phase.DOT, await self._reply(timeouts.dot)
+        taken = phase is Phase.DOT and reply.code // 100 == 2
+        return response_of(phase, reply) if taken else self._refusal(phase, reply)
+
+    def _follow(self, body: Envelope, now: float) -> None:
+        """The 354 has come, at this loop time: the body goes out, and who waits for the 354 is not woken for it."""
+        self._body = None
+        self._parser.replies.clear()
+        self._write(body.front + stuffed(body.data) + b".\r\n")
+        self._wait.deadline = math.inf  # as in `_by_data`
+        self._wait.go_on((self._timeouts.dot,), now)
 
     async def _by_chunk(self, envelope: Envelope, commands: tuple[bytes, bytes], place: Place) -> Response:
         """Everything in one write (RFC 3030 section 4.2)."""
@@ -331,8 +343,9 @@ class SmtpClient(asyncio.Protocol):
             self.misbehaved = f"answered BDAT with {reply.trouble or reply.code}"
         return self._refusal(phase, reply)
 
-    async def _open(self, commands: tuple[bytes, bytes]) -> tuple[Phase, Reply]:
-        """RSET if one is owed, then MAIL, RCPT, DATA. The first refusal with its phase, or DATA's 354."""
+    async def _open(self, commands: tuple[bytes, bytes], body: Envelope | None) -> tuple[Phase, Reply]:
+        """RSET if one is owed, then MAIL, RCPT, DATA. The first refusal with its phase, or DATA's 354; or the reply to
+        the dot, where `body` has followed that at once."""
         pipelined, clock = self.features.pipelining, self._timeouts.opened
         lines = (*commands, b"DATA\r\n")
         if pipelined:
@@ -340,12 +353,18 @@ class SmtpClient(asyncio.Protocol):
         if self._needs_reset and not await self._reset(pipelined):
             return Phase.MAIL, Reply(0, [b"RSET was refused"], Trouble.CLOSED)
         if pipelined:
-            await self._come(clock)
-        read, refused, replies = list[Reply](), None, self._parser.replies
+            self._body = body
+            try:
+                await self._come(clock)
+                if self._body is not body:
+                    return Phase.DOT, await self._reply(self._timeouts.dot)
+            finally:
+                self._body = None
+        read, refused = list[Reply](), None
         for phase, line, seconds in zip(_STEPS, lines, clock, strict=True):
             if not pipelined:
                 self._write(line)
-            reply = replies.popleft() if replies else await self._reply(seconds)
+            reply = await self._reply(seconds)
             read.append(reply)
             accepted = reply.code == 354 if phase is Phase.DATA else reply.code // 100 == 2
             if refused is None and not accepted:
@@ -381,13 +400,9 @@ class SmtpClient(asyncio.Protocol):
         return False
 
     async def _write_body(self, front: bytes, data: bytes) -> Reply | None:
-        """Write the mail, dot-stuffed (RFC 5321 section 4.5.2), and the dot. A Reply means: stopped before the dot.
-        `front` has no line that begins with a dot."""
-        if b"\r\n." in data:
-            data = data.replace(b"\r\n.", b"\r\n..")
-        if data.startswith(b"."):
-            data = b"." + data
-        last = 0
+        """Write the mail and the dot. A Reply means: stopped before the dot. `front` has no line that begins with a
+        dot."""
+        data, last = stuffed(data), 0
         if len(data) > BLOCK:
             # At least one byte is left for the last write, which carries the dot.
             last = (len(data) - 1) // BLOCK * BLOCK
@@ -471,8 +486,9 @@ class SmtpClient(asyncio.Protocol):
         """Wait for as many replies as `clock` has seconds. In vain where one refuses, the peer is gone, or is too
         late."""
         parser, wait = self._parser, self._wait
-        while not (parser.fault or self._lost or wait.late or parser.has(len(clock))):
+        while not (parser.has(len(clock)) or parser.fault or self._lost or wait.late):
             await wait.sleep(clock)
+            clock = wait.clock  # another one, where the body has followed
 
     def _too_late(self) -> Reply:
         self.abort()
