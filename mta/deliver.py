@@ -9,8 +9,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from core.logs import get_logger
+from core.records import record
 from mta.connect import Connector, Session
 from mta.connection_leases import ConnectionLeases
 from mta.guard import PUBLIC, Guard
@@ -64,7 +66,7 @@ class CourierSettings:
     """CA bundle in place of the system's."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delivery:
     """What became of one mail at one server. Times are seconds of `time.monotonic`."""
 
@@ -122,6 +124,15 @@ class _Mail:
         return envelope
 
 
+class _Terms(NamedTuple):
+    """What is known of a server by its name."""
+
+    provider: str
+    """To whom it belongs."""
+    ceiling: Ceiling
+    encrypted_only: bool
+
+
 class Courier:
     """The sending side of one process, used in one event loop."""
 
@@ -133,7 +144,7 @@ class Courier:
         relays = Relays(settings.timeouts, settings.ca_file, settings.relays_at)
         connector = Connector(settings.port, settings.timeouts, self._tls, providers.tls_of, relays)
         self._pool = SessionPool(connector.open, settings.idle_seconds, settings.connections, leases)
-        self._known_terms: dict[str, tuple[str, Ceiling]] = {}
+        self._known_terms: dict[str, _Terms] = {}
         self._shunned: Memory[tuple[str, str], bool] = Memory(HOSTS_KEPT)
         self._chunkless: Memory[tuple[str, str], bool] = Memory(HOSTS_KEPT)
 
@@ -185,11 +196,11 @@ class Courier:
 
     async def _try(self, host: Host, mail: _Mail) -> Delivery:
         """One host. Where only the session stood in the way, the mail goes on through a new one at once."""
-        provider, ceiling = self._terms(host, mail.source.limits)
-        session = await self._session(host, ceiling, mail)
+        terms = self._terms(host, mail.source.limits)
+        session = await self._session(host, terms, mail)
         ended_after = 0
         while isinstance(session, Session):
-            delivery = await self._send(session, host, provider, mail)
+            delivery = await self._send(session, host, terms.provider, mail)
             if session.client.misbehaved and self._gave_up_bdat(session, host, delivery):
                 pass
             elif delivery.reuse_count and ended_the_session(delivery.response):
@@ -204,14 +215,14 @@ class Courier:
                 return delivery
             session = await self._pool.replace(session, mail.source, host, behind=mail.shares)
         ended = time.monotonic()
-        return Delivery(session, host.name, host.address, provider, "", mail.started, ended, ended)
+        return Delivery(session, host.name, host.address, terms.provider, "", mail.started, ended, ended)
 
-    async def _session(self, host: Host, ceiling: Ceiling, mail: _Mail) -> Session | Response:
+    async def _session(self, host: Host, terms: _Terms, mail: _Mail) -> Session | Response:
         behind = mail.shares and not self._is_chunkless(host)
-        session = await self._pool.take(mail.source, host, ceiling, behind=behind)
-        while isinstance(session, Session) and self._is_too_plain(session, host):
+        session = await self._pool.take(mail.source, host, terms.ceiling, behind=behind)
+        while terms.encrypted_only and isinstance(session, Session) and _is_too_plain(session, host):
             self._pool.retire(session)
-            session = await self._pool.take(mail.source, host, ceiling)
+            session = await self._pool.take(mail.source, host, terms.ceiling)
         return session
 
     def _is_chunkless(self, host: Host) -> bool:
@@ -233,12 +244,6 @@ class Courier:
         if ended_after and delivery.response.code // 100 == 2:
             self._pool.learn_length(mail.source, host, ended_after)
 
-    def _is_too_plain(self, session: Session, host: Host) -> bool:
-        """True for plain text where TLS is required: the session was opened by another name of the same address."""
-        if session.host.name == host.name:
-            return False
-        return session.tls.startswith("none") and self._providers.tls_of(host.name) is Tls.REQUIRED
-
     async def _send(self, session: Session, host: Host, provider: str, mail: _Mail) -> Delivery:
         """Through a session to this address, which some other domain's name for it may have opened, and which is still
         the caller's to give back."""
@@ -246,7 +251,8 @@ class Courier:
         carried = session.carried
         place = session.client.stand()
         try:
-            envelope = await self._cleared(session, host, provider, mail, place)
+            first = place.first
+            envelope = await (mail.cleared(provider) if first else self._behind(session, host, provider, mail, place))
             if envelope is None:
                 response = Response(Phase.MAIL)
             else:
@@ -269,11 +275,10 @@ class Courier:
             mail.started, ready, ended, carried, envelope is None,
         )  # fmt: skip
 
-    async def _cleared(self, session: Session, host: Host, provider: str, mail: _Mail, place: Place) -> Envelope | None:
-        """The envelope, asked for at the moment when it can be written: an answer that waits behind other mail grows
-        old."""
-        if not place.first:
-            await (place.behind() if mail.shares else place.turn())
+    async def _behind(self, session: Session, host: Host, provider: str, mail: _Mail, place: Place) -> Envelope | None:
+        """The envelope of a mail behind others, asked for at the moment when it can be written: an answer that waits
+        grows old."""
+        await (place.behind() if mail.shares else place.turn())
         envelope = await mail.cleared(provider)
         if envelope is None or place.first or self._by_chunk(session, host, envelope, place):
             return envelope
@@ -281,7 +286,7 @@ class Courier:
         return await mail.cleared(provider)
 
     def _by_chunk(self, session: Session, host: Host, envelope: Envelope, place: Place) -> bool:
-        return envelope.chunked and not self._is_chunkless(host) and session.client.by_chunk(envelope, place)
+        return envelope.chunked and session.client.by_chunk(envelope, place) and not self._is_chunkless(host)
 
     def _order(self, route: Route, source: EgressIp) -> list[Host]:
         """Hosts to try: unreachable ones last, then by preference; among equals first the one with a session open."""
@@ -304,16 +309,17 @@ class Courier:
     def _is_shunned(self, source: EgressIp, host: Host) -> bool:
         return self._shunned.get((source.address, host.address)) is not None
 
-    def _terms(self, host: Host, relay: RelayLimits | None) -> tuple[str, Ceiling]:
+    def _terms(self, host: Host, relay: RelayLimits | None) -> _Terms:
         """To whom a server belongs, and what it takes. Found by its name, which never changes within a process."""
         if relay is not None:
-            return OTHER, Ceiling(relay.connections, self._settings.messages_per_connection)
+            return _Terms(OTHER, Ceiling(relay.connections, self._settings.messages_per_connection), False)
         terms = self._known_terms.get(host.name)
         if terms is None:
             if len(self._known_terms) >= HOSTS_KEPT:
                 self._known_terms.clear()
             provider = self._providers.provider_of([host.name])
-            terms = provider, _ceiling_of(provider, self._providers.limits(provider), self._settings)
+            limits = self._providers.limits(provider)
+            terms = _Terms(provider, _ceiling_of(provider, limits, self._settings), limits.tls is Tls.REQUIRED)
             self._known_terms[host.name] = terms
         return terms
 
@@ -338,6 +344,11 @@ def _counted(session: Session, delivery: Delivery) -> int:
     return session.ended_after
 
 
+def _is_too_plain(session: Session, host: Host) -> bool:
+    """True for plain text: where TLS is required, such a session was opened by another name of the same address."""
+    return session.host.name != host.name and session.tls.startswith("none")
+
+
 def _out_of_reach(route: Route, mail: _Mail) -> Delivery:
     """What there is to say before the first host was tried."""
     text = f"{mail.source.address} reaches no server of {route.destination}: different IP versions"
@@ -356,6 +367,8 @@ def _ceiling_of(provider: str, limits: Limits, settings: CourierSettings) -> Cei
 
 def _next_host_may_help(response: Response) -> bool:
     """True when no host has yet answered MAIL, and another one could answer differently (RFC 5321 section 5.1)."""
+    if response.phase is Phase.DOT:
+        return False
     if response.trouble in (Trouble.LOCAL_ADDRESS, Trouble.PROXY):
         return False  # our own end is broken, for every host alike
     if response.phase in (Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS):

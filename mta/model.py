@@ -52,7 +52,7 @@ class Trouble(StrEnum):
     """Every MX address is private, loopback, link-local or our own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Response:
     """A final SMTP reply, or a trouble. `code` is 0 exactly when `trouble` is set and the remote said nothing."""
 

@@ -34,8 +34,8 @@ class ReplyWait:
         """Loop time for which the timer is set, and from which on it is too late."""
 
     def sleep(self, clock: tuple[float, ...]) -> "asyncio.Future[None]":
-        """To be awaited: until `wake`, or until there is a reply for each of `clock`; or until one refuses, or none comes
-        in time."""
+        """To be awaited: until `wake`, or until there is a reply for each of `clock`; or until one refuses, or none
+        comes in time."""
         self.clock, self.late = clock, False
         self._waiter = waiter = self._loop.create_future()
         self._watch(self._loop.time())

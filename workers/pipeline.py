@@ -30,10 +30,10 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from messages import claim, states
-from messages.model import Claimed
+from messages.model import Claimed, MessageRef
 from messages.personal import ERASED, Loaded
 from messages.timeline import EventKind
-from mta.deliver import Delivery, Load
+from mta.deliver import Delivery, Gate, Load
 from mta.model import Action, Envelope, Phase, Response, Route, Scope, Verdict
 from mta.providers import OTHER
 from mta.smtp_commands import UnsendableError
@@ -302,7 +302,7 @@ async def _replied(batch: Batch, job: Job, delivery: Delivery, c: Collaborators)
     if batch.trail is not None:
         batch.trail.sent(job.claimed.ref, job.ip.address, delivery, verdict)
     facts = facts_of(job, delivery, verdict)
-    if _blames_us(verdict):
+    if verdict.action is not Action.DELIVERED and _blames_us(verdict):
         replied = batch.now()
         await _let_rest(batch, job, delivery, verdict, replied, c)
         return Throttled(facts, replied)
@@ -326,7 +326,10 @@ async def _try(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators
     """One IP. None when there is no answer to judge: the message may not be sent, or the process has no room."""
     ref = job.claimed.ref
     try:
-        delivery = await _delivered(batch, job, mail, c)
+        if isinstance(mail, Envelope):
+            delivery = await c.courier.deliver(job.route, job.ip, mail, _gate(batch, job, batch.permit.departs, c))
+        else:
+            delivery = await _loaded(batch, job, mail, c)
     except UnsendableError as error:
         end(batch, job.claimed, states.Event.FAIL, EventKind.FAILED, f"it may not be sent: {error}", c)
         return None
@@ -345,32 +348,27 @@ async def _try(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators
     return delivery
 
 
-async def _delivered(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators) -> Delivery:
-    """Handed to the courier, with the questions that stand between a ready session and MAIL FROM."""
-    permit, ref = batch.permit, job.claimed.ref
-
-    def rests(provider: str) -> bool:
-        # Others of this IP may have been throttled while this mail waited for its session.
-        job.spoke = provider
-        return _rests(batch, job, provider, c)
-
-    async def leaves(provider: str) -> bool:
-        return not rests(provider) and await c.recorder.ready() and await permit.departs(ref)
-
-    if isinstance(mail, Envelope):
-        return await c.courier.deliver(job.route, job.ip, mail, leaves)
+def _gate(batch: Batch, job: Job, may: Callable[[MessageRef], Awaitable[bool]], c: Collaborators) -> Gate:
+    """The questions that stand between a ready session and MAIL FROM; `may` is the last of them."""
 
     async def gate(provider: str) -> bool:
-        return not rests(provider) and await permit.allows(ref)
+        # Others of this IP may have been throttled while this mail waited for its session.
+        job.spoke = provider
+        return not _rests(batch, job, provider, c) and await c.recorder.ready() and await may(job.claimed.ref)
 
+    return gate
+
+
+async def _loaded(batch: Batch, job: Job, mail: _Large, c: Collaborators) -> Delivery:
+    """Handed to the courier, to be loaded once its session is ready."""
     async with mail(job) as load:
 
         async def depart() -> Envelope | None:
             envelope = await load()
-            leaves = envelope is not None and await c.recorder.ready() and await permit.departs(ref)
+            leaves = envelope is not None and await c.recorder.ready() and await batch.permit.departs(job.claimed.ref)
             return envelope if leaves else None
 
-        return await c.courier.deliver(job.route, job.ip, depart, gate)
+        return await c.courier.deliver(job.route, job.ip, depart, _gate(batch, job, batch.permit.allows, c))
 
 
 # 7 reroute
