@@ -138,8 +138,11 @@ def _encode(outcome: Outcome) -> bytes:
         return orjson.dumps(storable(outcome), default=_plain) + b"\n"
 
 
-def _plain(value: Iterable[object]) -> list[object] | None:
-    """A tuple with names as a list. What is told of a message is left out: the database has it."""
+def _plain(value: Iterable[object]) -> dict[str, object] | list[object] | None:
+    """A tuple with names as a list, or with them where they are many. What is told of a message is left out: the
+    database has it."""
+    if isinstance(value, (Outcome, AttemptFacts)):
+        return value._asdict()
     return None if isinstance(value, Words) else list(value)
 
 

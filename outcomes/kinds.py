@@ -1,8 +1,8 @@
 """The value that what happened to a message is recorded from."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from core.queues import Lane
@@ -14,8 +14,7 @@ from store.counters import Origin
 from suppression.reasons import SuppressionEntry
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFacts:
+class AttemptFacts(NamedTuple):
     """What is kept of one attempt to deliver."""
 
     ip: str
@@ -35,8 +34,7 @@ class AttemptFacts:
     """Id of the pool it left through, "" when it was not tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One thing that happened to one message, ready to be recorded.
 
     `state` is the state the message is in now. A terminal state removes the queue row; otherwise `next_attempt_at`
@@ -62,7 +60,7 @@ class Outcome:
     """Of a delivery: seconds since it was accepted, or since its schedule."""
     capture: bool = False
     """It is about a message that does not leave: nothing of it counts for real mail."""
-    words: Words | None = field(default=None, compare=False)
+    words: Words | None = None
     """What applications are told of the message; None (a replayed journal): to be read."""
 
     @property
@@ -78,24 +76,22 @@ def storable(outcome: Outcome) -> Outcome:
     the message must be kept all the same.
     """
     attempt, suppress = outcome.attempt, outcome.suppress
-    return replace(
-        outcome,
+    return outcome._replace(
         address=_storable(outcome.address),
         detail=_storable(outcome.detail),
         attempts=min(outcome.attempts, 2**15 - 1),
-        attempt=replace(attempt, **_fields(attempt)) if attempt else None,
+        attempt=attempt._replace(**_fields(attempt)) if attempt else None,
         suppress=replace(suppress, detail=_storable(suppress.detail)) if suppress else None,
     )
 
 
 def bare(outcome: Outcome) -> Outcome:
     """That the message has ended or waits, without anything said about it: what can be stored when nothing else can."""
-    plain = storable(outcome)
-    return replace(plain, attempt=None, suppress=None, detail="what was said about it could not be stored")
+    return storable(outcome)._replace(attempt=None, suppress=None, detail="what was said about it could not be stored")
 
 
 def _fields(attempt: AttemptFacts) -> dict[str, Any]:
-    texts = {f.name: _storable(v) for f in fields(attempt) if isinstance(v := getattr(attempt, f.name), str)}
+    texts = {name: _storable(v) for name, v in attempt._asdict().items() if isinstance(v, str)}
     return {**texts, "code": min(attempt.code, 2**15 - 1), "duration_ms": min(attempt.duration_ms, 2**31 - 1)}
 
 

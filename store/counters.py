@@ -76,7 +76,8 @@ def origin(
     application_id: UUID, domain_id: UUID, topic_id: UUID | None, tags: tuple[tuple[str, str], ...], captured: bool
 ) -> Origin:
     """The origin of an email, its tags joined."""
-    return Origin(application_id, domain_id, topic_id, tuple(f"{name}={value}" for name, value in tags), captured)
+    texts = tuple([f"{name}={value}" for name, value in tags])
+    return Origin(application_id, domain_id, topic_id, texts, captured)
 
 
 async def add(connection: Connection, counts: Mapping[tuple[Counted, Origin | None], int]) -> None:

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from core.logs import get_logger
@@ -32,12 +32,16 @@ from workers.batch import Batch, Collaborators, Job
 _log = get_logger(__name__)
 
 NO_IP_RETRY = timedelta(seconds=30)
+"""Mail that no IP can take is looked at again after this, when nobody says when one can."""
+
 ANEW_AFTER = timedelta(hours=24)
 """How old a campaign's mail that waits untried for an IP grows before its clock is set anew."""
-"""Mail that no IP can take is looked at again after this, when nobody says when one can."""
 
 FAILURE_PAUSE = timedelta(minutes=1)
 """Mail whose batch failed through a bug of ours comes back after this, not in a tight circle."""
+
+_KINDS: Final = {state: EventKind(state.value) for state in (*states.TERMINAL, states.State.DEFERRED)}
+"""How each state that a message can come into stands in its timeline."""
 
 DETAIL_LENGTH = 500
 """Characters of an internal error, or of a reason to wait, that are kept."""
@@ -47,21 +51,11 @@ def facts_of(job: Job, delivery: Delivery, verdict: Verdict) -> AttemptFacts:
     """What is kept of one attempt."""
     response = delivery.response
     return AttemptFacts(
-        ip=job.ip.address,
-        provider=job.route.provider,
-        mx=delivery.host_name,
-        tls=delivery.tls,
-        phase=response.phase.value,
-        code=response.code,
-        enhanced=response.enhanced,
-        reply=response.text or (response.trouble.value if response.trouble else ""),
-        action=verdict.action.value,
-        klass=verdict.klass,
-        scope=verdict.scope.value,
-        rule=verdict.rule,
-        duration_ms=round(delivery.milliseconds),
-        pool=_text_of(job.pool.id),
-    )
+        job.ip.address, job.route.provider, delivery.host_name, delivery.tls, response.phase.value, response.code,
+        response.enhanced, response.text or (response.trouble.value if response.trouble else ""),
+        verdict.action.value, verdict.klass, verdict.scope.value, verdict.rule, round(delivery.milliseconds),
+        _text_of(job.pool.id),
+    )  # fmt: skip
 
 
 @lru_cache
@@ -109,21 +103,10 @@ def conclude(
     state = states.move(states.State.QUEUED, event)
     waited = max(0.0, (now - begun).total_seconds()) if state is states.State.DELIVERED else None
     outcome = Outcome(
-        ref=message.ref,
-        address=message.address,
-        lane=batch.lane,
-        at=now,
-        kind=EventKind(state.value),
-        state=state,
-        attempts=attempts,
-        worker=c.worker,
-        attempt=facts,
-        next_attempt_at=due,
-        suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply),
-        origin=_whose(email, message),
-        waited=waited,
-        words=Words(message.recipient, batch.lane, email),
-    )
+        message.ref, message.address, batch.lane, now, _KINDS[state], state, attempts, c.worker, facts, due,
+        suppress=suppression_for(verdict, response.phase, batch.lane, facts.reply), origin=_whose(email, message),
+        waited=waited, words=Words(message.recipient, batch.lane, email),
+    )  # fmt: skip
     _put(batch, outcome, c)
     if verdict.uncertain:
         watch.UNCERTAIN.labels(batch.lane.value).inc()
@@ -160,7 +143,7 @@ def throttled_everywhere(
     due = _held_until(batch, message, email, wait)
     state = states.State.DEFERRED if due else states.State.EXPIRED
     outcome = Outcome(
-        message.ref, message.address, batch.lane, at, EventKind(state.value), state, message.attempts,
+        message.ref, message.address, batch.lane, at, _KINDS[state], state, message.attempts,
         c.worker, facts, due, wait.reason[:DETAIL_LENGTH], origin=_origin(batch, message),
         words=_words(batch, message),
     )  # fmt: skip
@@ -197,7 +180,7 @@ def stumble(batch: Batch, message: Claimed, error: BaseException, c: Collaborato
     due = retry.next_attempt(attempts, accepted_at(email), now, verdict, message.expires_at, random.random())
     state = states.State.DEFERRED if due else states.State.FAILED
     outcome = Outcome(
-        message.ref, message.address, batch.lane, now, EventKind(state.value), state, attempts, c.worker,
+        message.ref, message.address, batch.lane, now, _KINDS[state], state, attempts, c.worker,
         next_attempt_at=due, detail=f"internal error: {type(error).__name__}: {error}"[:DETAIL_LENGTH],
         origin=_origin(batch, message), capture=message.capture, words=_words(batch, message),
     )  # fmt: skip

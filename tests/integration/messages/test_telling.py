@@ -1,6 +1,5 @@
 """Every entry of a timeline is told to those who listen, once, in the transaction that writes it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,7 +87,7 @@ async def test_captured_mail_is_told_of_as_if_it_had_left(database: Database) ->
 async def test_an_email_is_sent_once_however_many_get_it(database: Database) -> None:
     endpoint = await make_endpoint(database)
     one, other = await claimed(database, new_email("a@example.com", "b@example.com"))
-    note = replace(outcome(one, attempts=0), kind=EventKind.REROUTED, state=State.QUEUED, attempt=attempt(code=421))
+    note = outcome(one, attempts=0, kind=EventKind.REROUTED, attempt=attempt(code=421))._replace(state=State.QUEUED)
     await recorded(database, note, deferral(one))
     await recorded(database, bounce(other, suppress=None))
     assert await types(database, endpoint) == [

@@ -4,7 +4,6 @@ import asyncio
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,7 @@ async def test_an_outcome_that_cannot_be_written_keeps_no_other_out_of_the_journ
     recorder = Recorder(database, journal, 0.02, commits)
     first, broken, last = await queued(database, 3)
     recorder.put(outcome(first))
-    recorder.put(replace(outcome(broken), next_attempt_at=object()))  # type: ignore[arg-type]  # a bug
+    recorder.put(outcome(broken)._replace(next_attempt_at=object()))  # type: ignore[arg-type]  # a bug
     recorder.put(outcome(last))
 
     assert await recorder.ready()

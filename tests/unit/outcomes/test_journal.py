@@ -4,7 +4,6 @@ import os
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
@@ -56,6 +55,7 @@ OUTCOMES = st.builds(
     next_attempt_at=st.none() | TIMES,
     detail=TEXT,
     suppress=st.none() | SUPPRESSIONS,
+    words=st.none(),
 )
 
 
@@ -214,7 +214,7 @@ journal.append(outcome(MessageRef(UUID(int=3), 0)))
 def test_text_that_is_no_unicode_can_be_kept(tmp_path: Path) -> None:
     """A reply is printable by contract; if a bug lets something else through, the outcome counts all the same."""
     journal = Journal(tmp_path, "w")
-    journal.append(replace(outcome(REF), detail="\udcff"))
+    journal.append(outcome(REF)._replace(detail="\udcff"))
     journal.close()
 
     assert [one.ref for one in reopened(tmp_path)[1]] == [REF]
@@ -238,7 +238,7 @@ def test_what_is_told_of_a_message_is_not_kept_here(tmp_path: Path) -> None:
         uuid7(), uuid7(), uuid7(), None, uuid7(), outcome(REF).at, None, "a@x.example", "Secret", (), (), (), "<1>"
     )
     journal = Journal(tmp_path, "w")
-    journal.append(replace(outcome(REF), words=Words("b@x.example", Lane.MARKETING, email)))
+    journal.append(outcome(REF)._replace(words=Words("b@x.example", Lane.MARKETING, email)))
     journal.close()
     assert not any(b"Secret" in file.read_bytes() for file in tmp_path.iterdir())
     ((kept,),) = (reopened(tmp_path)[1],)
