@@ -23,7 +23,7 @@ WITH ended AS (
 ), moved AS (
   UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
     FROM ended u JOIN gone USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id BETWEEN %(first)s AND %(last)s)
 SELECT email_id, position FROM gone
 """
 
@@ -40,7 +40,7 @@ WITH later AS (
 ), moved AS (
   UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
     FROM later u JOIN kept USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id = ANY(%(emails)s::uuid[]))
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id BETWEEN %(first)s AND %(last)s)
 SELECT email_id, position FROM kept
 """
 

@@ -15,14 +15,17 @@ from store.database import Connection
 async def cancel_rows(connection: Connection, rows: Sequence[Sequence[Any]], why: str) -> int:
     """End these rows of the queue as cancelled, each `(email_id, position, lane, attempts, capture, now)`, locked by
     the caller; how many there were. `why` stands in their timelines."""
+    if not rows:
+        return 0
     columns = {
+        **arrays.first_and_last([row[0] for row in rows]),
         "emails": arrays.uuids(row[0] for row in rows),
         "positions": arrays.integers(row[1] for row in rows),
         "states": [State.CANCELLED.value] * len(rows),
         "attempts": arrays.integers(row[3] for row in rows),
         "times": arrays.moments([row[5] for row in rows]),
     }
-    ended = await moves.end(connection, columns) if rows else set()
+    ended = await moves.end(connection, columns)
     kind = EventKind.CANCELLED
     entries = [
         Entry(

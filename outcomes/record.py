@@ -83,6 +83,7 @@ async def _suppress(
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return {
+        **arrays.first_and_last([o.ref.email_id for o in outcomes]),
         "emails": arrays.uuids(o.ref.email_id for o in outcomes),
         "positions": arrays.integers(o.ref.position for o in outcomes),
         "states": arrays.words(o.state for o in outcomes),

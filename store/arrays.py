@@ -7,17 +7,31 @@ For the hot path. The statement must cast: `%(ids)s::uuid[]`; texts it takes apa
 `string_to_array(%(names)s, E'\\x1e')`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
 SEPARATOR: Final = "\x1e"
+_number: Final = attrgetter("int")
+"""UUIDs are compared in Python."""
 
 
 def uuids(values: Iterable[UUID]) -> str:
     """For a `uuid[]` parameter."""
     return "{" + ",".join([value.hex for value in values]) + "}"
+
+
+def first_and_last(values: Collection[UUID]) -> dict[str, UUID]:
+    """`first` and `last` of these ids, of which there is one, for a condition that keeps a statement to the partitions
+    that they are in:
+
+        JOIN messages m ON m.email_id = u.email_id AND m.email_id BETWEEN %(first)s AND %(last)s
+
+    `= ANY` would too. But it is a condition of each look-up in the index besides, and PostgreSQL goes through all ids
+    anew for each of them."""
+    return {"first": min(values, key=_number), "last": max(values, key=_number)}
 
 
 def integers(values: Iterable[int]) -> str:

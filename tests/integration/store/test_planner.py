@@ -16,6 +16,7 @@ import pytest
 from alarms import evidence
 from core.ids import uuid7
 from messages import claim, due, moves
+from store import arrays
 from store.database import Database
 from store.probing import probing
 from tests.integration.messages.emails import execute, make_partitions, rows
@@ -51,7 +52,13 @@ async def ask_all(connection: psycopg.AsyncConnection[tuple[object, ...]], email
     """Every statement of the hot path once, in a way that changes nothing."""
     now, count = datetime.now(UTC), len(emails)
     keys = {"emails": emails, "positions": [9] * count, "worker": WORKER}
-    told = {**keys, "states": ["delivered"] * count, "attempts": [1] * count, "times": [now] * count}
+    told = {
+        **keys,
+        **arrays.first_and_last(emails),
+        "states": ["delivered"] * count,
+        "attempts": [1] * count,
+        "times": [now] * count,
+    }
     later = {**told, "due": [now] * count, "ips": [""] * count, "workers": [WORKER] * count}
     names = [f"none{number}" for number in range(50)]
     taken = {
