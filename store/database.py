@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import orjson
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -26,11 +27,14 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from store.probing import probe_always
 from store.statements import COMMIT, CONNECTION, TimedCursor
+from store.waiting import reading_on
 
 _log = get_logger(__name__)
 
 set_json_loads(orjson.loads)
 set_json_dumps(orjson.dumps)
+
+_T = TypeVar("_T")
 
 Connection = AsyncConnection[TupleRow]
 
@@ -142,7 +146,8 @@ class Database:
             own.shutdown(socket.SHUT_RDWR)
 
     def _connection_class(self) -> type[Connection]:
-        """Connections whose failure to connect is kept: the pool itself only says how long it waited."""
+        """Connections whose failure to connect is kept: the pool itself only says how long it waited. They read what
+        has come in one go."""
         database = self
 
         class Remembering(AsyncConnection[TupleRow]):
@@ -155,6 +160,9 @@ class Database:
                     raise
                 database._trouble = ""
                 return connection
+
+            async def wait(self, gen: PQGen[_T], *given: Any, **named: Any) -> _T:
+                return await super().wait(reading_on(gen, self.pgconn.socket), *given, **named)
 
         return Remembering
 
