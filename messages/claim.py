@@ -9,7 +9,7 @@ All times are the database's, so that a worker's clock can be wrong.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from audience.predicate import refusing
@@ -167,14 +167,7 @@ async def load(
     """The emails with their content, None where it is large or has attachments. A missing email is left out."""
     wanted = {"ids": arrays.uuids(set(email_ids)), "inline": INLINE_CONTENT}
     cursor = await connection.execute(_LOAD, wanted, binary=True)
-    found: dict[UUID, tuple[StoredEmail, StoredContent | None]] = {}
-    for row in await cursor.fetchall():
-        html, body, headers, raw, attachments, size = row[21:]
-        stored = _stored_email(row[:21], size or 0)
-        small = size is not None and size <= INLINE_CONTENT and attachments == 0
-        content = StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
-        found[stored.id] = (stored, content)
-    return found
+    return {row[0]: _stored(*row) for row in await cursor.fetchall()}
 
 
 async def load_content(connection: Connection, content_id: UUID) -> StoredContent | None:
@@ -236,14 +229,21 @@ def _columns(refs: Sequence[MessageRef]) -> dict[str, object]:
     }
 
 
-def _stored_email(row: Sequence[Any], size: int) -> StoredEmail:
-    identifier, application, domain, pool, content, created, scheduled, sender, subject, to, cc, reply_to = row[:12]
-    message_id, tags, topic, opens, clicks, capture, campaign, contact, template = row[12:]
-    return StoredEmail(
+def _stored(
+    identifier: UUID, application: UUID, domain: UUID, pool: UUID | None, content: UUID, created: datetime,
+    scheduled: datetime | None, sender: str, subject: str, to: list[str], cc: list[str], reply_to: list[str],
+    message_id: str, tags: object, topic: UUID | None, opens: bool | None, clicks: bool | None, capture: bool,
+    campaign: UUID | None, contact: UUID | None, template: UUID | None, html: str | None, body: str | None,
+    headers: object, raw: object, attachments: int | None, size: int | None,
+) -> tuple[StoredEmail, StoredContent | None]:  # fmt: skip
+    """From the columns of `_LOAD`."""
+    email = StoredEmail(
         identifier, application, domain, pool, content, created, scheduled, sender, subject, tuple(to), tuple(cc),
-        tuple(reply_to), message_id, _pairs(tags), size, topic, opens, clicks, capture, campaign, contact,
+        tuple(reply_to), message_id, _pairs(tags), size or 0, topic, opens, clicks, capture, campaign, contact,
         template,
     )  # fmt: skip
+    small = size is not None and size <= INLINE_CONTENT and attachments == 0
+    return email, StoredContent(html, body, _pairs(headers), _bytes(raw)) if small else None
 
 
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:

@@ -192,8 +192,7 @@ class StoredEmail(NamedTuple):
     template_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredContent:
+class StoredContent(NamedTuple):
     """The content of an email as it was accepted."""
 
     html: str | None

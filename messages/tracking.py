@@ -51,7 +51,7 @@ class Tracker:
         if spared := _own_addresses(content.headers):
             tracking = replace(tracking, spared=spared)
         html = tracked(content.html, tracking, self._tokens, *claimed.ref)
-        return content if html is content.html else replace(content, html=html)
+        return content if html is content.html else content._replace(html=html)
 
     def rendered(self, content: Personal, claimed: Claimed, email: StoredEmail, sender: Sender) -> StoredContent:
         """The content of a campaign as this person gets it. Raises RenderError."""
@@ -59,7 +59,7 @@ class Tracker:
         if links is None or written.html is None:
             return written
         payload = payload_of(*claimed.ref, links.tracking.place)
-        return replace(written, html=links.filled(written.html, self._tokens, payload))
+        return written._replace(html=links.filled(written.html, self._tokens, payload))
 
     def _tracking(self, email: StoredEmail, sender: Sender) -> Tracking | None:
         """None: nothing of it is tracked."""
@@ -78,7 +78,7 @@ class Tracker:
             changed = change_html(raw, lambda html: tracked(html, tracking, self._tokens, *claimed.ref))
         except ComposeError:
             return content
-        return content if changed is raw else replace(content, raw=changed)
+        return content if changed is raw else content._replace(raw=changed)
 
     def _place(self, host: str, opens: bool, clicks: bool) -> Tracking:
         known = self._places.get((host, opens, clicks))
