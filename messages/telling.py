@@ -113,7 +113,7 @@ async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
         return
     known = None if None in owners else {owner for owner in owners if owner}
     wanted = await outbox.wanted(connection, known)
-    told = [entry for entry in told if _may_want(entry, wanted)]
+    told = [entry for entry in told if _may_want(entry, wanted)] if wanted else []
     if told:
         messages = await _messages(connection, told)
         await outbox.append_known(connection, list(_events(told, messages, wanted)))
