@@ -1,7 +1,7 @@
-"""Array parameters in PostgreSQL's own text form, for values whose text needs no quoting.
+"""Array parameters as PostgreSQL reads them: ids and times in its binary form, other values in its text form.
 
-The driver makes them value by value, at 3.5 µs per UUID and 9.6 µs per time (measured here); joined they cost 0.3 and
-2.6, and a batch has hundreds.
+The driver makes them value by value, at 3.5 µs per UUID and 9.6 µs per time (measured here); joined they cost 0.15 and
+0.3, and a batch has hundreds. The server takes 0.2 µs for a UUID in binary form, and 0.9 for one that it has to read.
 
 For the hot path. The statement must cast: `%(ids)s::uuid[]`; texts it takes apart itself:
 `string_to_array(%(names)s, E'\\x1e')`.
@@ -10,17 +10,35 @@ For the hot path. The statement must cast: `%(ids)s::uuid[]`; texts it takes apa
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
+from struct import Struct
 from typing import Final
 from uuid import UUID
 
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+from store import copying
+
+_UUID, _TIMESTAMPTZ = psycopg.adapters.types["uuid"], psycopg.adapters.types["timestamptz"]
+_of_one: Final = Struct("!iiiii").pack
+_of_none: Final = Struct("!iii").pack
 SEPARATOR: Final = "\x1e"
 _number: Final = attrgetter("int")
 """UUIDs are compared in Python."""
 
 
-def uuids(values: Iterable[UUID]) -> str:
+class UuidArray(bytes):
+    """Ids in binary form."""
+
+
+class MomentArray(bytes):
+    """Times in binary form."""
+
+
+def uuids(values: Iterable[UUID]) -> UuidArray:
     """For a `uuid[]` parameter."""
-    return "{" + ",".join([value.hex for value in values]) + "}"
+    return UuidArray(_binary(_UUID.oid, [copying.uuid(value) for value in values]))
 
 
 def first_and_last(values: Collection[UUID]) -> dict[str, UUID]:
@@ -61,9 +79,32 @@ def texts(values: Sequence[str]) -> str:
     return joined
 
 
-def moments(values: Sequence[datetime]) -> str:
-    """For a `timestamptz[]` parameter. The times must be aware: without a zone PostgreSQL would take its own."""
-    for value in values:
-        if value.tzinfo is None:
-            raise ValueError(f"{value} has no time zone")
-    return '{"' + '","'.join([value.isoformat() for value in values]) + '"}' if values else "{}"
+def moments(values: Iterable[datetime]) -> MomentArray:
+    """For a `timestamptz[]` parameter. Raises TypeError for a time without a zone."""
+    return MomentArray(_binary(_TIMESTAMPTZ.oid, [copying.moment(value) for value in values]))
+
+
+def _binary(oid: int, values: Sequence[bytes]) -> bytes:
+    """Of one dimension, from values that have their length in front."""
+    return b"".join((_of_one(1, 0, oid, len(values), 1), *values)) if values else _of_none(0, 0, oid)
+
+
+class _Written(Dumper):
+    """Hands on what is written already."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: bytes) -> bytes:
+        return obj
+
+
+class _Uuids(_Written):
+    oid = _UUID.array_oid
+
+
+class _Moments(_Written):
+    oid = _TIMESTAMPTZ.array_oid
+
+
+psycopg.adapters.register_dumper(UuidArray, _Uuids)
+psycopg.adapters.register_dumper(MomentArray, _Moments)
