@@ -53,12 +53,13 @@ SELECT c.email_id, c.position, c.recipient, c.address, c.destination, c.attempts
   FROM claimed c LEFT JOIN LATERAL (SELECT s.reason {forbidding("c")} LIMIT 1) s ON true
 """
 
-# OFFSET 0 keeps the planner from flattening the subquery: a look-up per email is right at any table size.
+# OFFSET 0 keeps the planner from flattening the subquery: a look-up per email is right at any table size. Most mail has
+# no tags and no headers, and of NULL the driver has no JSON to read.
 _LOAD = """
 SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_at, e.scheduled_at, e.sender, e.subject,
-       e."to", e.cc, e.reply_to, e.message_id, e.tags, e.topic_id, e.open_tracking, e.click_tracking,
-       e.capture, e.campaign_id, e.contact_id, e.template_id, c.html, c.body, c.headers, c.raw, c.attachment_count,
-       c.size
+       e."to", e.cc, e.reply_to, e.message_id, nullif(e.tags, '[]'), e.topic_id, e.open_tracking, e.click_tracking,
+       e.capture, e.campaign_id, e.contact_id, e.template_id, c.html, c.body, nullif(c.headers, '[]'), c.raw,
+       c.attachment_count, c.size
   FROM emails e LEFT JOIN LATERAL (
     SELECT CASE WHEN size <= %(inline)s THEN html END AS html, CASE WHEN size <= %(inline)s THEN body END AS body,
            headers, CASE WHEN size <= %(inline)s THEN raw END AS raw, attachment_count, size
