@@ -3,7 +3,7 @@
 Apart from it, because the command line opens the database too, and needs no metrics.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -11,7 +11,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from core import own_metrics
-from store.statements import BOUNDS, TIMINGS
+from store.statements import TIMINGS, Timing
 
 
 class Statements(Collector):
@@ -23,12 +23,17 @@ class Statements(Collector):
             "postlane_statement_seconds", "Time of statements in PostgreSQL, by what they are for", labels=["family"]
         )
         for family, its in sorted(TIMINGS.items()):
-            seconds.add_metric([family], buckets=list(_buckets(its.counts)), sum_value=its.seconds)
+            add(seconds, [family], its)
         yield seconds
 
 
-def _buckets(counts: Iterable[int]) -> Iterator[tuple[str, float]]:
-    return zip([*map(str, BOUNDS), "+Inf"], accumulate(counts), strict=True)
+def add(histogram: HistogramMetricFamily, labels: Sequence[str], its: Timing) -> None:
+    """What was noted under these labels, to be shown."""
+    histogram.add_metric(labels, buckets=list(_buckets(its)), sum_value=its.seconds)
+
+
+def _buckets(its: Timing) -> Iterator[tuple[str, float]]:
+    return zip([*[str(float(bound)) for bound in its.bounds], "+Inf"], accumulate(its.counts), strict=True)
 
 
 STATEMENTS: Final = Statements()

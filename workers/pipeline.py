@@ -341,7 +341,7 @@ async def _try(batch: Batch, job: Job, mail: Envelope | _Large, c: Collaborators
     if delivery.refused_by_gate or delivery.out_of_reach:
         batch.permit.came_back(ref)
     else:
-        watch.SEND[batch.lane].observe(delivery.ended - delivery.ready)
+        watch.SEND[batch.lane].note(delivery.ended - delivery.ready)
         if job.ticket is not None and delivery.response.phase not in _BEFORE_MAIL:
             batch.tickets[job.ticket] -= 1
             job.ticket = None

@@ -193,7 +193,7 @@ def _begin(journal: Journal, worker: UUID) -> None:
 def _committed(claims: ClaimKeeper, outcomes: Sequence[Outcome], recorded: Recorded, seconds: float) -> None:
     claims.let_go(outcome.ref for outcome in outcomes if not outcome.is_note)
     watch.COMMITS.observe(seconds)
-    watch.RECORD[outcomes[0].lane].observe(seconds)
+    watch.RECORD[outcomes[0].lane].note(seconds)
     watch.COMMITTED.labels("ended").inc(recorded.ended)
     watch.COMMITTED.labels("deferred").inc(recorded.deferred)
     watch.COMMITTED.labels("repeat").inc(recorded.repeats)
