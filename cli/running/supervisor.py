@@ -42,7 +42,7 @@ LONGEST_RESTART_SECONDS = 10.0
 STEADY_SECONDS = 30.0
 """A service that ran this long is taken for healthy: its next crash starts from the short delay again."""
 
-TICK_SECONDS = 0.05
+TICK_SECONDS = 0.1
 
 
 class Status(StrEnum):
@@ -165,7 +165,7 @@ class Supervisor:
         self._stop_requests += 1
 
     def run(self, on_tick: Callable[[], None] = lambda: None) -> None:
-        """Start everything, keep it running until asked to stop, stop everything; `on_tick` is called every 50 ms.
+        """Start everything, keep it running until asked to stop, stop everything; `on_tick` is called every 0.1 s.
 
         SIGINT, SIGTERM and SIGHUP ask for the stop. Raises UnavailableError when a service does not come up the first
         time, and whatever `on_tick` raises; everything is stopped in these cases too.
