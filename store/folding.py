@@ -27,6 +27,8 @@ TAG_DAYS: Final = 30
 
 _BATCH: Final = 5000
 
+WAIT: Final = "EXISTS (SELECT FROM count_deltas)"
+"""Condition: something is written down."""
 _TAKE = """
 DELETE FROM count_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM count_deltas LIMIT %s))
 RETURNING hour, application_id, domain_id, topic_id, pool_id, tags, lane, provider, ip, outcome, part, n

@@ -60,6 +60,8 @@ _log = get_logger(__name__)
 
 CONCURRENCY: Final = 8
 """Tasks under way: each waits for the database or DNS most of its time."""
+RENEWED: Final = queue.LEASE.total_seconds() / 3
+"""An endpoint that is being served stays in our hands by a look that often."""
 AWAY_SECONDS: Final = 2.0
 """Before the duties go on after the database was away."""
 
@@ -146,11 +148,11 @@ DUTIES: Final[Sequence[Duty[Background]]] = (
     Duty("reports without a task", 15.0, lambda background: background.report()),
     Duty("complaints of simulated recipients", 1.0, _of_database(complaints.voice), waits=complaints.DUE),
     Duty("sender domains", 30.0, Background.recheck_domains),
-    Duty("webhooks", 0.25, lambda background: background.webhooks.look(), waits=queue.WAIT),
+    Duty("webhooks", 0.25, lambda background: background.webhooks.look(), waits=queue.WAIT, unasked=RENEWED),
     Duty("webhooks switched off", 15.0, _of_database(tell_switched_off)),
     Duty("endpoints and listeners gone", 30.0, _of_database(forget_endpoints)),
     Duty("old webhooks", 600.0, Background.forget_webhooks),
-    Duty("figures", 2.0, _of_database(folding.fold), share=0.1),
+    Duty("figures", 2.0, _of_database(folding.fold), share=0.1, waits=folding.WAIT),
     Duty("alarms", 10.0, Background.judge_alarms, share=0.05),
     Duty("mail of streams that go on", 2.0, _of_database(stopped.release), waits=breakers.OVER),
     Duty("news of alarms", 5.0, Background.tell_alarms),

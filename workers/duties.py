@@ -5,6 +5,7 @@ condition it has work, and one statement asks for all of them together; such dut
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +30,6 @@ TICK_SECONDS: Final = 0.25
 TOGETHER_SECONDS: Final = 0.02
 """An answer serves whoever asks within this time: timers of the same moment."""
 
-UNASKED_SECONDS: Final = 10.0
-"""So often a duty is done whatever its condition says: what it does besides goes on, such as renewing a lease."""
-
 
 @dataclass(frozen=True, slots=True)
 class Duty(Generic[_T]):
@@ -44,6 +42,8 @@ class Duty(Generic[_T]):
     """The most of the process's time it may take: what takes longer is done more rarely."""
     waits: str = ""
     """A condition in SQL under which it has something to do, as cheap as the look for a row of an index; "": always."""
+    unasked: float = 60.0
+    """After so many seconds it is done whatever its condition says."""
 
 
 class Agenda:
@@ -76,12 +76,12 @@ async def do_all(table: Iterable[Duty[_T]], tools: _T, agenda: Agenda | None = N
 
 async def _attend(duty: Duty[_T], tools: _T, agenda: Agenda) -> None:
     """Repeat it, but for the times at which it has nothing to do."""
-    begun, done = time.monotonic(), -UNASKED_SECONDS
+    begun, done = time.monotonic(), -math.inf
 
     async def do(tools: _T) -> None:
         nonlocal done
         now = time.monotonic()
-        if now - done >= UNASKED_SECONDS or await agenda.has(duty.waits):
+        if now - done >= duty.unasked or await agenda.has(duty.waits):
             done = now
             await duty.do(tools)
 

@@ -47,6 +47,7 @@ async def put(connection: Connection, table: str, **given: str) -> None:
     [
         ("campaign_news", {"kind": "'delivered'"}, {"what became of campaigns' mail"}),
         ("confirmed_contacts", {}, {"automations"}),
+        ("count_deltas", {}, {"figures"}),
         ("automation_runs", {"state": "'running'", "due_at": "now()"}, {"automations"}),
         ("automation_runs", {"state": "'completed'", "ended_at": "now()"}, set()),
         ("automations", {"state": "'enabled'", "next_at": "now()"}, {"campaigns of rules"}),
