@@ -82,11 +82,12 @@ class LinkTokens:
 
     def heads(self, slots: Iterable[tuple[Kind, bytes]], payload: bytes) -> list[str]:
         """`head` of each of these, for one mail: a head has no bits to spare, so that all are encoded at once."""
-        raw = bytearray()
+        macs = []
         for kind, target in slots:
             mac = self._macs[kind].copy()
             mac.update(payload + target)
-            raw += payload + mac.digest()
+            macs.append(mac.digest())
+        raw = payload + payload.join(macs) if macs else b""  # each MAC behind what it is over
         text = b2a_base64(raw, newline=False).translate(_URL_SAFE).decode("ascii")
         return [text[at : at + HEAD] for at in range(0, len(text), HEAD)]
 

@@ -31,8 +31,10 @@ CACHED_LINKS: Final = 1024
 CACHED_BYTES: Final = 128 * 1024
 """Larger HTML is read anew each time, so that 64 templates are no burden."""
 
-_INSIDE: Final = r"""[^>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+(?:>|\Z)"""
-"""The rest of a tag. A quotation mark counts only behind an equals sign."""
+_VALUES: Final = r"""[^>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+"""
+"""The rest of a tag up to what ends it. A quotation mark counts only behind an equals sign."""
+_INSIDE: Final = rf"{_VALUES}>?+"
+"""With that, where there is an end."""
 
 
 def _either_case(*names: str) -> str:
@@ -46,19 +48,30 @@ def _either_case(*names: str) -> str:
 _RAW: Final = _either_case("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _LINK: Final = f"{_either_case('a', 'area')}|[vV]:[a-zA-Z]++"
 _END: Final = _either_case("body")
+_HREF: Final = r"""\s++[hH][rR][eE][fF]\s*+=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)')"""
+"""The beginning of most links; what follows it need not be taken apart."""
+_USUAL: Final = (
+    "[b-hj-mo-ruwyzB-HJ-MO-RUWYZ]|[tT][^iIeE>=]|[sS][^tTcC>=]|[aA][^\\s/>rR=]|[iI][^fF>=]|[xX][^mM>=]|[nN][^oO>=]"
+)
+"""How a tag begins that is none of these for sure: nearly all do, and are asked no more."""
 
 # Every part takes what it begins to its end, or to the end of the text, so that no input is looked at twice but the
-# text before what is for us. Half of all tags are those that end something: they are asked one thing only.
+# text before what is for us. What most tags are stands first and has few groups, each of which costs as much as ten
+# letters.
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[^<]*+<(?:/(?!{_END}[\s/>])|(?![/!]|(?:{_LINK}|{_RAW})[\s/>]))(?:[a-zA-Z]{_INSIDE})?+)*+[^<]*+   # nothing for us
+    (?:[^<]*+<(?:                                           # nothing for us
+      /[ac-zAC-Z][^>=]*+>
+    | (?:{_USUAL}){_INSIDE}
+    | (?:/(?!{_END}[\s/>])|(?![/!]|(?:{_LINK}|{_RAW})[\s/>]))(?:[a-zA-Z]{_INSIDE})?+
+    ))*+[^<]*+
     (?:
-      <!--\[if[^\]>]*+\]>                                   # Outlook reads on here, and so do we
+      <(?P<link>{_LINK})(?=[\s/>])(?:{_HREF})?+{_VALUES}(?P<closed>>)?+
+    | <(?P<end>/{_END})(?=[\s/>]){_INSIDE}
+    | <(?P<raw>{_RAW})(?=[\s/>])[^<]*+(?:<(?!/(?i:(?P=raw))[\s/>])[^<]*+)*+
+    | <!--\[if[^\]>]*+\]>                                   # Outlook reads on here, and so do we
     | <!--(?:-?>|[^-]*+(?:-(?!-!?>)[^-]*+)*+(?:--!?>|\Z))
     | <!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+(?:\]\]>|\Z)
-    | <({_RAW})(?=[\s/>])[^<]*+(?:<(?!/(?i:\1)[\s/>])[^<]*+)*+
-    | <(?P<link>{_LINK})(?=[\s/>]){_INSIDE}
-    | <(?P<end>/{_END})(?=[\s/>]){_INSIDE}
     | <|\Z
     )
     """,
@@ -68,9 +81,6 @@ _TOKEN: Final = re.compile(
 _PLAIN_END: Final = re.compile(r"</body\s*+>\s*+(?:</html\s*+>\s*+)?\Z", re.IGNORECASE)
 
 _ATTRIBUTE: Final = re.compile(r"""([^\s"'>/=][^\s>/=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+""")
-
-_HREF_FIRST: Final = re.compile(r"""\s++[hH][rR][eE][fF]\s*+=\s*+(?:"([^"]*+)"|'([^']*+)')""")
-"""The beginning of most links; what follows it need not be taken apart."""
 
 _MOST_RAW: Final = 5 * LONGEST
 """Characters of a link in the source: what is longer, though all of it were `&amp;`, is too long to be tracked."""
@@ -272,9 +282,8 @@ def _scan(html: str) -> tuple[list[tuple[int, int, str]], int]:
     links: list[tuple[int, int, str]] = []
     end = len(html)
     for token in _TOKEN.finditer(html):
-        if token.lastgroup == "link":
-            found = _address(html, token.end("link"), token.end() - 1)
-            if found is not None and html[token.end() - 1] == ">":
+        if token.lastgroup == "closed":
+            if (found := _address(html, token)) is not None:
                 links.append(found)
         elif token.lastgroup == "end":
             end = token.start("end") - 1
@@ -287,12 +296,12 @@ def _end_of_body(html: str) -> int:
     return at if at >= 0 and _PLAIN_END.match(html, at) else _scan(html)[1]
 
 
-def _address(html: str, start: int, stop: int) -> tuple[int, int, str] | None:
+def _address(html: str, tag: re.Match[str]) -> tuple[int, int, str] | None:
     """The first `href` of a tag; None without one, and where the tag forbids tracking."""
-    first = _HREF_FIRST.match(html, start, stop)
-    if first is not None and _TELLTALE not in html[first.end() : stop].lower():
-        which = first.lastindex or 1
-        return (*first.span(which), first[which]) if first[which] else None
+    start, stop = tag.end("link"), tag.end("closed") - 1
+    quote = "single" if tag["double"] is None else "double"
+    if (first := tag[quote]) is not None and _TELLTALE not in html[tag.end(quote) : stop].lower():
+        return (*tag.span(quote), first) if first else None
     found: tuple[int, int, str] | None = None
     for attribute in _ATTRIBUTE.finditer(html, start, stop):
         name, which = attribute[1].lower(), attribute.lastindex or 1

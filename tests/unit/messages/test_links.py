@@ -103,6 +103,17 @@ def test_what_is_not_to_be_tracked_stays_as_it_is(html: str) -> None:
     assert tracked(html, CLICKS, TOKENS, EMAIL, 0) == html
 
 
+@pytest.mark.parametrize("name", ["style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"])
+def test_names_that_only_begin_like_those_of_raw_text_hide_nothing(name: str) -> None:
+    """Tags are told apart by their first two letters where that is enough."""
+    link = '<a href="https://a.example/x">'
+    for hiding in (name, name.upper(), f"{name} x=y", f"{name}/"):
+        assert targets(f"<{hiding}>{link}</{name}>{link}") == ["https://a.example/x"]
+    for open_one in (name[:1], name[:2], name[:-1], f"{name}s", f"{name[:2]}=", f"{name[:1]}=", "b", "br", "abbr", "v"):
+        assert targets(f"<{open_one}>{link}</{open_one}>{link}") == ["https://a.example/x"] * 2
+    assert targets(f"</ {name}>{link}</{name}{link}{link}") == ["https://a.example/x"] * 2
+
+
 def test_every_attribute_that_forbids_tracking_is_seen_behind_an_address() -> None:
     assert all(_TELLTALE in name for name in _UNTRACKED)
     for name, value in _UNTRACKED.items():
