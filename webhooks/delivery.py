@@ -183,6 +183,8 @@ class Deliverer:
             for _ in range(min(AT_ONCE, len(lines))):
                 group.create_task(turn.work(waiting))
         _TAKEN.inc(sum(one.answer.good for one in turn.tried))
+        for one in turn.tried:
+            SECONDS.observe(one.answer.milliseconds / 1000)
         if any(one.answer.milliseconds > SLOW_MILLISECONDS for one in turn.tried):
             self._slow_until[served.id] = time.monotonic() + DOUBT_SECONDS
         return turn.tried
@@ -244,7 +246,6 @@ class _Turn:
         sent_at = self._clock.now()
         signed = signing.head(self._secrets, event.id, int(sent_at.timestamp()), body)
         answer = await self._sender.post(self._target, signed, body)
-        SECONDS.observe(answer.milliseconds / 1000)
         traced.told(event, self._target.host, answer)
         if answer.good:
             self.tried.append(Tried(event, sent_at, answer, None))
