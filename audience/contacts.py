@@ -26,6 +26,7 @@ from core.addresses import AddressError, fold_address
 from core.ids import uuid7
 from core.paging import Page, Window, cut
 from core.refusal import conflict, not_found
+from store import arrays
 from store.database import Connection
 from store.paging import newest_first
 from suppression.predicate import left_all
@@ -191,7 +192,9 @@ async def by_ids(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Cont
     """Contacts by id; who is gone is left out."""
     if not ids:
         return {}
-    cursor = await connection.execute(f"SELECT {_COLUMNS} FROM contacts WHERE id = ANY(%s)", [list(ids)])
+    cursor = await connection.execute(
+        f"SELECT {_COLUMNS} FROM contacts WHERE id = ANY(%s::uuid[])", [arrays.uuids(ids)]
+    )
     return {row[0]: _contact(row) for row in await cursor.fetchall()}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -304,12 +304,12 @@ async def _settle(connection: Connection, campaign_id: UUID, decided: Sequence[F
 
 
 async def _move(connection: Connection, campaign_id: UUID, decided: Sequence[Fate]) -> None:
-    names: dict[str, Any] = {
+    names = {
         "campaign": campaign_id,
         "contacts": arrays.uuids(fate.contact_id for fate in decided),
-        "states": [fate.state.value for fate in decided],
-        "reasons": [fate.reason[:500] for fate in decided],
-        "emails": [fate.email_id for fate in decided],
+        "states": arrays.words(fate.state.value for fate in decided),
+        "reasons": arrays.some_texts(fate.reason[:500] for fate in decided),
+        "emails": arrays.uuids(fate.email_id for fate in decided),
     }
     await connection.execute(_MOVE, names)
 

@@ -8,9 +8,8 @@ unsubscriptions are the person's first, whatever state the row is in.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from campaigns import links, people, tallies
@@ -83,8 +82,7 @@ Person = tuple[UUID, UUID]
 """Campaign and contact."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One person's row, as far as news changes it."""
 
     campaign_id: UUID
@@ -140,9 +138,7 @@ async def _settle_some(connection: Connection) -> tuple[int, Counter[Tally]]:
     await _write(connection, [row for person, row in after.items() if row != before[person]])
     after |= await _again(connection, [row for person, row in after.items() if row.state != before[person].state])
     await _count_clicks(connection, [one for one in found if one.person in before])
-    changes: Counter[Tally] = Counter()
-    for person, known in after.items():
-        changes.update(_changed(before[person], known))
+    changes = changed(before, after)
     await tallies.add(connection, changes)
     return len(found), changes
 
@@ -170,7 +166,7 @@ async def _again(connection: Connection, moved: Sequence[Row]) -> dict[Person, R
     }
     found = set(await (await connection.execute(_AGAIN, names)).fetchall())
     return {
-        (row.campaign_id, row.contact_id): replace(row, email_id=None, state=RowState.WAITING)
+        (row.campaign_id, row.contact_id): row._replace(email_id=None, state=RowState.WAITING)
         for row in rows if (row.campaign_id, row.contact_id) in found
     }  # fmt: skip
 
@@ -187,21 +183,21 @@ def told(rows: Mapping[Person, Row], told_of: Iterable[News]) -> dict[Person, Ro
 def _after(row: Row, one: News) -> Row:
     kind = EventKind(one.kind)
     if kind is EventKind.COMPLAINT_WITHDRAWN:
-        return replace(row, complained_at=None)
+        return row._replace(complained_at=None)
     name = _FIRSTS.get(kind)
     if name is None:
         return _moved(row, one, state_of(one))
     first = getattr(row, name)
     if one.machine or (first is not None and first <= one.at):
         return row
-    return replace(row, **{name: one.at})  # type: ignore[arg-type]  # the name of a time
+    return row._replace(**{name: one.at})  # type: ignore[arg-type]  # the name of a time
 
 
 def _moved(row: Row, one: News, state: RowState) -> Row:
     if one.email_id != row.email_id or state not in ROW_MOVES[row.state]:
         return row
-    return replace(
-        row, state=state, reason=_reason(one), ip=one.ip or row.ip, provider=one.provider or row.provider,
+    return row._replace(
+        state=state, reason=_reason(one), ip=one.ip or row.ip, provider=one.provider or row.provider,
         klass=one.klass if state is not RowState.DELIVERED else None,
         ended_at=one.at if state in OUTCOMES else None,
     )  # fmt: skip
@@ -227,12 +223,21 @@ _MARKS: Final = {
 }  # fmt: skip
 
 
-def _changed(before: Row, after: Row) -> Counter[Tally]:
-    """What it changes in the tallies."""
-    changes = tallies.moves(after.campaign_id, [(before.state, after.state)])
-    for name, mark in _MARKS.items():
-        changes[after.campaign_id, mark] = (getattr(after, name) is not None) - (getattr(before, name) is not None)
-    changes[after.campaign_id, tallies.HARD_BOUNCED] = _is_dead(after) - _is_dead(before)
+def changed(before: Mapping[Person, Row], after: Mapping[Person, Row]) -> Counter[Tally]:
+    """What it changes in the tallies. Pure."""
+    alike: Counter[tuple[UUID, RowState, RowState]] = Counter()
+    changes: Counter[Tally] = Counter()
+    for person, row in after.items():
+        was = before[person]
+        alike[row.campaign_id, was.state, row.state] += 1
+        for name, mark in _MARKS.items():
+            if more := (getattr(row, name) is not None) - (getattr(was, name) is not None):
+                changes[row.campaign_id, mark] += more
+        if RowState.BOUNCED in (was.state, row.state):
+            changes[row.campaign_id, tallies.HARD_BOUNCED] += _is_dead(row) - _is_dead(was)
+    for (campaign_id, state_before, state), n in alike.items():
+        changes[campaign_id, state] += n
+        changes[campaign_id, state_before] -= n
     return changes
 
 
@@ -241,7 +246,7 @@ def _is_dead(row: Row) -> bool:
 
 
 async def _rows(connection: Connection, found: Iterable[News]) -> dict[Person, Row]:
-    persons = sorted({one.person for one in found})
+    persons = {one.person for one in found}
     names = {
         "campaigns": arrays.uuids(campaign for campaign, _ in persons),
         "contacts": arrays.uuids(contact for _, contact in persons),
@@ -252,11 +257,11 @@ async def _rows(connection: Connection, found: Iterable[News]) -> dict[Person, R
 
 async def _write(connection: Connection, rows: Sequence[Row]) -> None:
     if rows:
-        names: dict[str, Any] = {
-            name: [getattr(row, name) for row in rows] for name in Row.__slots__ if name not in ("email_id", "state")
-        }
-        names["state"] = [row.state.value for row in rows]
-        await connection.execute(_WRITE, names)
+        columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+        ids = {name: arrays.uuids(columns[name]) for name in ("campaign_id", "contact_id")}
+        texts = {name: arrays.some_texts(columns[name]) for name in ("reason", "ip", "provider", "klass")}
+        times = {name: arrays.moments(columns[name]) for name in ("ended_at", *_MARKS)}
+        await connection.execute(_WRITE, {"state": arrays.words(columns["state"]), **ids, **texts, **times})
 
 
 async def _count_clicks(connection: Connection, found: Iterable[News]) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from messages.entries import Entry, EventKind
+from store.copying import begin, boolean, kept_text, moment, send, text, uuid
 from store.database import Connection
 
 _TOLD: Final = frozenset(
@@ -25,8 +26,9 @@ _TOLD: Final = frozenset(
 
 _COPY: Final = (
     "COPY campaign_news (campaign_id, contact_id, email_id, kind, at, detail, ip, provider, class, link, machine)"
-    " FROM STDIN"
+    " FROM STDIN (FORMAT BINARY)"
 )
+_ROW: Final = begin(11)
 
 _OF_CAMPAIGNS: Final = """
 SELECT id, campaign_id, contact_id FROM emails
@@ -75,11 +77,10 @@ async def tell(connection: Connection, entries: Sequence[Entry]) -> None:
         return
     unknown = {entry.email_id for entry in told if entry.words is None}
     found = await people_of(connection, unknown) if unknown else {}
-    rows = [(*whose, entry) for entry in told if (whose := _known(entry) or found.get(entry.email_id))]
+    rows = [_row(whose, entry) for entry in told if (whose := _known(entry) or found.get(entry.email_id))]
     if rows:
         async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for campaign, contact, entry in rows:
-                await copy.write_row((campaign, contact, *_said(entry)))
+            await send(copy, rows)
 
 
 async def take(connection: Connection, most: int) -> list[News]:
@@ -110,12 +111,15 @@ async def people_of(connection: Connection, emails: set[UUID]) -> dict[UUID, Who
     return {email: (campaign, contact) for email, campaign, contact in rows}
 
 
-def _said(entry: Entry) -> tuple[object, ...]:
+def _row(whose: Whose, entry: Entry) -> bytes:
     about = orjson.loads(entry.engagement) if entry.engagement else {}
-    machine = about.get("machine") is not None
-    return (
-        entry.email_id, entry.kind.value, entry.at, _detail(entry), entry.ip, entry.provider, entry.klass,
-        about.get("link"), machine,
+    campaign, contact = whose
+    return b"".join(
+        (
+            _ROW, uuid(campaign), uuid(contact), uuid(entry.email_id), kept_text(entry.kind.value), moment(entry.at),
+            text(_detail(entry)), kept_text(entry.ip), kept_text(entry.provider), kept_text(entry.klass),
+            text(about.get("link")), boolean(about.get("machine") is not None),
+        )
     )  # fmt: skip
 
 

@@ -121,8 +121,8 @@ def _personal(content: Personal, whose: Work, token: str, press: Press) -> _Mail
         own = press.tracker.rendered(content, claimed, email, sender)
     except RenderError as error:
         return fault_of(error)
-    if is_personal(own):
-        own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
+    # Nearly every campaign has the link, so nobody looks for it first.
+    own = press.unsubscribing.filled(own, claimed, email, token, sender.return_path_domain)
     return _compose(email, own, sender, press.lane)
 
 

@@ -9,6 +9,7 @@ For the hot path. The statement must cast: `%(ids)s::uuid[]`; texts it takes apa
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from struct import Struct
 from typing import Final
@@ -36,7 +37,7 @@ class MomentArray(bytes):
     """Times in binary form."""
 
 
-def uuids(values: Iterable[UUID]) -> UuidArray:
+def uuids(values: Iterable[UUID | None]) -> UuidArray:
     """For a `uuid[]` parameter."""
     return UuidArray(_binary(_UUID.oid, [copying.uuid(value) for value in values]))
 
@@ -70,6 +71,16 @@ def quoted(values: Sequence[str]) -> str:
     return f'{{"{joined}"}}' if values else "{}"
 
 
+def some_texts(values: Iterable[str | None]) -> str:
+    """For a `text[]` parameter, of any texts and NULL. Each text is looked at: for those that come again and again."""
+    return "{" + ",".join(["NULL" if value is None else _in_quotes(value) for value in values]) + "}"
+
+
+@lru_cache(1_000)
+def _in_quotes(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def texts(values: Sequence[str]) -> str:
     """For `string_to_array`. Text of JSON and of ids never holds the separator; any other has to be asked. A single
     empty text comes out as no element at all."""
@@ -79,7 +90,7 @@ def texts(values: Sequence[str]) -> str:
     return joined
 
 
-def moments(values: Iterable[datetime]) -> MomentArray:
+def moments(values: Iterable[datetime | None]) -> MomentArray:
     """For a `timestamptz[]` parameter. Raises TypeError for a time without a zone."""
     return MomentArray(_binary(_TIMESTAMPTZ.oid, [copying.moment(value) for value in values]))
 

@@ -10,9 +10,10 @@ from store.database import Database
 
 
 async def test_they_come_back_as_they_were(database: Database) -> None:
-    ids = [uuid7() for _ in range(3)]
+    ids = [uuid7(), None, uuid7()]
     times = [
         datetime(2026, 3, 1, 12, 30, 15, 250, tzinfo=UTC),
+        None,
         datetime(2026, 3, 1, tzinfo=timezone(timedelta(hours=-3))),
     ]
     async with database.connection() as connection:
@@ -39,6 +40,9 @@ async def test_any_texts_come_back_as_they_were(database: Database, values: list
     async with database.connection() as connection:
         cursor = await connection.execute("SELECT %s::text[]", [arrays.quoted(values)])
         assert await cursor.fetchone() == (values,)
+        with_nulls = [None, *values, None]
+        cursor = await connection.execute("SELECT %s::text[]", [arrays.some_texts(with_nulls)])
+        assert await cursor.fetchone() == (with_nulls,)
         cursor = await connection.execute("SELECT count(*) WHERE 'a' = ANY(%s)", [arrays.quoted(values)])
         assert await cursor.fetchone() == ("a" in values,)
 

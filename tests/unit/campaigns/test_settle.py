@@ -1,13 +1,13 @@
 """What news makes of a row: along the table, by the mail it has now, the first of each kind."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaigns.settle import Row, told
+from campaigns import tallies
+from campaigns.settle import Row, changed, told
 from campaigns.states import OPEN, OUTCOMES, RowState
 from messages.entries import EventKind
 from messages.news import News
@@ -72,5 +72,19 @@ def test_whatever_is_told_a_row_ends_once(kinds: list[EventKind]) -> None:
         moved = after(news(kind), row=row)
         if moved.state is not row.state and moved.state in OUTCOMES:
             ended.append((row.state, moved.state))
-        row = replace(moved)
+        row = moved
     assert [pair for pair in ended if pair[0] not in OPEN] in ([], [(RowState.DELIVERED, RowState.BOUNCED)])
+
+
+def test_moves_and_marks_are_counted_together() -> None:
+    others = [UUID(int=n) for n in range(100, 104)]
+    before = {(CAMPAIGN, other): QUEUED._replace(contact_id=other) for other in others}
+    one, two, three, _ = before
+    after = before | {
+        one: before[one]._replace(state=RowState.DELIVERED),
+        two: before[two]._replace(state=RowState.DELIVERED, opened_at=AT),
+        three: before[three]._replace(state=RowState.BOUNCED, klass="inactive_mailbox", opened_at=AT),
+    }
+    found = {mark: n for (_, mark), n in changed(before, after).items() if n}
+    assert found == {"queued": -3, "delivered": 2, "bounced": 1, tallies.OPENED: 2, tallies.HARD_BOUNCED: 1}
+    assert {mark: n for (_, mark), n in changed(after, before).items() if n} == {mark: -n for mark, n in found.items()}
