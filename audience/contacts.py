@@ -25,6 +25,7 @@ from audience.properties import Value
 from core.addresses import AddressError, fold_address
 from core.ids import uuid7
 from core.paging import Page, Window, cut
+from core.records import record
 from core.refusal import conflict, not_found
 from store import arrays
 from store.database import Connection
@@ -39,7 +40,7 @@ class Status(StrEnum):
     CONFIRMED = "confirmed"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Contact:
     """A stored contact."""
 

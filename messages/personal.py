@@ -17,6 +17,7 @@ from uuid import UUID
 from audience import contacts, properties
 from audience.properties import Definitions
 from audience.variables import variables_of
+from core.records import record
 from messages.links import Marked, Tracking, marked
 from messages.model import StoredContent, StoredEmail
 from messages.unsubscribe_headers import PLACEHOLDERS
@@ -58,7 +59,7 @@ class CampaignContent:
         return len(self.html or "") + len(self.text or "")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Personal:
     """The content of one person's mail, still to be rendered."""
 
