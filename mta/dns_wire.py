@@ -88,6 +88,7 @@ class Question:
                         answer = self.read(await loop.sock_recv(sock, _LARGEST))
                         if answer is not None:
                             return answer
+                    await asyncio.sleep(0)  # while datagrams are at hand, to receive one gives nobody else a turn
 
     def wire(self) -> bytes:
         """As it is sent."""

@@ -127,3 +127,26 @@ async def test_a_server_that_is_being_started_anew_is_waited_for_and_found_by_th
         answer = await asking
     assert (answer.outcome, [record.to_text() for record in answer.records]) == (Outcome.FOUND, ["8.8.0.1"])
     assert time.monotonic() - started >= 0.2
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(20)
+async def test_a_stream_of_answers_to_other_questions_stops_neither_the_clock_nor_anybody_else() -> None:
+    class Answered(Question):
+        """Each time that one is read the next is there."""
+
+        def read(self, wire: bytes) -> None:
+            if time.monotonic() < started + 2:
+                server.sendto(b"another", asker)
+
+    question = Answered(NAME, A)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        started = time.monotonic()
+        asking = asyncio.create_task(question.ask(server.getsockname(), 0.2))
+        _, asker = await asyncio.get_running_loop().sock_recvfrom(server, 2048)
+        server.sendto(b"another", asker)
+        with pytest.raises(TimeoutError):
+            await asking
+    assert time.monotonic() - started < 1
