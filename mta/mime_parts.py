@@ -184,7 +184,10 @@ def _boundary(parts: Sequence[Part]) -> bytes:
     asking the system for octets would hand the interpreter to another thread at every mail."""
     while True:
         boundary = b"=_%024x" % random.getrandbits(96)
-        if max([part.body.rfind(boundary) for part in parts]) < 0:  # a third of the time of `in`
+        for part in parts:
+            if part.body.rfind(boundary) >= 0:  # a third of the time of `in`
+                break
+        else:
             return boundary
 
 

@@ -191,13 +191,13 @@ def _signed_headers(head: bytes) -> tuple[bytes, bytes]:
         head = head.replace(b"\r\n\t", b" ")
     fields = _relaxed(head.replace(b"\r\n ", b" ")).split(b"\r\n")
     names = tuple([field.partition(b":")[0] for field in fields])
-    h_tag, order = (_order if len(names) <= _FEW else _ordered)(names)
-    return h_tag, b"".join([name + fields[at][value:].strip(b" ") + b"\r\n" for name, at, value in order])
+    h_tag, form, order = (_order if len(names) <= _FEW else _ordered)(names)
+    return h_tag, form % tuple([fields[at][start:].strip(b" ") for at, start in order])
 
 
-def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, Sequence[tuple[bytes, int, int]]]:
-    """`h=` of a mail whose fields have these names, top to bottom. Which fields that are: the name with its colon, the
-    field's index, and where in it the value begins.
+def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, bytes, Sequence[tuple[int, int]]]:
+    """`h=` of a mail whose fields have these names, top to bottom, and the canonical headers but for their values: for
+    each of those the index of its field, and where in it the value begins.
 
     A name that occurs n times stands n times and is taken from the bottom up (RFC 6376 section 5.4.2); one more
     stands for "no further one".
@@ -206,12 +206,14 @@ def _ordered(written: tuple[bytes, ...]) -> tuple[bytes, Sequence[tuple[bytes, i
     for at, field_name in enumerate(written):
         present.setdefault(field_name.rstrip(b" ").lower(), []).append(at)
     names: list[str] = []
-    order: list[tuple[bytes, int, int]] = []
+    form = b""
+    order: list[tuple[int, int]] = []
     for name, lower, oversigned in _SIGNED_LOWER:
         places = present.get(lower, [])
-        order += [(lower + b":", at, len(written[at]) + 1) for at in reversed(places)]
+        form += (lower + b":%b\r\n") * len(places)
+        order += [(at, len(written[at]) + 1) for at in reversed(places)]
         names += [name] * (len(places) + oversigned)
-    return _h_tag(names), order
+    return _h_tag(names), form, order
 
 
 _order = lru_cache(maxsize=256)(_ordered)

@@ -94,6 +94,13 @@ def test_an_own_reference_of_an_application_comes_behind_ours() -> None:
     assert found is not None and found == return_path.parse(SECRET, envelope.mail_from)
 
 
+@pytest.mark.parametrize(("second", "needed"), [("Jürgen <jürgen@acme.example>", True), ("j@bücher.example", False)])
+def test_smtputf8_is_asked_for_by_whatever_header_holds_such_an_address(second: str, needed: bool) -> None:
+    headers = tuple(("Disposition-Notification-To", value) for value in ("first@acme.example", second))
+    (envelope,) = _several(StoredContent(None, "Thank you.", headers, None), 1)
+    assert envelope.smtputf8 == needed
+
+
 @pytest.mark.parametrize(
     ("tags", "campaign"),
     [((), ""), ((("order", "1"), ("campaign", "spring sale:1")), "spring-sale-1"), ((("kind", "welcome"),), "welcome")],
