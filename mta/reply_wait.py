@@ -41,6 +41,11 @@ class ReplyWait:
         self._watch(self._loop.time())
         return waiter
 
+    @property
+    def sleeping(self) -> bool:
+        """Somebody waits, and was not cancelled."""
+        return self._waiter is not None and not self._waiter.done()
+
     def heard(self, now: float) -> None:
         """Something came at this loop time."""
         parser = self._parser

@@ -97,7 +97,7 @@ class SmtpClient(asyncio.Protocol):
         self._spoke = now = self._loop.time()
         self._parser.feed(data)
         if self._busy:
-            if self._body is not None and self._parser.opened():
+            if self._body is not None and self._parser.opened() and self._wait.sleeping:
                 self._follow(self._body, now)
             self._wait.heard(now)
         else:

@@ -69,11 +69,14 @@ async def test_whatever_comes_behind_the_354_stops_it(behind: bytes, trouble: Tr
     assert wire.aborted
 
 
-async def test_a_354_after_the_caller_has_gone_is_followed_by_nothing() -> None:
+@pytest.mark.parametrize("before_he_knows", [False, True])
+async def test_a_354_after_the_caller_was_cancelled_is_followed_by_nothing(before_he_knows: bool) -> None:
     one, wire = client()
     sending = asyncio.create_task(one.send(envelope()))
     await asyncio.sleep(0)
     sending.cancel()
+    if before_he_knows:  # both came in one turn of the loop
+        one.data_received(OPENED)
     with pytest.raises(asyncio.CancelledError):
         await sending
     one.data_received(OPENED)
