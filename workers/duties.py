@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
+import psycopg
+
 from core.errors import UnavailableError
 from core.logs import get_logger
 from core.remembered import Remembered
@@ -29,6 +31,9 @@ TICK_SECONDS: Final = 0.25
 
 TOGETHER_SECONDS: Final = 0.02
 """An answer serves whoever asks within this time: timers of the same moment."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""Whoever has no answer by then does the duty unasked: another's table may be locked for as long as somebody likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,21 @@ class Agenda:
         self._answers = Remembered(self._ask, TOGETHER_SECONDS)
 
     async def has(self, condition: str) -> bool:
-        """Whether the condition holds at this moment. Raises DatabaseUnavailableError."""
-        return bool((await self._answers.get(None))[self._places[condition]])
+        """Whether the condition holds at this moment, or nobody can tell: one condition's trouble may not stop the
+        duties of the others. Raises DatabaseUnavailableError."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return bool((await self._answers.get(None))[self._places[condition]])
+        except TimeoutError:
+            return True
 
     async def _ask(self, _: None) -> Sequence[object]:
-        async with self._database.connection() as connection:
-            row = await (await connection.execute(self._statement)).fetchone()
+        try:
+            async with self._database.connection() as connection:
+                row = await (await connection.execute(self._statement)).fetchone()
+        except psycopg.Error as error:
+            _log.error("duties_not_asked_about", exc_info=error)
+            return [True] * len(self._places)
         assert row is not None, "a SELECT without FROM has one row"
         return row
 

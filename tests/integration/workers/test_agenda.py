@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from audience.importing import imports
 from store.database import Connection, Database
 from tests.integration.campaigns.world import SIMULATED, World, world_test
 from workers import background
@@ -141,3 +142,32 @@ async def test_duties_of_one_moment_ask_once_and_the_one_with_something_to_do_is
     assert done.count("never") == 1, "at first, whatever it says"
     assert 4 <= done.count("always") <= 8
     assert len(asked) <= done.count("always") + 2
+
+
+async def done_within(database: Database, seconds: float, conditions: dict[str, str]) -> list[str]:
+    """What was done of duties with these conditions, by name, but for the first time."""
+    done: list[str] = []
+
+    def noting(name: str, waits: str) -> Duty[None]:
+        async def do(_: None) -> None:
+            done.append(name)
+
+        return Duty(name, 0.25, do, waits=waits)
+
+    table = [noting(*one) for one in conditions.items()]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await do_all(table, None, Agenda(database, table))
+    return done[len(table) :]
+
+
+async def test_a_table_that_somebody_locks_stops_no_duty_of_another(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("LOCK TABLE contact_imports IN ACCESS EXCLUSIVE MODE")
+        done = await done_within(database, 4.0, {"locked": imports.OPEN, "free": "true"})
+    assert done.count("free") >= 2
+
+
+async def test_a_condition_that_cannot_be_asked_stops_no_duty_of_another(database: Database) -> None:
+    done = await done_within(database, 1.5, {"wrong": "EXISTS (SELECT FROM nothing_of_that_name)", "free": "true"})
+    assert done.count("free") >= 3
