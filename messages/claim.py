@@ -67,10 +67,12 @@ SELECT e.id, e.application_id, e.domain_id, e.pool_id, e.content_id, e.created_a
  WHERE e.id = ANY(%(ids)s::uuid[])
 """
 
+# OFFSET 0 and the lock keep the planner from flattening the subqueries: each is looked up by its id, and not compared
+# with all that is due or that the worker holds.
 _STILL_MINE = f"""
-SELECT q.email_id, q.position FROM delivery_queue q
- WHERE (q.email_id, q.position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
-   AND q.email_id = ANY(%(emails)s::uuid[]) AND q.claimed_by = %(worker)s AND q.due_at > now()
+SELECT q.email_id, q.position FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position),
+       LATERAL (SELECT * FROM delivery_queue WHERE email_id = u.email_id AND position = u.position OFFSET 0) q
+ WHERE q.claimed_by = %(worker)s AND q.due_at > now()
    AND NOT EXISTS (SELECT {forbidding("q")}) AND {refusing("q")} IS NULL
    AND NOT EXISTS (SELECT FROM halted_campaigns h WHERE h.campaign_id = q.campaign_id AND h.at <= now())
 """
@@ -78,26 +80,28 @@ SELECT q.email_id, q.position FROM delivery_queue q
 # A locked row is one whose outcome is being committed: waiting for it could be a deadlock.
 _RENEW = """
 UPDATE delivery_queue q SET due_at = now() + %(lease)s, claimed_at = now()
-  FROM (SELECT email_id, position FROM delivery_queue
-         WHERE (email_id, position) IN (SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]))
-           AND email_id = ANY(%(emails)s::uuid[]) AND claimed_by = %(worker)s FOR UPDATE SKIP LOCKED) AS mine
+  FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position),
+       LATERAL (SELECT email_id, position FROM delivery_queue
+                 WHERE email_id = u.email_id AND position = u.position AND claimed_by IS NOT DISTINCT FROM %(worker)s
+                   FOR UPDATE SKIP LOCKED) AS mine
  WHERE q.email_id = mine.email_id AND q.position = mine.position
 """
 
 # What waits for an IP says for which, what a breaker stopped names it (messages/stopped). It is due at its own time, so
-# that what waits for long is not looked at before.
+# that what waits for long is not looked at before. IS NOT DISTINCT FROM asks no index: all that the worker holds would
+# be read for each.
 _HOLD = """
 UPDATE delivery_queue q SET due_at = greatest(u.due, now()), hold = u.hold, breaker = nullif(u.breaker, ''),
        claimed_by = NULL, claimed_at = NULL
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(due)s::timestamptz[], %(holds)s::text[],
               %(breakers)s::text[]) AS u(email_id, position, due, hold, breaker)
- WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
+ WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by IS NOT DISTINCT FROM %(worker)s
 """
 
 _GIVE_BACK = """
 UPDATE delivery_queue q SET due_at = greatest(%(due)s, now()), claimed_by = NULL, claimed_at = NULL
   FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[]) AS u(email_id, position)
- WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = %(worker)s
+ WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by IS NOT DISTINCT FROM %(worker)s
 """
 
 

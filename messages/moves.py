@@ -13,17 +13,20 @@ from messages.states import Event, State, sources
 from store import arrays
 from store.database import Connection
 
+# What moves a message comes with the queue's row: joined to it again, each would be compared with each of its batch.
+# IS NOT DISTINCT FROM asks no index: all that the worker holds would be read for each. First and last name the
+# partitions; said as one range, which the planner takes for a 200th of any table, all mail in between would be read.
 _END = """
 WITH ended AS (
   SELECT * FROM unnest(%(emails)s::uuid[], %(positions)s::smallint[], %(states)s::text[], %(attempts)s::smallint[],
                        %(times)s::timestamptz[]) AS u(email_id, position, state, attempts, at)
 ), gone AS (
   DELETE FROM delivery_queue q USING ended u WHERE q.email_id = u.email_id AND q.position = u.position
-  RETURNING q.email_id, q.position
+  RETURNING u.*
 ), moved AS (
-  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
-    FROM ended u JOIN gone USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id BETWEEN %(first)s AND %(last)s)
+  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at FROM gone u
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id >= %(first)s
+     AND m.email_id <= ANY(ARRAY[%(last)s]))
 SELECT email_id, position FROM gone
 """
 
@@ -35,12 +38,13 @@ WITH later AS (
 ), kept AS (
   UPDATE delivery_queue q SET due_at = u.due_at, attempts = u.attempts, last_ip = nullif(u.ip, ''),
          claimed_by = NULL, claimed_at = NULL
-    FROM later u WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by = u.worker
-  RETURNING q.email_id, q.position
+    FROM later u
+   WHERE q.email_id = u.email_id AND q.position = u.position AND q.claimed_by IS NOT DISTINCT FROM u.worker
+  RETURNING u.*
 ), moved AS (
-  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at
-    FROM later u JOIN kept USING (email_id, position)
-   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id BETWEEN %(first)s AND %(last)s)
+  UPDATE messages m SET state = u.state, attempts = u.attempts, updated_at = u.at FROM kept u
+   WHERE m.email_id = u.email_id AND m.position = u.position AND m.email_id >= %(first)s
+     AND m.email_id <= ANY(ARRAY[%(last)s]))
 SELECT email_id, position FROM kept
 """
 

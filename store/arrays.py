@@ -46,7 +46,7 @@ def first_and_last(values: Collection[UUID]) -> dict[str, UUID]:
     """`first` and `last` of these ids, of which there is one, for a condition that keeps a statement to the partitions
     that they are in:
 
-        JOIN messages m ON m.email_id = u.email_id AND m.email_id BETWEEN %(first)s AND %(last)s
+        JOIN messages m ON m.email_id = u.email_id AND m.email_id >= %(first)s AND m.email_id <= ANY(ARRAY[%(last)s])
 
     `= ANY` would too. But it is a condition of each look-up in the index besides, and PostgreSQL goes through all ids
     anew for each of them."""

@@ -5,9 +5,11 @@ before statistics are gathered. Rows read by sequential scans are what PostgreSQ
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -170,3 +172,52 @@ async def test_whether_the_list_holds_hashes_is_asked_of_its_index(database: Dat
 
     assert "Index Only Scan using suppressions_address_scope_key on suppressions f" in plan
     assert "Seq Scan on suppressions" not in plan
+
+
+def looked_at(plan: dict[str, Any]) -> int:
+    """Rows that a plan and its parts gave or passed over."""
+    rows = sum(plan.get(name, 0) for name in ("Actual Rows", "Rows Removed by Join Filter", "Rows Removed by Filter"))
+    return int(rows * plan["Actual Loops"]) + sum(map(looked_at, plan.get("Plans", ())))
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+async def test_mail_of_a_batch_is_not_compared_with_each_other(
+    database: Database, workers: Database, kept: int
+) -> None:
+    await make_partitions(database)
+    await fill(database)
+    await drain(database, kept)
+    await fill(database)
+    found = await rows(database, "SELECT email_id FROM delivery_queue ORDER BY random() LIMIT 500")
+    emails, now = [row[0] for row in found], datetime.now(UTC)
+    count = len(emails)
+    keys = {"emails": arrays.uuids(emails), "positions": [0] * count, "worker": WORKER}
+    told = {
+        **keys,
+        **arrays.first_and_last(emails),
+        "states": ["delivered"] * count,
+        "attempts": [1] * count,
+        "times": [now] * count,
+    }
+    later = {**told, "due": [now] * count, "ips": [""] * count, "workers": [WORKER] * count}
+    looks = {}
+    for name, statement, values in (
+        ("end", moves._END, told),
+        ("defer", moves._DEFER, later),
+        ("still mine", claim._STILL_MINE, keys),
+        ("renew", claim._RENEW, {**keys, "lease": timedelta(seconds=60)}),
+        ("give back", claim._GIVE_BACK, {**keys, "due": now}),
+        ("hold", claim._HOLD, {**keys, "due": [now] * count, "holds": ["x"] * count, "breakers": [""] * count}),
+    ):
+        async with workers.connection() as connection, connection.transaction(force_rollback=True):
+            await connection.execute(
+                "UPDATE delivery_queue SET claimed_by = %s, due_at = now() + interval '1 minute'"
+                " WHERE email_id = ANY(%s)",
+                [WORKER, emails],
+            )
+            cursor = await connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values)
+            row = await cursor.fetchone()
+            assert row is not None
+            assert len(set(re.findall(r"'messages_\d+'", str(row[0])))) <= 1, "no partition of another day"
+            looks[name] = looked_at(row[0][0]["Plan"])
+    assert {name: n for name, n in looks.items() if n > 20 * count} == {}
