@@ -67,6 +67,7 @@ async def test_others_have_their_turn_while_a_very_large_one_comes(database: Dat
 
 
 async def test_a_reader_who_is_cancelled_in_the_middle_leaves_connections_that_serve(database: Database) -> None:
+    assert await read(database, 1)  # the pool may swallow a cancellation while it waits for its first connection
     async with turning(0):
         for moment in (0.001, 0.01, 0.03):
             with pytest.raises(TimeoutError):
