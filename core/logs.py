@@ -217,4 +217,11 @@ def _json(event: MutableMapping[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    """What JSON has no form for (keys that are no texts, whole numbers of more than 64 bits) as Python shows it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    try:
+        orjson.dumps(value, default=repr)
+    except TypeError:
+        return ascii(value)
+    return value

@@ -98,6 +98,14 @@ def test_text_that_is_no_unicode_does_not_raise() -> None:
     assert line["reply"] == "caf\\udce9"
 
 
+def test_what_json_has_no_form_for_does_not_raise() -> None:
+    (line,) = run(r"log.info('x', number=2**70, keys={'a': {1: '\udce9'}}, inner=['\udce9'], fine=[1])")
+
+    assert (line["number"], line["fine"]) == (str(2**70), [1])
+    assert line["keys"] == r"{'a': {1: '\udce9'}}"
+    assert line["inner"] == r"['\udce9']"
+
+
 def test_message_id_is_not_taken_for_an_address() -> None:
     (line,) = run("log.info('attempt', message_id='0198-77/3')")
 
