@@ -47,7 +47,8 @@ def _triggers(connection: "psycopg.Connection[Any]", tables: list[str], how: str
 
 
 def rows(now: datetime) -> str:
-    """The rows, moved by whole hours. Ids of mail move too: they say in which day's partition it lies."""
+    """The rows, moved by whole hours: what was put off is due in 28 minutes at the earliest. Ids of mail move too: they
+    say in which day's partition it lies."""
     later = (now - _MADE) // _HOUR * _HOUR
     days = timedelta(days=((_MADE + later).date() - _MADE.date()).days)
     text = DUMP.read_text(encoding="utf-8")
