@@ -28,7 +28,7 @@ SELECT destination, extract(epoch FROM now() - due_at)::float8 FROM walk WHERE d
 async def scan_due(database: Database, hints: HintPublisher) -> dict[Lane, int]:
     """Hint every destination that has due mail; hints already waiting are coalesced. Returns destinations by lane."""
     found: dict[Lane, int] = {}
-    async with database.transaction() as connection, probing(connection):
+    async with database.connection() as connection, probing(connection):
         for lane in Lane:
             cursor = await connection.execute(DUE_DESTINATIONS, {"lane": lane.value})
             rows = await cursor.fetchall()

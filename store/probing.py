@@ -30,7 +30,8 @@ async def probe_always(connection: AsyncConnection[Any]) -> None:
 
 @asynccontextmanager
 async def probing(connection: AsyncConnection[Any]) -> AsyncIterator[None]:
-    """Within a transaction: what is asked in the block is planned so, and only ever asked so."""
-    await connection.execute(_LOCAL, prepare=False)
-    yield
-    await connection.execute(_AGAIN, prepare=False)
+    """What is asked in the block, in one transaction, is planned so, and only ever asked so."""
+    async with connection.transaction():
+        await connection.execute(_LOCAL, prepare=False)
+        yield
+        await connection.execute(_AGAIN, prepare=False)

@@ -60,8 +60,9 @@ _log = get_logger(__name__)
 
 CONCURRENCY: Final = 8
 """Tasks under way: each waits for the database or DNS most of its time."""
-RENEWED: Final = queue.LEASE.total_seconds() / 3
-"""An endpoint that is being served stays in our hands by a look that often."""
+RENEWED: Final = queue.LEASE.total_seconds() / 4
+"""An endpoint that is being served stays in our hands by a look that often: more often than its lease is renewed, or a
+look a moment too early would leave only a third of the lease to the next."""
 AWAY_SECONDS: Final = 2.0
 """Before the duties go on after the database was away."""
 

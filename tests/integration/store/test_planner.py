@@ -151,7 +151,7 @@ async def test_walks_over_destinations_probe_whatever_the_queue_was_before(datab
             if number == 8:
                 await fill(database)
             before = (await sequential(connection))["delivery_queue"]
-            async with connection.transaction(), probing(connection):
+            async with probing(connection):
                 await connection.execute(ask, {"lane": "marketing"})
             read.append((await sequential(connection))["delivery_queue"] - before)
         cursor = await connection.execute("SELECT current_setting('enable_seqscan'), current_setting('jit')")
