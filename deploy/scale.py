@@ -1,8 +1,8 @@
 """The arithmetic of `docs/scale.md`: what a rate of mail wants, reckoned from what one mail costs.
 
 `python -m deploy.scale` prints the table; a test holds the page against it. The costs are those of the page's first
-tables: counted by `bench/cases/cost`, processor time from the run of docs/benchmarks.md. Nothing at run time imports
-this module.
+tables: counted by `bench/cases/cost`, processor time from the run "half way" of docs/benchmarks.md. Nothing at run time
+imports this module.
 """
 
 from collections.abc import Callable, Iterator, Mapping
