@@ -100,7 +100,7 @@ class Question:
         try:
             return self._plain(wire) or self._any(wire)
         except dns.message.Truncated as error:
-            if self._message().is_response(error.message()):  # type: ignore[no-untyped-call]
+            if self._message().is_response(error.message()):  # type: ignore[no-untyped-call]  # dnspython has none
                 raise
         except dns.exception.DNSException:
             pass

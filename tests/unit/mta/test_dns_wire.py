@@ -50,7 +50,8 @@ def test_an_answer_is_read_as_dnspython_reads_it(
     question.edns = edns
     texts = data.draw(st.lists(st.sampled_from(TEXTS[kind]), unique=True))
     wire = response(question, kind, texts, ttl, alias)
-    read, chain = question.read(wire), dns.message.from_wire(wire).resolve_chaining()  # type: ignore[attr-defined]
+    read = question.read(wire)
+    chain = dns.message.from_wire(wire).resolve_chaining()  # type: ignore[attr-defined]  # a query's, not a message's
     if texts and not alias:
         assert read == Found(tuple(chain.answer), chain.minimum_ttl)
     else:

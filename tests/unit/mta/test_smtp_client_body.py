@@ -22,7 +22,7 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.aborted = False
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]
+    def write(self, data: bytes) -> None:  # type: ignore[override]  # bytes are all it gets
         self.writes.append(data)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
