@@ -10,7 +10,7 @@ import ipaddress
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar, cast
@@ -114,11 +114,22 @@ class Resolver:
         self._targets: dict[str, _Target] = {}
         self._routes: dict[tuple[str, frozenset[int]], tuple[Route, float]] = {}
         """Routes that leave nothing to chance, as they were asked for, and until when they hold."""
+        self._looking: set[asyncio.Future[Route | Response]] = set()
 
     def known(self, domain: str, families: frozenset[int] = FAMILIES) -> Route | None:
         """What `route` would say, at once, when all of it is known and there is nothing to shuffle. None: ask it."""
         kept = self._routes.get((domain, families))
         return kept[0] if kept is not None and kept[1] > self._clock() else None
+
+    def ahead(self, domains: Iterable[str], families: frozenset[int] = FAMILIES) -> None:
+        """Begin to look for the servers of those domains that are not known: who asks for their routes next finds them,
+        or waits for the rest of it only."""
+        for domain in domains:
+            plan = self._plans.get(_ascii(domain))
+            if plan is None or plan.expires <= self._clock():
+                looking = asyncio.ensure_future(self.route(domain, families))
+                self._looking.add(looking)
+                looking.add_done_callback(self._looking.discard)
 
     async def route(self, domain: str, families: Collection[int] = FAMILIES) -> Route | Response:
         """Hosts for a recipient domain in the order to try them, equal ones shuffled anew by every call, at most 5 of

@@ -13,7 +13,7 @@ from mta.model import Phase, Response, Route, Trouble
 from mta.replies import classify
 from mta.resolve import HOSTS, Resolver, TargetPolicy, is_forbidden
 from tests.dns_table import DnsTable
-from tests.unit.mta.test_resolve import HASTY, PROVIDERS, SERVFAIL, Records, resolver
+from tests.unit.mta.test_resolve import HASTY, PROVIDERS, SERVFAIL, HandSetClock, Records, resolver
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -35,6 +35,20 @@ TELLING = {Trouble.NULL_MX, Trouble.NO_DOMAIN, Trouble.DNS_TEMPORARY, Trouble.FO
 async def found(records: Records, policy: TargetPolicy | None = None) -> Route | Response:
     async with DnsTable(records) as table:
         return await resolver(table, policy).route("x.test")
+
+
+@pytest.mark.asyncio
+async def test_what_is_looked_for_ahead_is_asked_once_and_only_where_it_is_not_known() -> None:
+    clock = HandSetClock()
+    records: Records = {("x.test", "MX"): ["10 a.x.test."], ("a.x.test", "A"): ["8.8.0.1"], ("y.test", "MX"): SERVFAIL}
+    async with DnsTable(records, ttl=60) as table:
+        asking = resolver(table, clock=clock)
+        for clock.now, times in ((0.0, 1), (59.0, 1), (61.0, 2)):
+            asking.ahead(["X.test", "y.test"])
+            routes = [await asking.route(name) for name in ("x.test", "y.test")]
+            assert [type(route) for route in routes] == [Route, Response]
+            asking.ahead(["x.test"])
+            assert table.asked["x.test", "MX"] == table.asked["a.x.test", "A"] == times
 
 
 @pytest.mark.asyncio
