@@ -208,6 +208,8 @@ async def _ends_with_mail_under_way(site: Site, database: Database, worker: Work
     await store(database, email)
     site.hint("one.example")
     until(lambda: any(line == "DATA" for _, line in site.sink.journal.commands))
+    with redis.Redis.from_url(site.redis_url) as client:
+        assert client.keys("unacked*") == [], "what is taken is noted nowhere else"
     assert worker.end() < 8
     assert worker.process.returncode == 0
     assert "Traceback" not in worker.log.read_text()
@@ -248,6 +250,23 @@ async def test_killed_worker_is_followed_by_one_that_takes_over(site: Site, data
     assert counts.pop("slow@one.example") in (1, 2)
     assert set(counts.values()) == {1}
     assert await rows(database, "SELECT count(*) FROM events WHERE kind = 'delivered'") == [(31,)]
+
+
+async def test_a_worker_takes_no_more_hints_than_it_works_on(
+    site: Site, database: Database, client: redis.Redis
+) -> None:
+    """The others are there for other workers, and for its successor."""
+    worker = site.start(POSTLANE_WORKER_CONCURRENCY="1").ready()
+    await store(database, site.email("slow@one.example"))
+    site.hint("one.example")
+    until(lambda: any(line == "DATA" for _, line in site.sink.journal.commands))
+    for name in ("two", "three", "four"):
+        site.hint(f"{name}.example")
+    time.sleep(0.3)
+    assert client.llen("transactional") == 3
+    worker.end()
+
+    assert client.llen("transactional") == 3
 
 
 def _left(database: Database) -> int:
