@@ -34,21 +34,20 @@ _WANTED = """
 SELECT owner_id, events FROM webhook_endpoints
  WHERE status = 'enabled' AND (%(owners)s::uuid[] IS NULL OR owner_id = ANY(%(owners)s::uuid[]))
 """
-# The id is the event's, the same for all endpoints. Sorted by `once`, so that two writers never wait for each other in
-# a circle.
+# The id is the event's, the same for all endpoints: OFFSET 0 has it made once, ORDER BY has endpoints looked for event
+# by event. As events come sorted, two writers who tell the same never wait for each other in a circle. Ids are
+# new, so only `once` can be there already.
 _APPEND = """
-WITH told AS MATERIALIZED (
-  SELECT webhook_event_id() AS id, u.*
-    FROM unnest(string_to_array(%(types)s, E'\\x1e'), %(owners)s::uuid[], %(times)s::timestamptz[],
-                string_to_array(%(keys)s, E'\\x1e'), string_to_array(%(once)s, E'\\x1e'),
-                string_to_array(%(payloads)s, E'\\x1e')) AS u(type, owner_id, created_at, key, once, payload)
-)
 INSERT INTO webhook_events (endpoint_id, id, type, created_at, key, once, payload)
 SELECT w.id, t.id, t.type, t.created_at, coalesce(t.key, ''), nullif(t.once, ''), t.payload
-  FROM told t JOIN webhook_endpoints w USING (owner_id)
- WHERE w.status = 'enabled' AND (w.events IS NULL OR t.type = ANY(w.events))
- ORDER BY t.once COLLATE "C", t.id
-ON CONFLICT DO NOTHING
+  FROM (SELECT webhook_event_id() AS id, u.*
+          FROM unnest(string_to_array(%(types)s, E'\\x1e'), %(owners)s::uuid[], %(times)s::timestamptz[],
+                      string_to_array(%(keys)s, E'\\x1e'), string_to_array(%(once)s, E'\\x1e'),
+                      string_to_array(%(payloads)s, E'\\x1e')) AS u(type, owner_id, created_at, key, once, payload)
+        OFFSET 0) t
+ CROSS JOIN LATERAL (SELECT e.id FROM webhook_endpoints e WHERE e.owner_id = t.owner_id AND e.status = 'enabled'
+                        AND (e.events IS NULL OR t.type = ANY(e.events)) ORDER BY e.id) w
+ON CONFLICT (endpoint_id, once) WHERE once IS NOT NULL DO NOTHING
 """
 
 
@@ -65,7 +64,8 @@ class OutboxEvent(NamedTuple):
     key: str = ""
     """Events with one key arrive in the order they were written in: the email's id. "" for no order."""
     once: str = ""
-    """An event that is told only once, however often it is appended, bears the same text each time."""
+    """An event that is told only once, however often it is appended, bears the same text each time, and the same key,
+    which has no other such text."""
 
 
 async def append(connection: Connection, events: Sequence[OutboxEvent]) -> None:
@@ -108,6 +108,7 @@ async def append_known(connection: Connection, events: Sequence[OutboxEvent]) ->
     """The same for a caller who has asked."""
     if not events:
         return
+    events = sorted(events, key=_in_order)
     await connection.execute(
         _APPEND,
         {
@@ -119,6 +120,11 @@ async def append_known(connection: Connection, events: Sequence[OutboxEvent]) ->
             "payloads": arrays.texts([payload(event) for event in events]),
         },
     )
+
+
+def _in_order(event: OutboxEvent) -> str:
+    """By what events are sorted before they are written: those of one key stay as they came."""
+    return event.key or event.once
 
 
 def payload(event: OutboxEvent) -> str:

@@ -85,6 +85,33 @@ async def test_what_is_told_once_is_told_once_to_each(database: Database) -> Non
     assert len(await told(database, first)) == len(await told(database, second)) == 50
 
 
+async def test_events_of_one_key_keep_their_order(database: Database) -> None:
+    """Whatever is told once stands among them; those of other keys come in the same order for every writer."""
+    await make_endpoint(database)
+    await append(
+        database,
+        event(key="b", n=1), event(key="a", n=1), event(key="b", once="sent b", n=2),
+        event(key="a", once="sent a", n=2), event(key="b", n=3), event(key="a", once="sent a", n=3),
+    )  # fmt: skip
+    shown = await rows(database, "SELECT key, payload::jsonb #> '{data,n}' FROM webhook_events ORDER BY id")
+
+    assert shown == [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("b", 3)]
+
+
+async def test_writers_that_meet_at_several_endpoints_do_not_wait_in_a_circle(database: Database) -> None:
+    """Endpoints are written again meanwhile, and so found in another place of their table."""
+    made = [await make_endpoint(database) for _ in range(3)]
+    keys = [f"{n:02}" for n in range(40)]
+
+    async def writer(order: list[str]) -> None:
+        for n in range(5):
+            await execute(database, "UPDATE webhook_endpoints SET failures = %s WHERE id = %s", [n, made[n % 3]])
+            await append(database, *(event(key=key, once=f"sent {key}") for key in order))
+
+    await asyncio.gather(writer(keys), writer(keys[::-1]), writer(keys[20:] + keys[:20]))
+    assert [len(await told(database, endpoint)) for endpoint in made] == [40] * 3
+
+
 async def test_a_body_is_one_json_object_with_times_in_utc(database: Database) -> None:
     endpoint = await make_endpoint(database)
     at = datetime(2026, 11, 28, 7, 0, 0, 5000, UTC)

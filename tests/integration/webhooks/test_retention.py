@@ -42,7 +42,7 @@ async def test_a_listener_hears_once_what_is_told_once(database: Database) -> No
         listener = await listening.begin(connection, APPLICATION, None)
         heard = []
         for _ in range(2):
-            await append(database, event(EventType.EMAIL_SENT, once="sent e"), event())
+            await append(database, event(EventType.EMAIL_SENT, key="e", once="sent e"), event(key="e"))
             heard += [one.type for one in await listening.fetch(connection, listener)]
         assert heard == ["email.sent", "email.delivered", "email.delivered"]
         assert await rows(database, "SELECT state, payload FROM webhook_events") == [("success", "")]
