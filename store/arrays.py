@@ -95,6 +95,21 @@ def moments(values: Iterable[datetime | None]) -> MomentArray:
     return MomentArray(_binary(_TIMESTAMPTZ.oid, [copying.moment(value) for value in values]))
 
 
+def sent_uuids(values: Sequence[bytes]) -> UuidArray:
+    """The same of ids that `uuid_send` has told, 16 bytes each: they go back as they came."""
+    return UuidArray(_sent(_UUID.oid, 16, values))
+
+
+def sent_moments(values: Sequence[bytes]) -> MomentArray:
+    """The same of times that `timestamptz_send` has told, 8 bytes each."""
+    return MomentArray(_sent(_TIMESTAMPTZ.oid, 8, values))
+
+
+def _sent(oid: int, size: int, values: Sequence[bytes]) -> bytes:
+    length = size.to_bytes(4)
+    return _of_one(1, 0, oid, len(values), 1) + length + length.join(values) if values else _of_none(0, 0, oid)
+
+
 def _binary(oid: int, values: Sequence[bytes]) -> bytes:
     """Of one dimension, from values that have their length in front."""
     return b"".join((_of_one(1, 0, oid, len(values), 1), *values)) if values else _of_none(0, 0, oid)

@@ -242,10 +242,9 @@ class _Turn:
         return time.monotonic() > self._ends
 
     async def _one(self, event: Due) -> bool:
-        body = event.payload.encode()
         sent_at = self._clock.now()
-        signed = signing.head(self._secrets, event.id, int(sent_at.timestamp()), body)
-        answer = await self._sender.post(self._target, signed, body)
+        signed = signing.head(self._secrets, event.id, int(sent_at.timestamp()), event.payload)
+        answer = await self._sender.post(self._target, signed, event.payload)
         traced.told(event, self._target.host, answer)
         if answer.good:
             self.tried.append(Tried(event, sent_at, answer, None))

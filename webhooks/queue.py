@@ -9,7 +9,7 @@ is sent again.
 Every function works on the caller's connection and never commits. Times are the database's.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -53,7 +53,9 @@ UPDATE webhook_endpoints SET served_until = now() + %(lease)s
 # What follows an event that waits for its next try waits too, and comes behind it once both are due. That one waits at
 # all is asked once for all of them: as a rule none does.
 _DUE = """
-SELECT e.id::text, e.key, e.tries, e.payload, e.due_at::text, e.taken_at IS NOT NULL FROM webhook_events e
+SELECT uuid_send(e.id), timestamptz_send(e.due_at), e.id::text, e.key, e.tries, convert_to(e.payload, 'UTF8'),
+       e.taken_at IS NOT NULL
+  FROM webhook_events e
  WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now()
    AND (e.key = ''
      OR NOT EXISTS (SELECT FROM webhook_events WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND tries > 0)
@@ -86,7 +88,7 @@ UPDATE webhook_events e
    AND CASE WHEN e.tries = 0 AND e.taken_at IS NULL THEN e.state = 'pending' END
 """
 _LEFT_OUT = """
-SELECT u.id::text FROM unnest(%(ids)s::uuid[], %(at)s::timestamptz[]) AS u(id, at)
+SELECT uuid_send(u.id) FROM unnest(%(ids)s::uuid[], %(at)s::timestamptz[]) AS u(id, at)
  WHERE NOT EXISTS (SELECT FROM webhook_events e
                     WHERE e.endpoint_id = %(endpoint)s AND e.id = u.id AND e.taken_at = u.at)
 """
@@ -100,7 +102,7 @@ UPDATE webhook_events e
   FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(tries)s::smallint[], %(due)s::timestamptz[],
               %(was_due)s::timestamptz[]) AS u(id, state, tries, due_at, was_due)
  WHERE e.endpoint_id = %(endpoint)s AND e.id = ANY(%(ids)s::uuid[]) AND e.id = u.id
-RETURNING e.id::text
+RETURNING uuid_send(e.id)
 """
 # What the old URL answered says nothing of a new one that its owner has put there meanwhile.
 _STAND = """
@@ -121,14 +123,15 @@ class Served:
 
 
 class Due(NamedTuple):
-    """An event to send. What only goes back to PostgreSQL is as its text has it."""
+    """An event to send. What goes back to PostgreSQL is as it has it itself."""
 
+    own_id: bytes
+    own_due_at: bytes
     id: str
     key: str
     tries: int
     """Made before."""
-    payload: str
-    due_at: str
+    payload: bytes
     taken: bool
     """Somebody had it replayed."""
 
@@ -188,7 +191,7 @@ async def release(connection: Connection, me: UUID, endpoint: UUID) -> None:
 
 async def due(connection: Connection, endpoint: UUID, limit: int) -> list[Due]:
     """Events whose time has come, in the order they are to arrive in."""
-    cursor = await connection.execute(_DUE, {"endpoint": endpoint, "limit": limit})
+    cursor = await connection.execute(_DUE, {"endpoint": endpoint, "limit": limit}, binary=True)
     return sorted(map(Due._make, await cursor.fetchall()))  # by their ids
 
 
@@ -224,8 +227,8 @@ async def _take_down(connection: Connection, served: Served, taken: Sequence[Tri
         "endpoint": served.id,
         "url": served.url,
         "last": max(one.sent_at for one in taken),
-        "ids": _array(one.event.id for one in taken),
-        "was_due": _array(one.event.due_at for one in taken),
+        "ids": arrays.sent_uuids([one.event.own_id for one in taken]),
+        "was_due": arrays.sent_moments([one.event.own_due_at for one in taken]),
         "at": arrays.moments([one.sent_at for one in taken]),
         "statuses": arrays.integers(one.answer.status or 0 for one in taken),
         "ms": arrays.integers(one.answer.milliseconds for one in taken),
@@ -233,29 +236,24 @@ async def _take_down(connection: Connection, served: Served, taken: Sequence[Tri
     }
     if (await connection.execute(_TAKE_DOWN, columns)).rowcount == len(taken):
         return []
-    left = {row[0] for row in await (await connection.execute(_LEFT_OUT, columns)).fetchall()}
-    return [one for one in taken if one.event.id in left]
+    left = {row[0] for row in await (await connection.execute(_LEFT_OUT, columns, binary=True)).fetchall()}
+    return [one for one in taken if one.event.own_id in left]
 
 
 async def _settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
     columns = {
         "endpoint": served.id,
-        "ids": _array(one.event.id for one in tried),
+        "ids": arrays.sent_uuids([one.event.own_id for one in tried]),
         "states": [_state(one) for one in tried],
         "tries": arrays.integers(one.event.tries + 1 for one in tried),
         "due": arrays.moments([one.next_try or one.sent_at for one in tried]),
-        "was_due": _array(one.event.due_at for one in tried),
+        "was_due": arrays.sent_moments([one.event.own_due_at for one in tried]),
     }
-    found = {row[0] for row in await (await connection.execute(_SETTLE, columns)).fetchall()}
+    found = {row[0] for row in await (await connection.execute(_SETTLE, columns, binary=True)).fetchall()}
     async with connection.cursor() as cursor, cursor.copy(_NOTE) as copy:
         for one in tried:
-            if one.event.id in found:
+            if one.event.own_id in found:
                 await copy.write_row(_noted(served, one))
-
-
-def _array(texts: Iterable[str]) -> str:
-    """For a parameter of ids, or of times as PostgreSQL tells them."""
-    return '{"' + '","'.join(texts) + '"}'
 
 
 def _noted(served: Served, one: Tried) -> tuple[object, ...]:

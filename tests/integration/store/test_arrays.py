@@ -24,6 +24,24 @@ async def test_they_come_back_as_they_were(database: Database) -> None:
         assert await cursor.fetchone() == (ids, times, [-1, 0, 32767])
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_what_was_sent_in_binary_goes_back_as_it_came(database: Database, count: int) -> None:
+    ids = [uuid7() for _ in range(count)]
+    times = [datetime(2026, 3, 1, 12, 30, 15, 250 + n, tzinfo=UTC) for n in range(count)]
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT uuid_send(id), timestamptz_send(at) FROM unnest(%s::uuid[], %s::timestamptz[]) AS u(id, at)",
+            [arrays.uuids(ids), arrays.moments(times)],
+            binary=True,
+        )
+        told = await cursor.fetchall()
+        cursor = await connection.execute(
+            "SELECT %s::uuid[], %s::timestamptz[]",
+            [arrays.sent_uuids([row[0] for row in told]), arrays.sent_moments([row[1] for row in told])],
+        )
+        assert await cursor.fetchone() == (ids, times)
+
+
 async def test_nothing_is_an_empty_array(database: Database) -> None:
     async with database.connection() as connection:
         cursor = await connection.execute(
