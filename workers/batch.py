@@ -106,6 +106,11 @@ class Collaborators:
     """Lanes and sites that a batch is sending to as fast as a limited rate allows."""
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is under way: a claim would be made at once. May be asked by any thread."""
+        return not self.permits and not self.admission.claiming
+
+    @property
     def throttles(self) -> ThrottleBook:
         """Who rests where."""
         return self.shared.throttles

@@ -162,12 +162,17 @@ async def test_a_hint_waits_for_its_turn_and_is_told_right_before_its_claim(lane
     async def claims() -> None:
         found.extend(await rows(lane.database, claimed_by))
 
+    assert c.idle
     c.admission.claiming = 2
     delivering = asyncio.create_task(deliver_due(LANE, ["one.example"], c, claims))
     await asyncio.sleep(0.1)
     assert not found
+    assert not c.idle
     c.admission.claiming = 0
+    await until(lambda: bool(c.permits))
+    assert not c.idle
     await delivering
+    assert c.idle
 
     assert found == [(None,)]
     assert len(lane.sink.mails) == 1
