@@ -46,6 +46,10 @@ _GATHER_SECONDS = 0.02
 _APART_SECONDS = 0.003
 """Between two publications while transactional hints come without a pause: each is a round trip to Redis, and took a
 quarter of an API process that accepted one mail a request. A hint that comes after a pause goes at once."""
+_MANY = 4
+_MANY_APART_SECONDS = 0.01
+"""The same after a publication for so many transactional messages: they come by the thousand a second then, and workers
+have a queue of them."""
 _QUEUE_LIMIT = 10_000
 _SCANNED = 1000
 _MARKERS = "postlane:hint:"
@@ -128,10 +132,10 @@ class HintPublisher:
         )
         self._set_markers = self._redis.register_script(_MARK)
         self._keep_markers = self._redis.register_script(_KEEP)
-        self._queue: queue.SimpleQueue[tuple[Lane, frozenset[str]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Lane, tuple[str, ...]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._quiet_until = 0.0
-        self._published = 0.0
+        self._next = 0.0
 
     def start(self) -> None:
         self._thread.start()
@@ -142,24 +146,26 @@ class HintPublisher:
         self._thread.join(timeout=2)
 
     def hint(self, lane: Lane, destinations: Iterable[str]) -> None:
-        """Say that there is due mail for these destinations. Never blocks and never fails."""
+        """Say that there is due mail for these destinations. Who names them once for each message is told apart from
+        who has few. Never blocks and never fails."""
         if self._queue.qsize() < _QUEUE_LIMIT:
-            self._queue.put((lane, frozenset(destinations)))
+            self._queue.put((lane, tuple(destinations)))
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            waiting: dict[Lane, set[str]] = {first[0]: set(first[1])}
-            time.sleep(max(0.0, self._published + _APART_SECONDS - time.monotonic()))
+            waiting = {first[0]: list(first[1])}
+            time.sleep(max(0.0, self._next - time.monotonic()))
             ending = self._gather(waiting)
-            self._published = time.monotonic()
+            few = len(waiting.get(Lane.TRANSACTIONAL, ())) < _MANY
+            self._next = time.monotonic() + (_APART_SECONDS if few else _MANY_APART_SECONDS)
             for lane in sorted(waiting, reverse=True):  # transactional first
-                destinations = sorted(waiting[lane])
+                destinations = sorted(set(waiting[lane]))
                 for start in range(0, len(destinations), _AT_ONCE):
                     self._publish(lane, destinations[start : start + _AT_ONCE])
             if ending:
                 return
 
-    def _gather(self, waiting: dict[Lane, set[str]]) -> bool:
+    def _gather(self, waiting: dict[Lane, list[str]]) -> bool:
         """Add what else there is; True when asked to end. Bulk comes in bursts and is waited for a moment, but only
         until transactional mail comes: that goes at once."""
         deadline = time.monotonic() + _GATHER_SECONDS
@@ -171,7 +177,7 @@ class HintPublisher:
                 return False
             if item is None:
                 return True
-            waiting.setdefault(item[0], set()).update(item[1])
+            waiting.setdefault(item[0], []).extend(item[1])
 
     def _publish(self, lane: Lane, destinations: Sequence[str]) -> None:
         if time.monotonic() < self._quiet_until:

@@ -76,8 +76,8 @@ Acceptance = Accepted | Replay | KeyReused | KeyInFlight | OverQuota
 
 _Waiting = Waiting[Acceptance]
 
-OnAccepted = Callable[[Lane, set[str]], None]
-"""Called after the commit with the lane and the destinations that are due now."""
+OnAccepted = Callable[[Lane, list[str]], None]
+"""Called after the commit with the lane and the destinations that are due now, one for each message."""
 
 
 class Acceptor:
@@ -173,11 +173,11 @@ class Acceptor:
             return await take(connection, submissions, defaults)
 
     def _hint(self, submissions: Iterable[Submission]) -> None:
-        due: dict[Lane, set[str]] = {}
+        due: dict[Lane, list[str]] = {}
         for submission in submissions:
             for email in submission.emails:
                 if email.scheduled_at is None:
-                    due.setdefault(email.lane, set()).update([r.destination for r in email.recipients])
+                    due.setdefault(email.lane, []).extend([r.destination for r in email.recipients])
         for lane, destinations in due.items():
             try:
                 self._on_accepted(lane, destinations)

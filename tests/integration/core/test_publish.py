@@ -158,6 +158,32 @@ def test_transactional_mail_does_not_wait_for_bulk_to_be_gathered(
     assert eventually(lambda: client.llen("transactional") == 1, 1.0)
 
 
+def test_hints_of_a_stream_of_transactional_mail_share_publications(
+    publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single one before them goes at once, and what follows it is told of soon."""
+    monkeypatch.setattr(publish, "_MANY_APART_SECONDS", 1.0)
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+    assert eventually(lambda: client.llen("transactional") == 1)
+    publisher.hint(Lane.TRANSACTIONAL, ["b.example"] * publish._MANY)
+    assert eventually(lambda: client.llen("transactional") == 2)
+    publisher.hint(Lane.TRANSACTIONAL, ["c.example"])
+
+    assert not eventually(lambda: client.llen("transactional") > 2, 0.1)
+    assert tasks(client, Lane.TRANSACTIONAL) == [["a.example"], ["b.example"]]
+
+
+def test_bulk_makes_no_transactional_mail_wait(
+    publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_MANY_APART_SECONDS", 1.0)
+    publisher.hint(Lane.MARKETING, [f"d{number}.example" for number in range(50)])
+    assert eventually(lambda: client.llen("marketing") == 1)
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example"])
+
+    assert eventually(lambda: client.llen("transactional") == 1, 0.5)
+
+
 def test_bulk_is_gathered_into_few_tasks(
     publisher: HintPublisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
