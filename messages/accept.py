@@ -2,7 +2,7 @@
 
 One transaction makes message, body, queue row and idempotency key durable; only then is the caller answered, and
 only after that a hint is published. Requests that arrive while a commit is under way share the next one (group
-commit): a commit with fsync costs about 3 ms, COPY of one more email some 0.1 ms. Requests of an application with a
+commit): a commit with fsync costs about 3 ms, one more email some 0.1 ms. Requests of an application with a
 quota share theirs among themselves only: they wait for its counter, which other processes hold until their commit.
 
 It never checks who may send what: that is the caller's part (`api/`, `mta/inbound`). How much an application may bring
@@ -27,11 +27,11 @@ from core.errors import UnavailableError
 from core.logs import get_logger
 from core.queues import Lane
 from core.tasks import end
-from messages import rows
 from messages.groups import Queue, Waiting
 from messages.model import Idempotency, NewEmail, Submission
+from messages.storing import store
 from messages.telling import tell_scheduled
-from store import copying, counters
+from store import counters
 from store.clock import DatabaseClock
 from store.counters import Counted, Origin, origin
 from store.database import Connection, Database
@@ -310,22 +310,10 @@ async def forget_keys(connection: Connection) -> None:
 async def write_emails(
     connection: Connection, emails: Sequence[NewEmail], default_topics: Mapping[UUID, UUID] = NO_TOPICS
 ) -> None:
-    """COPY all rows of these emails. The caller's transaction commits them. `default_topics`, by application, are what
+    """Write all rows of these emails. The caller's transaction commits them. `default_topics`, by application, are what
     marketing mail that names no topic is of."""
     topics = [default_topics.get(e.application_id) if _needs_topic(e) else e.topic_id for e in emails]
-    made = rows.rows_of(emails, topics)
-    copied: list[tuple[str, Iterable[bytes]]] = [
-        (rows.EMAILS, made.emails),
-        (rows.CONTENTS, rows.contents(emails)),
-        (rows.MESSAGES, made.messages),
-        (rows.QUEUE, made.queue),
-    ]
-    if any(e.attachments for e in emails):
-        copied.append((rows.ATTACHMENTS, rows.attachments(emails)))
-    async with connection.cursor() as cursor:
-        for statement, given in copied:
-            async with cursor.copy(statement) as copy:
-                await copying.send(copy, given)
+    await store(connection, emails, topics)
     await _count_accepted(connection, emails, topics)
     if later := [replace(e, topic_id=topic) for e, topic in zip(emails, topics, strict=True) if e.scheduled_at]:
         await tell_scheduled(connection, later)

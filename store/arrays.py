@@ -37,6 +37,10 @@ class MomentArray(bytes):
     """Times in binary form."""
 
 
+class Array(bytes):
+    """Of any type, in binary form: of which the statement says."""
+
+
 def uuids(values: Iterable[UUID | None]) -> UuidArray:
     """For a `uuid[]` parameter."""
     return UuidArray(_binary(_UUID.oid, [copying.uuid(value) for value in values]))
@@ -110,6 +114,11 @@ def _sent(oid: int, size: int, values: Sequence[bytes]) -> bytes:
     return _of_one(1, 0, oid, len(values), 1) + length + length.join(values) if values else _of_none(0, 0, oid)
 
 
+def of(oid: int, values: Sequence[bytes]) -> Array:
+    """For a parameter that is an array of this type, from values as `store/copying` writes them."""
+    return Array(_binary(oid, values))
+
+
 def _binary(oid: int, values: Sequence[bytes]) -> bytes:
     """Of one dimension, from values that have their length in front."""
     return b"".join((_of_one(1, 0, oid, len(values), 1), *values)) if values else _of_none(0, 0, oid)
@@ -132,5 +141,6 @@ class _Moments(_Written):
     oid = _TIMESTAMPTZ.array_oid
 
 
+psycopg.adapters.register_dumper(Array, _Written)
 psycopg.adapters.register_dumper(UuidArray, _Uuids)
 psycopg.adapters.register_dumper(MomentArray, _Moments)

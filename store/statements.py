@@ -28,6 +28,7 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
 FAMILIES: Final[Mapping[str, str]] = {
     # The way of a mail.
     "messages.accept": "accept",
+    "messages.storing": "accept",
     "accounts.quotas": "accept",
     "messages.claim": "give_back",
     "messages.claim.claim": "claim",
