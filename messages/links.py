@@ -185,7 +185,8 @@ def _template(html: str, tracking: Tracking) -> Template:
         texts.append(f"{text}{html[done:start]}{click}")
         slots.append(found[0])
         text, done = found[1], stop
-    rest, after = text + html[done : max(end, done)], html[max(end, done) :]
+    end = end if end >= done else len(html)  # a link may stand behind the end of the body
+    rest, after = text + html[done:end], html[end:]
     for kind, before, behind in _additions(tracking, clicks=bool(slots)):
         texts.append(f"{rest}{before}{tracking.base_url}/{kind}/")
         slots.append((kind, b""))
@@ -244,11 +245,12 @@ def marked(source: str, tracking: Tracking) -> Marked:
             continue
         done = stop
     additions = _additions(tracking, clicks=bool(texts))
-    texts.append(source[done : max(end, done)])
+    end = end if end >= done else len(source)
+    texts.append(source[done:end])
     for kind, before, behind in additions:
         texts.append(f"{before}{tracking.base_url}/{kind}/{mark}{len(slots)};{behind}")
         slots.append((kind, b""))
-    return Marked("".join([*texts, source[max(end, done) :]]), tuple(slots), tracking)
+    return Marked("".join([*texts, source[end:]]), tuple(slots), tracking)
 
 
 _ANY: Final = Tracking(" ", b"", opens=False, clicks=True)

@@ -133,6 +133,14 @@ def test_pixel_and_hidden_link_stand_before_the_end_of_the_body() -> None:
     assert re.search(r'</a><a href="[^"]+/t/[^"]+"[^>]*></a><img src="[^"]+/o/[^"]+\.gif"[^>]*/></BODY ></html>$', made)
 
 
+@pytest.mark.parametrize("behind", ["", "<p>x</p>", "</html>"])
+def test_a_link_behind_the_end_of_the_body_stays_whole(behind: str) -> None:
+    html = f'<body>x</body><a href="https://a.example">x</a>{behind}'
+    made = tracked(html, BOTH, TOKENS, EMAIL, 0)
+    assert undone(re.sub(r"<img[^>]*/>", "", made)) == html
+    assert made.endswith(" />")
+
+
 @pytest.mark.parametrize("html", ["<p>hello", "", "hello</html>", "<body>x</body><!-- </body> -->"])
 def test_the_pixel_finds_a_place_in_every_body(html: str) -> None:
     made = tracked(html, OPENS, TOKENS, EMAIL, 0)

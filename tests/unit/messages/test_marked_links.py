@@ -54,6 +54,12 @@ def test_a_person_cannot_write_a_link_of_ours() -> None:
         assert targets(sent(SOURCE, name=name, code="1")) == targets(sent(SOURCE, name="Ann", code="1"))
 
 
+def test_a_link_behind_the_end_of_the_body_stays_whole() -> None:
+    html = sent('<body>x</body><a href="https://a.example">{{ name }}</a>', name="Ann")
+
+    assert re.fullmatch(r'<body>x</body><a href="[^"<>]+">Ann</a><a [^<>]+></a><img [^<>]+ />', html)
+
+
 def test_a_link_that_must_not_be_tracked_stays_as_its_person_gets_it() -> None:
     html = sent('<a href="mailto:{{ who }}">write</a>', who="a@b.example")
 
