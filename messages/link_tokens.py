@@ -82,10 +82,14 @@ class LinkTokens:
 
     def heads(self, slots: Iterable[tuple[Kind, bytes]], payload: bytes) -> list[str]:
         """`head` of each of these, for one mail: a head has no bits to spare, so that all are encoded at once."""
-        macs = []
+        macs: list[bytes] = []
+        begun = last = None
         for kind, target in slots:
-            mac = self._macs[kind].copy()
-            mac.update(payload + target)
+            if begun is None or kind is not last:  # the key and the payload are worked in once for all of a kind
+                begun, last = self._macs[kind].copy(), kind
+                begun.update(payload)
+            mac = begun.copy()
+            mac.update(target)
             macs.append(mac.digest())
         raw = payload + payload.join(macs) if macs else b""  # each MAC behind what it is over
         text = b2a_base64(raw, newline=False).translate(_URL_SAFE).decode("ascii")

@@ -51,7 +51,9 @@ class Tracker:
         if spared := _own_addresses(content.headers):
             tracking = replace(tracking, spared=spared)
         html = tracked(content.html, tracking, self._tokens, *claimed.ref)
-        return content if html is content.html else content._replace(html=html)
+        if html is content.html:
+            return content
+        return StoredContent(html, content.text, content.headers, content.raw, content.attachments)
 
     def rendered(self, content: Personal, claimed: Claimed, email: StoredEmail, sender: Sender) -> StoredContent:
         """The content of a campaign as this person gets it. Raises RenderError."""
