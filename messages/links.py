@@ -10,7 +10,7 @@ attributes of other tags hold no links. What Outlook alone reads (`<!--[if mso]>
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
@@ -20,6 +20,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from core.addresses import AddressError, fold_domain
+from messages.alike import Follow, Known, Parts, alike
 from messages.link_tokens import HEAD, LONGEST, Kind, LinkTokens, coded, payload_of
 
 CACHED: Final = 64
@@ -31,8 +32,9 @@ CACHED_LINKS: Final = 1024
 CACHED_BYTES: Final = 128 * 1024
 """Larger HTML is read anew each time, so that 64 templates are no burden."""
 
-_VALUES: Final = r"""[^>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+"""
-"""The rest of a tag up to what ends it. A quotation mark counts only behind an equals sign."""
+_VALUES: Final = r"""[^>=]*+(?:="[^"]*+"[^>=]*+|=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+"""
+"""The rest of a tag up to what ends it. A quotation mark counts only behind an equals sign. How most values are written
+is asked first."""
 _INSIDE: Final = rf"{_VALUES}>?+"
 """With that, where there is an end."""
 
@@ -48,8 +50,8 @@ def _either_case(*names: str) -> str:
 _RAW: Final = _either_case("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _LINK: Final = f"{_either_case('a', 'area')}|[vV]:[a-zA-Z]++"
 _END: Final = _either_case("body")
-_HREF: Final = r"""\s++[hH][rR][eE][fF]\s*+=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)')"""
-"""The beginning of most links; what follows it need not be taken apart."""
+_HREF: Final = r"""\s++[hH][rR][eE][fF]\s*+=\s*+(?=["'])"""
+"""What most links begin with; what follows their address need not be taken apart."""
 _USUAL: Final = (
     "[b-hj-mo-ruwyzB-HJ-MO-RUWYZ]|[tT][^iIeE>=]|[sS][^tTcC>=]|[aA][^\\s/>rR=]|[iI][^fF>=]|[xX][^mM>=]|[nN][^oO>=]"
 )
@@ -60,23 +62,30 @@ _USUAL: Final = (
 # letters.
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[^<]*+<(?:                                           # nothing for us
-      /[ac-zAC-Z][^>=]*+>
-    | (?:{_USUAL}){_INSIDE}
-    | (?:/(?!{_END}[\s/>])|(?![/!]|(?:{_LINK}|{_RAW})[\s/>]))(?:[a-zA-Z]{_INSIDE})?+
-    ))*+[^<]*+
+    (                                                       # nothing for us, and how most links begin
+      (?:[^<]*+<(?:
+        /[ac-zAC-Z][^>=]*+>
+      | (?:{_USUAL}){_INSIDE}
+      | (?:/(?!{_END}[\s/>])|(?![/!]|(?:{_LINK}|{_RAW})[\s/>]))(?:[a-zA-Z]{_INSIDE})?+
+      ))*+[^<]*+
+      (?:<(?:{_LINK}){_HREF})?
+    )
     (?:
-      <(?P<link>{_LINK})(?=[\s/>])(?:{_HREF})?+{_VALUES}(?P<closed>>)?+
-    | <(?P<end>/{_END})(?=[\s/>]){_INSIDE}
-    | <(?P<raw>{_RAW})(?=[\s/>])[^<]*+(?:<(?!/(?i:(?P=raw))[\s/>])[^<]*+)*+
-    | <!--\[if[^\]>]*+\]>                                   # Outlook reads on here, and so do we
-    | <!--(?:-?>|[^-]*+(?:-(?!-!?>)[^-]*+)*+(?:--!?>|\Z))
-    | <!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+(?:\]\]>|\Z)
-    | <|\Z
+      ("[^"'<>\s]++"|'[^"'<>\s]++')({_VALUES}>)            # where it leads, and the rest of its tag
+    | (                                                     # any other link, the end of the body, what hides links
+        <(?:{_LINK}|/{_END})(?=[\s/>]){_INSIDE}
+      | <(?P<raw>{_RAW})(?=[\s/>])[^<]*+(?:<(?!/(?i:(?P=raw))[\s/>])[^<]*+)*+
+      | <!--\[if[^\]>]*+\]>                                 # Outlook reads on here, and so do we
+      | <!--(?:-?>|[^-]*+(?:-(?!-!?>)[^-]*+)*+(?:--!?>|\Z))
+      | <!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+(?:\]\]>|\Z)
+      | <
+      )
+    | \Z
     )
     """,
     re.VERBOSE,
 )
+_OTHER_LINK: Final = re.compile(rf"<(?:{_LINK})(?=[\s/>])")
 
 _PLAIN_END: Final = re.compile(r"</body\s*+>\s*+(?:</html\s*+>\s*+)?\Z", re.IGNORECASE)
 
@@ -173,27 +182,73 @@ def fill(made: Template, tokens: LinkTokens, payload: bytes) -> str:
 
 
 def _template(html: str, tracking: Tracking) -> Template:
-    links, end = _scan(html) if tracking.clicks else ([], _end_of_body(html))
+    if not tracking.clicks:
+        return _made(Parts([html], [], [], len(html) - _end_of_body(html)), tracking)
+    if len(html) > CACHED_BYTES or tracking.spared:  # what is spared is mostly one person's
+        return _made(_parts(html, tracking), tracking)
+    return _made(_like_others(html, tracking) or _parts(html, tracking), tracking)
+
+
+def _like_others(html: str, tracking: Tracking) -> Parts | None:
+    """Cut like what was seen before and ends with the same letters; what nothing is like any more is forgotten."""
+    key = tracking, html[-_ALIKE:]
+    known, misses = _known.get(key, (None, 0))
+    parts = alike(html, known, lambda raw: _follow(raw, tracking)) if known else None
+    if parts is not None:
+        if misses:
+            _known[key] = known, 0
+        return parts
+    if known is not None and misses < _MISSES:
+        _known[key] = known, misses + 1
+        return None
+    if len(_known) >= CACHED:
+        _known.clear()
+    parts = _parts(html, tracking)
+    _known[key] = Known.of(parts), 0
+    return parts
+
+
+def _parts(html: str, tracking: Tracking) -> Parts:
+    """HTML cut where its links are that are tracked."""
+    links, end = _scan(html)
+    texts: list[str] = []
+    raws: list[str] = []
+    follows: list[Follow] = []
+    done = 0
+    for start, stop, raw in links:
+        if (found := _follow(raw, tracking)) is not None:
+            texts.append(html[done:start])
+            raws.append(raw)
+            follows.append(found)
+            done = stop
+    texts.append(html[done:])
+    return Parts(texts, raws, follows, len(html) - end if end >= done else 0)
+
+
+def _made(parts: Parts, tracking: Tracking) -> Template:
     texts: list[str] = []
     slots: list[tuple[Kind, bytes]] = []
-    text, done = "", 0
     click = f"{tracking.base_url}/{Kind.CLICK}/"
-    for start, stop, raw in links:
-        found = (_followed if len(raw) <= LONGEST else _link)(raw, tracking)
-        if found is None:
-            continue
-        texts.append(f"{text}{html[done:start]}{click}")
-        slots.append(found[0])
-        text, done = found[1], stop
-    end = end if end >= done else len(html)  # a link may stand behind the end of the body
-    rest, after = text + html[done:end], html[end:]
-    for kind, before, behind in _additions(tracking, clicks=bool(slots)):
-        texts.append(f"{rest}{before}{tracking.base_url}/{kind}/")
-        slots.append((kind, b""))
+    text, last = "", parts.texts[-1]
+    for before, (slot, target) in zip(parts.texts, parts.follows, strict=False):
+        texts.append(f"{text}{before}{click}")
+        slots.append(slot)
+        text = target
+    end = len(last) - parts.ending
+    rest = text + last[:end]
+    for before, slot, behind in _additions(tracking.base_url, bool(slots), tracking.opens):
+        texts.append(rest + before)
+        slots.append(slot)
         rest = behind
-    return Template((*texts, rest + after), tuple(slots))
+    return Template((*texts, rest + last[end:]), tuple(slots))
 
 
+_known: Final[dict[tuple[Tracking, str], tuple[Known | None, int]]] = {}
+"""HTML that others may be like, by how it ends (what greets its reader stands before), and how many since were not."""
+_MISSES: Final = 4
+"""In a row: kinds of mail that end alike take turns."""
+_ALIKE: Final = 64
+"""Characters of such an end."""
 _cached = lru_cache(CACHED)(_template)
 
 
@@ -244,12 +299,12 @@ def marked(source: str, tracking: Tracking) -> Marked:
         else:
             continue
         done = stop
-    additions = _additions(tracking, clicks=bool(texts))
+    additions = _additions(tracking.base_url, bool(texts), tracking.opens)
     end = end if end >= done else len(source)
     texts.append(source[done:end])
-    for kind, before, behind in additions:
-        texts.append(f"{before}{tracking.base_url}/{kind}/{mark}{len(slots)};{behind}")
-        slots.append((kind, b""))
+    for before, slot, behind in additions:
+        texts.append(f"{before}{mark}{len(slots)};{behind}")
+        slots.append(slot)
     return Marked("".join([*texts, source[end:]]), tuple(slots), tracking)
 
 
@@ -270,25 +325,40 @@ def linked(source: str) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(one.decode() for one in targets if one), frozenset(filter(_is_written_later, raws))
 
 
-def _additions(tracking: Tracking, *, clicks: bool) -> Iterable[tuple[Kind, str, str]]:
-    """What is put before the end of the body. The link has no content and is not displayed: only what follows every
-    link in the source finds it."""
+@lru_cache(CACHED)
+def _additions(base_url: str, clicks: bool, opens: bool) -> Sequence[tuple[str, tuple[Kind, bytes], str]]:
+    """What is put before the end of the body: text, slot, text. The link has no content and is not displayed: only what
+    follows every link in the source finds it."""
+    made: list[tuple[str, tuple[Kind, bytes], str]] = []
     if clicks:
-        yield Kind.TRAP, '<a href="', '" style="display:none" aria-hidden="true" tabindex="-1"></a>'
-    if tracking.opens:
-        yield Kind.OPEN, '<img src="', '.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px" />'
+        hidden = '" style="display:none" aria-hidden="true" tabindex="-1"></a>'
+        made.append((f'<a href="{base_url}/{Kind.TRAP}/', (Kind.TRAP, b""), hidden))
+    if opens:
+        pixel = '.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px" />'
+        made.append((f'<img src="{base_url}/{Kind.OPEN}/', (Kind.OPEN, b""), pixel))
+    return made
 
 
 def _scan(html: str) -> tuple[list[tuple[int, int, str]], int]:
     """Start, stop and raw text of each address of a link, and where the body ends."""
     links: list[tuple[int, int, str]] = []
-    end = len(html)
-    for token in _TOKEN.finditer(html):
-        if token.lastgroup == "closed":
-            if (found := _address(html, token)) is not None:
+    end, at = len(html), 0
+    # All in one call; an object for each token would be asked for every place.
+    for before, address, behind, other, _ in _TOKEN.findall(html):
+        start = at + len(before)
+        if address:
+            stop = start + len(address)
+            tag, at = at, stop + len(behind)
+            if _TELLTALE not in behind.lower():
+                links.append((start + 1, stop - 1, address[1:-1]))
+            elif (found := _address(html, tag + before.rindex("<"), at)) is not None:
                 links.append(found)
-        elif token.lastgroup == "end":
-            end = token.start("end") - 1
+            continue
+        at = start + len(other)
+        if other.startswith("</"):
+            end = start
+        elif (found := _address(html, start, at)) is not None:
+            links.append(found)
     return links, end
 
 
@@ -298,14 +368,14 @@ def _end_of_body(html: str) -> int:
     return at if at >= 0 and _PLAIN_END.match(html, at) else _scan(html)[1]
 
 
-def _address(html: str, tag: re.Match[str]) -> tuple[int, int, str] | None:
-    """The first `href` of a tag; None without one, and where the tag forbids tracking."""
-    start, stop = tag.end("link"), tag.end("closed") - 1
-    quote = "single" if tag["double"] is None else "double"
-    if (first := tag[quote]) is not None and _TELLTALE not in html[tag.end(quote) : stop].lower():
-        return (*tag.span(quote), first) if first else None
+def _address(html: str, start: int, stop: int) -> tuple[int, int, str] | None:
+    """The first `href` of what stands here; None without one, where the tag forbids tracking, and in what is no link or
+    has no end."""
+    tag = _OTHER_LINK.match(html, start, stop)
+    if tag is None or html[stop - 1] != ">":
+        return None
     found: tuple[int, int, str] | None = None
-    for attribute in _ATTRIBUTE.finditer(html, start, stop):
+    for attribute in _ATTRIBUTE.finditer(html, tag.end(), stop - 1):
         name, which = attribute[1].lower(), attribute.lastindex or 1
         value = attribute[which] if which > 1 else ""
         if name == "href" and found is None:
@@ -331,13 +401,17 @@ def _target(raw: str, tracking: Tracking) -> bytes | None:
     return ready.encode("ascii")
 
 
-def _link(raw: str, tracking: Tracking) -> tuple[tuple[Kind, bytes], str] | None:
-    """The slot of a link, and what follows its token; None when it is not to be tracked."""
+def _link(raw: str, tracking: Tracking) -> Follow | None:
     target = _target(raw, tracking)
     return ((Kind.CLICK, target), coded(target)) if target is not None else None
 
 
 _followed = lru_cache(CACHED_LINKS)(_link)
+
+
+def _follow(raw: str, tracking: Tracking) -> Follow | None:
+    """The slot of a link, and what follows its token; None when it is not to be tracked."""
+    return _followed(raw, tracking) if len(raw) <= LONGEST else _link(raw, tracking)
 
 
 def _is_spared(url: str, tracking: Tracking) -> bool:
