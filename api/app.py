@@ -77,7 +77,7 @@ from store.route_times import Times, TimesWriter
 from templates.book import TemplateBook
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
-from web.routers import take_routes
+from web.routers import UNOBSERVED, take_routes
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
@@ -214,6 +214,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
         redoc_url=None,
         openapi_tags=_TAGS,
         redirect_slashes=False,
+        telemetry=UNOBSERVED,
     )
     app.state.limiter = RateLimiter(settings.api_requests_per_second)
     app.state.body_limit = body_limit(settings.max_message_bytes)

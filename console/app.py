@@ -33,7 +33,7 @@ from store.database import Database
 from store.heartbeats import Heartbeat
 from web.clients import Clients
 from web.edge import Edge, Manners, request_id
-from web.routers import take_routes
+from web.routers import UNOBSERVED, take_routes
 from web.shield import Shield
 
 if TYPE_CHECKING:
@@ -120,7 +120,13 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
             yield
 
     app = Application(
-        title="Postlane", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="Postlane",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=UNOBSERVED,
     )
     app.state.settings = settings
     app.state.jumps = [noun.jump for noun in NOUNS if noun.jump is not None]

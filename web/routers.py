@@ -1,8 +1,13 @@
 """Puts the routers of an application's nouns together."""
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+
+UNOBSERVED: Final[Any] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""`telemetry` of an application. What happens is told by ourselves (`web/edge`, `web/traced`); FastAPI would look for
+whoever listens at each request, and tell them what was wrong with a body. Versions that have none pass it over."""
 
 
 def take_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
