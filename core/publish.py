@@ -88,8 +88,10 @@ def celery_app(redis_url: str) -> Celery:
         broker_channel_error_retry=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            # One value everywhere: with several, the shortest wins. Tasks are bounded to 120 s.
-            "visibility_timeout": 600,
+            # A task that is taken is noted in its worker only. In Redis the transport would note each before it begins
+            # and strike it out at its end: half a millisecond that its mail waits, to have it run again ten minutes
+            # after a kill. What a killed worker had taken is found by the due scan and the duties, long before that.
+            "ack_emulation": False,
             "socket_timeout": 30,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,

@@ -8,7 +8,7 @@ import concurrent.futures
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 from celery import signals
@@ -27,11 +27,6 @@ _T = TypeVar("_T")
 TASK_SECONDS = 120.0
 """No task lasts longer: others want its place. A mail server may take ten minutes to answer the final dot (RFC 5321
 4.5.3.2.6); such mails stay on the loop, under their claims, without a task."""
-
-_TAKING: Final = {"ack_emulation": False}
-"""A task that is taken is noted in this process only. In Redis the transport would note each before it begins, and
-strike it out at its end: half a millisecond that its mail waits, to have it run again ten minutes after a kill. What a
-killed worker had taken is found by the due scan and the duties, long before that."""
 
 START_SECONDS = 60.0
 STOP_SECONDS = 6.0
@@ -73,7 +68,6 @@ class QueueWorker(ABC):
         self.queue = queue
         self.name = f"{queue}-{index}"
         self.celery = celery_app(settings.redis_url)
-        self.celery.conf.broker_transport_options = {**self.celery.conf.broker_transport_options, **_TAKING}
         self._concurrency = concurrency
         self._loop: LoopThread | None = None
         self._heartbeat: Heartbeat | None = None
