@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.transport.redis import Channel
 from prometheus_client import Counter
 
 from core.broker import keepalive, read
@@ -75,6 +76,9 @@ for name in string.gmatch(ARGV[3], '[^\\n]+') do redis.call('EXPIRE', ARGV[1] ..
 def celery_app(redis_url: str) -> Celery:
     """The Celery application with the settings every publisher and worker must share."""
     broker = read(redis_url)
+    # A worker whose connection breaks goes on with what it has taken. The transport would give it back, to be done a
+    # second time; and without a server to give it to wait for each task, and write them into a file that nobody reads.
+    Channel.do_restore = False
     app = Celery("postlane", broker=broker.celery_url)
     app.conf.update(
         broker_use_ssl=dict(broker.tls) or None,

@@ -34,6 +34,7 @@ class Front:
         self.heard = b""
         """Everything that clients said, decrypted."""
         self.connections = 0
+        self._clients: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -42,11 +43,20 @@ class Front:
     def __exit__(self, *_: object) -> None:
         self._listener.close()
 
+    def away(self) -> None:
+        """The server is gone: connections end, and none is taken."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 self.connections += 1
+                self._clients.append(client)
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:

@@ -26,6 +26,7 @@ from core.queues import Lane
 from messages.model import NewEmail
 from store.database import Database
 from tests.dns_table import DnsTable
+from tests.integration.core.front import Front
 from tests.integration.messages.emails import make_partitions, refs, rows, states, store, waiting
 from tests.integration.workers.lane import IPS, SECRET, _account, new_email
 from tests.smtp_sink import Rule, ThreadedSink
@@ -267,6 +268,25 @@ async def test_a_worker_takes_no_more_hints_than_it_works_on(
     worker.end()
 
     assert client.llen("transactional") == 3
+
+
+async def test_a_valkey_that_goes_away_is_no_matter_to_what_a_worker_has_taken(site: Site, database: Database) -> None:
+    """It is not put back into the queue, where it would be done again, nor written into files that nobody reads."""
+    files = site.folder / "files"
+    files.mkdir()
+    with Front(site.redis_url) as front:
+        worker = site.start(POSTLANE_REDIS_URL=front.url, TMPDIR=str(files)).ready()
+        email = site.email("slow@one.example")
+        await store(database, email)
+        site.hint("one.example")
+        until(lambda: any(line == "DATA" for _, line in site.sink.journal.commands))
+        front.away()
+        until(lambda: _left(database) == 0)
+        until(lambda: "Trying again" in worker.log.read_text())
+
+    assert list(files.iterdir()) == []
+    assert "RESTORE" not in worker.log.read_text()
+    assert (await states(database))[refs(email)[0]] == "delivered"
 
 
 def _left(database: Database) -> int:
