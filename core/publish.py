@@ -9,7 +9,9 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import redis
 from celery import Celery
@@ -19,7 +21,7 @@ from prometheus_client import Counter
 
 from core.broker import keepalive, read
 from core.logs import get_logger
-from core.queues import BACKGROUND, TASK_DELIVER, Lane
+from core.queues import BACKGROUND, LEAVING, TASK_DELIVER, Lane
 
 _log = get_logger(__name__)
 
@@ -55,6 +57,8 @@ _QUEUE_LIMIT = 10_000
 _SCANNED = 1000
 _MARKERS = "postlane:hint:"
 _NEW = ord("1")
+_AHEAD = 20
+"""With so few destinations a task's claim may bring mail for all of them: it says for which some is known to leave."""
 _AT_ONCE = 1000
 """Markers that one call sets: Redis serves nobody else meanwhile, for half a millisecond."""
 
@@ -128,6 +132,26 @@ def forget_markers(client: redis.Redis, lane: Lane) -> None:
         client.unlink(*keys[start : start + _SCANNED])
 
 
+class _Hint(NamedTuple):
+    lane: Lane
+    destinations: tuple[str, ...]
+    leaves: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Hints that are published together."""
+
+    destinations: dict[Lane, list[str]] = field(default_factory=dict)
+    leaving: dict[Lane, set[str]] = field(default_factory=lambda: {lane: set() for lane in Lane})
+
+    def add(self, hint: _Hint) -> None:
+        """One more."""
+        self.destinations.setdefault(hint.lane, []).extend(hint.destinations)
+        if hint.leaves:
+            self.leaving[hint.lane].update(hint.destinations)
+
+
 class HintPublisher:
     """Publishes hints from a thread of its own, so that no request waits for Redis."""
 
@@ -138,7 +162,7 @@ class HintPublisher:
         )
         self._set_markers = self._redis.register_script(_MARK)
         self._keep_markers = self._redis.register_script(_KEEP)
-        self._queue: queue.SimpleQueue[tuple[Lane, tuple[str, ...]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Hint | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._quiet_until = 0.0
         self._next = 0.0
@@ -151,41 +175,43 @@ class HintPublisher:
         self._queue.put(None)
         self._thread.join(timeout=2)
 
-    def hint(self, lane: Lane, destinations: Iterable[str]) -> None:
+    def hint(self, lane: Lane, destinations: Iterable[str], leaves: bool = False) -> None:
         """Say that there is due mail for these destinations. Who names them once for each message is told apart from
-        who has few. Never blocks and never fails."""
+        who has few. `leaves`: none of it is test mail, so that their servers may be looked for before it is seen. Never
+        blocks and never fails."""
         if self._queue.qsize() < _QUEUE_LIMIT:
-            self._queue.put((lane, tuple(destinations)))
+            self._queue.put(_Hint(lane, tuple(destinations), leaves))
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            waiting = {first[0]: list(first[1])}
+            waiting = _Waiting()
+            waiting.add(first)
             time.sleep(max(0.0, self._next - time.monotonic()))
             ending = self._gather(waiting)
-            few = len(waiting.get(Lane.TRANSACTIONAL, ())) < _MANY
+            few = len(waiting.destinations.get(Lane.TRANSACTIONAL, ())) < _MANY
             self._next = time.monotonic() + (_APART_SECONDS if few else _MANY_APART_SECONDS)
-            for lane in sorted(waiting, reverse=True):  # transactional first
-                destinations = sorted(set(waiting[lane]))
+            for lane in sorted(waiting.destinations, reverse=True):  # transactional first
+                destinations = sorted(set(waiting.destinations[lane]))
                 for start in range(0, len(destinations), _AT_ONCE):
-                    self._publish(lane, destinations[start : start + _AT_ONCE])
+                    self._publish(lane, destinations[start : start + _AT_ONCE], waiting.leaving[lane])
             if ending:
                 return
 
-    def _gather(self, waiting: dict[Lane, list[str]]) -> bool:
+    def _gather(self, waiting: _Waiting) -> bool:
         """Add what else there is; True when asked to end. Bulk comes in bursts and is waited for a moment, but only
         until transactional mail comes: that goes at once."""
         deadline = time.monotonic() + _GATHER_SECONDS
         while True:
-            patience = 0.0 if Lane.TRANSACTIONAL in waiting else deadline - time.monotonic()
+            patience = 0.0 if Lane.TRANSACTIONAL in waiting.destinations else deadline - time.monotonic()
             try:
                 item = self._queue.get(timeout=patience) if patience > 0 else self._queue.get_nowait()
             except queue.Empty:
                 return False
             if item is None:
                 return True
-            waiting.setdefault(item[0], []).extend(item[1])
+            waiting.add(item)
 
-    def _publish(self, lane: Lane, destinations: Sequence[str]) -> None:
+    def _publish(self, lane: Lane, destinations: Sequence[str], leaving: Collection[str]) -> None:
         if time.monotonic() < self._quiet_until:
             HINTS.labels(lane.value, "lost").inc(len(destinations))
             return
@@ -198,7 +224,7 @@ class HintPublisher:
                 HINTS.labels(lane.value, "full").inc(len(destinations))
                 return
             for start in range(0, len(fresh), DESTINATIONS_PER_TASK):
-                self._send(lane, fresh[start : start + DESTINATIONS_PER_TASK])
+                self._send(lane, fresh[start : start + DESTINATIONS_PER_TASK], leaving)
                 sent = min(start + DESTINATIONS_PER_TASK, len(fresh))
             self._keep(lane, fresh)
         except (redis.RedisError, OperationalError, OSError) as error:
@@ -235,5 +261,11 @@ class HintPublisher:
             with contextlib.suppress(redis.RedisError, OSError):  # the markers end by themselves after a while
                 self._redis.delete(*(marker(lane, destination) for destination in destinations))
 
-    def _send(self, lane: Lane, destinations: list[str]) -> None:
-        self._app.send_task(TASK_DELIVER, args=[lane.value, destinations], queue=lane.value, retry=False)
+    def _send(self, lane: Lane, destinations: list[str], leaving: Collection[str]) -> None:
+        # A header, which a worker of another version passes over.
+        headers = {}
+        if len(destinations) <= _AHEAD:
+            headers[LEAVING] = [destination for destination in destinations if destination in leaving]
+        self._app.send_task(
+            TASK_DELIVER, args=[lane.value, destinations], queue=lane.value, retry=False, headers=headers
+        )

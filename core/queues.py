@@ -22,5 +22,8 @@ QUEUES: tuple[str, ...] = (Lane.TRANSACTIONAL, Lane.MARKETING, BACKGROUND)
 TASK_DELIVER = "postlane.deliver"
 """Hint: there is work for (lane, destinations). Arguments: lane, list of destination domains."""
 
+LEAVING = "leaving"
+"""Header of such a task: those of its destinations of whose mail some is known to leave, where they are few."""
+
 TASK_BOUNCE = "postlane.bounce"
 """Hint: mail came back and waits. Argument: the id of the first of it."""

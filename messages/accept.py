@@ -76,8 +76,9 @@ Acceptance = Accepted | Replay | KeyReused | KeyInFlight | OverQuota
 
 _Waiting = Waiting[Acceptance]
 
-OnAccepted = Callable[[Lane, list[str]], None]
-"""Called after the commit with the lane and the destinations that are due now, one for each message."""
+OnAccepted = Callable[[Lane, list[str], bool], None]
+"""Called after the commit with the lane and the destinations that are due now, one for each message, and whether these
+messages are to leave."""
 
 
 class Acceptor:
@@ -173,14 +174,16 @@ class Acceptor:
             return await take(connection, submissions, defaults)
 
     def _hint(self, submissions: Iterable[Submission]) -> None:
-        due: dict[Lane, list[str]] = {}
+        due: dict[tuple[Lane, bool], list[str]] = {}
         for submission in submissions:
             for email in submission.emails:
                 if email.scheduled_at is None:
-                    due.setdefault(email.lane, []).extend([r.destination for r in email.recipients])
-        for lane, destinations in due.items():
+                    for r in email.recipients:
+                        leaves = not (email.capture or r.capture)
+                        due.setdefault((email.lane, leaves), []).append(r.destination)
+        for (lane, leaves), destinations in due.items():
             try:
-                self._on_accepted(lane, destinations)
+                self._on_accepted(lane, destinations, leaves)
             except Exception as error:
                 # The mail is committed and answered, and the due scan finds it; a committer that ended would not.
                 _log.error("hint_failed", lane=lane.value, exc_info=error)

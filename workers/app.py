@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -23,7 +24,7 @@ from core.logs import get_logger
 from core.memory import give_back_free
 from core.niceness import step_back
 from core.publish import HintPublisher, forget_markers, marker
-from core.queues import TASK_DELIVER, Lane
+from core.queues import LEAVING, TASK_DELIVER, Lane
 from core.settings import Settings
 from outcomes.journal import Journal
 from store.database import Database
@@ -117,22 +118,27 @@ class LaneWorker(QueueWorker):
             self._collaborators.recorder.write_down()
 
     def _register(self) -> None:
-        @self.celery.task(name=TASK_DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
-        def deliver(lane: str, destinations: list[str]) -> None:
-            self.deliver(Lane(lane), destinations)
+        @self.celery.task(name=TASK_DELIVER, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
+        def deliver(task: Any, lane: str, destinations: list[str]) -> None:
+            self.deliver(Lane(lane), destinations, task.request.get(LEAVING) or ())
 
-    def deliver(self, lane: Lane, destinations: Sequence[str]) -> None:
+    def deliver(self, lane: Lane, destinations: Sequence[str], leaving: Sequence[str] = ()) -> None:
         """Work on one hint: batches until nothing is left or others should have their turn. Its markers go when its
         first claim comes: as long as it waits for that, it is the hint for what comes meanwhile. Where nothing is
         under way it will not wait, and they go from here, which takes no switch of threads. In an order of its own: a
-        claim begins with the first, and slow servers among these keep nobody behind for long."""
+        claim begins with the first, and slow servers among these keep nobody behind for long. The servers of those
+        that are `leaving` are looked for meanwhile: of test mail no name server hears."""
         marked: Sequence[str] = destinations
         destinations = random.sample(destinations, len(destinations))
-        assert self._collaborators is not None
+        c = self._collaborators
+        assert c is not None
         deadline = time.monotonic() + TASK_SECONDS
 
         async def claims() -> None:
-            nonlocal marked
+            nonlocal marked, leaving
+            if leaving:
+                c.resolver.ahead(leaving, await c.pools.families())
+                leaving = ()
             if marked:
                 gone, marked = marked, ()
                 with contextlib.suppress(TimeoutError):
@@ -142,12 +148,12 @@ class LaneWorker(QueueWorker):
         with self._counting:
             self._busy += 1
         try:
-            if self._collaborators.idle and self._clear_hastily(lane, marked):
+            if c.idle and self._clear_hastily(lane, marked):
                 marked = ()
             for _ in range(ROUNDS):
                 if self._draining_since is not None or time.monotonic() >= deadline:
                     return
-                batch = self.loop.start(deliver_due(lane, destinations, self._collaborators, claims))
+                batch = self.loop.start(deliver_due(lane, destinations, c, claims))
                 destinations = self._await(batch, deadline)
                 if not destinations:
                     return

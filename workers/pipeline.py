@@ -83,9 +83,6 @@ async def deliver_due(
     c.rules.refresh()
     await _admit(c)
     try:
-        if len(destinations) <= claim.SHARES:
-            # All of them may come with this claim: their servers are looked for meanwhile.
-            c.resolver.ahead(destinations, await c.pools.families())
         if claims is not None:
             await claims()
         asked = time.monotonic()

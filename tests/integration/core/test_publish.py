@@ -4,7 +4,7 @@ import base64
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 import pytest
@@ -21,7 +21,7 @@ from core.publish import (
     forget_markers,
     marker,
 )
-from core.queues import BACKGROUND, QUEUES, TASK_DELIVER, Lane
+from core.queues import BACKGROUND, LEAVING, QUEUES, TASK_DELIVER, Lane
 from tests.integration.core.front import Front
 
 
@@ -119,6 +119,22 @@ def test_scripts_that_valkey_has_forgotten_are_given_again(publisher: HintPublis
         assert eventually(partial(kept, client, f"{number}.example"))
 
     assert eventually(lambda: len(tasks(client, Lane.MARKETING)) == 2)
+
+
+def test_a_task_of_few_destinations_says_for_which_mail_is_known_to_leave(client: redis.Redis, redis_url: str) -> None:
+    publisher = HintPublisher(redis_url)
+    publisher.hint(Lane.TRANSACTIONAL, ["a.example", "b.example"])
+    publisher.hint(Lane.TRANSACTIONAL, ["b.example", "c.example"], leaves=True)
+    many = [f"d{number:02}.example" for number in range(publish._AHEAD + 1)]
+    publisher.hint(Lane.MARKETING, many, leaves=True)
+    publisher.start()
+    publisher.stop()
+
+    headers = {lane: json.loads(client.lrange(lane.value, 0, 0)[0])["headers"] for lane in Lane}
+    assert tasks(client, Lane.TRANSACTIONAL) == [["a.example", "b.example", "c.example"]]
+    assert headers[Lane.TRANSACTIONAL][LEAVING] == ["b.example", "c.example"]
+    assert tasks(client, Lane.MARKETING) == [many]
+    assert LEAVING not in headers[Lane.MARKETING]
 
 
 def test_same_destination_in_both_lanes_is_two_hints(publisher: HintPublisher, client: redis.Redis) -> None:
@@ -256,10 +272,10 @@ def test_an_unexpected_error_does_not_end_publishing(
     """Without its thread a scheduler would go on scanning, healthy to look at, and no mail would ever move."""
     send, broken = publisher._send, iter([True])
 
-    def once_broken(lane: Lane, destinations: list[str]) -> None:
+    def once_broken(lane: Lane, destinations: list[str], leaving: Collection[str]) -> None:
         if next(broken, False):
             raise RuntimeError("a bug in a library")
-        send(lane, destinations)
+        send(lane, destinations, leaving)
 
     monkeypatch.setattr(publisher, "_send", once_broken)
     publisher.hint(Lane.TRANSACTIONAL, ["a.example"])

@@ -37,12 +37,12 @@ class Hints:
     """Notes what it is told, and what was in the database at that moment."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Lane, list[str]]] = []
+        self.told: list[tuple[Lane, list[str], bool]] = []
         self.look: Callable[[], None] = lambda: None
 
-    def __call__(self, lane: Lane, destinations: list[str]) -> None:
+    def __call__(self, lane: Lane, destinations: list[str], leaves: bool) -> None:
         self.look()
-        self.told.append((lane, destinations))
+        self.told.append((lane, destinations, leaves))
 
 
 @pytest.fixture
@@ -142,7 +142,17 @@ async def test_hint_comes_after_the_commit_and_names_what_is_due(
     later = new_email("c@later.example", scheduled_at=datetime.now(UTC) + timedelta(hours=1))
     await acceptor.accept(submission(new_email("a@x.example", "b@y.example", "c@x.example"), later))
 
-    assert hints.told == [(Lane.TRANSACTIONAL, ["x.example", "y.example", "x.example"])]
+    assert hints.told == [(Lane.TRANSACTIONAL, ["x.example", "y.example", "x.example"], True)]
+
+
+async def test_of_what_is_captured_a_hint_does_not_say_that_it_leaves(acceptor: Acceptor, hints: Hints) -> None:
+    mixed = new_email(recipients=(recipient("a@x.example"), replace(recipient("b@y.example"), capture=True)))
+    await acceptor.accept(submission(mixed, new_email("c@z.example", capture=True)))
+
+    assert hints.told == [
+        (Lane.TRANSACTIONAL, ["x.example"], True),
+        (Lane.TRANSACTIONAL, ["y.example", "z.example"], False),
+    ]
 
 
 async def test_nothing_is_hinted_for_a_replay(acceptor: Acceptor, hints: Hints) -> None:
@@ -154,7 +164,7 @@ async def test_nothing_is_hinted_for_a_replay(acceptor: Acceptor, hints: Hints) 
 
 
 async def test_a_hint_that_fails_does_not_stop_the_door(database: Database) -> None:
-    def broken(_lane: Lane, _destinations: list[str]) -> None:
+    def broken(_lane: Lane, _destinations: list[str], _leaves: bool) -> None:
         raise RuntimeError("a bug in the publisher")
 
     acceptor = Acceptor(database, broken)

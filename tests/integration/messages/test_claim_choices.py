@@ -147,7 +147,7 @@ async def test_choices_written_while_mail_is_claimed_are_never_missed(database: 
 
 
 async def test_marketing_mail_without_a_topic_is_of_the_default_one(database: Database) -> None:
-    acceptor = Acceptor(database, lambda _lane, _destinations: None)
+    acceptor = Acceptor(database, lambda _lane, _destinations, _leaves: None)
     await acceptor.start()
     plain, own = marketing(ANN), marketing(BOB, of=await topic(database))
     receipt = new_email("c@example.com")

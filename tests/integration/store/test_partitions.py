@@ -119,7 +119,7 @@ async def test_many_may_make_partitions_at_the_same_time(database: Database) -> 
 
 async def test_mail_is_accepted_while_partitions_are_made(database: Database) -> None:
     """The worst moment: today's partitions are missing, and every mail goes where they are being taken from."""
-    acceptor = Acceptor(database, lambda _lane, _destinations: None)
+    acceptor = Acceptor(database, lambda _lane, _destinations, _leaves: None)
     await acceptor.start()
 
     async def accept() -> None:

@@ -74,6 +74,7 @@ async def test_a_test_mail_is_signed_and_kept_and_does_not_leave(lane: LaneTest)
     await lane.deliver("one.example", "nowhere.example")
 
     assert lane.sink.mails == []
+    assert lane.dns.asked.total() == 0, "no name server hears of it"
     assert {await lane.state(email, n) for n in (0, 1)} == {"delivered"}
     mails = await caught(lane)
     assert {mail.rcpt_to for mail in mails} == {"ann@one.example", "bea@nowhere.example"}

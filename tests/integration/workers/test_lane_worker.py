@@ -114,6 +114,7 @@ class Site:
     workers: list[Worker]
     account: tuple[Any, Any]
     redis_url: str
+    dns: DnsTable
 
     def start(self, *words: str, **environment: str) -> Worker:
         log = self.folder / f"worker-{len(self.workers)}.log"
@@ -125,10 +126,10 @@ class Site:
         application, domain = self.account
         return new_email(*addresses, application_id=application, domain_id=domain, **changes)
 
-    def hint(self, *destinations: str) -> None:
+    def hint(self, *destinations: str, leaves: bool = False) -> None:
         hints = HintPublisher(self.redis_url)
         hints.start()
-        hints.hint(Lane.TRANSACTIONAL, destinations)
+        hints.hint(Lane.TRANSACTIONAL, destinations, leaves)
         hints.stop()
 
 
@@ -151,7 +152,7 @@ async def site(database: Database, database_url: str, redis_url: str, tmp_path: 
             "POSTLANE_METRICS_PORT": "0",
             "POSTLANE_LOG_LEVEL": "info",
         }
-        yield Site(environment, sink, tmp_path, workers, account, redis_url)
+        yield Site(environment, sink, tmp_path, workers, account, redis_url, table)
         for worker in workers:
             if worker.process.poll() is None:
                 worker.process.kill()
@@ -268,6 +269,19 @@ async def test_a_worker_takes_no_more_hints_than_it_works_on(
     worker.end()
 
     assert client.llen("transactional") == 3
+
+
+async def test_servers_are_looked_for_before_a_claim_only_where_mail_is_known_to_leave(
+    site: Site, client: redis.Redis
+) -> None:
+    """There is none, so that the claim finds no reason to ask."""
+    site.start().ready()
+    site.hint("test.example", "other.example")
+    until(lambda: not client.exists(marker(Lane.TRANSACTIONAL, "test.example"), "transactional"))
+    site.hint("one.example", leaves=True)
+    until(lambda: site.dns.asked["mx.example", "A"] == 1)
+
+    assert site.dns.asked == {("one.example", "MX"): 1, ("mx.example", "A"): 1}
 
 
 async def test_a_valkey_that_goes_away_is_no_matter_to_what_a_worker_has_taken(site: Site, database: Database) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from core.ids import uuid7
 from messages import prepare
-from messages.claim import SHARES
 from messages.personal import Loaded
 from mta.model import Attachment
 from mta.return_path import parse
@@ -176,21 +175,6 @@ async def test_a_hint_waits_for_its_turn_and_is_told_right_before_its_claim(lane
 
     assert found == [(None,)]
     assert len(lane.sink.mails) == 1
-
-
-async def test_servers_of_a_few_destinations_are_looked_for_before_their_claim_is_made(lane: LaneTest) -> None:
-    await lane.put("ann@one.example")
-    asked = ("one.example", "MX")
-
-    async def claims() -> None:
-        await until(lambda: lane.dns.asked[asked] == 1)
-
-    await deliver_due(LANE, ["one.example", "two.example"], lane.collaborators, claims)
-    await deliver_due(LANE, [f"{number}.example" for number in range(SHARES + 1)], lane.collaborators)
-
-    assert len(lane.sink.mails) == 1
-    assert lane.dns.asked[asked] == lane.dns.asked["two.example", "MX"] == 1
-    assert lane.dns.asked["0.example", "MX"] == 0, "most of many have no mail that this claim takes"
 
 
 async def test_unknown_user_bounces_and_is_never_written_to_again(lane: LaneTest) -> None:
