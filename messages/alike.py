@@ -6,10 +6,14 @@ fifth of the time that reading all tags takes.
 
 Words differ where no reader of HTML (WHATWG HTML, 13.2.5) would take anything to begin or to end by them: behind `>`
 and before `<`, with no `<`, `>` or quotation mark in what differs. Then text stays text, and whatever it stands in (a
-comment, a style, a value in quotes) goes on to where it went before. An address differs within its quotation marks.
+comment, a style) goes on to where it went before. An address differs within its quotation marks, and has nothing that
+would end it without them. All that holds where each `>` in a tag ends it: with HTML that has a value in quotes which
+goes on behind one, nothing is compared.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from messages.link_tokens import Kind
@@ -19,8 +23,11 @@ Follow = tuple[tuple[Kind, bytes], str]
 
 _MOST: Final = 16
 """Words that differ in one text; with more of them reading it is no slower."""
-_MEANING: Final = frozenset(">\"'")
-_QUOTES: Final = ('"', "'")
+_IN_QUOTES: Final = ('="', "='")
+"""What stands before an address that may differ."""
+_ADDRESS: Final = re.compile(r"""[^"'<>\s]++""")
+_GOING_ON: Final = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
+"""Such a value, or one whose end is missing; wherever it stands."""
 
 
 class Parts(NamedTuple):
@@ -34,28 +41,37 @@ class Parts(NamedTuple):
     """Characters at the end, from the end of the body on."""
 
 
-class Known(NamedTuple):
-    """HTML that was read, and for each of its links what is the same mostly: the text before it, its address, and the
-    character behind that."""
+class Known:
+    """HTML that was read."""
 
-    parts: Parts
-    leads: list[str]
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
 
-    @classmethod
-    def of(cls, parts: Parts) -> "Known":
-        links = zip(parts.texts, parts.raws, parts.texts[1:], strict=False)
-        return cls(parts, [f"{text}{raw}{behind[0]}" for text, raw, behind in links])
+    @cached_property
+    def leads(self) -> Sequence[tuple[str, str]] | None:
+        """For each link what is the same mostly: the text before it, its address, and the character behind that. With
+        it the quotation mark behind an address that may differ, else "". None: nothing is compared with it. Made when
+        somebody asks, since most of what ends otherwise than all others stays alone."""
+        texts, raws, *_ = self.parts
+        pairs = [f"{text}{raw}" for text, raw in zip(texts, raws, strict=False)]
+        if _GOING_ON.search("".join((*pairs, texts[-1]))):
+            return None
+        marks = [
+            text[-1] if text.endswith(_IN_QUOTES) and _ADDRESS.fullmatch(raw) else ""
+            for text, raw in zip(texts, raws, strict=False)
+        ]
+        return [(f"{pair}{behind[0]}", mark) for pair, behind, mark in zip(pairs, texts[1:], marks, strict=True)]
 
 
 def alike(html: str, known: Known, follow: Callable[[str], Follow | None]) -> Parts | None:
     """This HTML cut like the one that is known; None when it differs in more than words and addresses, or has an
     address that is not to be tracked."""
-    (texts, raws, follows, ending), leads = known
+    (texts, raws, follows, ending), leads = known.parts, known.leads
     last, at = texts[-1], 0
-    if not html.endswith(last[len(last) - ending :]):
+    if leads is None or not html.endswith(last[len(last) - ending :]):
         return None
     changed = Parts([*texts], [*raws], [*follows], ending)
-    for number, lead in enumerate(leads):
+    for number, (lead, mark) in enumerate(leads):
         if html.startswith(lead, at):
             at += len(lead) - 1
             continue
@@ -66,8 +82,8 @@ def alike(html: str, known: Known, follow: Callable[[str], Follow | None]) -> Pa
         changed.texts[number] = html[at:stop]
         at = stop + len(raw)
         if not html.startswith(raw + lead[-1], stop):
-            at = html.find(lead[-1], stop) if lead[-1] == text[-1] and lead[-1] in _QUOTES else -1
-            found = follow(html[stop:at]) if at > stop else None
+            at = html.find(mark, stop) if mark else -1
+            found = follow(html[stop:at]) if at > stop and _ADDRESS.fullmatch(html, stop, at) else None
             if found is None:
                 return None
             changed.raws[number], changed.follows[number] = html[stop:at], found
@@ -88,10 +104,14 @@ def _end_of(text: str, html: str, at: int) -> int:
         if text.rfind(">", 0, done) <= text.rfind("<", 0, done):
             return -1
         ends, stop = text.find("<", done), html.find("<", at)
-        if ends < 0 or stop < 0 or not (_MEANING.isdisjoint(text[done:ends]) and _MEANING.isdisjoint(html[at:stop])):
+        if ends < 0 or stop < 0 or _has_meaning(text[done:ends] + html[at:stop]):
             return -1
         done, at = ends, stop
     return -1
+
+
+def _has_meaning(words: str) -> bool:
+    return ">" in words or '"' in words or "'" in words
 
 
 def _same(one: str, at: int, other: str, there: int) -> int:

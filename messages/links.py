@@ -204,7 +204,7 @@ def _like_others(html: str, tracking: Tracking) -> Parts | None:
     if len(_known) >= CACHED:
         _known.clear()
     parts = _parts(html, tracking)
-    _known[key] = Known.of(parts), 0
+    _known[key] = Known(parts), 0
     return parts
 
 
