@@ -201,7 +201,7 @@ def _like_others(html: str, tracking: Tracking) -> Parts | None:
     if known is not None and misses < _MISSES:
         _known[key] = known, misses + 1
         return None
-    if len(_known) >= CACHED:
+    if known is None and len(_known) >= CACHED:
         _known.clear()
     parts = _parts(html, tracking)
     _known[key] = Known(parts), 0
@@ -269,7 +269,7 @@ class Marked:
             if number is not None:
                 slots.append(self.slots[int(number)])
                 texts.append(text)
-            elif (found := _followed(link, self.tracking)) is None:
+            elif (found := _follow(link, self.tracking)) is None:
                 texts[-1] += link + text
             else:
                 texts[-1] += f"{self.tracking.base_url}/{Kind.CLICK}/"

@@ -108,6 +108,13 @@ def test_kinds_of_mail_that_end_alike_take_turns_and_what_is_over_is_forgotten()
 
 
 def test_only_so_many_kinds_of_mail_are_kept() -> None:
+    """And one that changes takes its own place."""
+    for number in range(64):
+        template(f"{FIRST}<!-- {number} -->", TRACKING)
+    kept = [*_known]
+    for number in range(9):
+        template(f"<p>{number}</p>{FIRST}<!-- 7 -->", TRACKING)
+    assert [*_known] == kept
     for number in range(200):
         template(f"{FIRST}<!-- {number} -->", TRACKING)
 

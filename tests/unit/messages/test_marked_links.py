@@ -4,8 +4,8 @@ import re
 from uuid import UUID
 
 from core.secrets import InstanceSecret
-from messages.link_tokens import HEAD, Kind, LinkTokens, payload_of
-from messages.links import Tracking, marked, tracked
+from messages.link_tokens import HEAD, LONGEST, Kind, LinkTokens, payload_of
+from messages.links import Tracking, _followed, marked, tracked
 from templates.render import compile_text
 
 EMAIL = UUID("01929af2-0000-7000-8000-000000000001")
@@ -52,6 +52,14 @@ def test_a_person_cannot_write_a_link_of_ours() -> None:
     """Marks are secret: what a name holds is text."""
     for name in ("@0;", "@(https://evil.example@)", TRACKING.mark[:-1] + "(https://evil.example)"):
         assert targets(sent(SOURCE, name=name, code="1")) == targets(sent(SOURCE, name="Ann", code="1"))
+
+
+def test_a_persons_link_that_is_too_long_is_not_kept() -> None:
+    before = _followed.cache_info()
+    html = sent('<a href="https://shop.example/{{ code }}">', code="x" * LONGEST)
+
+    assert targets(html) == []
+    assert _followed.cache_info() == before
 
 
 def test_a_link_behind_the_end_of_the_body_stays_whole() -> None:
