@@ -17,6 +17,7 @@ import typer
 from cli import context
 from core import logs, tracing
 from core.errors import ConfigurationError, UnavailableError
+from core.memory import collect_rarely
 from core.misnamed import misnamed
 from core.queues import BACKGROUND, Lane
 from core.settings import Settings, given
@@ -30,10 +31,6 @@ class WorkerQueue(StrEnum):
     MARKETING = Lane.MARKETING.value
     BACKGROUND = BACKGROUND
 
-
-_YOUNG_OBJECTS: Final = 20_000
-"""So many objects more than before make a collection; 700 by default. What a batch of mail needs comes and goes without
-cycles, and was looked through dozens of times in vain."""
 
 _AGAIN_SECONDS: Final = 0.5
 """Until PostgreSQL is asked again which tables it has: sooner than a pool of connections tries again."""
@@ -101,8 +98,7 @@ def _loading() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
-        gc.set_threshold(_YOUNG_OBJECTS)
+        collect_rarely()
         gc.enable()
 
 
