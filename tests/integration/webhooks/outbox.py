@@ -1,5 +1,6 @@
 """Endpoints for tests, and looks into the outbox."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -42,3 +43,12 @@ async def told(database: Database, endpoint: UUID) -> list[dict[str, Any]]:
 async def types(database: Database, endpoint: UUID) -> list[str]:
     """What it is told of."""
     return [event["type"] for event in await told(database, endpoint)]
+
+
+async def plan_of(database: Database, statement: str) -> str:
+    """How PostgreSQL goes about a statement whose parameters it does not know."""
+    numbers: dict[str, str] = {}
+    asked = re.sub(r"%\((\w+)\)s", lambda found: numbers.setdefault(found[1], f"${len(numbers) + 1}"), statement)
+    async with database.connection() as connection:
+        cursor = await connection.execute(f"EXPLAIN (GENERIC_PLAN) {asked}", prepare=False)
+        return "\n".join(line for (line,) in await cursor.fetchall())

@@ -7,7 +7,7 @@ from uuid import UUID
 from core.ids import lowest_at
 from store.database import Database
 from tests.integration.messages.emails import APPLICATION, execute, rows
-from tests.integration.webhooks.outbox import make_endpoint, told, types
+from tests.integration.webhooks.outbox import make_endpoint, plan_of, told, types
 from webhooks import outbox
 from webhooks.kinds import EventType
 from webhooks.outbox import OutboxEvent
@@ -110,6 +110,20 @@ async def test_writers_that_meet_at_several_endpoints_do_not_wait_in_a_circle(da
 
     await asyncio.gather(writer(keys), writer(keys[::-1]), writer(keys[20:] + keys[:20]))
     assert [len(await told(database, endpoint)) for endpoint in made] == [40] * 3
+
+
+async def test_an_event_does_not_look_at_endpoints_of_others(database: Database) -> None:
+    """Of a table that was never analyzed."""
+    await execute(
+        database,
+        "WITH made AS (INSERT INTO applications (id, name) SELECT gen_random_uuid(), 'x' || n"
+        " FROM generate_series(1, 2000) n RETURNING id)"
+        " INSERT INTO webhook_endpoints (id, application_id, url) SELECT gen_random_uuid(), id, 'https://x' FROM made",
+    )
+    plan = await plan_of(database, outbox._APPEND)
+
+    assert "webhook_endpoints_of_owner" in plan, plan
+    assert "Seq Scan on webhook_endpoints" not in plan, plan
 
 
 async def test_a_body_is_one_json_object_with_times_in_utc(database: Database) -> None:

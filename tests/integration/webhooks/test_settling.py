@@ -1,10 +1,8 @@
 """How results are settled, whatever the planner knows of the outbox."""
 
-import re
-
 from store.database import Database
 from tests.integration.messages.emails import execute
-from tests.integration.webhooks.outbox import make_endpoint
+from tests.integration.webhooks.outbox import make_endpoint, plan_of
 from webhooks import queue
 
 _FILL = """
@@ -16,13 +14,7 @@ SELECT %s, webhook_event_id(), 'email.delivered', now(), n::text, repeat('x', 60
 async def test_events_are_not_compared_with_each_other(database: Database) -> None:
     """By a plan for any number of events, of a table that was never analyzed: as on a new installation."""
     await execute(database, _FILL, [await make_endpoint(database)])
-    numbers: dict[str, str] = {}
-    statement = re.sub(
-        r"%\((\w+)\)s", lambda found: numbers.setdefault(found[1], f"${len(numbers) + 1}"), queue._TAKE_DOWN
-    )
-    async with database.connection() as connection:
-        cursor = await connection.execute(f"EXPLAIN (GENERIC_PLAN) {statement}", prepare=False)
-        plan = "\n".join(line for (line,) in await cursor.fetchall())
+    plan = await plan_of(database, queue._TAKE_DOWN)
 
     assert "Hash Join" in plan, plan
     assert "Nested Loop" not in plan, plan
