@@ -50,8 +50,8 @@ UPDATE webhook_endpoints SET served_until = now() + %(lease)s
  WHERE id = ANY(%(ids)s) AND served_by = %(me)s AND status = 'enabled' RETURNING id
 """
 
-# What follows an event that waits for its next try waits too, and comes behind it once both are due. That one waits at
-# all is asked once for all of them: as a rule none does.
+# What follows an event that has been tried waits until that is done with, also when both are due: of those behind it
+# some may be due before it, and others after. That one waits at all is asked once for all of them: as a rule none does.
 _DUE = """
 SELECT uuid_send(e.id), timestamptz_send(e.due_at), e.id::text, e.key, e.tries, convert_to(e.payload, 'UTF8'),
        e.taken_at IS NOT NULL
@@ -61,7 +61,7 @@ SELECT uuid_send(e.id), timestamptz_send(e.due_at), e.id::text, e.key, e.tries, 
      OR NOT EXISTS (SELECT FROM webhook_events WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND tries > 0)
      OR NOT EXISTS (
      SELECT FROM webhook_events b WHERE b.endpoint_id = %(endpoint)s AND b.state = 'pending' AND b.tries > 0
-        AND b.key = e.key AND b.id < e.id AND b.due_at > e.due_at))
+        AND b.key = e.key AND b.id < e.id))
  ORDER BY e.due_at, e.id LIMIT %(limit)s
 """
 _WAIT = """

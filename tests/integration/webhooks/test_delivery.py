@@ -147,6 +147,23 @@ async def test_the_order_of_an_email_outlives_an_outage(post: Post, receiver: Re
     assert told.index("a1") < told.index("a2")
 
 
+async def test_what_is_written_while_an_elder_is_overdue_does_not_overtake(post: Post, receiver: Receiver) -> None:
+    """The endpoint rested for longer than the elder had to wait, so that what follows was not put behind it."""
+    await post.endpoint(receiver)
+    await tell(post.database, "x")
+    await tell(post.database, "a1", "a2", key="a")
+    for name, seconds, tries in (("x", 20, 0), ("a1", 1, 1), ("a2", 10, 0)):
+        await execute(
+            post.database,
+            "UPDATE webhook_events SET due_at = now() - %s, tries = %s WHERE payload::jsonb #>> '{data,n}' = %s",
+            [timedelta(seconds=seconds), tries, name],
+        )
+    await tell(post.database, "a3", key="a")
+    await post.deliverer.drain()
+
+    assert names(receiver) == ["x", "a1", "a2", "a3"]
+
+
 async def test_many_events_arrive_side_by_side_and_within_bounds(post: Post, receiver: Receiver) -> None:
     endpoint, _ = await post.endpoint(receiver)
     for first in range(0, 450, 50):
