@@ -157,6 +157,8 @@ class Deliverer:
                     await queue.release(connection, self._presence.me, served.id)  # who switches it on is heard at once
                     return
                 secrets = await endpoints.secrets_of(connection, self._secret, served.id)
+                if not turn and await queue.insists(connection, served.id):  # what came while nobody served it
+                    await queue.put_behind(connection, served.id)
                 batch = await queue.due(connection, served.id, most)
             served = replace(served, url=url)
             tried = await self._send(served, batch, secrets)

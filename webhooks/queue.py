@@ -67,9 +67,10 @@ SELECT uuid_send(e.id), timestamptz_send(e.due_at), e.id::text, e.key, e.tries, 
 _WAIT = """
 UPDATE webhook_events e SET due_at = b.due_at
   FROM (SELECT key, min(id::text)::uuid AS id, max(due_at) AS due_at FROM webhook_events
-         WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND tries > 0 AND key <> '' AND due_at > now()
+         WHERE endpoint_id = %(endpoint)s AND state = 'pending' AND tries > 0 AND key <> ''
          GROUP BY key) b
  WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now() AND e.key = b.key AND e.id > b.id
+   AND e.due_at < b.due_at
 """
 _NOTE = (
     "COPY webhook_attempts (endpoint_id, event_id, id, sent_at, url, status, response, error, duration_ms) FROM STDIN"

@@ -164,6 +164,37 @@ async def test_what_is_written_while_an_elder_is_overdue_does_not_overtake(post:
     assert names(receiver) == ["x", "a1", "a2", "a3"]
 
 
+async def test_what_was_put_behind_an_elder_is_not_overtaken_once_that_is_done_with(
+    post: Post, receiver: Receiver
+) -> None:
+    """By what was written before the elder's time had come, while the endpoint rested."""
+    endpoint, _ = await post.endpoint(receiver)
+
+    async def switched(status: endpoints.Status) -> None:
+        async with post.database.connection() as connection:
+            await endpoints.change(connection, APPLICATION, endpoint.id, endpoints.Change(status=status))
+
+    async def off(_: Got) -> web.StreamResponse:
+        await switched("disabled")
+        return web.Response()
+
+    receiver.answer = off
+    await tell(post.database, "a1", "a2", "a3", key="a")
+    for name, seconds, tries in (("a1", 5, 1), ("a2", 5, 0), ("a3", 8, 0)):
+        await execute(
+            post.database,
+            "UPDATE webhook_events SET due_at = date_trunc('minute', now()) - %s, tries = %s"
+            " WHERE payload::jsonb #>> '{data,n}' = %s",
+            [timedelta(seconds=seconds), tries, name],
+        )
+    await post.deliverer.drain()
+    receiver.says(200)
+    await switched("enabled")
+    await post.deliverer.drain()
+
+    assert names(receiver) == ["a1", "a2", "a3"]
+
+
 async def test_many_events_arrive_side_by_side_and_within_bounds(post: Post, receiver: Receiver) -> None:
     endpoint, _ = await post.endpoint(receiver)
     for first in range(0, 450, 50):
