@@ -19,7 +19,7 @@ from typing import Final
 
 from rich.table import Table
 
-SAMPLES: Final = 100
+SAMPLES: Final = 50
 """A second and process."""
 TASKS: Final = "tasks"
 """Celery, hints and the turns of the loop itself: what belongs to no step."""
