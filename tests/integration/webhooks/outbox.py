@@ -1,7 +1,8 @@
-"""Endpoints for tests, and looks into the outbox."""
+"""Endpoints and events for tests, and looks into the outbox."""
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,10 @@ import orjson
 from core.ids import uuid7
 from store.database import Database
 from tests.integration.messages.emails import APPLICATION, execute, rows
+from tests.integration.webhooks.receiver import Receiver
+from webhooks import outbox
+from webhooks.kinds import EventType
+from webhooks.outbox import OutboxEvent
 
 
 async def make_endpoint(
@@ -52,3 +57,15 @@ async def plan_of(database: Database, statement: str) -> str:
     async with database.connection() as connection:
         cursor = await connection.execute(f"EXPLAIN (GENERIC_PLAN) {asked}", prepare=False)
         return "\n".join(line for (line,) in await cursor.fetchall())
+
+
+async def tell(database: Database, *names: str, key: str = "", application: UUID = APPLICATION) -> None:
+    """One event for each name."""
+    told = [OutboxEvent(EventType.EMAIL_OPENED, application, datetime.now(UTC), {"n": n}, key) for n in names]
+    async with database.transaction() as connection:
+        await outbox.append(connection, told)
+
+
+def names(receiver: Receiver) -> list[str]:
+    """What came, by the names that `tell` was given."""
+    return [one.event["data"]["n"] for one in receiver.got]

@@ -6,8 +6,9 @@ from aiohttp import web
 from core.paging import Window
 from tests.integration.messages.emails import rows
 from tests.integration.webhooks.conftest import Post
+from tests.integration.webhooks.outbox import tell
 from tests.integration.webhooks.receiver import Receiver
-from tests.integration.webhooks.test_delivery import ALL, tell
+from tests.integration.webhooks.test_delivery import ALL
 from webhooks import events
 from webhooks.standing import get
 

@@ -4,8 +4,9 @@ from aiohttp import web
 
 from tests.integration.messages.emails import APPLICATION
 from tests.integration.webhooks.conftest import Post
+from tests.integration.webhooks.outbox import names, tell
 from tests.integration.webhooks.receiver import Got, Receiver, receiving
-from tests.integration.webhooks.test_delivery import names, stored, tell
+from tests.integration.webhooks.test_delivery import stored
 from webhooks import endpoints
 from webhooks.endpoints import Change
 
