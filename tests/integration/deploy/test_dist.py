@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -29,10 +30,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def empty_database(servers: TestServers) -> Iterator[str]:
-    """URL of one without a table."""
-    name = "postlane_dist"
+    """URL of one without a table; of its own name, for tests of other files use this too, beside each other."""
+    name = f"postlane_dist_{uuid4().hex}"
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name}")
         connection.execute(f"CREATE DATABASE {name}")
     yield servers.database_url.replace("/postlane?", f"/{name}?")
     drop_database(servers.database_url, name)
