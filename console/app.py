@@ -33,7 +33,7 @@ from store.database import Database
 from store.heartbeats import Heartbeat
 from web.clients import Clients
 from web.edge import Edge, Manners, request_id
-from web.routers import UNOBSERVED, take_routes
+from web.routers import OF_PAGES, take_routes
 from web.shield import Shield
 
 if TYPE_CHECKING:
@@ -119,15 +119,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
             running.state.deps = collaborators
             yield
 
-    app = Application(
-        title="Postlane",
-        lifespan=lifespan,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        telemetry=UNOBSERVED,
-    )
+    app = Application(lifespan=lifespan, **OF_PAGES)
     app.state.settings = settings
     app.state.jumps = [noun.jump for noun in NOUNS if noun.jump is not None]
     take_routes(app, [own_routes, *(noun.router for noun in NOUNS)])

@@ -39,7 +39,7 @@ from web.clients import Clients
 from web.direct import direct_endpoints
 from web.edge import Edge, Manners, request_id
 from web.previews import PreviewSeal
-from web.routers import UNOBSERVED, take_routes
+from web.routers import OF_PAGES, take_routes
 from web.shield import Shield
 
 Opener = Callable[[Settings], AbstractAsyncContextManager[Deps]]
@@ -137,15 +137,7 @@ def create_app(settings: Settings, opener: Opener = open_deps) -> FastAPI:
             finally:
                 await running.state.limits.close()
 
-    app = Application(
-        title="Postlane",
-        lifespan=lifespan,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        telemetry=UNOBSERVED,
-    )
+    app = Application(lifespan=lifespan, **OF_PAGES)
     app.state.settings = settings
     app.state.limits = Limits(settings.signups_an_hour, SharedCounts(settings.redis_url))
     take_routes(app, (module.router for module in _ROUTES))

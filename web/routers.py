@@ -9,6 +9,12 @@ UNOBSERVED: Final[Any] = {"tracing": False, "metrics": False, "logs": False, "au
 """`telemetry` of an application. What happens is told by ourselves (`web/edge`, `web/traced`); FastAPI would look for
 whoever listens at each request, and tell them what was wrong with a body. Versions that have none pass it over."""
 
+OF_PAGES: Final[Any] = {
+    "title": "Postlane", "openapi_url": None, "docs_url": None, "redoc_url": None, "redirect_slashes": False,
+    "telemetry": UNOBSERVED,
+}  # fmt: skip
+"""What applications that show pages are made with: no API that would be described."""
+
 
 def take_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Serve the routes of these routers, in their order.

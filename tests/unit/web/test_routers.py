@@ -26,7 +26,7 @@ class Listener:
     def provider(self) -> Any:
         listener = self
 
-        class Processor(sdk.SpanProcessor):  # type: ignore[misc, name-defined]
+        class Processor(sdk.SpanProcessor):  # type: ignore[misc, name-defined]  # the module comes by importorskip
             def on_end(self, span: Any) -> None:
                 listener.heard.append(span.name)
 
