@@ -25,7 +25,7 @@ async def cancel_rows(connection: Connection, rows: Sequence[Sequence[Any]], why
         "attempts": arrays.integers(row[3] for row in rows),
         "times": arrays.moments([row[5] for row in rows]),
     }
-    ended = await moves.end(connection, columns)
+    ended = await moves.end(connection, columns, [MessageRef(row[0], row[1]) for row in rows])
     kind = EventKind.CANCELLED
     entries = [
         Entry(

@@ -1,7 +1,7 @@
 """Write what happened: one transaction for a batch of outcomes. Every outcome of the product passes here.
 
-A terminal outcome deletes the queue row and moves the message's state in the same statement, so a message ends
-exactly once however often the same outcome is told (journal replay, a second worker after a lost lease).
+A terminal outcome deletes the queue row and then moves the state of what it deleted, so a message ends exactly once
+however often the same outcome is told (journal replay, a second worker after a lost lease).
 """
 
 from collections.abc import Collection, Iterable, Sequence
