@@ -31,6 +31,14 @@ class Kind:
     place: str = "''"
     """A column that its address needs besides."""
 
+    also: str = ""
+    """A condition on another id that leads to it, `row` (`webhooks/pairs`)."""
+
+    @property
+    def is_meant(self) -> str:
+        """The condition that it is the one with an id."""
+        return f"({self.id} = %(id)s OR {self.also})" if self.also else f"{self.id} = %(id)s"
+
     @property
     def is_named(self) -> bool:
         """Whether somebody may look for it by name."""
@@ -56,7 +64,16 @@ KINDS: Final[Sequence[Kind]] = (
     Kind("API key", _R.SENDING_SEE, "/keys?open={id}", "api_keys", "name", "num_nonnulls(application_id) = 1"),
     Kind("Application", _R.SENDING_SEE, "/applications?open={id}", "applications", "name", owner="id"),
     Kind("Webhook", _R.SENDING_SEE, "/webhooks/{id}", "webhook_endpoints", "url", "url <> ''"),
-    Kind("Event", _R.SENDING_SEE, "/webhooks/{place}/events/{id}", _EVENTS, where=_HEARD, id="e.id", place="w.id"),
+    Kind(
+        "Event",
+        _R.SENDING_SEE,
+        "/webhooks/{place}/events/{id}",
+        _EVENTS,
+        where=_HEARD,
+        id="e.id",
+        place="w.id",
+        also="e.id = %(row)s AND e.ahead IS NOT NULL",
+    ),
     Kind("Captured mail", _R.SENDING_SEE, "/sandbox/{id}", "captured_mails"),
     Kind("Suppression", _R.SUPPRESSIONS_SEE, "/suppressions?open={id}&for={owner}", "suppressions", owner="owner_id"),
     Kind("Pool", _R.MACHINE_SEE, "/pools#pool-{id}", "pools", "name", owner=_NOBODYS),

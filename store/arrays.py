@@ -53,7 +53,7 @@ def first_and_last(values: Collection[UUID]) -> dict[str, UUID]:
         JOIN messages m ON m.email_id = u.email_id AND m.email_id >= %(first)s AND m.email_id <= ANY(ARRAY[%(last)s])
 
     `= ANY` would too. But it is a condition of each look-up in the index besides, and PostgreSQL goes through all ids
-    anew for each of them."""
+    anew for each of them. Not for statements that may wait for a row (docs/decisions/0029)."""
     return {"first": min(values, key=_number), "last": max(values, key=_number)}
 
 

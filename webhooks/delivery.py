@@ -40,9 +40,9 @@ _log = get_logger(__name__)
 SERVED: Final = 500
 """Endpoints a process serves at a time: a task each, most of them waiting for an answer."""
 BATCH: Final = 200, 1000
-"""Events of one endpoint between two commits, at least and at most: a turn costs as much as fifty of them do."""
+"""Rows of one endpoint between two commits, at least and at most: a turn costs as much as fifty of them do."""
 HELD: Final = 100_000
-"""Events in memory, of all endpoints together: where many are served, each has smaller batches."""
+"""Rows in memory, of all endpoints together: where many are served, each has smaller batches."""
 TURN_SECONDS: Final = 1.0
 """No further ones are begun after this: what is not written down yet is sent again after a kill."""
 AT_ONCE: Final = 20
@@ -159,19 +159,19 @@ class Deliverer:
                 secrets = await endpoints.secrets_of(connection, self._secret, served.id)
                 if not turn and await queue.insists(connection, served.id):  # what came while nobody served it
                     await queue.put_behind(connection, served.id)
-                batch = await queue.due(connection, served.id, most)
+                batch, more = await queue.due(connection, served.id, most)
             served = replace(served, url=url)
             tried = await self._send(served, batch, secrets)
             following = await self._settle(served, tried)
             if following is None:
                 return
             served = following
-            if turn and len(batch) < most and len(self._tasks) < SERVED:  # where others wait for a place, it is let go
+            if turn and not more and len(self._tasks) < SERVED:  # where others wait for a place, it is let go
                 await asyncio.sleep(self._gather)
 
     def _batch(self) -> int:
         least, most = BATCH
-        return max(least, min(most, HELD // len(self._tasks)))
+        return max(least, min(most, HELD // max(1, len(self._tasks))))
 
     async def _send(self, served: Served, batch: Sequence[Due], secrets: Sequence[str]) -> list[Tried]:
         """Send these, those of one key one after the other. Once the endpoint is in trouble, what has not begun is left

@@ -4,7 +4,7 @@ Every function works on the caller's connection and never commits; whose endpoin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -17,6 +17,7 @@ from core.paging import Page, Window, cut
 from core.refusal import not_found
 from store.clock import transaction_time
 from store.database import Connection
+from webhooks import pairs
 
 Status = Literal["pending", "attempting", "success", "failed"]
 
@@ -31,14 +32,23 @@ EVENT_STATES: Final[dict[Which, list[str]]] = {
     "all": ["failed", "pending", "success"],
 }
 """Which states each of them takes."""
+_AHEAD: Final = 6
+"""Among `_COLUMNS`."""
 _STEP: Final = 10_000
-"""Events made ready in one transaction."""
+"""Rows made ready in one transaction."""
 
-_COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END"
+_COLUMNS = "id, type, created_at, state, tries, CASE WHEN state = 'pending' THEN due_at END, ahead"
 
+_ONE = f"""
+SELECT {_COLUMNS}, payload FROM webhook_events
+ WHERE endpoint_id = %(endpoint)s AND (id = %(id)s OR (id = %(row)s AND ahead IS NOT NULL))
+"""
 _TAKEN = """
 SELECT taken_at, taken_url, taken_status, coalesce(taken_answer, ''), '', taken_ms FROM webhook_events
- WHERE endpoint_id = %s AND id = %s AND taken_at IS NOT NULL
+ WHERE endpoint_id = %(endpoint)s AND id = %(id)s AND taken_at IS NOT NULL
+UNION ALL
+SELECT ahead_at, taken_url, taken_status, coalesce(taken_answer, ''), '', ahead_ms FROM webhook_events
+ WHERE endpoint_id = %(endpoint)s AND id = %(row)s AND id <> %(id)s AND ahead_at IS NOT NULL
 """
 
 # What is made due is due together with all that waits behind it, so that everything of one key comes in its order; and
@@ -59,10 +69,10 @@ waiting AS (
 # `beyond` is the last that an earlier step has made ready.
 _REPLAY_RANGE = f"""
 WITH chosen AS (
-  SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
+  SELECT id, key, ahead FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id >= %(since)s AND id < %(until)s
      AND id > %(beyond)s AND state = ANY(%(states)s) ORDER BY id LIMIT %(limit)s FOR UPDATE
 ), {_REPLAYED}
-SELECT count(*), (SELECT id FROM chosen ORDER BY id DESC LIMIT 1) FROM chosen
+SELECT count(*), count(ahead), (SELECT id FROM chosen ORDER BY id DESC LIMIT 1) FROM chosen
 """
 _REPLAY_ONE = f"""
 WITH chosen AS (SELECT id, key FROM webhook_events WHERE endpoint_id = %(endpoint)s AND id = %(id)s), {_REPLAYED}
@@ -115,24 +125,28 @@ async def page(
     """Events of an endpoint, newest first."""
     back = window.before is not None
     place = window.before or window.after
-    condition = "" if place is None else f" AND id {'>' if back else '<'} %(place)s"
+    condition = "" if place is None else f" AND id {'>' if back else '<='} %(place)s"
     cursor = await connection.execute(
         f"SELECT {_COLUMNS} FROM webhook_events WHERE endpoint_id = %(endpoint)s{condition}{_having(status)}"
         f" ORDER BY id {'' if back else 'DESC'} LIMIT %(limit)s",
-        {"endpoint": endpoint_id, "place": place, "limit": window.limit and window.limit + 1},
+        # Of the row at the place itself there may be the event ahead to come, or nothing.
+        {"endpoint": endpoint_id, "place": place, "limit": window.limit and window.limit + 2},
     )
-    return cut(await cursor.fetchall(), window).map(_summary)
+    found = [one for row in await cursor.fetchall() for one in _told(row, back)]
+    if place is not None:
+        found = [one for one in found if (one.id > place if back else one.id < place)]
+    return cut(found if window.limit is None else found[: window.limit + 1], window)
 
 
 async def get(connection: Connection, endpoint_id: UUID, event_id: UUID) -> EventDetail:
     """One event. Raises Refused."""
-    cursor = await connection.execute(
-        f"SELECT {_COLUMNS}, payload FROM webhook_events WHERE endpoint_id = %s AND id = %s", [endpoint_id, event_id]
-    )
-    row = await cursor.fetchone()
+    names = {"endpoint": endpoint_id, "id": event_id, "row": pairs.row_of(event_id)}
+    row = await (await connection.execute(_ONE, names)).fetchone()
     if row is None:
         raise _unknown(event_id)
-    return EventDetail(_summary(row[:6]), row[6])
+    if row[0] == event_id:
+        return EventDetail(_summary(row), row[-1])
+    return EventDetail(_ahead(_summary(row)), pairs.body_ahead(row[-1].encode(), row[_AHEAD]).decode())
 
 
 async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, window: Window[UUID]) -> Page[Attempt]:
@@ -151,7 +165,8 @@ async def attempts(connection: Connection, endpoint_id: UUID, event_id: UUID, wi
         },
     )  # fmt: skip
     found = [Attempt(*row) for row in await cursor.fetchall()]
-    row = await (await connection.execute(_TAKEN, [endpoint_id, event_id])).fetchone()
+    names = {"endpoint": endpoint_id, "id": event_id, "row": pairs.row_of(event_id)}
+    row = await (await connection.execute(_TAKEN, names)).fetchone()
     if row is not None:
         kept = Attempt(_id_of_kept(event_id, row[0]), *row)
         if place is None or (kept.id > place if back else kept.id < place):
@@ -168,6 +183,8 @@ async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> N
     """Send an event (again), at once and with all its tries, together with all of the same email that waits: what is
     older comes before it. Raises Refused."""
     now = await transaction_time(connection)
+    await pairs.take_turn(connection, endpoint_id)
+    await pairs.part(connection, endpoint_id, [pairs.row_of(event_id)])
     names = {"endpoint": endpoint_id, "id": event_id, "now": now}
     ((found,),) = await (await connection.execute(_REPLAY_ONE, names)).fetchall()
     if not found:
@@ -185,8 +202,11 @@ async def replay_some(connection: Connection, endpoint_id: UUID, since: datetime
     count = 0
     while True:
         done: int
-        ((done, names["beyond"]),) = await (await connection.execute(_REPLAY_RANGE, names)).fetchall()
-        count += done
+        ahead: int
+        async with connection.transaction():
+            await pairs.take_turn(connection, endpoint_id)
+            ((done, ahead, names["beyond"]),) = await (await connection.execute(_REPLAY_RANGE, names)).fetchall()
+        count += done + ahead
         if done < _STEP:
             return count
 
@@ -201,10 +221,22 @@ def _having(status: Status | None) -> str:
     }[status]
 
 
+def _told(row: TupleRow | Sequence[Any], back: bool) -> Sequence[EventSummary]:
+    """The events of a row, in the order of ids or against it."""
+    last = _summary(row)
+    if row[_AHEAD] is None:
+        return (last,)
+    return (_ahead(last), last) if back else (last, _ahead(last))
+
+
 def _summary(row: TupleRow | Sequence[Any]) -> EventSummary:
-    identifier, kind, created_at, state, tries, due = row
+    identifier, kind, created_at, state, tries, due = row[:_AHEAD]
     status: Status = "attempting" if state == "pending" and tries else state
     return EventSummary(identifier, kind, created_at, status, due)
+
+
+def _ahead(last: EventSummary) -> EventSummary:
+    return replace(last, id=pairs.id_ahead(last.id), type=pairs.AHEAD.value)
 
 
 def _unknown(event_id: UUID) -> Exception:

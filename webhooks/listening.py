@@ -4,7 +4,7 @@ For local work, where nothing on the internet can reach the machine. It lives as
 `_LIFE` after that; then `webhooks/retention` sweeps it away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,6 +14,7 @@ import orjson
 
 from core.ids import uuid7
 from store.database import Connection
+from webhooks import pairs
 
 _LIFE: Final = timedelta(seconds=60)
 _MOST: Final = 500
@@ -21,17 +22,17 @@ _MOST: Final = 500
 # What is told once is marked and stays: without its row it would be told again. Nothing else is kept of it.
 _FETCH = """
 WITH chosen AS (
-  SELECT id, type, created_at, payload, once FROM webhook_events
+  SELECT id, type, created_at, payload, ahead, once FROM webhook_events
    WHERE endpoint_id = %(listener)s AND state = 'pending' AND due_at <= now()
    ORDER BY due_at, id LIMIT %(most)s FOR UPDATE
 ), marked AS (
-  UPDATE webhook_events e SET state = 'success', payload = '' FROM chosen c
+  UPDATE webhook_events e SET state = 'success', payload = '', ahead = NULL FROM chosen c
    WHERE e.endpoint_id = %(listener)s AND e.id = c.id AND c.once IS NOT NULL
 ), gone AS (
   DELETE FROM webhook_events e USING chosen c
    WHERE e.endpoint_id = %(listener)s AND e.id = c.id AND c.once IS NULL
 )
-SELECT id, type, created_at, payload FROM chosen ORDER BY id
+SELECT id, type, created_at, payload, ahead FROM chosen ORDER BY id
 """
 
 
@@ -72,7 +73,14 @@ async def fetch(connection: Connection, listener: UUID) -> list[Heard]:
     if not cursor.rowcount:
         raise LookupError(listener)
     cursor = await connection.execute(_FETCH, {"listener": listener, "most": _MOST})
-    return [Heard(*row) for row in await cursor.fetchall()]
+    return [heard for row in await cursor.fetchall() for heard in _heard(*row)]
+
+
+def _heard(identifier: UUID, kind: str, created_at: datetime, payload: str, ahead: int | None) -> Iterator[Heard]:
+    if ahead is not None:
+        first = pairs.body_ahead(payload.encode(), ahead).decode()
+        yield Heard(pairs.id_ahead(identifier), pairs.AHEAD, created_at, first)
+    yield Heard(identifier, kind, created_at, payload)
 
 
 async def finish(connection: Connection, listener: UUID) -> None:

@@ -2,9 +2,9 @@
 
     await outbox.append(connection, [OutboxEvent(EventType.TOPIC_CREATED, application_id, at, {"id": topic_id})])
 
-One row for each event and each enabled endpoint that wants it; none, and next to no work, when nobody listens. Whether
-somebody does is asked of the table each time: an endpoint is told of all that is written after it was made, and nothing
-is lost to a memory that is out of date.
+One row for each event and each enabled endpoint that wants it, or for a pair of events (`webhooks/pairs`); none, and
+next to no work, when nobody listens. Whether somebody does is asked of the table each time: an endpoint is told of all
+that is written after it was made, and nothing is lost to a memory that is out of date.
 
 The row holds the body that is sent, made here and never again: what is replayed is what was sent.
 """
@@ -15,10 +15,12 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
+import psycopg
 
 from store import arrays
 from store.database import Connection
 from webhooks.kinds import EventType
+from webhooks.pairs import AHEAD
 
 OPERATORS: Final = UUID(int=0)
 """Owner of the endpoints that belong to the installation, as the table has it."""
@@ -49,6 +51,28 @@ SELECT w.id, t.id, t.type, t.created_at, coalesce(t.key, ''), nullif(t.once, '')
                         AND (e.events IS NULL OR t.type = ANY(e.events)) ORDER BY e.id) w
 ON CONFLICT (endpoint_id, once) WHERE once IS NOT NULL DO NOTHING
 """
+# The same of pairs. An endpoint that wants one of the two has a row of that alone, with its id. They are written before
+# what is told alone, so that two who tell of the same mails, which have several recipients each, may wait for each
+# other in a circle: one of them tries again.
+_APPEND_PAIRS = f"""
+INSERT INTO webhook_events (endpoint_id, id, type, created_at, key, once, payload, ahead)
+SELECT w.id, CASE WHEN w.after THEN t.id ELSE webhook_id_ahead(t.id) END,
+       CASE WHEN w.after THEN t.type ELSE '{AHEAD.value}' END, t.created_at, t.key,
+       CASE WHEN w.ahead THEN t.once END,
+       CASE WHEN w.after THEN t.payload ELSE webhook_body_ahead(t.type, t.payload, t.ahead) END,
+       CASE WHEN w.after AND w.ahead THEN t.ahead END
+  FROM (SELECT webhook_event_id() AS id, u.*
+          FROM ROWS FROM (
+                 string_to_table(%(types)s, E'\\x1e'), unnest(%(owners)s::uuid[], %(times)s::timestamptz[]),
+                 string_to_table(%(keys)s, E'\\x1e'), string_to_table(%(once)s, E'\\x1e'),
+                 string_to_table(%(payloads)s, E'\\x1e'), unnest(%(aheads)s::integer[]))
+               AS u(type, owner_id, created_at, key, once, payload, ahead) OFFSET 0) t
+ CROSS JOIN LATERAL (
+   SELECT e.id, e.events IS NULL OR t.type = ANY(e.events) AS after,
+          e.events IS NULL OR '{AHEAD.value}' = ANY(e.events) AS ahead
+     FROM webhook_endpoints e WHERE e.owner_id = t.owner_id AND e.status = 'enabled'
+      AND (e.events IS NULL OR t.type = ANY(e.events) OR '{AHEAD.value}' = ANY(e.events)) ORDER BY e.id) w
+"""
 
 
 class OutboxEvent(NamedTuple):
@@ -66,6 +90,19 @@ class OutboxEvent(NamedTuple):
     once: str = ""
     """An event that is told only once, however often it is appended, bears the same text each time, and the same key,
     which has no other such text."""
+    ahead: Mapping[str, object] | None = None
+    """Of an event that is told right behind `email.sent`, in one row with it: the data of that one. `data` is what this
+    one says beyond it: at least one fact, and none by a name that stands in `ahead`. `key` and `once` are those of the
+    email and of `email.sent`. It is the first of its key in a transaction."""
+
+    @property
+    def parts(self) -> "tuple[OutboxEvent, OutboxEvent]":
+        """The two events of a pair."""
+        about = self.ahead or {}
+        return (
+            OutboxEvent(AHEAD, self.application_id, self.created_at, about, self.key, self.once),
+            self._replace(data={**about, **self.data}, once="", ahead=None),
+        )
 
 
 async def append(connection: Connection, events: Sequence[OutboxEvent]) -> None:
@@ -106,20 +143,41 @@ async def wanted(connection: Connection, owners: Collection[UUID] | None) -> dic
 
 async def append_known(connection: Connection, events: Sequence[OutboxEvent]) -> None:
     """The same for a caller who has asked."""
-    if not events:
-        return
+    paired = [event for event in events if event.ahead is not None]
+    alone = [event for event in events if event.ahead is None] if paired else events
+    if paired and not await _append_pairs(connection, paired):
+        alone = [part for event in events for part in (event.parts if event.ahead is not None else (event,))]
+    if alone:
+        alone = sorted(alone, key=_in_order)
+        payloads = [payload(event) for event in alone]
+        await connection.execute(_APPEND, _columns(alone) | {"payloads": arrays.texts(payloads)})
+
+
+async def _append_pairs(connection: Connection, events: Sequence[OutboxEvent]) -> bool:
+    """False: nothing is written, since something of it is there already. As a rule it was told before of one of these
+    emails that it was sent."""
     events = sorted(events, key=_in_order)
-    await connection.execute(
-        _APPEND,
-        {
-            "types": arrays.texts([event.type.value for event in events]),
-            "owners": arrays.uuids(event.application_id or OPERATORS for event in events),
-            "times": arrays.moments([event.created_at for event in events]),
-            "keys": arrays.texts([event.key for event in events]),
-            "once": arrays.texts([event.once for event in events]),
-            "payloads": arrays.texts([payload(event) for event in events]),
-        },
-    )
+    bodies = [_body_of_pair(event) for event in events]
+    columns = _columns(events) | {
+        "payloads": arrays.texts([body for body, _ in bodies]),
+        "aheads": arrays.integers(ahead for _, ahead in bodies),
+    }
+    try:
+        async with connection.transaction():
+            await connection.execute(_APPEND_PAIRS, columns)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def _columns(events: Sequence[OutboxEvent]) -> dict[str, object]:
+    return {
+        "types": arrays.texts([event.type.value for event in events]),
+        "owners": arrays.uuids(event.application_id or OPERATORS for event in events),
+        "times": arrays.moments([event.created_at for event in events]),
+        "keys": arrays.texts([event.key for event in events]),
+        "once": arrays.texts([event.once for event in events]),
+    }
 
 
 def _in_order(event: OutboxEvent) -> str:
@@ -131,3 +189,10 @@ def payload(event: OutboxEvent) -> str:
     """The body that is sent."""
     told = {"type": event.type, "created_at": event.created_at, "data": event.data}
     return orjson.dumps(told, option=_OPTIONS).decode()
+
+
+def _body_of_pair(event: OutboxEvent) -> tuple[str, int]:
+    """The body of the second event, and how many octets of it the one ahead shares."""
+    told = orjson.dumps({"type": event.type, "created_at": event.created_at, "data": event.ahead}, option=_OPTIONS)
+    shared = told[:-2]
+    return (shared + b"," + orjson.dumps(event.data, option=_OPTIONS)[1:] + b"}").decode(), len(shared)

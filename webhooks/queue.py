@@ -18,6 +18,7 @@ from uuid import UUID
 from core.ids import uuid7
 from store import arrays
 from store.database import Connection
+from webhooks import pairs
 from webhooks.health import Answer, Health
 
 LEASE: Final = timedelta(seconds=30)
@@ -54,7 +55,7 @@ UPDATE webhook_endpoints SET served_until = now() + %(lease)s
 # some may be due before it, and others after. That one waits at all is asked once for all of them: as a rule none does.
 _DUE = """
 SELECT uuid_send(e.id), timestamptz_send(e.due_at), e.id::text, e.key, e.tries, convert_to(e.payload, 'UTF8'),
-       e.taken_at IS NOT NULL
+       e.taken_at IS NOT NULL, e.ahead
   FROM webhook_events e
  WHERE e.endpoint_id = %(endpoint)s AND e.state = 'pending' AND e.due_at <= now()
    AND (e.key = ''
@@ -83,12 +84,13 @@ _TAKE_DOWN = """
 WITH endpoint AS (UPDATE webhook_endpoints SET taken_at = %(last)s WHERE id = %(endpoint)s)
 UPDATE webhook_events e
    SET state = 'success', tries = 1, taken_at = u.at, taken_url = %(url)s, taken_status = u.status,
-       taken_answer = nullif(u.answer, ''), taken_ms = u.ms
+       taken_answer = nullif(u.answer, ''), taken_ms = u.ms, ahead_at = u.ahead_at, ahead_ms = u.ahead_ms
   FROM ROWS FROM (
          unnest(%(ids)s::uuid[], %(was_due)s::timestamptz[], %(at)s::timestamptz[], %(statuses)s::smallint[],
-                %(ms)s::integer[]),
-         string_to_table(%(answers)s, E'\\x1e')) AS u(id, was_due, at, status, ms, answer)
+                %(ms)s::integer[], %(aheads_at)s::timestamptz[], %(aheads_ms)s::integer[]),
+         string_to_table(%(answers)s, E'\\x1e')) AS u(id, was_due, at, status, ms, ahead_at, ahead_ms, answer)
  WHERE e.endpoint_id = %(endpoint)s AND e.id = ANY(%(ids)s::uuid[]) AND e.id = u.id AND e.due_at = u.was_due
+   AND (e.ahead IS NULL) = (u.ahead_at IS NULL)
    AND CASE WHEN e.tries = 0 AND e.taken_at IS NULL THEN e.state = 'pending' END
 """
 _LEFT_OUT = """
@@ -138,6 +140,8 @@ class Due(NamedTuple):
     payload: bytes
     taken: bool
     """Somebody had it replayed."""
+    pair: bytes = b""
+    """Of one of a pair, the id of their row: that of the second one."""
 
 
 class Tried(NamedTuple):
@@ -154,6 +158,13 @@ class Tried(NamedTuple):
         """It was taken at the first try, so that its event can keep the attempt."""
         e, a = self.event, self.answer
         return a.good and not e.tries and not e.taken and arrays.SEPARATOR not in a.text
+
+
+class _Taken(NamedTuple):
+    """What a row keeps: the attempt at its event, and of a pair at the one ahead too."""
+
+    last: Tried
+    ahead: Tried | None = None
 
 
 async def present(connection: Connection, me: UUID) -> bool:
@@ -193,10 +204,20 @@ async def release(connection: Connection, me: UUID, endpoint: UUID) -> None:
     )
 
 
-async def due(connection: Connection, endpoint: UUID, limit: int) -> list[Due]:
-    """Events whose time has come, in the order they are to arrive in."""
-    cursor = await connection.execute(_DUE, {"endpoint": endpoint, "limit": limit}, binary=True)
-    return sorted(map(Due._make, await cursor.fetchall()))  # by their ids
+async def due(connection: Connection, endpoint: UUID, limit: int) -> tuple[list[Due], bool]:
+    """Events whose time has come, in the order they are to arrive in, out of so many rows; whether there may be more.
+    The two of a pair follow each other."""
+    rows = await (await connection.execute(_DUE, {"endpoint": endpoint, "limit": limit}, binary=True)).fetchall()
+    found: list[Due] = []
+    for own, due_at, text, key, tries, body, taken, ahead in sorted(rows):  # by their ids
+        if ahead is None:
+            found.append(Due(own, due_at, text, key, tries, body, taken))
+        else:
+            first, its_text = pairs.ids_ahead(own, text)
+            shared = pairs.body_ahead(body, ahead)
+            found.append(Due(first, due_at, its_text, key, tries, shared, taken, own))
+            found.append(Due(own, due_at, text, key, tries, body, taken, own))
+    return found, len(rows) == limit
 
 
 async def put_behind(connection: Connection, endpoint: UUID) -> None:
@@ -215,33 +236,57 @@ async def insists(connection: Connection, endpoint: UUID) -> bool:
 async def settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:
     """Write down where events stand, and the attempts at those that are still there: what was swept away meanwhile,
     with its endpoint or by its age, leaves nothing behind."""
-    plain: list[Tried] = []
-    others: list[Tried] = []
-    for one in tried:
-        (plain if one.is_plain else others).append(one)
+    await pairs.take_turn(connection, served.id)
+    plain, others = _apart(tried)
     if plain:
         others += await _take_down(connection, served, plain)
     if others:
+        await pairs.part(connection, served.id, {UUID(bytes=one.event.pair) for one in others if one.event.pair})
         await _settle(connection, served, others)
 
 
-async def _take_down(connection: Connection, served: Served, taken: Sequence[Tried]) -> list[Tried]:
+def _apart(tried: Sequence[Tried]) -> tuple[list[_Taken], list[Tried]]:
+    """What its row can keep, and what it cannot: of a pair, if both were taken with the same answer."""
+    plain: list[_Taken] = []
+    others: list[Tried] = []
+    ahead: dict[bytes, Tried] = {}
+    for one in tried:
+        pair = one.event.pair
+        if not pair:
+            if one.is_plain:
+                plain.append(_Taken(one))
+            else:
+                others.append(one)
+        elif one.event.own_id != pair:
+            ahead[pair] = one
+        else:
+            first = ahead.pop(pair)  # it goes first, and the other one only when it was taken
+            if first.is_plain and one.is_plain and first.answer[:2] == one.answer[:2]:
+                plain.append(_Taken(one, first))
+            else:
+                others += (first, one)
+    return plain, [*others, *ahead.values()]
+
+
+async def _take_down(connection: Connection, served: Served, taken: Sequence[_Taken]) -> list[Tried]:
     """Write down what was taken at the first try; what is no longer as it was when it was sent."""
     columns = {
         "endpoint": served.id,
         "url": served.url,
-        "last": max(one.sent_at for one in taken),
-        "ids": arrays.sent_uuids([one.event.own_id for one in taken]),
-        "was_due": arrays.sent_moments([one.event.own_due_at for one in taken]),
-        "at": arrays.moments([one.sent_at for one in taken]),
-        "statuses": arrays.integers(one.answer.status or 0 for one in taken),
-        "ms": arrays.integers(one.answer.milliseconds for one in taken),
-        "answers": arrays.texts([one.answer.text for one in taken]),
+        "last": max(one.last.sent_at for one in taken),
+        "ids": arrays.sent_uuids([one.event.own_id for one, _ in taken]),
+        "was_due": arrays.sent_moments([one.event.own_due_at for one, _ in taken]),
+        "at": arrays.moments([one.sent_at for one, _ in taken]),
+        "statuses": arrays.integers(one.answer.status or 0 for one, _ in taken),
+        "ms": arrays.integers(one.answer.milliseconds for one, _ in taken),
+        "answers": arrays.texts([one.answer.text for one, _ in taken]),
+        "aheads_at": arrays.moments([first and first.sent_at for _, first in taken]),
+        "aheads_ms": arrays.integers(first.answer.milliseconds if first else 0 for _, first in taken),
     }
     if (await connection.execute(_TAKE_DOWN, columns)).rowcount == len(taken):
         return []
     left = {row[0] for row in await (await connection.execute(_LEFT_OUT, columns, binary=True)).fetchall()}
-    return [one for one in taken if one.event.own_id in left]
+    return [one for both in taken if both.last.event.own_id in left for one in both[::-1] if one is not None]
 
 
 async def _settle(connection: Connection, served: Served, tried: Sequence[Tried]) -> None:

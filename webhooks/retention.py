@@ -42,7 +42,7 @@ DELETE FROM webhook_attempts WHERE endpoint_id = %(endpoint)s AND (event_id, id)
 
 
 async def forget(database: Database, now: datetime, days: int) -> int:
-    """Delete events older than `days`; how many there were."""
+    """Delete events older than `days`; of how many rows."""
     before = lowest_at(now - timedelta(days=days))
     return sum([await _forget_of(database, endpoint, before) for endpoint in await _known(database, there=True)])
 

@@ -25,16 +25,18 @@ _LOOKED_AT: Final = 20
 """Successes that are looked at for the last one: by their events they are in order but for what was replayed."""
 
 _COLUMNS: Final = "w.id, w.application_id, w.url, w.events, w.status, w.disabled_reason, w.created_at, w.failing_since"
+# What failed, did so alone (`webhooks/pairs`).
 _COUNT: Final = """
-(SELECT count(*) FROM (SELECT FROM webhook_events e WHERE e.endpoint_id = w.id AND e.state = '{state}'
-                        LIMIT %(most)s) counted)
+(SELECT least(count(*) + count(ahead), %(most)s)
+   FROM (SELECT {ahead} AS ahead FROM webhook_events e WHERE e.endpoint_id = w.id AND e.state = '{state}'
+          LIMIT %(most)s) counted)
 """
 _STANDING: Final = f"""
 SELECT {_COLUMNS}, w.rest_until,
        greatest(w.taken_at, (SELECT max(sent_at) FROM (
           SELECT a.sent_at FROM webhook_attempts a WHERE a.endpoint_id = w.id AND a.status BETWEEN 200 AND 299
            ORDER BY a.event_id DESC, a.id DESC LIMIT {_LOOKED_AT}) taken)),
-       {_COUNT.format(state="pending")}, {_COUNT.format(state="failed")}
+       {_COUNT.format(state="pending", ahead="e.ahead")}, {_COUNT.format(state="failed", ahead="NULL")}
   FROM webhook_endpoints w WHERE w.url <> ''
 """
 _WHOSE: Final = """
@@ -43,14 +45,14 @@ _WHOSE: Final = """
 """
 # Of an endpoint, and together, no more are looked at than are counted.
 _EVENTS: Final = """
-SELECT count(*), count(DISTINCT endpoint_id)
-  FROM (SELECT e.endpoint_id FROM webhook_endpoints w
-         CROSS JOIN LATERAL (SELECT e.endpoint_id FROM webhook_events e
+SELECT least(count(*) + count(ahead), %(most)s), count(DISTINCT endpoint_id)
+  FROM (SELECT e.endpoint_id, e.ahead FROM webhook_endpoints w
+         CROSS JOIN LATERAL (SELECT e.endpoint_id, {ahead} AS ahead FROM webhook_events e
                               WHERE e.endpoint_id = w.id AND e.state = '{state}' LIMIT %(most)s) e
          WHERE w.url <> '' AND {whose} LIMIT %(most)s) counted
 """
-_FAILED: Final = _EVENTS.format(state="failed", whose=_WHOSE)
-_PENDING: Final = _EVENTS.format(state="pending", whose=_WHOSE)
+_FAILED: Final = _EVENTS.format(state="failed", ahead="NULL", whose=_WHOSE)
+_PENDING: Final = _EVENTS.format(state="pending", ahead="e.ahead", whose=_WHOSE)
 _TALLY: Final = f"""
 SELECT count(*), count(*) FILTER (WHERE w.status = 'disabled'),
        count(*) FILTER (WHERE w.status = 'disabled' AND w.disabled_reason <> ''),
@@ -152,12 +154,12 @@ async def signing(connection: Connection, endpoint_id: UUID) -> Sequence[Signing
 async def count(connection: Connection, endpoint_id: UUID, since: datetime, until: datetime, which: Which) -> int:
     """How many events a replay of this range would send, up to `MOST`."""
     cursor = await connection.execute(
-        "SELECT count(*) FROM (SELECT FROM webhook_events WHERE endpoint_id = %s AND id >= %s AND id < %s"
-        " AND state = ANY(%s) LIMIT %s) counted",
+        "SELECT count(*) + count(ahead) FROM (SELECT ahead FROM webhook_events WHERE endpoint_id = %s AND id >= %s"
+        " AND id < %s AND state = ANY(%s) LIMIT %s) counted",
         [endpoint_id, lowest_at(since), lowest_at(until), EVENT_STATES[which], MOST + 1],
     )
     row = await cursor.fetchone()
-    return int(row[0]) if row else 0
+    return min(int(row[0]), MOST + 1) if row else 0
 
 
 def _names(whose: Whose) -> dict[str, Any]:

@@ -86,7 +86,8 @@ async def all_taken(database: BenchDatabase, count: int) -> None:
     ends = time.monotonic() + _AWAIT_SECONDS
     while time.monotonic() < ends:
         with database.connect() as connection:
-            row = connection.execute("SELECT count(*) FROM webhook_events WHERE state = 'success'").fetchone()
+            taken = "SELECT count(*) + count(ahead) FROM webhook_events WHERE state = 'success'"
+            row = connection.execute(taken).fetchone()
         if row is not None and int(str(row[0])) >= count:
             return
         await asyncio.sleep(0.5)

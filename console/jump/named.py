@@ -19,6 +19,7 @@ from mta.from_settings import providers_of
 from store import arrays
 from store.database import Connection
 from warmup.presets import PRESETS
+from webhooks import pairs
 
 MOST: Final = 20
 """Of each kind; whoever finds more types more of the name."""
@@ -27,8 +28,8 @@ MOST: Final = 20
 _OF_THEIRS: Final = "(%(mine)s::uuid[] = '{{}}' OR {owner} = ANY(%(mine)s::uuid[]))"
 # A key is enough: nothing is read but the row that is meant.
 _BY_ID: Final = f"""
-SELECT {{kind}} AS kind, {{id}}::text, {{name}}::text, {{owner}}::text, {{place}}::text FROM {{table}}
- WHERE {{id}} = %(id)s AND {{where}} AND {_OF_THEIRS}
+SELECT {{kind}} AS kind, %(id)s::text, {{name}}::text, {{owner}}::text, {{place}}::text FROM {{table}}
+ WHERE {{meant}} AND {{where}} AND {_OF_THEIRS}
 """
 # Tables that people fill by hand are read whole: their names have no index that finds a part of one.
 _BY_NAME: Final = f"""
@@ -53,7 +54,8 @@ class Named:
 async def with_id(connection: Connection, visit: Visit, identifier: UUID) -> Named | None:
     """Whatever has this id, if they may see it."""
     kinds = [number for number, one in enumerate(KINDS) if one.id and visit.may(one.right)]
-    found = await _ask(connection, visit.applications, _BY_ID, kinds, {"id": identifier})
+    given = {"id": identifier, "row": pairs.row_of(identifier)}
+    found = await _ask(connection, visit.applications, _BY_ID, kinds, given)
     return found[0] if found else None
 
 
@@ -106,7 +108,7 @@ async def _ask(
 def _of(statement: str, number: int, kind: Kind) -> str:
     return statement.format(
         kind=number, id=kind.id or "''", name=kind.name, owner=kind.owner, place=kind.place, table=kind.table,
-        where=kind.where, newest=kind.id or kind.name,
+        where=kind.where, newest=kind.id or kind.name, meant=kind.is_meant,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tests.chaos.proof import MAILS
 from tests.chaos.returning import Everybody, agent_of, target_of
+from tests.integration.webhooks.outbox import EACH
 from tests.stack import RunningStack
 
 SETTLED_SECONDS = 90.0 + MAILS / 50
@@ -109,7 +110,7 @@ def _suppressed(stack: RunningStack, reason: str) -> list[str]:
 def _prove_told(stack: RunningStack, people: Everybody) -> tuple[int, int]:
     """An event for each fact and no other; each heard, as it is stored, and those of one email in their order."""
     rows = stack.sql(
-        "SELECT id, type, key, payload, state FROM webhook_events WHERE endpoint_id = %s ORDER BY id", [people.endpoint]
+        f"SELECT id, type, key, payload, state FROM {EACH} e WHERE endpoint_id = %s ORDER BY id", [people.endpoint]
     )
     _once(((key, kind) for _, kind, key, _, _ in rows if kind.startswith("email.")), _facts(stack), "events of mail")
     added = _suppressed(stack, "hard_bounce") + _suppressed(stack, "unsubscribe")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.killing import BACKGROUND, Killer
+from tests.integration.webhooks.outbox import EACH
 from tests.scenarios.hearing import Ear, ear, mail_of, visit
 from tests.stack import HttpError, RunningStack
 
@@ -121,7 +122,7 @@ def _replay(stack: RunningStack, heard: Ear, killer: Killer) -> None:
 
 
 def _rows(stack: RunningStack, heard: Ear) -> Counter[str]:
-    found = stack.sql("SELECT id::text FROM webhook_events WHERE endpoint_id = %s", [heard.id])
+    found = stack.sql(f"SELECT id::text FROM {EACH} e WHERE endpoint_id = %s", [heard.id])
     counted = Counter(row[0] for row in found)
     assert set(counted.values()) == {1}
     return counted

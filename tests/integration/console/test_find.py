@@ -12,6 +12,8 @@ from store.database import Database
 from tests.integration.console.conftest import Person, browser_of, signed_in
 from tests.integration.console.everything import dns, furnished, postlane, settings
 from tests.integration.console.reach import fill
+from tests.integration.webhooks.outbox import make_endpoint
+from tests.integration.webhooks.test_pairs import append, pair, shown
 from warmup import library
 from warmup.plan import as_dict
 from warmup.presets import PRESETS, preset
@@ -40,6 +42,18 @@ async def test_every_id_and_name_leads_to_its_page_and_strangers_nowhere(
             if kind.is_named and name and "@" not in name and "." not in name:
                 assert await leads_to(admin, name[:60]), kind.title
                 assert not await leads_to(stranger, name[:60]), kind.title
+
+
+async def test_an_event_that_is_told_ahead_of_another_is_found_too(admin: Person, database: Database) -> None:
+    """It has no row of its own."""
+    endpoint = await make_endpoint(database)
+    await append(database, pair("k"))
+    for one in await shown(database, endpoint):
+        answer = await admin.get(f"/find?q={one.id}")
+        assert answer.headers["location"] == f"/webhooks/{endpoint}/events/{one.id}"
+        page = await admin.get(answer.headers["location"])
+        assert page.status_code == 200
+        assert one.type in page.text
 
 
 async def leads_to(person: Person, name: str) -> bool:

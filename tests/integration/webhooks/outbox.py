@@ -39,9 +39,17 @@ async def make_endpoint(
     return identifier
 
 
+EACH = """
+(SELECT endpoint_id, id, type, key, payload, state FROM webhook_events UNION ALL
+ SELECT endpoint_id, webhook_id_ahead(id), 'email.sent', key, webhook_body_ahead(type, payload, ahead), state
+   FROM webhook_events WHERE ahead IS NOT NULL)
+"""
+"""Every event, for FROM: what is told ahead of another has no row of its own (`webhooks/pairs`)."""
+
+
 async def told(database: Database, endpoint: UUID) -> list[dict[str, Any]]:
     """Bodies in the order they are sent in."""
-    found = await rows(database, "SELECT payload FROM webhook_events WHERE endpoint_id = %s ORDER BY id", [endpoint])
+    found = await rows(database, f"SELECT payload FROM {EACH} e WHERE endpoint_id = %s ORDER BY id", [endpoint])
     return [orjson.loads(payload) for (payload,) in found]
 
 
