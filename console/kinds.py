@@ -72,7 +72,7 @@ KINDS: Final[Sequence[Kind]] = (
         where=_HEARD,
         id="e.id",
         place="w.id",
-        also="e.id = %(row)s AND e.ahead IS NOT NULL",
+        also="e.id = %(row)s AND e.ahead > 0",
     ),
     Kind("Captured mail", _R.SENDING_SEE, "/sandbox/{id}", "captured_mails"),
     Kind("Suppression", _R.SUPPRESSIONS_SEE, "/suppressions?open={id}&for={owner}", "suppressions", owner="owner_id"),
