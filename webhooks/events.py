@@ -183,12 +183,13 @@ async def replay(connection: Connection, endpoint_id: UUID, event_id: UUID) -> N
     """Send an event (again), at once and with all its tries, together with all of the same email that waits: what is
     older comes before it. Raises Refused."""
     now = await transaction_time(connection)
-    await pairs.take_turn(connection, endpoint_id)
-    await pairs.part(connection, endpoint_id, [pairs.row_of(event_id)])
     names = {"endpoint": endpoint_id, "id": event_id, "now": now}
-    ((found,),) = await (await connection.execute(_REPLAY_ONE, names)).fetchall()
-    if not found:
-        raise _unknown(event_id)
+    async with connection.transaction():
+        await pairs.take_turn(connection, endpoint_id)
+        await pairs.part(connection, endpoint_id, [pairs.row_of(event_id)])
+        ((found,),) = await (await connection.execute(_REPLAY_ONE, names)).fetchall()
+        if not found:
+            raise _unknown(event_id)
 
 
 async def replay_some(connection: Connection, endpoint_id: UUID, since: datetime, until: datetime, which: Which) -> int:
