@@ -1,5 +1,6 @@
 """Emails for tests of the store, of workers and of outcomes, and looks into the tables they end up in."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,10 @@ APPLICATION = UUID(int=7)
 DOMAIN = UUID(int=8)
 
 _numbers = itertools.count(1)
+
+_WAITS = """
+SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()
+"""
 
 
 def recipient(address: str = "", kind: str = "to") -> Recipient:
@@ -95,6 +100,13 @@ async def waiting(database: Database) -> dict[MessageRef, datetime]:
     """When every message on its way is due."""
     found = await rows(database, "SELECT email_id, position, due_at FROM delivery_queue")
     return {MessageRef(email, position): due for email, position, due in found}
+
+
+async def until_somebody_waits(database: Database) -> None:
+    """For a lock that another transaction holds."""
+    async with asyncio.timeout(10):
+        while not await rows(database, _WAITS):
+            await asyncio.sleep(0.01)
 
 
 async def suppress(database: Database, address: str, scope: str = "all", expires_in: timedelta | None = None) -> None:

@@ -16,17 +16,13 @@ from messages.states import State
 from outcomes.kinds import Outcome
 from outcomes.record import Recorded, record
 from store.database import Connection, Database
-from tests.integration.messages.emails import make_partitions, new_email, rows, states, waiting
+from tests.integration.messages.emails import make_partitions, new_email, states, until_somebody_waits, waiting
 from tests.integration.outcomes.facts import WORKER, deferral, outcome
 from tests.integration.outcomes.test_record import claimed
 
 TIMES = 8
 """PostgreSQL plans a prepared statement five times for its values; then it may take a plan for any."""
 SOME = 30
-
-_WAITS = """
-SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()
-"""
 
 Act = Callable[[Connection, Sequence[MessageRef]], Awaitable[object]]
 
@@ -67,14 +63,8 @@ async def told_meanwhile(database: Database, lane: Database, act: Act, outcomes:
     async with database.transaction() as connection:
         await act(connection, [one.ref for one in outcomes])
         waits = asyncio.create_task(told(lane, outcomes))
-        await _until_somebody_waits(database)
+        await until_somebody_waits(database)
     return await waits
-
-
-async def _until_somebody_waits(database: Database) -> None:
-    async with asyncio.timeout(10):
-        while not await rows(database, _WAITS):
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("act", [release, renew, put_off])

@@ -9,7 +9,7 @@ import pytest
 
 from core.paging import Window
 from store.database import Database
-from tests.integration.messages.emails import APPLICATION, rows
+from tests.integration.messages.emails import APPLICATION, rows, until_somebody_waits
 from tests.integration.webhooks.outbox import EACH, make_endpoint
 from tests.integration.webhooks.test_pairs import BOTH, append, pair, shown
 from webhooks import events, pairs, queue
@@ -21,10 +21,6 @@ from webhooks.queue import Due, Served, Tried
 
 ALL: Window[UUID] = Window()
 DAY = timedelta(days=1)
-
-_WAITS = """
-SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()
-"""
 
 
 def served(endpoint: UUID) -> Served:
@@ -65,12 +61,6 @@ async def standing(database: Database, endpoint: UUID) -> list[tuple[str, str, i
     return [(kind, state, tries) for kind, state, tries in await rows(database, told, [endpoint])]
 
 
-async def somebody_waits(database: Database) -> None:
-    async with asyncio.timeout(10):
-        while not await rows(database, _WAITS):
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("which", ["all", "unsent"])
 async def test_a_range_that_is_replayed_meanwhile_takes_both(database: Database, which: Which) -> None:
     """Also the one that has become a row of its own while the replay waited."""
@@ -87,7 +77,7 @@ async def test_a_range_that_is_replayed_meanwhile_takes_both(database: Database,
     async with database.transaction() as connection:
         await queue.settle(connection, served(endpoint), differ if which == "all" else [tried(first, 400)])
         asked = asyncio.create_task(replay_all())
-        await somebody_waits(database)
+        await until_somebody_waits(database)
     assert await asked == 2
     assert await standing(database, endpoint) == [(kind, "pending", 0) for kind in BOTH]
 
@@ -101,7 +91,7 @@ async def test_what_is_replayed_takes_along_an_elder_that_is_parted_meanwhile(da
     async with database.transaction() as connection:
         await queue.settle(connection, served(endpoint), [tried(first, 400)])
         asked = asyncio.create_task(replay(database, endpoint, click.id))
-        await somebody_waits(database)
+        await until_somebody_waits(database)
     await asked
     assert len(await due(database, endpoint)) == 3
 
@@ -115,7 +105,7 @@ async def test_one_that_is_replayed_while_both_are_settled_is_told_again(databas
     async with database.transaction() as connection:
         await queue.settle(connection, served(endpoint), [tried(one) for one in told])
         asked = asyncio.create_task(replay(database, endpoint, chosen.id))
-        await somebody_waits(database)
+        await until_somebody_waits(database)
     await asked
     found = await standing(database, endpoint)
     assert [kind for kind, *_ in found] == BOTH
@@ -133,7 +123,7 @@ async def test_what_is_settled_while_one_is_replayed_stands_with_both(database: 
     async with database.transaction() as connection:
         await events.replay(connection, endpoint, chosen.id)
         settling = asyncio.create_task(settle(database, endpoint, [tried(one) for one in told]))
-        await somebody_waits(database)
+        await until_somebody_waits(database)
     await settling
     assert await standing(database, endpoint) == [(kind, "success", 1) for kind in BOTH]
     assert [len(one) for one in await tries(database, endpoint)] == [1, 1]
