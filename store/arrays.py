@@ -25,6 +25,7 @@ _UUID, _TIMESTAMPTZ = psycopg.adapters.types["uuid"], psycopg.adapters.types["ti
 _of_one: Final = Struct("!iiiii").pack
 _of_none: Final = Struct("!iii").pack
 SEPARATOR: Final = "\x1e"
+_SEPARATOR: Final = SEPARATOR.encode()
 _number: Final = attrgetter("int")
 """UUIDs are compared in Python."""
 
@@ -92,6 +93,11 @@ def texts(values: Sequence[str]) -> str:
     if joined.count(SEPARATOR) != max(len(values) - 1, 0):
         raise ValueError("a text holds the separator of texts")
     return joined
+
+
+def json_texts(values: Sequence[bytes]) -> str:
+    """For `string_to_array`, of JSON, which never holds the separator."""
+    return _SEPARATOR.join(values).decode()
 
 
 def moments(values: Iterable[datetime | None]) -> MomentArray:

@@ -11,6 +11,7 @@ The row holds the body that is sent, made here and never again: what is replayed
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -29,6 +30,9 @@ LISTENED: Final = "EXISTS (SELECT FROM webhook_endpoints WHERE status = 'enabled
 """As a condition of a statement it is asked once and first: nothing else of the statement runs when it is false."""
 
 _OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+_ONCE: Final = "sent "
+"""Before the key, what `email.sent` is told once by."""
 
 EVERY_TYPE: Final[Collection[str]] = frozenset(EventType)
 
@@ -58,15 +62,15 @@ _APPEND_PAIRS = f"""
 INSERT INTO webhook_events (endpoint_id, id, type, created_at, key, once, payload, ahead)
 SELECT w.id, CASE WHEN w.after THEN t.id ELSE webhook_id_ahead(t.id) END,
        CASE WHEN w.after THEN t.type ELSE '{AHEAD.value}' END, t.created_at, t.key,
-       CASE WHEN w.ahead THEN t.once END,
+       CASE WHEN w.ahead THEN '{_ONCE}' || t.key END,
        CASE WHEN w.after THEN t.payload ELSE webhook_body_ahead(t.type, t.payload, t.ahead) END,
        CASE WHEN w.after AND w.ahead THEN t.ahead END
   FROM (SELECT webhook_event_id() AS id, u.*
           FROM ROWS FROM (
                  string_to_table(%(types)s, E'\\x1e'), unnest(%(owners)s::uuid[], %(times)s::timestamptz[]),
-                 string_to_table(%(keys)s, E'\\x1e'), string_to_table(%(once)s, E'\\x1e'),
-                 string_to_table(%(payloads)s, E'\\x1e'), unnest(%(aheads)s::integer[]))
-               AS u(type, owner_id, created_at, key, once, payload, ahead) OFFSET 0) t
+                 string_to_table(%(keys)s, E'\\x1e'), string_to_table(%(payloads)s, E'\\x1e'),
+                 unnest(%(aheads)s::integer[]))
+               AS u(type, owner_id, created_at, key, payload, ahead) OFFSET 0) t
  CROSS JOIN LATERAL (
    SELECT e.id, e.events IS NULL OR t.type = ANY(e.events) AS after,
           e.events IS NULL OR '{AHEAD.value}' = ANY(e.events) AS ahead
@@ -83,26 +87,42 @@ class OutboxEvent(NamedTuple):
     """Whose it is; None for what is told to the operators."""
     created_at: datetime
     """When it happened."""
-    data: Mapping[str, object]
+    data: Mapping[str, object] | orjson.Fragment
     """What orjson can write."""
     key: str = ""
     """Events with one key arrive in the order they were written in: the email's id. "" for no order."""
     once: str = ""
     """An event that is told only once, however often it is appended, bears the same text each time, and the same key,
     which has no other such text."""
-    ahead: Mapping[str, object] | None = None
-    """Of an event that is told right behind `email.sent`, in one row with it: the data of that one. `data` is what this
-    one says beyond it: at least one fact, and none by a name that stands in `ahead`. `key` and `once` are those of the
-    email and of `email.sent`. It is the first of its key in a transaction."""
+
+
+class Pair(NamedTuple):
+    """`email.sent`, which is told once of its key, and the event that is told right behind it, in one row with it. The
+    first of its key in a transaction."""
+
+    type: EventType
+    """That of the second."""
+    application_id: UUID
+    created_at: datetime
+    about: Mapping[str, object]
+    """The data of `email.sent`."""
+    key: str
+    beyond: bytes
+    """What the second says beyond it, as JSON: at least one fact, and none by a name that stands in `about`."""
 
     @property
-    def parts(self) -> "tuple[OutboxEvent, OutboxEvent]":
-        """The two events of a pair."""
-        about = self.ahead or {}
+    def parts(self) -> tuple[OutboxEvent, OutboxEvent]:
+        """The two events."""
+        kind, owner, at, about, key, beyond = self
         return (
-            OutboxEvent(AHEAD, self.application_id, self.created_at, about, self.key, self.once),
-            self._replace(data={**about, **self.data}, once="", ahead=None),
+            OutboxEvent(AHEAD, owner, at, about, key, once_sent(key)),
+            OutboxEvent(kind, owner, at, joined(about, beyond), key),
         )
+
+
+def once_sent(key: str) -> str:
+    """What an `email.sent` bears that is told once of its key."""
+    return _ONCE + key
 
 
 async def append(connection: Connection, events: Sequence[OutboxEvent]) -> None:
@@ -141,27 +161,25 @@ async def wanted(connection: Connection, owners: Collection[UUID] | None) -> dic
     return found
 
 
-async def append_known(connection: Connection, events: Sequence[OutboxEvent]) -> None:
+async def append_known(connection: Connection, events: Sequence[OutboxEvent], pairs: Sequence[Pair] = ()) -> None:
     """The same for a caller who has asked."""
-    paired = [event for event in events if event.ahead is not None]
-    alone = [event for event in events if event.ahead is None] if paired else events
-    if paired and not await _append_pairs(connection, paired):
-        alone = [part for event in events for part in (event.parts if event.ahead is not None else (event,))]
-    if alone:
-        alone = sorted(alone, key=_in_order)
-        payloads = [payload(event) for event in alone]
-        await connection.execute(_APPEND, _columns(alone) | {"payloads": arrays.texts(payloads)})
+    if pairs and not await _append_pairs(connection, pairs):
+        events = [*(part for pair in pairs for part in pair.parts), *events]
+    if events:
+        events = sorted(events, key=_in_order)
+        once = arrays.texts([event.once for event in events])
+        bodies = arrays.json_texts([payload(event) for event in events])
+        await connection.execute(_APPEND, _columns(events) | {"once": once, "payloads": bodies})
 
 
-async def _append_pairs(connection: Connection, events: Sequence[OutboxEvent]) -> bool:
+async def _append_pairs(connection: Connection, pairs: Sequence[Pair]) -> bool:
     """False: nothing is written, since something of it is there already. As a rule it was told before of one of these
     emails that it was sent."""
-    events = sorted(events, key=_in_order)
-    bodies = [_body_of_pair(event) for event in events]
-    columns = _columns(events) | {
-        "payloads": arrays.texts([body for body, _ in bodies]),
-        "aheads": arrays.integers(ahead for _, ahead in bodies),
-    }
+    pairs = sorted(pairs, key=attrgetter("key"))
+    shared = [_body(pair.type, pair.created_at, pair.about)[:-2] for pair in pairs]
+    bodies = [begun + b"," + pair.beyond[1:] + b"}" for begun, pair in zip(shared, pairs, strict=True)]
+    added = {"payloads": arrays.json_texts(bodies), "aheads": arrays.integers(map(len, shared))}
+    columns = _columns(pairs) | added
     try:
         async with connection.transaction():
             await connection.execute(_APPEND_PAIRS, columns)
@@ -170,13 +188,14 @@ async def _append_pairs(connection: Connection, events: Sequence[OutboxEvent]) -
     return True
 
 
-def _columns(events: Sequence[OutboxEvent]) -> dict[str, object]:
+def _columns(events: Sequence[OutboxEvent | Pair]) -> dict[str, object]:
+    """What both have, in the same places."""
+    types, owners, times, _, keys, _ = zip(*events, strict=True)
     return {
-        "types": arrays.texts([event.type.value for event in events]),
-        "owners": arrays.uuids(event.application_id or OPERATORS for event in events),
-        "times": arrays.moments([event.created_at for event in events]),
-        "keys": arrays.texts([event.key for event in events]),
-        "once": arrays.texts([event.once for event in events]),
+        "types": arrays.texts(types),
+        "owners": arrays.uuids(owner or OPERATORS for owner in owners),
+        "times": arrays.moments(times),
+        "keys": arrays.texts(keys),
     }
 
 
@@ -185,14 +204,20 @@ def _in_order(event: OutboxEvent) -> str:
     return event.key or event.once
 
 
-def payload(event: OutboxEvent) -> str:
+def payload(event: OutboxEvent) -> bytes:
     """The body that is sent."""
-    told = {"type": event.type, "created_at": event.created_at, "data": event.data}
-    return orjson.dumps(told, option=_OPTIONS).decode()
+    return _body(event.type, event.created_at, event.data)
 
 
-def _body_of_pair(event: OutboxEvent) -> tuple[str, int]:
-    """The body of the second event, and how many octets of it the one ahead shares."""
-    told = orjson.dumps({"type": event.type, "created_at": event.created_at, "data": event.ahead}, option=_OPTIONS)
-    shared = told[:-2]
-    return (shared + b"," + orjson.dumps(event.data, option=_OPTIONS)[1:] + b"}").decode(), len(shared)
+def _body(kind: EventType, at: datetime, data: Mapping[str, object] | orjson.Fragment) -> bytes:
+    return written({"type": kind, "created_at": at, "data": data})
+
+
+def written(told: Mapping[str, object]) -> bytes:
+    """As JSON, as it stands in a body."""
+    return orjson.dumps(told, option=_OPTIONS)
+
+
+def joined(about: Mapping[str, object], beyond: bytes) -> orjson.Fragment:
+    """Data of both. They are not empty, and have no name in common."""
+    return orjson.Fragment(written(about)[:-1] + b"," + beyond[1:])

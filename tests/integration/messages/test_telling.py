@@ -1,6 +1,7 @@
 """Every entry of a timeline is told to those who listen, once, in the transaction that writes it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,42 @@ async def test_what_a_worker_knows_and_what_is_read_tell_the_same(database: Data
     assert by_reading["data"].pop("recipient") == "b@example.com"
     assert by_worker == by_reading
     assert (by_worker["data"]["topic_id"], by_worker["data"]["template_id"]) == (str(topic), str(template))
+
+
+async def test_a_first_try_is_told_in_one_row_as_two_rows_would_tell_it(database: Database) -> None:
+    """With all that there can be to tell of it."""
+    endpoint = await make_endpoint(database, events=["email.sent", "email.delivery_delayed"])
+    at = datetime.now(UTC)
+    topic, template, campaign = uuid7(), uuid7(), uuid7()
+    whole = {"template_id": template, "tags": (("recipient", 'a"b'),), "scheduled_at": at, "subject": "ü 🎉 \x1e"}
+    emails = [new_email('"ä, b"@example.com', topic_id=topic, message_id="<1@x.example>", **whole) for _ in range(2)]
+    known, read = await claimed(database, *emails)
+    async with database.connection() as connection:
+        stored, _ = (await claim.load(connection, [known.email_id]))[known.email_id]
+        created = (await claim.load(connection, [read.email_id]))[read.email_id][0].created_at
+    words = Words('"ä, b"@example.com', Lane.TRANSACTIONAL, stored._replace(created_at=created, campaign_id=campaign))
+    await execute(database, "UPDATE emails SET campaign_id = %s", [campaign])
+    facts: dict[str, Any] = {"at": at, "attempt": attempt(reply='no "ü" 🎉', tls="", enhanced=""), "detail": "d"}
+    await recorded(database, deferral(known, words=words, **facts), deferral(read, **facts))
+    heard = await told(database, endpoint)
+    for one in heard:
+        del one["data"]["email_id"]
+        one["data"].pop("next_attempt_at", None)
+
+    assert await rows(database, "SELECT count(*)::int, count(ahead)::int FROM webhook_events") == [(3, 1)]
+    assert [one["type"] for one in heard] == ["email.sent", "email.delivery_delayed"] * 2
+    assert heard[:2] == heard[2:]
+    assert heard[1]["data"].items() > heard[0]["data"].items()
+
+
+async def test_what_is_not_known_is_not_told(database: Database) -> None:
+    endpoint = await make_endpoint(database)
+    (ref,) = await claimed(database, new_email("a@example.com"))
+    await recorded(database, outcome(ref, State.CANCELLED, attempt=None, attempts=0))
+    (event,) = await told(database, endpoint)
+    shared = {"email_id", "message_id", "created_at", "from", "to", "subject", "tags", "stream"}
+
+    assert set(event["data"]) == shared | {"recipient"}
 
 
 async def test_a_replayed_journal_tells_nothing_again(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import orjson
 import pytest
 
 from core.ids import uuid7
@@ -69,6 +70,13 @@ async def test_words_come_back_as_they_were(database: Database) -> None:
     async with database.connection() as connection:
         cursor = await connection.execute("SELECT %s::text[]", [arrays.words(["delivered", "bounced"])])
         assert await cursor.fetchone() == (["delivered", "bounced"],)
+
+
+async def test_json_comes_back_as_it_was(database: Database) -> None:
+    told = [orjson.dumps(value) for value in ("a\x1eb", {"ü": "🎉\x00"}, [])]
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT string_to_array(%s, E'\\x1e')", [arrays.json_texts(told)])
+        assert await cursor.fetchone() == ([one.decode() for one in told],)
 
 
 def test_a_time_without_zone_is_a_bug() -> None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from core.paging import Window
-from store.database import Database
+from store.database import Connection, Database
 from tests.integration.messages.emails import APPLICATION, rows
 from tests.integration.webhooks.conftest import Post
 from tests.integration.webhooks.outbox import make_endpoint, tell, told, types
@@ -17,23 +17,29 @@ from tests.integration.webhooks.receiver import Got, Receiver
 from webhooks import events, listening, outbox, pairs, standing
 from webhooks.events import EventSummary
 from webhooks.kinds import EventType
-from webhooks.outbox import OutboxEvent
+from webhooks.outbox import OutboxEvent, Pair
 from webhooks.standing import Whose
 
 ALL: Window[UUID] = Window()
 DAY = timedelta(days=1)
+AT = datetime(2026, 11, 30, tzinfo=UTC)
 BOTH = ["email.sent", "email.delivered"]
 ABOUT = {"email_id": "e", "subject": 'Größe, "recipient": 7 🎉', "tags": {"a": "b", "recipient": "x"}}
 BEYOND = {"recipient": "jö@example.com", "code": 250}
 
 
-def pair(key: str, kind: EventType = EventType.EMAIL_DELIVERED) -> OutboxEvent:
-    return OutboxEvent(kind, APPLICATION, datetime.now(UTC), BEYOND, key, f"sent {key}", ahead=ABOUT)
+def pair(key: str, kind: EventType = EventType.EMAIL_DELIVERED) -> Pair:
+    return Pair(kind, APPLICATION, datetime.now(UTC), ABOUT, key, outbox.written(BEYOND))
 
 
-async def append(database: Database, *told: OutboxEvent) -> None:
+async def append(database: Database, *told: OutboxEvent | Pair) -> None:
     async with database.transaction() as connection:
-        await outbox.append(connection, told)
+        await append_in(connection, *told)
+
+
+async def append_in(connection: Connection, *told: OutboxEvent | Pair) -> None:
+    alone = [one for one in told if isinstance(one, OutboxEvent)]
+    await outbox.append_known(connection, alone, [one for one in told if isinstance(one, Pair)])
 
 
 async def states(database: Database, endpoint: UUID) -> list[tuple[str, str]]:
@@ -77,8 +83,8 @@ async def test_the_body_ahead_is_what_would_be_told_alone(database: Database, ke
     )
     first, second = map(outbox.payload, one.parts)
 
-    assert (in_sql, payload) == (first, second)
-    assert pairs.body_ahead(payload.encode(), ahead).decode() == first
+    assert (in_sql.encode(), payload.encode()) == (first, second)
+    assert pairs.body_ahead(payload.encode(), ahead) == first
     assert [one.id for one in await shown(database, endpoint)][1].int & 1 == 0
 
 
@@ -103,6 +109,18 @@ async def test_that_it_was_sent_is_told_once_and_what_follows_is_told_all_the_sa
     await append(database, pair("b", EventType.EMAIL_BOUNCED))
 
     assert await types(database, endpoint) == ["email.sent", "email.delivered", *BOTH, "email.bounced"]
+
+
+async def test_what_a_transaction_does_besides_stays_when_pairs_are_written_apart(database: Database) -> None:
+    """Before and behind."""
+    endpoint = await make_endpoint(database)
+    await append(database, pair("b"))
+    async with database.transaction() as connection:
+        await append_in(connection, pair("a"))
+        await append_in(connection, pair("b"), pair("c"), OutboxEvent(EventType.EMAIL_OPENED, APPLICATION, AT, {}, "c"))
+        await append_in(connection, pair("d"))
+
+    assert await types(database, endpoint) == [*BOTH, *BOTH, "email.delivered", *BOTH, "email.opened", *BOTH]
 
 
 async def test_writers_that_tell_of_the_same_lose_nothing(database: Database) -> None:
