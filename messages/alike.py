@@ -14,15 +14,20 @@ goes on behind one, nothing is compared.
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from messages.link_tokens import Kind
 
-Follow = tuple[tuple[Kind, bytes], str]
+Slot = tuple[Kind, bytes]
+"""What a token is for, and where its link leads."""
+Follow = tuple[Slot, str]
 """A link that is tracked: its slot, and what follows its token."""
 
 _MOST: Final = 16
 """Words that differ in one text; with more of them reading it is no slower."""
+_LOOKS: Final = 4
+"""How often it is asked whether all that follows is the same."""
 _IN_QUOTES: Final = ('="', "='")
 """What stands before an address that may differ."""
 _ADDRESS: Final = re.compile(r"""[^"'<>\s]++""")
@@ -41,17 +46,27 @@ class Parts(NamedTuple):
     """Characters at the end, from the end of the body on."""
 
 
+class Changes(NamedTuple):
+    """In what HTML differs from other HTML, by number."""
+
+    texts: dict[int, str]
+    follows: dict[int, Follow]
+    """Links that lead elsewhere."""
+
+
 class Known:
     """HTML that was read."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, html: str, parts: Parts) -> None:
+        self.html = html
         self.parts = parts
+        self.closing = html[len(html) - parts.ending :]
 
     @cached_property
-    def leads(self) -> Sequence[tuple[str, str]] | None:
+    def leads(self) -> Sequence[tuple[str, str, int]] | None:
         """For each link what is the same mostly: the text before it, its address, and the character behind that. With
-        it the quotation mark behind an address that may differ, else "". None: nothing is compared with it. Made when
-        somebody asks, since most of what ends otherwise than all others stays alone."""
+        it the quotation mark behind an address that may differ, else "", and where the text begins. None: nothing is
+        compared with it. Made when somebody asks, since most of what ends otherwise than all others stays alone."""
         texts, raws, *_ = self.parts
         pairs = [f"{text}{raw}" for text, raw in zip(texts, raws, strict=False)]
         if _GOING_ON.search("".join((*pairs, texts[-1]))):
@@ -60,37 +75,47 @@ class Known:
             text[-1] if text.endswith(_IN_QUOTES) and _ADDRESS.fullmatch(raw) else ""
             for text, raw in zip(texts, raws, strict=False)
         ]
-        return [(f"{pair}{behind[0]}", mark) for pair, behind, mark in zip(pairs, texts[1:], marks, strict=True)]
+        begins = accumulate(map(len, pairs), initial=0)
+        return [
+            (f"{pair}{behind[0]}", mark, begin)
+            for pair, behind, mark, begin in zip(pairs, texts[1:], marks, begins, strict=False)
+        ]
 
 
-def alike(html: str, known: Known, follow: Callable[[str], Follow | None]) -> Parts | None:
-    """This HTML cut like the one that is known; None when it differs in more than words and addresses, or has an
+def alike(html: str, known: Known, follow: Callable[[str], Follow | None]) -> Changes | None:
+    """How this HTML differs from the one that is known; None when it does in more than words and addresses, or has an
     address that is not to be tracked."""
-    (texts, raws, follows, ending), leads = known.parts, known.leads
-    last, at = texts[-1], 0
-    if leads is None or not html.endswith(last[len(last) - ending :]):
+    (texts, raws, *_), leads = known.parts, known.leads
+    if leads is None or not html.endswith(known.closing):
         return None
-    changed = Parts([*texts], [*raws], [*follows], ending)
-    for number, (lead, mark) in enumerate(leads):
+    changes = Changes({}, {})
+    at, looks, differs = 0, _LOOKS, True
+    for number, (lead, mark, begin) in enumerate(leads):
+        if differs and looks:  # as a rule what greets its reader is all that differs
+            if len(html) - at == len(known.html) - begin and html.startswith(known.html[begin:], at):
+                return changes
+            differs, looks = False, looks - 1
         if html.startswith(lead, at):
             at += len(lead) - 1
             continue
-        text, raw = texts[number], raws[number]
+        differs, text, raw = True, texts[number], raws[number]
         stop = _end_of(text, html, at)
         if stop < 0:
             return None
-        changed.texts[number] = html[at:stop]
+        if (words := html[at:stop]) != text:
+            changes.texts[number] = words
         at = stop + len(raw)
         if not html.startswith(raw + lead[-1], stop):
             at = html.find(mark, stop) if mark else -1
             found = follow(html[stop:at]) if at > stop and _ADDRESS.fullmatch(html, stop, at) else None
             if found is None:
                 return None
-            changed.raws[number], changed.follows[number] = html[stop:at], found
-    if _end_of(last, html, at) != len(html):
+            changes.follows[number] = found
+    if _end_of(texts[-1], html, at) != len(html):
         return None
-    changed.texts[-1] = html[at:]
-    return changed
+    if (words := html[at:]) != texts[-1]:
+        changes.texts[len(leads)] = words
+    return changes
 
 
 def _end_of(text: str, html: str, at: int) -> int:

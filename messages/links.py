@@ -20,17 +20,20 @@ from urllib.parse import quote
 from uuid import UUID
 
 from core.addresses import AddressError, fold_domain
-from messages.alike import Follow, Known, Parts, alike
+from messages.alike import Changes, Follow, Known, Parts, Slot, alike
 from messages.link_tokens import HEAD, LONGEST, Kind, LinkTokens, coded, payload_of
 
 CACHED: Final = 64
-"""Templates kept: the mails of a campaign have one content each worker meets again and again."""
+"""Templates kept: the mails of an application are mostly of a few kinds, which each worker meets again and again."""
 
 CACHED_LINKS: Final = 1024
 """Links kept: where each person has a content of their own, its links are mostly those of all others."""
 
 CACHED_BYTES: Final = 128 * 1024
-"""Larger HTML is read anew each time, so that 64 templates are no burden."""
+"""Larger HTML is read anew each time."""
+
+CACHED_IN_ALL: Final = 2 * 1024 * 1024
+"""Characters of the HTML whose templates are kept."""
 
 _VALUES: Final = r"""[^>=]*+(?:="[^"]*+"[^>=]*+|=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+)?+[^>=]*+)*+"""
 """The rest of a tag up to what ends it. A quotation mark counts only behind an equals sign. How most values are written
@@ -148,7 +151,26 @@ class Template:
     """HTML cut where tokens go: a token between each two texts. `slots` says what each token is for."""
 
     texts: tuple[str, ...]
-    slots: tuple[tuple[Kind, bytes], ...]
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kind:
+    """HTML that others may be like."""
+
+    known: Known
+    made: Template
+
+
+_known: Final[dict[tuple[Tracking, str], tuple[tuple[_Kind, ...], int]]] = {}
+"""HTML that others may be like, by how it ends (what greets its reader stands before), and how many since were like
+none of it."""
+_KINDS: Final = 4
+"""With one end; of them the last that was met comes first."""
+_MISSES: Final = 4
+"""In a row, before another takes a place: kinds of mail that end alike take turns."""
+_ALIKE: Final = 64
+"""Characters of such an end."""
 
 
 def tracked(html: str, tracking: Tracking, tokens: LinkTokens, email_id: UUID, position: int) -> str:
@@ -158,8 +180,10 @@ def tracked(html: str, tracking: Tracking, tokens: LinkTokens, email_id: UUID, p
 
 
 def template(html: str, tracking: Tracking) -> Template:
-    """The HTML with its links found; the same one again costs nothing."""
-    return _cached(html, tracking) if len(html) <= CACHED_BYTES else _template(html, tracking)
+    """The HTML with its links found; what is like other HTML costs next to nothing."""
+    if len(html) > CACHED_BYTES or tracking.spared:  # what is spared is mostly one person's
+        return _made(_parts(html, tracking), tracking)
+    return _like_others(html, tracking)
 
 
 def addresses(html: str) -> list[tuple[int, int, str]]:
@@ -181,36 +205,54 @@ def fill(made: Template, tokens: LinkTokens, payload: bytes) -> str:
     return "".join(parts)
 
 
-def _template(html: str, tracking: Tracking) -> Template:
-    if not tracking.clicks:
-        return _made(Parts([html], [], [], len(html) - _end_of_body(html)), tracking)
-    if len(html) > CACHED_BYTES or tracking.spared:  # what is spared is mostly one person's
-        return _made(_parts(html, tracking), tracking)
-    return _made(_like_others(html, tracking) or _parts(html, tracking), tracking)
-
-
-def _like_others(html: str, tracking: Tracking) -> Parts | None:
+def _like_others(html: str, tracking: Tracking) -> Template:
     """Cut like what was seen before and ends with the same letters; what nothing is like any more is forgotten."""
     key = tracking, html[-_ALIKE:]
-    known, misses = _known.get(key, (None, 0))
-    parts = alike(html, known, lambda raw: _follow(raw, tracking)) if known else None
-    if parts is not None:
-        if misses:
-            _known[key] = known, 0
-        return parts
-    if known is not None and misses < _MISSES:
-        _known[key] = known, misses + 1
-        return None
-    if known is None and len(_known) >= CACHED:
-        _known.clear()
+    kinds, misses = _known.get(key, ((), 0))
+    for kind in kinds:
+        if (changes := alike(html, kind.known, lambda raw: _follow(raw, tracking))) is not None:
+            if misses or kind is not kinds[0]:  # the last one comes first the next time
+                _known[key] = (kind, *(other for other in kinds if other is not kind)), 0
+            return _changed(kind, changes, tracking)
     parts = _parts(html, tracking)
-    _known[key] = Known(parts), 0
-    return parts
+    made = _made(parts, tracking)
+    if len(kinds) < _KINDS or misses >= _MISSES:
+        _remember(key, (_Kind(Known(html, parts), made), *kinds[: _KINDS - 1]))
+    else:
+        _known[key] = kinds, misses + 1
+    return made
+
+
+def _remember(key: tuple[Tracking, str], kinds: tuple[_Kind, ...]) -> None:
+    sizes = [len(kind.known.html) for kinds, _ in [*_known.values()] for kind in kinds]
+    if len(sizes) >= CACHED or sum(sizes) >= CACHED_IN_ALL:
+        _known.clear()
+    _known[key] = kinds, 0
+
+
+def _changed(kind: _Kind, changes: Changes, tracking: Tracking) -> Template:
+    """The template of HTML of this kind: what is the same is not made again."""
+    made, parts = kind.made, kind.known.parts
+    if not changes.texts and not changes.follows:
+        return made
+    follows, slots = parts.follows, made.slots
+    if changes.follows:
+        follows = [changes.follows.get(number, follow) for number, follow in enumerate(follows)]
+        slots = (*[slot for slot, _ in follows], *made.slots[len(follows) :])
+    texts = [*made.texts]
+    for number in {*changes.texts, *[number + 1 for number in changes.follows]}:
+        text = changes.texts.get(number, parts.texts[number])
+        before = follows[number - 1] if number else None
+        if number < len(follows):
+            texts[number] = _before_click(text, before, tracking)
+        else:
+            texts[number:], _ = _closing(text, before, parts.ending, tracking)
+    return Template(tuple(texts), slots)
 
 
 def _parts(html: str, tracking: Tracking) -> Parts:
     """HTML cut where its links are that are tracked."""
-    links, end = _scan(html)
+    links, end = _scan(html) if tracking.clicks else ([], _end_of_body(html))
     texts: list[str] = []
     raws: list[str] = []
     follows: list[Follow] = []
@@ -226,30 +268,35 @@ def _parts(html: str, tracking: Tracking) -> Parts:
 
 
 def _made(parts: Parts, tracking: Tracking) -> Template:
-    texts: list[str] = []
-    slots: list[tuple[Kind, bytes]] = []
-    click = f"{tracking.base_url}/{Kind.CLICK}/"
-    text, last = "", parts.texts[-1]
-    for before, (slot, target) in zip(parts.texts, parts.follows, strict=False):
-        texts.append(f"{text}{before}{click}")
-        slots.append(slot)
-        text = target
-    end = len(last) - parts.ending
-    rest = text + last[:end]
-    for before, slot, behind in _additions(tracking.base_url, bool(slots), tracking.opens):
-        texts.append(rest + before)
-        slots.append(slot)
-        rest = behind
-    return Template((*texts, rest + last[end:]), tuple(slots))
+    befores = [None, *parts.follows]
+    *texts, last = parts.texts
+    clicks = [_before_click(text, before, tracking) for text, before in zip(texts, befores, strict=False)]
+    ends, slots = _closing(last, befores[-1], parts.ending, tracking)
+    return Template((*clicks, *ends), (*[slot for slot, _ in parts.follows], *slots))
 
 
-_known: Final[dict[tuple[Tracking, str], tuple[Known | None, int]]] = {}
-"""HTML that others may be like, by how it ends (what greets its reader stands before), and how many since were not."""
-_MISSES: Final = 4
-"""In a row: kinds of mail that end alike take turns."""
-_ALIKE: Final = 64
-"""Characters of such an end."""
-_cached = lru_cache(CACHED)(_template)
+def _before_click(text: str, before: Follow | None, tracking: Tracking) -> str:
+    """What stands before the token of a link: the end of the link before it, and the text between them."""
+    return f"{before[1] if before else ''}{text}{_beginning(tracking.base_url, Kind.CLICK)}"
+
+
+def _closing(last: str, before: Follow | None, ending: int, tracking: Tracking) -> tuple[list[str], list[Slot]]:
+    """What follows the token of the last link, with what is put before the end of the body: texts, slots between them."""
+    end = len(last) - ending
+    texts = [before[1] + last[:end] if before else last[:end]]
+    slots = []
+    for text, slot, behind in _additions(tracking.base_url, before is not None, tracking.opens):
+        texts[-1] += text
+        texts.append(behind)
+        slots.append(slot)
+    texts[-1] += last[end:]
+    return texts, slots
+
+
+@lru_cache(CACHED)
+def _beginning(base_url: str, kind: Kind) -> str:
+    """Of our links."""
+    return f"{base_url}/{kind}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +305,7 @@ class Marked:
     The mark is a secret of the instance, so that no variable can hold one."""
 
     source: str
-    slots: tuple[tuple[Kind, bytes], ...]
+    slots: tuple[Slot, ...]
     tracking: Tracking
 
     def filled(self, html: str, tokens: LinkTokens, payload: bytes) -> str:
@@ -288,7 +335,7 @@ def marked(source: str, tracking: Tracking) -> Marked:
     elsewhere for each person."""
     links, end = _scan(source) if tracking.clicks else ([], _end_of_body(source))
     texts: list[str] = []
-    slots: list[tuple[Kind, bytes]] = []
+    slots: list[Slot] = []
     mark, done = tracking.mark, 0
     for start, stop, raw in links:
         if _is_written_later(raw):
@@ -326,10 +373,10 @@ def linked(source: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 @lru_cache(CACHED)
-def _additions(base_url: str, clicks: bool, opens: bool) -> Sequence[tuple[str, tuple[Kind, bytes], str]]:
+def _additions(base_url: str, clicks: bool, opens: bool) -> Sequence[tuple[str, Slot, str]]:
     """What is put before the end of the body: text, slot, text. The link has no content and is not displayed: only what
     follows every link in the source finds it."""
-    made: list[tuple[str, tuple[Kind, bytes], str]] = []
+    made: list[tuple[str, Slot, str]] = []
     if clicks:
         hidden = '" style="display:none" aria-hidden="true" tabindex="-1"></a>'
         made.append((f'<a href="{base_url}/{Kind.TRAP}/', (Kind.TRAP, b""), hidden))

@@ -48,7 +48,7 @@ class Tracker:
             return self._raw(content, content.raw, tracking, claimed)
         if not content.html:
             return content
-        if spared := _own_addresses(content.headers):
+        if content.headers and (spared := _own_addresses(content.headers)):
             tracking = replace(tracking, spared=spared)
         html = tracked(content.html, tracking, self._tokens, *claimed.ref)
         if html is content.html:

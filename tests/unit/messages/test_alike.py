@@ -5,9 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.secrets import InstanceSecret
-from messages.alike import Known, Parts, alike
+from messages.alike import Known, alike
 from messages.link_tokens import LinkTokens
-from messages.links import Tracking, _cached, _follow, _known, _parts, template
+from messages.links import (
+    CACHED,
+    CACHED_BYTES,
+    CACHED_IN_ALL,
+    Template,
+    Tracking,
+    _changed,
+    _follow,
+    _Kind,
+    _known,
+    _made,
+    _parts,
+    template,
+)
 
 TRACKING = Tracking(
     "https://t.example", LinkTokens(InstanceSecret(b"s" * 32)).place_of("t.example"), opens=True, clicks=True
@@ -23,12 +36,19 @@ FIRST = (
 def _nothing_known() -> None:
     """Of other tests."""
     _known.clear()
-    _cached.cache_clear()
 
 
-def cut_alike(first: str, second: str) -> Parts | None:
+def cut_alike(first: str, second: str) -> Template | None:
     """The second, by what is known of the first."""
-    return alike(second, Known(_parts(first, TRACKING)), lambda raw: _follow(raw, TRACKING))
+    parts = _parts(first, TRACKING)
+    kind = _Kind(Known(first, parts), _made(parts, TRACKING))
+    changes = alike(second, kind.known, lambda raw: _follow(raw, TRACKING))
+    return None if changes is None else _changed(kind, changes, TRACKING)
+
+
+def read(html: str) -> Template:
+    """The same without any knowledge."""
+    return _made(_parts(html, TRACKING), TRACKING)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +65,7 @@ def test_other_words_and_addresses_need_no_reading(old: str, new: str) -> None:
 
     assert second != first or old == "nothing"
     assert (cut_alike(first, second) is None) == (old == " c ")
-    assert cut_alike(first, second) in (None, _parts(second, TRACKING))
+    assert cut_alike(first, second) in (None, read(second))
 
 
 @pytest.mark.parametrize(
@@ -82,8 +102,8 @@ def test_what_stands_in_a_tag_behind_its_first_end_is_read(first: str, old: str,
     """Words in there are attributes, or part of an address, and addresses end what was open."""
     second = first.replace(old, new, 1)
 
-    assert _parts(second, TRACKING) != _parts(first, TRACKING)
-    assert cut_alike(first, second) in (None, _parts(second, TRACKING))
+    assert read(second) != read(first)
+    assert cut_alike(first, second) in (None, read(second))
 
 
 def test_mail_of_one_kind_is_read_once() -> None:
@@ -94,31 +114,47 @@ def test_mail_of_one_kind_is_read_once() -> None:
     assert {one.slots for one in made} == {made[0].slots}
 
 
-def test_kinds_of_mail_that_end_alike_take_turns_and_what_is_over_is_forgotten() -> None:
-    other = FIRST.replace("<b>", "<i>")
-    template(FIRST, TRACKING)
-    ((known, _),) = _known.values()
-    for number in range(9):
-        template(other.replace("Ann", str(number)), TRACKING)
-        template(FIRST.replace("Ann", str(number)), TRACKING)
-    assert [*_known.values()] == [(known, 0)]
-    for number in range(9):
-        template(other.replace("Ann", f"Bob {number}"), TRACKING)
-    assert [one is known for one, _ in _known.values()] == [False]
+def kinds() -> list[str]:
+    """HTML that is remembered, of the only end there is."""
+    ((found, _),) = _known.values()
+    return [kind.known.html for kind in found]
 
 
-def test_only_so_many_kinds_of_mail_are_kept() -> None:
-    """And one that changes takes its own place."""
-    for number in range(64):
-        template(f"{FIRST}<!-- {number} -->", TRACKING)
-    kept = [*_known]
+def test_kinds_of_mail_that_end_alike_are_known_side_by_side() -> None:
+    others = [FIRST, *(FIRST.replace("<b>", f"<{tag}>") for tag in ("i", "u", "s"))]
     for number in range(9):
-        template(f"<p>{number}</p>{FIRST}<!-- 7 -->", TRACKING)
-    assert [*_known] == kept
+        for one in others:
+            template(one.replace("Ann", str(number)), TRACKING)
+
+    assert kinds() == [one.replace("Ann", "0") for one in reversed(others)]
+    template(others[1], TRACKING)
+    assert kinds()[0] == others[1].replace("Ann", "0")
+
+
+def test_what_is_over_is_forgotten() -> None:
+    """One more kind than there is room for has none while others go on, and takes the place of the oldest then."""
+    others = [FIRST.replace("<b>", f"<{tag}>") for tag in ("b", "i", "u", "s")]
+    new = FIRST.replace("<b>", "<tt>")
+    for one in [*others, new, *others, new, *others]:
+        template(one, TRACKING)
+    assert kinds() == others[::-1]
+    for number in range(9):
+        template(new.replace("Ann", f"Bob {number}"), TRACKING)
+
+    assert kinds() == [new.replace("Ann", "Bob 4"), *others[:0:-1]]
+
+
+def test_only_so_much_html_is_kept() -> None:
+    most = 0
     for number in range(200):
         template(f"{FIRST}<!-- {number} -->", TRACKING)
-
-    assert 0 < len(_known) <= 64
+        template(f"<p>{FIRST}<!-- {number} -->", TRACKING)
+        most = max(most, sum(len(kinds) for kinds, _ in _known.values()))
+    assert most == CACHED
+    for number in range(200):
+        template(f"{FIRST}{'x' * 100_000}<!-- {number} -->", TRACKING)
+        most = max(most, sum(len(kind.known.html) for kinds, _ in _known.values() for kind in kinds))
+    assert CACHED_IN_ALL <= most < CACHED_IN_ALL + CACHED_BYTES
 
 
 _WORDS = st.sampled_from(
@@ -156,4 +192,4 @@ def _filled(frame: str, draw: st.DrawFn) -> str:
 def test_what_is_like_other_html_is_cut_as_if_it_had_been_read(two: tuple[str, str]) -> None:
     first, second = two
 
-    assert cut_alike(first, second) in (None, _parts(second, TRACKING))
+    assert cut_alike(first, second) in (None, read(second))
