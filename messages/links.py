@@ -281,7 +281,7 @@ def _before_click(text: str, before: Follow | None, tracking: Tracking) -> str:
 
 
 def _closing(last: str, before: Follow | None, ending: int, tracking: Tracking) -> tuple[list[str], list[Slot]]:
-    """What follows the token of the last link, with what is put before the end of the body: texts, slots between them."""
+    """What follows the last link's token, with what is put before the end of the body: texts, and slots between."""
     end = len(last) - ending
     texts = [before[1] + last[:end] if before else last[:end]]
     slots = []
