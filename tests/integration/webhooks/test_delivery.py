@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 from psycopg import AsyncConnection
 from standardwebhooks import Webhook
 
@@ -104,6 +105,24 @@ async def test_many_events_arrive_side_by_side_and_within_bounds(post: Post, rec
     assert sorted(map(int, names(receiver))) == list(range(450))
     assert receiver.most_under_way <= 20
     assert {state for state, _ in await states(post.database, endpoint.id)} == {"success"}
+
+
+async def test_each_request_is_counted_for_prometheus(post: Post, receiver: Receiver) -> None:
+    def counted() -> list[float]:
+        names = (
+            ("attempts_total", {"result": "taken"}), ("attempts_total", {"result": "422"}),
+            ("seconds_count", {}), ("seconds_bucket", {"le": "+Inf"}),
+        )  # fmt: skip
+        return [REGISTRY.get_sample_value(f"postlane_webhook_{name}", labels) or 0.0 for name, labels in names]
+
+    await post.endpoint(receiver)
+    before = counted()
+    await tell(post.database, *"abc")
+    await post.deliverer.drain()
+    receiver.says(422)
+    await tell(post.database, "d")
+    await post.deliverer.drain()
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [3, 1, 4, 4]
 
 
 async def test_one_that_fails_is_asked_with_one_event_until_it_is_back(post: Post, receiver: Receiver) -> None:
