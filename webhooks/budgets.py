@@ -10,30 +10,45 @@ class Budget:
 
     def __init__(self, whole: int, each: int) -> None:
         """`each`: of one owner, in all of its endpoints."""
-        self._whole = asyncio.Semaphore(whole)
+        self.whole = asyncio.Semaphore(whole)
+        self.waiting = 0
+        """Tasks that have no turn yet."""
         self._each = each
         self._owners: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
     def turn(self, owner: UUID) -> "Turn":
         """Turns of this owner: `async with` waits for one, first among its own, then among all."""
-        return Turn(self._owners.setdefault(owner, asyncio.Semaphore(self._each)), self._whole)
+        return Turn(self._owners.setdefault(owner, asyncio.Semaphore(self._each)), self)
 
 
 class Turn:
-    """Entered once for each request, by as many tasks at a time as want to."""
+    """Entered by as many tasks at a time as want to, for a request each. Who is in may go on with the next one until it
+    is `wanted`: then leave it, and enter again behind those who wait."""
 
-    def __init__(self, own: asyncio.Semaphore, whole: asyncio.Semaphore) -> None:
+    def __init__(self, own: asyncio.Semaphore, budget: Budget) -> None:
         self._own = own
-        self._whole = whole
+        self._budget = budget
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody waits for one of this budget."""
+        return self._budget.waiting > 0
 
     async def __aenter__(self) -> None:
+        self._budget.waiting += 1
+        try:
+            await self._enter()
+        finally:
+            self._budget.waiting -= 1
+
+    async def _enter(self) -> None:
         await self._own.acquire()
         try:
-            await self._whole.acquire()
+            await self._budget.whole.acquire()
         except BaseException:
             self._own.release()
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        self._whole.release()
+        self._budget.whole.release()
         self._own.release()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from typing import Final
 from uuid import UUID
 
@@ -251,14 +251,20 @@ class _Turn:
         self._trouble = False
 
     async def work(self, lines: Iterator[list[Due]]) -> None:
-        """Take one line after the other, for as long as the turn lasts; of each at least the first event, which had
-        to wait for its place."""
-        for line in lines:
+        """Take one line after the other, for as long as the turn lasts."""
+        for first in lines:
             async with self._turn:
-                for n, event in enumerate(line):
-                    if self._trouble or (n and self._is_over) or not await self._one(event):
+                for line in chain([first], lines):
+                    await self._along(line)
+                    if self._trouble or self._is_over:
+                        return
+                    if self._turn.wanted:  # then those who wait come first
                         break
-            if self._trouble or self._is_over:
+
+    async def _along(self, line: list[Due]) -> None:
+        """Send these, as long as each is taken; at least the first one, which may have waited for its place."""
+        for n, event in enumerate(line):
+            if self._trouble or (n and self._is_over) or not await self._one(event):
                 return
 
     @property

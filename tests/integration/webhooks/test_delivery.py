@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -270,6 +271,24 @@ async def test_one_that_answers_slowly_draws_on_another_budget(
             while len(receiver.got) < 3:
                 await asyncio.sleep(0.02)
         assert names(slow)[0] == "first"
+
+
+async def test_two_endpoints_take_turns_where_there_is_one_request_at_a_time(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has it goes on only until the other one waits for it."""
+    monkeypatch.setattr(delivery, "AT_ONCE", 1)
+    post.deliverer._budgets[True] = Budget(1, 1)
+    async with receiving() as first, receiving() as second:
+        order: list[int] = []
+        for receiver in (first, second):
+            receiver.answer = lambda _, port=receiver.port: (order.append(port), web.Response())[1]  # type: ignore[misc]
+            await post.endpoint(receiver)
+        for _ in range(30):
+            await tell(post.database, "a")
+        await post.deliverer.drain()
+    assert len(order) == 60
+    assert sum(one != other for one, other in pairwise(order)) > 30
 
 
 async def test_two_processes_share_the_work_and_repeat_nothing(database: Database, post: Post) -> None:
