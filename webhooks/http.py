@@ -44,6 +44,11 @@ class Connection(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._until = 0.0
         self._closed = False
+        self._size = 0
+        self._headed = False
+        self._last: bytes | None = None
+        """An answer that came whole, and nothing behind it. Who is told of much gives the same one again and again: it
+        need not be read to say the same, and leaves the parser where it is, between two answers."""
         self._begin()
         self.idle_since = 0.0
 
@@ -51,8 +56,6 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.retry_after = ""
         self.body = b""
-        self._size = 0
-        self._headed = False
 
     @property
     def untouched(self) -> bool:
@@ -64,13 +67,14 @@ class Connection(asyncio.Protocol):
         """Whether another request may go over it."""
         return not self._closed and not self._transport.is_closing()
 
-    async def post(self, request: bytes) -> None:
+    async def post(self, request: bytes, began: float) -> None:
         """Send, and return when the answer is in `status`, `retry_after` and `body`. Raises NoAnswerError, and
-        TimeoutError after `SECONDS`."""
-        self._begin()
+        TimeoutError `SECONDS` after it `began`."""
+        self._size = 0
+        self._headed = False
         waiter = self._waiter = self._loop.create_future()
         self._asked = True
-        self._until = self._loop.time() + SECONDS
+        self._until = began + SECONDS
         if self._watch is None:  # one timer for many requests, most of which take a millisecond
             self._watch = self._loop.call_later(SECONDS, self._look)
         self._transport.write(request)
@@ -91,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._watch = None
         if self._closed or not self._asked:
             return
-        left = self._until - self._loop.time()
+        left = self._until - time.monotonic()
         if left > 0:
             self._watch = self._loop.call_later(left, self._look)
             return
@@ -108,7 +112,13 @@ class Connection(asyncio.Protocol):
         if not self._asked:
             self.close()
             return
+        first = not self._size
         self._size += len(data)
+        if first:
+            if data == self._last:
+                self._end(None)
+                return
+            self._begin()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -116,6 +126,7 @@ class Connection(asyncio.Protocol):
             self.close()  # also when an answer came before it
         if self._size > _ANSWER_BYTES:
             self._fail("its answer is too long")
+        self._last = data if first and not self._asked and not self._closed else None
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed = True
@@ -180,21 +191,21 @@ class Kept:
         self._idle: dict[Key, list[Connection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    def take(self, key: Key) -> Connection | None:
+    def take(self, key: Key, now: float) -> Connection | None:
         """The one that was used last."""
-        idle = self._idle.get(key, [])
+        idle = self._idle.get(key)
         while idle:
             connection = idle.pop()
-            if connection.usable and time.monotonic() - connection.idle_since < KEPT_SECONDS:
+            if connection.usable and now - connection.idle_since < KEPT_SECONDS:
                 return connection
             connection.close()
         return None
 
-    def put(self, key: Key, connection: Connection) -> None:
+    def put(self, key: Key, connection: Connection, now: float) -> None:
         """Keep it, if it can be used again."""
         if not connection.usable:
             return
-        connection.idle_since = time.monotonic()
+        connection.idle_since = now
         self._idle.setdefault(key, []).append(connection)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep_old)

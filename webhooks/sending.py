@@ -39,27 +39,29 @@ class Sender:
 
     async def post(self, target: Target, signed: str, body: bytes) -> Answer:
         """Send a body with the lines that sign it; whatever happens is an answer."""
+        key = target.scheme, target.host, target.port
         started = time.monotonic()
         try:
-            connection = await self._post(target, request(target.request_head, signed, body), started + SECONDS)
+            connection = self._kept.take(key, started)
+            whole = request(target.request_head, signed, body)
+            if connection is None or not await _posted(connection, whole, started):
+                connection = await self._post_anew(target, whole, started)
         except TimeoutError:
-            return Answer(None, error=f"no answer within {SECONDS:.0f} s", milliseconds=_since(started))
+            return _unanswered(f"no answer within {SECONDS:.0f} s", started)
         except (OSError, ValueError) as error:
             # ValueError: what the system says to a name or address that it can make nothing of.
-            return Answer(None, error=_words(error), milliseconds=_since(started))
+            return _unanswered(_words(error), started)
+        ended = time.monotonic()
+        self._kept.put(key, connection, ended)
         text = connection.body.decode("utf-8", "replace").replace("\x00", "") if connection.body else ""
         wish = _wish(connection.retry_after) if connection.retry_after else None
-        return Answer(connection.status, text, "", wish, _since(started))
+        return Answer(connection.status, text, "", wish, _milliseconds(started, ended))
 
-    async def _post(self, target: Target, whole: bytes, until: float) -> Connection:
-        """A connection that has the answer, and is kept. Raises OSError and ValueError."""
-        key = target.scheme, target.host, target.port
-        connection = self._kept.take(key)
-        if connection is None or not await _posted(connection, whole):
-            async with asyncio.timeout(until - time.monotonic()):
-                connection = await self._connect(target)
-                await connection.post(whole)
-        self._kept.put(key, connection)
+    async def _post_anew(self, target: Target, whole: bytes, started: float) -> Connection:
+        """A new connection that has the answer. Raises OSError and ValueError."""
+        async with asyncio.timeout(started + SECONDS - time.monotonic()):
+            connection = await self._connect(target)
+            await connection.post(whole, started)
         return connection
 
     async def _connect(self, target: Target) -> Connection:
@@ -91,10 +93,10 @@ class Sender:
         return found
 
 
-async def _posted(kept: Connection, whole: bytes) -> bool:
+async def _posted(kept: Connection, whole: bytes, started: float) -> bool:
     """Post over a kept connection. False when its server had given it up, which it may do at any moment."""
     try:
-        await kept.post(whole)
+        await kept.post(whole, started)
     except NoAnswerError:
         if not kept.untouched:
             raise
@@ -102,9 +104,12 @@ async def _posted(kept: Connection, whole: bytes) -> bool:
     return True
 
 
-def _since(started: float) -> int:
-    """Milliseconds."""
-    return round((time.monotonic() - started) * 1000)
+def _unanswered(why: str, started: float) -> Answer:
+    return Answer(None, error=why, milliseconds=_milliseconds(started, time.monotonic()))
+
+
+def _milliseconds(started: float, ended: float) -> int:
+    return round((ended - started) * 1000)
 
 
 def _wish(text: str) -> timedelta | None:

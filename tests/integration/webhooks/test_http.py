@@ -66,6 +66,19 @@ async def test_a_connection_is_kept_for_the_next_request() -> None:
     assert requests == [4]
 
 
+async def test_answers_that_are_the_same_say_the_same() -> None:
+    """Word for word what came before is not read again; what comes in between is."""
+    troubled = b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy"
+    early = b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK
+    turns = troubled, troubled, OK, troubled, early, early, early, OK, OK + OK, OK, OK
+    async with saying(*turns) as (post, requests):
+        answers = [await post() for _ in turns]
+    assert [one.text for one in answers] == ["busy", "busy", "ok", "busy", *["ok"] * 7]
+    assert [one.status for one in answers] == [503, 503, 200, 503, *[200] * 7]
+    assert [str(one.retry_after) for one in answers if one.retry_after] == ["0:00:07"] * 3
+    assert requests == [9, 2]
+
+
 @pytest.mark.parametrize(
     "last",
     [
