@@ -27,11 +27,14 @@ def new_secret() -> str:
 
 def head(secrets_in_force: Sequence[str], identifier: str, timestamp: int, body: bytes) -> str:
     """The lines of a request that prove where a body comes from and when it was sent. The newest secret comes first."""
-    signed = f"{identifier}.{timestamp}.".encode() + body
-    signatures = " ".join([f"v1,{_signature(secret, signed)}" for secret in secrets_in_force])
+    at = str(timestamp)
+    signed = f"{identifier}.{at}.".encode() + body
+    signatures = ""  # each with its blank ahead
+    for secret in secrets_in_force:
+        signatures += f" v1,{_signature(secret, signed)}"
     return (
-        f"webhook-id: {identifier}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signatures}\r\n"
-        f"svix-id: {identifier}\r\nsvix-timestamp: {timestamp}\r\nsvix-signature: {signatures}\r\n"
+        f"webhook-id: {identifier}\r\nwebhook-timestamp: {at}\r\nwebhook-signature:{signatures}\r\n"
+        f"svix-id: {identifier}\r\nsvix-timestamp: {at}\r\nsvix-signature:{signatures}\r\n"
     )
 
 
