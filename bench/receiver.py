@@ -1,6 +1,7 @@
 """The receiving end of webhooks: a process that answers 200 to every POST, as cheaply as can be.
 
-It reads the head as far as the length of the body and nothing else; `python -m bench.receiver PORT` runs it.
+It reads each request to its end, by the length of its body, and nothing else of it; `python -m bench.receiver PORT`
+runs it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from cli.running.processes import Process, Service
 from cli.running.supervisor import tcp_ready
 
 _HOST = "127.0.0.1"
-_LENGTH = b"content-length:"
+_LENGTH = b"\r\ncontent-length:"
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -38,21 +39,25 @@ class _Answering(asyncio.Protocol):
         self._buffer = b""
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (size := _request(self._buffer)) is not None:
-            self._buffer = self._buffer[size:]
+        if self._buffer:
+            data = self._buffer + data
+        while size := _request(data):
             self._transport.write(_ANSWER)
+            data = data[size:]
+        self._buffer = data
 
 
-def _request(data: bytes) -> int | None:
-    """Bytes of the request that `data` begins with; None while it is not all there."""
+def _request(data: bytes) -> int:
+    """Bytes of the request that `data` begins with; 0 while it is not all there."""
     head, found, _ = data.partition(b"\r\n\r\n")
     if not found:
-        return None
-    at = head.lower().find(_LENGTH)
-    length = int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        return 0
+    at = head.rfind(_LENGTH)
+    if at < 0:  # or written otherwise than by us
+        at = head.lower().rfind(_LENGTH)
+    length = int(head[at + len(_LENGTH) :].partition(b"\r\n")[0]) if at >= 0 else 0
     size = len(head) + 4 + length
-    return size if len(data) >= size else None
+    return size if len(data) >= size else 0
 
 
 async def _serve(port: int) -> None:
