@@ -35,8 +35,8 @@ def microseconds_per_message(used: Mapping[str, float], messages: int) -> dict[s
     return {name: round(seconds / messages * 1e6, 1) for name, seconds in ordered if seconds > 0}
 
 
-BESIDE = ("smtp-sink", "load generator")
-"""Processes that stand for others: whoever takes the mail, and whoever gives it."""
+BESIDE = ("smtp-sink", "receiver", "load generator")
+"""Processes that stand for others: whoever takes the mail, whoever is told of it, and whoever gives it."""
 
 
 def ours(each: Mapping[str, float]) -> float:

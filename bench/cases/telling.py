@@ -50,11 +50,11 @@ async def measure(session: Session) -> None:
     await pool.open()
     try:
         with (
-            receiver(world) as (url, _),
+            receiver(world) as (url, pid),
             world.stack(database, lambda port: full_shape(session, port), Own(_SETTINGS)) as running,
         ):
             endpoint = await _endpoint(session, pool, url)
-            sides = await _take_turns(session, running, pool, endpoint)
+            sides = await _take_turns(session, running, pool, endpoint, pid)
             question = await _question(session, pool)
     finally:
         await pool.close()
@@ -62,7 +62,7 @@ async def measure(session: Session) -> None:
     world.databases.drop(database.name)
 
 
-async def _take_turns(session: Session, running: Running, pool: Database, endpoint: UUID) -> _Sides:
+async def _take_turns(session: Session, running: Running, pool: Database, endpoint: UUID, pid: int) -> _Sides:
     sides, options = _Sides(), session.options
     plain, tracked = (mail.MailBodies("marketing", links=LINKS, tracked=on) for on in (False, True))
     told = 0
@@ -74,7 +74,8 @@ async def _take_turns(session: Session, running: Running, pool: Database, endpoi
             await deliver(session, running, WARM_UP, f"warm-up{on}{turn}", plain)
             session.say(f"telling: pair {turn + 1} of {options.runs}, {'told and tracked' if on else 'neither'}")
             await _switch(session, pool, endpoint, on)
-            one = await deliver(session, running, options.told_messages, f"{on}{turn}", tracked if on else plain)
+            bodies, beside = tracked if on else plain, {"receiver": pid}
+            one = await deliver(session, running, options.told_messages, f"{on}{turn}", bodies, beside=beside)
             (sides.told if on else sides.untold).append(one)
             told += 2 * options.told_messages if on else 0
             await all_taken(running.database, told)

@@ -5,8 +5,9 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from bench import load, mail, postfix, processor, rows, rsa, steps
@@ -31,6 +32,7 @@ a peer is measured they run out: the benchmark's own DNS records are kept for ha
 RSA_SECONDS = 2.0
 _PATIENCE = 300.0
 _COMMIT_SECONDS = 10.0
+_NOBODY: Mapping[str, int] = MappingProxyType({})
 
 
 class Bodies(Protocol):
@@ -205,17 +207,25 @@ def full_shape(session: Session, port: int) -> Shape:
 
 
 async def deliver(
-    session: Session, running: Running, messages: int, run: str, bodies: Bodies | None = None, *, ended: bool = True
+    session: Session,
+    running: Running,
+    messages: int,
+    run: str,
+    bodies: Bodies | None = None,
+    *,
+    ended: bool = True,
+    beside: Mapping[str, int] = _NOBODY,
 ) -> Pass:
     """Post `messages` marketing mails in batches and wait for the last 250; checks that every one arrived once, and,
-    where all mail in the database has `ended`, that each is recorded as delivered."""
+    where all mail in the database has `ended`, that each is recorded as delivered. `beside`: processes whose time is
+    looked at too, by name."""
     world, options = session.world, session.options
     bodies = bodies or mail.MailBodies("marketing")
     people = (mail.recipient(number, mail.BULK_ZONE, options.domains, run) for number in range(messages))
     numbered = list(enumerate(people))
     batches = (bodies.batch(numbered[start : start + BATCH]) for start in range(0, messages, BATCH))
     before = world.sink.count()
-    pids = running.pids() | world.server_pids()
+    pids = {**running.pids(), **world.server_pids(), **beside}
     async with load.clients(running.api_url, world.databases.tenant.token, options.batch_clients) as connections:
         cpu = processor.sample(pids)
         begun = time.monotonic()
