@@ -63,9 +63,13 @@ def _status_mb(pid: int, name: str) -> float:
 
 def _family(pid: int) -> Iterable[int]:
     yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it has just ended, as PostgreSQL's processes do when they have cleaned up
+        return
+    for thread in threads:
         try:
-            children = task.read_text("ascii").split()
+            children = Path(f"/proc/{pid}/task/{thread}/children").read_text("ascii").split()
         except OSError:  # the thread has just ended
             continue
         for child in children:

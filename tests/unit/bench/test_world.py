@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -105,6 +106,13 @@ def test_processor_time_of_this_process_is_seen() -> None:
     assert used["me"] >= 0.05
     assert used["load generator"] >= 0.1
     assert memory_mb(os.getpid()) > 5
+
+
+def test_processor_time_of_a_process_that_is_gone() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+
+    assert sample({"gone": ended.pid}).seconds["gone"] == 0.0
 
 
 def test_a_free_port_can_be_bound_on_both_addresses() -> None:
