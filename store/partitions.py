@@ -27,13 +27,15 @@ _KEYS = {"contents": "id", "attachments": "content_id", "emails": "id", "message
 # hardly change: twice as much as at the last time is soon enough.
 _ANALYZED = "autovacuum_analyze_scale_factor = 1, autovacuum_analyze_threshold = 1000"
 
+_UNMAPPED = "autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1"
+
 _OPTIONS = {
     # Mail bodies are read once, soon: keep a usual one in its row, and do not spend time on compressing it. By their id
-    # only, for which no statistics are needed, nor is a map of what all may see: to make it, each page would be read and
+    # only, for which no statistics are needed, nor a map of what all may see: to make it, each page would be read and
     # written once more on the day it came.
-    "contents": "toast_tuple_target = 8160, autovacuum_analyze_scale_factor = 9, autovacuum_analyze_threshold = 1000000,"
-    " autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1",
-    "attachments": "autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1",
+    "contents": "toast_tuple_target = 8160, autovacuum_analyze_scale_factor = 9,"
+    f" autovacuum_analyze_threshold = 1000000, {_UNMAPPED}",
+    "attachments": _UNMAPPED,
     # A message's state is updated in place, two or three times: leave room for HOT updates.
     "messages": f"fillfactor = 75, {_ANALYZED}",
     "emails": _ANALYZED,
