@@ -56,6 +56,7 @@ def bench(
             messages=messages or options.messages,
             runs=runs or options.runs,
             limits_runs=runs or options.limits_runs,
+            told_runs=runs or options.told_runs,
             backlog=backlog or options.backlog,
             campaign_people=campaign_people or options.campaign_people,
             messages_stored=messages_stored or options.messages_stored,

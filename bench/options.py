@@ -42,6 +42,8 @@ class Options:
     """Of one run of `webhook_events_per_s`."""
     told_messages: int = 8_000
     """Of one side of one pair of `told_tracked_ratio`."""
+    told_runs: int = 7
+    """Pairs of it: for the same reason as of `limits_ratio`."""
     contacts: int = 1_000_000
     """People of the application whose campaigns are measured."""
     campaign_people: int = 100_000
@@ -115,6 +117,7 @@ def quick(folder: Path) -> Options:
         single_seconds=3.0,
         webhook_events=5_000,
         told_messages=3_000,
+        told_runs=1,
         contacts=100_000,
         campaign_people=6_000,
         import_lines=50_000,
