@@ -178,7 +178,7 @@ def _end_of(number: int, html: str, at: int, known: Known, spots: list[_Spot]) -
         same = _same(text, done, html, at)
         done, at = done + same, at + same
         words = text.rfind(">", 0, done) + 1
-        if words <= text.rfind("<", 0, done):
+        if words <= text.rfind("<", 0, done) or (number and not words):  # behind an address its tag goes on
             return -1
         ends, stop = text.find("<", done), html.find("<", at)
         if ends < 0 or stop < 0 or _has_meaning(text[done:ends] + html[at:stop]):

@@ -104,6 +104,7 @@ def test_what_may_mean_more_than_words_is_read(old: str, new: str) -> None:
         ('<a href="https://a.example/?<b>{{y}}</b>">', "{{y}}", "y"),
         ('<a = href="https://a.example/1"<i>y</i>\'', "/1", "/>1<"),
         ('<a = href= "https://a.example/1" b><a href="https://a.example/2">', "/1", "/?1="),
+        ('<a href="https://a.example" x <b>y</b>', " x ", " data-no-track "),
     ],
 )
 def test_what_stands_in_a_tag_behind_its_first_end_is_read(first: str, old: str, new: str) -> None:
@@ -112,6 +113,14 @@ def test_what_stands_in_a_tag_behind_its_first_end_is_read(first: str, old: str,
 
     assert read(second) != read(first)
     assert cut_alike(first, second) in (None, read(second))
+
+
+def test_where_the_tag_of_a_link_goes_on_no_words_are_looked_for() -> None:
+    """It has no end of its own: what differs behind the address may be more of it."""
+    kind = known_as("<a href=https://a.example x <b>y</b>")
+    for more in (" z ", "/elsewhere ", "/elsewhere data-no-track "):
+        odd = f"<a href=https://a.example{more}<b>y</b>"
+        assert cut_like(kind, odd) in (None, read(odd))
 
 
 def test_mail_of_one_kind_is_read_once() -> None:
