@@ -26,6 +26,8 @@ Follow = tuple[Slot, str]
 
 _MOST: Final = 16
 """Words that differ in one text; with more of them reading it is no slower."""
+_MOST_IN_ALL: Final = 256
+"""The same of the whole HTML, with addresses: to compare each takes longer than to read hundreds of characters."""
 _SPOTS: Final = 64
 """Where HTML of a kind differs, as far as that is kept in mind."""
 _IN_QUOTES: Final = ('="', "='")
@@ -122,7 +124,7 @@ def alike(html: str, known: Known, follow: Callable[[str], Follow | None]) -> Ch
             continue
         text, raw = texts[number], raws[number]
         stop = _end_of(number, html, at, known, spots)
-        if stop < 0:
+        if stop < 0 or len(spots) > _MOST_IN_ALL:
             return None
         if (words := html[at:stop]) != text:
             changes.texts[number] = words
