@@ -278,11 +278,18 @@ async def test_two_endpoints_take_turns_where_there_is_one_request_at_a_time(
 ) -> None:
     """Whoever has it goes on only until the other one waits for it."""
     monkeypatch.setattr(delivery, "AT_ONCE", 1)
-    post.deliverer._budgets[True] = Budget(1, 1)
+    budget = post.deliverer._budgets[True] = Budget(1, 1)
+    order: list[int] = []
     async with receiving() as first, receiving() as second:
-        order: list[int] = []
-        for receiver in (first, second):
-            receiver.answer = lambda _, port=receiver.port: (order.append(port), web.Response())[1]  # type: ignore[misc]
+
+        async def answer(port: int, other: int) -> web.StreamResponse:
+            order.append(port)
+            while order.count(port) > 1 and order.count(other) < 2 and not budget.waiting:
+                await asyncio.sleep(0.001)  # the other one has its events not yet
+            return web.Response()
+
+        for receiver, other in ((first, second), (second, first)):
+            receiver.answer = lambda _, ports=(receiver.port, other.port): answer(*ports)  # type: ignore[misc]
             await post.endpoint(receiver)
         for _ in range(30):
             await tell(post.database, "a")
