@@ -458,7 +458,9 @@ _followed = lru_cache(CACHED_LINKS)(_link)
 
 def _follow(raw: str, tracking: Tracking) -> Follow | None:
     """The slot of a link, and what follows its token; None when it is not to be tracked."""
-    return _followed(raw, tracking) if len(raw) <= LONGEST else _link(raw, tracking)
+    if tracking.spared or len(raw) > LONGEST:  # nobody asks again
+        return _link(raw, tracking)
+    return _followed(raw, tracking)
 
 
 def _is_spared(url: str, tracking: Tracking) -> bool:

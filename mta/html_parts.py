@@ -12,13 +12,14 @@ from binascii import a2b_qp
 from collections.abc import Callable
 from typing import Final
 
-from mta.mime_parts import crlf_bytes, encode_text
+from mta.mime_parts import base64_lines, encode_text
 from mta.raw_mail import Field, join_mail, read_mail
 from mta.seven_bit import BOUNDARY, MAX_DEPTH, MAX_PARTS, TYPE, UNTOUCHED, sections, value_in, with_encoding
 
 Change = Callable[[str], str]
 
 _CHARSET: Final = re.compile(r";[ ]*charset[ ]*=[ ]*\"?([A-Za-z0-9._:-]{1,40})", re.I)
+_LINE_END: Final = re.compile(r"\r\n?|\n")
 _IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
 
 
@@ -71,10 +72,13 @@ def _leaf(fields: list[Field], body: bytes, content_type: str, change: Change) -
         changed = change(text)
         if changed == text:
             return None
-        data = changed.encode(charset)
+        data, ends = _LINE_END.sub("\r\n", changed).encode(charset), "\r\n".encode(charset)
     except (LookupError, UnicodeError, BrokenBase64Error, ValueError):
         return None
-    encoding, encoded = encode_text(crlf_bytes(data), ascii_only=data.isascii())
+    if ends == b"\r\n":
+        encoding, encoded = encode_text(data, ascii_only=data.isascii())
+    else:  # UTF-16 and the like: octets that look like line ends are none
+        encoding, encoded = "base64", base64_lines(data)
     # The line end before the boundary belongs to the boundary: there is none at the end of an encoded text.
     return with_encoding(fields, encoding), encoded
 

@@ -1,5 +1,6 @@
 """HTML bodies of foreign mail: which are changed, in which encoding they leave, and that nothing else moves."""
 
+from base64 import b64decode, encodebytes
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -40,6 +41,16 @@ def test_the_html_is_changed_whatever_it_is_written_in(cte: str, charset: str) -
     found = message_from_bytes(after, policy=policy.default)
     assert [part.get_content_type() for part in found.walk()] == ["multipart/alternative", "text/plain", "text/html"]
     assert 'href="x"' in found.get_payload()[0].get_content()  # type: ignore[union-attr, index]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "cp037"])
+def test_line_ends_of_html_are_found_in_its_text_and_not_in_its_octets(charset: str, end: str) -> None:
+    html = f'<p>{end}<a href="x">\u00e9</a>{end}</p>{end}'
+    head = f'Content-Type: text/html; charset="{charset}"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    after = message_from_bytes(change_html(head.encode() + encodebytes(html.encode(charset)), changed))
+
+    assert b64decode(after.get_payload()).decode(charset) == changed(html).replace(end, "\r\n")  # type: ignore[arg-type]
 
 
 def test_files_and_inline_pictures_stay_byte_for_byte() -> None:
