@@ -167,6 +167,12 @@ async def move(
     return _campaign(row)
 
 
+async def require(connection: Connection, known: Campaign, act: Act) -> None:
+    """Raises Refused when its state does not allow that, for whoever has much to ask first."""
+    if known.state.value not in sources(act):
+        raise await _not_now(connection, known, act)
+
+
 async def move_quietly(connection: Connection, known: Campaign, act: Act, reason: str = "") -> bool:
     """The same for whoever only tries: whether it was done."""
     names = {

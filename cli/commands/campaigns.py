@@ -20,7 +20,7 @@ from campaigns.following import Whom
 from campaigns.forecasting import of_running
 from campaigns.model import Campaign, Draft, Words
 from campaigns.report import Kind, Recipient, Report, Wanted
-from campaigns.states import CampaignState
+from campaigns.states import Act, CampaignState
 from campaigns.trying import To, Whose
 from cli import context
 from cli.application import ApplicationOption, YesOption, chosen, confirm
@@ -151,7 +151,7 @@ def start(
     as_json: JsonOption = False,
 ) -> None:
     """Send it now. Who gets it is fixed at this moment. A person is shown first what `check` finds."""
-    found = with_database(lambda database: _read(database, campaign, application))
+    found = with_database(lambda database: _startable(database, campaign, application))
     if not (unchecked or wants_json(as_json) or context.secret_if_set(context.settings()) is None):
         _look_first(found)
     confirm(f"Send {called(found)} now?", yes)
@@ -415,6 +415,13 @@ async def _do(
 async def _read(database: Database, campaign: str, application: str) -> Campaign:
     async with database.connection() as connection:
         return await repository.get(connection, None, await named(connection, campaign, application))
+
+
+async def _startable(database: Database, campaign: str, application: str) -> Campaign:
+    async with database.connection() as connection:
+        found = await repository.get(connection, None, await named(connection, campaign, application))
+        await repository.require(connection, found, Act.START)
+        return found
 
 
 async def _segment(connection: Connection, application_id: UUID, text: str) -> UUID:

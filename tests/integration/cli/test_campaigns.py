@@ -77,6 +77,7 @@ def test_a_campaign_from_its_draft_to_its_report(filled: Postlane, tmp_path: Pat
     assert filled("campaigns", "duplicate", "Spring").out["name"] == "Spring (copy)"
     assert filled("campaigns", "delete", "Spring (copy)", "--yes").out["deleted"] is True
     assert filled("campaigns", "start", "Spring", "--yes").out["state"] == "sending"
+    assert filled("campaigns", "start", "Spring").code == "conflict"  # and no question first
     in_background(database_url, work.begin)
     assert filled("campaigns", "pause", "Spring").out["people"]["waiting"] == 1
     assert filled("campaigns", "resume", "Spring").out["state"] == "sending"
