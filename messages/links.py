@@ -458,9 +458,8 @@ _followed = lru_cache(CACHED_LINKS)(_link)
 
 def _follow(raw: str, tracking: Tracking) -> Follow | None:
     """The slot of a link, and what follows its token; None when it is not to be tracked."""
-    if tracking.spared or len(raw) > LONGEST:  # nobody asks again
-        return _link(raw, tracking)
-    return _followed(raw, tracking)
+    asked_again = len(raw) <= LONGEST and not tracking.spared
+    return _followed(raw, tracking) if asked_again else _link(raw, tracking)
 
 
 def _is_spared(url: str, tracking: Tracking) -> bool:
