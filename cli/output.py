@@ -8,6 +8,7 @@ comes without its envelope. Every command prints through here. Never reads setti
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from textwrap import fill
 from typing import Annotated, Any
 
 import orjson
@@ -111,8 +112,13 @@ def print_raw(data: bytes) -> None:
 
 
 def tell(message: str, style: str = "") -> None:
-    """One sentence of an answer on standard output: text from elsewhere in it can neither steer nor begin a line."""
-    Console(highlight=False).print(Text(on_one_line(message), style=style), soft_wrap=True)
+    """One sentence of an answer on standard output: text from elsewhere in it can neither steer nor begin a line. A
+    terminal that is too narrow for it has its words whole, behind an indent; a pipe has one line."""
+    console, line = Console(highlight=False), on_one_line(message)
+    if console.is_terminal:
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        line = fill(line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    console.print(Text(line, style=style), soft_wrap=True)
 
 
 def say(message: str, style: str = "") -> None:

@@ -119,20 +119,19 @@ async def suppress(database: Database, address: str, scope: str = "all", expires
     )
 
 
+_FULL_DISK = "CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; END $$"
+
+
 async def fill_disk(database: Database, table: str) -> None:
     """Rows of this table cannot be written: PostgreSQL's disk is full (SQLSTATE 53100)."""
+    refuses = "RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'"
+    await execute(database, _FULL_DISK.format(does=refuses))
     await execute(
         database,
-        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$",
-    )
-    await execute(
-        database,
-        f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION full_disk()",
+        f"CREATE OR REPLACE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION full_disk()",
     )
 
 
-async def make_room(database: Database, table: str) -> None:
-    """They can again."""
-    await execute(database, f"DROP TRIGGER full_disk ON {table}")
-    await execute(database, "DROP FUNCTION full_disk")
+async def make_room(database: Database) -> None:
+    """They can again. The trigger stays: to drop it would take locks, in another order than whoever tries to write."""
+    await execute(database, _FULL_DISK.format(does="RETURN NEW"))

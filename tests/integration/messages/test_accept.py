@@ -251,7 +251,7 @@ async def test_a_full_disk_is_said_and_nothing_is_stored(acceptor: Acceptor, dat
         (0, 0)
     ]
     assert hints.told == []
-    await make_room(database, "messages")
+    await make_room(database)
     await acceptor.accept(submission())
     assert await rows(database, "SELECT count(*) FROM delivery_queue") == [(1,)]
 

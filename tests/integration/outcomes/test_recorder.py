@@ -367,7 +367,7 @@ async def test_a_full_disk_keeps_outcomes_until_there_is_room(
         recorder.put(outcome(ref))
     await asyncio.sleep(0.3)
     assert (recorder.depth(), commits.batches) == (3, [])
-    await make_room(database, "events")
+    await make_room(database)
     await committed(recorder)
 
     assert set((await states(database)).values()) == {"delivered"}

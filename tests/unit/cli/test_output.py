@@ -1,6 +1,8 @@
 """What commands print: JSON for programs, tables for people, errors with a code."""
 
 import json
+import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,7 +10,7 @@ from enum import StrEnum
 import pytest
 from _pytest.capture import CaptureIO
 
-from cli.output import Column, emit, print_error, print_raw, shown, visible
+from cli.output import Column, emit, print_error, print_raw, shown, tell, visible
 
 
 class _Colour(StrEnum):
@@ -118,3 +120,19 @@ def test_raw_bytes_are_for_files_and_programs(capsysbinary: pytest.CaptureFixtur
 def test_raw_bytes_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_raw(RAW)
     assert capsys.readouterr().out == "Subject: \\x1b]0;hello\\x07\\x9b31m\n\nB\\xf6se \\u202e\n"
+
+
+def test_a_sentence_is_wrapped_at_words_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = "  delivered at gmail through 127.0.1.13: https://shop.example/a-path-that-is-longer-than-a-line ok"
+    monkeypatch.setenv("COLUMNS", "30")
+    tell(sentence)
+    assert capsys.readouterr().out == f"{sentence}\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    tell(sentence)
+    lines = [
+        "  delivered at gmail through", "    127.0.1.13:", "    https://shop.example/a-path-that-is-longer-than-a-line",
+        "    ok",
+    ]  # fmt: skip
+    assert re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines() == lines
