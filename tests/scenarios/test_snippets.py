@@ -311,7 +311,7 @@ def _run_shell(desk: Desk, block: Block) -> None:
 
 
 def _run_python(desk: Desk, block: Block) -> None:
-    text = block.text.replace("pl_…", desk.facts["api_key"])
+    text = block.text.replace("pl_...", desk.facts["api_key"])
     desk.run([sys.executable, "-c", text], RESEND_API_URL=desk.facts["api_url"], NO_PROXY="127.0.0.1")
 
 
@@ -324,7 +324,7 @@ def _node_packages(desk: Desk) -> None:
 def _run_node(desk: Desk, block: Block) -> None:
     """With the SDK; it keeps an error to itself, so the mail it answers with is looked for."""
     _node_packages(desk)
-    text = block.text.replace("pl_…", desk.facts["api_key"]) + "console.log(JSON.stringify({ data, error }));\n"
+    text = block.text.replace("pl_...", desk.facts["api_key"]) + "console.log(JSON.stringify({ data, error }));\n"
     (desk.folder / "send.mjs").write_text(text, encoding="utf-8")
     answer = json.loads(desk.run(["node", "send.mjs"], RESEND_BASE_URL=desk.facts["api_url"], NO_PROXY="127.0.0.1"))
     assert answer["error"] is None, answer
