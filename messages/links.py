@@ -155,17 +155,17 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kind:
+class _Sample:
     """HTML that others may be like."""
 
     known: Known
     made: Template
 
 
-_known: Final[dict[tuple[Tracking, str], tuple[tuple[_Kind, ...], int]]] = {}
+_known: Final[dict[tuple[Tracking, str], tuple[tuple[_Sample, ...], int]]] = {}
 """HTML that others may be like, by how it ends (what greets its reader stands before), and how many since were like
 none of it."""
-_KINDS: Final = 4
+_SAMPLES: Final = 4
 """With one end; of them the last that was met comes first."""
 _MISSES: Final = 4
 """In a row, before another takes a place: kinds of mail that end alike take turns."""
@@ -208,31 +208,31 @@ def fill(made: Template, tokens: LinkTokens, payload: bytes) -> str:
 def _like_others(html: str, tracking: Tracking) -> Template:
     """Cut like what was seen before and ends with the same letters; what nothing is like any more is forgotten."""
     key = tracking, html[-_ALIKE:]
-    kinds, misses = _known.get(key, ((), 0))
-    for kind in kinds:
-        if (changes := alike(html, kind.known, lambda raw: _follow(raw, tracking))) is not None:
-            if misses or kind is not kinds[0]:  # the last one comes first the next time
-                _known[key] = (kind, *(other for other in kinds if other is not kind)), 0
-            return _changed(kind, changes, tracking)
+    samples, misses = _known.get(key, ((), 0))
+    for sample in samples:
+        if (changes := alike(html, sample.known, lambda raw: _follow(raw, tracking))) is not None:
+            if misses or sample is not samples[0]:  # the last one comes first the next time
+                _known[key] = (sample, *(other for other in samples if other is not sample)), 0
+            return _changed(sample, changes, tracking)
     parts = _parts(html, tracking)
     made = _made(parts, tracking)
-    if len(kinds) < _KINDS or misses >= _MISSES:
-        _remember(key, (_Kind(Known(html, parts), made), *kinds[: _KINDS - 1]))
+    if len(samples) < _SAMPLES or misses >= _MISSES:
+        _remember(key, (_Sample(Known(html, parts), made), *samples[: _SAMPLES - 1]))
     else:
-        _known[key] = kinds, misses + 1
+        _known[key] = samples, misses + 1
     return made
 
 
-def _remember(key: tuple[Tracking, str], kinds: tuple[_Kind, ...]) -> None:
-    sizes = [len(kind.known.html) for kinds, _ in [*_known.values()] for kind in kinds]
+def _remember(key: tuple[Tracking, str], samples: tuple[_Sample, ...]) -> None:
+    sizes = [len(one.known.html) for others, _ in [*_known.values()] for one in others]
     if len(sizes) >= CACHED or sum(sizes) >= CACHED_IN_ALL:
         _known.clear()
-    _known[key] = kinds, 0
+    _known[key] = samples, 0
 
 
-def _changed(kind: _Kind, changes: Changes, tracking: Tracking) -> Template:
-    """The template of HTML of this kind: what is the same is not made again."""
-    made, parts = kind.made, kind.known.parts
+def _changed(sample: _Sample, changes: Changes, tracking: Tracking) -> Template:
+    """The template of HTML like this sample: what is the same is not made again."""
+    made, parts = sample.made, sample.known.parts
     if not changes.texts and not changes.follows:
         return made
     follows, slots = parts.follows, made.slots

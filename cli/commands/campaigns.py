@@ -151,7 +151,7 @@ def start(
     as_json: JsonOption = False,
 ) -> None:
     """Send it now. Who gets it is fixed at this moment. A person is shown first what `check` finds."""
-    found = with_database(lambda database: _startable(database, campaign, application))
+    found = with_database(lambda database: _read(database, campaign, application, Act.START))
     if not (unchecked or wants_json(as_json) or context.secret_if_set(context.settings()) is None):
         _look_first(found)
     confirm(f"Send {called(found)} now?", yes)
@@ -412,15 +412,12 @@ async def _do(
         return await repository.get(connection, None, moved.id)
 
 
-async def _read(database: Database, campaign: str, application: str) -> Campaign:
-    async with database.connection() as connection:
-        return await repository.get(connection, None, await named(connection, campaign, application))
-
-
-async def _startable(database: Database, campaign: str, application: str) -> Campaign:
+async def _read(database: Database, campaign: str, application: str, act: Act | None = None) -> Campaign:
+    """As it is now. Raises Refused when its state does not allow what is to be done to it."""
     async with database.connection() as connection:
         found = await repository.get(connection, None, await named(connection, campaign, application))
-        await repository.require(connection, found, Act.START)
+        if act is not None:
+            await repository.require(connection, found, act)
         return found
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
@@ -282,14 +283,14 @@ async def test_two_endpoints_take_turns_where_there_is_one_request_at_a_time(
     order: list[int] = []
     async with receiving() as first, receiving() as second:
 
-        async def answer(port: int, other: int) -> web.StreamResponse:
+        async def answer(port: int, other: int, _: web.Request) -> web.StreamResponse:
             order.append(port)
             while order.count(port) > 1 and order.count(other) < 2 and not budget.waiting:
                 await asyncio.sleep(0.001)  # the other one has its events not yet
             return web.Response()
 
         for receiver, other in ((first, second), (second, first)):
-            receiver.answer = lambda _, ports=(receiver.port, other.port): answer(*ports)  # type: ignore[misc]
+            receiver.answer = partial(answer, receiver.port, other.port)
             await post.endpoint(receiver)
         for _ in range(30):
             await tell(post.database, "a")

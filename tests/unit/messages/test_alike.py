@@ -15,10 +15,10 @@ from messages.links import (
     Tracking,
     _changed,
     _follow,
-    _Kind,
     _known,
     _made,
     _parts,
+    _Sample,
     template,
 )
 
@@ -38,12 +38,12 @@ def _nothing_known() -> None:
     _known.clear()
 
 
-def known_as(html: str) -> _Kind:
+def known_as(html: str) -> _Sample:
     parts = _parts(html, TRACKING)
-    return _Kind(Known(html, parts), _made(parts, TRACKING))
+    return _Sample(Known(html, parts), _made(parts, TRACKING))
 
 
-def cut_like(kind: _Kind, html: str) -> Template | None:
+def cut_like(kind: _Sample, html: str) -> Template | None:
     """By what is known of its kind."""
     changes = alike(html, kind.known, lambda raw: _follow(raw, TRACKING))
     return None if changes is None else _changed(kind, changes, TRACKING)
@@ -161,8 +161,7 @@ def test_where_others_differed_is_known(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("Ann", "Ann<b>"), ("Ann", "it's"), ("Ann", 'a"b'), ("Ann", "a>b"), ("order=17", "order=1'7"),
         ("order=17", ""), ("order=17", "optout"), ("Bye", "Bye<p>"), ("</html>", "</html>\n"), ("<b>", "<i>"),
-        ("data-x", "data-no-track"),
-        ("see it", "see"),
+        ("data-x", "data-no-track"), ("see it", "see"),
     ],
 )  # fmt: skip
 def test_where_others_differed_may_still_be_more_than_words(old: str, new: str) -> None:
